@@ -1,0 +1,151 @@
+"""The data types every stage speaks: boxes of one frame, tracks of one frame, a whole sequence.
+
+Conventions: xyxy in pixels, float, origin top left, continuous edges (width = x2 - x1). Frames are 0-based.
+Empty arrays are normal input. Validation happens here, once; inner functions trust these types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from configs import InputError
+
+UNIT_TOLERANCE = 1e-3  # |norm - 1| of an embedding row; float16 features normalised elsewhere stay inside
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a source."""
+
+    index: int  # 0-based; a frame that could not be decoded still takes its number
+    time: float  # seconds since the source began
+    image: np.ndarray | None  # (H, W, 3) uint8 BGR; None for a sequence that comes without images
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """What a detector saw in one frame: N boxes.
+
+    Boxes of zero or negative size are dropped and counted; ``index`` keeps each remaining row's place in the
+    input, so nothing that is reported later loses its origin.
+
+    Raises:
+        InputError: wrong shapes, NaN or infinite values, a score outside [0, 1], an embedding row that is
+            neither a unit vector nor all zero. The message names the first offending row.
+    """
+
+    xyxy: np.ndarray  # (N, 4) float32, px
+    score: np.ndarray  # (N,) float32 in [0, 1]
+    class_id: np.ndarray | None = None  # type: ignore[assignment]  # (N,) int32; all 0 when not given
+    embedding: np.ndarray | None = None  # (N, D) float32 unit rows; an all-zero row: no appearance known
+    index: np.ndarray | None = None  # type: ignore[assignment]  # (N,) int64 row in the detector's output
+    dropped: int = 0  # boxes of no size that were left out
+
+    def __post_init__(self) -> None:
+        xyxy = _array("xyxy", self.xyxy, np.float32, (4,))
+        n = len(xyxy)
+        score = _array("score", self.score, np.float32, (), n)
+        class_id = _array("class_id", np.zeros(n) if self.class_id is None else self.class_id, np.int32, (), n)
+        index = _array("index", np.arange(n) if self.index is None else self.index, np.int64, (), n)
+        _refuse_rows("xyxy must be finite", ~np.isfinite(xyxy).all(1), xyxy)
+        _refuse_rows("score must lie in [0, 1]", ~((score >= 0) & (score <= 1)), score)
+        embedding = self.embedding
+        if embedding is not None:
+            embedding = _array("embedding", embedding, np.float32, (-1,), n)
+            norm = np.sqrt(np.einsum("nd,nd->n", embedding, embedding))
+            bad = ~((np.abs(norm - 1) <= UNIT_TOLERANCE) | (norm == 0))  # NaN fails both
+            _refuse_rows("embedding rows must have norm 1 (or 0: unknown)", bad, norm)
+        dropped = self.dropped
+        sized = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+        if not sized.all():
+            dropped += int(n - sized.sum())
+            xyxy, score, class_id, index = xyxy[sized], score[sized], class_id[sized], index[sized]
+            embedding = embedding[sized] if embedding is not None else None
+        for name, value in zip(
+            ("xyxy", "score", "class_id", "embedding", "index", "dropped"),
+            (xyxy, score, class_id, embedding, index, dropped),
+            strict=True,
+        ):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    def with_embedding(self, embedding: np.ndarray | None) -> Detections:
+        """The same boxes with appearance vectors ``(N, D)``."""
+        return replace(self, embedding=embedding)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        return cls(np.zeros((0, 4)), np.zeros(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """What the tracker reports for one frame: K tracks, ordered by id."""
+
+    id: np.ndarray  # (K,) int64, from 1, never reused by one tracker
+    xyxy: np.ndarray  # (K, 4) float32, px
+    score: np.ndarray  # (K,) float32 in [0, 1], of the matched detection
+    class_id: np.ndarray  # (K,) int32
+    det_index: np.ndarray  # (K,) int64 row in this frame's detector output; -1 if only predicted
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """All that is known of one frame when the tracker is done with it; what sinks receive."""
+
+    frame: Frame
+    detections: Detections
+    tracks: Tracks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotTable:
+    """A whole sequence: R boxes, sorted by frame, then id (detections, which have no id, by file order)."""
+
+    frame: np.ndarray  # (R,) int64, 0-based
+    id: np.ndarray  # (R,) int64; -1 for detections
+    xyxy: np.ndarray  # (R, 4) float64, px; float64 because evaluation must equal the reference to the digit
+    score: np.ndarray  # (R,) float64; ground truth: the 'considered' flag
+    class_id: np.ndarray  # (R,) int64
+    visibility: np.ndarray  # (R,) float64 in [0, 1]; 1 where the file has none
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, rows: np.ndarray | slice) -> MotTable:
+        """The given rows (indices, mask or slice), in that order."""
+        return MotTable(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def by_frame(self, length: int) -> Iterator[MotTable]:
+        """``length`` tables, one a frame from 0, empty ones included."""
+        cut = np.searchsorted(self.frame, np.arange(length + 1))
+        for start, stop in zip(cut[:-1], cut[1:], strict=True):
+            yield self.take(slice(start, stop))
+
+
+def _array(
+    name: str, value: object, dtype: type, tail: tuple[int, ...], rows: int | None = None
+) -> np.ndarray:
+    """``value`` as ``(rows, *tail)`` of ``dtype``, contiguous; -1 in ``tail`` is any width."""
+    array = np.asarray(value)
+    if array.size == 0 and tail and array.ndim < 2:
+        array = array.reshape(0, max(tail[0], 0))
+    fits = array.ndim == 1 + len(tail) and all(w in (-1, s) for w, s in zip(tail, array.shape[1:], strict=True))
+    if not fits or (rows is not None and len(array) != rows):
+        want = ", ".join(["N" if rows is None else str(rows), *("D" if w == -1 else str(w) for w in tail)])
+        raise InputError(f"{name} must have shape ({want}{'' if tail else ','}), got {array.shape}")
+    return np.ascontiguousarray(array, dtype)
+
+
+def _refuse_rows(expectation: str, bad: np.ndarray, values: np.ndarray) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(f"{expectation}; row {row} is {np.array2string(values[row], separator=', ')}")
