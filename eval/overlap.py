@@ -1,0 +1,114 @@
+"""Which ground-truth and result boxes of the same frame overlap, and by how much: a sparse join.
+
+Most pairs of boxes of a frame do not touch. The join sorts boxes by their left edge in pixel cells and lists
+only pairs whose x-ranges meet; cells are a monotone map of the coordinate, so no overlapping pair is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+CELLS = 1024  # cells a frame is wide; more cells make a larger table, fewer make more pairs to look at
+CHUNK = 1 << 20  # candidate pairs held at once: bounds memory, and keeps the work arrays in the cache
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """P pairs of boxes of one frame, sorted by ground-truth row, then result row."""
+
+    gt: np.ndarray  # (P,) int64 row of the ground truth
+    result: np.ndarray  # (P,) int64 row of the result
+    iou: np.ndarray  # (P,) float64, above 0
+
+    def __len__(self) -> int:
+        return len(self.gt)
+
+    def take(self, which: np.ndarray) -> Pairs:
+        """The pairs of a mask or of indices, in that order."""
+        return Pairs(*(getattr(self, f.name)[which] for f in fields(self)))
+
+
+def overlaps(gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, result: np.ndarray) -> Pairs:
+    """Every pair of the same frame whose intersection over union is above 0.
+
+    Args:
+        gt_frame, result_frame: (G,), (R,) int64, ascending, from 0.
+        gt, result: (G, 4), (R, 4) float64 xyxy px. A box with no area overlaps nothing.
+
+    Returns:
+        the pairs; ``iou`` has the very bits of TrackEval's, which adds, multiplies and divides in this order.
+    """
+    if not len(gt) or not len(result):
+        return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    found = [_iou(gt, result, *rows) for rows in _candidates(gt_frame, gt, result_frame, result)]
+    parts = [np.concatenate(part) for part in zip(*found, strict=True)]
+    order = np.argsort(parts[0] * len(result) + parts[1])
+    return Pairs(*(part[order] for part in parts))
+
+
+def _candidates(
+    gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, result: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Chunks of (gt rows, result rows) of one frame whose x- and y-ranges may meet; each pair once."""
+    frames = int(max(gt_frame[-1], result_frame[-1])) + 1
+    low, high = float(gt[:, 0].min()), float(gt[:, 2].max())
+    g_first, g_last = _cells(gt_frame, gt, low, high)
+    r_first, r_last = _cells(result_frame, result, low, high)
+    g_order, g_until = _index(g_first, frames)
+    r_order, r_until = _index(r_first, frames)
+    # result boxes that begin inside a ground-truth box, then ground-truth boxes that begin inside a result box
+    for rows, cols in _expand(r_until[g_first], r_until[g_last + 1], g_order, r_order, gt, result):
+        yield rows, cols
+    for cols, rows in _expand(g_until[r_first + 1], g_until[r_last + 1], r_order, g_order, result, gt):
+        yield rows, cols
+
+
+def _cells(frame: np.ndarray, xyxy: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the cells of each box's left and right edge, counted through all frames."""
+    scale = (CELLS - 1) / max(high - low, 1e-9)
+    x = np.clip((xyxy[:, [0, 2]] - low) * scale, 0, CELLS - 1).astype(np.int64)
+    x += frame[:, None] * CELLS
+    return x[:, 0], x[:, 1]
+
+
+def _index(cell: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows ordered by cell, and for every cell how many rows lie before it."""
+    until = np.zeros(frames * CELLS + 2, np.int64)
+    np.cumsum(np.bincount(cell, minlength=frames * CELLS + 1), out=until[1:])
+    return np.argsort(cell), until
+
+
+def _expand(
+    start: np.ndarray, stop: np.ndarray, mine: np.ndarray, theirs: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of ``a`` with each row of ``b`` at sorted places ``start .. stop``, if their y-ranges meet."""
+    start, count = start[mine], np.maximum(stop - start, 0)[mine]
+    a_top, a_bottom = a[mine, 1], a[mine, 3]
+    b_top, b_bottom = b[theirs, 1], b[theirs, 3]
+    total = np.cumsum(count)
+    cuts = np.searchsorted(total, np.arange(CHUNK, total[-1] + CHUNK, CHUNK)) + 1
+    for low, high in zip([0, *cuts[:-1]], cuts, strict=True):
+        n = count[low:high]
+        before = np.cumsum(n) - n
+        place = np.arange(n.sum()) + np.repeat(start[low:high] - before, n)
+        meet = np.repeat(a_top[low:high], n) < b_bottom[place]
+        meet &= np.repeat(a_bottom[low:high], n) > b_top[place]
+        meet = np.flatnonzero(meet)
+        yield np.repeat(mine[low:high], n)[meet], theirs[place[meet]]
+
+
+def _iou(gt: np.ndarray, result: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(rows, cols, IoU) of the pairs that do overlap."""
+    a, b = gt[rows], result[cols]
+    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
+    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
+    inter = np.maximum(width, 0) * np.maximum(height, 0)
+    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+    union = area_a + area_b - inter
+    good = (inter > 0) & (area_a > EPS) & (area_b > EPS) & (union > EPS)
+    return rows[good], cols[good], inter[good] / union[good]

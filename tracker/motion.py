@@ -1,0 +1,220 @@
+"""Constant-velocity Kalman filters for all tracks at once.
+
+With diagonal noise the 8-state filter of SORT, DeepSORT, ByteTrack and BoT-SORT is four independent filters of
+two states (a coordinate and its speed), so predict and update are a few elementwise operations on (T, 4)
+arrays, exactly. Coordinates, their noise and their names differ by model: MODELS.
+
+One step is one frame at the source's nominal rate. Speeds are px per step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Vector4 = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Standard deviations of four coordinates: ``weight * scale + constant``, scale in px from the box."""
+
+    weight: float
+    constant: Vector4
+
+    def variance(self, scale_squared: np.ndarray) -> np.ndarray:
+        """(T, 4) squared scales -> (T, 4) variances. Scale and constant never share a coordinate."""
+        return scale_squared * self.weight**2 + np.square(self.constant)
+
+
+@dataclass(frozen=True, slots=True)
+class MotionModel:
+    """One parameterisation of a box and its noise."""
+
+    from_xyxy: Callable[[np.ndarray], np.ndarray]  # (N, 4) xyxy px -> (N, 4) coordinates, float64
+    to_xyxy: Callable[[np.ndarray], np.ndarray]  # (N, 4) coordinates -> (N, 4) xyxy px
+    scale: Callable[[np.ndarray], np.ndarray]  # (N, 4) coordinates -> what each one's noise grows with, px
+    start: Spread  # of a new track's coordinates
+    start_speed: Spread
+    process: Spread  # added by one step
+    process_speed: Spread
+    measurement: Spread
+    power: Vector4  # a zoom by z multiplies each coordinate by z**power
+    sizes: tuple[int, ...]  # the coordinates whose speed a lost track gives up (freeze_lost_size)
+
+
+@dataclass(slots=True)
+class KalmanState:
+    """T filters: coordinate x, speed v, and their 2x2 covariance, for each of four coordinates."""
+
+    x: np.ndarray  # (T, 4) float64
+    v: np.ndarray  # (T, 4) per step
+    xx: np.ndarray  # (T, 4) variance of x
+    xv: np.ndarray  # (T, 4) covariance of x and v
+    vv: np.ndarray  # (T, 4) variance of v
+
+
+def initiate(model: MotionModel, z: np.ndarray) -> KalmanState:
+    """New filters at the measurements z (N, 4), at rest."""
+    scale_squared = np.square(model.scale(z))
+    return KalmanState(
+        x=z.copy(),
+        v=np.zeros_like(z),
+        xx=model.start.variance(scale_squared),
+        xv=np.zeros_like(z),
+        vv=model.start_speed.variance(scale_squared),
+    )
+
+
+def predict(model: MotionModel, state: KalmanState, steps: float = 1.0) -> None:
+    """Move all filters ahead by ``steps`` > 0, in place: x += s v, P <- F P F' + s Q (Kalman 1960, F = [[1, s], [0, 1]])."""
+    scale_squared = np.square(model.scale(state.x))
+    process = model.process.variance(scale_squared)
+    process_speed = model.process_speed.variance(scale_squared)
+    if steps == 1.0:  # the usual case, spared the multiplications
+        state.x += state.v
+        state.xx += process
+        state.xx += state.xv
+        state.xv += state.vv  # now the new covariance
+        state.xx += state.xv
+        state.vv += process_speed
+    else:
+        state.x += steps * state.v
+        state.xx += steps * (2.0 * state.xv + steps * state.vv + process)
+        state.xv += steps * state.vv
+        state.vv += steps * process_speed
+    vanished = state.x[:, 2:] <= 0
+    if vanished.any():  # a size that would step to zero or below stands still instead (SORT: "vs = 0")
+        state.x[:, 2:] -= np.where(vanished, steps * state.v[:, 2:], 0.0)
+        state.v[:, 2:][vanished] = 0.0
+
+
+def update(model: MotionModel, state: KalmanState, rows: np.ndarray, z: np.ndarray) -> None:
+    """Correct the filters ``rows`` (K,) by the measurements z (K, 4), in place."""
+    x, xx, xv = state.x[rows], state.xx[rows], state.xv[rows]
+    noise = model.measurement.variance(np.square(model.scale(x)))
+    inverse = 1.0 / (xx + noise)
+    gain, gain_speed = xx * inverse, xv * inverse
+    surprise = z - x
+    state.x[rows] = x + gain * surprise
+    state.v[rows] += gain_speed * surprise
+    state.xx[rows] = xx - gain * xx
+    state.xv[rows] = xv - gain * xv
+    state.vv[rows] -= gain_speed * xv
+
+
+def warp(model: MotionModel, state: KalmanState, matrix: np.ndarray) -> None:
+    """Carry all filters from the last frame's pixels into this one's by a 2x3 camera warp [A | t], in place.
+
+    Centres and their speeds go through A exactly; sizes are zoomed by sqrt|det A| (a rotating camera does not
+    turn upright boxes). A rotation couples x and y: of the centre's full 2x2 covariance A P A' the diagonal is
+    kept and the coupling dropped, which is exact without rotation and off by sin(2 angle) times the difference
+    of the two variances with it (`tests/tracker/test_motion.py` holds it against the full 8x8 filter).
+    """
+    linear, shift = matrix[:, :2], matrix[:, 2]
+    zoom = np.sqrt(abs(np.linalg.det(linear))) ** np.array(model.power[2:])
+    state.x[:, :2] = state.x[:, :2] @ linear.T + shift
+    state.v[:, :2] = state.v[:, :2] @ linear.T
+    state.x[:, 2:] *= zoom
+    state.v[:, 2:] *= zoom
+    for covariance in (state.xx, state.xv, state.vv):
+        covariance[:, :2] = covariance[:, :2] @ np.square(linear).T
+        covariance[:, 2:] *= np.square(zoom)
+
+
+def _centre_first(xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    xyxy = xyxy.astype(np.float64)
+    z = np.empty_like(xyxy)
+    size = xyxy[:, 2:] - xyxy[:, :2]
+    z[:, :2] = xyxy[:, :2] + size * 0.5
+    return z, size[:, 0], size[:, 1]
+
+
+def _corners(z: np.ndarray, width: np.ndarray, height: np.ndarray) -> np.ndarray:
+    xyxy = np.empty_like(z)
+    half = np.stack((width, height), axis=1)
+    half *= 0.5
+    np.subtract(z[:, :2], half, out=xyxy[:, :2])
+    np.add(z[:, :2], half, out=xyxy[:, 2:])
+    return xyxy
+
+
+def xyxy_to_xyah(xyxy: np.ndarray) -> np.ndarray:
+    """Centre x, centre y, width / height, height."""
+    z, width, height = _centre_first(xyxy)
+    z[:, 2], z[:, 3] = width / height, height
+    return z
+
+
+def xyah_to_xyxy(z: np.ndarray) -> np.ndarray:
+    return _corners(z, z[:, 2] * z[:, 3], z[:, 3])
+
+
+def xyxy_to_xywh(xyxy: np.ndarray) -> np.ndarray:
+    """Centre x, centre y, width, height."""
+    z, z[:, 2], z[:, 3] = _centre_first(xyxy)
+    return z
+
+
+def xywh_to_xyxy(z: np.ndarray) -> np.ndarray:
+    return _corners(z, z[:, 2], z[:, 3])
+
+
+def xyxy_to_xysr(xyxy: np.ndarray) -> np.ndarray:
+    """Centre x, centre y, area, width / height."""
+    z, width, height = _centre_first(xyxy)
+    z[:, 2], z[:, 3] = width * height, width / height
+    return z
+
+
+def xysr_to_xyxy(z: np.ndarray) -> np.ndarray:
+    width = np.sqrt(z[:, 2] * z[:, 3])
+    return _corners(z, width, z[:, 2] / width)
+
+
+ZERO: Vector4 = (0.0, 0.0, 0.0, 0.0)
+HEIGHT_BUT_ASPECT = np.array([1.0, 1.0, 0.0, 1.0])
+
+MODELS: dict[str, MotionModel] = {
+    # SORT (Bewley 2016), eq. 1, noise of its published defaults: the aspect has no speed.
+    "sort": MotionModel(
+        from_xyxy=xyxy_to_xysr,
+        to_xyxy=xysr_to_xyxy,
+        scale=np.zeros_like,
+        start=Spread(0.0, (10**0.5,) * 4),
+        start_speed=Spread(0.0, (1e2, 1e2, 1e2, 0.0)),
+        process=Spread(0.0, (1.0, 1.0, 1.0, 1.0)),
+        process_speed=Spread(0.0, (0.1, 0.1, 0.01, 0.0)),
+        measurement=Spread(0.0, (1.0, 1.0, 10**0.5, 10**0.5)),
+        power=(1, 1, 2, 0),
+        sizes=(2,),
+    ),
+    # DeepSORT (Wojke 2017) and ByteTrack (Zhang 2022): noise grows with the height, the aspect's is constant.
+    "xyah": MotionModel(
+        from_xyxy=xyxy_to_xyah,
+        to_xyxy=xyah_to_xyxy,
+        scale=lambda z: z[:, 3:4] * HEIGHT_BUT_ASPECT,
+        start=Spread(2 / 20, (0, 0, 1e-2, 0)),
+        start_speed=Spread(10 / 160, (0, 0, 1e-5, 0)),
+        process=Spread(1 / 20, (0, 0, 1e-2, 0)),
+        process_speed=Spread(1 / 160, (0, 0, 1e-5, 0)),
+        measurement=Spread(1 / 20, (0, 0, 1e-1, 0)),
+        power=(1, 1, 0, 1),
+        sizes=(3,),
+    ),
+    # BoT-SORT (Aharon 2022), eq. 1-5: width's noise from the width, height's from the height.
+    "xywh": MotionModel(
+        from_xyxy=xyxy_to_xywh,
+        to_xyxy=xywh_to_xyxy,
+        scale=lambda z: z[:, (2, 3, 2, 3)],
+        start=Spread(2 / 20, ZERO),
+        start_speed=Spread(10 / 160, ZERO),
+        process=Spread(1 / 20, ZERO),
+        process_speed=Spread(1 / 160, ZERO),
+        measurement=Spread(1 / 20, ZERO),
+        power=(1, 1, 1, 1),
+        sizes=(2, 3),
+    ),
+}

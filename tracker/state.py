@@ -1,0 +1,74 @@
+"""All live tracks of one tracker: one struct of arrays, T rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from tracker.motion import KalmanState
+
+TENTATIVE, ACTIVE, LOST = 0, 1, 2
+STATUS = {"tentative": TENTATIVE, "active": ACTIVE, "lost": LOST}
+
+
+@dataclass(slots=True)
+class LiveTracks(KalmanState):
+    """T rows; the filters' arrays come first. Never reported tracks have id 0."""
+
+    id: np.ndarray  # (T,) int64
+    status: np.ndarray  # (T,) uint8: TENTATIVE, ACTIVE (matched in the last frame) or LOST
+    hits: np.ndarray  # (T,) int64 detections matched in all, the first included
+    streak: np.ndarray  # (T,) int64 frames matched in a row since the first detection or the last miss
+    born: np.ndarray  # (T,) float64 s, time of the first detection
+    seen: np.ndarray  # (T,) float64 s, time of the last match
+    column: np.ndarray  # (T,) int64 detection matched in this frame, -1: none
+    score: np.ndarray  # (T,) float32 of the last matched detection
+    class_id: np.ndarray  # (T,) int32
+    box: np.ndarray  # (T, 4) float32 xyxy px, the last matched detection
+    recent: np.ndarray  # (T, D) float32 appearance now: the last vector, or a running mean; zero: none yet
+    history: np.ndarray  # (T, D) float32 sum of all appearance vectors matched so far
+    views: np.ndarray  # (T,) int64 how many vectors are in that sum
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, rows: np.ndarray) -> LiveTracks:
+        return LiveTracks(*(getattr(self, name)[rows] for name in NAMES))
+
+    def append(self, other: LiveTracks) -> LiveTracks:
+        return LiveTracks(*(np.concatenate((getattr(self, name), getattr(other, name))) for name in NAMES))
+
+    def widen(self, dimension: int) -> None:
+        """Give appearance ``dimension`` columns when the first embeddings arrive; zero rows: none yet."""
+        self.recent = np.zeros((len(self), dimension), np.float32)
+        self.history = np.zeros((len(self), dimension), np.float32)
+
+
+NAMES = tuple(f.name for f in fields(LiveTracks))
+
+
+def no_tracks() -> LiveTracks:
+    def four() -> np.ndarray:
+        return np.zeros((0, 4))
+
+    return LiveTracks(
+        x=four(),
+        v=four(),
+        xx=four(),
+        xv=four(),
+        vv=four(),
+        id=np.zeros(0, np.int64),
+        status=np.zeros(0, np.uint8),
+        hits=np.zeros(0, np.int64),
+        streak=np.zeros(0, np.int64),
+        born=np.zeros(0),
+        seen=np.zeros(0),
+        column=np.zeros(0, np.int64),
+        score=np.zeros(0, np.float32),
+        class_id=np.zeros(0, np.int32),
+        box=np.zeros((0, 4), np.float32),
+        recent=np.zeros((0, 0), np.float32),
+        history=np.zeros((0, 0), np.float32),
+        views=np.zeros(0, np.int64),
+    )
