@@ -17,8 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from configs import InputError
 
 # Measured by `tools/bench.py assign` (ratios in LOG.md): below these sizes the dense way is the faster one.
-SWEEP_FROM = 6_000  # boxes times boxes from which candidates come from a sweep instead of a full comparison
-SPLIT_FROM = 6_000  # rows times columns from which the assignment is cut into components
+SWEEP_FROM = 8_000  # boxes times boxes from which candidates come from a sweep instead of a full comparison
+SPLIT_FROM = 12_000  # rows times columns from which the assignment is cut into components
 LAP_FROM = 40  # rows of a component without gaps from which lap is faster than scipy
 
 
@@ -40,22 +40,26 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> Pairs:
     Small inputs compare every pair along x; larger ones sweep over x, so that the cost follows the number of
     overlaps instead of T x N.
     """
-    a = np.asarray(a, np.float64)
-    b = np.asarray(b, np.float64)
-    ax1, ay1, ax2, ay2 = a.T
-    bx1, by1, bx2, by2 = b.T
+    (ax1, ay1, ax2, ay2) = at = np.ascontiguousarray(a.T, np.float64)
+    (bx1, by1, bx2, by2) = bt = np.ascontiguousarray(b.T, np.float64)
     if len(a) * len(b) < SWEEP_FROM:
-        meet = (ax1[:, None] < bx2) & (bx1 < ax2[:, None])
-        meet &= (ay1[:, None] < by2) & (by1 < ay2[:, None])
-        row, col = np.divmod(np.flatnonzero(meet), max(len(b), 1))
+        meet = ax1[:, None] < bx2
+        meet &= bx1 < ax2[:, None]
+        meet &= ay1[:, None] < by2
+        meet &= by1 < ay2[:, None]
+        row, col = meet.nonzero()
     else:
         row, col = _sweep(ax1, ax2, bx1, bx2)
-        meet_y = np.flatnonzero((ay1[row] < by2[col]) & (by1[col] < ay2[row]))
-        row, col = row[meet_y], col[meet_y]
-    width = np.minimum(ax2[row], bx2[col]) - np.maximum(ax1[row], bx1[col])
-    height = np.minimum(ay2[row], by2[col]) - np.maximum(ay1[row], by1[col])
-    inter = width * height
-    union = ((ax2 - ax1) * (ay2 - ay1))[row] + ((bx2 - bx1) * (by2 - by1))[col] - inter
+        meet = (ay1[row] < by2[col]) & (by1[col] < ay2[row])
+        row, col = row[meet], col[meet]
+    box_a, box_b = at.take(row, axis=1), bt.take(col, axis=1)  # (4, P)
+    inter = np.minimum(box_a[2:], box_b[2:])
+    inter -= np.maximum(box_a[:2], box_b[:2])
+    inter = inter[0] * inter[1]
+    size_a, size_b = box_a[2:] - box_a[:2], box_b[2:] - box_b[:2]
+    union = size_a[0] * size_a[1]
+    union += size_b[0] * size_b[1]
+    union -= inter
     return Pairs(row, col, inter / union)
 
 
@@ -96,7 +100,7 @@ def _sweep(ax1: np.ndarray, ax2: np.ndarray, bx1: np.ndarray, bx2: np.ndarray) -
     np.maximum(count, 0, out=count)
     row = np.repeat(np.arange(len(ax1)), count)
     col = order[np.arange(len(row)) + np.repeat(first - (np.cumsum(count) - count), count)]
-    meet = np.flatnonzero(bx2[col] > ax1[row])
+    meet = (bx2[col] > ax1[row]).nonzero()[0]
     row, col = row[meet], col[meet]
     tidy = np.argsort(row * len(bx1) + col, kind="stable")  # the dense way's order: ties end the same
     return row[tidy], col[tidy]
@@ -146,7 +150,7 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> tuple[np.ndarra
     row_free, col_free = np.ones(height, bool), np.ones(width, bool)
     row_free[row[settled]] = False
     col_free[col[settled]] = False
-    open_ = np.flatnonzero(row_free[row] & col_free[col])
+    open_ = (row_free[row] & col_free[col]).nonzero()[0]
     rest = _solve_components(row[open_], col[open_], gain[open_])
     rows = np.concatenate((row[settled], rest[0]))
     cols = np.concatenate((col[settled], rest[1]))
@@ -163,7 +167,7 @@ def _solve_dense(
         rows, cols = np.arange(height), lap.lapjv(-benefit, return_cost=False)[0]
     else:
         rows, cols = linear_sum_assignment(benefit, maximize=True)
-    used = np.flatnonzero(benefit[rows, cols] > 0)
+    used = (benefit[rows, cols] > 0).nonzero()[0]
     return rows[used], cols[used]
 
 
@@ -176,14 +180,14 @@ def _dominant(row: np.ndarray, col: np.ndarray, gain: np.ndarray, height: int, w
     best_row, rival_row = _best_two(row, gain, height)
     best_col, rival_col = _best_two(col, gain, width)
     best = (gain == best_row[row]) & (gain == best_col[col])
-    return np.flatnonzero(best & (gain > rival_row[row] + rival_col[col]))
+    return (best & (gain > rival_row[row] + rival_col[col])).nonzero()[0]
 
 
 def _best_two(group: np.ndarray, gain: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
     """The largest and second largest gain of each group, 0 where there is none; a tie for first counts twice."""
     best, other = np.zeros(groups), np.zeros(groups)
     order = np.lexsort((gain, group))
-    last = np.flatnonzero(np.diff(group[order], append=-1))
+    last = np.diff(group[order], append=-1).nonzero()[0]
     best[group[order[last]]] = gain[order[last]]
     before = last[last > 0] - 1
     inside = before[group[order[before]] == group[order[before + 1]]]
@@ -204,7 +208,7 @@ def _solve_components(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> tup
     graph = coo_array((np.ones(len(row), np.int8), (row_of, len(rows) + col_of)), shape=(size, size))
     _, label = connected_components(graph, directed=False)
     order = np.argsort(label[row_of], kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(label[row_of[order]])) + 1)
+    parts = np.split(order, np.diff(label[row_of[order]]).nonzero()[0] + 1)
     # A loop over components, not over tracks: only what the dominant pairs left open gets here.
     found_rows, found_cols = [], []
     for part in parts:

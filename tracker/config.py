@@ -78,6 +78,8 @@ class TrackerConfig(BaseModel):
     recent_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of `recent` appearance; 0: the last vector
     lost_appearance: Literal["recent", "history"] = "recent"  # what lost tracks are compared by
 
+    recognise: Limit | None = None  # a confirmed newcomer nearer to a lost track than this is that track; none: off
+
     box: Literal["state", "detection"] = "state"  # report the filter's box or the detector's
     coast: Seconds = 0.0  # report a lost track's predicted box for so long (det_index -1)
 

@@ -17,16 +17,23 @@ import numpy as np
 Vector4 = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
 class Spread:
-    """Standard deviations of four coordinates: ``weight * scale + constant``, scale in px from the box."""
+    """Standard deviations of four coordinates: ``weight * scale + constant``, scale in px from the box.
 
-    weight: float
-    constant: Vector4
+    Scale and constant never share a coordinate, so the variance is the sum of the two squares.
+    """
+
+    __slots__ = ("_constant", "_weight")
+
+    def __init__(self, weight: float, constant: Vector4) -> None:
+        self._weight = weight**2
+        self._constant = np.square(constant)
 
     def variance(self, scale_squared: np.ndarray) -> np.ndarray:
-        """(T, 4) squared scales -> (T, 4) variances. Scale and constant never share a coordinate."""
-        return scale_squared * self.weight**2 + np.square(self.constant)
+        """(T, 4) squared scales -> (T, 4) variances."""
+        variance = scale_squared * self._weight
+        variance += self._constant
+        return variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class MotionModel:
 
     from_xyxy: Callable[[np.ndarray], np.ndarray]  # (N, 4) xyxy px -> (N, 4) coordinates, float64
     to_xyxy: Callable[[np.ndarray], np.ndarray]  # (N, 4) coordinates -> (N, 4) xyxy px
-    scale: Callable[[np.ndarray], np.ndarray]  # (N, 4) coordinates -> what each one's noise grows with, px
+    scale: Callable[[np.ndarray], np.ndarray]  # (N, 4) coordinates -> px that each one's noise grows with
     start: Spread  # of a new track's coordinates
     start_speed: Spread
     process: Spread  # added by one step
@@ -45,83 +52,77 @@ class MotionModel:
     sizes: tuple[int, ...]  # the coordinates whose speed a lost track gives up (freeze_lost_size)
 
 
-@dataclass(slots=True)
-class KalmanState:
-    """T filters: coordinate x, speed v, and their 2x2 covariance, for each of four coordinates."""
-
-    x: np.ndarray  # (T, 4) float64
-    v: np.ndarray  # (T, 4) per step
-    xx: np.ndarray  # (T, 4) variance of x
-    xv: np.ndarray  # (T, 4) covariance of x and v
-    vv: np.ndarray  # (T, 4) variance of v
+X, V, XX, XV, VV = range(5)  # coordinate, speed per step, and their variances and covariance
+Filters = np.ndarray  # (5, T, 4) float64: X, V, XX, XV, VV of four coordinates of T tracks, in one block
 
 
-def initiate(model: MotionModel, z: np.ndarray) -> KalmanState:
+def initiate(model: MotionModel, z: np.ndarray) -> Filters:
     """New filters at the measurements z (N, 4), at rest."""
     scale_squared = np.square(model.scale(z))
-    return KalmanState(
-        x=z.copy(),
-        v=np.zeros_like(z),
-        xx=model.start.variance(scale_squared),
-        xv=np.zeros_like(z),
-        vv=model.start_speed.variance(scale_squared),
-    )
+    filters = np.zeros((5, *z.shape))
+    filters[X] = z
+    filters[XX] = model.start.variance(scale_squared)
+    filters[VV] = model.start_speed.variance(scale_squared)
+    return filters
 
 
-def predict(model: MotionModel, state: KalmanState, steps: float = 1.0) -> None:
-    """Move all filters ahead by ``steps`` > 0, in place: x += s v, P <- F P F' + s Q (Kalman 1960, F = [[1, s], [0, 1]])."""
-    scale_squared = np.square(model.scale(state.x))
+def predict(model: MotionModel, filters: Filters, steps: float = 1.0) -> None:
+    """Move all filters ahead by ``steps`` > 0, in place: x += s v, P <- F P F' + s Q with F = [[1, s], [0, 1]]."""
+    x, v, xx, xv, vv = filters
+    scale_squared = np.square(model.scale(x))
     process = model.process.variance(scale_squared)
     process_speed = model.process_speed.variance(scale_squared)
     if steps == 1.0:  # the usual case, spared the multiplications
-        state.x += state.v
-        state.xx += process
-        state.xx += state.xv
-        state.xv += state.vv  # now the new covariance
-        state.xx += state.xv
-        state.vv += process_speed
+        x += v
+        xx += process
+        xx += xv
+        xv += vv  # now the new covariance
+        xx += xv
+        vv += process_speed
     else:
-        state.x += steps * state.v
-        state.xx += steps * (2.0 * state.xv + steps * state.vv + process)
-        state.xv += steps * state.vv
-        state.vv += steps * process_speed
-    vanished = state.x[:, 2:] <= 0
+        x += steps * v
+        xx += steps * (2.0 * xv + steps * vv + process)
+        xv += steps * vv
+        vv += steps * process_speed
+    vanished = x[:, 2:] <= 0
     if vanished.any():  # a size that would step to zero or below stands still instead (SORT: "vs = 0")
-        state.x[:, 2:] -= np.where(vanished, steps * state.v[:, 2:], 0.0)
-        state.v[:, 2:][vanished] = 0.0
+        x[:, 2:] -= np.where(vanished, steps * v[:, 2:], 0.0)
+        v[:, 2:][vanished] = 0.0
 
 
-def update(model: MotionModel, state: KalmanState, rows: np.ndarray, z: np.ndarray) -> None:
+def update(model: MotionModel, filters: Filters, rows: np.ndarray, z: np.ndarray) -> None:
     """Correct the filters ``rows`` (K,) by the measurements z (K, 4), in place."""
-    x, xx, xv = state.x[rows], state.xx[rows], state.xv[rows]
-    noise = model.measurement.variance(np.square(model.scale(x)))
-    inverse = 1.0 / (xx + noise)
-    gain, gain_speed = xx * inverse, xv * inverse
+    chosen = filters.take(rows, axis=1)
+    x, v, xx, xv, vv = chosen
+    inverse = model.measurement.variance(np.square(model.scale(x)))
+    inverse += xx
+    np.reciprocal(inverse, out=inverse)
     surprise = z - x
-    state.x[rows] = x + gain * surprise
-    state.v[rows] += gain_speed * surprise
-    state.xx[rows] = xx - gain * xx
-    state.xv[rows] = xv - gain * xv
-    state.vv[rows] -= gain_speed * xv
+    gain, gain_speed = xx * inverse, xv * inverse
+    x += gain * surprise
+    v += gain_speed * surprise
+    vv -= gain_speed * xv
+    xv -= gain * xv
+    xx -= gain * xx
+    filters[:, rows] = chosen
 
 
-def warp(model: MotionModel, state: KalmanState, matrix: np.ndarray) -> None:
+def warp(model: MotionModel, filters: Filters, matrix: np.ndarray) -> None:
     """Carry all filters from the last frame's pixels into this one's by a 2x3 camera warp [A | t], in place.
 
     Centres and their speeds go through A exactly; sizes are zoomed by sqrt|det A| (a rotating camera does not
     turn upright boxes). A rotation couples x and y: of the centre's full 2x2 covariance A P A' the diagonal is
-    kept and the coupling dropped, which is exact without rotation and off by sin(2 angle) times the difference
-    of the two variances with it (`tests/tracker/test_motion.py` holds it against the full 8x8 filter).
+    kept and the coupling dropped, which is exact without rotation and off by sin(2 angle) / 2 times the
+    difference of the two variances with it (`tests/tracker/test_motion.py` holds it against the 8x8 filter).
     """
     linear, shift = matrix[:, :2], matrix[:, 2]
     zoom = np.sqrt(abs(np.linalg.det(linear))) ** np.array(model.power[2:])
-    state.x[:, :2] = state.x[:, :2] @ linear.T + shift
-    state.v[:, :2] = state.v[:, :2] @ linear.T
-    state.x[:, 2:] *= zoom
-    state.v[:, 2:] *= zoom
-    for covariance in (state.xx, state.xv, state.vv):
-        covariance[:, :2] = covariance[:, :2] @ np.square(linear).T
-        covariance[:, 2:] *= np.square(zoom)
+    means, covariances = filters[:XX], filters[XX:]
+    means[..., :2] = means[..., :2] @ linear.T
+    means[X, :, :2] += shift
+    means[..., 2:] *= zoom
+    covariances[..., :2] = covariances[..., :2] @ np.square(linear).T
+    covariances[..., 2:] *= np.square(zoom)
 
 
 def _centre_first(xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,7 +135,8 @@ def _centre_first(xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _corners(z: np.ndarray, width: np.ndarray, height: np.ndarray) -> np.ndarray:
     xyxy = np.empty_like(z)
-    half = np.stack((width, height), axis=1)
+    half = np.empty((len(z), 2))
+    half[:, 0], half[:, 1] = width, height
     half *= 0.5
     np.subtract(z[:, :2], half, out=xyxy[:, :2])
     np.add(z[:, :2], half, out=xyxy[:, 2:])

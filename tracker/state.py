@@ -6,15 +6,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tracker.motion import KalmanState
+from tracker.motion import Filters
 
 TENTATIVE, ACTIVE, LOST = 0, 1, 2
 STATUS = {"tentative": TENTATIVE, "active": ACTIVE, "lost": LOST}
 
 
 @dataclass(slots=True)
-class LiveTracks(KalmanState):
-    """T rows; the filters' arrays come first. Never reported tracks have id 0."""
+class LiveTracks:
+    """T rows. A track that was never reported has id 0."""
+
+    filters: Filters  # (5, T, 4) float64, see tracker/motion.py
 
     id: np.ndarray  # (T,) int64
     status: np.ndarray  # (T,) uint8: TENTATIVE, ACTIVE (matched in the last frame) or LOST
@@ -34,10 +36,12 @@ class LiveTracks(KalmanState):
         return len(self.id)
 
     def take(self, rows: np.ndarray) -> LiveTracks:
-        return LiveTracks(*(getattr(self, name)[rows] for name in NAMES))
+        return LiveTracks(self.filters[:, rows], *(getattr(self, name)[rows] for name in NAMES[1:]))
 
     def append(self, other: LiveTracks) -> LiveTracks:
-        return LiveTracks(*(np.concatenate((getattr(self, name), getattr(other, name))) for name in NAMES))
+        filters = np.concatenate((self.filters, other.filters), axis=1)
+        rest = (np.concatenate((getattr(self, name), getattr(other, name))) for name in NAMES[1:])
+        return LiveTracks(filters, *rest)
 
     def widen(self, dimension: int) -> None:
         """Give appearance ``dimension`` columns when the first embeddings arrive; zero rows: none yet."""
@@ -49,15 +53,8 @@ NAMES = tuple(f.name for f in fields(LiveTracks))
 
 
 def no_tracks() -> LiveTracks:
-    def four() -> np.ndarray:
-        return np.zeros((0, 4))
-
     return LiveTracks(
-        x=four(),
-        v=four(),
-        xx=four(),
-        xv=four(),
-        vv=four(),
+        filters=np.zeros((5, 0, 4)),
         id=np.zeros(0, np.int64),
         status=np.zeros(0, np.uint8),
         hits=np.zeros(0, np.int64),

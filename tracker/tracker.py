@@ -12,12 +12,13 @@ import numpy as np
 
 from configs import InputError, load_preset
 from tracker import motion
-from tracker.association import BELIEVES_MOTION, COSTS, REACH_ALL, Pairs, overlapping_pairs, solve
+from tracker.association import BELIEVES_MOTION, COSTS, REACH_ALL, Pairs, assign, overlapping_pairs, solve
 from tracker.config import Stage, TrackerConfig
 from tracker.data import Detections, Tracks
 from tracker.state import ACTIVE, LOST, NAMES, STATUS, TENTATIVE, LiveTracks, no_tracks
 
 EPSILON = 1e-6  # s; times are sums of floats
+NOTHING_KNOWN = np.array(np.nan)  # the appearance distance where nobody has an appearance
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 Matches = tuple[np.ndarray, np.ndarray, np.ndarray]  # row (P,), column (P,), gain (P,) > 0
 
@@ -50,6 +51,15 @@ class Tracker:
         """
         return cls(load_preset(name_or_path, TrackerConfig, "tracker", overrides), fps)
 
+    @property
+    def appearance_from(self) -> float:
+        """The score from which a detection's appearance is used; 2: no stage compares appearance."""
+        config = self.config
+        looking = {stage.detections for stage in config.stages if stage.cost in REACH_ALL}
+        if not looking:
+            return 2.0
+        return config.low if "low" in looking else config.high
+
     def reset(self) -> None:
         """Forget everything: the next frame is the first, the next identity is 1."""
         self._live = no_tracks()
@@ -77,10 +87,11 @@ class Tracker:
         self._learn_dimension(detections)
         self._predict(self._tick(timestamp), warp)
         self._absorb(detections, self._associate(detections))
+        self._recognise()
         self._retire()
         self._begin(detections)
-        self._drop_duplicates()
-        return self._report(detections)
+        state_box = self._drop_duplicates(self._model.to_xyxy(self._live.filters[motion.X]))
+        return self._report(detections, state_box)
 
     # -- one frame, step by step
 
@@ -108,12 +119,12 @@ class Tracker:
         if not len(live):
             return
         if self.config.freeze_lost_size:
-            lost = np.flatnonzero(live.status == LOST)
+            lost = (live.status == LOST).nonzero()[0]
             for size in self._model.sizes:
-                live.v[lost, size] = 0.0
-        motion.predict(self._model, live, steps)
+                live.filters[motion.V, lost, size] = 0.0
+        motion.predict(self._model, live.filters, steps)
         if warp is not None:
-            motion.warp(self._model, live, warp)
+            motion.warp(self._model, live.filters, warp)
 
     def _associate(self, detections: Detections) -> np.ndarray:
         """Run the stages. Returns (T,) the detection of each track, -1: none."""
@@ -122,9 +133,10 @@ class Tracker:
         if not len(live) or not len(detections):
             return match
         believed = live.seen >= self._time - self._motion_age - EPSILON  # (T,)
-        overlaps = overlapping_pairs(self._model.to_xyxy(live.x), detections.xyxy)
+        overlaps = overlapping_pairs(self._model.to_xyxy(live.filters[motion.X]), detections.xyxy)
         if not self.config.class_agnostic:
-            overlaps = overlaps.take(live.class_id[overlaps.row] == detections.class_id[overlaps.col])
+            same = live.class_id[overlaps.row] == detections.class_id[overlaps.col]
+            overlaps = overlaps if same.all() else overlaps.take(same)
         appearance = self._appearance(detections)  # (T, N) or None
         high = detections.score >= self.config.high
         free = {"high": high, "low": (detections.score >= self.config.low) & ~high}  # (N,) each, in this band
@@ -169,12 +181,12 @@ class Tracker:
         missed = match < 0
         live.streak[missed] = 0
         live.status[missed & (live.status == ACTIVE)] = LOST
-        rows = np.flatnonzero(~missed)
+        rows = (~missed).nonzero()[0]
         if not len(rows):
             return
         cols = match[rows]
         box = detections.xyxy[cols]
-        motion.update(self._model, live, rows, self._model.from_xyxy(box))
+        motion.update(self._model, live.filters, rows, self._model.from_xyxy(box))
         live.hits[rows] += 1
         live.streak[rows] += 1
         sure = (live.hits[rows] >= self.config.confirm_hits) | (live.status[rows] != TENTATIVE)
@@ -192,11 +204,33 @@ class Tracker:
         live, momentum = self._live, np.float32(self.config.recent_momentum)
         clear = (detections.score[cols] >= self.config.high) & detections.embedding[cols].any(1)
         rows, vector = rows[clear], detections.embedding[cols[clear]]
-        running = momentum * live.recent[rows] + (1 - momentum) * vector
-        norm = np.sqrt(np.einsum("kd,kd->k", running, running))[:, None]
-        live.recent[rows] = running / np.maximum(norm, np.float32(1e-12))
+        live.recent[rows] = _unit(momentum * live.recent[rows] + (1 - momentum) * vector)
         live.history[rows] += vector
         live.views[rows] += 1
+
+    def _recognise(self) -> None:
+        """A newcomer who is confirmed now, and looks like a lost track, is that track come back.
+
+        Compared are the directions of the two mean vectors: several views on either side are a far safer
+        witness than the single detection that a stage sees. One assignment over all, limit inside.
+        """
+        live = self._live
+        newcomer = ((live.id == 0) & (live.status == ACTIVE) & (live.views > 0)).nonzero()[0]
+        lost = ((live.id > 0) & (live.status == LOST) & (live.views > 0)).nonzero()[0]
+        if self.config.recognise is None or not len(newcomer) or not len(lost):
+            return
+        distance = 1.0 - (_unit(live.history[lost]) @ _unit(live.history[newcomer]).T).astype(np.float64)
+        if not self.config.class_agnostic:
+            distance[live.class_id[lost, None] != live.class_id[newcomer]] = np.inf
+        old, new = assign(distance, self.config.recognise)
+        old, new = lost[old], newcomer[new]
+        live.id[new], live.born[new] = live.id[old], live.born[old]
+        live.hits[new] += live.hits[old]
+        live.history[new] += live.history[old]
+        live.views[new] += live.views[old]
+        keep = np.ones(len(live), bool)
+        keep[old] = False
+        self._keep(keep)
 
     def _retire(self) -> None:
         live, config = self._live, self.config
@@ -207,13 +241,12 @@ class Tracker:
         """New tracks at the unmatched detections that score high enough."""
         fresh = detections.score >= self.config.new
         fresh[self._live.column[self._live.column >= 0]] = False
-        cols = np.flatnonzero(fresh)
+        cols = fresh.nonzero()[0]
         if not len(cols):
             return
         # Ordered by what they are, not by where they stood: identities do not depend on the detector's order.
         cols = cols[np.lexsort((*detections.xyxy[cols].T, -detections.score[cols]))]
         count, box = len(cols), detections.xyxy[cols]
-        filters = motion.initiate(self._model, self._model.from_xyxy(box))
         at_once = self.config.confirm_hits == 1 or self._frame < self.config.start_frames
         dimension = self._live.recent.shape[1]
         vector = np.zeros((count, dimension), np.float32)
@@ -221,11 +254,7 @@ class Tracker:
             vector = detections.embedding[cols]
         self._live = self._live.append(
             LiveTracks(
-                x=filters.x,
-                v=filters.v,
-                xx=filters.xx,
-                xv=filters.xv,
-                vv=filters.vv,
+                filters=motion.initiate(self._model, self._model.from_xyxy(box)),
                 id=np.zeros(count, np.int64),
                 status=np.full(count, ACTIVE if at_once else TENTATIVE, np.uint8),
                 hits=np.ones(count, np.int64),
@@ -242,48 +271,55 @@ class Tracker:
             )
         )
 
-    def _drop_duplicates(self) -> None:
-        """Of a lost and an active track on the same spot the one with the shorter life goes (ByteTrack)."""
+    def _drop_duplicates(self, box: np.ndarray) -> np.ndarray:
+        """Of a lost and an active track on the same spot the one with the shorter life goes (ByteTrack).
+
+        Takes and returns the filters' boxes (T, 4) xyxy px.
+        """
         live = self._live
         if self.config.duplicate_iou >= 1:
-            return
-        lost = np.flatnonzero((live.status == LOST) & (self._time - live.seen <= self._motion_age + EPSILON))
-        active = np.flatnonzero(live.status == ACTIVE)
+            return box
+        believed = self._time - live.seen <= self._motion_age + EPSILON
+        lost = ((live.status == LOST) & believed).nonzero()[0]
+        active = (live.status == ACTIVE).nonzero()[0]
         if not len(lost) or not len(active):
-            return
-        box = self._model.to_xyxy(live.x)
+            return box
         pairs = overlapping_pairs(box[active], box[lost])
-        same = np.flatnonzero(pairs.iou > self.config.duplicate_iou)
+        same = (pairs.iou > self.config.duplicate_iou).nonzero()[0]
+        if not len(same):
+            return box
         a, b = active[pairs.row[same]], lost[pairs.col[same]]
         a_lived, b_lived = live.seen[a] - live.born[a], live.seen[b] - live.born[b]
         keep = np.ones(len(live), bool)
         keep[np.where(a_lived > b_lived, b, a)] = False
         self._keep(keep)
+        return box[keep]
 
     def _keep(self, keep: np.ndarray) -> None:
         if not keep.all():
-            self._live = self._live.take(np.flatnonzero(keep))
+            self._live = self._live.take(keep.nonzero()[0])
 
-    def _report(self, detections: Detections) -> Tracks:
+    def _report(self, detections: Detections, state_box: np.ndarray) -> Tracks:
+        """The tracks to show; one that is shown for the first time gets its identity now."""
         live, config = self._live, self.config
-        seen = (live.column >= 0) & (live.status == ACTIVE)
+        shown = (live.column >= 0) & (live.status == ACTIVE)
         if config.report_streak and self._frame >= config.start_frames:
-            seen &= live.streak >= config.report_streak
-        shown = seen
+            shown &= live.streak >= config.report_streak
         if config.coast > 0:
-            shown = seen | ((live.status == LOST) & (live.id > 0) & (self._time - live.seen <= config.coast + EPSILON))
-        rows = np.flatnonzero(shown)
+            fresh = self._time - live.seen <= config.coast + EPSILON
+            shown |= (live.status == LOST) & (live.id > 0) & fresh
+        rows = shown.nonzero()[0]
         unnamed = rows[live.id[rows] == 0]
-        live.id[unnamed] = self._last_id + 1 + np.arange(len(unnamed))
-        self._last_id += len(unnamed)
-        rows = rows[np.argsort(live.id[rows])]
+        if len(unnamed):
+            live.id[unnamed] = self._last_id + 1 + np.arange(len(unnamed))
+            self._last_id += len(unnamed)
+        rows = rows[live.id[rows].argsort()]
         column = live.column[rows]
-        box = live.box[rows]
-        if config.box == "state" or (column < 0).any():
-            state = self._model.to_xyxy(live.x[rows]).astype(np.float32)
-            box = state if config.box == "state" else np.where((column < 0)[:, None], state, box)
+        matched = column >= 0
+        from_state = np.ones(len(rows), bool) if config.box == "state" else ~matched
+        box = np.where(from_state[:, None], state_box[rows].astype(np.float32), live.box[rows])
         index = np.full(len(rows), -1)
-        index[column >= 0] = detections.index[column[column >= 0]]
+        index[matched] = detections.index[column[matched]]
         return Tracks(live.id[rows], box, live.score[rows], live.class_id[rows], index)
 
     # -- keeping and restoring
@@ -319,11 +355,13 @@ def _gains_near(
 ) -> Matches:
     """What each pair of overlapping boxes would gain (limit - cost), where that is above 0."""
     row, col = overlaps.row, overlaps.col
-    on = np.flatnonzero((limit[row] > 0) & free[col])
+    on = ((limit[row] > 0) & free[col]).nonzero()[0]
     row, col = row[on], col[on]
-    nothing = np.broadcast_to(np.nan, len(on))
-    gain = limit[row] - COSTS[stage.cost](overlaps.iou[on], detections.score[col], nothing, stage.motion_weight)
-    good = np.flatnonzero(gain > 0)
+    if not len(on):
+        return row, col, overlaps.iou[on]
+    cost = COSTS[stage.cost](overlaps.iou[on], detections.score[col], NOTHING_KNOWN, stage.motion_weight)
+    gain = limit[row] - cost
+    good = (gain > 0).nonzero()[0]
     return row[good], col[good], gain[good]
 
 
@@ -336,7 +374,7 @@ def _gains_anywhere(
     appearance: np.ndarray,
 ) -> Matches:
     """The same for every pair of a track and a detection, wherever they are."""
-    rows, cols = np.flatnonzero(limit > 0), np.flatnonzero(free)
+    rows, cols = (limit > 0).nonzero()[0], free.nonzero()[0]
     iou = np.zeros(appearance.shape)
     iou[overlaps.row, overlaps.col] = overlaps.iou
     chosen = np.ix_(rows, cols)
@@ -344,6 +382,12 @@ def _gains_anywhere(
     gain = limit[rows, None] - cost
     r, c = np.nonzero(gain > 0)
     return rows[r], cols[c], gain[r, c]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """(K, D) rows scaled to norm 1; zero rows stay zero."""
+    norm = np.sqrt(np.einsum("kd,kd->k", vectors, vectors))[:, None]
+    return vectors / np.maximum(norm, np.float32(1e-12))
 
 
 def _checked_warp(warp: np.ndarray) -> np.ndarray:

@@ -1,0 +1,78 @@
+"""Retrace on one page: frames -> detections -> embeddings -> association -> tracks.
+
+Everything here is a callable that `tools/track.py` (or you) hands in: a detector, an embedder, a camera. This
+file only says what happens to a frame, and in which order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from tracker.data import Detections, Frame, Step
+from tracker.tracker import Tracker
+
+Detect = Callable[[Frame], Detections]
+Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image (H, W, 3) BGR, xyxy (N, 4) -> (N, D) unit rows
+Camera = Callable[[Frame], np.ndarray | None]  # -> (2, 3) warp from the last frame, None: still
+
+
+class Clock:
+    """Seconds spent in each stage, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+
+
+def run(
+    frames: Iterable[Frame],
+    detect: Detect,
+    tracker: Tracker,
+    embed: Embed | None = None,
+    camera: Camera | None = None,
+    clock: Clock | None = None,
+) -> Iterator[Step]:
+    """Follow everybody through the frames; yields each frame with its detections and tracks.
+
+    Detections that come with vectors (cached ones) keep them; others get theirs from ``embed``, when the frame
+    has an image. Scores below the tracker's lowest threshold are not embedded: nobody would look at them.
+    """
+    clock = clock or Clock()
+    frames = iter(frames)
+    while True:
+        with clock.stage("decode"):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        with clock.stage("detect"):
+            detections = detect(frame)
+        if embed is not None and detections.embedding is None and frame.image is not None:
+            with clock.stage("embed"):
+                detections = detections.with_embedding(embed_useful(embed, frame.image, detections, tracker))
+        warp = None
+        if camera is not None:
+            with clock.stage("camera"):
+                warp = camera(frame)
+        with clock.stage("track"):
+            tracks = tracker.update(detections, timestamp=frame.time, warp=warp)
+        yield Step(frame, detections, tracks)
+
+
+def embed_useful(embed: Embed, image: np.ndarray, detections: Detections, tracker: Tracker) -> np.ndarray:
+    """(N, D) vectors; zero rows ("no appearance known") for boxes that no stage compares by appearance."""
+    useful = detections.score >= tracker.appearance_from
+    vectors = embed(image, detections.xyxy[useful])
+    rows = np.zeros((len(detections), vectors.shape[1]), np.float32)
+    rows[useful] = vectors
+    return rows
