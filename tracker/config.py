@@ -38,6 +38,7 @@ class Stage(BaseModel):
     cost: Literal["iou", "iou_score", "appearance", "blend"]
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
     motion_weight: Unit = 0.5  # blend only: 0 trusts appearance alone, 1 motion alone
+    neutral_appearance: Annotated[float, Field(ge=0, le=2)] = 0.3  # blend: what an unknown appearance counts as
 
     def limit_of(self, status: str) -> float:
         """The limit for one status; 0 (nothing may match) for a status this stage leaves out."""

@@ -6,11 +6,12 @@ Coordinates pass through unshifted, as TrackEval reads them. Formats: motchallen
 from __future__ import annotations
 
 import configparser
+import io
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -66,45 +67,54 @@ def read_sequence_info(folder: str | Path) -> SequenceInfo:
 
 
 def read_detections(path: str | Path) -> MotTable:
-    """A ``det.txt``: frame, id (ignored), left, top, width, height, score[, ...]; rows in file order by frame.
+    """A ``det.txt``: frame, id (ignored), left, top, width, height, score[, ...]; in file order by frame.
 
     Scores are as the file has them: see :func:`scores_to_unit`. class_id is 0.
     """
     rows = read_rows(path, "detections")
-    order = np.argsort(rows[:, 0], kind="stable")
-    rows = rows[order]
-    return _table(rows, ids=np.full(len(rows), -1), class_id=np.zeros(len(rows)), visibility=np.ones(len(rows)))
+    table = _table(rows, class_id=np.zeros(len(rows)), by_id=False)
+    return replace(table, id=np.full(len(rows), -1))
 
 
-def read_results(path: str | Path) -> MotTable:
-    """A tracker's result file: frame, id, left, top, width, height, conf[, x, y, z]."""
+def read_results(path: str | Path, by_id: bool = True) -> MotTable:
+    """A tracker's result file: frame, id, left, top, width, height, conf[, x, y, z].
+
+    Sorted by frame, then id; without ``by_id`` the rows of a frame keep the file's order (evaluation needs it:
+    where two matchings are equally good, TrackEval's choice depends on the order). class_id is the eighth
+    column where that is at least 1, as TrackEval reads it, else 1.
+    """
     rows = read_rows(path, "results")
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    return _table(rows, ids=rows[:, 1], class_id=np.ones(len(rows)), visibility=np.ones(len(rows)))
+    class_id = np.maximum(rows[:, 7], 1) if rows.shape[1] >= 8 else np.ones(len(rows))
+    return _table(rows, class_id, by_id)
 
 
-def read_ground_truth(path: str | Path) -> MotTable:
+def read_ground_truth(path: str | Path, by_id: bool = True, classed: bool | None = None) -> MotTable:
     """A ``gt.txt``: frame, id, left, top, width, height, considered flag[, class, visibility].
 
-    Nine columns carry class and visibility (MOT16 and later); ten are MOT15's, whose last three are world
-    coordinates: class 1 (pedestrian) and visibility 1 then.
+    Args:
+        path: the file.
+        by_id: as in :func:`read_results`.
+        classed: whether the eighth column is the class. Default: told from the number of columns. Nine carry
+            class and visibility (MOT16 and later); ten are MOT15's, whose last three are world coordinates:
+            class 1 (pedestrian) and visibility 1 then.
+
+    Raises:
+        InputError: as :func:`read_rows`, or the class is asked for and there is no eighth column.
     """
     rows = read_rows(path, "ground truth")
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    classed = rows.shape[1] in (8, 9)
-    return _table(
-        rows,
-        ids=rows[:, 1],
-        class_id=rows[:, 7] if classed else np.ones(len(rows)),
-        visibility=rows[:, 8] if rows.shape[1] == 9 else np.ones(len(rows)),
-    )
+    if classed and rows.shape[1] < 8:
+        raise InputError(f"{path}, line 1: expected at least 8 columns of ground truth, got {rows.shape[1]}")
+    if classed is None:
+        classed = rows.shape[1] in (8, 9)
+    seen = rows[:, 8] if classed and rows.shape[1] >= 9 else None
+    return _table(rows, rows[:, 7] if classed else np.ones(len(rows)), by_id, seen)
 
 
 def read_rows(path: str | Path, kind: str) -> np.ndarray:
     """The numbers of a MOTChallenge text file, ``(R, C)`` float64, in file order; an empty file is (0, 10).
 
-    The delimiter (comma, semicolon, tab or blanks) is told from the first line. The file is read in one
-    sweep; only when that fails is it read line by line, to name the line.
+    The delimiter (comma, semicolon, tab or blanks) is told from the first line. A plain file is read in one
+    sweep, any other one (exponents, blank lines, blanks as delimiter) line by line; a fault names its line.
 
     Raises:
         InputError: no such file; a row that is no number, NaN or infinite, of another width than the first,
@@ -112,31 +122,109 @@ def read_rows(path: str | Path, kind: str) -> np.ndarray:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file; expected MOTChallenge {kind}") from None
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected MOTChallenge {kind}") from None
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
-        return np.zeros((0, 10))
-    delimiter = next((mark for mark in ",;\t" if mark in first), None)
-    columns = len(first.strip().rstrip(delimiter or " ").split(delimiter))
-    try:
-        flat = np.array(
-            [x for line in lines if line.strip() for x in line.strip().rstrip(delimiter or " ").split(delimiter)],
-            dtype=np.float64,
-        )
-        rows = flat.reshape(-1, columns)
-        whole = rows[:, :2]
-        sound = columns >= MIN_COLUMNS[kind] and np.isfinite(rows).all() and (whole == np.floor(whole)).all()
-        sound = sound and (rows[:, 0] >= 1).all()
-    except ValueError:
-        sound = False
-    if not sound:
+    rows = _sweep(data, MIN_COLUMNS[kind])
+    if rows is None:
+        rows = _line_by_line(path, data, kind)
+    if len(rows) and not _sound(rows):
+        lines, delimiter, columns = _lines(path, data, kind)
         raise InputError(_first_fault(path, lines, delimiter, columns, kind))
     return rows
+
+
+def _sweep(data: bytes, least: int) -> np.ndarray | None:
+    """All numbers of a plain file, or None where the file needs a closer look.
+
+    Plain: one delimiter, as many columns in every line, numbers of digits with at most one point and a minus
+    in front. The text then becomes a Matrix Market array and scipy's parser reads it, the fastest one at hand
+    (30 ns a number; ``np.loadtxt`` 150). That parser ignores what follows a number in a line, so everything
+    that is not plain must be sorted out before.
+    """
+    from scipy.io import mmread  # slow to import, and only reading needs it
+
+    data, mark = _tidy(data)
+    if not mark:
+        return None
+    tail = (mark + b"-1") * 3 + b"\n"  # nearly every result line ends so: no need to parse it
+    padding = 3 if data[: data.index(b"\n") + 1].endswith(tail) else 0
+    if padding:
+        data = data.replace(tail, b"\n")
+    skeleton = data.translate(None, b"0123456789.-")
+    columns, count = skeleton.index(b"\n") + 1, skeleton.count(b"\n")
+    if columns + padding < least or skeleton != (mark * (columns - 1) + b"\n") * count:
+        return None
+    if b"-" in data and data.count(mark + b"-") != data.count(b"-"):
+        return None
+    if b".." in data.translate(None, b"0123456789-"):
+        return None
+    header = b"%%%%MatrixMarket matrix array real general\n%d %d\n" % (columns, count)
+    rows = np.full((columns + padding, count), -1.0)
+    try:
+        rows[:columns] = mmread(io.BytesIO(header + data.replace(mark, b"\n")))
+    except ValueError:  # an empty cell, a lone sign or point
+        return None
+    return rows.T
+
+
+def _tidy(data: bytes) -> tuple[bytes, bytes]:
+    """The text without byte order mark, CR, blanks after and delimiters at the end of lines; its delimiter.
+
+    Told from the first line; the delimiter is empty when there is none but blanks.
+    """
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    first = data[: data.index(b"\n")]
+    mark = next((m for m in (b",", b";", b"\t") if m in first), b"")
+    if mark and b" " in first:
+        data = data.replace(mark + b" ", mark)
+    if mark and first.endswith(mark):
+        data = data.replace(mark + b"\n", b"\n")
+    return data, mark
+
+
+def _line_by_line(path: Path, data: bytes, kind: str) -> np.ndarray:
+    """The numbers of any file that keeps the rules, at the price of a Python string each."""
+    lines, delimiter, columns = _lines(path, data, kind)
+    if not columns:
+        return np.zeros((0, 10))
+    try:
+        cells = [x for line in lines if line.strip() for x in _cells(line, delimiter)]
+        rows = np.array(cells, dtype=np.float64).reshape(-1, columns)
+    except ValueError:
+        raise InputError(_first_fault(path, lines, delimiter, columns, kind)) from None
+    if columns < MIN_COLUMNS[kind] or any(
+        len(_cells(line, delimiter)) != columns for line in lines if line.strip()
+    ):
+        raise InputError(_first_fault(path, lines, delimiter, columns, kind))
+    return rows
+
+
+def _lines(path: Path, data: bytes, kind: str) -> tuple[list[str], str | None, int]:
+    """The file's lines, its delimiter (None: blanks) and the columns of its first line (0: no line)."""
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file; expected MOTChallenge {kind}") from None
+    first = next((line for line in lines if line.strip()), None)
+    if first is None:
+        return lines, None, 0
+    delimiter = next((mark for mark in ",;\t" if mark in first), None)
+    return lines, delimiter, len(_cells(first, delimiter))
+
+
+def _cells(line: str, delimiter: str | None) -> list[str]:
+    return line.strip().rstrip(delimiter or " ").split(delimiter)
+
+
+def _sound(rows: np.ndarray) -> bool:
+    """Finite numbers, whole frames and ids, frames from 1."""
+    whole = rows[:, :2]
+    return bool(np.isfinite(rows).all() and (whole == np.floor(whole)).all() and (rows[:, 0] >= 1).all())
 
 
 def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: int, kind: str) -> str:
@@ -144,10 +232,11 @@ def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: i
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        cells = line.strip().rstrip(delimiter or " ").split(delimiter)
+        cells = _cells(line, delimiter)
         where = f"{path}, line {number}: "
         if len(cells) < MIN_COLUMNS[kind]:
-            return f"{where}expected at least {MIN_COLUMNS[kind]} columns of {kind}, got {len(cells)}: {line[:80]!r}"
+            least = f"at least {MIN_COLUMNS[kind]} columns of {kind}"
+            return f"{where}expected {least}, got {len(cells)}: {line[:80]!r}"
         if len(cells) != columns:
             return f"{where}expected {columns} columns as in the lines before, got {len(cells)}"
         for column, cell in enumerate(cells, 1):
@@ -164,15 +253,29 @@ def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: i
     return f"{path}: not readable as MOTChallenge {kind}"
 
 
-def _table(rows: np.ndarray, ids: np.ndarray, class_id: np.ndarray, visibility: np.ndarray) -> MotTable:
-    return MotTable(
-        frame=rows[:, 0].astype(np.int64) - 1,
-        id=ids.astype(np.int64),
-        xyxy=tlwh_to_xyxy(rows[:, 2:6]),
+def _table(
+    rows: np.ndarray, class_id: np.ndarray, by_id: bool, visibility: np.ndarray | None = None
+) -> MotTable:
+    """``rows`` as a table, sorted by frame, and by id if asked; rows that tie keep the file's order."""
+    frame, ids = rows[:, 0].astype(np.int64) - 1, rows[:, 1].astype(np.int64)
+    table = MotTable(
+        frame=frame,
+        id=ids,
+        xyxy=tlwh_to_xyxy(np.ascontiguousarray(rows[:, 2:6])),
         score=np.ascontiguousarray(rows[:, 6]),
         class_id=class_id.astype(np.int64),
-        visibility=np.ascontiguousarray(visibility, dtype=np.float64),
+        visibility=np.ones(len(rows)) if visibility is None else np.ascontiguousarray(visibility),
     )
+    step, tie = np.diff(frame), np.diff(ids) >= 0
+    if (step > 0).all() or ((step >= 0).all() and (not by_id or (tie | (step > 0)).all())):
+        return table
+    return table.take(np.lexsort((ids, frame)) if by_id else np.argsort(frame, kind="stable"))
+
+
+def row_line(path: str | Path, row: int) -> int:
+    """The line number (from 1) of the ``row``-th row (from 0) that :func:`read_rows` gives."""
+    lines = Path(path).read_bytes().decode("utf-8-sig").splitlines()
+    return [number for number, line in enumerate(lines, 1) if line.strip()][row]
 
 
 def scores_to_unit(score: np.ndarray) -> tuple[np.ndarray, str | None]:

@@ -359,7 +359,7 @@ def _gains_near(
     row, col = row[on], col[on]
     if not len(on):
         return row, col, overlaps.iou[on]
-    cost = COSTS[stage.cost](overlaps.iou[on], detections.score[col], NOTHING_KNOWN, stage.motion_weight)
+    cost = COSTS[stage.cost](overlaps.iou[on], detections.score[col], NOTHING_KNOWN, stage)
     gain = limit[row] - cost
     good = (gain > 0).nonzero()[0]
     return row[good], col[good], gain[good]
@@ -378,7 +378,7 @@ def _gains_anywhere(
     iou = np.zeros(appearance.shape)
     iou[overlaps.row, overlaps.col] = overlaps.iou
     chosen = np.ix_(rows, cols)
-    cost = COSTS[stage.cost](iou[chosen], detections.score[cols], appearance[chosen], stage.motion_weight)
+    cost = COSTS[stage.cost](iou[chosen], detections.score[cols], appearance[chosen], stage)
     gain = limit[rows, None] - cost
     r, c = np.nonzero(gain > 0)
     return rows[r], cols[c], gain[r, c]

@@ -1,0 +1,48 @@
+import numpy as np
+
+from tracker.boxes import area, clip, iou_matrix, tlwh_to_xyxy, xyxy_to_tlwh
+
+
+def slow_iou(a, b):
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    inter = width * height
+    return inter / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter)
+
+
+def random_boxes(rng, n):
+    corner = rng.uniform(-50, 300, (n, 2))
+    return np.concatenate((corner, corner + rng.uniform(1, 120, (n, 2))), axis=1)
+
+
+def test_conversions_are_inverse():
+    tlwh = np.array([[10.0, 20.0, 30.0, 40.0]])
+    assert tlwh_to_xyxy(tlwh).tolist() == [[10, 20, 40, 60]]
+    assert xyxy_to_tlwh(tlwh_to_xyxy(tlwh)).tolist() == tlwh.tolist()
+    assert tlwh.tolist() == [[10, 20, 30, 40]], "the input stays as it was"
+
+
+def test_iou_by_hand():
+    a = np.array([[0.0, 0, 10, 10]])
+    b = np.array([[5.0, 0, 15, 10], [0, 0, 10, 10], [10, 0, 20, 10], [2, 2, 4, 4]])
+    # 50 / 150; same; touching edges share nothing; 4 inside 100
+    assert np.allclose(iou_matrix(a, b), [[50 / 150, 1, 0, 4 / 100]])
+
+
+def test_iou_equals_its_slow_twin():
+    rng = np.random.default_rng(0)
+    a, b = random_boxes(rng, 23), random_boxes(rng, 17)
+    assert np.allclose(iou_matrix(a, b), [[slow_iou(x, y) for y in b] for x in a], atol=1e-15)
+
+
+def test_clip_and_area():
+    boxes = np.array([[-5.0, -5, 30, 12], [50, 50, 60, 60]])
+    cut = clip(boxes, (10, 20))
+    assert cut.tolist() == [[0, 0, 20, 10], [20, 10, 20, 10]]
+    assert area(cut).tolist() == [200, 0]
+
+
+def test_empty():
+    none = np.zeros((0, 4))
+    assert iou_matrix(none, np.ones((3, 4))).shape == (0, 3)
+    assert tlwh_to_xyxy(none).shape == xyxy_to_tlwh(none).shape == clip(none, (5, 5)).shape == (0, 4)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from configs import InputError
+from tracker.data import Detections, MotTable
+
+BOX = [[0.0, 0, 10, 20]]
+
+
+def test_types_and_defaults():
+    d = Detections(BOX, [0.5])
+    assert d.xyxy.dtype == d.score.dtype == np.float32
+    assert d.class_id.dtype == np.int32
+    assert d.class_id.tolist() == [0]
+    assert d.index.tolist() == [0]
+    assert d.embedding is None
+    assert len(d) == 1
+
+
+def test_empty_input_is_normal():
+    for d in (Detections.empty(), Detections([], []), Detections(np.zeros((0, 4)), np.zeros(0), embedding=np.zeros((0, 8)))):
+        assert len(d) == 0
+        assert d.xyxy.shape == (0, 4)
+
+
+def test_boxes_of_no_size_are_dropped_counted_and_keep_the_others_place():
+    d = Detections([[0, 0, 0, 9], [1, 1, 5, 5], [3, 3, 2, 9]], [0.1, 0.2, 0.3], embedding=np.eye(3))
+    assert d.dropped == 2
+    assert d.index.tolist() == [1]
+    assert d.score.tolist() == [np.float32(0.2)]
+    assert d.embedding.tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"xyxy": np.zeros((2, 3)), "score": [0, 0]}, r"xyxy must have shape \(N, 4\), got \(2, 3\)"),
+        ({"xyxy": BOX, "score": [0.1, 0.2]}, r"score must have shape \(1,\), got \(2,\)"),
+        ({"xyxy": BOX, "score": [1.5]}, r"score must lie in \[0, 1\]; row 0 is 1.5"),
+        ({"xyxy": BOX, "score": [np.nan]}, "score must lie"),
+        ({"xyxy": [*BOX, [0, np.nan, 1, 1]], "score": [1, 1]}, "xyxy must be finite; row 1"),
+        ({"xyxy": [[0, 0, np.inf, 1]], "score": [1]}, "xyxy must be finite; row 0"),
+        ({"xyxy": BOX, "score": [1], "class_id": [1, 2]}, "class_id must have shape"),
+        ({"xyxy": BOX, "score": [1], "embedding": [[3.0, 4.0]]}, "norm 1 .*; row 0 is 5"),
+        ({"xyxy": BOX, "score": [1], "embedding": [[np.nan, 0]]}, "norm 1"),
+        ({"xyxy": BOX, "score": [1], "embedding": [0.6, 0.8]}, r"embedding must have shape \(1, D\)"),
+    ],
+)
+def test_what_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Detections(**arguments)
+
+
+def test_zero_embedding_means_unknown():
+    assert Detections(BOX, [1], embedding=[[0.0, 0.0]]).embedding.tolist() == [[0, 0]]
+
+
+def test_table_by_frame():
+    frame = np.array([0, 0, 2])
+    table = MotTable(frame, np.arange(3), np.zeros((3, 4)), np.ones(3), np.ones(3, int), np.ones(3))
+    assert [part.id.tolist() for part in table.by_frame(4)] == [[0, 1], [], [2], []]

@@ -1,0 +1,167 @@
+"""The batched 2x2 filters against a textbook 8-state filter, one track at a time."""
+
+import numpy as np
+import pytest
+
+from tracker import motion
+from tracker.motion import MODELS, V, VV, X, XV, XX
+
+
+def textbook(kind):
+    """Standard deviations as the papers write them: (start, process, measurement) of an 8-state filter, from z."""
+    if kind == "sort":  # 7 states there: the aspect has no speed
+        root = np.sqrt
+        return (
+            lambda z: root([10, 10, 10, 10, 1e4, 1e4, 1e4, 0]),
+            lambda z: root([1, 1, 1, 1, 0.01, 0.01, 0.0001, 0]),
+            lambda z: root([1, 1, 10, 10]),
+        )
+    if kind == "xyah":
+        return (
+            lambda z: [z[3] / 10, z[3] / 10, 1e-2, z[3] / 10, z[3] / 16, z[3] / 16, 1e-5, z[3] / 16],
+            lambda z: [z[3] / 20, z[3] / 20, 1e-2, z[3] / 20, z[3] / 160, z[3] / 160, 1e-5, z[3] / 160],
+            lambda z: [z[3] / 20, z[3] / 20, 1e-1, z[3] / 20],
+        )
+    side = lambda z: np.array([z[2], z[3], z[2], z[3]])  # noqa: E731
+    return (
+        lambda z: np.concatenate((side(z) / 10, side(z) / 16)),
+        lambda z: np.concatenate((side(z) / 20, side(z) / 160)),
+        lambda z: side(z) / 20,
+    )
+
+
+class Textbook:
+    """mean (8,), covariance (8, 8): predict and update with full matrices."""
+
+    def __init__(self, kind, z):
+        self.start, self.process, self.measurement = textbook(kind)
+        self.mean = np.concatenate((z, np.zeros(4)))
+        self.cov = np.diag(np.square(self.start(z)))
+
+    def predict(self, steps=1.0):
+        move = np.eye(8)
+        move[:4, 4:] = np.eye(4) * steps
+        noise = np.diag(np.square(self.process(self.mean[:4]))) * steps
+        for size in (2, 3):  # a size that would vanish stands still
+            if self.mean[size] + steps * self.mean[4 + size] <= 0:
+                self.mean[4 + size] = 0
+        self.mean = move @ self.mean
+        self.cov = move @ self.cov @ move.T + noise
+
+    def update(self, z):
+        see = np.eye(4, 8)
+        s = see @ self.cov @ see.T + np.diag(np.square(self.measurement(self.mean[:4])))
+        gain = self.cov @ see.T @ np.linalg.inv(s)
+        self.mean = self.mean + gain @ (z - self.mean[:4])
+        self.cov = self.cov - gain @ see @ self.cov
+
+    def warp(self, matrix, power):
+        zoom = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        block = np.diag(zoom ** np.array(power, float))
+        block[:2, :2] = matrix[:, :2]
+        full = np.kron(np.eye(2), block)
+        self.mean = full @ self.mean
+        self.mean[:2] += matrix[:, 2]
+        self.cov = full @ self.cov @ full.T
+
+
+def boxes(rng, n):
+    corner = rng.uniform(0, 500, (n, 2))
+    return np.concatenate((corner, corner + rng.uniform(20, 90, (n, 2)) * [1, 2.5]), axis=1)
+
+
+def assert_same(filters, books, diagonal_only=False):
+    mean = np.concatenate((filters[X], filters[V]), axis=1)
+    assert np.allclose(mean, [b.mean for b in books], rtol=1e-9, atol=1e-9)
+    cov = np.array([b.cov for b in books])
+    i = np.arange(4)
+    for part, (row, col) in {XX: (i, i), XV: (i, i + 4), VV: (i + 4, i + 4)}.items():
+        assert np.allclose(filters[part], cov[:, row, col], rtol=1e-9, atol=1e-12)
+    if not diagonal_only:  # nothing is coupled that we do not keep
+        cov[:, i, i] = cov[:, i, i + 4] = cov[:, i + 4, i] = cov[:, i + 4, i + 4] = 0
+        assert np.allclose(cov, 0)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("steps", [1.0, 0.4, 3.0])
+def test_equals_the_textbook_filter(kind, steps):
+    rng = np.random.default_rng(3)
+    model = MODELS[kind]
+    first = boxes(rng, 6)
+    z = model.from_xyxy(first)
+    filters = motion.initiate(model, z)
+    books = [Textbook(kind, row) for row in z]
+    for _ in range(12):
+        motion.predict(model, filters, steps)
+        [b.predict(steps) for b in books]
+        rows = np.flatnonzero(rng.random(6) < 0.7)
+        seen = model.from_xyxy(first[rows] + rng.normal(0, 3, (len(rows), 4)))
+        motion.update(model, filters, rows, seen)
+        [books[r].update(s) for r, s in zip(rows, seen, strict=True)]
+        assert_same(filters, books)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_warp_without_rotation_equals_the_textbook_filter(kind):
+    rng = np.random.default_rng(5)
+    model = MODELS[kind]
+    z = model.from_xyxy(boxes(rng, 4))
+    filters, books = motion.initiate(model, z), [Textbook(kind, row) for row in z]
+    for _ in range(3):
+        motion.predict(model, filters)
+        [b.predict() for b in books]
+        matrix = np.array([[1.05, 0, 4.0], [0, 1.05, -2.0]])
+        motion.warp(model, filters, matrix)
+        [b.warp(matrix, model.power) for b in books]
+        assert_same(filters, books)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_warp_with_rotation_drops_only_the_coupling(kind):
+    angle = np.deg2rad(7)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.concatenate((turn, [[3.0], [5.0]]), axis=1)
+    model = MODELS[kind]
+    z = model.from_xyxy(boxes(np.random.default_rng(1), 5))
+    filters, books = motion.initiate(model, z), [Textbook(kind, row) for row in z]
+    motion.predict(model, filters)
+    [b.predict() for b in books]
+    motion.warp(model, filters, matrix)
+    variance = [np.diag(b.cov)[:2] for b in books]
+    [b.warp(matrix, model.power) for b in books]
+    assert_same(filters, books, diagonal_only=True)
+    for book, (vx, vy) in zip(books, variance, strict=True):  # what is dropped, by the docstring's formula
+        assert np.isclose(book.cov[0, 1], np.sin(2 * angle) / 2 * (vx - vy))
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_boxes_survive_the_round_trip(kind):
+    model = MODELS[kind]
+    given = boxes(np.random.default_rng(0), 9).astype(np.float32)
+    assert np.allclose(model.to_xyxy(model.from_xyxy(given)), given, atol=1e-3)
+    assert model.to_xyxy(model.from_xyxy(np.zeros((0, 4)))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_sizes_never_vanish(kind):
+    model = MODELS[kind]
+    filters = motion.initiate(model, model.from_xyxy(np.array([[0.0, 0, 10, 20]])))
+    filters[V, :, 2:] = -1000
+    motion.predict(model, filters)
+    box = model.to_xyxy(filters[X])
+    assert (box[:, 2:] > box[:, :2]).all()
+    assert (filters[V, :, 2:] == 0).all()
+
+
+def test_one_pixel_a_step_by_hand():
+    """Variances of the xywh model for a 20 x 40 box: start (2, 4)^2, speed (1.25, 2.5)^2, process (1, 2)^2."""
+    model = MODELS["xywh"]
+    filters = motion.initiate(model, np.array([[0.0, 0, 20, 40]]))
+    assert np.allclose(filters[XX, 0], [4, 16, 4, 16])
+    motion.predict(model, filters)
+    assert np.allclose(filters[XX, 0, 0], 4 + 1.25**2 + 1)  # P_x + P_v + Q
+    assert np.allclose(filters[XV, 0, 0], 1.25**2)
+    motion.update(model, filters, np.array([0]), np.array([[3.0, 0, 20, 40]]))
+    gain = 6.5625 / (6.5625 + 1)  # measurement noise 1
+    assert np.allclose(filters[X, 0, 0], 3 * gain)
+    assert np.allclose(filters[XX, 0, 0], 6.5625 * (1 - gain))
