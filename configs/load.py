@@ -91,7 +91,10 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError(f"--set {pair}: expected key=value")
-        found[key.strip()] = yaml.safe_load(value)
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--set {pair}: {value!r} is not a value YAML can read") from None
     return found
 
 
@@ -121,7 +124,9 @@ def _override(raw: dict[str, Any], dotted: str, value: Any, model: type[pydantic
 def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"unknown key {where!r}; {nearest(str(error['loc'][-1]), _fields_at(model, error['loc'][:-1]))}"
+        return (
+            f"unknown key {where!r}; {nearest(str(error['loc'][-1]), _fields_at(model, error['loc'][:-1]))}"
+        )
     message = error["msg"].removeprefix("Value error, ")
     given = "" if isinstance(error["input"], dict | list) else f", got {error['input']!r}"
     return f"{where or 'preset'}: {message}{given}"

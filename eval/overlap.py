@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 CELLS = 1024  # cells a frame is wide; more cells make a larger table, fewer make more pairs to look at
-CHUNK = 1 << 20  # candidate pairs held at once: bounds memory, and keeps the work arrays in the cache
+CHUNK = 1 << 17  # candidate pairs looked at together: their work arrays stay in the cache
+LOW_HALF = (1 << 32) - 1
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -42,29 +43,33 @@ def overlaps(gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, res
     Returns:
         the pairs; ``iou`` has the very bits of TrackEval's, which adds, multiplies and divides in this order.
     """
+    none = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     if not len(gt) or not len(result):
-        return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    found = [_iou(gt, result, *rows) for rows in _candidates(gt_frame, gt, result_frame, result)]
-    parts = [np.concatenate(part) for part in zip(*found, strict=True)]
-    order = np.argsort(parts[0] * len(result) + parts[1])
-    return Pairs(*(part[order] for part in parts))
+        return none
+    pair = np.concatenate(list(_candidates(gt_frame, gt, result_frame, result)))
+    pair.sort(kind="stable")  # merges the sorted runs that are there, twice as fast as the default
+    parts = [_iou(gt, result, pair[at : at + CHUNK]) for at in range(0, len(pair), CHUNK)]
+    if not parts:
+        return none
+    return Pairs(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _candidates(
     gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, result: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Chunks of (gt rows, result rows) of one frame whose x- and y-ranges may meet; each pair once."""
+) -> Iterator[np.ndarray]:
+    """Pairs (gt row << 32 | result row) of one frame whose x- and y-ranges may meet, each once, in pieces."""
     frames = int(max(gt_frame[-1], result_frame[-1])) + 1
     low, high = float(gt[:, 0].min()), float(gt[:, 2].max())
     g_first, g_last = _cells(gt_frame, gt, low, high)
     r_first, r_last = _cells(result_frame, result, low, high)
     g_order, g_until = _index(g_first, frames)
     r_order, r_until = _index(r_first, frames)
-    # result boxes that begin inside a ground-truth box, then ground-truth boxes that begin inside a result box
-    for rows, cols in _expand(r_until[g_first], r_until[g_last + 1], g_order, r_order, gt, result):
-        yield rows, cols
-    for cols, rows in _expand(g_until[r_first + 1], g_until[r_last + 1], r_order, g_order, result, gt):
-        yield rows, cols
+    g_y, r_y = _rows_y(gt), _rows_y(result)
+    # result boxes that begin within a gt box's width, then gt boxes that begin within a result box's
+    for rows, cols in _expand(r_until[g_first], r_until[g_last + 1], r_order, g_y, r_y):
+        yield rows << 32 | cols
+    for cols, rows in _expand(g_until[r_first + 1], g_until[r_last + 1], g_order, r_y, g_y):
+        yield rows << 32 | cols
 
 
 def _cells(frame: np.ndarray, xyxy: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
@@ -75,40 +80,54 @@ def _cells(frame: np.ndarray, xyxy: np.ndarray, low: float, high: float) -> tupl
     return x[:, 0], x[:, 1]
 
 
+def _rows_y(xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Top and bottom in whole pixels, rounded outwards: two bytes each, and no overlap is lost."""
+    bound = np.iinfo(np.int16)
+    top, bottom = np.floor(xyxy[:, 1]), np.ceil(xyxy[:, 3])
+    return tuple(np.clip(y, bound.min, bound.max).astype(np.int16) for y in (top, bottom))
+
+
 def _index(cell: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows ordered by cell, and for every cell how many rows lie before it."""
-    until = np.zeros(frames * CELLS + 2, np.int64)
+    until = np.zeros(frames * CELLS + 2, np.int32)
     np.cumsum(np.bincount(cell, minlength=frames * CELLS + 1), out=until[1:])
-    return np.argsort(cell), until
+    return np.sort(cell << 32 | np.arange(len(cell)), kind="stable") & LOW_HALF, until
 
 
 def _expand(
-    start: np.ndarray, stop: np.ndarray, mine: np.ndarray, theirs: np.ndarray, a: np.ndarray, b: np.ndarray
+    start: np.ndarray,
+    stop: np.ndarray,
+    theirs: np.ndarray,
+    a: tuple[np.ndarray, np.ndarray],
+    b: tuple[np.ndarray, np.ndarray],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of ``a`` with each row of ``b`` at sorted places ``start .. stop``, if their y-ranges meet."""
-    start, count = start[mine], np.maximum(stop - start, 0)[mine]
-    a_top, a_bottom = a[mine, 1], a[mine, 3]
-    b_top, b_bottom = b[theirs, 1], b[theirs, 3]
-    total = np.cumsum(count)
-    cuts = np.searchsorted(total, np.arange(CHUNK, total[-1] + CHUNK, CHUNK)) + 1
+    """Rows of ``a``, each with the rows of ``b`` at places ``start .. stop`` whose y-ranges meet."""
+    count = np.maximum(stop - start, 0)
+    total = np.cumsum(count, dtype=np.int64)
+    b_top, b_bottom = b[0][theirs], b[1][theirs]
+    cuts = np.unique(
+        np.minimum(np.searchsorted(total, np.arange(CHUNK, total[-1] + CHUNK + 1, CHUNK)) + 1, len(total))
+    )
     for low, high in zip([0, *cuts[:-1]], cuts, strict=True):
         n = count[low:high]
-        before = np.cumsum(n) - n
-        place = np.arange(n.sum()) + np.repeat(start[low:high] - before, n)
-        meet = np.repeat(a_top[low:high], n) < b_bottom[place]
-        meet &= np.repeat(a_bottom[low:high], n) > b_top[place]
-        meet = np.flatnonzero(meet)
-        yield np.repeat(mine[low:high], n)[meet], theirs[place[meet]]
+        before = np.cumsum(n, dtype=np.int32) - n
+        place = np.arange(n.sum(), dtype=np.int32)
+        place += np.repeat(start[low:high] - before, n)
+        meet = np.repeat(a[0][low:high], n) <= b_bottom[place]
+        meet &= np.repeat(a[1][low:high], n) >= b_top[place]
+        found = np.flatnonzero(meet)
+        yield np.repeat(np.arange(low, high), n)[found], theirs[place[found]]
 
 
-def _iou(gt: np.ndarray, result: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(rows, cols, IoU) of the pairs that do overlap."""
-    a, b = gt[rows], result[cols]
-    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
-    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
+def _iou(gt: np.ndarray, result: np.ndarray, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(gt rows, result rows, IoU) of the pairs that do overlap."""
+    rows, cols = pair >> 32, pair & LOW_HALF
+    a, b = np.take(gt, rows, 0).T.copy(), np.take(result, cols, 0).T.copy()
+    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
+    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
     inter = np.maximum(width, 0) * np.maximum(height, 0)
-    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
-    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+    area_a = (a[2] - a[0]) * (a[3] - a[1])
+    area_b = (b[2] - b[0]) * (b[3] - b[1])
     union = area_a + area_b - inter
-    good = (inter > 0) & (area_a > EPS) & (area_b > EPS) & (union > EPS)
+    good = np.flatnonzero((inter > 0) & (area_a > EPS) & (area_b > EPS) & (union > EPS))
     return rows[good], cols[good], inter[good] / union[good]

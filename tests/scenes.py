@@ -22,7 +22,9 @@ def walk(seed: int, people: int = 6, frames: int = 40, dimension: int = 0) -> li
         score = rng.choice([0.95, 0.85, 0.72, 0.3], len(seen)) + rng.uniform(0, 0.04, len(seen))
         alarms = rng.poisson(0.4)
         corner = rng.uniform(0, 400, (alarms, 2))
-        box = np.concatenate((box, np.concatenate((corner, corner + rng.uniform(20, 60, (alarms, 2))), axis=1)))
+        box = np.concatenate(
+            (box, np.concatenate((corner, corner + rng.uniform(20, 60, (alarms, 2))), axis=1))
+        )
         score = np.concatenate((score, rng.uniform(0.05, 0.99, alarms)))
         vectors = None
         if dimension:

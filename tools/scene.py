@@ -2,11 +2,11 @@
 
     python tools/scene.py [--out DIR] [--seconds S] [--fps F] [--people N] [--seed N]
 
-writes DIR/scene.mp4, DIR/scene/gt/gt.txt and DIR/scene/seqinfo.ini, so that ``eval_mot.py --gt DIR`` reads it.
+writes DIR/scene.mp4, DIR/scene/gt/gt.txt and DIR/scene/seqinfo.ini, as ``eval_mot.py --gt DIR`` wants it.
 
 The figures are jointed (head, torso, two-part arms and legs), walk with a gait tied to the ground they cover,
-hide one another by depth, and differ in clothes. Two of three walk out of the picture, turn round there and come
-back in the same clothes. The same seed draws the same bytes.
+hide one another by depth, and differ in clothes. Two of three walk out of the picture, turn round there and
+come back in the same clothes. The same seed draws the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from configs import InputError
+from tools.console import OK, guarded
 from tracker.boxes import area, clip, xyxy_to_tlwh
 from tracker.data import MotTable
 from tracker.mot_file import atomic_write
@@ -30,7 +31,7 @@ SIZE = (540, 960)  # height, width, px
 HORIZON = 130.0  # px
 SCALE = 0.564  # px of body height per px of the feet below the horizon: a camera at 1.8 body heights
 FOCAL = 1000.0  # px; only turns changes of size into steps along the line of sight
-HEIGHTS = (122.0, 218.0)  # px, of the farthest and the nearest person
+HEIGHTS = (112.0, 200.0)  # px, of the farthest and the nearest person
 MIN_INSIDE = 0.25  # share of a box inside the picture from which on a person is annotated
 SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 SHADE = 0.78  # brightness of the side away from the light
@@ -66,14 +67,14 @@ class Clothes:
     shoes: np.ndarray
     bag: np.ndarray | None
     short_sleeves: bool
-    stripes: bool
+    stripe: bool
 
 
 def plan_walks(frames: int, fps: float, people: int, rng: np.random.Generator) -> Walks:
     """Smooth paths in perspective; everybody is in the picture at the start, ids 1, 4, 7, ... stay in it."""
     t = np.arange(frames)[:, None] / fps
     width = SIZE[1]
-    start = ((rng.permutation(people) + rng.uniform(0.3, 0.7, people)) / people - 0.5) * width
+    start = ((rng.permutation(people) + rng.uniform(0.3, 0.7, people)) / people - 0.5) * 0.84 * width
     lane = (rng.permutation(people) + 0.5) / people  # 0 far, 1 near
     side = rng.permutation(people) % 2 * 2.0 - 1  # half of them set off to the right
     leaves = np.arange(people) % 3 > 0
@@ -153,8 +154,8 @@ def figure_boxes(walks: Walks, limbs: np.ndarray, trunk: np.ndarray) -> np.ndarr
 def annotate(walks: Walks, boxes: np.ndarray) -> MotTable:
     """Ground truth of (F, P, 4) boxes: ids from 1, boxes clipped to the picture, all considered, class 1.
 
-    A person with less than MIN_INSIDE of the box inside the picture is left out. Visibility is the share of the
-    whole box that is inside and not behind the box of somebody nearer (measured on 16 x 16 points).
+    A person with less than MIN_INSIDE of the box inside the picture is left out. Visibility is the share of
+    the whole box that is inside and not behind the box of somebody nearer (measured on 16 x 16 points).
     """
     frames, people = walks.x.shape
     flat = boxes.reshape(-1, 4)
@@ -185,19 +186,22 @@ def _visible_share(boxes: np.ndarray, foot: np.ndarray) -> np.ndarray:
 
 def dress(people: int, rng: np.random.Generator) -> list[Clothes]:
     """Clothes for each person: hues spread round the circle, so that no two tops are alike."""
-    hues = (rng.permutation(people) + rng.uniform(0, 0.3, people)) / people
     skins = np.array([[150, 180, 228], [110, 145, 200], [70, 100, 150], [50, 70, 105]], float)
     hairs = np.array([[25, 25, 30], [30, 50, 80], [70, 110, 150], [95, 95, 100]], float)
-    clothes = []
-    for person, hue in enumerate(hues):
-        dark_top = person % 2 == 0
-        top = _colour(hue, rng.uniform(0.55, 0.95), rng.uniform(0.25, 0.5) if dark_top else rng.uniform(0.85, 1))
-        legs = _colour(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.12, 0.32))
-        bag = _colour(rng.uniform(), 0.6, 0.35) if person % 4 == 1 else None
-        skin, hair = skins[rng.integers(4)], hairs[rng.integers(4)]
-        shoes = np.full(3, rng.choice([25.0, 60.0, 215.0]))
-        clothes.append(Clothes(top, legs, hair, skin, shoes, bag, rng.uniform() < 0.5, person % 3 == 2))
-    return clothes
+    hues = (rng.permutation(people) + rng.uniform(0, 0.3, people)) / people
+    return [
+        Clothes(
+            top=_colour(hue, rng.uniform(0.55, 0.95), rng.uniform(*((0.25, 0.5), (0.85, 1.0))[person % 2])),
+            legs=_colour(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.12, 0.32)),
+            hair=hairs[rng.integers(4)],
+            skin=skins[rng.integers(4)],
+            shoes=np.full(3, rng.choice([25.0, 60.0, 215.0])),
+            bag=_colour(rng.uniform(), 0.6, 0.35) if person % 4 == 1 else None,
+            short_sleeves=rng.uniform() < 0.5,
+            stripe=person % 3 == 2,
+        )
+        for person, hue in enumerate(hues)
+    ]
 
 
 def _colour(hue: float, saturation: float, value: float) -> np.ndarray:
@@ -209,125 +213,113 @@ def _colour(hue: float, saturation: float, value: float) -> np.ndarray:
 def background(rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) uint8 BGR: a house front above a pavement of slabs, both low in contrast, with grain."""
     height, width = SIZE
-    street = np.empty((height, width, 3), np.float32)
-    rows = np.arange(height)[:, None, None]
     base = 232  # px, the foot of the wall
-    street[:] = np.where(rows < base, np.array([168, 176, 186]) - 0.05 * rows, np.array([150, 152, 155]) + 0.05 * rows)
-    for left in range(30, width, 150):  # windows and doors
+    rows = np.arange(height)[:, None, None]
+    wall, ground = np.array([168, 176, 186]) - 0.05 * rows, np.array([150, 152, 155]) + 0.05 * rows
+    street = np.tile(np.where(rows < base, wall, ground), (1, width, 1)).astype(np.float32)
+    for left in range(30, width, 150):  # windows
         cv2.rectangle(street, (left, 50), (left + 80, 150), (150, 150, 150), -1)
         cv2.rectangle(street, (left + 5, 55), (left + 75, 145), (142, 134, 126), -1)
     cv2.rectangle(street, (0, base - 14), (width, base), (140, 146, 152), -1)
-    for step in range(-30, 60):  # slab joints meet at the horizon
-        foot = width / 2 + step * 110
-        at_base = width / 2 + step * 110 * (base - HORIZON) / (height - HORIZON)
-        cv2.line(street, (round(at_base), base), (round(foot), height), (146, 148, 152), 1, cv2.LINE_AA)
-    for row in HORIZON + 900 / np.arange(2.2, 9, 0.45):
-        if row > base:
-            cv2.line(street, (0, round(row)), (width, round(row)), (147, 149, 153), 1)
+    for across in range(-30, 31):  # slab joints meet at the horizon
+        top = width / 2 + across * 110 * (base - HORIZON) / (height - HORIZON)
+        foot = width // 2 + across * 110
+        cv2.line(street, (round(top), base), (foot, height), (146, 148, 152), 1, cv2.LINE_AA)
+    for row in HORIZON + 900 / np.arange(2.2, 8.8, 0.45):
+        cv2.line(street, (0, round(row)), (width, round(row)), (147, 149, 153), 1)
     for cell, strength in ((1, 5.0), (4, 4.0), (24, 5.0), (90, 7.0)):  # grain, stains, clouds of light
-        grid = rng.normal(0, strength, (height // cell + 2, width // cell + 2)).astype(np.float32)
-        street += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
+        noise = rng.normal(0, strength, (height // cell + 2, width // cell + 2)).astype(np.float32)
+        street += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
     return cv2.GaussianBlur(np.clip(street, 0, 250).astype(np.uint8), (3, 3), 0.8)
 
 
 def draw_person(
-    image: np.ndarray, limbs: np.ndarray, trunk: np.ndarray, height: float, heading: float, clothes: Clothes
+    image: np.ndarray, limbs: np.ndarray, trunk: np.ndarray, height: float, heading: float, c: Clothes
 ) -> None:
-    """One figure into ``image``: limbs (2, 7, 2), trunk (3, 2) px; far limbs first, then trunk, near arm last."""
-    c, near = clothes, int(np.cos(heading) > 0)
-    sleeve = c.skin if c.short_sleeves else c.top
+    """One figure into ``image``: limbs (2, 7, 2), trunk (3, 2) px; far limbs first, near arm last."""
+    near = int(np.cos(heading) > 0)
     radius = LIMB_RADIUS * height
-    for side in (1 - near, near):
-        shade = SHADE if side != near else 1.0
-        joint = limbs[side]
-        if side != near:
-            _arm(image, joint, radius, c.top * shade, sleeve * shade, c.skin * shade)
-        _capsule(image, joint[5], joint[6], radius[5], radius[6], c.shoes * shade)
-        _capsule(image, joint[4], joint[5], radius[4], radius[5], c.legs * shade)
-        _capsule(image, joint[3], joint[4], radius[3], radius[4], c.legs * shade)
+    _arm(image, limbs[1 - near], radius, c, SHADE)
+    for side, shade in ((1 - near, SHADE), (near, 1.0)):
+        for first, colour in ((5, c.shoes), (4, c.legs), (3, c.legs)):
+            _limb(image, limbs[side], radius, first, colour * shade)
     _trunk(image, limbs, trunk, height, heading, c)
-    _arm(image, limbs[near], radius, c.top * 0.92, sleeve * 0.92, c.skin)
+    _arm(image, limbs[near], radius, c, 0.92)
 
 
-def _arm(image: np.ndarray, joint: np.ndarray, radius: np.ndarray, *colours: np.ndarray) -> None:
-    upper, lower, hand = colours
-    _capsule(image, joint[1], joint[2], radius[1], radius[2], lower)
-    _capsule(image, joint[2], joint[2], radius[2], radius[2], hand)
-    _capsule(image, joint[0], joint[1], radius[0], radius[1], upper)
+def _arm(image: np.ndarray, joints: np.ndarray, radius: np.ndarray, c: Clothes, shade: float) -> None:
+    _limb(image, joints, radius, 1, (c.skin if c.short_sleeves else c.top) * shade)
+    _capsule(image, joints[2], joints[2], (radius[2], radius[2]), c.skin * shade)
+    _limb(image, joints, radius, 0, c.top * shade)
+
+
+def _limb(image: np.ndarray, joints: np.ndarray, radius: np.ndarray, first: int, colour: np.ndarray) -> None:
+    _capsule(image, joints[first], joints[first + 1], (radius[first], radius[first + 1]), colour)
 
 
 def _trunk(
     image: np.ndarray, limbs: np.ndarray, trunk: np.ndarray, height: float, heading: float, c: Clothes
 ) -> None:
-    """Torso between shoulders and hips, neck, head with hair, and what is worn on the back."""
+    """Torso between shoulders and hips, a bag on the back, neck, head with hair and face."""
     head, neck, pelvis = trunk
-    broad = np.abs(limbs[1, 0, 0] - limbs[0, 0, 0]) / 2 + 0.045 * height  # half width at the shoulders
+    ahead, facing = np.cos(heading), np.sin(heading)
+    bag = neck + np.array([[-0.085 * ahead, 0.09], [-0.085 * ahead, 0.19]]) * height
+    bag_radii = (0.07 * height, 0.075 * height)
+    if c.bag is not None and facing >= 0:
+        _capsule(image, bag[0], bag[1], bag_radii, c.bag)
+    broad = abs(limbs[1, 0, 0] - limbs[0, 0, 0]) / 2 + 0.045 * height  # half width at the shoulders
     waist, hem = max(0.7 * broad, 0.075 * height), max(0.75 * broad, 0.085 * height)
-    rows = np.array([[neck[1] + 0.012 * height, 0.3], [neck[1] + 0.05 * height, 1.0]])
-    left_right = []
-    for sign in (-1, 1):
-        left_right.append(
-            [
-                (neck[0] + sign * 0.3 * broad, rows[0, 0]),
-                (neck[0] + sign * 0.9 * broad, neck[1] + 0.045 * height),
-                (neck[0] + sign * broad, neck[1] + 0.11 * height),
-                ((neck[0] + pelvis[0]) / 2 + sign * waist, (neck[1] + pelvis[1]) / 2 + 0.04 * height),
-                (pelvis[0] + sign * hem, pelvis[1] + 0.035 * height),
-            ]
-        )
-    outline = np.array(left_right[0] + left_right[1][::-1])
-    back = -np.sign(np.cos(heading)) * abs(np.cos(heading)) * 0.085 * height
-    if c.bag is not None and np.sin(heading) >= 0:
-        _bag(image, neck, height, back, c.bag)
-    _polygon(image, outline, c.top)
-    if c.stripes:
-        middle = (neck + pelvis) / 2
-        _capsule(image, middle - [waist * 0.85, 0], middle + [waist * 0.85, 0], 0.03 * height, 0.03 * height, 255 - c.top)
-    if c.bag is not None and np.sin(heading) < 0:
-        _bag(image, neck, height, back, c.bag)
-    _capsule(image, neck, head, 0.028 * height, 0.03 * height, c.skin * 0.9)
-    _ellipse(image, head, 0.052 * height, 0.075 * height, c.hair)
-    if np.sin(heading) > -0.5:  # the face looks ahead, down from the hair
-        look = np.array([0.018 * np.cos(heading), 0.016]) * height
-        _ellipse(image, head + look, 0.042 * height, 0.056 * height, c.skin)
+    middle = (neck + pelvis) / 2
+    spine = np.stack([neck, neck, neck, middle, pelvis])
+    spine[:, 1] += np.array([0.01, 0.045, 0.11, 0.04, 0.035]) * height
+    half = np.array([0.3 * broad, 0.9 * broad, broad, waist, hem])[:, None] * [1, 0]
+    _polygon(image, np.concatenate([spine + half, (spine - half)[::-1]]), c.top)
+    if c.stripe:
+        band = np.array([0.85 * waist, 0])
+        _capsule(image, middle - band, middle + band, (0.03 * height, 0.03 * height), 255 - c.top)
+    if c.bag is not None and facing < 0:
+        _capsule(image, bag[0], bag[1], bag_radii, c.bag)
+    _capsule(image, neck, head, (0.028 * height, 0.03 * height), c.skin * 0.9)
+    _ellipse(image, head, TRUNK_RADIUS[0] * height, c.hair)
+    if facing > -0.5:  # the face looks ahead, under the hair
+        look = head + np.array([0.018 * ahead, 0.016]) * height
+        _ellipse(image, look, np.array([0.042, 0.056]) * height, c.skin)
 
 
-def _bag(image: np.ndarray, neck: np.ndarray, height: float, back: float, colour: np.ndarray) -> None:
-    middle = neck + [back, 0.14 * height]
-    _capsule(image, middle - [0, 0.05 * height], middle + [0, 0.05 * height], 0.07 * height, 0.075 * height, colour)
-
-
-def _fixed(values: np.ndarray | list[float]) -> np.ndarray:
-    return np.round(np.asarray(values) * (1 << SHIFT)).astype(np.int32)
+def _fixed(values: np.ndarray) -> np.ndarray:
+    """Pixels -> OpenCV's fixed-point coordinates."""
+    return np.round(values * (1 << SHIFT)).astype(np.int32)
 
 
 def _capsule(
-    image: np.ndarray, a: np.ndarray, b: np.ndarray, radius_a: float, radius_b: float, colour: np.ndarray
+    image: np.ndarray, a: np.ndarray, b: np.ndarray, radii: tuple[float, float], colour: np.ndarray
 ) -> None:
     """A tapered limb with round ends, and a lighter core on the side of the light (left)."""
+    ends, radius = np.stack([a, b]), np.array(radii)
     span = b - a
     normal = np.array([-span[1], span[0]]) / max(float(np.hypot(*span)), 1e-6)
     for size, offset, tone in ((1.0, 0.0, SHADE), (0.68, -0.22, 1.0)):
-        ra, rb = radius_a * size, radius_b * size
-        p, q = a + [offset * radius_a, 0], b + [offset * radius_b, 0]
         paint = tuple((colour * tone).tolist())
-        corners = _fixed(np.array([p + normal * ra, q + normal * rb, q - normal * rb, p - normal * ra]))
+        middle = ends + (offset * radius)[:, None] * [1, 0]
+        edge = (size * radius)[:, None] * normal
+        corners = _fixed(np.concatenate([middle + edge, (middle - edge)[::-1]]))
         cv2.fillConvexPoly(image, corners, paint, cv2.LINE_AA, SHIFT)
-        for centre, r in ((p, ra), (q, rb)):
-            cv2.circle(image, _fixed(centre).tolist(), int(_fixed([r])[0]), paint, -1, cv2.LINE_AA, SHIFT)
+        for centre, r in zip(_fixed(middle).tolist(), _fixed(size * radius).tolist(), strict=True):
+            cv2.circle(image, centre, r, paint, -1, cv2.LINE_AA, SHIFT)
 
 
 def _polygon(image: np.ndarray, outline: np.ndarray, colour: np.ndarray) -> None:
     """A filled outline (N, 2) with a lighter core on the side of the light."""
     middle = outline.mean(0)
-    for size, shift, tone in ((1.0, 0.0, SHADE), (0.75, -0.12, 1.0)):
-        scaled = middle + (outline - middle) * [size, 0.94 * size + 0.06] + [shift * np.ptp(outline[:, 0]) / 2, 0]
+    width = float(np.ptp(outline[:, 0]))
+    for size, offset, tone in (((1.0, 1.0), 0.0, SHADE), ((0.75, 0.76), -0.06, 1.0)):
+        scaled = middle + (outline - middle) * size + np.array([offset * width, 0])
         cv2.fillPoly(image, [_fixed(scaled)], tuple((colour * tone).tolist()), cv2.LINE_AA, SHIFT)
 
 
-def _ellipse(image: np.ndarray, centre: np.ndarray, across: float, up: float, colour: np.ndarray) -> None:
-    axes = _fixed([across, up]).tolist()
-    cv2.ellipse(image, _fixed(centre).tolist(), axes, 0, 0, 360, tuple(colour.tolist()), -1, cv2.LINE_AA, SHIFT)
+def _ellipse(image: np.ndarray, centre: np.ndarray, axes: np.ndarray, colour: np.ndarray) -> None:
+    where, paint = (_fixed(centre).tolist(), _fixed(axes).tolist()), tuple(colour.tolist())
+    cv2.ellipse(image, *where, 0, 0, 360, paint, -1, cv2.LINE_AA, SHIFT)
 
 
 def draw_frames(walks: Walks, clothes: list[Clothes], rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -364,9 +356,10 @@ def render_scene(
     Raises:
         InputError: a length, rate or number that makes no scene; a file that cannot be written.
     """
-    if not (seconds > 0 and fps > 0 and 1 <= people <= 50 and round(seconds * fps) >= 2):
+    if not (0 < fps <= 240 and 2 <= seconds * fps <= 1e5 and 1 <= people <= 50):
         raise InputError(
-            f"a scene needs at least 2 frames and 1 to 50 people, got {seconds:g} s at {fps:g} fps, {people} people"
+            "a scene needs 2 to 100000 frames at up to 240 a second and 1 to 50 people; "
+            f"got {seconds:g} s at {fps:g} frames/s, {people} people"
         )
     rng = np.random.default_rng(seed)
     walks = plan_walks(round(seconds * fps), fps, people, rng)
@@ -374,15 +367,16 @@ def render_scene(
     try:
         _encode(Path(path), draw_frames(walks, dress(people, rng), rng), fps)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another folder") from None
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
     return truth
 
 
 def _encode(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
     import av
 
+    rate = Fraction(fps).limit_denominator(1001)
     with atomic_write(path, "wb") as file, av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", Fraction(fps).limit_denominator(1001), {"preset": "veryfast"})
+        stream = container.add_stream("libx264", rate, {"preset": "veryfast"})
         stream.height, stream.width = SIZE
         stream.pix_fmt = "yuv420p"
         for image in frames:
@@ -392,10 +386,42 @@ def _encode(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
 
 def write_ground_truth(path: str | Path, truth: MotTable) -> None:
     """A ``gt.txt`` of nine columns: frame and id from 1, tlwh, considered, class, visibility."""
+    columns = (truth.frame + 1, truth.id, *xyxy_to_tlwh(truth.xyxy).T, truth.score, truth.class_id)
     with atomic_write(path) as file:
-        for frame, i, (x, y, w, h), flag, c, v in zip(
-            *(truth.frame.tolist(), truth.id.tolist(), xyxy_to_tlwh(truth.xyxy).tolist()),
-            *(truth.score.tolist(), truth.class_id.tolist(), truth.visibility.tolist()),
-            strict=True,
-        ):
-            file.write(f"{frame + 1},{i},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{flag:.0f},{c},{v:.3f}\n")
+        np.savetxt(
+            file, np.column_stack([*columns, truth.visibility]), "%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%.3f"
+        )
+
+
+def save_scene(
+    folder: Path, seconds: float = 16.0, fps: float = 25.0, people: int = 8, seed: int = 0
+) -> Path:
+    """The scene as FOLDER/scene.mp4, its truth as FOLDER/scene/{gt/gt.txt,seqinfo.ini}; the mp4's path."""
+    video, sequence = folder / "scene.mp4", folder / "scene"
+    truth = render_scene(video, seconds, fps, people, seed)
+    write_ground_truth(sequence / "gt" / "gt.txt", truth)
+    with atomic_write(sequence / "seqinfo.ini") as file:
+        file.write(
+            f"[Sequence]\nname=scene\nimDir=img1\nframeRate={fps:g}\nseqLength={round(seconds * fps)}\n"
+            f"imWidth={SIZE[1]}\nimHeight={SIZE[0]}\nimExt=.jpg\n"
+        )
+    return video
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="scene.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("demo/source"), metavar="DIR")
+    parser.add_argument("--seconds", type=float, default=16.0)
+    parser.add_argument("--fps", type=float, default=25.0)
+    parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(argv)
+    video = save_scene(given.out, given.seconds, given.fps, given.people, given.seed)
+    print(f"wrote {video}, ground truth in {video.with_suffix('')}")
+    return OK
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

@@ -91,7 +91,9 @@ REACH_ALL = {"appearance", "blend"}  # these can join boxes that do not meet
 BELIEVES_MOTION = {"iou", "iou_score", "blend"}  # these need a predicted box that is still believed
 
 
-def _sweep(ax1: np.ndarray, ax2: np.ndarray, bx1: np.ndarray, bx2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sweep(
+    ax1: np.ndarray, ax2: np.ndarray, bx1: np.ndarray, bx2: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of intervals that meet, ordered by row, then column: each row looks only at the columns that begin
     between its own begin minus the widest column and its own end."""
     order = np.argsort(bx1, kind="stable")

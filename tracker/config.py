@@ -38,7 +38,9 @@ class Stage(BaseModel):
     cost: Literal["iou", "iou_score", "appearance", "blend"]
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
     motion_weight: Unit = 0.5  # blend only: 0 trusts appearance alone, 1 motion alone
-    neutral_appearance: Annotated[float, Field(ge=0, le=2)] = 0.3  # blend: what an unknown appearance counts as
+    neutral_appearance: Annotated[float, Field(ge=0, le=2)] = (
+        0.3  # blend: what an unknown appearance counts as
+    )
 
     def limit_of(self, status: str) -> float:
         """The limit for one status; 0 (nothing may match) for a status this stage leaves out."""
@@ -70,7 +72,9 @@ class TrackerConfig(BaseModel):
 
     confirm_hits: Annotated[int, Field(ge=1)] = 2  # detections that make a track more than tentative
     start_frames: Annotated[int, Field(ge=0)] = 1  # in the first frames every track is confirmed at once
-    report_streak: Annotated[int, Field(ge=0)] = 0  # report only after so many matches in a row (SORT's min_hits)
+    report_streak: Annotated[int, Field(ge=0)] = (
+        0  # report only after so many matches in a row (SORT's min_hits)
+    )
     max_age: Seconds = 1.0  # a lost track is forgotten after; longer finds more who return, and errs more
     motion_age: Seconds | None = None  # a lost track's predicted box is believed for so long; none: max_age
     tentative_max_age: Seconds = 0.0  # a tentative one after; 0: at the first miss
@@ -79,12 +83,13 @@ class TrackerConfig(BaseModel):
     recent_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of `recent` appearance; 0: the last vector
     lost_appearance: Literal["recent", "history"] = "recent"  # what lost tracks are compared by
 
-    recognise: Limit | None = None  # a confirmed newcomer nearer to a lost track than this is that track; none: off
-
     box: Literal["state", "detection"] = "state"  # report the filter's box or the detector's
     coast: Seconds = 0.0  # report a lost track's predicted box for so long (det_index -1)
 
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    blind_stages: tuple[
+        Stage, ...
+    ] = ()  # instead, where no track or no detection has an appearance; none: the same
 
     @model_validator(mode="after")
     def _scores_in_order(self) -> TrackerConfig:

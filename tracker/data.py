@@ -48,7 +48,9 @@ class Detections:
         xyxy = _array("xyxy", self.xyxy, np.float32, (4,))
         n = len(xyxy)
         score = _array("score", self.score, np.float32, (), n)
-        class_id = _array("class_id", np.zeros(n) if self.class_id is None else self.class_id, np.int32, (), n)
+        class_id = _array(
+            "class_id", np.zeros(n) if self.class_id is None else self.class_id, np.int32, (), n
+        )
         index = _array("index", np.arange(n) if self.index is None else self.index, np.int64, (), n)
         _refuse_rows("xyxy must be finite", ~np.isfinite(xyxy).all(1), xyxy)
         _refuse_rows("score must lie in [0, 1]", ~((score >= 0) & (score <= 1)), score)
@@ -138,7 +140,9 @@ def _array(
     array = np.asarray(value)
     if array.size == 0 and tail and array.ndim < 2:
         array = array.reshape(0, max(tail[0], 0))
-    fits = array.ndim == 1 + len(tail) and all(w in (-1, s) for w, s in zip(tail, array.shape[1:], strict=True))
+    fits = array.ndim == 1 + len(tail) and all(
+        w in (-1, s) for w, s in zip(tail, array.shape[1:], strict=True)
+    )
     if not fits or (rows is not None and len(array) != rows):
         want = ", ".join(["N" if rows is None else str(rows), *("D" if w == -1 else str(w) for w in tail)])
         raise InputError(f"{name} must have shape ({want}{'' if tail else ','}), got {array.shape}")

@@ -1,4 +1,4 @@
-"""Packets -> numbered, timed BGR frames. With ``streams.py`` and ``sinks.py`` the only place that knows PyAV."""
+"""Packets -> numbered, timed BGR frames."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Clock:
     """Seconds since the first timestamp it is shown.
 
     Timestamps are honoured as they are (variable frame rate) with two repairs: a missing one, or one that is
-    not later than that of the frame before, counts as one frame duration later; a clock that goes back by more
-    than ``RESTART`` seconds has begun anew, so all that follows is shifted to go on from there.
+    not later than that of the frame before, counts as one frame duration later; a clock that goes back by
+    more than ``RESTART`` seconds has begun anew, so all that follows is shifted to go on from there.
     """
 
     tick: float  # s
@@ -84,11 +84,11 @@ class Decoder:
         rate = stream.average_rate or stream.guessed_rate
         if rate and 0 < rate <= 1000:
             self.fps = float(rate)
-        tick = stream.time_base or 0
+        tick = stream.time_base
         stream.thread_type = "AUTO"
         self.stream = stream
-        self.clock = Clock(float(tick) or 1 / self.fps, self.fps)
-        self._numbered = bool(rate) and tick * rate == 1
+        self.clock = Clock(float(tick or 1 / self.fps), self.fps)
+        self._numbered = bool(tick and rate and tick * rate == 1)
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Every frame from number ``start`` on; ``image`` is None where it is lost or flagged as corrupt.
@@ -117,7 +117,7 @@ class Decoder:
             yield frame
 
     def _packets(self) -> Iterator[av.Packet]:
-        """Packets with content. A damaged place in the container is skipped where the format can find its way."""
+        """Packets with content. Damage in the container is skipped where the format finds its way again."""
         numbers = self._avi_numbers()
         damaged = 0
         while damaged < TRIES:
@@ -126,9 +126,9 @@ class Decoder:
                     if packet.size == 0:  # the end, or "same picture again"; a decoder takes it for the end
                         continue
                     damaged = 0
-                    if numbers and packet.pts is not None and packet.dts is not None:
+                    if packet.pos in numbers and packet.pts is not None and packet.dts is not None:
                         # after damage FFmpeg counts on from the last chunk it saw; the index knows better
-                        shift = numbers.get(packet.pos, packet.dts) - packet.dts
+                        shift = numbers[packet.pos] - packet.dts
                         packet.pts += shift
                         packet.dts += shift
                     yield packet
@@ -136,7 +136,7 @@ class Decoder:
             except av.error.InvalidDataError:
                 damaged += 1
 
-    def _avi_numbers(self) -> dict[int, int]:
+    def _avi_numbers(self) -> dict[int | None, int]:
         """Place in the file -> frame number, from an AVI's index; empty for other formats."""
         if self.container.format.name != "avi" or not self._numbered:
             return {}

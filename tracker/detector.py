@@ -1,4 +1,4 @@
-"""Where boxes come from: YOLO through ultralytics, OpenCV's HOG, or a file. Each is a callable Frame -> Detections.
+"""Detectors by name: YOLO through ultralytics, OpenCV's HOG, or boxes from a file.
 
 ultralytics is AGPL-3.0 and optional: this is the only file that imports it, and only when it is asked for.
 """
@@ -11,10 +11,7 @@ import re
 import socket
 import tempfile
 import threading
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,58 +19,23 @@ import numpy as np
 
 from configs import InputError
 from configs.load import nearest
-from tracker.boxes import iou_matrix
-from tracker.data import Detections, Frame, MotTable
-from tracker.mot_file import read_detections, scores_to_unit
+from tracker.data import Detections, Frame
+from tracker.detection_source import Detector, detections_from_table, open_detections
+from tracker.hog import open_hog
+
+__all__ = [
+    "Detector",
+    "cache_folder",
+    "choose_classes",
+    "detections_from_table",
+    "open_detections",
+    "open_detector",
+]
 
 PERSON = ("person", "pedestrian")  # kept by default where a model knows one
 DEFAULT_YOLO = "yolo11n.pt"  # what "auto" downloads
 YOLO_NAME = re.compile(r"(yolo|rtdetr)[\w.-]*\.pt")  # a name ultralytics may know how to download
 COCO_CLASSES = 80
-
-# HOG, chosen on every tenth frame of PETS09-S2L1 (768x576) and looked at on the TUD sequences of MOT15.
-HOG_ROWS = 960  # px; every image is resized to this height, so people above a tenth of it are found
-HOG_UPSCALE = 2.0  # at most; beyond it blur is all that is gained
-HOG_LEVEL = 1.12  # size ratio of neighbouring pyramid levels; 1.05 costs twice the time for .01 of AP
-HOG_STRIDE = (8, 8)  # px
-HOG_PADDING = (8, 8)  # px
-HOG_PERSON = np.array([0.6, 0.75])  # width and height of the person within the 64x128 window
-HOG_SLOPE, HOG_MIDDLE = (
-    3.0,
-    1.0,
-)  # logistic fit of P(box is a person) to the SVM margin; 3.0-3.5, 0.8-1.1 by video
-HOG_SAME, HOG_MERGE = (
-    0.4,
-    0.5,
-)  # IoU: above the first a weaker window goes, above the second it is averaged in
-HOG_LOWEST = 0.01  # score; below it windows come by the thousand
-
-
-@dataclass(frozen=True, slots=True)
-class Detector:
-    """A detector as a callable.
-
-    Attributes:
-        description: one line: what was taken and why.
-        find: the detector itself; the call adds the frame's number to what it refuses.
-        names: the class names by ``class_id``, where they are known.
-    """
-
-    description: str
-    find: Callable[[Frame], Detections]
-    names: Mapping[int, str] = field(default_factory=dict)
-
-    def __call__(self, frame: Frame) -> Detections:
-        """The boxes of one frame, in the detector's order.
-
-        Raises:
-            InputError: a box that is not finite, a score outside [0, 1], or a frame without an image where one
-                is needed; the message begins with the (0-based) frame number.
-        """
-        try:
-            return self.find(frame)
-        except InputError as error:
-            raise InputError(f"frame {frame.index}: {error}") from None
 
 
 def open_detector(
@@ -82,17 +44,17 @@ def open_detector(
     """A detector by name or weights.
 
     Args:
-        spec: "auto" (YOLO weights from the cache folder, or downloaded when github.com answers, otherwise HOG),
-            "hog", "none", weights that ultralytics loads (.pt, .onnx, .engine, ...), or a name such as
+        spec: "auto" (YOLO weights from the cache folder, or downloaded when github.com answers, otherwise
+            HOG), "hog", "none", weights that ultralytics loads (.pt, .onnx, .engine, ...), or a name such as
             "yolo11n.pt" that it can download. The cache folder is $RETRACE_CACHE, or ~/.cache/retrace.
         device: "auto", "cpu", "cuda" or "cuda:N", for YOLO; HOG runs on the CPU.
-        classes: what to keep: names or ids separated by commas, or "all". None: people, if the model has such a
-            class, otherwise all.
+        classes: what to keep: names or ids separated by commas, or "all". None: people, if the model has
+            such a class, otherwise all.
         min_score: lowest score to report, in [0, 1]; low, so that the tracker's own thresholds decide.
 
     Raises:
-        InputError: no such weights, weights that cannot be read, an unknown class, a device that is not there,
-            a missing package.
+        InputError: no such weights, weights that cannot be read, an unknown class, a device that is not
+            there, a missing package.
     """
     if not 0 <= min_score <= 1:
         raise InputError(f"min_score must lie in [0, 1], got {min_score}")
@@ -166,7 +128,7 @@ def _named_weights(name: str) -> tuple[Path, str]:
         return target, f"found in {target.parent}"
     if os.environ.get("YOLO_OFFLINE", "").lower() in ("1", "true", "yes", "on") or not _answers("github.com"):
         raise InputError(f"no {name} in {target.parent}, and github.com does not answer")
-    _import_ultralytics(offline=False)
+    _import_ultralytics()
     from ultralytics.utils.downloads import attempt_download_asset
 
     try:
@@ -180,7 +142,7 @@ def _named_weights(name: str) -> tuple[Path, str]:
 
 
 def _answers(host: str, port: int = 443, seconds: float = 2.0) -> bool:
-    """Whether a TCP connection comes about in time; in a thread, for looking up a name knows no time limit."""
+    """Whether a TCP connection comes about in time. In a thread: looking up a name knows no limit."""
     answered = threading.Event()
 
     def connect() -> None:
@@ -196,7 +158,7 @@ def _answers(host: str, port: int = 443, seconds: float = 2.0) -> bool:
     return answered.is_set()
 
 
-def _import_ultralytics(offline: bool = True) -> Any:
+def _import_ultralytics() -> Any:
     """ultralytics, kept from talking: it installs nothing, sends nothing, prints nothing.
 
     Raises:
@@ -209,9 +171,10 @@ def _import_ultralytics(offline: bool = True) -> Any:
         config.mkdir(parents=True, exist_ok=True)
     except OSError:
         config = Path(tempfile.gettempdir()) / "retrace-ultralytics"
-    quiet = {"YOLO_OFFLINE": str(offline).lower(), "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
-    for key, value in (*quiet.items(), ("YOLO_CONFIG_DIR", str(config))):
-        os.environ.setdefault(key, value)  # it reads them once, when it is imported
+    before = os.environ.get("YOLO_OFFLINE")
+    os.environ["YOLO_OFFLINE"] = "true"  # read once, when it is imported; downloads do not look at it
+    for key, value in (("AUTOINSTALL", "false"), ("VERBOSE", "false"), ("CONFIG_DIR", str(config))):
+        os.environ.setdefault(f"YOLO_{key}", value)
     try:
         cure_torchvision()
         import ultralytics
@@ -219,6 +182,10 @@ def _import_ultralytics(offline: bool = True) -> Any:
         raise InputError(
             f"this detector needs {error.name}: pip install -e .[yolo], or --detector hog"
         ) from None
+    finally:
+        del os.environ["YOLO_OFFLINE"]
+        if before is not None:
+            os.environ["YOLO_OFFLINE"] = before
     if ultralytics.settings.get("sync"):
         ultralytics.settings.update(sync=False)
     return ultralytics
@@ -301,130 +268,10 @@ def _onnx_layout(weights: Path, device: str, package: Path) -> tuple[Any, dict[i
 
 
 def _open_hog(why: str, classes: str | None, min_score: float) -> Detector:
-    """OpenCV's people detector (Dalal and Triggs, CVPR 2005): a linear SVM on gradients in a 64x128 window."""
-    import cv2
-
-    if not hasattr(cv2, "HOGDescriptor"):
-        raise InputError(
-            f"OpenCV {cv2.__version__} has no HOG detector ({why}): pip install 'opencv-python<5', or give weights"
-        )
     names = {0: PERSON[0]}
     choose_classes(names, classes)
-    hog = cv2.HOGDescriptor()
-    hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
-    floor = float(np.clip(min_score, HOG_LOWEST, 1 - HOG_LOWEST))
-    lowest = HOG_MIDDLE + float(np.log(floor / (1 - floor))) / HOG_SLOPE
-
-    def find(frame: Frame) -> Detections:
-        image = _image(frame)
-        scale = min(HOG_ROWS / len(image), HOG_UPSCALE)
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-        windows, margin = hog.detectMultiScale(image, lowest, HOG_STRIDE, HOG_PADDING, HOG_LEVEL, 0)
-        if not len(windows):
-            return Detections.empty()
-        return people_in_windows(np.asarray(windows, np.float64) / scale, np.ravel(margin))
-
-    return Detector(f"HOG people detector of OpenCV ({why})", find, names)
-
-
-def people_in_windows(tlwh: np.ndarray, margin: np.ndarray) -> Detections:
-    """HOG windows as boxes of people, best first.
-
-    A window is shrunk to the person inside it. Then greedy non-maximum suppression; a kept box becomes the mean,
-    weighted by score, of all boxes that overlap it well: HOG looks only every 8 px, their mean is finer.
-
-    Args:
-        tlwh: (M, 4) px; positive sizes.
-        margin: (M,) distance from the SVM's plane.
-
-    Returns:
-        Boxes with score 1 / (1 + exp(-3 (margin - 1))).
-    """
-    order = np.lexsort((*tlwh.T, -margin))  # OpenCV's order is its threads'; ties must not depend on it
-    tlwh, score = tlwh[order], 1 / (1 + np.exp(-HOG_SLOPE * (margin[order] - HOG_MIDDLE)))
-    centre, half = tlwh[:, :2] + tlwh[:, 2:] / 2, tlwh[:, 2:] * HOG_PERSON / 2
-    boxes = np.concatenate([centre - half, centre + half], axis=1)
-    iou = iou_matrix(boxes, boxes)
-    kept, open_rows = [], np.ones(len(boxes), bool)
-    while open_rows.any():
-        best = int(np.argmax(open_rows))
-        kept.append(best)
-        open_rows &= iou[best] <= HOG_SAME
-    weight = (iou[kept] > HOG_MERGE) * score
-    return Detections(weight @ boxes / weight.sum(axis=1, keepdims=True), score[kept])
-
-
-def open_detections(path: str | Path) -> Detector:
-    """Detections from a file instead of a detector: a MOT ``det.txt``, or an .npz.
-
-    The .npz holds ``frame`` (R,) whole numbers from 0, ``xyxy`` (R, 4) px, ``score`` (R,) in [0, 1], and may
-    hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows. Rows of one frame keep their order; a frame
-    that has none is empty.
-
-    Raises:
-        InputError: no such file, malformed, other keys or shapes, values out of range.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".npz":
-        return _by_frame(path, **_read_npz(path))
-    return detections_from_table(read_detections(path), str(path))
-
-
-def detections_from_table(table: MotTable, origin: str = "table") -> Detector:
-    """The boxes of a table, frame by frame; raw scores are mapped into [0, 1] and the description says so."""
-    score, note = scores_to_unit(table.score)
-    return _by_frame(origin, table.frame, table.xyxy, score, table.class_id, note=note)
-
-
-def _by_frame(
-    origin: str | Path,
-    frame: np.ndarray,
-    xyxy: np.ndarray,
-    score: np.ndarray,
-    class_id: np.ndarray | None = None,
-    embedding: np.ndarray | None = None,
-    note: str | None = None,
-) -> Detector:
-    try:
-        Detections(xyxy, score, class_id, embedding)  # every row is checked now, not in the middle of a run
-    except InputError as error:
-        raise InputError(f"{origin}: {error}") from None
-    order = np.argsort(frame, kind="stable")
-    frame = frame[order]
-    columns = [None if c is None else c[order] for c in (xyxy, score, class_id, embedding)]
-
-    def find(wanted: Frame) -> Detections:
-        start, stop = np.searchsorted(frame, (wanted.index, wanted.index + 1))
-        return Detections(*(None if c is None else c[start:stop] for c in columns))  # type: ignore[arg-type]
-
-    count = f"{len(frame)} boxes in {len(np.unique(frame))} frames"
-    return Detector(f"detections of {origin}: {count}" + (f"; {note}" if note else ""), find)
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    known, needed = ("frame", "xyxy", "score", "class_id", "embedding"), ("frame", "xyxy", "score")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such detections file") from None
-    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not readable as .npz: {_line(error)}") from None
-    for key, values in arrays.items():
-        if key not in known:
-            raise InputError(f"{path}: unknown array {key!r}; {nearest(key, known)}")
-        if values.dtype.kind not in "biuf":
-            raise InputError(f"{path}: {key} must hold numbers, got {values.dtype}")
-    missing = [key for key in needed if key not in arrays]
-    if missing:
-        raise InputError(
-            f"{path}: no array {missing[0]!r}; expected {', '.join(needed)}[, class_id, embedding]"
-        )
-    frame = arrays["frame"]
-    whole = frame.ndim == 1 and len(frame) == len(arrays["xyxy"]) and (frame == np.floor(frame)).all()
-    if not whole or (frame < 0).any():
-        raise InputError(f"{path}: frame must be one whole number from 0 for each row of xyxy")
-    return {**arrays, "frame": frame.astype(np.int64)}
+    find = open_hog(min_score)
+    return Detector(f"HOG people detector of OpenCV ({why})", lambda frame: find(_image(frame)), names)
 
 
 def _image(frame: Frame) -> np.ndarray:

@@ -79,8 +79,8 @@ def read_detections(path: str | Path) -> MotTable:
 def read_results(path: str | Path, by_id: bool = True) -> MotTable:
     """A tracker's result file: frame, id, left, top, width, height, conf[, x, y, z].
 
-    Sorted by frame, then id; without ``by_id`` the rows of a frame keep the file's order (evaluation needs it:
-    where two matchings are equally good, TrackEval's choice depends on the order). class_id is the eighth
+    Sorted by frame, then id; without ``by_id`` the rows of a frame keep the file's order (evaluation needs
+    it: where two matchings are equally good, TrackEval's choice depends on the order). class_id is the eighth
     column where that is at least 1, as TrackEval reads it, else 1.
     """
     rows = read_rows(path, "results")
@@ -120,11 +120,15 @@ def read_rows(path: str | Path, kind: str) -> np.ndarray:
         InputError: no such file; a row that is no number, NaN or infinite, of another width than the first,
             with too few columns, or with a frame or id that is no whole number or a frame below 1.
     """
-    path = Path(path)
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected MOTChallenge {kind}") from None
+    return parse_rows(data, Path(path), kind)
+
+
+def parse_rows(data: bytes, path: Path, kind: str) -> np.ndarray:
+    """As :func:`read_rows`, from the bytes of a file; ``path`` is what messages call it."""
     rows = _sweep(data, MIN_COLUMNS[kind])
     if rows is None:
         rows = _line_by_line(path, data, kind)

@@ -1,12 +1,11 @@
-"""Sources that do not wait: cameras and network streams with reconnect, and decoding ahead in a thread."""
+"""Sources that do not wait: cameras and network streams, with reconnect."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from av.container import InputContainer
 from configs import InputError
 from tracker.data import Frame
 from tracker.decode import DEFAULT_FPS, Decoder
+from tracker.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     from tracker.video import Source
@@ -49,7 +49,7 @@ def live_source(
 ) -> Source:
     """A source that reads ahead by itself, drops what nobody took in time, and reconnects.
 
-    ``shown`` is how messages call it. The first connection is made here, so that a wrong address is told at once.
+    ``shown`` is how messages call it. The first connection is made here, to tell of a wrong address at once.
 
     Raises:
         InputError: it does not open, or opens and sends no picture.
@@ -85,8 +85,8 @@ class Reconnecting:
     """Frames of a source across its connections, on one time axis.
 
     Time is the stream's own within a connection and goes on by the wall clock from one to the next, so a
-    tracker sees how long it was blind. After a loss it connects anew, 0.5 s later, then 1, 2, 4, 8, 8 ...; when
-    ``reconnect_for`` seconds pass without a frame it leaves a warning in ``source`` and ends.
+    tracker sees how long it was blind. After a loss it connects anew, 0.5 s later, then 1, 2, 4, 8, 8 ...;
+    when ``reconnect_for`` seconds pass without a frame it leaves a warning in ``source`` and ends.
     """
 
     source: Source
@@ -122,7 +122,8 @@ class Reconnecting:
             left = self.reconnect_for - (self.clock() - self._seen)
             if left <= 0:
                 self.source.warnings.append(
-                    f"{self.shown}: no frame for {self.reconnect_for:g} s after frame {self._index}, given up ({trouble})"
+                    f"{self.shown}: given up at frame {self._index}, after {self.reconnect_for:g} s"
+                    f" without a frame ({trouble})"
                 )
                 return
             self.wait(min(pause, left))
@@ -173,12 +174,15 @@ def connect_camera(index: int) -> Feed:
     """
     import cv2
 
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)  # it warns at length about a camera that is not there; the error says it in one line
+    log = cv2.utils.logging
+    level = log.getLogLevel()
+    log.setLogLevel(
+        log.LOG_LEVEL_SILENT
+    )  # it warns at length about a camera that is not there; the error says it in one line
     try:
         capture = cv2.VideoCapture(index)
     finally:
-        cv2.setLogLevel(level)
+        log.setLogLevel(level)
     if not capture.isOpened():
         raise InputError(
             f"camera {index}: cannot be opened; check that it is plugged in and that no other program uses it"
@@ -241,127 +245,3 @@ def reason(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     return getattr(error, "strerror", None) or type(error).__name__
-
-
-class ReadAhead(Iterator[Frame]):
-    """Frames made by a thread while the consumer is busy; what the thread raises is raised here.
-
-    ``seconds`` is the time the thread spent making them. ``close()`` (also on deletion, and at the end of a
-    ``with``) stops the thread; one that waits for the network ends by itself within its time limit.
-
-    Args:
-        frames: a generator is closed in the thread that runs it.
-        depth: this many frames wait at most.
-        on_drop: the oldest waiting frame is dropped, and this called, instead of letting the thread wait.
-        on_close: called by ``close()``, to wake ``frames`` up.
-    """
-
-    def __init__(
-        self,
-        frames: Iterable[Frame],
-        depth: int = 4,
-        on_drop: Callable[[], None] | None = None,
-        on_close: Callable[[], None] | None = None,
-    ) -> None:
-        self._line = _Line(depth, on_drop)
-        self._on_close = on_close
-        # the thread must not hold this object, or it would never be deleted
-        self._thread = threading.Thread(
-            target=_pump, args=(frames, self._line), name="read-ahead", daemon=True
-        )
-        self._thread.start()
-
-    @property
-    def seconds(self) -> float:
-        return self._line.seconds
-
-    def __next__(self) -> Frame:
-        return self._line.take()
-
-    def close(self) -> None:
-        self._line.close()
-        if self._on_close:
-            self._on_close()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout=2.0)
-
-    def __enter__(self) -> ReadAhead:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_thread"):
-            self.close()
-
-
-def read_ahead(frames: Iterable[Frame], depth: int = 4) -> ReadAhead:
-    """``frames`` decoded in a thread, at most ``depth`` ahead. Live sources do so already and stay as they are."""
-    return frames if isinstance(frames, ReadAhead) else ReadAhead(frames, depth)
-
-
-class _Line:
-    """The frames that wait between the thread and the consumer."""
-
-    def __init__(self, depth: int, on_drop: Callable[[], None] | None) -> None:
-        self.seconds = 0.0
-        self._depth, self._on_drop = depth, on_drop
-        self._changed = threading.Condition()
-        self._waiting: deque[Frame] = deque()
-        self._closed = self._ended = False
-        self._error: BaseException | None = None
-
-    def put(self, frame: Frame) -> bool:
-        """False when nobody wants any more."""
-        with self._changed:
-            if self._on_drop is None:
-                self._changed.wait_for(lambda: self._closed or len(self._waiting) < self._depth)
-            elif len(self._waiting) >= self._depth:
-                self._waiting.popleft()
-                self._on_drop()
-            self._waiting.append(frame)
-            self._changed.notify_all()
-            return not self._closed
-
-    def end(self, error: BaseException | None) -> None:
-        with self._changed:
-            self._ended, self._error = True, error
-            self._changed.notify_all()
-
-    def take(self) -> Frame:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._ended or self._waiting)
-            if self._waiting and not self._closed:
-                frame = self._waiting.popleft()
-                self._changed.notify_all()
-                return frame
-            error, self._error = self._error, None
-        if error is not None and not self._closed:
-            raise error
-        raise StopIteration
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._waiting.clear()
-            self._changed.notify_all()
-
-
-def _pump(frames: Iterable[Frame], line: _Line) -> None:
-    error = None
-    source = iter(frames)
-    try:
-        while True:
-            begin = time.perf_counter()
-            frame = next(source, None)
-            line.seconds += time.perf_counter() - begin
-            if frame is None or not line.put(frame):
-                break
-    except BaseException as problem:  # it crosses over to the consumer
-        error = problem
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
-        line.end(error)

@@ -12,7 +12,7 @@ import numpy as np
 
 from configs import InputError, load_preset
 from tracker import motion
-from tracker.association import BELIEVES_MOTION, COSTS, REACH_ALL, Pairs, assign, overlapping_pairs, solve
+from tracker.association import BELIEVES_MOTION, COSTS, REACH_ALL, Pairs, overlapping_pairs, solve
 from tracker.config import Stage, TrackerConfig
 from tracker.data import Detections, Tracks
 from tracker.state import ACTIVE, LOST, NAMES, STATUS, TENTATIVE, LiveTracks, no_tracks
@@ -38,18 +38,25 @@ class Tracker:
         self.fps = float(fps)
         self._model = motion.MODELS[config.motion]
         self._motion_age = config.max_age if config.motion_age is None else config.motion_age
-        # (stages, statuses): the largest cost a pair of that stage may have; 0: the stage leaves it out
-        self._limits = np.array([[stage.limit_of(name) for name in STATUS] for stage in config.stages])
+        self._seeing = _with_limits(config.stages)
+        self._blind = _with_limits(config.blind_stages or config.stages)
         self.reset()
 
     @classmethod
-    def from_config(cls, name_or_path: str | Path = "default", fps: float = 30.0, **overrides: Any) -> Tracker:
+    def from_config(
+        cls, name_or_path: str | Path = "default", fps: float = 30.0, **overrides: Any
+    ) -> Tracker:
         """A preset by name ("bytetrack") or a YAML file, with single values replaced: ``max_age=2.0``.
 
         Raises:
             InputError: an unknown preset or key (the nearest is named), a value of wrong type or range.
         """
         return cls(load_preset(name_or_path, TrackerConfig, "tracker", overrides), fps)
+
+    @property
+    def count(self) -> int:
+        """How many tracks have been reported so far."""
+        return self._last_id
 
     @property
     def appearance_from(self) -> float:
@@ -87,7 +94,6 @@ class Tracker:
         self._learn_dimension(detections)
         self._predict(self._tick(timestamp), warp)
         self._absorb(detections, self._associate(detections))
-        self._recognise()
         self._retire()
         self._begin(detections)
         state_box = self._drop_duplicates(self._model.to_xyxy(self._live.filters[motion.X]))
@@ -140,13 +146,15 @@ class Tracker:
         appearance = self._appearance(detections)  # (T, N) or None
         high = detections.score >= self.config.high
         free = {"high": high, "low": (detections.score >= self.config.low) & ~high}  # (N,) each, in this band
-        for stage, limits in zip(self.config.stages, self._limits, strict=True):
+        for stage, limits in self._blind if appearance is None else self._seeing:
             limit = limits[live.status]  # (T,), 0: not in this stage
             limit[match >= 0] = 0.0
             if stage.cost in BELIEVES_MOTION:
                 limit *= believed
             if stage.cost in REACH_ALL and appearance is not None:
-                found = _gains_anywhere(stage, limit, free[stage.detections], overlaps, detections, appearance)
+                found = _gains_anywhere(
+                    stage, limit, free[stage.detections], overlaps, detections, appearance
+                )
             else:
                 found = _gains_near(stage, limit, free[stage.detections], overlaps, detections)
             rows, cols = solve(*found)
@@ -207,30 +215,6 @@ class Tracker:
         live.recent[rows] = _unit(momentum * live.recent[rows] + (1 - momentum) * vector)
         live.history[rows] += vector
         live.views[rows] += 1
-
-    def _recognise(self) -> None:
-        """A newcomer who is confirmed now, and looks like a lost track, is that track come back.
-
-        Compared are the directions of the two mean vectors: several views on either side are a far safer
-        witness than the single detection that a stage sees. One assignment over all, limit inside.
-        """
-        live = self._live
-        newcomer = ((live.id == 0) & (live.status == ACTIVE) & (live.views > 0)).nonzero()[0]
-        lost = ((live.id > 0) & (live.status == LOST) & (live.views > 0)).nonzero()[0]
-        if self.config.recognise is None or not len(newcomer) or not len(lost):
-            return
-        distance = 1.0 - (_unit(live.history[lost]) @ _unit(live.history[newcomer]).T).astype(np.float64)
-        if not self.config.class_agnostic:
-            distance[live.class_id[lost, None] != live.class_id[newcomer]] = np.inf
-        old, new = assign(distance, self.config.recognise)
-        old, new = lost[old], newcomer[new]
-        live.id[new], live.born[new] = live.id[old], live.born[old]
-        live.hits[new] += live.hits[old]
-        live.history[new] += live.history[old]
-        live.views[new] += live.views[old]
-        keep = np.ones(len(live), bool)
-        keep[old] = False
-        self._keep(keep)
 
     def _retire(self) -> None:
         live, config = self._live, self.config
@@ -348,6 +332,11 @@ class Tracker:
         self._live = LiveTracks(*(np.array(state[f"tracks.{name}"]) for name in NAMES))
         self._frame, self._time = int(state["frame"]), float(state["time"])
         self._last_id = int(state["last_id"])
+
+
+def _with_limits(stages: tuple[Stage, ...]) -> list[tuple[Stage, np.ndarray]]:
+    """Each stage with its limits by status (3,); 0: the stage leaves that status out."""
+    return [(stage, np.array([stage.limit_of(name) for name in STATUS])) for stage in stages]
 
 
 def _gains_near(

@@ -32,7 +32,8 @@ def judge(gt: MotTable, result: MotTable, length: int, benchmark: str) -> dict[s
         raw[f"{side}_classes"] = [table.class_id[rows] for rows in frames]
         raw[f"{side}_dets"] = [table.xyxy[rows] for rows in frames]
         raw["gt_extras" if side == "gt" else "tracker_confidences"] = [
-            {"zero_marked": table.score[rows].astype(int)} if side == "gt" else table.score[rows] for rows in frames
+            {"zero_marked": table.score[rows].astype(int)} if side == "gt" else table.score[rows]
+            for rows in frames
         ]
     raw["similarity_scores"] = [
         dataset._calculate_box_ious(a, b, box_format="x0y0x1y1")

@@ -72,7 +72,8 @@ class SlowTracker:
                     track.filter.mean[4 + size] = 0
             track.filter.predict()
         matched = {}  # track -> detection
-        for stage in config.stages:
+        blind = detections.embedding is None or not any(t.views for t in self.tracks)
+        for stage in (config.blind_stages or config.stages) if blind else config.stages:
             rows = [t for t in self.tracks if t not in matched and t.status in stage.tracks]
             in_band = {"high": lambda s: s >= config.high, "low": lambda s: config.low <= s < config.high}
             cols = [
@@ -91,7 +92,6 @@ class SlowTracker:
                     matched[rows[a]] = cols[b]
         for track in self.tracks:
             self.absorb(track, matched.get(track), seen)
-        self.recognise()
         self.tracks = [
             t
             for t in self.tracks
@@ -108,7 +108,9 @@ class SlowTracker:
                 self.last_id += 1
                 track.id = self.last_id
         state = config.box == "state"
-        return sorted((t.id, matched[t], *(self.box(t) if state else seen[matched[t]][0]).round(2)) for t in shown)
+        return sorted(
+            (t.id, matched[t], *(self.box(t) if state else seen[matched[t]][0]).round(2)) for t in shown
+        )
 
     def absorb(self, track, j, seen):
         config = self.config
@@ -129,22 +131,6 @@ class SlowTracker:
             track.recent = config.recent_momentum * old + (1 - config.recent_momentum) * vector
             track.recent = track.recent / np.linalg.norm(track.recent)
             track.views.append(vector)
-
-    def recognise(self):
-        if self.config.recognise is None:
-            return
-        new = [t for t in self.tracks if t.id == 0 and t.status == "active" and t.views]
-        old = [t for t in self.tracks if t.id > 0 and t.status == "lost" and t.views]
-        unit = lambda t: np.sum(t.views, 0) / np.linalg.norm(np.sum(t.views, 0))  # noqa: E731
-        gain = np.array([[max(0.0, self.config.recognise - (1 - unit(o) @ unit(n))) for n in new] for o in old])
-        if not gain.size:
-            return
-        for a, b in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
-            if gain[a, b] > 0:
-                new[b].id, new[b].born = old[a].id, old[a].born
-                new[b].hits += old[a].hits
-                new[b].views += old[a].views
-                self.tracks.remove(old[a])
 
     def begin(self, matched, seen):
         config = self.config

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from configs import InputError
+from tests.tracker.test_boxes import random_boxes, slow_iou
 from tracker import association
 from tracker.association import BELIEVES_MOTION, COSTS, REACH_ALL, assign, overlapping_pairs, solve
 from tracker.config import Stage
-from tests.tracker.test_boxes import random_boxes, slow_iou
 
 
 def brute_force(gain):
@@ -21,7 +21,8 @@ def brute_force(gain):
     if rows > cols:
         return brute_force(gain.T)
     return max(
-        sum(max(0.0, gain[r, c]) for r, c in enumerate(pick)) for pick in itertools.permutations(range(cols), rows)
+        sum(max(0.0, gain[r, c]) for r, c in enumerate(pick))
+        for pick in itertools.permutations(range(cols), rows)
     )
 
 
@@ -76,7 +77,9 @@ def test_is_optimal(seed, height, width, limit):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 60), st.sampled_from([0.02, 0.1, 0.5, 1.0]))
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 60), st.sampled_from([0.02, 0.1, 0.5, 1.0])
+)
 def test_splitting_changes_nothing(seed, height, width, density):
     """Dominant pairs and components against the dense solver, and against lap as the reference."""
     rng = np.random.default_rng(seed)
@@ -105,7 +108,9 @@ def test_ties_do_not_break_the_split():
 def test_a_component_without_gaps_takes_lap_and_stays_optimal(monkeypatch):
     cost = np.random.default_rng(4).random((association.LAP_FROM, association.LAP_FROM))
     calls = []
-    monkeypatch.setattr(association.lap, "lapjv", lambda *a, real=lap.lapjv, **k: calls.append(1) or real(*a, **k))
+    monkeypatch.setattr(
+        association.lap, "lapjv", lambda *a, real=lap.lapjv, **k: calls.append(1) or real(*a, **k)
+    )
     rows, cols = assign(cost, 2.0)
     expected = linear_sum_assignment(cost)
     assert calls
@@ -125,7 +130,9 @@ def test_overlapping_pairs_equal_their_slow_twin(monkeypatch, sweep_from, n):
 
 
 def test_touching_boxes_are_no_pair():
-    assert len(overlapping_pairs(np.array([[0.0, 0, 5, 5]]), np.array([[5.0, 0, 9, 5], [0, 5, 5, 9]])).row) == 0
+    assert (
+        len(overlapping_pairs(np.array([[0.0, 0, 5, 5]]), np.array([[5.0, 0, 9, 5], [0, 5, 5, 9]])).row) == 0
+    )
 
 
 def test_solve_needs_no_pairs():
@@ -135,7 +142,14 @@ def test_solve_needs_no_pairs():
 
 def test_costs_by_hand():
     iou, score, look = np.array([0.5, 0.0]), np.array([0.8, 1.0]), np.array([0.3, np.nan])
-    stage = Stage(tracks=["active"], detections="high", cost="blend", limit=1, motion_weight=0.25, neutral_appearance=0.4)
+    stage = Stage(
+        tracks=["active"],
+        detections="high",
+        cost="blend",
+        limit=1,
+        motion_weight=0.25,
+        neutral_appearance=0.4,
+    )
     assert COSTS["iou"](iou, score, look, stage).tolist() == [0.5, 1]
     assert COSTS["iou_score"](iou, score, look, stage).tolist() == [1 - 0.5 * 0.8, 1]
     assert COSTS["appearance"](iou, score, look, stage).tolist() == [0.3, np.inf]
@@ -144,4 +158,4 @@ def test_costs_by_hand():
 
 def test_every_cost_a_preset_may_name_exists():
     assert set(get_args(Stage.model_fields["cost"].annotation)) == set(COSTS)
-    assert REACH_ALL | BELIEVES_MOTION == set(COSTS)
+    assert set(COSTS) == REACH_ALL | BELIEVES_MOTION

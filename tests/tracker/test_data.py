@@ -18,7 +18,11 @@ def test_types_and_defaults():
 
 
 def test_empty_input_is_normal():
-    for d in (Detections.empty(), Detections([], []), Detections(np.zeros((0, 4)), np.zeros(0), embedding=np.zeros((0, 8)))):
+    for d in (
+        Detections.empty(),
+        Detections([], []),
+        Detections(np.zeros((0, 4)), np.zeros(0), embedding=np.zeros((0, 8))),
+    ):
         assert len(d) == 0
         assert d.xyxy.shape == (0, 4)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tracker import motion
-from tracker.motion import MODELS, V, VV, X, XV, XX
+from tracker.motion import MODELS, VV, XV, XX, V, X
 
 
 def textbook(kind):

@@ -214,24 +214,6 @@ def test_appearance_brings_back_who_left():
         assert tracker.update(one(500, embedding=[vector])).id.tolist() == [identity]
 
 
-def test_a_newcomer_is_recognised_when_confirmed():
-    """Single views are too unlike (distance 0.5) for the stages, the newcomer's mean view is near enough."""
-    tracker = Tracker.from_config(
-        "default",
-        confirm_hits=3,
-        recognise=0.2,
-        stages=[{"tracks": ["active", "tentative"], "detections": "high", "cost": "iou", "limit": 0.7}],
-    )
-    base, a, b, c = np.eye(4, 8)
-    noisy = [(base + n) / np.sqrt(2) for n in (a, b, c)]
-    for k in range(9):
-        tracker.update(one(0, embedding=[noisy[k % 3]]))
-    for _ in range(60):
-        tracker.update(NOTHING)
-    seen = [tracker.update(one(500, embedding=[noisy[k]])).id.tolist() for k in range(3)]
-    assert seen == [[], [], [1]]
-
-
 def test_embeddings_may_come_and_go_but_not_change_size():
     tracker = Tracker.from_config("default")
     look = np.eye(1, 8)

@@ -1,0 +1,54 @@
+# `make demo` and `make test` are all the set-up there is: each makes .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+EXTRAS := yolo,train,export,dev
+SOURCES := reid tracker eval configs tools tests torchvision_cure.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types clean
+
+help:
+	@echo "make demo    track people in a real video and show the result"
+	@echo "make test    run the test suite"
+	@echo "make check   format check, lint, types, tests"
+	@echo "make setup   only the installation (the others call it)"
+	@echo "make format  format the sources in place"
+
+setup: $(STAMP)
+
+# The stamp is written last: an installation that was cut off is done again.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Retrace needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "No venv module: on Debian and Ubuntu, install python3-venv"; exit 1; }
+	@echo "Installing the pinned set into $(VENV) (a few minutes, about 2 GB) ..."
+	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python tools/demo.py
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+check: format-check lint types test
+
+.PHONY: format-check
+format-check: $(STAMP)
+	@$(BIN)/ruff format --check $(SOURCES)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check $(SOURCES)
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+format: $(STAMP)
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,61 @@
+"""What a result was made with: written beside a submission, compared before two results share a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from configs import InputError
+
+NAMES = ("manifest.json", "run.json")
+COMPARED = ("detections", "online", "post_processing")
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a result folder (``manifest.json`` or ``run.json``), None if it has none.
+
+    Raises:
+        InputError: the file is no JSON object.
+    """
+    for name in NAMES:
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())}") from None
+        if not isinstance(found, dict):
+            raise InputError(f"{path}: expected a JSON object, got {type(found).__name__}")
+        return found
+    return None
+
+
+def unlike(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
+    """Why two results should not share a table, "" if nothing speaks against it.
+
+    Only what both manifests state is compared: the detections' hash, online or offline, post-processing.
+    """
+    if not a or not b:
+        return ""
+    return ", ".join(
+        f"{key} {_short(a[key])} against {_short(b[key])}"
+        for key in COMPARED
+        if key in a and key in b and a[key] != b[key]
+    )
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def files_hash(paths: Iterable[Path]) -> str:
+    """sha256 over the contents of files, in the order of their paths."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

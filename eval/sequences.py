@@ -1,0 +1,203 @@
+"""Folders of ground truth and results: find, read and check them, and score them in parallel.
+
+Ground truth is ``DIR/SEQUENCE/gt/gt.txt`` with ``seqinfo.ini``, results are ``DIR/SEQUENCE.txt``. Inside a
+frame the rows keep the file's order, because that is how TrackEval breaks ties.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from configs import InputError
+from eval.mot import Metrics, score_scene
+from eval.preprocess import check_benchmark, find_fault, prepare
+from tracker.data import MotTable
+from tracker.mot_file import read_ground_truth, read_results, read_rows, read_sequence_info, row_line
+
+SPLITS = ("all", "val-half")
+NUMBERINGS = ("split", "full")
+# frames of the training sequences: tells a val-half folder from a full one
+FULL_LENGTH = {
+    "MOT17-02": 600, "MOT17-04": 1050, "MOT17-05": 837, "MOT17-09": 525, "MOT17-10": 654, "MOT17-11": 900,
+    "MOT17-13": 750, "MOT20-01": 429, "MOT20-02": 2782, "MOT20-03": 2405, "MOT20-05": 3315,
+}  # fmt: skip
+LARGE = 30_000_000  # bytes of text (3 s) from which other processes are worth their start
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One sequence to score."""
+
+    name: str
+    gt_path: Path
+    result_path: Path
+    length: int  # frames that are scored
+    gt_skip: int = 0  # frames of the ground-truth file before the scored ones
+    result_skip: int = 0  # likewise of the result file
+
+
+def find_sequences(
+    gt: str | Path,
+    results: str | Path,
+    split: str = "all",
+    numbering: str = "split",
+    names: Iterable[str] = (),
+) -> list[Sequence]:
+    """The sequences of a ground-truth folder with their result files, by name.
+
+    Args:
+        gt: folder of sequence folders; others (seqmaps ...) are left out.
+        results: folder of ``SEQUENCE.txt``; for MOT17 the name without the detector serves as well.
+        split: "val-half" scores the frames after the first floor(N/2) + 1. A ground-truth folder that holds
+            only these, renumbered from 1, is told by its length (MOT17 and MOT20 training sequences); every
+            other one is taken for the full sequence and cut here.
+        numbering: "split": result frames count from 1 at the split's first frame; "full": as the full
+            sequence counts them, and earlier frames are left out.
+        names: only these; default: all.
+
+    Raises:
+        InputError: a folder, file or named sequence is missing, or a length fits neither full nor half.
+    """
+    gt, results = Path(gt), Path(results)
+    for folder, what in ((gt, "ground truth"), (results, "results")):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of {what}")
+    folders = {
+        f.name: f
+        for f in sorted(gt.iterdir())
+        if (f / "seqinfo.ini").is_file() or (f / "gt" / "gt.txt").is_file()
+    }
+    unknown = [name for name in names if name not in folders]
+    if unknown or not folders:
+        what = (
+            f"no sequence {unknown[0]!r}" if unknown else "no sequence folder with seqinfo.ini and gt/gt.txt"
+        )
+        raise InputError(f"{gt}: {what}; it has: {', '.join(folders) or 'none'}")
+    wanted = list(names) or list(folders)
+    return [_sequence(name, folders[name], results, split, numbering) for name in wanted]
+
+
+def _sequence(name: str, folder: Path, results: Path, split: str, numbering: str) -> Sequence:
+    gt_path = folder / "gt" / "gt.txt"
+    if not gt_path.is_file():
+        raise InputError(f"{gt_path}: no such file; a sequence without ground truth cannot be scored")
+    result_path = results / f"{name}.txt"
+    if not result_path.is_file():
+        shared_name = results / f"{base_name(name)}.txt"
+        if not shared_name.is_file():
+            raise InputError(f"{result_path}: no such file; every sequence needs one, be it empty")
+        result_path = shared_name
+    length = read_sequence_info(folder).length
+    if split == "all":
+        return Sequence(name, gt_path, result_path, length)
+    full = FULL_LENGTH.get(base_name(name), length)
+    skip = full // 2 + 1
+    if length not in (full, full - skip):
+        known = f"{name} has {full} frames, {full - skip} in val-half"
+        raise InputError(f"{folder / 'seqinfo.ini'}: seqLength is {length}, but {known}")
+    gt_skip = skip if length == full else 0
+    return Sequence(name, gt_path, result_path, full - skip, gt_skip, skip if numbering == "full" else 0)
+
+
+def base_name(name: str) -> str:
+    """MOT17-02-FRCNN -> MOT17-02; any other name as it is."""
+    parts = name.split("-")
+    return "-".join(parts[:2]) if parts[0] == "MOT17" and len(parts) == 3 else name
+
+
+def read_sequence(sequence: Sequence, benchmark: str) -> tuple[MotTable, MotTable]:
+    """Ground truth and result of the scored frames.
+
+    Raises:
+        InputError: with file and line, for everything that TrackEval refuses.
+    """
+    # TrackEval wants an eighth column even where it does not look at it (MOT15)
+    gt = read_ground_truth(sequence.gt_path, by_id=False, classed=benchmark != "custom" or None)
+    result = read_results(sequence.result_path, by_id=False)
+    tables = []
+    for table, path, skip in (
+        (gt, sequence.gt_path, sequence.gt_skip),
+        (result, sequence.result_path, sequence.result_skip),
+    ):
+        fault = find_fault(table, sequence.length + skip, benchmark, is_gt=table is gt)
+        if fault:
+            raise InputError(f"{path}, line {_line(path, fault.row)}: {fault.text}")
+        if skip:
+            table = table.take(slice(int(np.searchsorted(table.frame, skip)), None))
+            table = replace(table, frame=table.frame - skip)
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+def _line(path: Path, row: int) -> int:
+    """The line of a row of the table, which is sorted by frame."""
+    frame = read_rows(path, "results")[:, 0]
+    return row_line(path, int(np.argsort(frame, kind="stable")[row]))
+
+
+def score_sequence(sequence: Sequence, benchmark: str) -> Metrics:
+    """Read, check and score one sequence."""
+    gt, result = read_sequence(sequence, benchmark)
+    return score_scene(prepare(gt, result, sequence.length, benchmark))
+
+
+def score_sequences(
+    sequences: list[Sequence],
+    benchmark: str,
+    jobs: int | None = None,
+    done: Callable[[str], None] = lambda name: None,
+) -> dict[str, Metrics]:
+    """All sequences, in several processes when there are cores and work for them.
+
+    Args:
+        sequences: from :func:`find_sequences`.
+        benchmark: whose rules.
+        jobs: processes; default: as many as this process may use cores, 1 for little text.
+        done: told the name of each sequence that is scored.
+
+    Raises:
+        InputError: the first fault, in the order of the sequences; nothing is scored by half.
+    """
+    check_benchmark(benchmark)
+    if jobs is None:
+        size = sum(path.stat().st_size for s in sequences for path in (s.gt_path, s.result_path))
+        jobs = min(available_cores(), len(sequences)) if size > LARGE else 1
+    found: dict[str, Metrics] = {}
+    if jobs <= 1:
+        for sequence in sequences:
+            found[sequence.name] = score_sequence(sequence, benchmark)
+            done(sequence.name)
+        return found
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting = [(s.name, pool.submit(score_sequence, s, benchmark)) for s in sequences]
+        try:
+            for name, future in waiting:
+                found[name] = future.result()
+                done(name)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return found
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def guess_benchmark(names: Iterable[str]) -> str:
+    """The benchmark that sequence names belong to; "custom" if to none or to several."""
+    starts = {
+        "MOT16": ("MOT16-",), "MOT17": ("MOT17-",), "MOT20": ("MOT20-",), "DanceTrack": ("dancetrack",),
+        "MOT15": ("TUD-", "ETH-", "PETS09-", "ADL-Rundle-", "KITTI-", "Venice-", "AVG-"),
+    }  # fmt: skip
+    names = list(names)
+    for benchmark, prefixes in starts.items():
+        if names and all(name.startswith(prefixes) for name in names):
+            return benchmark
+    return "custom"

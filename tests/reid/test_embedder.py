@@ -1,0 +1,300 @@
+"""Crops -> unit vectors, on networks small enough to work out by hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs import InputError
+from reid import Embedder, embedder, shipped_weights
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOAT, HALF, BYTE = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8
+BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)  # BGR
+MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # RGB
+
+
+def save(path: Path, nodes: list, shape: list, kind: int = FLOAT, out: list | None = None) -> Path:
+    """A network of these nodes, "image" -> "out"."""
+    outputs = [helper.make_tensor_value_info("out", kind, [shape[0], 3] if out is None else out)]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("image", kind, shape)], outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def colour_mean(folder: Path, batch: int | str = "B", kind: int = FLOAT, size: tuple = (8, 4)) -> Path:
+    """A network whose feature is the mean of each channel: (B, 3, H, W) -> (B, 3)."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["out"]),
+    ]
+    return save(folder / f"mean_{batch}.onnx", nodes, [batch, 3, *size], kind)
+
+
+def unit_of_colour(bgr: tuple[int, int, int]) -> np.ndarray:
+    """What `colour_mean` must answer for a crop of one colour."""
+    normal = (np.array(bgr[::-1]) / 255 - MEAN) / STD
+    return normal / np.linalg.norm(normal)
+
+
+def painted() -> np.ndarray:
+    """20 rows, 30 columns: blue, green and red in blocks of ten columns."""
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[:, :10], image[:, 10:20], image[:, 20:] = BLUE, GREEN, RED
+    return image
+
+
+BLOCKS = np.array([[0, 0, 10, 20], [10, 0, 20, 20], [20, 0, 30, 20]], np.float32)
+
+
+def test_colours_reach_the_network_as_rgb_in_imagenet_units(tmp_path: Path) -> None:
+    features = Embedder.from_weights(colour_mean(tmp_path))(painted(), BLOCKS)
+    want = [unit_of_colour(c) for c in (BLUE, GREEN, RED)]
+    np.testing.assert_allclose(features, want, atol=1e-5)
+    assert features.dtype == np.float32
+    assert np.allclose(np.linalg.norm(features, axis=1), 1)
+
+
+@pytest.mark.parametrize("batch", ["B", 1, 2, 5])
+@pytest.mark.parametrize("batch_size", [1, 2, 7])
+def test_batches_of_any_size_give_the_same_rows_in_order(
+    tmp_path: Path, batch: int | str, batch_size: int
+) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    corner = rng.uniform(0, 40, (7, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(2, 15, (7, 2))], axis=1)
+    found = Embedder.from_weights(colour_mean(tmp_path, batch), batch_size=batch_size)(image, boxes)
+    np.testing.assert_allclose(found, slow_colour_mean(image, boxes), atol=1e-5)
+
+
+def slow_colour_mean(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """One box at a time, step by step."""
+    import cv2
+
+    rows = []
+    for x1, y1, x2, y2 in boxes:
+        crop = image[int(np.floor(y1)) : int(np.ceil(y2)), int(np.floor(x1)) : int(np.ceil(x2))]
+        crop = cv2.resize(crop, (4, 8), interpolation=cv2.INTER_LINEAR)[:, :, ::-1] / 255
+        mean = ((crop - MEAN) / STD).mean((0, 1))
+        rows.append(mean / np.linalg.norm(mean))
+    return np.array(rows)
+
+
+def test_no_boxes_give_no_rows_of_the_right_width(tmp_path: Path) -> None:
+    embed = Embedder.from_weights(colour_mean(tmp_path))
+    assert embed(painted(), np.zeros((0, 4))).shape == (0, 3)
+    assert embed(painted(), np.array([])).shape == (0, 3)
+    assert embed.dim == 3
+
+
+def test_boxes_are_cut_to_the_image(tmp_path: Path) -> None:
+    embed = Embedder.from_weights(colour_mean(tmp_path))
+    hanging = [[-50, -50, 10, 90], [20, -1e30, 1e30, 1e30]]
+    np.testing.assert_allclose(
+        embed(painted(), np.array(hanging)), [unit_of_colour(BLUE), unit_of_colour(RED)], atol=1e-5
+    )
+    assert embed.unseen == 0
+
+
+def test_a_box_outside_the_image_has_an_all_zero_row_and_is_counted(tmp_path: Path) -> None:
+    from tracker import Detections
+
+    embed = Embedder.from_weights(colour_mean(tmp_path))
+    boxes = np.array(
+        [
+            [-30, 0, -10, 20],  # left of the image
+            [0, 0, 10, 20],
+            [29.5, 0, 45, 20],  # half a pixel inside
+            [5, 40, 9, 60],  # below
+            [28.5, 0, 29.5, 20],  # exactly one pixel wide
+            [9, 5, 2, 9],  # inside out
+        ]
+    )
+    features = embed(painted(), boxes)
+    assert features.any(axis=1).tolist() == [False, True, False, False, True, False]
+    assert embed.unseen == 4
+    Detections(boxes, np.ones(6), embedding=features)  # takes such rows as "no appearance known"
+    assert embed(painted(), boxes[:1]).tolist() == [[0, 0, 0]]
+    assert embed.unseen == 5
+
+
+def test_the_same_input_gives_the_same_bytes_and_is_not_changed(tmp_path: Path) -> None:
+    image, boxes = painted(), BLOCKS + 0.3
+    before = image.copy(), boxes.copy()
+    first, second = (Embedder.from_weights(colour_mean(tmp_path)) for _ in range(2))
+    assert first(image, boxes).tobytes() == first(image, boxes).tobytes() == second(image, boxes).tobytes()
+    assert np.array_equal(image, before[0])
+    assert np.array_equal(boxes, before[1])
+
+
+def test_an_image_that_is_a_view_is_read_rightly(tmp_path: Path) -> None:
+    mirrored = painted()[:, ::-1]
+    features = Embedder.from_weights(colour_mean(tmp_path))(mirrored, BLOCKS)
+    np.testing.assert_allclose(features, [unit_of_colour(c) for c in (RED, GREEN, BLUE)], atol=1e-5)
+
+
+def test_half_precision_input_is_fed(tmp_path: Path) -> None:
+    features = Embedder.from_weights(colour_mean(tmp_path, kind=HALF))(painted(), BLOCKS)
+    np.testing.assert_allclose(features[2], unit_of_colour(RED), atol=2e-3)
+
+
+def test_a_size_that_the_file_leaves_open_is_256x128_or_as_told(tmp_path: Path) -> None:
+    path = colour_mean(tmp_path, size=("H", "W"))
+    assert "256x128 -> 3" in Embedder.from_weights(path).description
+    assert "16x12 -> 3" in Embedder.from_weights(path, size=(16, 12)).description
+
+
+def test_a_zero_vector_stays_zero(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Sub", ["flat", "flat"], ["out"]),
+    ]
+    features = Embedder.from_weights(save(tmp_path / "zero.onnx", nodes, ["B", 3, 8, 4]))(painted(), BLOCKS)
+    assert features.tolist() == [[0, 0, 0]] * 3
+
+
+@pytest.mark.parametrize(
+    ("image", "boxes", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), BLOCKS, r"image must be \(H, W, 3\) uint8 BGR, got \(4, 4\)"),
+        (np.zeros((4, 4, 3), np.float32), BLOCKS, "float32"),
+        (painted(), np.zeros((2, 5)), r"shape \(N, 4\), got \(2, 5\)"),
+        (painted(), np.array([[0, 0, 1, 1], [0, 0, np.nan, 1]]), "finite; row 1"),
+    ],
+)
+def test_wrong_images_and_boxes_are_refused(
+    tmp_path: Path, image: np.ndarray, boxes: np.ndarray, message: str
+) -> None:
+    embed = Embedder.from_weights(colour_mean(tmp_path))
+    with pytest.raises(InputError, match=message):
+        embed(image, boxes)
+
+
+def test_a_network_that_answers_nan_is_refused_by_name(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Log", ["flat"], ["out"]),  # of negative numbers
+    ]
+    with pytest.raises(InputError, match=r"broken\.onnx.*NaN or infinity"):
+        Embedder.from_weights(save(tmp_path / "broken.onnx", nodes, ["B", 3, 8, 4]))
+
+
+def test_files_that_are_no_image_embedders_are_refused(tmp_path: Path) -> None:
+    same = [helper.make_node("Identity", ["image"], ["out"])]
+    rank2 = save(tmp_path / "rank2.onnx", same, ["B", 3])
+    map_out = save(tmp_path / "map.onnx", same, ["B", 3, 8, 4], out=["B", 3, 8, 4])
+    channels = save(tmp_path / "one_channel.onnx", same, ["B", 1, 8, 4], out=["B", 4])
+    pool = [
+        helper.make_node("Cast", ["image"], ["f"], to=FLOAT),
+        helper.make_node("GlobalAveragePool", ["f"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["q"]),
+        helper.make_node("Cast", ["q"], ["out"], to=BYTE),
+    ]
+    bytes_in = save(tmp_path / "bytes.onnx", pool, ["B", 3, 8, 4], BYTE)
+    for path in (rank2, map_out, channels, bytes_in):
+        with pytest.raises(InputError, match=rf"{path.name}: expected a network .* -> \[B, D\], got"):
+            Embedder.from_weights(path)
+
+
+def test_a_file_that_only_pretends_to_take_any_batch_is_refused_at_once(tmp_path: Path) -> None:
+    shape = helper.make_node(
+        "Constant", [], ["shape"], value=helper.make_tensor("s", TensorProto.INT64, [2], [1, -1])
+    )
+    nodes = [
+        shape,
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Reshape", ["pooled", "shape"], ["out"]),
+    ]
+    path = save(tmp_path / "baked.onnx", nodes, ["B", 3, 8, 4], out=["C", "D"])
+    with pytest.raises(InputError, match=r"expected one vector a crop, got \(1, 6\) for 2 crops"):
+        Embedder.from_weights(path)
+
+
+def test_unreadable_files_unknown_names_and_endings_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.onnx").write_text("not a network")
+    (tmp_path / "weights.bin").write_text("x")
+    with pytest.raises(InputError, match=r"text\.onnx: not readable as an ONNX network"):
+        Embedder.from_weights(tmp_path / "text.onnx")
+    with pytest.raises(InputError, match=r"expected weights that end in \.onnx"):
+        Embedder.from_weights(tmp_path / "weights.bin")
+    monkeypatch.setattr(embedder, "WEIGHTS", tmp_path / "none")
+    assert shipped_weights() is None
+    with pytest.raises(InputError, match="no such weights file"):
+        Embedder.from_weights("osnet")
+    with pytest.raises(InputError, match="no ReID weights are shipped"):
+        Embedder.from_weights("auto")
+
+
+def test_shipped_weights_are_found_by_name_and_by_auto(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = colour_mean(tmp_path)
+    monkeypatch.setattr(embedder, "WEIGHTS", tmp_path)
+    assert shipped_weights() == path
+    assert Embedder.from_weights("auto").description == Embedder.from_weights("mean_B").description
+    with pytest.raises(InputError, match="did you mean 'mean_B'"):
+        Embedder.from_weights("mean_C")
+
+
+def test_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    import onnxruntime
+
+    path = colour_mean(tmp_path)
+    with pytest.raises(InputError, match="device must be auto, cpu, cuda or cuda:N, got 'gpu'"):
+        Embedder.from_weights(path, device="gpu")
+    with pytest.raises(InputError, match="batch_size"):
+        Embedder.from_weights(path, batch_size=0)
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(InputError, match="no CUDA"):
+            Embedder.from_weights(path, device="cuda:1")
+    assert Embedder.from_weights(path, device="cpu").description.endswith("on cpu")
+
+
+def test_onnx_weights_never_import_torch(tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+sys.modules["torch"] = sys.modules["torchvision"] = sys.modules["torchreid"] = None  # importing them fails
+import reid
+assert not {{"onnxruntime", "cv2", "reid.models"}} & set(sys.modules), "import reid is not light"
+import numpy as np
+embed = reid.Embedder.from_weights({str(colour_mean(tmp_path))!r})
+print(embed(np.zeros((9, 9, 3), np.uint8), np.array([[1, 1, 5, 8]])).shape)
+try:
+    reid.Embedder.from_weights({str(tmp_path / "osnet_x0_25.pth")!r})
+except ValueError as error:
+    print(error)
+"""
+    (tmp_path / "osnet_x0_25.pth").write_bytes(b"")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("(1, 3)\n"), done.stderr
+    assert "torch weights need torch: pip install -e .[train], or use ONNX weights" in done.stdout
+
+
+def test_the_shared_network_tells_people_apart(shared: Path) -> None:
+    """Real crops: two sights of one person are nearer than two people, for nearly all pairs."""
+    import cv2
+
+    folder = shared / "cuhk03-detected-val"
+    people = sorted({p.name[:4] for p in folder.glob("*.jpg")})[:12]
+    embed = Embedder.from_weights(shared / "weights" / "osnet_x0_25_msmt17.onnx", threads=1)
+    sights = []
+    for index in (0, 1):  # two pictures by camera A
+        crops = [cv2.imread(str(folder / f"{person}_{index:02d}.jpg")) for person in people]
+        whole = [np.array([[0, 0, c.shape[1], c.shape[0]]]) for c in crops]
+        sights.append(np.concatenate([embed(c, box) for c, box in zip(crops, whole, strict=True)]))
+    similarity = sights[0] @ sights[1].T
+    assert (similarity.argmax(1) == np.arange(len(people))).mean() >= 0.9

@@ -1,0 +1,39 @@
+"""What every tool shares with its terminal: exit codes, one line for a mistake, atomic JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+OK, USER_ERROR, INTERRUPTED = 0, 2, 130
+
+
+def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> NoReturn:
+    """Run a tool: whatever the user can get wrong ends as one line on standard error and exit code 2."""
+    from configs import InputError
+
+    name = Path(sys.argv[0]).name
+    try:
+        code = main(sys.argv[1:] if argv is None else argv)
+    except InputError as error:
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        code = USER_ERROR
+    except BrokenPipeError:
+        code = OK  # the reader of our output has seen enough
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON, written beside and renamed."""
+    from tracker.mot_file import atomic_write
+
+    with atomic_write(path) as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")

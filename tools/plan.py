@@ -1,0 +1,208 @@
+"""What a run of tools/track.py needs, opened and checked before the first frame."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from configs import InputError
+from configs.load import nearest, parse_assignments
+from tools.manifest import file_hash
+from tools.track import SAVES
+from tracker import Tracker
+from tracker.camera import read_warps
+from tracker.data import Detections, Frame
+from tracker.detection_source import Detector, open_detections
+from tracker.pipeline import Camera, Embed
+from tracker.video import Source, open_source
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything a run needs, opened and checked before the first frame."""
+
+    sources: list[Source]
+    detectors: list[Detector]  # one for each source; the same object where they share one
+    cameras: list[Camera | None]
+    trackers: list[Tracker]
+    embed: Embed | None
+    appearance: str  # one line: which weights, or why none
+    save: tuple[str, ...]
+    out: Path
+    resume: bool
+    quiet: bool
+    arguments: list[str]
+    hashes: dict[str, str]  # sha256 of the weights and files a run reads
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def fingerprint(self, i: int) -> dict[str, object]:
+        """All that source i's result depends on; a checkpoint of another fingerprint is refused."""
+        source = self.sources[i]
+        return {
+            "source": [source.name, source.length, source.fps],
+            "tracker": self.trackers[i].config.model_dump(mode="json"),
+            "detector": self.detectors[i].description,
+            "appearance": self.appearance,
+            "camera": self.cameras[i] is not None,
+            "files": self.hashes,
+            "save": sorted(self.save),
+        }
+
+
+def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
+    """Open and check everything; nothing has been written when this raises InputError."""
+    save = tuple(dict.fromkeys(["mot", *filter(None, args.save.split(","))]))
+    for kind in save:
+        if kind not in SAVES:
+            raise InputError(f"--save {kind}: {nearest(kind, SAVES)}")
+    overrides = parse_assignments(args.set)
+    trial = Tracker.from_config(args.tracker, **overrides)  # a typing mistake shows before anything is opened
+    out = writable_folder(Path(args.out))
+    sources = [open_source(spec, **({} if args.fps is None else {"fps": args.fps})) for spec in args.source]
+    name_apart(sources)
+    hashes: dict[str, str] = {}
+    detectors = open_detectors(args, sources, hashes)
+    for source, spec in zip(sources, args.source, strict=True):
+        if {"video", "sheet"} & set(save) and not has_images(source, spec):
+            raise InputError(f"{spec}: has no images to draw on; leave video and sheet out of --save")
+    cameras = [open_camera(args.camera, Path(spec), hashes) for spec in args.source]
+    embed, appearance = open_embedder(args, trial, hashes)
+    trackers = [Tracker.from_config(args.tracker, fps=source.fps, **overrides) for source in sources]
+    return Plan(
+        sources,
+        detectors,
+        cameras,
+        trackers,
+        embed,
+        appearance,
+        save,
+        out,
+        args.resume,
+        args.quiet,
+        argv,
+        hashes,
+    )
+
+
+def writable_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"--out {folder}: cannot be written ({error.strerror}); name another folder"
+        ) from None
+    return folder
+
+
+def name_apart(sources: list[Source]) -> None:
+    """Sources of the same name would overwrite each other: the second becomes NAME-2."""
+    seen: dict[str, int] = {}
+    for source in sources:
+        seen[source.name] = seen.get(source.name, 0) + 1
+        if seen[source.name] > 1:
+            source.name = f"{source.name}-{seen[source.name]}"
+
+
+def has_images(source: Source, spec: str) -> bool:
+    folder = Path(spec)
+    return source.live or not (folder / "seqinfo.ini").is_file() or any(folder.glob("img*/*"))
+
+
+def open_detectors(args: argparse.Namespace, sources: list[Source], hashes: dict[str, str]) -> list[Detector]:
+    """A file of boxes for each source (--detections, or a sequence's own where there is nothing to look at),
+    else one detector for all."""
+    if args.detections:
+        if args.detector not in ("auto", "none"):
+            raise InputError("--detections replaces the detector: leave --detector out")
+        return [
+            _boxes_of(find_detections(args.detections, Path(spec), len(sources)), hashes)
+            for spec in args.source
+        ]
+    if args.detector == "none":
+        raise InputError("--detector none leaves nothing to track: give --detections FILE")
+    found: list[Detector] = []
+    shared: Detector | None = None
+    for source, spec in zip(sources, args.source, strict=True):
+        if has_images(source, spec):
+            if shared is None:
+                shared = _open_shared_detector(args, hashes, many=len(sources) > 1)
+            found.append(shared)
+        elif (Path(spec) / "det" / "det.txt").is_file():
+            found.append(_boxes_of(Path(spec) / "det" / "det.txt", hashes))
+        else:
+            raise InputError(f"{spec}: has neither images nor det/det.txt; give --detections FILE")
+    return found
+
+
+def _open_shared_detector(args: argparse.Namespace, hashes: dict[str, str], many: bool) -> Detector:
+    from tracker.detector import open_detector
+
+    detector = open_detector(args.detector, device=args.device, classes=args.classes)
+    if Path(args.detector).is_file():
+        hashes[args.detector] = file_hash(args.detector)
+    if not many:
+        return detector
+    lock = threading.Lock()  # live sources run at the same time; a detector is one machine
+
+    def one_at_a_time(frame: Frame) -> Detections:
+        with lock:
+            return detector.find(frame)
+
+    return Detector(detector.description, one_at_a_time, detector.names)
+
+
+def find_detections(given: str, sequence: Path, sources: int) -> Path:
+    """The file as named, or inside the sequence folder."""
+    if (sequence / given).is_file():
+        return sequence / given
+    if sources > 1:
+        raise InputError(
+            f"--detections {given}: not found in {sequence}; with several sources it is looked for in each"
+        )
+    return Path(given)
+
+
+def _boxes_of(path: Path, hashes: dict[str, str]) -> Detector:
+    detector = open_detections(path)
+    hashes[str(path)] = file_hash(path)
+    return detector
+
+
+def open_camera(given: str, sequence: Path, hashes: dict[str, str]) -> Camera | None:
+    own = sequence / "gmc.txt"
+    if given == "none" or (given == "auto" and not own.is_file()):
+        return None
+    path = own if given == "auto" else sequence / given if (sequence / given).is_file() else Path(given)
+    if not path.is_file():
+        raise InputError(f"--camera {given}: no such file; expected auto, none or a file of warps")
+    warps = read_warps(path)
+    hashes[str(path)] = file_hash(path)
+    return lambda frame: warps.get(frame.index) if frame.index else None
+
+
+def open_embedder(
+    args: argparse.Namespace, tracker: Tracker, hashes: dict[str, str]
+) -> tuple[Embed | None, str]:
+    """The embedder, and one line on it; None where the tracker or the user has no use for one."""
+    from reid.embedder import Embedder, shipped_weights
+
+    if tracker.appearance_from > 1:
+        if args.reid not in ("auto", "none"):
+            raise InputError(
+                f"--reid {args.reid}: tracker {args.tracker!r} does not compare appearance; use default"
+            )
+        return None, f"off: tracker {args.tracker!r} does not use it"
+    if args.reid == "none":
+        return None, "off, as asked"
+    if args.reid == "auto" and shipped_weights() is None:
+        return None, "off: no weights are shipped yet; --reid FILE (.onnx or torchreid .pth) turns it on"
+    weights = shipped_weights() if args.reid == "auto" else args.reid
+    embedder = Embedder.from_weights(str(weights), device=args.device)
+    if Path(str(weights)).is_file():
+        hashes[str(weights)] = file_hash(str(weights))
+    return embedder, embedder.description

@@ -1,0 +1,248 @@
+"""The run itself: every source through the pipeline into its sinks, with checkpoints and a summary."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.checkpoint import Checkpoint, replay
+from tools.console import write_json
+from tools.manifest import commit, versions
+from tools.plan import Plan
+from tracker.data import Step
+from tracker.pipeline import Clock, run
+from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, VideoSink
+from tracker.video import Source, read_ahead
+
+ENDINGS = {"mot": ".txt", "jsonl": ".jsonl", "video": ".mp4", "sheet": ".png"}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one source."""
+
+    name: str
+    frames: int = 0
+    tracks: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)  # s
+    files: list[Path] = field(default_factory=list)
+    detections: str = ""  # sha256 over all frames' detections
+    stopped: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+class Sinks:
+    """The files that one source is written to. Leaving without :meth:`finish` abandons them as partial."""
+
+    def __init__(self, plan: Plan, source: Source, positions: dict[str, int]) -> None:
+        self.paths = {kind: plan.out / f"{source.name}{ENDINGS[kind]}" for kind in plan.save}
+        self._text: dict[str, Any] = {"mot": MotSink(self.paths["mot"], positions.get("mot"))}
+        self._drawn: dict[str, Any] = {}
+        if "jsonl" in plan.save:
+            self._text["jsonl"] = JsonLinesSink(self.paths["jsonl"], positions.get("jsonl"))
+        if "video" in plan.save:
+            self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
+        if "sheet" in plan.save:
+            self._drawn["sheet"] = ContactSheet(self.paths["sheet"])
+        self._open = True
+
+    def __enter__(self) -> Sinks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._open:
+            for sink in self._all():
+                sink.abandon()
+
+    def _all(self) -> list[Any]:
+        return [*self._text.values(), *self._drawn.values()]
+
+    @property
+    def draws(self) -> bool:
+        return bool(self._drawn)
+
+    def write(self, step: Step) -> None:
+        for sink in self._all():
+            sink.write(step)
+
+    def redraw(self, step: Step) -> None:
+        for sink in self._drawn.values():
+            sink.write(step)
+
+    def positions(self) -> dict[str, int]:
+        return {kind: sink.position() for kind, sink in self._text.items()}
+
+    def finish(self) -> list[Path]:
+        done = [sink.finish() for sink in self._all()]
+        self._open = False
+        return done
+
+    def seconds(self) -> dict[str, float]:
+        """s that drawing and encoding took, in whatever thread."""
+        return dict(self._drawn["video"].seconds) if "video" in self._drawn else {}
+
+
+def run_all(plan: Plan) -> list[Outcome]:
+    """Track in every source; files one after the other, live ones at the same time."""
+    if not plan.quiet:
+        for line in dict.fromkeys(detector.description for detector in plan.detectors):
+            print(f"detector: {line}")
+        print(f"appearance: {plan.appearance}")
+    live = [i for i, source in enumerate(plan.sources) if source.live]
+    files = [i for i, source in enumerate(plan.sources) if not source.live]
+    done: dict[int, Outcome] = {}
+    with _stop_on_signals(plan.stop):
+        for i in files:
+            if not plan.stop.is_set():
+                done[i] = track_source(plan, i)
+        with ThreadPoolExecutor(max(1, len(live))) as pool:
+            done.update(zip(live, pool.map(lambda i: track_source(plan, i), live), strict=True))
+    outcomes = [done[i] for i in sorted(done)]
+    write_json(plan.out / "run.json", manifest(plan, outcomes))
+    return outcomes
+
+
+def track_source(plan: Plan, i: int) -> Outcome:
+    """One source from its beginning, or from its checkpoint, to its end or until told to stop."""
+    source, tracker, clock = plan.sources[i], plan.trackers[i], Clock()
+    checkpoint = Checkpoint(plan.out / f"{source.name}.checkpoint.npz", plan.fingerprint(i))
+    resumed = plan.resume and checkpoint.restore(tracker)
+    start = checkpoint.next_frame
+    outcome = Outcome(source.name)
+    if plan.resume:
+        outcome.notes.append(
+            f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
+        )
+    begin = time.perf_counter()
+    with Sinks(plan, source, checkpoint.positions) as sinks:
+        again = sinks.draws and start > 0
+        with read_ahead(source.frames(0 if again else start)) as ahead:
+            frames: Iterator = ahead
+            if again:
+                rows = sinks.paths["mot"].with_name(sinks.paths["mot"].name + ".partial")
+                frames = replay(ahead, start, rows, sinks.redraw)
+            steps = run(frames, plan.detectors[i], tracker, plan.embed, plan.cameras[i], clock)
+            for step in _progress(steps, source, plan, start):
+                with clock.stage("write"):
+                    sinks.write(step)
+                checkpoint.took(step)
+                outcome.frames += 1
+                outcome.stopped = plan.stop.is_set()
+                if outcome.stopped or (checkpoint.due() and not source.live):
+                    checkpoint.save(tracker, sinks.positions())
+                if outcome.stopped:
+                    break
+            clock.seconds["decode"] = ahead.seconds
+        if not outcome.stopped:
+            outcome.files = sinks.finish()
+            checkpoint.forget()
+        outcome.stages = {**clock.seconds, **sinks.seconds()}
+    outcome.seconds = time.perf_counter() - begin
+    outcome.tracks, outcome.detections = tracker.count, checkpoint.digest
+    _tell(plan, source, outcome)
+    return outcome
+
+
+def _progress(steps: Iterable[Step], source: Source, plan: Plan, start: int) -> Iterator[Step]:
+    """A bar on a terminal; nothing in a pipe, with --quiet, or where several run at once."""
+    alone = len(plan.sources) == 1 or not source.live
+    if plan.quiet or not alone or not sys.stderr.isatty():
+        yield from steps
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(source.name, total=source.length, completed=start)
+        for step in steps:
+            bar.update(task, completed=step.frame.index + 1)
+            yield step
+
+
+def _tell(plan: Plan, source: Source, outcome: Outcome) -> None:
+    """The summary line, what went wrong on the way, and the files."""
+    for warning in source.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if source.corrupt:
+        outcome.notes.append(
+            f"{len(source.corrupt)} unreadable frames skipped, the first is {source.corrupt[0]}"
+        )
+    if source.reconnects or source.dropped:
+        outcome.notes.append(f"{source.reconnects} reconnects, {source.dropped} stale frames dropped")
+    if outcome.stopped:
+        outcome.notes.append(
+            f"stopped: {plan.out}/{source.name}.*.partial is what there is; --resume goes on"
+        )
+    if plan.quiet:
+        return
+    rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
+    stages = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
+    by_stage = ", ".join(
+        f"{name} {outcome.frames / outcome.stages[name]:.0f}" for name in stages if outcome.stages.get(name)
+    )
+    print(
+        f"{outcome.name}: {outcome.frames} frames, {outcome.tracks} tracks, {rate:.1f} frames/s "
+        f"(frames/s by stage: {by_stage})"
+    )
+    for note in outcome.notes:
+        print(f"  {note}")
+    for path in outcome.files:
+        print(f"  {path}")
+
+
+def manifest(plan: Plan, outcomes: list[Outcome]) -> dict[str, Any]:
+    """What DIR/run.json says."""
+    return {
+        "arguments": plan.arguments,
+        "commit": commit(),
+        "versions": versions(),
+        "seed": None,  # nothing in a run is random
+        "online": True,
+        "post_processing": [],
+        "tracker": plan.trackers[0].config.model_dump(mode="json"),
+        "appearance": plan.appearance,
+        "sha256": plan.hashes,
+        "sequences": {
+            o.name: {
+                "frames": o.frames,
+                "tracks": o.tracks,
+                "complete": not o.stopped,
+                "detector": plan.detectors[i].description,
+                "detections_sha256": o.detections,
+                "unreadable_frames": len(plan.sources[i].corrupt),
+                "warnings": plan.sources[i].warnings,
+                "seconds": round(o.seconds, 3),
+                "seconds_by_stage": {name: round(value, 4) for name, value in o.stages.items()},
+            }
+            for i, o in enumerate(outcomes)
+        },
+    }
+
+
+@contextmanager
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and kill end the run between two frames; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,81 @@
+"""Track people through videos.
+
+    python tools/track.py video.mp4 --save mot,video
+    python tools/track.py MOT17/train/MOT17-02-FRCNN --detections det/det.txt --tracker bytetrack
+
+Writes OUT/SEQUENCE.txt (MOTChallenge format) and what --save names beside it; OUT/run.json says how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tools.console import INTERRUPTED, OK, guarded
+
+SAVES = ("mot", "video", "jsonl", "sheet")
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="track.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "source",
+        nargs="+",
+        help="video file, image folder, MOTChallenge sequence folder, camera index or stream URL",
+    )
+    p.add_argument(
+        "--tracker", default="default", metavar="NAME|FILE", help="preset in configs/tracker, or a YAML file"
+    )
+    p.add_argument(
+        "--detector",
+        default="auto",
+        metavar="auto|WEIGHTS|hog|none",
+        help="auto: YOLO where it can be had, else OpenCV's HOG; WEIGHTS: any file ultralytics loads",
+    )
+    p.add_argument(
+        "--detections",
+        metavar="FILE",
+        help="MOT det.txt or .npz instead of a detector; may be given relative to the sequence folder",
+    )
+    p.add_argument(
+        "--reid",
+        default="auto",
+        metavar="auto|WEIGHTS|none",
+        help="appearance: .onnx or torchreid checkpoint",
+    )
+    p.add_argument(
+        "--camera",
+        default="auto",
+        metavar="auto|none|FILE",
+        help="camera motion; FILE: frame (0-based) and 2x3 warp a line; auto: gmc.txt in the sequence folder",
+    )
+    p.add_argument(
+        "--classes", metavar="NAMES|all", help="what to track; default: people, if the model knows any"
+    )
+    p.add_argument("--out", default="runs/track", metavar="DIR", help="default: runs/track")
+    p.add_argument(
+        "--save", default="mot", metavar="LIST", help=f"of {','.join(SAVES)}; mot is always written"
+    )
+    p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
+    p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
+    p.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a preset's value"
+    )
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
+    p.add_argument("--quiet", action="store_true", help="print errors only")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    args = parser().parse_args(argv)
+    from tools.plan import make_plan  # heavy imports only once the arguments are sound
+    from tools.session import run_all
+
+    outcomes = run_all(make_plan(args, argv))
+    return INTERRUPTED if any(outcome.stopped for outcome in outcomes) else OK
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])
