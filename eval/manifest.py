@@ -34,18 +34,39 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a manifest decides whether results may share a table; unknown things are left out.
+
+    ``detections`` is a hash, or one for each sequence where the manifest is a tracking run's.
+    """
+    found = {key: manifest[key] for key in COMPARED if manifest.get(key) is not None}
+    runs = manifest.get("sequences")
+    if "detections" not in found and isinstance(runs, Mapping):
+        hashes = {
+            name: run.get("detections_sha256") for name, run in runs.items() if isinstance(run, Mapping)
+        }
+        found |= {"detections": {name: h for name, h in hashes.items() if h}} if any(hashes.values()) else {}
+    return found
+
+
 def unlike(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
     """Why two results should not share a table, "" if nothing speaks against it.
 
-    Only what both manifests state is compared: the detections' hash, online or offline, post-processing.
+    Only what both manifests state is compared: the detections' hash (of sequences in both), online or
+    offline, post-processing.
     """
-    if not a or not b:
-        return ""
-    return ", ".join(
-        f"{key} {_short(a[key])} against {_short(b[key])}"
-        for key in COMPARED
-        if key in a and key in b and a[key] != b[key]
-    )
+    mine, other = facts(a or {}), facts(b or {})
+    reasons = []
+    for key in COMPARED:
+        if key not in mine or key not in other:
+            continue
+        x, y = mine[key], other[key]
+        if isinstance(x, dict) and isinstance(y, dict):
+            name = next((n for n in sorted(x) if n in y and x[n] != y[n]), None)
+            reasons += [f"{key} of {name}"] if name else []
+        elif x != y:
+            reasons.append(f"{key} {_short(x)} against {_short(y)}")
+    return ", ".join(reasons)
 
 
 def _short(value: Any) -> str:

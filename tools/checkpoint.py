@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class Checkpoint:
         """Keep the present; written beside and renamed, so there is always a whole one."""
         meta = {"next_frame": self.next_frame, "digest": self.digest, "positions": positions}
         with atomic_write(self.path, "wb") as file:
-            np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **tracker.state_dict())
+            state: dict[str, Any] = tracker.state_dict()
+            np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **state)
         self._saved = time.monotonic()
 
     def restore(self, tracker: Tracker) -> bool:

@@ -28,7 +28,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from configs import InputError
-from tools.console import guarded
+from tools.console import OK, guarded
 from tracker.mot_file import atomic_write
 
 NAME = "vtest.avi"
@@ -47,7 +47,6 @@ APT_OPTIONS = (
     "-o",
     "Acquire::https::Timeout=10",
 )
-ENDINGS = {"mot": ".txt", "video": ".mp4", "jsonl": ".jsonl", "sheet": ".png"}
 
 Take = Callable[[Path], tuple[Path, str]]  # cache folder -> the video, and a word on where it was
 
@@ -155,7 +154,7 @@ def from_drawing(cache: Path) -> tuple[Path, str]:
     from tools.scene import save_scene  # it needs OpenCV, the places before do not
 
     path = save_scene(cache)
-    return path, f"drawn here (no place had {NAME}); the true identities are in {path.with_suffix('')}"
+    return path, f"drawn here, as no place had {NAME}; true identities: {path.with_suffix('')}"
 
 
 PLACES: Mapping[str, Take] = {
@@ -249,7 +248,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo")
     parser.add_argument("--video", type=Path, metavar="FILE", help="track this one instead")
-    parser.add_argument("--save", default="mot,video,sheet", metavar="KINDS", help="default: mot,video,sheet")
+    parser.add_argument("--save", default="video,mot,sheet", metavar="KINDS", help="default: video,mot,sheet")
     parser.add_argument("--verbose", action="store_true", help="say why a place did not serve")
     options, extra = parser.parse_known_args(argv)
 
@@ -261,7 +260,7 @@ def main(argv: list[str]) -> int:
         video, origin = options.video, "given"
     else:
         video, origin = _obtain_visibly(cache_folder(options.out), note)
-    print(f"video: {video} ({origin})", flush=True)
+    print(f"video: {video}, {origin}", flush=True)
     if code := track(video, options.out, options.save, extra):
         return code
     return report(video, options.out, options.save)
@@ -275,14 +274,16 @@ def _obtain_visibly(cache: Path, note: Callable[[str], None]) -> tuple[Path, str
 
 
 def report(video: Path, out: Path, save: str) -> int:
-    """Name what the tool wrote; 1 when something it promised is not there."""
+    """Name what the tool wrote, in one line; 1 when something it promised is not there."""
+    from tools.session import ENDINGS
+
     wanted = [out / (video.stem + ENDINGS[kind]) for kind in save.split(",") if kind in ENDINGS]
     for path in wanted:
         if not path.is_file():
             print(f"{path}: track.py ended well but did not write it", file=sys.stderr)
             return 1
-    print("\n".join(f"wrote {path}" for path in wanted))
-    return 0
+    print(f"done: {', '.join(map(str, wanted))}")
+    return OK
 
 
 if __name__ == "__main__":

@@ -157,12 +157,13 @@ def _open_shared_detector(args: argparse.Namespace, hashes: dict[str, str], many
 
 
 def find_detections(given: str, sequence: Path, sources: int) -> Path:
-    """The file as named, or inside the sequence folder."""
-    if (sequence / given).is_file():
-        return sequence / given
+    """The file inside the sequence folder, or else as named, which several sources cannot share."""
+    inside = sequence / given
+    if sequence.is_dir() and not Path(given).is_absolute() and inside.is_file():
+        return inside
     if sources > 1:
         raise InputError(
-            f"--detections {given}: not found in {sequence}; with several sources it is looked for in each"
+            f"--detections {given}: not in {sequence}; with several sources it is looked for in each one's folder"
         )
     return Path(given)
 

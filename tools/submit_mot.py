@@ -100,17 +100,11 @@ def write_one(args: argparse.Namespace) -> int:
 def manifest(args: argparse.Namespace, files: dict[str, Path], which: str) -> dict[str, Any]:
     """Parameters, detections' hash, online or offline, post-processing: from the run and the options."""
     from configs import InputError
-    from eval.manifest import files_hash, read_manifest
+    from eval.manifest import COMPARED, facts, files_hash, read_manifest
 
     run = read_manifest(Path(args.results)) or {}
-    about: dict[str, Any] = {
-        "benchmark": args.benchmark,
-        "set": which,
-        "parameters": run,
-        "detections": run.get("detections"),
-        "online": run.get("online"),
-        "post_processing": run.get("post_processing"),
-    }
+    about: dict[str, Any] = {"benchmark": args.benchmark, "set": which, "parameters": run}
+    about |= dict.fromkeys(COMPARED) | facts(run)
     if args.detections:
         root = Path(args.detections)
         paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())

@@ -39,9 +39,9 @@ class Detections:
 
     xyxy: np.ndarray  # (N, 4) float32, px
     score: np.ndarray  # (N,) float32 in [0, 1]
-    class_id: np.ndarray | None = None  # type: ignore[assignment]  # (N,) int32; all 0 when not given
+    class_id: np.ndarray = None  # type: ignore[assignment]  # (N,) int32; None: all 0
     embedding: np.ndarray | None = None  # (N, D) float32 unit rows; an all-zero row: no appearance known
-    index: np.ndarray | None = None  # type: ignore[assignment]  # (N,) int64 row in the detector's output
+    index: np.ndarray = None  # type: ignore[assignment]  # (N,) int64 row in the detector's output
     dropped: int = 0  # boxes of no size that were left out
 
     def __post_init__(self) -> None:

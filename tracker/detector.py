@@ -107,7 +107,7 @@ def _automatic() -> tuple[Path | None, str]:
     """YOLO weights without being told which, and one phrase that says why these, or why none."""
     cache = cache_folder()
     cached = sorted(file for file in cache.glob("yolo*") if file.suffix in (".pt", ".onnx"))
-    if importlib.util.find_spec("ultralytics") is None:
+    if not _installed("ultralytics"):
         return None, "ultralytics is not installed (pip install -e .[yolo])"
     if cached:
         return cached[0], f"found in {cache}"
@@ -159,11 +159,16 @@ def _answers(host: str, port: int = 443, seconds: float = 2.0) -> bool:
 
 
 def _import_ultralytics() -> Any:
-    """ultralytics, kept from talking: it installs nothing, sends nothing, prints nothing.
+    """ultralytics, kept to itself: it installs nothing, sends nothing, prints nothing.
 
     Raises:
         InputError: it is not installed.
     """
+    missing = next((n for n in ("ultralytics", "torch", "torchvision") if not _installed(n)), None)
+    if missing:
+        raise InputError(f"this detector needs {missing}: pip install -e .[yolo], or --detector hog")
+    import cv2
+
     from torchvision_cure import cure_torchvision
 
     config = cache_folder() / "ultralytics"
@@ -171,33 +176,37 @@ def _import_ultralytics() -> Any:
         config.mkdir(parents=True, exist_ok=True)
     except OSError:
         config = Path(tempfile.gettempdir()) / "retrace-ultralytics"
-    before = os.environ.get("YOLO_OFFLINE")
-    os.environ["YOLO_OFFLINE"] = "true"  # read once, when it is imported; downloads do not look at it
     for key, value in (("AUTOINSTALL", "false"), ("VERBOSE", "false"), ("CONFIG_DIR", str(config))):
         os.environ.setdefault(f"YOLO_{key}", value)
+    environment, threads = dict(os.environ), cv2.getNumThreads()
+    os.environ["YOLO_OFFLINE"] = "true"  # read once, at the import; downloads do not look at it
     try:
-        cure_torchvision()
-        import ultralytics
-    except ImportError as error:
-        raise InputError(
-            f"this detector needs {error.name}: pip install -e .[yolo], or --detector hog"
-        ) from None
-    finally:
-        del os.environ["YOLO_OFFLINE"]
-        if before is not None:
-            os.environ["YOLO_OFFLINE"] = before
+        with np.printoptions():
+            cure_torchvision()
+            import ultralytics
+    finally:  # the import changes how NumPy prints, OpenCV's threads and OMP_NUM_THREADS for the whole process
+        cv2.setNumThreads(threads)
+        for key in set(os.environ) - set(environment):
+            del os.environ[key]
+        os.environ.update(environment)
     if ultralytics.settings.get("sync"):
         ultralytics.settings.update(sync=False)
     return ultralytics
 
 
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
 def _open_yolo(weights: Path, why: str, device: str, classes: str | None, min_score: float) -> Detector:
     """Weights as ultralytics loads them. One blank image runs through, so what is wrong shows at once."""
     ultralytics = _import_ultralytics()
-    options: dict[str, Any] = {"conf": min_score, "verbose": False, "device": _torch_device(device)}
+    options: dict[str, Any] = {"conf": min_score, "verbose": False}
     names: dict[int, str] | None = None
     if weights.suffix.lower() == ".onnx":
-        options["imgsz"], names = _onnx_layout(weights, device, Path(ultralytics.__file__).parent)
+        device = _onnx_device(device)
+        options["imgsz"], names = _onnx_layout(weights, Path(ultralytics.__file__).parent)
+    options["device"] = _torch_device(device)
     try:
         model = ultralytics.YOLO(weights, task=None if weights.suffix.lower() == ".pt" else "detect")
         blank = model.predict(np.zeros((64, 64, 3), np.uint8), **options)[0]
@@ -229,7 +238,20 @@ def _torch_device(device: str) -> Any:
         raise InputError(f"device {device!r}: torch sees no such GPU; use device 'cpu'") from None
 
 
-def _onnx_layout(weights: Path, device: str, package: Path) -> tuple[Any, dict[int, str] | None]:
+def _onnx_device(device: str) -> str:
+    """Where ONNX weights run; ultralytics would fall back to the CPU without a word."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return device
+    if device.startswith("cuda"):
+        raise InputError(
+            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use 'cpu'"
+        )
+    return "cpu"
+
+
+def _onnx_layout(weights: Path, package: Path) -> tuple[Any, dict[int, str] | None]:
     """What ultralytics cannot tell from an ONNX file without its metadata: input size and class names.
 
     Returns:
@@ -240,10 +262,6 @@ def _onnx_layout(weights: Path, device: str, package: Path) -> tuple[Any, dict[i
     """
     import onnxruntime
 
-    if device.startswith("cuda") and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise InputError(
-            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use 'cpu'"
-        )
     try:
         session = onnxruntime.InferenceSession(weights, providers=["CPUExecutionProvider"])
     except Exception as error:

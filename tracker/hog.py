@@ -80,10 +80,10 @@ def people_in_windows(tlwh: np.ndarray, margin: np.ndarray) -> Detections:
     centre, half = tlwh[:, :2] + tlwh[:, 2:] / 2, tlwh[:, 2:] * PERSON / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)
     iou = iou_matrix(boxes, boxes)
-    kept, open_rows = [], np.ones(len(boxes), bool)
-    while open_rows.any():
-        best = int(np.argmax(open_rows))
+    kept, weight, undecided = [], [], np.ones(len(boxes), bool)
+    while undecided.any():
+        best = int(np.argmax(undecided))
         kept.append(best)
-        open_rows &= iou[best] <= SAME
-    weight = (iou[kept] > MERGE) * score
-    return Detections(weight @ boxes / weight.sum(axis=1, keepdims=True), score[kept])
+        weight.append(score * (undecided & (iou[best] > MERGE)))  # a window counts for one person only
+        undecided &= iou[best] <= SAME
+    return Detections(np.array(weight) @ boxes / np.sum(weight, axis=1, keepdims=True), score[kept])

@@ -153,12 +153,15 @@ def _sweep(data: bytes, least: int) -> np.ndarray | None:
         return None
     tail = (mark + b"-1") * 3 + b"\n"  # nearly every result line ends so: no need to parse it
     padding = 3 if data[: data.index(b"\n") + 1].endswith(tail) else 0
+    size = len(data)
     if padding:
         data = data.replace(tail, b"\n")
     skeleton = data.translate(None, b"0123456789.-")
     columns, count = skeleton.index(b"\n") + 1, skeleton.count(b"\n")
     if columns + padding < least or skeleton != (mark * (columns - 1) + b"\n") * count:
         return None
+    if padding and size - len(data) != (len(tail) - 1) * count:
+        return None  # some lines do not end so
     if b"-" in data and data.count(mark + b"-") != data.count(b"-"):
         return None
     if b".." in data.translate(None, b"0123456789-"):

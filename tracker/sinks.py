@@ -133,7 +133,7 @@ class VideoSink:
         self.seconds = {"draw": 0.0, "encode": 0.0}
         claim(self._path)
         self._options = {"preset": preset, "crf": str(crf)}
-        self._fps, self._size = fps, size
+        self._fps, self._size, self._frames = fps, size, 0
         self._error: BaseException | None = None
         self._steps: queue.Queue[Step | None] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
@@ -149,7 +149,10 @@ class VideoSink:
         return 0
 
     def finish(self) -> Path:
-        return reveal(self.abandon(), self._path)
+        grown = self.abandon()
+        if self._frames == 0:
+            raise InputError(f"{grown}: no frame came, so there is no video")
+        return reveal(grown, self._path)
 
     def abandon(self) -> Path:
         """Encodes what is queued and closes, so that the partial file plays."""
@@ -189,6 +192,7 @@ class VideoSink:
                 picture.pts, picture.time_base = last, Fraction(1, TICKS)
                 picture.duration = round(TICKS / self._fps)
                 out.mux(stream.encode(picture))
+                self._frames += 1
                 self.seconds["draw"] += drawn - begin
                 self.seconds["encode"] += time.perf_counter() - drawn
             if stream is not None:

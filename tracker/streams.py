@@ -112,7 +112,7 @@ class Reconnecting:
                 yield from self._connection(feed)
                 trouble = "the stream ended"
             except (av.error.FFmpegError, OSError, InputError) as error:
-                trouble = reason(error)
+                trouble = reason(error).removeprefix(f"{self.shown}: ")
             finally:
                 if feed is not None:
                     feed.close()
@@ -143,10 +143,10 @@ class Reconnecting:
             elapsed = now - self._begun
             if offset is None:
                 self.source.reconnects += self._index > 0
-                offset = elapsed - picture.time
-            elif abs(picture.time + offset - elapsed) > DRIFT:
-                offset = elapsed - picture.time
-            self._time = max(picture.time + offset, self._time + 1e-3 if self._index else 0.0)
+            if offset is None or abs(picture.time + offset - elapsed) > DRIFT:
+                following = self._time + 1 / feed.fps if self._index else 0.0
+                offset = max(elapsed, following) - picture.time
+            self._time = picture.time + offset
             self._index += 1
             yield Frame(self._index - 1, self._time, picture.image)
 
@@ -207,18 +207,26 @@ def open_container(place: str, timeout: float | None = None) -> InputContainer:
     Raises:
         InputError: it cannot be opened; the message says why, without credentials.
     """
-    network = is_url(place)
+    network, begin = is_url(place), time.monotonic()
     try:
-        return av.open(
+        container = av.open(
             place,
             options=OPTIONS if place.lower().startswith("rtsp") else {},
             timeout=(timeout, timeout) if timeout else None,
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if network:
+            late = timeout is not None and time.monotonic() - begin >= timeout  # told as many kinds of error
+            why = f"no answer in {timeout:g} s" if late else reason(error)
             what = "check the address, the network and the login"
-            raise InputError(f"{redact(place)}: no stream ({reason(error)}); {what}") from None
+            raise InputError(f"{redact(place)}: no stream ({why}); {what}") from None
         raise InputError(f"{place}: not readable as a video ({reason(error)})") from None
+    if container.format.name == "tty":  # FFmpeg would play any text
+        container.close()
+        raise InputError(
+            f"{redact(place) if network else place}: not readable as a video (it is a text file)"
+        )
+    return container
 
 
 def is_url(spec: str) -> bool:

@@ -139,28 +139,35 @@ class Tracker:
         if not len(live) or not len(detections):
             return match
         believed = live.seen >= self._time - self._motion_age - EPSILON  # (T,)
-        overlaps = overlapping_pairs(self._model.to_xyxy(live.filters[motion.X]), detections.xyxy)
-        if not self.config.class_agnostic:
-            same = live.class_id[overlaps.row] == detections.class_id[overlaps.col]
-            overlaps = overlaps if same.all() else overlaps.take(same)
+        near = self._near(detections, believed)
         appearance = self._appearance(detections)  # (T, N) or None
         high = detections.score >= self.config.high
         free = {"high": high, "low": (detections.score >= self.config.low) & ~high}  # (N,) each, in this band
         for stage, limits in self._blind if appearance is None else self._seeing:
-            limit = limits[live.status]  # (T,), 0: not in this stage
-            limit[match >= 0] = 0.0
-            if stage.cost in BELIEVES_MOTION:
-                limit *= believed
+            band = free[stage.detections]
             if stage.cost in REACH_ALL and appearance is not None:
-                found = _gains_anywhere(
-                    stage, limit, free[stage.detections], overlaps, detections, appearance
-                )
+                limit = np.where(match < 0, limits[live.status], 0.0)  # (T,), 0: not in this stage
+                if stage.cost in BELIEVES_MOTION:
+                    limit *= believed
+                found = _gains_anywhere(stage, limit, band, near, detections.score, appearance)
             else:
-                found = _gains_near(stage, limit, free[stage.detections], overlaps, detections)
+                limit = limits[live.status[near.row]]  # (P,)
+                open_ = band[near.col]
+                open_ &= match[near.row] < 0
+                found = _gains_near(stage, limit, open_, near, detections.score)
             rows, cols = solve(*found)
             match[rows] = cols
-            free[stage.detections][cols] = False
+            band[cols] = False
         return match
+
+    def _near(self, detections: Detections, believed: np.ndarray) -> Pairs:
+        """The pairs of boxes that overlap, of one class, where the track's predicted box is believed."""
+        live = self._live
+        near = overlapping_pairs(self._model.to_xyxy(live.filters[motion.X]), detections.xyxy)
+        fits = believed[near.row]
+        if not self.config.class_agnostic:
+            fits &= live.class_id[near.row] == detections.class_id[near.col]
+        return near if fits.all() else near.take(fits)
 
     def _appearance(self, detections: Detections) -> np.ndarray | None:
         """(T, N) 1 - cosine between tracks and detections; NaN where one has no appearance; None: nobody has.
@@ -251,7 +258,7 @@ class Tracker:
                 box=box,
                 recent=vector,
                 history=vector.copy(),
-                views=vector.any(1).astype(np.int64),
+                views=np.asarray(vector.any(1), np.int64),
             )
         )
 
@@ -340,35 +347,24 @@ def _with_limits(stages: tuple[Stage, ...]) -> list[tuple[Stage, np.ndarray]]:
 
 
 def _gains_near(
-    stage: Stage, limit: np.ndarray, free: np.ndarray, overlaps: Pairs, detections: Detections
+    stage: Stage, limit: np.ndarray, open_: np.ndarray, near: Pairs, score: np.ndarray
 ) -> Matches:
-    """What each pair of overlapping boxes would gain (limit - cost), where that is above 0."""
-    row, col = overlaps.row, overlaps.col
-    on = ((limit[row] > 0) & free[col]).nonzero()[0]
-    row, col = row[on], col[on]
-    if not len(on):
-        return row, col, overlaps.iou[on]
-    cost = COSTS[stage.cost](overlaps.iou[on], detections.score[col], NOTHING_KNOWN, stage)
-    gain = limit[row] - cost
-    good = (gain > 0).nonzero()[0]
-    return row[good], col[good], gain[good]
+    """What each open pair of overlapping boxes (P,) would gain: limit - cost, where that is above 0."""
+    gain = limit - COSTS[stage.cost](near.iou, score[near.col], NOTHING_KNOWN, stage)
+    open_ &= gain > 0
+    which = open_.nonzero()[0]
+    return near.row[which], near.col[which], gain[which]
 
 
 def _gains_anywhere(
-    stage: Stage,
-    limit: np.ndarray,
-    free: np.ndarray,
-    overlaps: Pairs,
-    detections: Detections,
-    appearance: np.ndarray,
+    stage: Stage, limit: np.ndarray, free: np.ndarray, near: Pairs, score: np.ndarray, appearance: np.ndarray
 ) -> Matches:
-    """The same for every pair of a track and a detection, wherever they are."""
+    """The same for every pair of a track (limit > 0) and a free detection, wherever they are."""
     rows, cols = (limit > 0).nonzero()[0], free.nonzero()[0]
     iou = np.zeros(appearance.shape)
-    iou[overlaps.row, overlaps.col] = overlaps.iou
+    iou[near.row, near.col] = near.iou
     chosen = np.ix_(rows, cols)
-    cost = COSTS[stage.cost](iou[chosen], detections.score[cols], appearance[chosen], stage)
-    gain = limit[rows, None] - cost
+    gain = limit[rows, None] - COSTS[stage.cost](iou[chosen], score[cols], appearance[chosen], stage)
     r, c = np.nonzero(gain > 0)
     return rows[r], cols[c], gain[r, c]
 

@@ -1,4 +1,4 @@
-"""The evaluation against TrackEval 1.3.0 on random scenes, and scenes whose numbers are worked out by hand."""
+"""The evaluation against TrackEval 1.3.0 on random scenes, and scenes worked out by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BENCHMARKS = ("MOT15", "MOT16", "MOT17", "MOT20", "custom")
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(scene=scenes())
 def test_equals_trackeval_on_random_scenes(scene: tuple[MotTable, MotTable, int], benchmark: str) -> None:
     gt, result, length = scene

@@ -300,10 +300,12 @@ def test_the_demo_runs_the_tool_and_names_what_came_out(
     assert code == 0
     assert (
         out / "argv"
-    ).read_text() == f"x/walk.avi --save mot,video,sheet --out {out} --detector hog --quiet"
+    ).read_text() == f"x/walk.avi --save video,mot,sheet --out {out} --detector hog --quiet"
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "video: x/walk.avi (given)"
-    assert lines[1:] == [f"wrote {out / 'walk'}{ending}" for ending in (".txt", ".mp4", ".png")]
+    assert lines == [
+        "video: x/walk.avi, given",
+        f"done: {out / 'walk.mp4'}, {out / 'walk.txt'}, {out / 'walk.png'}",
+    ]
 
 
 def test_the_tools_exit_code_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +322,7 @@ def test_a_promised_file_that_is_not_there_is_an_error(
     assert demo.main(["--video", "walk.avi", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
     assert "walk.png" in said.err
-    assert "wrote" not in said.out
+    assert "done" not in said.out
 
 
 def test_one_line_says_where_the_video_is_from_and_verbose_says_why(
@@ -332,5 +334,5 @@ def test_one_line_says_where_the_video_is_from_and_verbose_says_why(
         stand_in(tmp_path, monkeypatch, WRITES_ALL)
         assert demo.main([*flags, "--out", str(tmp_path / f"out{len(flags)}")]) == 0
         said = capsys.readouterr()
-        assert said.out.splitlines()[0] == "video: walk.avi (here)"
+        assert said.out.splitlines()[0] == "video: walk.avi, here"
         assert said.err == misses

@@ -1,0 +1,308 @@
+"""tools/track.py from its arguments to its files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from configs import InputError
+from tests.conftest import ROOT
+from tools import checkpoint, session, track
+from tools.console import INTERRUPTED, OK, guarded
+from tracker.mot_file import read_results
+
+LENGTH, FPS = 30, 10
+SQUARES = ((10, 4, (40, 40, 220)), (60, -1, (220, 60, 40)))  # x at frame 0, px per frame, colour
+
+
+def boxes(frame):
+    return [(x + speed * frame, 20, 24, 50) for x, speed, _ in SQUARES]
+
+
+def make_video(path, length=LENGTH, size=(96, 192)):
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
+        stream.height, stream.width = size
+        for k in range(length):
+            image = np.full((*size, 3), 90, np.uint8)
+            for (x, y, w, h), (_, _, colour) in zip(boxes(k % LENGTH), SQUARES, strict=True):
+                cv2.rectangle(image, (x, y), (x + w, y + h), colour, -1)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        out.mux(stream.encode())
+    return path
+
+
+def write_boxes(path, length=LENGTH):
+    lines = [f"{k + 1},-1,{x},{y},{w},{h},0.9" for k in range(length) for x, y, w, h in boxes(k % LENGTH)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def video(tmp_path):
+    return make_video(tmp_path / "squares.mp4")
+
+
+@pytest.fixture
+def det(tmp_path):
+    return write_boxes(tmp_path / "det.txt")
+
+
+@pytest.fixture
+def sequence(tmp_path):
+    """A MOTChallenge folder without images."""
+    folder = tmp_path / "MOT99-01"
+    (folder / "det").mkdir(parents=True)
+    write_boxes(folder / "det" / "det.txt")
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname=MOT99-01\nframeRate={FPS}\nseqLength={LENGTH}\nimWidth=192\nimHeight=96\n"
+    )
+    return folder
+
+
+def run(*arguments):
+    return track.main([str(a) for a in arguments])
+
+
+def fails(capsys, *arguments):
+    """Exit code 2 and one line on standard error, which is returned."""
+    with pytest.raises(SystemExit) as caught:
+        guarded(track.main, [str(a) for a in arguments])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    return error
+
+
+def test_everything_from_a_video(video, det, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(video, "--detections", det, "--out", out, "--save", "mot,video,jsonl,sheet") == OK
+    rows = read_results(out / "squares.txt")
+    assert sorted(set(rows.id.tolist())) == [1, 2]
+    assert rows.frame.max() == LENGTH - 1
+    for k in (0, 7, LENGTH - 1):
+        left = sorted(rows.xyxy[rows.frame == k, 0])
+        assert np.allclose(left, sorted(x for x, *_ in boxes(k)), atol=6)
+    with av.open(str(out / "squares.mp4")) as made:
+        assert made.streams.video[0].codec_context.name == "h264"
+        assert sum(1 for _ in made.decode(video=0)) == LENGTH
+    lines = [json.loads(line) for line in (out / "squares.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(LENGTH))
+    assert {t["det_index"] for line in lines for t in line["tracks"]} == {0, 1}
+    assert cv2.imread(str(out / "squares.png")) is not None
+    said = capsys.readouterr().out
+    assert "squares: 30 frames, 2 tracks" in said
+    for stage in ("decode", "detect", "track", "draw", "encode"):
+        assert f"{stage} " in said
+    assert str(out / "squares.mp4") in said
+    manifest = json.loads((out / "run.json").read_text())
+    assert manifest["tracker"]["high"] == 0.5
+    assert manifest["sequences"]["squares"]["complete"] is True
+    assert len(manifest["sequences"]["squares"]["detections_sha256"]) == 64
+    assert not list(out.glob("*.partial")) + list(out.glob("*.npz"))
+
+
+def test_the_same_input_gives_the_same_bytes(video, det, tmp_path):
+    for name in "ab":
+        run(video, "--detections", det, "--out", tmp_path / name, "--quiet")
+    assert (tmp_path / "a/squares.txt").read_bytes() == (tmp_path / "b/squares.txt").read_bytes()
+
+
+def test_a_sequence_without_images(sequence, tmp_path, capsys):
+    for more in ([], ["--detections", "det/det.txt"], ["--tracker", "bytetrack", "--set", "max_age=2"]):
+        assert run(sequence, "--out", tmp_path / "out", *more) == OK
+        assert len(read_results(tmp_path / "out" / "MOT99-01.txt")) > LENGTH
+    assert "MOT99-01: 30 frames, 2 tracks" in capsys.readouterr().out
+    assert "has no images to draw on" in fails(capsys, sequence, "--save", "video", "--out", tmp_path / "out")
+
+
+def test_several_sources(sequence, video, tmp_path, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
+    for k in range(5):
+        cv2.imwrite(str(images / f"{k}.png"), np.zeros((64, 64, 3), np.uint8))
+    other = tmp_path / "x"
+    other.mkdir()
+    again = make_video(other / "squares.mp4", length=5)
+    out = tmp_path / "out"
+    assert run(sequence, video, images, again, "--detector", "hog", "--out", out) == OK
+    names = {path.stem for path in out.glob("*.txt")}
+    assert names == {"MOT99-01", "squares", "images", "squares-2"}
+    assert (out / "images.txt").read_text() == "", "nobody there: an empty file, as MOTChallenge wants it"
+    assert set(json.loads((out / "run.json").read_text())["sequences"]) == names
+
+
+def test_camera_motion_from_a_file(sequence, tmp_path):
+    """A camera that jumps by 500 px at frame 15: with its warps nobody is lost."""
+    lines = [
+        f"{k + 1},-1,{x + (500 if k >= 15 else 0)},{y},{w},{h},0.9"
+        for k in range(LENGTH)
+        for x, y, w, h in boxes(k)
+    ]
+    (sequence / "det" / "det.txt").write_text("\n".join(lines))
+    assert run(sequence, "--out", tmp_path / "without") == OK
+    rows = "".join(f"{k}\t1\t0\t{500 if k == 15 else 0}\t0\t1\t0\t\n" for k in range(LENGTH))
+    (sequence / "gmc.txt").write_text(rows)
+    assert run(sequence, "--out", tmp_path / "with") == OK
+    assert run(sequence, "--out", tmp_path / "none", "--camera", "none") == OK
+    ids = {
+        name: read_results(tmp_path / name / "MOT99-01.txt").id.max() for name in ("without", "with", "none")
+    }
+    assert ids == {"without": 4, "with": 2, "none": 4}
+
+
+def test_a_stopped_run_goes_on_with_the_same_bytes(video, det, tmp_path, monkeypatch, capsys):
+    save = ("--save", "mot,jsonl,video,sheet")
+    assert run(video, "--detections", det, "--out", tmp_path / "whole", *save) == OK
+    out = tmp_path / "out"
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    took = checkpoint.Checkpoint.took
+
+    def die_at_frame_17(self, step):
+        took(self, step)
+        if step.frame.index == 17:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "took", die_at_frame_17)
+    with pytest.raises(KeyboardInterrupt):
+        run(video, "--detections", det, "--out", out, *save)
+    assert {p.name for p in out.iterdir()} == {
+        "squares.checkpoint.npz",
+        *(f"squares.{e}.partial" for e in ("txt", "jsonl", "mp4", "png")),
+    }
+    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
+    assert run(video, "--detections", det, "--out", out, *save, "--resume") == OK
+    assert "resumed at frame 17" in capsys.readouterr().out
+    for ending in ("txt", "jsonl"):
+        name = f"squares.{ending}"
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    hashes = [
+        json.loads((folder / "run.json").read_text())["sequences"]["squares"]["detections_sha256"]
+        for folder in (out, tmp_path / "whole")
+    ]
+    assert hashes[0] == hashes[1]
+    with av.open(str(out / "squares.mp4")) as made:
+        assert sum(1 for _ in made.decode(video=0)) == LENGTH
+    assert not list(out.glob("*.partial")) + list(out.glob("*.npz"))
+
+
+def test_resuming_another_run_is_refused(video, det, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint.Checkpoint, "forget", lambda self: None)
+    out = tmp_path / "out"
+    run(video, "--detections", det, "--out", out)
+    capsys.readouterr()
+    error = fails(capsys, video, "--detections", det, "--out", out, "--resume", "--tracker", "sort")
+    assert "left by a run with another appearance, tracker" in error
+    (out / "squares.checkpoint.npz").write_bytes(b"no")
+    assert "damaged" in fails(capsys, video, "--detections", det, "--out", out, "--resume")
+
+
+def test_resume_without_a_checkpoint_begins_anew(video, det, tmp_path, capsys):
+    assert run(video, "--detections", det, "--out", tmp_path / "o", "--resume") == OK
+    assert "no checkpoint, so from the beginning" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_named_partial_result(tmp_path, number):
+    length = 6000
+    video, det = make_video(tmp_path / "long.mp4", length), write_boxes(tmp_path / "det.txt", length)
+    out = tmp_path / "out"
+    command = [sys.executable, "tools/track.py", str(video), "--detections", str(det), "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    grown = out / "long.txt.partial"
+    while process.poll() is None and not (grown.exists() and grown.stat().st_size):
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert "--resume goes on" in said
+    assert {p.name for p in out.iterdir()} == {"long.txt.partial", "long.checkpoint.npz", "run.json"}
+    assert json.loads((out / "run.json").read_text())["sequences"]["long"]["complete"] is False
+    assert run(video, "--detections", det, "--out", out, "--resume") == OK
+    assert run(video, "--detections", det, "--out", tmp_path / "whole") == OK
+    assert (out / "long.txt").read_bytes() == (tmp_path / "whole" / "long.txt").read_bytes()
+
+
+def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    run(video, "--detections", det, "--out", out)
+    before = (out / "squares.txt").read_bytes()
+    monkeypatch.setattr(session.Checkpoint, "took", lambda *_: (_ for _ in ()).throw(RuntimeError("broken")))
+    with pytest.raises(RuntimeError):
+        run(video, "--detections", det, "--out", out)
+    assert (out / "squares.txt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.mp4"], "nowhere.mp4: no such file or folder"),
+        (["{broken}"], "not readable as a video"),
+        (["{empty}"], "no images"),
+        (["97"], "camera 97"),
+        (["{video}", "--tracker", "bytetrak"], "did you mean 'bytetrack'?"),
+        (["{video}", "--set", "max_agee=2"], "did you mean 'max_age'?"),
+        (["{video}", "--set", "max_age"], "expected key=value"),
+        (["{video}", "--save", "mot,vido"], "did you mean 'video'?"),
+        (["{video}", "--detections", "nowhere.txt"], "nowhere.txt: cannot be read"),
+        (["{video}", "--detections", "{bad}"], "bad.txt, line 2: column 4 is not a number: 'x'"),
+        (["{video}", "--detections", "{det}", "--reid", "{broken}"], "broken.mp4"),
+        (["{video}", "--detections", "{det}", "--reid", "{notonnx}"], "not.onnx"),
+        (
+            ["{video}", "--detections", "{det}", "--tracker", "sort", "--reid", "x.onnx"],
+            "does not compare appearance",
+        ),
+        (["{video}", "--detections", "{det}", "--detector", "hog"], "--detections replaces the detector"),
+        (["{video}", "--detections", "{det}", "--camera", "nowhere"], "--camera nowhere: no such file"),
+        (["{video}", "--detections", "{det}", "--camera", "{bad}"], "bad.txt, line 1: expected a frame"),
+        (["{video}", "--detector", "none"], "give --detections FILE"),
+        (["{video}", "--detector", "nowhere.pt"], "nowhere.pt"),
+        (["{video}", "--detections", "{det}", "--out", "{det}/x"], "cannot be written"),
+        (["{video}", "{video}", "--detections", "{det}"], "is looked for in each one's folder"),
+    ],
+)
+def test_mistakes(arguments, message, video, det, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bad = tmp_path / "bad.txt"
+    bad.write_text("1,-1,1,1,5,5,0.9\n1,-1,1,x,5,5,0.9\n")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video" * 99)
+    (tmp_path / "not.onnx").write_bytes(b"nothing")
+    (tmp_path / "empty").mkdir()
+    names = {
+        "video": video, "det": det, "bad": bad, "broken": broken, "empty": tmp_path / "empty",
+        "notonnx": tmp_path / "not.onnx",
+    }  # fmt: skip
+    assert message in fails(capsys, *(a.format(**names) for a in arguments))
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("*.txt*"))
+
+
+def test_a_detectors_infinite_box_is_refused_with_its_frame(video, tmp_path, capsys):
+    np.savez(tmp_path / "d.npz", frame=[3], xyxy=[[0, 0, np.inf, 5]], score=[0.5])
+    assert "xyxy must be finite" in fails(
+        capsys, video, "--detections", tmp_path / "d.npz", "--out", tmp_path / "o"
+    )
+
+
+def test_guarded_lets_bugs_through():
+    def broken(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        guarded(broken, [])
+
+    def wrong(_):
+        raise InputError("two\nlines")
+
+    with pytest.raises(SystemExit) as caught:
+        guarded(wrong, [])
+    assert caught.value.code == 2
