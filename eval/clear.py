@@ -13,7 +13,7 @@ import numpy as np
 
 from eval.match import decide, solve_frame
 from eval.overlap import EPS, Pairs
-from eval.preprocess import Scene
+from eval.preprocess import Scene, relabel
 
 THRESHOLD = 0.5
 KEEP = 1000.0  # what a match of the previous frame is worth more
@@ -151,23 +151,27 @@ def _partners(pairs: Pairs, before_gt: np.ndarray, before_result: np.ndarray, sc
     partner[pairs.gt[lone]] = pairs.result[lone]
     frame = scene.gt_frame[pairs.gt]
     contested = np.flatnonzero(~lone)
+    rows, cols = relabel(pairs.gt[contested])[0], relabel(pairs.result[contested])[0]
     stale = np.ones(scene.frames, bool)  # frames to solve (again)
-    watched, kept = contested, np.zeros(len(contested), bool)
+    watched, kept = (
+        tuple(x[contested] for x in (before_gt, before_result, frame)),
+        np.zeros(len(contested), bool),
+    )
     while True:
-        now = partner[before_gt[watched]] == before_result[watched]
-        stale[frame[watched[now != kept]]] = True
+        now = partner[watched[0]] == watched[1]
+        stale[watched[2][now != kept]] = True
         kept = now
-        todo = contested[stale[frame[contested]]]
-        if not len(todo):
+        again = np.flatnonzero(stale[frame[contested]])
+        if not len(again):
             return partner
         stale[:] = False
+        todo = contested[again]
         weight = pairs.iou[todo] + KEEP * (partner[before_gt[todo]] == before_result[todo])
-        taken, tied = decide(pairs.gt[todo], pairs.result[todo], weight)
+        taken, tied = decide(rows[again], cols[again], weight)
         taken = todo[taken]
         if len(tied):
             # a tie is broken by the dense solver, which sees the frame's other pairs too: watch them all
-            watched = np.arange(len(pairs))
-            kept = partner[before_gt] == before_result
+            watched, kept = (before_gt, before_result, frame), partner[before_gt] == before_result
             dense = _dense(pairs, KEEP * kept + pairs.iou, np.unique(frame[todo[tied]]), scene)
             taken = np.concatenate((taken[~np.isin(frame[taken], frame[dense])], dense))
         partner[pairs.gt[todo]] = NOBODY

@@ -18,7 +18,7 @@ from eval.preprocess import Scene, relabel
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 COUNT = len(ALPHAS)
 BLOCK = 128  # numpy sums a contiguous run in blocks of at most 128 with 8 running sums
-DENSE = 1 << 26  # largest table of id pairs that is indexed directly
+DENSE = 1 << 24  # largest table of id pairs that is indexed directly (128 MB)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,30 +60,22 @@ def hota(scene: Scene) -> Hota:
     if not gts or not results:
         return Hota(zero, zero + gts, zero + results, zero, zero, zero, zero + 1)
     pairs = scene.pairs
-    gt_length = np.bincount(scene.gt_id, minlength=scene.gt_ids)
-    result_length = np.bincount(scene.result_id, minlength=scene.result_ids)
-    gt_id, result_id = scene.gt_id[pairs.gt], scene.result_id[pairs.result]
-    both, code = _id_pairs(gt_id, result_id, scene.result_ids)
-    # how well two identities fit, before any matching: soft overlap over soft union, in time
-    gt_sum, result_sum = _box_sums(scene)
-    union = result_sum[pairs.result] + gt_sum[pairs.gt] - pairs.iou
-    soft = np.where(union > EPS, pairs.iou / union, 0)
-    common = np.bincount(code, soft, both)[code]
-    alignment = common / (gt_length[gt_id] + result_length[result_id] - common)
-    cuts = scene.gt_cut, scene.result_cut
-    matched = match_frames(pairs.gt, pairs.result, alignment * pairs.iou, *cuts)
+    gt_length = np.bincount(scene.gt_id, minlength=scene.gt_ids)[scene.gt_id[pairs.gt]]
+    result_length = np.bincount(scene.result_id, minlength=scene.result_ids)[scene.result_id[pairs.result]]
+    both, code = _id_pairs(scene)
+    common = np.bincount(code, _soft_overlap(scene), both)[code]
+    # how well two identities fit, before any matching: shared frames over all their frames, weighted by overlap
+    alignment = common / (gt_length + result_length - common)
+    matched = match_frames(pairs.gt, pairs.result, alignment * pairs.iou, scene.gt_cut, scene.result_cut)
     level = np.searchsorted(ALPHAS - EPS, pairs.iou[matched], side="right")  # how many alphas it satisfies
     matched, level = matched[level > 0], level[level > 0]
-    frame = scene.gt_frame[pairs.gt[matched]]
-    tp = _at_least(np.bincount(level, minlength=COUNT + 1)[None])[0].astype(float)
-    located = np.bincount(frame * (COUNT + 1) + level, pairs.iou[matched], scene.frames * (COUNT + 1))
-    located = _at_least(located.reshape(-1, COUNT + 1)).sum(0)
+    tp = _per_alpha(np.zeros(len(matched), np.int64), level, 1)[0].astype(float)
+    located = _per_alpha(scene.gt_frame[pairs.gt[matched]], level, scene.frames, pairs.iou[matched]).sum(0)
     place, pairings = relabel(code[matched])
-    count = np.bincount(place * (COUNT + 1) + level, minlength=pairings * (COUNT + 1))
-    count = _at_least(count.reshape(-1, COUNT + 1))  # (id pairs, alphas) matches
+    count = _per_alpha(place, level, pairings)  # (id pairs, alphas) matches
     example = np.zeros(pairings, np.int64)
     example[place] = matched
-    gt_length, result_length = gt_length[gt_id[example]][:, None], result_length[result_id[example]][:, None]
+    gt_length, result_length = gt_length[example][:, None], result_length[example][:, None]
     per_match = np.maximum(1, tp)
     return Hota(
         TP=tp,
@@ -107,18 +99,29 @@ def combine_hota(parts: Sequence[Hota]) -> Hota:
     return Hota(tp, fn, fp, LocA=located, **weighted)
 
 
-def _at_least(by_level: np.ndarray) -> np.ndarray:
-    """(N, 20) amounts by number of alphas satisfied -> (N, 19) amounts at each alpha."""
-    return by_level[:, :0:-1].cumsum(1)[:, ::-1]
+def _per_alpha(
+    group: np.ndarray, level: np.ndarray, groups: int, amount: np.ndarray | None = None
+) -> np.ndarray:
+    """(groups, 19) matches (or their summed ``amount``) that satisfy each alpha; ``level``: how many one does."""
+    table = np.bincount(group * (COUNT + 1) + level, amount, groups * (COUNT + 1)).reshape(-1, COUNT + 1)
+    return table[:, :0:-1].cumsum(1)[:, ::-1]
 
 
-def _id_pairs(gt_id: np.ndarray, result_id: np.ndarray, result_ids: int) -> tuple[int, np.ndarray]:
+def _id_pairs(scene: Scene) -> tuple[int, np.ndarray]:
     """A number for each pair of identities: (how many numbers, (P,) numbers)."""
-    code = gt_id * result_ids + result_id
+    code = scene.gt_id[scene.pairs.gt] * scene.result_ids + scene.result_id[scene.pairs.result]
     size = int(code.max(initial=0)) + 1
     if size > DENSE:
         code, size = relabel(code)
     return size, code
+
+
+def _soft_overlap(scene: Scene) -> np.ndarray:
+    """(P,) each pair's IoU over all that its two boxes have with anybody: 1 where nobody else is near."""
+    pairs = scene.pairs
+    gt_sum, result_sum = _box_sums(scene)
+    union = result_sum[pairs.result] + gt_sum[pairs.gt] - pairs.iou
+    return np.where(union > EPS, pairs.iou / union, 0)
 
 
 def _box_sums(scene: Scene) -> tuple[np.ndarray, np.ndarray]:

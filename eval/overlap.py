@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-CELLS = 1024  # cells a frame is wide; more cells make a larger table, fewer make more pairs to look at
+CELLS = 1024  # cells a frame is wide, at most: more make a larger table, fewer more pairs to look at
+TABLE = 1 << 22  # cells of all frames together, about: bounds memory for very long sequences
 CHUNK = 1 << 17  # candidate pairs looked at together: their work arrays stay in the cache
 LOW_HALF = (1 << 32) - 1
 EPS = float(np.finfo(np.float64).eps)
@@ -59,11 +60,12 @@ def _candidates(
 ) -> Iterator[np.ndarray]:
     """Pairs (gt row << 32 | result row) of one frame whose x- and y-ranges may meet, each once, in pieces."""
     frames = int(max(gt_frame[-1], result_frame[-1])) + 1
-    low, high = float(gt[:, 0].min()), float(gt[:, 2].max())
-    g_first, g_last = _cells(gt_frame, gt, low, high)
-    r_first, r_last = _cells(result_frame, result, low, high)
-    g_order, g_until = _index(g_first, frames)
-    r_order, r_until = _index(r_first, frames)
+    cells = min(CELLS, max(1, TABLE // frames))
+    span = float(gt[:, 0].min()), float(gt[:, 2].max())
+    g_first, g_last = _cells(gt_frame, gt, span, cells)
+    r_first, r_last = _cells(result_frame, result, span, cells)
+    g_order, g_until = _index(g_first, frames * cells)
+    r_order, r_until = _index(r_first, frames * cells)
     g_y, r_y = _rows_y(gt), _rows_y(result)
     # result boxes that begin within a gt box's width, then gt boxes that begin within a result box's
     for rows, cols in _expand(r_until[g_first], r_until[g_last + 1], r_order, g_y, r_y):
@@ -72,11 +74,14 @@ def _candidates(
         yield rows << 32 | cols
 
 
-def _cells(frame: np.ndarray, xyxy: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+def _cells(
+    frame: np.ndarray, xyxy: np.ndarray, span: tuple[float, float], cells: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the cells of each box's left and right edge, counted through all frames."""
-    scale = (CELLS - 1) / max(high - low, 1e-9)
-    x = np.clip((xyxy[:, [0, 2]] - low) * scale, 0, CELLS - 1).astype(np.int64)
-    x += frame[:, None] * CELLS
+    low, high = span
+    scale = (cells - 1) / max(high - low, 1e-9)
+    x = np.clip((xyxy[:, [0, 2]] - low) * scale, 0, cells - 1).astype(np.int64)
+    x += frame[:, None] * cells
     return x[:, 0], x[:, 1]
 
 
@@ -87,10 +92,10 @@ def _rows_y(xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.clip(y, bound.min, bound.max).astype(np.int16) for y in (top, bottom))
 
 
-def _index(cell: np.ndarray, frames: int) -> tuple[np.ndarray, np.ndarray]:
+def _index(cell: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows ordered by cell, and for every cell how many rows lie before it."""
-    until = np.zeros(frames * CELLS + 2, np.int32)
-    np.cumsum(np.bincount(cell, minlength=frames * CELLS + 1), out=until[1:])
+    until = np.zeros(count + 2, np.int32)
+    np.cumsum(np.bincount(cell, minlength=count + 1), out=until[1:])
     return np.sort(cell << 32 | np.arange(len(cell)), kind="stable") & LOW_HALF, until
 
 

@@ -106,7 +106,7 @@ def _duplicate(table: MotTable) -> Fault | None:
 def relabel(number: np.ndarray) -> tuple[np.ndarray, int]:
     """(N,) numbers from 0 as 0 .. n - 1 in the same order, and n."""
     largest = int(number.max(initial=-1))
-    if largest > 4 * len(number) + 1024:
+    if largest > 16 * len(number) + 1024:  # a table of that size would cost more than sorting
         seen, label = np.unique(number, return_inverse=True)
         return label, len(seen)
     used = np.zeros(largest + 1, bool)

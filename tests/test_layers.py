@@ -32,7 +32,7 @@ HEAVY = [
 AT_HOME = {
     "ultralytics": {"tracker/detector.py"},
     "torchreid": {"reid/models.py"},
-    "onnxruntime": {"reid/embedder.py"},
+    "onnxruntime": {"reid/embedder.py", "tracker/detector.py"},
 }
 
 

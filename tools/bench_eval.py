@@ -3,10 +3,9 @@
     python tools/bench_eval.py [--work DIR] [--bench MOT17,MOT20] [--rounds 3] [--json FILE]
 
 Each evaluator reads the same generated files in a process of its own, one after the other, round by round;
-times are CPU seconds of one thread with reading and preprocessing, medians over rounds. DIR holds
-data/BENCH as ``make_eval_data.py`` of the bench folder writes it (it is run
-if they are absent, from $RETRACE_SHARED or ../shared). Evaluators that are not installed are left out; --peers-python names
-an interpreter that has them.
+times are CPU seconds of one thread with reading and preprocessing, medians over rounds. DIR/data/BENCH is what
+``make_eval_data.py`` of the bench folder writes; that is run, from $RETRACE_SHARED or ../shared, if it is
+absent. Evaluators that are not installed are left out; --peers-python names an interpreter that has them.
 """
 
 from __future__ import annotations
@@ -216,4 +215,6 @@ def table(bench: str, rows: dict[str, Answer]) -> str:
 
 
 if __name__ == "__main__":
+    if "--worker" in sys.argv:
+        sys.exit(main(sys.argv[1:]))  # a peer's interpreter need not have the packages that ours has
     guarded(main, sys.argv[1:])

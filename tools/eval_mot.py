@@ -11,14 +11,15 @@ first frame after floor(N/2) + 1; the ground truth may be the full sequences' or
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.arguments import Parser
-from tools.console import OK, guarded, write_json
+from tools.console import OK, guarded
 
 if TYPE_CHECKING:
     from eval.mot import Metrics
@@ -59,9 +60,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from configs import InputError
-    from eval.report import as_csv, as_json, as_markdown, as_svg, rows_of
+    from eval.report import COLUMNS, as_json, cells, rows_of
     from eval.sequences import find_sequences, guess_benchmark
-    from tracker.mot_file import atomic_write
 
     if args.headroom != bool(args.detections):
         raise InputError("--headroom and --detections DIR go together")
@@ -72,31 +72,39 @@ def main(argv: list[str]) -> int:
     benchmark = args.benchmark if args.benchmark != "auto" else guess_benchmark(s.name for s in sequences)
     metrics = score(sequences, benchmark, args.jobs)
     sections = extra_sections(args, sequences, benchmark, metrics)  # before anything is shown: all or nothing
-    rows = rows_of(metrics)
     title = f"{args.results}: {benchmark}, {args.split}, {len(sequences)} sequences"
-    about = {"benchmark": benchmark, "split": args.split}
-    if args.json and args.json != "-":
-        write_json(Path(args.json), as_json(metrics, **about))
-    for path, text in ((args.csv, as_csv(rows)), (args.markdown, as_markdown(rows))):
-        if path:
-            with atomic_write(path) as file:
-                file.write(text)
-    if args.plot:
-        from eval.mot import combine
-
-        with atomic_write(args.plot) as file:
-            file.write(as_svg(combine(list(metrics.values())), title))
+    found = as_json(metrics, benchmark=benchmark, split=args.split)
+    write_files(args, metrics, found, title)
     if args.json == "-":
-        import json
-
-        print(json.dumps(as_json(metrics, **about), indent=2))
+        print(json.dumps(found, indent=2))
         return OK
-    from eval.report import COLUMNS, cells
-
-    show(title, [["sequence", *COLUMNS], *([n, *cells(r)] for n, r in rows.items())])
+    show(title, [["sequence", *COLUMNS], *([n, *cells(r)] for n, r in rows_of(metrics).items())])
     for heading, lines in sections:
         show(heading, lines)
     return OK
+
+
+def write_files(args: argparse.Namespace, metrics: dict[str, Metrics], found: dict, title: str) -> None:
+    """The files that options ask for."""
+    from configs import InputError
+    from eval.mot import combine
+    from eval.report import as_csv, as_markdown, as_svg, rows_of
+    from tracker.mot_file import atomic_write
+
+    rows = rows_of(metrics)
+    texts = {
+        args.json if args.json != "-" else None: lambda: json.dumps(found, indent=2) + "\n",
+        args.csv: lambda: as_csv(rows),
+        args.markdown: lambda: as_markdown(rows),
+        args.plot: lambda: as_svg(combine(list(metrics.values())), title),
+    }
+    for path, text in texts.items():
+        try:
+            if path:
+                with atomic_write(path) as file:
+                    file.write(text())
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def score(sequences: list[Sequence], benchmark: str, jobs: int | None) -> dict[str, Metrics]:
@@ -122,11 +130,12 @@ def progress(total: int) -> Iterator:
 
 
 def show(title: str, lines: list[list[str]]) -> None:
-    """A table: by rich on a terminal, plain text in a pipe."""
+    """A table: by rich on a terminal wide enough for it, else plain text (rich would cut numbers off)."""
     from eval.report import as_text
 
-    if not sys.stdout.isatty():
-        print(f"{title}\n{as_text(lines)}")
+    text = as_text(lines)
+    if not sys.stdout.isatty() or text.index("\n") + 2 > shutil.get_terminal_size().columns:
+        print(f"{title}\n{text}")
         return
     from rich.console import Console
     from rich.table import Table

@@ -16,7 +16,7 @@ from tracker.camera import read_warps
 from tracker.data import Detections, Frame
 from tracker.detection_source import Detector, open_detections
 from tracker.pipeline import Camera, Embed
-from tracker.video import Source, open_source
+from tracker.video import ReadAhead, Source, open_source
 
 
 @dataclass(slots=True)
@@ -36,6 +36,7 @@ class Plan:
     arguments: list[str]
     hashes: dict[str, str]  # sha256 of the weights and files a run reads
     stop: threading.Event = field(default_factory=threading.Event)
+    live_frames: list[ReadAhead] = field(default_factory=list)  # of running live sources; closing ends them
 
     def fingerprint(self, i: int) -> dict[str, object]:
         """All that source i's result depends on; a checkpoint of another fingerprint is refused."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import signal
 import sys
 import threading
@@ -17,7 +19,7 @@ from tools.checkpoint import Checkpoint, replay
 from tools.console import write_json
 from tools.manifest import commit, versions
 from tools.plan import Plan
-from tracker.data import Step
+from tracker.data import Frame, Step
 from tracker.pipeline import Clock, run
 from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, VideoSink
 from tracker.video import Source, read_ahead
@@ -29,6 +31,7 @@ ENDINGS = {"mot": ".txt", "jsonl": ".jsonl", "video": ".mp4", "sheet": ".png"}
 class Outcome:
     """What became of one source."""
 
+    index: int  # of the source in the plan
     name: str
     frames: int = 0
     tracks: int = 0
@@ -38,6 +41,7 @@ class Outcome:
     detections: str = ""  # sha256 over all frames' detections
     stopped: bool = False
     notes: list[str] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
 
 
 class Sinks:
@@ -52,7 +56,7 @@ class Sinks:
         if "video" in plan.save:
             self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
         if "sheet" in plan.save:
-            self._drawn["sheet"] = ContactSheet(self.paths["sheet"])
+            self._drawn["sheet"] = ContactSheet(self.paths["sheet"], source.size, source.length)
         self._open = True
 
     def __enter__(self) -> Sinks:
@@ -97,12 +101,15 @@ def run_all(plan: Plan) -> list[Outcome]:
         for line in dict.fromkeys(detector.description for detector in plan.detectors):
             print(f"detector: {line}")
         print(f"appearance: {plan.appearance}")
+    finished = _finished_before(plan)
     live = [i for i, source in enumerate(plan.sources) if source.live]
     files = [i for i, source in enumerate(plan.sources) if not source.live]
     done: dict[int, Outcome] = {}
-    with _stop_on_signals(plan.stop):
+    with _stop_on_signals(plan):
         for i in files:
-            if not plan.stop.is_set():
+            if i in finished:
+                done[i] = finished[i]
+            elif not plan.stop.is_set():
                 done[i] = track_source(plan, i)
         with ThreadPoolExecutor(max(1, len(live))) as pool:
             done.update(zip(live, pool.map(lambda i: track_source(plan, i), live), strict=True))
@@ -111,13 +118,38 @@ def run_all(plan: Plan) -> list[Outcome]:
     return outcomes
 
 
+def _finished_before(plan: Plan) -> dict[int, Outcome]:
+    """With --resume: the sources that the stopped run had done already, with the same settings."""
+    try:
+        records = json.loads((plan.out / "run.json").read_text())["sequences"] if plan.resume else {}
+    except (OSError, ValueError, KeyError):
+        return {}
+    done = {}
+    for i, source in enumerate(plan.sources):
+        record = records.get(source.name, {})
+        files = [plan.out / f"{source.name}{ENDINGS[kind]}" for kind in plan.save]
+        same = record.get("complete") and record.get("settings_sha256") == _settings_hash(plan, i)
+        if same and all(path.is_file() for path in files):
+            done[i] = Outcome(i, source.name, record=record)
+            if not plan.quiet:
+                print(f"{source.name}: complete already")
+    return done
+
+
+def _settings_hash(plan: Plan, i: int) -> str:
+    return hashlib.sha256(json.dumps(plan.fingerprint(i), sort_keys=True).encode()).hexdigest()
+
+
 def track_source(plan: Plan, i: int) -> Outcome:
-    """One source from its beginning, or from its checkpoint, to its end or until told to stop."""
+    """One source from its beginning, or from its checkpoint, to its end or until told to stop.
+
+    To stop is how a live source ends: its files are finished then. A file's are left as partial ones.
+    """
     source, tracker, clock = plan.sources[i], plan.trackers[i], Clock()
     checkpoint = Checkpoint(plan.out / f"{source.name}.checkpoint.npz", plan.fingerprint(i))
     resumed = plan.resume and checkpoint.restore(tracker)
     start = checkpoint.next_frame
-    outcome = Outcome(source.name)
+    outcome = Outcome(i, source.name)
     if plan.resume:
         outcome.notes.append(
             f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
@@ -126,7 +158,9 @@ def track_source(plan: Plan, i: int) -> Outcome:
     with Sinks(plan, source, checkpoint.positions) as sinks:
         again = sinks.draws and start > 0
         with read_ahead(source.frames(0 if again else start)) as ahead:
-            frames: Iterator = ahead
+            if source.live:
+                plan.live_frames.append(ahead)
+            frames: Iterator[Frame] = ahead
             if again:
                 rows = sinks.paths["mot"].with_name(sinks.paths["mot"].name + ".partial")
                 frames = replay(ahead, start, rows, sinks.redraw)
@@ -136,8 +170,10 @@ def track_source(plan: Plan, i: int) -> Outcome:
                     sinks.write(step)
                 checkpoint.took(step)
                 outcome.frames += 1
+                if source.live:
+                    continue
                 outcome.stopped = plan.stop.is_set()
-                if outcome.stopped or (checkpoint.due() and not source.live):
+                if outcome.stopped or checkpoint.due():
                     checkpoint.save(tracker, sinks.positions())
                 if outcome.stopped:
                     break
@@ -148,6 +184,7 @@ def track_source(plan: Plan, i: int) -> Outcome:
         outcome.stages = {**clock.seconds, **sinks.seconds()}
     outcome.seconds = time.perf_counter() - begin
     outcome.tracks, outcome.detections = tracker.count, checkpoint.digest
+    outcome.record = _record(plan, outcome)
     _tell(plan, source, outcome)
     return outcome
 
@@ -200,6 +237,23 @@ def _tell(plan: Plan, source: Source, outcome: Outcome) -> None:
         print(f"  {path}")
 
 
+def _record(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """What run.json says of one sequence."""
+    i, source = outcome.index, plan.sources[outcome.index]
+    return {
+        "frames": outcome.frames,
+        "tracks": outcome.tracks,
+        "complete": not outcome.stopped,
+        "detector": plan.detectors[i].description,
+        "detections_sha256": outcome.detections,
+        "settings_sha256": _settings_hash(plan, i),
+        "unreadable_frames": len(source.corrupt),
+        "warnings": source.warnings,
+        "seconds": round(outcome.seconds, 3),
+        "seconds_by_stage": {name: round(value, 4) for name, value in outcome.stages.items()},
+    }
+
+
 def manifest(plan: Plan, outcomes: list[Outcome]) -> dict[str, Any]:
     """What DIR/run.json says."""
     return {
@@ -212,32 +266,21 @@ def manifest(plan: Plan, outcomes: list[Outcome]) -> dict[str, Any]:
         "tracker": plan.trackers[0].config.model_dump(mode="json"),
         "appearance": plan.appearance,
         "sha256": plan.hashes,
-        "sequences": {
-            o.name: {
-                "frames": o.frames,
-                "tracks": o.tracks,
-                "complete": not o.stopped,
-                "detector": plan.detectors[i].description,
-                "detections_sha256": o.detections,
-                "unreadable_frames": len(plan.sources[i].corrupt),
-                "warnings": plan.sources[i].warnings,
-                "seconds": round(o.seconds, 3),
-                "seconds_by_stage": {name: round(value, 4) for name, value in o.stages.items()},
-            }
-            for i, o in enumerate(outcomes)
-        },
+        "sequences": {outcome.name: outcome.record for outcome in outcomes},
     }
 
 
 @contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+def _stop_on_signals(plan: Plan) -> Iterator[None]:
     """Ctrl-C and kill end the run between two frames; a second one ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, _: object) -> None:
-        stop.set()
+        plan.stop.set()
+        for frames in plan.live_frames:  # one that waits for the network would not notice
+            frames.close()
         signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

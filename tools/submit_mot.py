@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,10 @@ def write_one(args: argparse.Namespace) -> int:
         raise InputError(f"--out {out}: expected a name that ends in .zip")
     files, which = collect(Path(args.results), args.benchmark, args.set)
     about = manifest(args, files, which)
+    beside = out.with_suffix(".manifest.json")
     partial = out.with_name(out.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
     try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
         write_archive(partial, files)
         found = check(partial, args.benchmark, Path(args.gt) if args.gt else None)
         refused = [f for f in found if f.refused]
@@ -87,10 +89,12 @@ def write_one(args: argparse.Namespace) -> int:
             where = files.get(refused[0].file, refused[0].file)
             raise InputError(f"{where}: {refused[0].text} ({len(refused)} reason(s) in all)")
         partial.replace(out)
+        write_json(beside, about)
+    except OSError as error:
+        raise InputError(f"{error.filename or out}: cannot be written ({error.strerror})") from None
     finally:
-        partial.unlink(missing_ok=True)
-    beside = out.with_suffix(".manifest.json")
-    write_json(beside, about)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     for finding in found:
         print(finding)
     print(f"{out}: {len(files)} files, {args.benchmark} {which}; {beside.name} beside it")

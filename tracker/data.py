@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from configs import InputError
 
+NOT_GIVEN: Any = None  # a default that the constructor replaces, so that readers always find an array
 UNIT_TOLERANCE = 1e-3  # |norm - 1| of an embedding row; float16 features normalised elsewhere stay inside
 
 
@@ -39,9 +41,9 @@ class Detections:
 
     xyxy: np.ndarray  # (N, 4) float32, px
     score: np.ndarray  # (N,) float32 in [0, 1]
-    class_id: np.ndarray = None  # type: ignore[assignment]  # (N,) int32; None: all 0
+    class_id: np.ndarray = NOT_GIVEN  # (N,) int32; all 0 when not given
     embedding: np.ndarray | None = None  # (N, D) float32 unit rows; an all-zero row: no appearance known
-    index: np.ndarray = None  # type: ignore[assignment]  # (N,) int64 row in the detector's output
+    index: np.ndarray = NOT_GIVEN  # (N,) int64 row in the detector's output; 0..N-1 when not given
     dropped: int = 0  # boxes of no size that were left out
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from configs import InputError
 from configs.load import nearest
-from tracker.data import Detections, Frame, MotTable
+from tracker.data import NOT_GIVEN, Detections, Frame, MotTable
 from tracker.mot_file import read_detections, scores_to_unit
 
 ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
@@ -78,7 +78,9 @@ def _by_frame(
     note: str | None = None,
 ) -> Detector:
     try:
-        Detections(xyxy, score, class_id, embedding)  # every row is checked now, not in the middle of a run
+        Detections(
+            xyxy, score, NOT_GIVEN if class_id is None else class_id, embedding
+        )  # every row is checked now, not in the middle of a run
     except InputError as error:
         raise InputError(f"{origin}: {error}") from None
     order = np.argsort(frame, kind="stable")

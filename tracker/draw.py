@@ -87,13 +87,15 @@ def draw(image: np.ndarray, tracks: Tracks, trails: Trails | None = None) -> np.
 
 
 def colours_of(ids: np.ndarray) -> list[tuple[int, int, int]]:
-    """(K,) ids -> K bright BGR colours. The hue turns by the golden ratio; every third id is paler."""
-    hsv = np.empty((1, len(ids), 3), np.uint8)
-    hsv[0, :, 0] = np.floor(ids * GOLDEN % 1 * 180)
-    hsv[0, :, 1] = np.choose(ids % 3, [230, 180, 130])
-    hsv[0, :, 2] = 255
-    bgr = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if len(ids) else hsv[0]
-    return [(b, g, r) for b, g, r in bgr.tolist()]
+    """(K,) ids -> K bright BGR colours. The hue turns by the golden ratio; two of three ids are paler.
+
+    From hue and saturation at full value: channel n is 1 - s max(0, min(k, 4 - k, 1)) with k = (n + 6 h) mod 6
+    and n = 5, 3, 1 for red, green, blue. (OpenCV's conversion depends on the place in the array.)
+    """
+    saturation = np.array([0.9, 0.7, 0.5])[ids % 3, None]
+    k = (np.array([1, 3, 5]) + 6 * (ids[:, None] * GOLDEN % 1)) % 6
+    bgr = 255 * (1 - saturation * np.clip(np.minimum(k, 4 - k), 0, 1))
+    return [(b, g, r) for b, g, r in np.rint(bgr).astype(int).tolist()]
 
 
 def _extent(tracks: Tracks) -> tuple[int, int]:

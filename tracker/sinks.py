@@ -225,17 +225,19 @@ class ContactSheet:
         self,
         path: str | Path,
         size: tuple[int, int] | None = None,
+        length: int | None = None,
         *,
         columns: int = 4,
         rows: int = 3,
         width: int = 480,
     ) -> None:
-        """``size`` (height, width) px of frames without an image; ``width`` px of one picture."""
+        """``size`` (height, width) px of frames without an image; ``length`` of the run in frames, a guess that
+        saves drawing what would go again; ``width`` px of one picture."""
         self._path, self._size, self._columns, self._width = Path(path), size, columns, width
         self._places = columns * rows
         self._trails = Trails()
         self._kept: list[np.ndarray] = []
-        self._every, self._seen = 1, 0
+        self._every, self._seen = max(1, (length or 0) // self._places), 0
         claim(self._path)
 
     def write(self, step: Step) -> None:
@@ -273,7 +275,10 @@ class ContactSheet:
 
     def _thumbnail(self, image: np.ndarray, step: Step) -> np.ndarray:
         height = max(1, round(image.shape[0] * self._width / image.shape[1]))
-        small = cv2.resize(image, (self._width, height), interpolation=cv2.INTER_AREA)
+        while image.shape[1] >= 2 * self._width:  # halving is quick; averaging by an odd factor is not
+            halved = (image.shape[1] // 2, max(1, image.shape[0] // 2))
+            image = cv2.resize(image, halved, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, (self._width, height))
         caption = np.full((22, self._width, 3), BLANK, np.uint8)
         text = f"frame {step.frame.index}   {step.frame.time:.1f} s   {len(step.tracks)} tracks"
         cv2.putText(caption, text, (6, 16), FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)

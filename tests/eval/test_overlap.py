@@ -29,9 +29,12 @@ def boxes(rng: np.random.Generator, frames: int, each: int, spread: float) -> tu
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("spread", [0.5, 60, 5000, 1e7])
-@pytest.mark.parametrize("chunk", [7, 1 << 17])
-def test_equals_dense(seed: int, spread: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("chunk", "cells"), [(7, 1 << 22), (1 << 17, 1 << 22), (50, 9), (7, 1)])
+def test_equals_dense(
+    seed: int, spread: float, chunk: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(overlap, "CHUNK", chunk)
+    monkeypatch.setattr(overlap, "TABLE", cells)
     rng = np.random.default_rng(seed)
     gt_frame, gt = boxes(rng, 4, 12, spread)
     result_frame, result = boxes(rng, 5, 9, spread)

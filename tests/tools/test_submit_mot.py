@@ -73,6 +73,16 @@ def test_bad_result_leaves_nothing(tmp_path: Path, results: Path, capsys: pytest
     assert [p.name for p in tmp_path.iterdir()] == ["results"]
 
 
+def test_place_that_cannot_be_written(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "x.zip"
+    code, _, err = run(capsys, "--benchmark", "MOT20", "--results", str(results), "--out", str(out))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot be written" in err
+
+
 def test_check_lists_reasons_and_exits_2(
     tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -203,12 +203,56 @@ def test_resuming_another_run_is_refused(video, det, tmp_path, monkeypatch, caps
     error = fails(capsys, video, "--detections", det, "--out", out, "--resume", "--tracker", "sort")
     assert "left by a run with another appearance, tracker" in error
     (out / "squares.checkpoint.npz").write_bytes(b"no")
+    (out / "squares.txt").unlink()
     assert "damaged" in fails(capsys, video, "--detections", det, "--out", out, "--resume")
 
 
 def test_resume_without_a_checkpoint_begins_anew(video, det, tmp_path, capsys):
     assert run(video, "--detections", det, "--out", tmp_path / "o", "--resume") == OK
     assert "no checkpoint, so from the beginning" in capsys.readouterr().out
+
+
+def test_resuming_leaves_finished_sources_alone(video, sequence, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = (sequence, video, "--detector", "hog", "--out", out)
+    assert run(*arguments) == OK
+    (out / "squares.txt").unlink()
+    written = (out / "MOT99-01.txt").stat().st_mtime_ns
+    assert run(*arguments, "--resume") == OK
+    assert "MOT99-01: complete already" in capsys.readouterr().out
+    assert (out / "MOT99-01.txt").stat().st_mtime_ns == written
+    assert (out / "squares.txt").is_file()
+    assert json.loads((out / "run.json").read_text())["sequences"]["MOT99-01"]["frames"] == LENGTH
+
+
+def test_streams_run_side_by_side_and_end_by_ctrl_c(tmp_path):
+    """Two streams that never end, tracked at the same time; Ctrl-C is how that ends: with whole files, exit 0."""
+    from tests.rtsp_server import RtspServer, transport_stream
+
+    out = tmp_path / "out"
+    content = transport_stream(frames=500)
+    slow = {"connections": 5, "pace": 0.01, "lifetime": 90.0}
+    with RtspServer(content, **slow) as one, RtspServer(content, **slow) as two:
+        command = [sys.executable, "tools/track.py", one.url, two.url, "--detector", "hog", "--out", str(out)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        begun = time.monotonic()
+        while process.poll() is None and len(list(out.glob("*.txt.partial"))) < 2:
+            assert time.monotonic() - begun < 60
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        said, error = process.communicate(timeout=60)
+    assert process.returncode == OK, error
+    assert len(list(out.glob("*.txt"))) == 2, said
+    assert not list(out.glob("*.partial"))
+    assert {r["complete"] for r in json.loads((out / "run.json").read_text())["sequences"].values()} == {True}
+
+
+def test_torch_stays_out_when_nothing_needs_it(video, det, tmp_path):
+    words = [str(video), "--detections", str(det), "--out", str(tmp_path / "o"), "--save", "mot,video,sheet"]
+    code = f"import sys, tools.track as t; t.main({words!r}); print('torch' in sys.modules, 'ultralytics' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -205,7 +205,7 @@ def test_a_server_that_does_not_answer_is_refused_in_time() -> None:
 
 def test_a_camera_that_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
-        InputError, match="^camera 97: cannot be opened; check that it is plugged in"
+        InputError, match=r"^camera 97: cannot be opened; check that it is plugged in"
     ) as caught:
         open_source("97")
     assert "\n" not in str(caught.value)

@@ -1,0 +1,75 @@
+"""What the README says can be typed is typed."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.tools.test_track import LENGTH, make_video, write_boxes
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
+COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line.strip()]
+TOOLS = [line for line in COMMANDS if line.startswith("python tools/")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with every file that the README's commands name."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    folder = tmp_path_factory.mktemp("readme")
+    make_video(folder / "video.mp4")
+    sequence = folder / "MOT17-02-FRCNN"
+    for part in ("det", "gt"):
+        (sequence / part).mkdir(parents=True)
+    write_boxes(sequence / "det" / "det.txt")
+    gt = [f"{k + 1},{i},{20 + 60 * i},20,24,50,1,1,1" for k in range(LENGTH) for i in (1, 2)]
+    (sequence / "gt" / "gt.txt").write_text("\n".join(gt) + "\n")
+    (sequence / "seqinfo.ini").write_text(
+        f"[Sequence]\nname=MOT17-02-FRCNN\nframeRate=10\nseqLength={LENGTH}\nimWidth=192\nimHeight=96\n"
+    )
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["images"], ["out"], axes=[2, 3], keepdims=0)],
+        "mean_colour",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 64, 32])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
+    onnx.save(model, folder / "osnet.onnx")
+    return folder
+
+
+@pytest.mark.parametrize("line", TOOLS)
+def test_commands_run_in_order(line, place, monkeypatch):
+    monkeypatch.setenv("RETRACE_CACHE", str(place / "cache"))  # no YOLO there: HOG
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
+    words = shlex.split(line, comments=True)
+    command = [sys.executable, str(ROOT / words[1]), *words[2:]]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_commands():
+    assert len(TOOLS) >= 5
+
+
+@pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("make ")])
+def test_make_targets_exist(line):
+    dry = subprocess.run(["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert dry.returncode == 0, dry.stderr
+
+
+@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
+def test_python_runs(code, capsys):
+    exec(compile(code, "README.md", "exec"), {})
+    assert "[1]" in capsys.readouterr().out
+
+
+def test_pictures_and_links_exist():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
