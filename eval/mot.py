@@ -6,7 +6,7 @@ Equal to TrackEval 1.3.0: every count, and every fraction to 1e-12, ties include
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,7 +39,6 @@ class Metrics:
     clear: Clear
     identity: Identity
     count: Count
-    notes: tuple[str, ...] = field(default=())
 
     def row(self) -> dict[str, float | int]:
         """Names to numbers: fractions in [0, 1] (MOTA, MODA and sMOTA may be negative), counts as ints.
