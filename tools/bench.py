@@ -20,17 +20,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.console import OK, guarded, write_json
+from tools.console import OK, Parser, guarded, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = {10: 400, 50: 300, 100: 200, 300: 80, 1000: 25}  # of the stream, by number of objects
 SETTING = {"low": 0.1, "high": 0.5, "new": 0.6}  # one neutral setting for all trackers, as the peers get it
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> Parser:
+    p = Parser(prog="bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", choices=["track", "assign", "eval"])
     p.add_argument("--video", help="for the stages; default: the demo's video, from wherever it can be had")
     p.add_argument("--detector", default="hog", help="as in track.py")

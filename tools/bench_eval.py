@@ -26,8 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.arguments import Parser
-from tools.console import OK, guarded, write_json
+from tools.console import OK, Parser, guarded, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDTP", "IDSW", "FP", "FN", "MT", "Frag")

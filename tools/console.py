@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -9,6 +10,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that keeps to the rule: one line for a mistake, no usage text before it."""
+
+    def error(self, message: str) -> NoReturn:
+        from configs import InputError
+
+        raise InputError(f"{message} (--help tells more)")
 
 
 def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> NoReturn:

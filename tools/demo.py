@@ -28,7 +28,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from configs import InputError
-from tools.console import OK, guarded
+from tools.console import OK, Parser, guarded
 from tracker.mot_file import atomic_write
 
 NAME = "vtest.avi"
@@ -240,7 +240,7 @@ def track(video: Path, out: Path, save: str, extra: list[str]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="demo.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

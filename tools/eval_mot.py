@@ -18,8 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tools.arguments import Parser
-from tools.console import OK, guarded
+from tools.console import OK, Parser, guarded
 
 if TYPE_CHECKING:
     from eval.mot import Metrics

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from configs import InputError
-from tools.console import OK, guarded
+from tools.console import OK, Parser, guarded
 from tracker.boxes import area, clip, xyxy_to_tlwh
 from tracker.data import MotTable
 from tracker.mot_file import atomic_write
@@ -409,7 +409,7 @@ def save_scene(
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="scene.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("demo/source"), metavar="DIR")

@@ -16,8 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tools.arguments import Parser
-from tools.console import OK, guarded, write_json
+from tools.console import OK, Parser, guarded, write_json
 
 
 def parser() -> argparse.ArgumentParser:

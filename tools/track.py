@@ -11,15 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tools.console import INTERRUPTED, OK, guarded
+from tools.console import INTERRUPTED, OK, Parser, guarded
 
 SAVES = ("mot", "video", "jsonl", "sheet")
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="track.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> Parser:
+    p = Parser(prog="track.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
         "source",
         nargs="+",

@@ -78,7 +78,9 @@ class TrackerConfig(BaseModel):
     max_age: Seconds = 1.0  # a lost track is forgotten after; longer finds more who return, and errs more
     motion_age: Seconds | None = None  # a lost track's predicted box is believed for so long; none: max_age
     tentative_max_age: Seconds = 0.0  # a tentative one after; 0: at the first miss
-    duplicate_iou: Unit = 1.0  # a lost and an active track that overlap more: the shorter goes; 1: off
+    duplicate_iou: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # a lost and an active track overlapping more: one goes; 1: off
+    )
 
     recent_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of `recent` appearance; 0: the last vector
     lost_appearance: Literal["recent", "history"] = "recent"  # what lost tracks are compared by

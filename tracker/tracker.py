@@ -208,7 +208,8 @@ class Tracker:
         live.status[rows[sure]] = ACTIVE
         live.seen[rows] = self._time
         live.score[rows] = detections.score[cols]
-        live.class_id[rows] = detections.class_id[cols]
+        if self.config.class_agnostic:  # else it is the same
+            live.class_id[rows] = detections.class_id[cols]
         live.box[rows] = box
         self._remember(detections, rows, cols)
 
@@ -275,7 +276,14 @@ class Tracker:
         active = (live.status == ACTIVE).nonzero()[0]
         if not len(lost) or not len(active):
             return box
-        pairs = overlapping_pairs(box[active], box[lost])
+        # IoU > t needs corners within (1 - t) / t of a width and a height: mostly nobody comes that close
+        seen, gone = box[active], box[lost]
+        reach = (1 / self.config.duplicate_iou - 1) * (seen[:, 2:] - seen[:, :2])
+        close = np.abs(gone[:, 0, None] - seen[:, 0]) < reach[:, 0]
+        close &= np.abs(gone[:, 1, None] - seen[:, 1]) < reach[:, 1]
+        if not close.any():
+            return box
+        pairs = overlapping_pairs(seen, gone)
         same = (pairs.iou > self.config.duplicate_iou).nonzero()[0]
         if not len(same):
             return box
@@ -306,11 +314,14 @@ class Tracker:
             self._last_id += len(unnamed)
         rows = rows[live.id[rows].argsort()]
         column = live.column[rows]
-        matched = column >= 0
-        from_state = np.ones(len(rows), bool) if config.box == "state" else ~matched
-        box = np.where(from_state[:, None], state_box[rows].astype(np.float32), live.box[rows])
-        index = np.full(len(rows), -1)
-        index[matched] = detections.index[column[matched]]
+        predicted = column < 0
+        box = (state_box if config.box == "state" else live.box)[rows].astype(np.float32)
+        if predicted.any():
+            box[predicted] = state_box[rows[predicted]]
+            index = np.full(len(rows), -1)
+            index[~predicted] = detections.index[column[~predicted]]
+        else:
+            index = detections.index[column]
         return Tracks(live.id[rows], box, live.score[rows], live.class_id[rows], index)
 
     # -- keeping and restoring

@@ -234,7 +234,9 @@ def test_streams_run_side_by_side_and_end_by_ctrl_c(tmp_path):
     slow = {"connections": 5, "pace": 0.01, "lifetime": 90.0}
     with RtspServer(content, **slow) as one, RtspServer(content, **slow) as two:
         command = [sys.executable, "tools/track.py", one.url, two.url, "--detector", "hog", "--out", str(out)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         begun = time.monotonic()
         while process.poll() is None and len(list(out.glob("*.txt.partial"))) < 2:
             assert time.monotonic() - begun < 60
@@ -250,9 +252,11 @@ def test_streams_run_side_by_side_and_end_by_ctrl_c(tmp_path):
 
 def test_torch_stays_out_when_nothing_needs_it(video, det, tmp_path):
     words = [str(video), "--detections", str(det), "--out", str(tmp_path / "o"), "--save", "mot,video,sheet"]
-    code = f"import sys, tools.track as t; t.main({words!r}); print('torch' in sys.modules, 'ultralytics' in sys.modules)"
+    code = (
+        f"import sys, tools.track as t; t.main({words!r})\nprint({'torch', 'ultralytics'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False False"
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -289,6 +293,8 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "the following arguments are required: source"),
+        (["{video}", "--trakcer", "sort"], "unrecognized arguments"),
         (["nowhere.mp4"], "nowhere.mp4: no such file or folder"),
         (["{broken}"], "not readable as a video"),
         (["{empty}"], "no images"),

@@ -151,7 +151,7 @@ class SlowTracker:
         doomed = []
         for a in self.tracks:
             for b in self.tracks:
-                if a.status == "active" and b.status == "lost" and self.time - b.seen <= age + 1e-6:
-                    if slow_iou(self.box(a), self.box(b)) > self.config.duplicate_iou:
-                        doomed.append(b if a.seen - a.born > b.seen - b.born else a)
+                rivals = a.status == "active" and b.status == "lost" and self.time - b.seen <= age + 1e-6
+                if rivals and slow_iou(self.box(a), self.box(b)) > self.config.duplicate_iou:
+                    doomed.append(b if a.seen - a.born > b.seen - b.born else a)
         self.tracks = [t for t in self.tracks if t not in doomed]
