@@ -37,6 +37,9 @@ class Stage(BaseModel):
     detections: Literal["high", "low"]  # score >= high, or low <= score < high
     cost: Literal["iou", "iou_score", "appearance", "blend"]
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
+    gate: Annotated[float, Field(gt=0)] | None = (
+        None  # squared Mahalanobis distance no pair may exceed; none: off
+    )
     motion_weight: Unit = 0.5  # blend only: 0 trusts appearance alone, 1 motion alone
     neutral_appearance: Annotated[float, Field(ge=0, le=2)] = (
         0.3  # blend: what an unknown appearance counts as

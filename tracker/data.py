@@ -139,7 +139,11 @@ def _array(
     name: str, value: object, dtype: type, tail: tuple[int, ...], rows: int | None = None
 ) -> np.ndarray:
     """``value`` as ``(rows, *tail)`` of ``dtype``, contiguous; -1 in ``tail`` is any width."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+        array = array if array.dtype.kind in "biuf" else array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be an array of numbers, got {type(value).__name__}") from None
     if array.size == 0 and tail and array.ndim < 2:
         array = array.reshape(0, max(tail[0], 0))
     fits = array.ndim == 1 + len(tail) and all(
@@ -148,7 +152,12 @@ def _array(
     if not fits or (rows is not None and len(array) != rows):
         want = ", ".join(["N" if rows is None else str(rows), *("D" if w == -1 else str(w) for w in tail)])
         raise InputError(f"{name} must have shape ({want}{'' if tail else ','}), got {array.shape}")
-    return np.ascontiguousarray(array, dtype)
+    if np.issubdtype(dtype, np.integer) and array.dtype.kind == "f":
+        _refuse_rows(
+            f"{name} must hold whole numbers", ~(np.isfinite(array) & (array == np.floor(array))), array
+        )
+    with np.errstate(over="ignore"):  # what does not fit becomes inf, which the caller refuses
+        return np.ascontiguousarray(array, dtype)
 
 
 def _refuse_rows(expectation: str, bad: np.ndarray, values: np.ndarray) -> None:

@@ -72,6 +72,7 @@ class Tracker:
         self._live = no_tracks()
         self._frame = -1  # index of the last frame
         self._time = 0.0  # s, of the last frame
+        self._before = 0.0  # s, of the frame before it
         self._last_id = 0
 
     def update(
@@ -117,7 +118,7 @@ class Tracker:
         steps = (time - self._time) * self.fps if frame else 1.0
         if not (steps > 0 and np.isfinite(time)):
             raise InputError(f"timestamps must grow: {time:g} s came after {self._time:g} s")
-        self._frame, self._time = frame, time
+        self._frame, self._before, self._time = frame, self._time, time
         return 1.0 if abs(steps - 1.0) < STEADY else steps
 
     def _predict(self, steps: float, warp: np.ndarray | None) -> None:
@@ -138,7 +139,8 @@ class Tracker:
         match = np.full(len(live), -1)
         if not len(live) or not len(detections):
             return match
-        believed = live.seen >= self._time - self._motion_age - EPSILON  # (T,)
+        # (T,); who was seen in the last frame is believed, however long ago that was
+        believed = live.seen >= min(self._time - self._motion_age, self._before) - EPSILON
         near = self._near(detections, believed)
         appearance = self._appearance(detections)  # (T, N) or None
         high = detections.score >= self.config.high
@@ -150,6 +152,8 @@ class Tracker:
                 if stage.cost in BELIEVES_MOTION:
                     limit *= believed
                 found = _gains_anywhere(stage, limit, band, near, detections.score, appearance)
+                if stage.gate is not None:
+                    found = self._within(stage.gate, found, detections)
             else:
                 limit = limits[live.status[near.row]]  # (P,)
                 open_ = band[near.col]
@@ -159,6 +163,13 @@ class Tracker:
             match[rows] = cols
             band[cols] = False
         return match
+
+    def _within(self, gate: float, found: Matches, detections: Detections) -> Matches:
+        """The pairs whose centres are near enough for what the filter knows."""
+        row, col, gain = found
+        z = self._model.from_xyxy(detections.xyxy[col])
+        near = motion.centre_distance(self._model, self._live.filters, row, z) <= gate
+        return row[near], col[near], gain[near]
 
     def _near(self, detections: Detections, believed: np.ndarray) -> Pairs:
         """The pairs of boxes that overlap, of one class, where the track's predicted box is believed."""
@@ -187,7 +198,7 @@ class Tracker:
         distance[:, ~seen.any(1)] = np.nan
         if not self.config.class_agnostic:
             distance[live.class_id[:, None] != detections.class_id] = np.nan
-        return distance
+        return None if np.isnan(distance).all() else distance
 
     def _absorb(self, detections: Detections, match: np.ndarray) -> None:
         """Let every matched track take in its detection; every other becomes a little more lost."""
@@ -347,6 +358,12 @@ class Tracker:
             raise InputError(f"not a tracker's state: {sorted(want ^ set(state))} missing or too many")
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
             raise InputError("the state was taken with another tracker configuration or frame rate")
+        empty, count = no_tracks(), len(np.atleast_1d(state["tracks.id"]))
+        for name in NAMES:
+            given, like = np.asarray(state[f"tracks.{name}"]), getattr(empty, name)
+            rows = given.shape[1:2] if name == "filters" else given.shape[:1]
+            if given.dtype != like.dtype or given.ndim != like.ndim or rows != (count,):
+                raise InputError(f"not a tracker's state: tracks.{name} is {given.dtype} {given.shape}")
         self._live = LiveTracks(*(np.array(state[f"tracks.{name}"]) for name in NAMES))
         self._frame, self._time = int(state["frame"]), float(state["time"])
         self._last_id = int(state["last_id"])

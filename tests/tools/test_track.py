@@ -256,7 +256,7 @@ def test_torch_stays_out_when_nothing_needs_it(video, det, tmp_path):
         f"import sys, tools.track as t; t.main({words!r})\nprint({'torch', 'ultralytics'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "set()"
+    assert done.stdout.splitlines()[-1] == "False False"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -37,7 +37,7 @@ class SlowTracker:
 
     def appearance(self, track, vector):
         """1 - cosine, or None where a side has no appearance."""
-        if not track.views or vector is None:
+        if not track.views or vector is None or not vector.any():
             return None
         if track.status == "lost" and self.config.lost_appearance == "history":
             return float(np.mean([1 - view @ vector for view in track.views]))
@@ -51,8 +51,13 @@ class SlowTracker:
         if stage.cost == "appearance":
             return look
         age = self.config.max_age if self.config.motion_age is None else self.config.motion_age
-        if self.time - track.seen > age + 1e-6:
+        if self.time - track.seen > age + 1e-6 and track.seen < self.before:
             return None
+        if stage.gate is not None and look is not None:
+            z, f = self.z(box), track.filter
+            spread = np.diag(f.cov)[:2] + np.square(f.measurement(f.mean[:4]))[:2]
+            if (np.square(z[:2] - f.mean[:2]) / spread).sum() > stage.gate:
+                return None
         if stage.cost == "blend" and (look is not None or iou > 0):
             look = stage.neutral_appearance if look is None else look
             return stage.motion_weight * (1 - iou) + (1 - stage.motion_weight) * look
@@ -63,7 +68,7 @@ class SlowTracker:
     def update(self, detections):
         config = self.config
         self.frame += 1
-        self.time = self.frame / self.fps
+        self.before, self.time = (self.frame - 1) / self.fps, self.frame / self.fps
         vectors = [None] * len(detections) if detections.embedding is None else list(detections.embedding)
         seen = list(zip(detections.xyxy.astype(np.float64), detections.score, vectors, strict=True))
         for track in self.tracks:
@@ -72,7 +77,8 @@ class SlowTracker:
                     track.filter.mean[4 + size] = 0
             track.filter.predict()
         matched = {}  # track -> detection
-        blind = detections.embedding is None or not any(t.views for t in self.tracks)
+        pairs = ((t, v) for t in self.tracks for v in vectors)
+        blind = all(self.appearance(t, v) is None for t, v in pairs)
         for stage in (config.blind_stages or config.stages) if blind else config.stages:
             rows = [t for t in self.tracks if t not in matched and t.status in stage.tracks]
             in_band = {"high": lambda s: s >= config.high, "low": lambda s: config.low <= s < config.high}

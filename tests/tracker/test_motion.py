@@ -165,3 +165,13 @@ def test_one_pixel_a_step_by_hand():
     gain = 6.5625 / (6.5625 + 1)  # measurement noise 1
     assert np.allclose(filters[X, 0, 0], 3 * gain)
     assert np.allclose(filters[XX, 0, 0], 6.5625 * (1 - gain))
+
+
+def test_centre_distance_by_hand():
+    """xywh, 20 x 40 at rest: variance of x 4 + noise 1 = 5, of y 16 + 4 = 20."""
+    model = MODELS["xywh"]
+    filters = motion.initiate(model, np.array([[0.0, 0, 20, 40], [100, 0, 20, 40]]))
+    found = motion.centre_distance(
+        model, filters, np.array([0, 1]), np.array([[5.0, 10, 9, 9], [100, 0, 9, 9]])
+    )
+    assert np.allclose(found, [25 / 5 + 100 / 20, 0])

@@ -124,6 +124,9 @@ def test_a_saved_state_of_another_tracker_is_refused():
         Tracker.from_config("bytetrack").load_state_dict(state)
     with pytest.raises(InputError, match="frame rate"):
         Tracker.from_config("sort", fps=25).load_state_dict(state)
+    short = {**state, "tracks.hits": np.zeros(3, np.int64)}
+    with pytest.raises(InputError, match=r"tracks\.hits is int64 \(3,\)"):
+        Tracker.from_config("sort").load_state_dict(short)
     del state["tracks.id"]
     with pytest.raises(InputError, match=r"tracks\.id"):
         Tracker.from_config("sort").load_state_dict(state)
@@ -170,6 +173,32 @@ def test_age_is_time_not_frames():
     assert tracker.update(one(0)).id.tolist() == [1]  # one second after
     tracker.update(NOTHING, timestamp=3.0)
     assert len(tracker.update(one(0), timestamp=3.1)) == 0
+
+
+def test_slow_cameras_and_time_lapse_still_match():
+    """Frames further apart than any age: who was there a frame ago is the first candidate all the same."""
+    for preset in PRESETS:
+        tracker = Tracker.from_config(preset, fps=0.2, report_streak=0, confirm_hits=2)
+        ids = [tracker.update(one(0)).id.tolist() for _ in range(5)]
+        assert ids[1:] == [[1]] * 4, preset
+
+
+def test_nobody_teleports():
+    """A box of the same looks across the picture, one frame later, is somebody else."""
+    look = np.eye(1, 8)
+    tracker = Tracker.from_config("default")
+    for _ in range(5):
+        tracker.update(one(0, embedding=look))
+    assert len(tracker.update(one(1400, embedding=look))) == 0
+    assert tracker.update(one(0, embedding=look)).id.tolist() == [1]
+
+
+def test_unknown_appearance_everywhere_is_no_appearance():
+    plain, zeros = Tracker.from_config("default"), Tracker.from_config("default")
+    for frame in walk(3):
+        blank = take(frame, np.arange(len(frame)))
+        blank = blank.with_embedding(np.zeros((len(frame), 4), np.float32))
+        assert_equal(plain.update(frame), zeros.update(blank))
 
 
 def test_time_must_grow():
