@@ -99,7 +99,7 @@ def bench_stages(args: argparse.Namespace) -> list[dict[str, Any]]:
         outcome = track_source(plan, 0)
     wall = outcome.seconds
     rows = [
-        {"stage": name, "frames/s": round(outcome.frames / s, 1), "share of wall time": round(s / wall, 4)}
+        {"stage": name, "frames/s": round(outcome.new / s, 1), "share of wall time": round(s / wall, 4)}
         for name, s in outcome.stages.items()
         if s > 0
     ]

@@ -17,8 +17,10 @@ from configs import InputError
 from tracker import Tracker
 from tracker.data import Detections, Frame, Step, Tracks
 from tracker.mot_file import atomic_write, read_results
+from tracker.sinks import writing
 
 EVERY = 10.0  # s of wall time
+KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
 
 
 class Checkpoint:
@@ -30,6 +32,9 @@ class Checkpoint:
         self.next_frame = 0
         self.digest = ""  # chained sha256 of the detections so far
         self.positions: dict[str, int] = {}  # bytes of each text sink
+        self.frames = 0  # done so far
+        self.corrupt: list[int] = []  # numbers of frames that could not be read
+        self.dropped = 0  # boxes of no size
         self._fingerprint = json.dumps(fingerprint, sort_keys=True)
         self._saved = time.monotonic()
 
@@ -37,15 +42,18 @@ class Checkpoint:
         """Note a frame that is done."""
         self.next_frame = step.frame.index + 1
         self.digest = chained_hash(self.digest, step.detections)
+        self.frames += 1
+        self.dropped += step.detections.dropped
 
     def due(self) -> bool:
         return time.monotonic() - self._saved >= EVERY
 
     def save(self, tracker: Tracker, positions: dict[str, int]) -> None:
         """Keep the present; written beside and renamed, so there is always a whole one."""
-        meta = {"next_frame": self.next_frame, "digest": self.digest, "positions": positions}
-        with atomic_write(self.path, "wb") as file:
-            state: dict[str, Any] = tracker.state_dict()
+        self.positions = positions
+        meta = {name: getattr(self, name) for name in KEPT}
+        state: dict[str, Any] = tracker.state_dict()
+        with writing(self.path), atomic_write(self.path, "wb") as file:
             np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **state)
         self._saved = time.monotonic()
 
@@ -71,7 +79,8 @@ class Checkpoint:
                 f"{self.path}: left by a run with another {changed}; run as before, or without --resume"
             )
         tracker.load_state_dict(state)
-        self.next_frame, self.digest, self.positions = meta["next_frame"], meta["digest"], meta["positions"]
+        for name in KEPT:
+            setattr(self, name, meta[name])
         return True
 
     def forget(self) -> None:

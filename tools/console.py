@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,14 @@ class Parser(argparse.ArgumentParser):
         from configs import InputError
 
         raise InputError(f"{message} (--help tells more)")
+
+
+def say(line: str) -> None:
+    """Print; a reader who has seen enough (`| head`) ends the talking, not the work."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for the rest of the process
 
 
 def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> NoReturn:
@@ -43,7 +52,8 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
 def write_json(path: Path, value: Any) -> None:
     """Indented JSON, written beside and renamed."""
     from tracker.mot_file import atomic_write
+    from tracker.sinks import writing
 
-    with atomic_write(path) as file:
+    with writing(path), atomic_write(path) as file:
         json.dump(value, file, indent=2)
         file.write("\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from configs.load import nearest, parse_assignments
 from tools.manifest import file_hash
 from tools.track import SAVES
 from tracker import Tracker
-from tracker.camera import read_warps
+from tracker.camera import camera_of, read_warps
 from tracker.data import Detections, Frame
 from tracker.detection_source import Detector, open_detections
 from tracker.pipeline import Camera, Embed
@@ -34,15 +35,27 @@ class Plan:
     resume: bool
     quiet: bool
     arguments: list[str]
+    paths: list[str]  # of the sources, as given
     hashes: dict[str, str]  # sha256 of the weights and files a run reads
     stop: threading.Event = field(default_factory=threading.Event)
     live_frames: list[ReadAhead] = field(default_factory=list)  # of running live sources; closing ends them
+
+    def begin_live(self, frames: ReadAhead) -> None:
+        self.live_frames.append(frames)
+        if self.stop.is_set():  # the signal came before we were on the list
+            frames.close()
+
+    def end_live(self) -> None:
+        """End every live source: one that waits for the network would not notice a flag."""
+        self.stop.set()
+        for frames in self.live_frames:
+            frames.close()
 
     def fingerprint(self, i: int) -> dict[str, object]:
         """All that source i's result depends on; a checkpoint of another fingerprint is refused."""
         source = self.sources[i]
         return {
-            "source": [source.name, source.length, source.fps],
+            "source": [source.name, source.length, source.fps, source.size, *_identity(self.paths[i])],
             "tracker": self.trackers[i].config.model_dump(mode="json"),
             "detector": self.detectors[i].description,
             "appearance": self.appearance,
@@ -52,24 +65,32 @@ class Plan:
         }
 
 
+def _identity(path: str) -> list[object]:
+    """What tells one file from another of the same name: size and time of change."""
+    file = Path(path)
+    return [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] if file.is_file() else [path]
+
+
 def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     """Open and check everything; nothing has been written when this raises InputError."""
     save = tuple(dict.fromkeys(["mot", *filter(None, args.save.split(","))]))
     for kind in save:
         if kind not in SAVES:
             raise InputError(f"--save {kind}: {nearest(kind, SAVES)}")
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", args.device) is None:
+        raise InputError(f"--device {args.device}: expected auto, cpu, cuda or cuda:N")
     overrides = parse_assignments(args.set)
     trial = Tracker.from_config(args.tracker, **overrides)  # a typing mistake shows before anything is opened
-    out = writable_folder(Path(args.out))
     sources = [open_source(spec, **({} if args.fps is None else {"fps": args.fps})) for spec in args.source]
     name_apart(sources)
     hashes: dict[str, str] = {}
     detectors = open_detectors(args, sources, hashes)
     for source, spec in zip(sources, args.source, strict=True):
-        if {"video", "sheet"} & set(save) and not has_images(source, spec):
+        if {"video", "sheet"} & set(save) and not source.has_images:
             raise InputError(f"{spec}: has no images to draw on; leave video and sheet out of --save")
-    cameras = [open_camera(args.camera, Path(spec), hashes) for spec in args.source]
+    cameras = [open_camera(args.camera, source, hashes) for source in sources]
     embed, appearance = open_embedder(args, trial, hashes)
+    out = writable_folder(Path(args.out))
     trackers = [Tracker.from_config(args.tracker, fps=source.fps, **overrides) for source in sources]
     return Plan(
         sources,
@@ -83,6 +104,7 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
         args.resume,
         args.quiet,
         argv,
+        args.source,
         hashes,
     )
 
@@ -90,6 +112,8 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
 def writable_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "run.json").is_dir():
+            raise InputError(f"--out {folder}: its run.json is a folder; name another folder")
         probe = folder / ".write-probe"
         probe.touch()
         probe.unlink()
@@ -101,17 +125,14 @@ def writable_folder(folder: Path) -> Path:
 
 
 def name_apart(sources: list[Source]) -> None:
-    """Sources of the same name would overwrite each other: the second becomes NAME-2."""
-    seen: dict[str, int] = {}
+    """Sources of the same name would overwrite each other: the second becomes NAME-2. Case does not tell apart."""
+    taken: set[str] = set()
     for source in sources:
-        seen[source.name] = seen.get(source.name, 0) + 1
-        if seen[source.name] > 1:
-            source.name = f"{source.name}-{seen[source.name]}"
-
-
-def has_images(source: Source, spec: str) -> bool:
-    folder = Path(spec)
-    return source.live or not (folder / "seqinfo.ini").is_file() or any(folder.glob("img*/*"))
+        name, number = source.name, 1
+        while source.name.lower() in taken:
+            number += 1
+            source.name = f"{name}-{number}"
+        taken.add(source.name.lower())
 
 
 def open_detectors(args: argparse.Namespace, sources: list[Source], hashes: dict[str, str]) -> list[Detector]:
@@ -120,21 +141,19 @@ def open_detectors(args: argparse.Namespace, sources: list[Source], hashes: dict
     if args.detections:
         if args.detector not in ("auto", "none"):
             raise InputError("--detections replaces the detector: leave --detector out")
-        return [
-            _boxes_of(find_detections(args.detections, Path(spec), len(sources)), hashes)
-            for spec in args.source
-        ]
+        return [_boxes_of(find_detections(args.detections, one, len(sources)), hashes) for one in sources]
     if args.detector == "none":
         raise InputError("--detector none leaves nothing to track: give --detections FILE")
     found: list[Detector] = []
     shared: Detector | None = None
     for source, spec in zip(sources, args.source, strict=True):
-        if has_images(source, spec):
+        own = source.folder / "det" / "det.txt" if source.folder else None
+        if source.has_images:
             if shared is None:
                 shared = _open_shared_detector(args, hashes, many=len(sources) > 1)
             found.append(shared)
-        elif (Path(spec) / "det" / "det.txt").is_file():
-            found.append(_boxes_of(Path(spec) / "det" / "det.txt", hashes))
+        elif own and own.is_file():
+            found.append(_boxes_of(own, hashes))
         else:
             raise InputError(f"{spec}: has neither images nor det/det.txt; give --detections FILE")
     return found
@@ -157,14 +176,14 @@ def _open_shared_detector(args: argparse.Namespace, hashes: dict[str, str], many
     return Detector(detector.description, one_at_a_time, detector.names)
 
 
-def find_detections(given: str, sequence: Path, sources: int) -> Path:
+def find_detections(given: str, source: Source, sources: int) -> Path:
     """The file inside the sequence folder, or else as named, which several sources cannot share."""
-    inside = sequence / given
-    if sequence.is_dir() and not Path(given).is_absolute() and inside.is_file():
-        return inside
+    if source.folder and not Path(given).is_absolute() and (source.folder / given).is_file():
+        return source.folder / given
     if sources > 1:
         raise InputError(
-            f"--detections {given}: not in {sequence}; with several sources it is looked for in each one's folder"
+            f"--detections {given}: not there for {source.name}; "
+            "with several sources it is looked for in each one's folder"
         )
     return Path(given)
 
@@ -175,16 +194,22 @@ def _boxes_of(path: Path, hashes: dict[str, str]) -> Detector:
     return detector
 
 
-def open_camera(given: str, sequence: Path, hashes: dict[str, str]) -> Camera | None:
-    own = sequence / "gmc.txt"
-    if given == "none" or (given == "auto" and not own.is_file()):
+def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | None:
+    """Warps from a file, as named or in the sequence folder; "auto" takes the sequence's gmc.txt where it is."""
+    own = source.folder / ("gmc.txt" if given == "auto" else given) if source.folder else None
+    if given == "none" or (given == "auto" and not (own and own.is_file())):
         return None
-    path = own if given == "auto" else sequence / given if (sequence / given).is_file() else Path(given)
+    path = own if own and own.is_file() else Path(given)
     if not path.is_file():
         raise InputError(f"--camera {given}: no such file; expected auto, none or a file of warps")
     warps = read_warps(path)
+    missing = set(range(1, source.length or 0)) - warps.keys()
+    if missing:
+        raise InputError(
+            f"{path}: no warp for frame {min(missing)}; {source.name} has {source.length} frames"
+        )
     hashes[str(path)] = file_hash(path)
-    return lambda frame: warps.get(frame.index) if frame.index else None
+    return camera_of(warps)
 
 
 def open_embedder(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.checkpoint import Checkpoint, replay
-from tools.console import write_json
+from tools.console import say, write_json
 from tools.manifest import commit, versions
 from tools.plan import Plan
 from tracker.data import Frame, Step
@@ -33,7 +33,10 @@ class Outcome:
 
     index: int  # of the source in the plan
     name: str
-    frames: int = 0
+    frames: int = 0  # in the result
+    new: int = 0  # of them, tracked by this process
+    unreadable: list[int] = field(default_factory=list)  # numbers of frames that could not be read
+    dropped: int = 0  # boxes of no size
     tracks: int = 0
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)  # s
@@ -99,23 +102,36 @@ def run_all(plan: Plan) -> list[Outcome]:
     """Track in every source; files one after the other, live ones at the same time."""
     if not plan.quiet:
         for line in dict.fromkeys(detector.description for detector in plan.detectors):
-            print(f"detector: {line}")
-        print(f"appearance: {plan.appearance}")
-    finished = _finished_before(plan)
+            say(f"detector: {line}")
+        say(f"appearance: {plan.appearance}")
+    done = _finished_before(plan)
     live = [i for i, source in enumerate(plan.sources) if source.live]
-    files = [i for i, source in enumerate(plan.sources) if not source.live]
-    done: dict[int, Outcome] = {}
+    files = [i for i, source in enumerate(plan.sources) if not source.live and i not in done]
+    lock = threading.Lock()
+
+    def track(i: int) -> None:
+        if not plan.stop.is_set():
+            outcome = track_source(plan, i)
+            with lock:  # run.json tells the truth whenever this process is killed
+                done[i] = outcome
+                write_manifest(plan, done)
+
+    write_manifest(plan, done)
     with _stop_on_signals(plan):
         for i in files:
-            if i in finished:
-                done[i] = finished[i]
-            elif not plan.stop.is_set():
-                done[i] = track_source(plan, i)
+            track(i)
         with ThreadPoolExecutor(max(1, len(live))) as pool:
-            done.update(zip(live, pool.map(lambda i: track_source(plan, i), live), strict=True))
-    outcomes = [done[i] for i in sorted(done)]
-    write_json(plan.out / "run.json", manifest(plan, outcomes))
-    return outcomes
+            for result in [pool.submit(track, i) for i in live]:
+                try:
+                    result.result()
+                except BaseException:
+                    plan.end_live()  # the pool waits for the others before this one's error is told
+                    raise
+    return [done[i] for i in sorted(done)]
+
+
+def write_manifest(plan: Plan, done: dict[int, Outcome]) -> None:
+    write_json(plan.out / "run.json", manifest(plan, [done[i] for i in sorted(done)]))
 
 
 def _finished_before(plan: Plan) -> dict[int, Outcome]:
@@ -132,7 +148,7 @@ def _finished_before(plan: Plan) -> dict[int, Outcome]:
         if same and all(path.is_file() for path in files):
             done[i] = Outcome(i, source.name, record=record)
             if not plan.quiet:
-                print(f"{source.name}: complete already")
+                say(f"{source.name}: complete already")
     return done
 
 
@@ -148,7 +164,9 @@ def track_source(plan: Plan, i: int) -> Outcome:
     source, tracker, clock = plan.sources[i], plan.trackers[i], Clock()
     checkpoint = Checkpoint(plan.out / f"{source.name}.checkpoint.npz", plan.fingerprint(i))
     resumed = plan.resume and checkpoint.restore(tracker)
-    start = checkpoint.next_frame
+    if not resumed:
+        checkpoint.forget()  # an older run's would fit neither our files nor our settings
+    start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
     outcome = Outcome(i, source.name)
     if plan.resume:
         outcome.notes.append(
@@ -159,34 +177,42 @@ def track_source(plan: Plan, i: int) -> Outcome:
         again = sinks.draws and start > 0
         with read_ahead(source.frames(0 if again else start)) as ahead:
             if source.live:
-                plan.live_frames.append(ahead)
+                plan.begin_live(ahead)
             frames: Iterator[Frame] = ahead
             if again:
                 rows = sinks.paths["mot"].with_name(sinks.paths["mot"].name + ".partial")
                 frames = replay(ahead, start, rows, sinks.redraw)
+            begin = time.perf_counter()
             steps = run(frames, plan.detectors[i], tracker, plan.embed, plan.cameras[i], clock)
             for step in _progress(steps, source, plan, start):
                 with clock.stage("write"):
                     sinks.write(step)
                 checkpoint.took(step)
-                outcome.frames += 1
                 if source.live:
                     continue
                 outcome.stopped = plan.stop.is_set()
                 if outcome.stopped or checkpoint.due():
+                    checkpoint.corrupt = _unreadable(source, start, earlier)
                     checkpoint.save(tracker, sinks.positions())
                 if outcome.stopped:
                     break
             clock.seconds["decode"] = ahead.seconds
         if not outcome.stopped:
+            checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             outcome.files = sinks.finish()
-            checkpoint.forget()
         outcome.stages = {**clock.seconds, **sinks.seconds()}
     outcome.seconds = time.perf_counter() - begin
+    outcome.frames, outcome.new = checkpoint.frames, checkpoint.frames - before
+    outcome.unreadable, outcome.dropped = _unreadable(source, start, earlier), checkpoint.dropped
     outcome.tracks, outcome.detections = tracker.count, checkpoint.digest
     outcome.record = _record(plan, outcome)
     _tell(plan, source, outcome)
     return outcome
+
+
+def _unreadable(source: Source, start: int, earlier: list[int]) -> list[int]:
+    """Numbers of the frames that could not be read: those of the run before, and ours from ``start`` on."""
+    return [*earlier, *(number for number in source.corrupt if number >= start)]
 
 
 def _progress(steps: Iterable[Step], source: Source, plan: Plan, start: int) -> Iterator[Step]:
@@ -210,10 +236,16 @@ def _tell(plan: Plan, source: Source, outcome: Outcome) -> None:
     """The summary line, what went wrong on the way, and the files."""
     for warning in source.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if source.corrupt:
+    last = plan.detectors[outcome.index].last_frame
+    if source.length and last is not None and last >= source.length:
+        text = f"the detections go up to frame {last + 1}, {source.name} has {source.length}: are they of this one?"
+        print(f"warning: {text}", file=sys.stderr)
+    if outcome.unreadable:
         outcome.notes.append(
-            f"{len(source.corrupt)} unreadable frames skipped, the first is {source.corrupt[0]}"
+            f"unreadable frames skipped: {len(outcome.unreadable)}, first {outcome.unreadable[0]}"
         )
+    if outcome.dropped:
+        outcome.notes.append(f"boxes of no size dropped: {outcome.dropped}")
     if source.reconnects or source.dropped:
         outcome.notes.append(f"{source.reconnects} reconnects, {source.dropped} stale frames dropped")
     if outcome.stopped:
@@ -222,19 +254,19 @@ def _tell(plan: Plan, source: Source, outcome: Outcome) -> None:
         )
     if plan.quiet:
         return
-    rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
+    rate = outcome.new / outcome.seconds if outcome.seconds else 0.0
     stages = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
     by_stage = ", ".join(
-        f"{name} {outcome.frames / outcome.stages[name]:.0f}" for name in stages if outcome.stages.get(name)
+        f"{name} {outcome.new / outcome.stages[name]:.0f}" for name in stages if outcome.stages.get(name)
     )
-    print(
+    say(
         f"{outcome.name}: {outcome.frames} frames, {outcome.tracks} tracks, {rate:.1f} frames/s "
         f"(frames/s by stage: {by_stage})"
     )
     for note in outcome.notes:
-        print(f"  {note}")
+        say(f"  {note}")
     for path in outcome.files:
-        print(f"  {path}")
+        say(f"  {path}")
 
 
 def _record(plan: Plan, outcome: Outcome) -> dict[str, Any]:
@@ -247,7 +279,8 @@ def _record(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "detector": plan.detectors[i].description,
         "detections_sha256": outcome.detections,
         "settings_sha256": _settings_hash(plan, i),
-        "unreadable_frames": len(source.corrupt),
+        "unreadable_frames": len(outcome.unreadable),
+        "boxes_of_no_size": outcome.dropped,
         "warnings": source.warnings,
         "seconds": round(outcome.seconds, 3),
         "seconds_by_stage": {name: round(value, 4) for name, value in outcome.stages.items()},
@@ -279,8 +312,7 @@ def _stop_on_signals(plan: Plan) -> Iterator[None]:
 
     def ask(number: int, _: object) -> None:
         plan.stop.set()
-        for frames in plan.live_frames:  # one that waits for the network would not notice
-            frames.close()
+        plan.end_live()
         signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -71,8 +71,10 @@ def main(argv: list[str]) -> int:
     from tools.plan import make_plan  # heavy imports only once the arguments are sound
     from tools.session import run_all
 
-    outcomes = run_all(make_plan(args, argv))
-    return INTERRUPTED if any(outcome.stopped for outcome in outcomes) else OK
+    plan = make_plan(args, argv)
+    outcomes = run_all(plan)
+    whole = len(outcomes) == len(plan.sources) and not any(outcome.stopped for outcome in outcomes)
+    return OK if whole else INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from configs import InputError
+from tracker.data import Frame
 
 COLUMNS = 7  # frame, and the warp row-major
+
+
+def camera_of(warps: Mapping[int, np.ndarray]) -> Callable[[Frame], np.ndarray | None]:
+    """Frame -> (2, 3) warp from the frame that was asked for before it; frames left out are made up for."""
+    last: int | None = None
+
+    def warp(frame: Frame) -> np.ndarray | None:
+        nonlocal last
+        first, last = (frame.index if last is None else last + 1), frame.index
+        whole = np.eye(3)
+        for index in range(max(first, 1), frame.index + 1):
+            whole = np.vstack((warps[index], (0, 0, 1))) @ whole if index in warps else whole
+        return whole[:2]
+
+    return warp
 
 
 def read_warps(path: str | Path) -> dict[int, np.ndarray]:

@@ -26,11 +26,13 @@ class Detector:
         description: one line: what was taken and why.
         find: the detector itself; the call adds the frame's number to what it refuses.
         names: the class names by ``class_id``, where they are known.
+        last_frame: the last frame that a file has boxes for; None: not a file, or it is empty.
     """
 
     description: str
     find: Callable[[Frame], Detections]
     names: Mapping[int, str] = field(default_factory=dict)
+    last_frame: int | None = None
 
     def __call__(self, frame: Frame) -> Detections:
         """The boxes of one frame, in the detector's order.
@@ -92,7 +94,8 @@ def _by_frame(
         return Detections(*(None if c is None else c[start:stop] for c in columns))  # type: ignore[arg-type]
 
     count = f"{len(frame)} boxes in {len(np.unique(frame))} frames"
-    return Detector(f"detections of {origin}: {count}" + (f"; {note}" if note else ""), find)
+    description = f"detections of {origin}: {count}" + (f"; {note}" if note else "")
+    return Detector(description, find, last_frame=int(frame[-1]) if len(frame) else None)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

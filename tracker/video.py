@@ -41,6 +41,8 @@ class Source:
     warnings: list[str] = field(default_factory=list)  # one line each
     dropped: int = 0  # live: frames that were stale before anybody took them
     reconnects: int = 0  # live
+    has_images: bool = True
+    folder: Path | None = None  # of a MOTChallenge sequence
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """The frames from number ``start`` on, exactly: a video is decoded from its beginning for that.
@@ -138,6 +140,7 @@ def _video_frames(
         except av.error.FFmpegError as error:
             trouble = f" ({streams.reason(error)})"
         ended, expected = _whole_frames(decoder, source), decoder.stream.frames - decoder.hidden
+        source.corrupt[:] = [number for number in source.corrupt if number < ended]  # cut off, not damaged
         of = (
             f" of {expected}"
             if decoder.stream.frames
@@ -211,12 +214,10 @@ def _open_sequence(folder: Path, name: str) -> Source:
         for number, file in zip(numbers, found, strict=True):
             if number - zero < info.length:
                 files[number - zero] = file
-    read = (
-        partial(_folder_frames, files=files, fps=info.fps)
-        if images.is_dir()
-        else partial(_bare_frames, info.length)
-    )
-    return Source(name, info.fps, (info.height, info.width), info.length, False, read)
+    seen = images.is_dir()
+    read = partial(_folder_frames, files=files, fps=info.fps) if seen else partial(_bare_frames, info.length)
+    size = (info.height, info.width)
+    return Source(name, info.fps, size, info.length, False, read, has_images=seen, folder=folder)
 
 
 def _folder_frames(

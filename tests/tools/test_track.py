@@ -140,6 +140,63 @@ def test_several_sources(sequence, video, tmp_path, capsys):
     assert set(json.loads((out / "run.json").read_text())["sequences"]) == names
 
 
+def test_names_that_collide(tmp_path):
+    """a, a, a-2: three results, not two."""
+    places = []
+    for k, name in enumerate(("x/a", "y/a", "z/a-2")):
+        (tmp_path / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / name / "0.png"), np.full((64, 64, 3), k, np.uint8))
+        places.append(tmp_path / name)
+    assert run(*places, "--detector", "hog", "--out", tmp_path / "out") == OK
+    assert {path.stem for path in (tmp_path / "out").glob("*.txt")} == {"a", "a-2", "a-2-2"}
+
+
+def test_images_in_another_folder_than_img1(sequence, tmp_path):
+    (sequence / "frames").mkdir()
+    for k in range(3):
+        cv2.imwrite(str(sequence / "frames" / f"{k + 1:06}.png"), np.zeros((96, 192, 3), np.uint8))
+    with open(sequence / "seqinfo.ini", "a") as ini:
+        ini.write("imDir=frames\n")
+    arguments = (sequence, "--detections", "det/det.txt", "--save", "mot,sheet", "--out", tmp_path / "out")
+    assert run(*arguments) == OK
+    assert (tmp_path / "out" / "MOT99-01.png").is_file()
+
+
+def test_odd_boxes_are_told(video, tmp_path, capsys):
+    (tmp_path / "det.txt").write_text("1,-1,5,5,0,9,0.9\n2,-1,5,5,9,-5,0.9\n9999,-1,5,5,9,9,0.9\n")
+    assert run(video, "--detections", tmp_path / "det.txt", "--out", tmp_path / "o") == OK
+    said = capsys.readouterr()
+    assert "boxes of no size dropped: 2" in said.out
+    assert "the detections go up to frame 9999, squares has 30" in said.err
+
+
+def test_a_reader_who_leaves_does_not_stop_the_work(video, sequence, tmp_path):
+    command = f"{sys.executable} -u tools/track.py {sequence} {video} --detector hog --out {tmp_path / 'o'} | head -1"
+    subprocess.run(["bash", "-c", command], cwd=ROOT, check=True, capture_output=True)
+    assert len(json.loads((tmp_path / "o" / "run.json").read_text())["sequences"]) == 2
+
+
+def test_a_new_run_forgets_an_older_ones_checkpoint(video, det, tmp_path, monkeypatch):
+    """Stopped under sort, begun anew under bytetrack and killed: sort's checkpoint must not meet those bytes."""
+    out = tmp_path / "out"
+    took = checkpoint.Checkpoint.took
+
+    def die(self, step):
+        took(self, step)
+        if step.frame.index == 12:
+            raise KeyboardInterrupt
+
+    for preset, every in (("sort", 0.0), ("bytetrack", 1e9)):
+        monkeypatch.setattr(checkpoint, "EVERY", every)
+        monkeypatch.setattr(checkpoint.Checkpoint, "took", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(video, "--detections", det, "--out", out, "--tracker", preset)
+    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
+    assert run(video, "--detections", det, "--out", out, "--tracker", "sort", "--resume") == OK
+    assert run(video, "--detections", det, "--out", tmp_path / "whole", "--tracker", "sort") == OK
+    assert (out / "squares.txt").read_bytes() == (tmp_path / "whole" / "squares.txt").read_bytes()
+
+
 def test_camera_motion_from_a_file(sequence, tmp_path):
     """A camera that jumps by 500 px at frame 15: with its warps nobody is lost."""
     lines = [
@@ -175,6 +232,7 @@ def test_a_stopped_run_goes_on_with_the_same_bytes(video, det, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         run(video, "--detections", det, "--out", out, *save)
     assert {p.name for p in out.iterdir()} == {
+        "run.json",
         "squares.checkpoint.npz",
         *(f"squares.{e}.partial" for e in ("txt", "jsonl", "mp4", "png")),
     }
@@ -189,6 +247,7 @@ def test_a_stopped_run_goes_on_with_the_same_bytes(video, det, tmp_path, monkeyp
         for folder in (out, tmp_path / "whole")
     ]
     assert hashes[0] == hashes[1]
+    assert json.loads((out / "run.json").read_text())["sequences"]["squares"]["frames"] == LENGTH
     with av.open(str(out / "squares.mp4")) as made:
         assert sum(1 for _ in made.decode(video=0)) == LENGTH
     assert not list(out.glob("*.partial")) + list(out.glob("*.npz"))
@@ -250,13 +309,45 @@ def test_streams_run_side_by_side_and_end_by_ctrl_c(tmp_path):
     assert {r["complete"] for r in json.loads((out / "run.json").read_text())["sequences"].values()} == {True}
 
 
+def test_a_signal_during_a_file_does_not_begin_the_live_source(tmp_path):
+    from tests.rtsp_server import RtspServer, transport_stream
+
+    length = 6000
+    folder = tmp_path / "MOT99-01"
+    folder.mkdir()
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname=x\nframeRate={FPS}\nseqLength={length}\nimWidth=192\nimHeight=96\n"
+    )
+    (folder / "det").mkdir()
+    write_boxes(folder / "det" / "det.txt", length)
+    out = tmp_path / "out"
+    with RtspServer(transport_stream(frames=300), connections=5, pace=0.01, lifetime=60.0) as server:
+        command = [
+            sys.executable,
+            "tools/track.py",
+            str(folder),
+            server.url,
+            "--detector",
+            "hog",
+            "--out",
+            str(out),
+        ]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        grown = out / "MOT99-01.txt.partial"
+        while process.poll() is None and not (grown.exists() and grown.stat().st_size):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == INTERRUPTED
+    assert {p.name for p in out.iterdir()} == {"run.json", "MOT99-01.txt.partial", "MOT99-01.checkpoint.npz"}
+
+
 def test_torch_stays_out_when_nothing_needs_it(video, det, tmp_path):
     words = [str(video), "--detections", str(det), "--out", str(tmp_path / "o"), "--save", "mot,video,sheet"]
-    code = (
-        f"import sys, tools.track as t; t.main({words!r})\nprint({'torch', 'ultralytics'} & {*sys.modules})"
-    )
+    heavy = ["torch", "ultralytics"]
+    code = f"import sys, tools.track; tools.track.main({words!r}); print([m in sys.modules for m in {heavy}])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False False"
+    assert done.stdout.splitlines()[-1] == "[False, False]"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -314,6 +405,7 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
         (["{video}", "--detections", "{det}", "--detector", "hog"], "--detections replaces the detector"),
         (["{video}", "--detections", "{det}", "--camera", "nowhere"], "--camera nowhere: no such file"),
         (["{video}", "--detections", "{det}", "--camera", "{bad}"], "bad.txt, line 1: expected a frame"),
+        (["{video}", "--device", "banana"], "--device banana"),
         (["{video}", "--detector", "none"], "give --detections FILE"),
         (["{video}", "--detector", "nowhere.pt"], "nowhere.pt"),
         (["{video}", "--detections", "{det}", "--out", "{det}/x"], "cannot be written"),
