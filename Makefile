@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "No venv module: on Debian and Ubuntu, install python3-venv"; exit 1; }
 	@echo "Installing the pinned set into $(VENV) (a few minutes, about 2 GB) ..."
-	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
+	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(STAMP)
