@@ -74,7 +74,8 @@ def open_detector(
         return _open_yolo(weights, "as asked", device, classes, min_score)
     if YOLO_NAME.fullmatch(spec):
         return _open_yolo(*_named_weights(spec), device, classes, min_score)
-    raise InputError(f"detector {spec!r}: no such weights file; expected its path, or auto, hog or none")
+    hint = "check the path" if weights.suffix else nearest(spec, ("auto", "hog", "none"))
+    raise InputError(f"detector {spec!r}: no such weights file; {hint}")
 
 
 def cache_folder() -> Path:
