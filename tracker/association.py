@@ -15,7 +15,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from configs import InputError
-from tracker.config import Stage
 
 # Measured by `tools/bench.py assign` (ratios in LOG.md): below these sizes the dense way is the faster one.
 SWEEP_FROM = 8_000  # boxes times boxes from which candidates come from a sweep instead of a full comparison
@@ -62,33 +61,6 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> Pairs:
     union += size_b[0] * size_b[1]
     union -= inter
     return Pairs(row, col, inter / union)
-
-
-def iou_cost(iou: np.ndarray, score: np.ndarray, appearance: np.ndarray, stage: Stage) -> np.ndarray:
-    """1 - IoU (SORT)."""
-    return 1.0 - iou
-
-
-def iou_score_cost(iou: np.ndarray, score: np.ndarray, appearance: np.ndarray, stage: Stage) -> np.ndarray:
-    """1 - IoU x detection score (ByteTrack's score fusion)."""
-    return 1.0 - iou * score
-
-
-def appearance_cost(iou: np.ndarray, score: np.ndarray, appearance: np.ndarray, stage: Stage) -> np.ndarray:
-    """1 - cosine; never where a side has no appearance."""
-    return np.where(np.isnan(appearance), np.inf, appearance)
-
-
-def blend_cost(iou: np.ndarray, score: np.ndarray, appearance: np.ndarray, stage: Stage) -> np.ndarray:
-    """w (1 - IoU) + (1 - w) (1 - cosine) (GHOST, sec. 3.4); an unknown appearance counts as a neutral one."""
-    look = np.where(np.isnan(appearance), stage.neutral_appearance, appearance)
-    return stage.motion_weight * (1.0 - iou) + (1.0 - stage.motion_weight) * look
-
-
-# Elementwise: (IoU, detection score, appearance distance or NaN, stage) -> distance, all of one shape
-COSTS = {"iou": iou_cost, "iou_score": iou_score_cost, "appearance": appearance_cost, "blend": blend_cost}
-REACH_ALL = {"appearance", "blend"}  # these can join boxes that do not meet
-BELIEVES_MOTION = {"iou", "iou_score", "blend"}  # these need a predicted box that is still believed
 
 
 def _sweep(

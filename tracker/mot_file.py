@@ -9,11 +9,11 @@ import configparser
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 from tracker.data import MotTable, Tracks
 
 MIN_COLUMNS = {"detections": 7, "results": 7, "ground truth": 7}
+LAST_FRAME = 10_000_000  # four days at 30 frames a second; a table of frames that long still fits in memory
+LARGEST = 1e9  # of any number in a file: squares of it are still exact enough, and it is no whole 2^63
+BOM = b"\xef\xbb\xbf"
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +45,69 @@ def read_sequence_info(folder: str | Path) -> SequenceInfo:
     """``seqinfo.ini`` of a MOTChallenge sequence folder.
 
     Raises:
-        InputError: the file is missing, has no [Sequence] part, or a value is missing or no number.
+        InputError: the file is missing, has no [Sequence] part, or a value is missing, no number or not
+            positive; the message names the key.
     """
+    path, part = _sequence_part(folder)
+    return SequenceInfo(
+        name=part.get("name", Path(folder).name),
+        fps=_positive(path, part, "frameRate", float),
+        length=_positive(path, part, "seqLength", int),
+        width=_positive(path, part, "imWidth", int),
+        height=_positive(path, part, "imHeight", int),
+        image_folder=part.get("imDir", "img1"),
+        image_ending=part.get("imExt", ".jpg"),
+    )
+
+
+def read_sequence_length(folder: str | Path) -> int:
+    """Frames that ``seqinfo.ini`` says a sequence has, 1..LAST_FRAME; nothing else is asked of the file.
+
+    Raises:
+        InputError: as :func:`read_sequence_info`, or more frames than that.
+    """
+    path, part = _sequence_part(folder)
+    length = _positive(path, part, "seqLength", int)
+    if length > LAST_FRAME:
+        raise InputError(f"{path}: seqLength is {length}, expected at most {LAST_FRAME}")
+    return length
+
+
+def _sequence_part(folder: str | Path) -> tuple[Path, Mapping[str, str]]:
+    """The path of ``seqinfo.ini`` and what its [Sequence] part says."""
     path = Path(folder) / "seqinfo.ini"
     if not path.is_file():
         raise InputError(f"{path}: no such file; a MOTChallenge sequence folder needs it")
-    ini = configparser.ConfigParser()
+    ini = configparser.ConfigParser(interpolation=None)
     try:
-        ini.read(path, encoding="utf-8")
-        part = ini["Sequence"]
-        info = SequenceInfo(
-            name=part.get("name", Path(folder).name),
-            fps=float(part["frameRate"]),
-            length=int(part["seqLength"]),
-            width=int(part["imWidth"]),
-            height=int(part["imHeight"]),
-            image_folder=part.get("imDir", "img1"),
-            image_ending=part.get("imExt", ".jpg"),
-        )
-    except (KeyError, ValueError, configparser.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())} (missing or malformed)") from None
-    if not (math.isfinite(info.fps) and info.fps > 0 and min(info.length, info.width, info.height) > 0):
-        raise InputError(f"{path}: frameRate, seqLength, imWidth and imHeight must be positive")
-    return info
+        ini.read_string(path.read_text(encoding="utf-8-sig"))
+    except configparser.DuplicateOptionError as error:
+        raise InputError(f"{path}, line {error.lineno}: {error.option} is given twice") from None
+    except configparser.ParsingError as error:
+        if not isinstance(error, configparser.MissingSectionHeaderError):
+            raise InputError(f"{path}, line {error.errors[0][0]}: expected key=value") from None
+        raise InputError(f"{path}: expected a [Sequence] line, then key=value lines") from None
+    except configparser.DuplicateSectionError as error:
+        raise InputError(f"{path}, line {error.lineno}: [{error.section}] is there twice") from None
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path}: not readable as text") from None
+    if "Sequence" not in ini:
+        raise InputError(f"{path}: expected a part [Sequence]; it has {ini.sections() or 'none'}")
+    return path, ini["Sequence"]
+
+
+def _positive(path: Path, part: Mapping[str, str], key: str, kind: type[Number]) -> Number:
+    """A finite number above 0 of the [Sequence] part."""
+    if key not in part:
+        raise InputError(f"{path}: {key} is missing; expected a line {key}=NUMBER under [Sequence]")
+    try:
+        value = kind(part[key])
+    except ValueError:
+        value = kind(0)
+    if not 0 < value < math.inf:
+        what = "whole number" if kind is int else "number"
+        raise InputError(f"{path}: {key} is {part[key][:40]!r}, expected a {what} above 0")
+    return value
 
 
 def read_detections(path: str | Path) -> MotTable:
@@ -76,19 +120,21 @@ def read_detections(path: str | Path) -> MotTable:
     return replace(table, id=np.full(len(rows), -1))
 
 
-def read_results(path: str | Path, by_id: bool = True) -> MotTable:
+def read_results(path: str | Path, by_id: bool = True, strict: bool = False) -> MotTable:
     """A tracker's result file: frame, id, left, top, width, height, conf[, x, y, z].
 
     Sorted by frame, then id; without ``by_id`` the rows of a frame keep the file's order (evaluation needs
     it: where two matchings are equally good, TrackEval's choice depends on the order). class_id is the eighth
-    column where that is at least 1, as TrackEval reads it, else 1.
+    column where that is at least 1, as TrackEval reads it, else 1. ``strict``: see :func:`read_rows`.
     """
-    rows = read_rows(path, "results")
+    rows = read_rows(path, "results", strict)
     class_id = np.maximum(rows[:, 7], 1) if rows.shape[1] >= 8 else np.ones(len(rows))
     return _table(rows, class_id, by_id)
 
 
-def read_ground_truth(path: str | Path, by_id: bool = True, classed: bool | None = None) -> MotTable:
+def read_ground_truth(
+    path: str | Path, by_id: bool = True, classed: bool | None = None, strict: bool = False
+) -> MotTable:
     """A ``gt.txt``: frame, id, left, top, width, height, considered flag[, class, visibility].
 
     Args:
@@ -97,12 +143,13 @@ def read_ground_truth(path: str | Path, by_id: bool = True, classed: bool | None
         classed: whether the eighth column is the class. Default: told from the number of columns. Nine carry
             class and visibility (MOT16 and later); ten are MOT15's, whose last three are world coordinates:
             class 1 (pedestrian) and visibility 1 then.
+        strict: as TrackEval reads: see :func:`read_rows`, and an eighth column must be there, used or not.
 
     Raises:
         InputError: as :func:`read_rows`, or the class is asked for and there is no eighth column.
     """
-    rows = read_rows(path, "ground truth")
-    if classed and rows.shape[1] < 8:
+    rows = read_rows(path, "ground truth", strict)
+    if (classed or strict) and rows.shape[1] < 8:
         raise InputError(f"{path}, line 1: expected at least 8 columns of ground truth, got {rows.shape[1]}")
     if classed is None:
         classed = rows.shape[1] in (8, 9)
@@ -110,28 +157,37 @@ def read_ground_truth(path: str | Path, by_id: bool = True, classed: bool | None
     return _table(rows, rows[:, 7] if classed else np.ones(len(rows)), by_id, seen)
 
 
-def read_rows(path: str | Path, kind: str) -> np.ndarray:
+def read_rows(path: str | Path, kind: str, strict: bool = False) -> np.ndarray:
     """The numbers of a MOTChallenge text file, ``(R, C)`` float64, in file order; an empty file is (0, 10).
 
     The delimiter (comma, semicolon, tab or blanks) is told from the first line. A plain file is read in one
     sweep, any other one (exponents, blank lines, blanks as delimiter) line by line; a fault names its line.
 
+    Args:
+        path: the file.
+        kind: a key of MIN_COLUMNS.
+        strict: refuse what TrackEval refuses and a tracker's input may have: blank lines, and a byte order
+            mark. A file is empty only with no byte in it.
+
     Raises:
-        InputError: no such file; a row that is no number, NaN or infinite, of another width than the first,
-            with too few columns, or with a frame or id that is no whole number or a frame below 1.
+        InputError: no such file; a row that is no number, NaN or infinite, beyond LARGEST, of another width
+            than the first, with too few columns, with a frame or id that is no whole number or a frame
+            outside 1..LAST_FRAME.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected MOTChallenge {kind}") from None
-    return parse_rows(data, Path(path), kind)
+    return parse_rows(data, Path(path), kind, strict)
 
 
-def parse_rows(data: bytes, path: Path, kind: str) -> np.ndarray:
+def parse_rows(data: bytes, path: Path, kind: str, strict: bool = False) -> np.ndarray:
     """As :func:`read_rows`, from the bytes of a file; ``path`` is what messages call it."""
+    if strict and data.startswith(BOM):
+        raise InputError(f"{path}, line 1: begins with a byte order mark; save the file as plain UTF-8")
     rows = _sweep(data, MIN_COLUMNS[kind])
-    if rows is None:
-        rows = _line_by_line(path, data, kind)
+    if rows is None:  # nothing with a blank line gets through the sweep
+        rows = _line_by_line(path, data, kind, strict)
     if len(rows) and not _sound(rows):
         lines, delimiter, columns = _lines(path, data, kind)
         raise InputError(_first_fault(path, lines, delimiter, columns, kind))
@@ -180,7 +236,7 @@ def _tidy(data: bytes) -> tuple[bytes, bytes]:
 
     Told from the first line; the delimiter is empty when there is none but blanks.
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = data.removeprefix(BOM)
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     if not data.endswith(b"\n"):
@@ -194,9 +250,14 @@ def _tidy(data: bytes) -> tuple[bytes, bytes]:
     return data, mark
 
 
-def _line_by_line(path: Path, data: bytes, kind: str) -> np.ndarray:
+def _line_by_line(path: Path, data: bytes, kind: str, strict: bool) -> np.ndarray:
     """The numbers of any file that keeps the rules, at the price of a Python string each."""
     lines, delimiter, columns = _lines(path, data, kind)
+    blank = next((k for k, line in enumerate(lines, 1) if not line.strip()), None) if strict else None
+    if blank:
+        raise InputError(
+            f"{path}, line {blank}: a blank line; TrackEval refuses the file (an empty one has 0 bytes)"
+        )
     if not columns:
         return np.zeros((0, 10))
     try:
@@ -229,9 +290,12 @@ def _cells(line: str, delimiter: str | None) -> list[str]:
 
 
 def _sound(rows: np.ndarray) -> bool:
-    """Finite numbers, whole frames and ids, frames from 1."""
-    whole = rows[:, :2]
-    return bool(np.isfinite(rows).all() and (whole == np.floor(whole)).all() and (rows[:, 0] >= 1).all())
+    """Numbers within LARGEST (NaN is not), whole frames and ids, frames in 1..LAST_FRAME."""
+    frame, whole = rows[:, 0], rows[:, :2]
+    inside = (
+        rows.max() <= LARGEST and rows.min() >= -LARGEST and frame.min() >= 1 and frame.max() <= LAST_FRAME
+    )
+    return bool(inside and (whole == np.floor(whole)).all())
 
 
 def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: int, kind: str) -> str:
@@ -252,11 +316,15 @@ def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: i
             except ValueError:
                 return f"{where}column {column} is not a number: {cell.strip()[:40]!r}"
             if not math.isfinite(value):
-                return f"{where}column {column} is {cell.strip()}, expected a finite number"
+                return f"{where}column {column} is {cell.strip()[:40]}, expected a finite number"
             if column <= 2 and value != math.floor(value):
-                return f"{where}{'frame' if column == 1 else 'id'} must be a whole number, got {cell.strip()}"
+                return f"{where}{'frame' if column == 1 else 'id'} must be a whole number, got {cell.strip()[:40]}"
             if column == 1 and value < 1:
                 return f"{where}frames are 1-based, got {cell.strip()}"
+            if column == 1 and value > LAST_FRAME:
+                return f"{where}frame {cell.strip()[:40]} is beyond {LAST_FRAME}"
+            if abs(value) > LARGEST:
+                return f"{where}column {column} is {cell.strip()[:40]}, beyond {LARGEST:g}"
     return f"{path}: not readable as MOTChallenge {kind}"
 
 

@@ -12,15 +12,14 @@ import numpy as np
 
 from configs import InputError, load_preset
 from tracker import motion
-from tracker.association import BELIEVES_MOTION, COSTS, REACH_ALL, Pairs, overlapping_pairs, solve
-from tracker.config import Stage, TrackerConfig
+from tracker.association import Pairs, overlapping_pairs, solve
+from tracker.config import TrackerConfig
 from tracker.data import Detections, Tracks
-from tracker.state import ACTIVE, LOST, NAMES, STATUS, TENTATIVE, LiveTracks, no_tracks
+from tracker.stages import BELIEVES_MOTION, REACH_ALL, Matches, gains_anywhere, gains_near, with_limits
+from tracker.state import ACTIVE, LOST, NAMES, TENTATIVE, LiveTracks, no_tracks
 
 EPSILON = 1e-6  # s; times are sums of floats
-NOTHING_KNOWN = np.array(np.nan)  # the appearance distance where nobody has an appearance
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
-Matches = tuple[np.ndarray, np.ndarray, np.ndarray]  # row (P,), column (P,), gain (P,) > 0
 
 
 class Tracker:
@@ -38,8 +37,8 @@ class Tracker:
         self.fps = float(fps)
         self._model = motion.MODELS[config.motion]
         self._motion_age = config.max_age if config.motion_age is None else config.motion_age
-        self._seeing = _with_limits(config.stages)
-        self._blind = _with_limits(config.blind_stages or config.stages)
+        self._seeing = with_limits(config.stages)
+        self._blind = with_limits(config.blind_stages or config.stages)
         self.reset()
 
     @classmethod
@@ -151,14 +150,14 @@ class Tracker:
                 limit = np.where(match < 0, limits[live.status], 0.0)  # (T,), 0: not in this stage
                 if stage.cost in BELIEVES_MOTION:
                     limit *= believed
-                found = _gains_anywhere(stage, limit, band, near, detections.score, appearance)
+                found = gains_anywhere(stage, limit, band, near, detections.score, appearance)
                 if stage.gate is not None:
                     found = self._within(stage.gate, found, detections)
             else:
                 limit = limits[live.status[near.row]]  # (P,)
                 open_ = band[near.col]
                 open_ &= match[near.row] < 0
-                found = _gains_near(stage, limit, open_, near, detections.score)
+                found = gains_near(stage, limit, open_, near, detections.score)
             rows, cols = solve(*found)
             match[rows] = cols
             band[cols] = False
@@ -367,34 +366,6 @@ class Tracker:
         self._live = LiveTracks(*(np.array(state[f"tracks.{name}"]) for name in NAMES))
         self._frame, self._time = int(state["frame"]), float(state["time"])
         self._last_id = int(state["last_id"])
-
-
-def _with_limits(stages: tuple[Stage, ...]) -> list[tuple[Stage, np.ndarray]]:
-    """Each stage with its limits by status (3,); 0: the stage leaves that status out."""
-    return [(stage, np.array([stage.limit_of(name) for name in STATUS])) for stage in stages]
-
-
-def _gains_near(
-    stage: Stage, limit: np.ndarray, open_: np.ndarray, near: Pairs, score: np.ndarray
-) -> Matches:
-    """What each open pair of overlapping boxes (P,) would gain: limit - cost, where that is above 0."""
-    gain = limit - COSTS[stage.cost](near.iou, score[near.col], NOTHING_KNOWN, stage)
-    open_ &= gain > 0
-    which = open_.nonzero()[0]
-    return near.row[which], near.col[which], gain[which]
-
-
-def _gains_anywhere(
-    stage: Stage, limit: np.ndarray, free: np.ndarray, near: Pairs, score: np.ndarray, appearance: np.ndarray
-) -> Matches:
-    """The same for every pair of a track (limit > 0) and a free detection, wherever they are."""
-    rows, cols = (limit > 0).nonzero()[0], free.nonzero()[0]
-    iou = np.zeros(appearance.shape)
-    iou[near.row, near.col] = near.iou
-    chosen = np.ix_(rows, cols)
-    gain = limit[rows, None] - COSTS[stage.cost](iou[chosen], score[cols], appearance[chosen], stage)
-    r, c = np.nonzero(gain > 0)
-    return rows[r], cols[c], gain[r, c]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

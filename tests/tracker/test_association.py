@@ -1,5 +1,4 @@
 import itertools
-from typing import get_args
 
 import lap
 import numpy as np
@@ -11,8 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from configs import InputError
 from tests.tracker.test_boxes import random_boxes, slow_iou
 from tracker import association
-from tracker.association import BELIEVES_MOTION, COSTS, REACH_ALL, assign, overlapping_pairs, solve
-from tracker.config import Stage
+from tracker.association import assign, overlapping_pairs, solve
 
 
 def brute_force(gain):
@@ -138,24 +136,3 @@ def test_touching_boxes_are_no_pair():
 def test_solve_needs_no_pairs():
     none = np.zeros(0, np.int64)
     assert len(solve(none, none, np.zeros(0))[0]) == 0
-
-
-def test_costs_by_hand():
-    iou, score, look = np.array([0.5, 0.0]), np.array([0.8, 1.0]), np.array([0.3, np.nan])
-    stage = Stage(
-        tracks=["active"],
-        detections="high",
-        cost="blend",
-        limit=1,
-        motion_weight=0.25,
-        neutral_appearance=0.4,
-    )
-    assert COSTS["iou"](iou, score, look, stage).tolist() == [0.5, 1]
-    assert COSTS["iou_score"](iou, score, look, stage).tolist() == [1 - 0.5 * 0.8, 1]
-    assert COSTS["appearance"](iou, score, look, stage).tolist() == [0.3, np.inf]
-    assert np.allclose(COSTS["blend"](iou, score, look, stage), [0.25 * 0.5 + 0.75 * 0.3, 0.25 + 0.75 * 0.4])
-
-
-def test_every_cost_a_preset_may_name_exists():
-    assert set(get_args(Stage.model_fields["cost"].annotation)) == set(COSTS)
-    assert set(COSTS) == REACH_ALL | BELIEVES_MOTION

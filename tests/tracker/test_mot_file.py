@@ -21,6 +21,7 @@ from tracker.mot_file import (
     read_results,
     read_rows,
     read_sequence_info,
+    read_sequence_length,
     row_line,
     scores_to_unit,
     write_results,
@@ -115,10 +116,23 @@ class TestFaults:
         assert message.startswith(", line 2: ")
         assert f"column {column} is not a number: {cell!r}" in message
 
-    @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "9" * 400])
+    @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
     def test_not_finite(self, tmp_path: Path, value: str) -> None:
         message = fault(tmp_path, f"1,1,1,1,1,1,1\n\n2,1,{value},1,1,1,1\n")
         assert message == f", line 3: column 3 is {value}, expected a finite number"
+
+    @pytest.mark.parametrize("value", ["1e300", "9223372036854775808", "-1e10", "9" * 400, "1000000001"])
+    @pytest.mark.parametrize("column", [2, 3, 8])
+    def test_huge(self, tmp_path: Path, value: str, column: int) -> None:
+        row = ["1"] * 10
+        row[column - 1] = value
+        message = fault(tmp_path, ",".join(row) + "\n")
+        said = ", expected a finite number" if len(value) == 400 else ", beyond 1e+09"
+        assert message == f", line 1: column {column} is {value[:40]}{said}"
+
+    @pytest.mark.parametrize("value", ["1e300", "9223372036854775808", "10000001"])
+    def test_huge_frame(self, tmp_path: Path, value: str) -> None:
+        assert fault(tmp_path, f"{value},1,1,1,1,1,1\n") == f", line 1: frame {value} is beyond 10000000"
 
     def test_empty_cell(self, tmp_path: Path) -> None:
         assert fault(tmp_path, "1,1,,1,1,1,1\n") == ", line 1: column 3 is not a number: ''"
@@ -162,6 +176,42 @@ class TestFaults:
             read_rows(tmp_path / "none.txt", "results")
         with pytest.raises(InputError, match="cannot be read"):
             read_rows(tmp_path, "results")
+
+
+class TestStrict:
+    """What TrackEval refuses and a tracker's own input may have."""
+
+    @pytest.mark.parametrize(
+        ("content", "line"),
+        [
+            ("\n", 1),
+            (" \n", 1),
+            ("\n" + text_of(ROWS), 1),
+            (text_of(ROWS, end="\n\n"), 2),
+            (text_of(ROWS) + "\n", 3),
+        ],
+    )
+    def test_blank_lines(self, tmp_path: Path, content: str, line: int) -> None:
+        path = write(tmp_path, content)
+        read_rows(path, "results")
+        for read in (read_results, read_ground_truth):
+            with pytest.raises(InputError, match=f"line {line}: a blank line; TrackEval refuses"):
+                read(path, strict=True)
+
+    def test_byte_order_mark(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "\ufeff" + text_of(ROWS))
+        with pytest.raises(InputError, match="line 1: begins with a byte order mark"):
+            read_results(path, strict=True)
+
+    def test_ground_truth_of_seven_columns(self, tmp_path: Path) -> None:
+        path = write(tmp_path, "1,2,0,0,1,1,1\n")
+        assert len(read_ground_truth(path)) == 1
+        with pytest.raises(InputError, match="line 1: expected at least 8 columns of ground truth, got 7"):
+            read_ground_truth(path, classed=False, strict=True)
+
+    def test_plain_files_and_empty_ones_pass(self, tmp_path: Path) -> None:
+        assert read_rows(write(tmp_path, text_of(ROWS)), "results", strict=True).tolist() == ROWS
+        assert len(read_rows(write(tmp_path, ""), "results", strict=True)) == 0
 
 
 class TestTables:
@@ -279,12 +329,34 @@ class TestSequenceInfo:
         assert info.image_ending == ".png"
 
     @pytest.mark.parametrize(
-        "change", [("seqLength=10\n", ""), ("=10\n", "=ten\n"), ("[Sequence]", "[Other]"), ("=640", "=0")]
+        ("change", "said"),
+        [
+            (
+                ("seqLength=10\n", ""),
+                "seqLength is missing; expected a line seqLength=NUMBER under [Sequence]",
+            ),
+            (("=10\n", "=ten\n"), "seqLength is 'ten', expected a whole number above 0"),
+            (("=10\n", "=1.5\n"), "seqLength is '1.5', expected a whole number above 0"),
+            (("29.97", "inf"), "frameRate is 'inf', expected a number above 0"),
+            (("=640", "=0"), "imWidth is '0', expected a whole number above 0"),
+            (("[Sequence]", "[Other]"), "expected a part [Sequence]; it has ['Other']"),
+            (("[Sequence]\n", ""), "expected a [Sequence] line, then key=value lines"),
+            (("imWidth", "seqLength"), "line 6: seqlength is given twice"),
+            (("imDir=img1", "what"), "line 3: expected key=value"),
+        ],
     )
-    def test_faults(self, tmp_path: Path, change: tuple[str, str]) -> None:
+    def test_faults(self, tmp_path: Path, change: tuple[str, str], said: str) -> None:
         (tmp_path / "seqinfo.ini").write_text(self.TEXT.replace(*change))
-        with pytest.raises(InputError, match=r"seqinfo\.ini"):
+        with pytest.raises(InputError) as caught:
             read_sequence_info(tmp_path)
+        assert str(caught.value).removeprefix(str(tmp_path / "seqinfo.ini")).lstrip(":, ") == said
+
+    def test_evaluation_needs_the_length_only(self, tmp_path: Path) -> None:
+        (tmp_path / "seqinfo.ini").write_text("[Sequence]\nseqLength=10\n")
+        assert read_sequence_length(tmp_path) == 10
+        (tmp_path / "seqinfo.ini").write_text("[Sequence]\nseqLength=99999999999\n")
+        with pytest.raises(InputError, match="seqLength is 99999999999, expected at most 10000000"):
+            read_sequence_length(tmp_path)
 
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no such file"):
