@@ -11,17 +11,20 @@ from typing import Any
 from configs import InputError
 
 NAMES = ("manifest.json", "run.json")
-COMPARED = ("detections", "online", "post_processing")
+COMPARED = ("detector", "detections", "online", "post_processing")
+BY_SEQUENCE = {"detector": "detector", "detections": "detections_sha256"}  # fact: what run.json calls it
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a result folder (``manifest.json`` or ``run.json``), None if it has none.
+def read_manifest(results: Path) -> dict[str, Any] | None:
+    """The manifest of a result folder or archive, None if it has none.
+
+    It is ``manifest.json`` or ``run.json`` inside, or ``NAME.manifest.json`` beside.
 
     Raises:
         InputError: the file is no JSON object.
     """
-    for name in NAMES:
-        path = folder / name
+    stem = results.stem if results.suffix == ".zip" else results.resolve().name
+    for path in (*(results / name for name in NAMES), results.resolve().with_name(f"{stem}.manifest.json")):
         if not path.is_file():
             continue
         try:
@@ -37,23 +40,27 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What of a manifest decides whether results may share a table; unknown things are left out.
 
-    ``detections`` is a hash, or one for each sequence where the manifest is a tracking run's.
+    A tracking run's manifest (``run.json``, or a submission's ``parameters``) states detector and detections
+    for each sequence: ``{sequence: value}`` then. A hash of detections that somebody gave by hand is one text.
     """
+    run = manifest.get("parameters")
+    inner = facts(run) if isinstance(run, Mapping) else {}
     found = {key: manifest[key] for key in COMPARED if manifest.get(key) is not None}
     runs = manifest.get("sequences")
-    if "detections" not in found and isinstance(runs, Mapping):
-        hashes = {
-            name: run.get("detections_sha256") for name, run in runs.items() if isinstance(run, Mapping)
-        }
-        found |= {"detections": {name: h for name, h in hashes.items() if h}} if any(hashes.values()) else {}
-    return found
+    if not isinstance(runs, Mapping):
+        return inner | found
+    for key, name in BY_SEQUENCE.items():
+        each = {n: r[name] for n, r in runs.items() if isinstance(r, Mapping) and r.get(name)}
+        if each and key not in found:
+            found[key] = each
+    return inner | found
 
 
 def unlike(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
     """Why two results should not share a table, "" if nothing speaks against it.
 
-    Only what both manifests state is compared: the detections' hash (of sequences in both), online or
-    offline, post-processing.
+    Only what both manifests state in the same form is compared: the detector and the detections' hash (of
+    sequences in both), online or offline, post-processing.
     """
     mine, other = facts(a or {}), facts(b or {})
     reasons = []
@@ -61,12 +68,35 @@ def unlike(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
         if key not in mine or key not in other:
             continue
         x, y = mine[key], other[key]
-        if isinstance(x, dict) and isinstance(y, dict):
-            name = next((n for n in sorted(x) if n in y and x[n] != y[n]), None)
-            reasons += [f"{key} of {name}"] if name else []
+        if isinstance(x, dict) != isinstance(y, dict):
+            continue  # a hash over files and one over boxes say nothing about each other
+        if isinstance(x, dict):
+            # a detector's description names files and counts: it says nothing where the very boxes are equal
+            equal = _equal_boxes(mine, other) if key == "detector" else set()
+            name = next((n for n in sorted(x) if n in y and n not in equal and x[n] != y[n]), None)
+            reasons += [f"{key} of {name}: {_short(x[name])} against {_short(y[name])}"] if name else []
         elif x != y:
             reasons.append(f"{key} {_short(x)} against {_short(y)}")
     return ", ".join(reasons)
+
+
+def _equal_boxes(mine: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
+    """Sequences whose detections have the same hash."""
+    x, y = mine.get("detections"), other.get("detections")
+    return {n for n in x if x[n] == y.get(n)} if isinstance(x, dict) and isinstance(y, dict) else set()
+
+
+def unchecked(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
+    """What :func:`unlike` could not compare, "" if nothing: named by both, in the same form, it is compared."""
+    if a is None or b is None:
+        return "no manifest: not checked whether detections and post-processing are alike"
+    mine, other = facts(a), facts(b)
+    names = [
+        key
+        for key in COMPARED
+        if key not in mine or key not in other or isinstance(mine[key], dict) != isinstance(other[key], dict)
+    ]
+    return f"not stated alike in both manifests, so not checked: {', '.join(names)}" if names else ""
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 CELLS = 1024  # cells a frame is wide, at most: more make a larger table, fewer more pairs to look at
+PER_BOX = 4  # cells for each box of a frame, about: a thin crowd needs no fine table
 TABLE = 1 << 22  # cells of all frames together, about: bounds memory for very long sequences
 CHUNK = 1 << 17  # candidate pairs looked at together: their work arrays stay in the cache
 LOW_HALF = (1 << 32) - 1
@@ -60,7 +61,8 @@ def _candidates(
 ) -> Iterator[np.ndarray]:
     """Pairs (gt row << 32 | result row) of one frame whose x- and y-ranges may meet, each once, in pieces."""
     frames = int(max(gt_frame[-1], result_frame[-1])) + 1
-    cells = min(CELLS, max(1, TABLE // frames))
+    wanted = PER_BOX * (len(gt) + len(result)) // frames
+    cells = max(1, min(CELLS, wanted, TABLE // frames))
     span = float(gt[:, 0].min()), float(gt[:, 2].max())
     g_first, g_last = _cells(gt_frame, gt, span, cells)
     r_first, r_last = _cells(result_frame, result, span, cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,65 @@ COLUMNS = (
     "HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDP", "IDR",
     "IDSW", "FP", "FN", "TP", "MT", "PT", "ML", "Frag",
 )  # fmt: skip
+TITLE = 64  # characters of the picture's title that fit, be they wide
 CURVES = {"HOTA": "#1f5fbf", "DetA": "#2e8b57", "AssA": "#c2571a", "LocA": "#888888"}
 
 
-def as_json(metrics: Mapping[str, Metrics], **about: Any) -> dict[str, Any]:
-    """``sequences`` and ``combined`` with every metric (fractions in [0, 1], counts as ints), and ``curves``
-    over alpha; ``about`` comes first."""
+Cell = str | float | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table beside the metrics. Cells are texts, fractions (float), counts (int) or None: not available."""
+
+    key: str  # its name in JSON and in file names
+    title: str
+    lines: list[list[Cell]]  # the head first; the first cell names the row
+    notes: list[str] = field(default_factory=list)
+    signed: bool = False  # differences: a plus is shown
+
+    def texts(self) -> list[list[str]]:
+        """The cells as a reader wants them: fractions in percent."""
+        return [[_text(cell, self.signed) for cell in line] for line in self.lines]
+
+    def as_data(self) -> dict[str, Any]:
+        """For JSON: title, notes and rows by name; fractions in [0, 1], empty cells left out."""
+        head, *rows = self.lines
+        table = {
+            str(row[0]): {str(n): c for n, c in zip(head[1:], row[1:], strict=True) if c != ""}
+            for row in rows
+        }
+        return {"title": self.title, "notes": self.notes, "rows": table}
+
+    def as_csv(self) -> str:
+        """Every digit; None is an empty cell."""
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows(self.lines)
+        return out.getvalue()
+
+    def as_markdown(self) -> str:
+        """A heading, the table, the notes."""
+        notes = "".join(f"\n{note}\n" for note in self.notes)
+        return f"\n## {self.title}\n\n{_markdown(self.texts())}{notes}"
+
+
+def _text(cell: Cell, signed: bool) -> str:
+    if cell is None:
+        return "n/a"
+    if isinstance(cell, str):
+        return cell
+    value, digits = (cell, "d") if isinstance(cell, int) else (100 * cell, ".2f")
+    return format(value, f"{'+' if signed else ''}{digits}")
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    ruled = [lines[0], ["---", *["---:"] * (len(lines[0]) - 1)], *lines[1:]]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in ruled)
+
+
+def as_json(metrics: Mapping[str, Metrics], sections: Iterable[Section] = (), **about: Any) -> dict[str, Any]:
+    """``sequences`` and ``combined`` with every metric (fractions in [0, 1], counts as ints), ``curves`` over
+    alpha, and a key for each section; ``about`` comes first."""
     total = combine(list(metrics.values()))
     curves = {name: getattr(total.hota, name).tolist() for name in CURVES}
     return {
@@ -30,6 +84,7 @@ def as_json(metrics: Mapping[str, Metrics], **about: Any) -> dict[str, Any]:
         "sequences": {name: m.row() for name, m in metrics.items()},
         "combined": total.row(),
         "curves": {"alpha": [round(float(a), 2) for a in ALPHAS], **curves},
+        **{section.key: section.as_data() for section in sections},
     }
 
 
@@ -56,9 +111,7 @@ def cells(row: Mapping[str, float | int], columns: Iterable[str] = COLUMNS) -> l
 def as_markdown(rows: Mapping[str, Mapping[str, float | int]], columns: Iterable[str] = COLUMNS) -> str:
     """A Markdown table, fractions in percent."""
     columns = list(columns)
-    lines = [["sequence", *columns], ["---", *["---:"] * len(columns)]]
-    lines += [[name, *cells(row, columns)] for name, row in rows.items()]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return _markdown([["sequence", *columns], *([name, *cells(row, columns)] for name, row in rows.items())])
 
 
 def as_text(lines: list[list[str]]) -> str:
@@ -75,8 +128,11 @@ def as_text(lines: list[list[str]]) -> str:
 
 
 def as_svg(total: Metrics, title: str) -> str:
-    """HOTA, DetA, AssA and LocA over alpha as a stand-alone SVG picture."""
-    left, top, width, height = 60, 40, 480, 320
+    """HOTA, DetA, AssA and LocA over alpha as a stand-alone SVG picture; the legend gives the means.
+
+    A title too long for the picture loses its middle.
+    """
+    left, top, width, height, legend = 64, 44, 480, 320, 110
     x = left + width * ALPHAS
     shapes = []
     for k in range(0, 11, 2):
@@ -87,18 +143,23 @@ def as_svg(total: Metrics, title: str) -> str:
             f'<text x="{at:.1f}" y="{top + height + 18}" text-anchor="middle">{k / 10:g}</text>',
         ]
     for k, (name, colour) in enumerate(CURVES.items()):
-        values = getattr(total.hota, name)
+        values, y = getattr(total.hota, name), top + 10 + 20 * k
         points = " ".join(f"{a:.1f},{top + height * (1 - v):.1f}" for a, v in zip(x, values, strict=True))
         shapes += [
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>',
-            f'<text x="{left + 10}" y="{top + height - 70 + 18 * k}" fill="{colour}">'
-            f"{name} {np.mean(values):.3f}</text>",
+            f'<path d="M{left + width + 12} {y}h18" stroke="{colour}" stroke-width="2"/>',
+            f'<text x="{left + width + 36}" y="{y + 4}">{name} {np.mean(values):.3f}</text>',
         ]
+    if len(title) > TITLE:
+        title = f"{title[: TITLE // 2 - 1]}...{title[-TITLE // 2 + 2 :]}"
     safe = title.replace("&", "&amp;").replace("<", "&lt;")
+    middle = top + height / 2
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 20}" height="{top + height + 50}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + legend}" height="{top + height + 50}" '
         'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>\n'
-        f'<text x="{left}" y="24" font-size="14">{safe}</text>\n'
+        f'<text x="{left}" y="26" font-size="14">{safe}</text>\n'
         + "\n".join(shapes)
-        + f'\n<text x="{left + width / 2}" y="{top + height + 38}">alpha</text>\n</svg>\n'
+        + f'\n<text x="{left + width / 2}" y="{top + height + 38}" text-anchor="middle">'
+        "alpha (least IoU of a match)</text>\n"
+        f'<text x="18" y="{middle}" text-anchor="middle" transform="rotate(-90 18 {middle})">score</text>\n</svg>\n'
     )

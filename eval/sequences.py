@@ -10,7 +10,9 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from configs import InputError
 from eval.mot import Metrics, score_scene
 from eval.preprocess import check_benchmark, find_fault, prepare
 from tracker.data import MotTable
-from tracker.mot_file import read_ground_truth, read_results, read_rows, read_sequence_info, row_line
+from tracker.mot_file import read_ground_truth, read_results, read_rows, read_sequence_length, row_line
 
 SPLITS = ("all", "val-half")
 NUMBERINGS = ("split", "full")
@@ -27,6 +29,7 @@ FULL_LENGTH = {
     "MOT17-02": 600, "MOT17-04": 1050, "MOT17-05": 837, "MOT17-09": 525, "MOT17-10": 654, "MOT17-11": 900,
     "MOT17-13": 750, "MOT20-01": 429, "MOT20-02": 2782, "MOT20-03": 2405, "MOT20-05": 3315,
 }  # fmt: skip
+Answer = TypeVar("Answer")
 LARGE = 30_000_000  # bytes of text (3 s) from which other processes are worth their start
 
 
@@ -40,6 +43,30 @@ class Sequence:
     length: int  # frames that are scored
     gt_skip: int = 0  # frames of the ground-truth file before the scored ones
     result_skip: int = 0  # likewise of the result file
+    full_length: int = (
+        0  # frames of the whole sequence, of which the scored ones may be the last; 0: these are all
+    )
+
+    def split_skip(self, last: int) -> int:
+        """Frames to leave out before the scored ones in a file whose last box is in frame ``last`` (from 1).
+
+        It is the full sequence's if that frame lies beyond the scored ones' number, else cut already.
+
+        Raises:
+            InputError: the frame is outside the full sequence, or in it before the scored ones.
+        """
+        full = max(self.full_length, self.length)
+        skip = full - self.length
+        if last > full:
+            raise InputError(f"frame {last} is outside the sequence (1..{full})")
+        if last <= self.length:
+            return 0
+        if last <= skip:
+            raise InputError(
+                f"the last frame is {last}: too many for the {self.length} scored frames, and before the first "
+                f"of them in the full sequence ({skip + 1} of {full})"
+            )
+        return skip
 
 
 def find_sequences(
@@ -91,18 +118,32 @@ def _sequence(name: str, folder: Path, results: Path, split: str, numbering: str
     if not result_path.is_file():
         shared_name = results / f"{base_name(name)}.txt"
         if not shared_name.is_file():
-            raise InputError(f"{result_path}: no such file; every sequence needs one, be it empty")
+            missing = f"{result_path}: no such file; every sequence needs one, be it empty"
+            raise InputError(missing + stopped_run(result_path, shared_name))
         result_path = shared_name
-    length = read_sequence_info(folder).length
-    if split == "all":
-        return Sequence(name, gt_path, result_path, length)
+    length = read_sequence_length(folder)
     full = FULL_LENGTH.get(base_name(name), length)
     skip = full // 2 + 1
+    if split == "all":
+        return Sequence(
+            name, gt_path, result_path, length, full_length=full if length == full - skip else length
+        )
     if length not in (full, full - skip):
         known = f"{name} has {full} frames, {full - skip} in val-half"
         raise InputError(f"{folder / 'seqinfo.ini'}: seqLength is {length}, but {known}")
     gt_skip = skip if length == full else 0
-    return Sequence(name, gt_path, result_path, full - skip, gt_skip, skip if numbering == "full" else 0)
+    return Sequence(
+        name, gt_path, result_path, full - skip, gt_skip, skip if numbering == "full" else 0, full
+    )
+
+
+def stopped_run(*missing: Path) -> str:
+    """For a message about missing results: what a tracking run that was stopped has left of them."""
+    for path in missing:
+        partial_file = path.with_name(path.name + ".partial")
+        if partial_file.is_file():
+            return f" ({partial_file.name} is there: that run was stopped, tools/track.py --resume ends it)"
+    return ""
 
 
 def base_name(name: str) -> str:
@@ -117,22 +158,30 @@ def read_sequence(sequence: Sequence, benchmark: str) -> tuple[MotTable, MotTabl
     Raises:
         InputError: with file and line, for everything that TrackEval refuses.
     """
-    # TrackEval wants an eighth column even where it does not look at it (MOT15)
-    gt = read_ground_truth(sequence.gt_path, by_id=False, classed=benchmark != "custom" or None)
-    result = read_results(sequence.result_path, by_id=False)
-    tables = []
-    for table, path, skip in (
-        (gt, sequence.gt_path, sequence.gt_skip),
-        (result, sequence.result_path, sequence.result_skip),
-    ):
-        fault = find_fault(table, sequence.length + skip, benchmark, is_gt=table is gt)
-        if fault:
-            raise InputError(f"{path}, line {_line(path, fault.row)}: {fault.text}")
-        if skip:
-            table = table.take(slice(int(np.searchsorted(table.frame, skip)), None))
-            table = replace(table, frame=table.frame - skip)
-        tables.append(table)
-    return tables[0], tables[1]
+    return read_truth(sequence, benchmark), read_result(sequence, benchmark)
+
+
+def read_truth(sequence: Sequence, benchmark: str) -> MotTable:
+    """Ground truth of the scored frames; raises as :func:`read_sequence`."""
+    table = read_ground_truth(sequence.gt_path, by_id=False, classed=benchmark != "custom", strict=True)
+    return _scored(table, sequence.gt_path, sequence.gt_skip, sequence.length, benchmark, is_gt=True)
+
+
+def read_result(sequence: Sequence, benchmark: str) -> MotTable:
+    """Result of the scored frames; raises as :func:`read_sequence`."""
+    table = read_results(sequence.result_path, by_id=False, strict=True)
+    return _scored(table, sequence.result_path, sequence.result_skip, sequence.length, benchmark, is_gt=False)
+
+
+def _scored(table: MotTable, path: Path, skip: int, length: int, benchmark: str, is_gt: bool) -> MotTable:
+    """The checked table without its first ``skip`` frames, renumbered."""
+    fault = find_fault(table, length + skip, benchmark, is_gt)
+    if fault:
+        raise InputError(f"{path}, line {_line(path, fault.row)}: {fault.text}")
+    if not skip:
+        return table
+    table = table.take(slice(int(np.searchsorted(table.frame, skip)), None))
+    return replace(table, frame=table.frame - skip)
 
 
 def _line(path: Path, row: int) -> int:
@@ -153,29 +202,40 @@ def score_sequences(
     jobs: int | None = None,
     done: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Metrics]:
-    """All sequences, in several processes when there are cores and work for them.
-
-    Args:
-        sequences: from :func:`find_sequences`.
-        benchmark: whose rules.
-        jobs: processes; default: as many as this process may use cores, 1 for little text.
-        done: told the name of each sequence that is scored.
+    """All sequences by :func:`each_sequence`.
 
     Raises:
         InputError: the first fault, in the order of the sequences; nothing is scored by half.
     """
     check_benchmark(benchmark)
+    return each_sequence(partial(score_sequence, benchmark=benchmark), sequences, jobs, done)
+
+
+def each_sequence(
+    work: Callable[[Sequence], Answer],
+    sequences: list[Sequence],
+    jobs: int | None = None,
+    done: Callable[[str], None] = lambda name: None,
+) -> dict[str, Answer]:
+    """What ``work`` makes of every sequence, in several processes when there are cores and work for them.
+
+    Args:
+        work: can be pickled, as can what it returns.
+        sequences: from :func:`find_sequences`.
+        jobs: processes; default: as many as this process may use cores, 1 for little text.
+        done: told the name of each sequence that is done.
+    """
     if jobs is None:
         size = sum(path.stat().st_size for s in sequences for path in (s.gt_path, s.result_path))
         jobs = min(available_cores(), len(sequences)) if size > LARGE else 1
-    found: dict[str, Metrics] = {}
+    found: dict[str, Answer] = {}
     if jobs <= 1:
         for sequence in sequences:
-            found[sequence.name] = score_sequence(sequence, benchmark)
+            found[sequence.name] = work(sequence)
             done(sequence.name)
         return found
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [(s.name, pool.submit(score_sequence, s, benchmark)) for s in sequences]
+        waiting = [(s.name, pool.submit(work, s)) for s in sequences]
         try:
             for name, future in waiting:
                 found[name] = future.result()
@@ -191,13 +251,21 @@ def available_cores() -> int:
 
 
 def guess_benchmark(names: Iterable[str]) -> str:
-    """The benchmark that sequence names belong to; "custom" if to none or to several."""
+    """The benchmark that sequence names belong to; "custom" if to none.
+
+    Raises:
+        InputError: to several, or only some to one: whose rules hold then is not for us to guess.
+    """
     starts = {
         "MOT16": ("MOT16-",), "MOT17": ("MOT17-",), "MOT20": ("MOT20-",), "DanceTrack": ("dancetrack",),
         "MOT15": ("TUD-", "ETH-", "PETS09-", "ADL-Rundle-", "KITTI-", "Venice-", "AVG-"),
     }  # fmt: skip
-    names = list(names)
-    for benchmark, prefixes in starts.items():
-        if names and all(name.startswith(prefixes) for name in names):
-            return benchmark
-    return "custom"
+    first: dict[str, str] = {}  # benchmark -> the first name that is its
+    for name in names:
+        first.setdefault(next((b for b, s in starts.items() if name.startswith(s)), "custom"), name)
+    if len(first) > 1:
+        listed = ", ".join(f"{name} ({b if b != 'custom' else 'no benchmark'})" for b, name in first.items())
+        raise InputError(
+            f"the sequences are not of one benchmark: {listed}; say --benchmark (or --sequences)"
+        )
+    return next(iter(first), "custom")

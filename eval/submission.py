@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,12 +17,17 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from configs import InputError
-from eval.sequences import base_name
+from eval.overlap import overlaps
+from eval.sequences import base_name, stopped_run
+from tracker.boxes import tlwh_to_xyxy
 from tracker.mot_file import parse_rows, read_rows
 
 DETECTORS = ("DPM", "FRCNN", "SDP")
 COLUMNS = 10
-COPIED = 0.95  # share of boxes equal to ground truth from which a result is a copy; trackers never come near
+COPIED = 0.95  # share of boxes that are the ground truth's from which a result is a copy, ...
+SAME = 0.95  # ... and the IoU from which one is; a good tracker's boxes have 0.8 to 0.9 on average
+LARGEST_ID = 10_000_000  # TrackEval keeps a table as long as the largest id: 80 MB here
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 TRAIN = {
     "MOT17": {"02": 600, "04": 1050, "05": 837, "09": 525, "10": 654, "11": 900, "13": 750},
     "MOT20": {"01": 429, "02": 2782, "03": 2405, "05": 3315},
@@ -78,8 +84,11 @@ def collect(results: Path, benchmark: str, which: str = "auto") -> tuple[dict[st
     found = {name: _source(results, name) for name in names}
     missing = sorted({base_name(name.removesuffix(".txt")) for name, path in found.items() if path is None})
     if missing:
+        left = stopped_run(
+            *(results / f"{stem}.txt" for name in names for stem in (base_name(name[:-4]), name[:-4]))
+        )
         raise InputError(
-            f"{results}: no result for {', '.join(missing)} (the set {which!r} has {len(names)} files)"
+            f"{results}: no result for {', '.join(missing)} (the set {which!r} has {len(names)} files){left}"
         )
     return {name: path for name, path in found.items() if path}, which
 
@@ -112,25 +121,30 @@ def check(path: Path, benchmark: str | None = None, gt: Path | None = None) -> l
         path: a zip, or a folder to be zipped.
         benchmark: MOT17 or MOT20; default: by the file names.
         gt: folder of the training sequences; with it a copy of the ground truth is recognised by its boxes.
+            What could not be compared is warned about.
 
     Raises:
-        InputError: there is no such file or folder.
+        InputError: there is no such file or folder, or a ground-truth file in ``gt`` cannot be read.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    if gt is not None and not gt.is_dir():
+        raise InputError(f"{gt}: no such folder of training sequences")
     try:
         entries = list(_entries(path))
-    except (zipfile.BadZipFile, RuntimeError, OSError) as error:
-        return [Finding(True, path.name, f"not readable as a zip archive ({error})")]
+    except BROKEN_ZIP as error:
+        return [Finding(True, path.name, f"not readable as a zip archive ({error or 'it ends early'})")]
     names = [name for name, _ in entries]
     benchmark = benchmark or _benchmark_of(names)
     if benchmark is None:
         return [Finding(True, path.name, f"no file is named like a sequence of {' or '.join(BENCHMARKS)}")]
     found = list(_check_names(names, benchmark))
     lengths = expected_files(benchmark, "all")
+    truths = _truths([name for name in dict(entries) if name in lengths], benchmark, gt)
     for name, data in entries:
         if name in lengths:
-            found += _check_file(name, data, lengths[name], gt)
+            found += _check_file(name, data, lengths[name], truths.get(name))
+    found += _not_compared(truths, gt)
     return sorted(found, key=lambda f: not f.refused)
 
 
@@ -178,17 +192,13 @@ def _check_names(names: list[str], benchmark: str) -> Iterator[Finding]:
         yield Finding(True, "archive", f"has {count} of the set {which!r}; missing: {listed}")
 
 
-def _check_file(name: str, data: bytes, length: int, gt: Path | None) -> Iterator[Finding]:
+def _check_file(name: str, data: bytes, length: int, truth: np.ndarray | None) -> Iterator[Finding]:
     """The findings in one result file; a row that cannot be read ends the search."""
-    if not data.strip():
+    if not data:
         yield Finding(False, name, "is empty: allowed, every ground-truth box is missed")
         return
-    lines = data.decode("utf-8", "replace").splitlines()
-    blank = next((k for k, line in enumerate(lines, 1) if not line.strip()), None)
-    if blank:
-        yield Finding(True, name, f"line {blank} is blank; TrackEval stops there")
     try:
-        rows = parse_rows(data, Path(name), "results")
+        rows = parse_rows(data, Path(name), "results", strict=True)
     except InputError as error:
         yield Finding(True, name, str(error).removeprefix(f"{name}, ").removeprefix(f"{name}: "))
         return
@@ -196,13 +206,12 @@ def _check_file(name: str, data: bytes, length: int, gt: Path | None) -> Iterato
         yield Finding(True, name, f"has {rows.shape[1]} columns, the format {COLUMNS}")
     if _looks_like_gt(rows):
         yield Finding(True, name, "looks like a ground-truth file (flag, class, visibility)")
-    elif gt is not None and (share := _share_of_gt(name, rows, gt)) >= COPIED:
+    elif truth is not None and (share := _share_of(rows, truth)) >= COPIED:
         yield Finding(
             True, name, f"{100 * share:.0f} % of its boxes are the ground truth's; uploading it is banned"
         )
-    number = [k for k, line in enumerate(lines, 1) if line.strip()]
     for row, text in _row_faults(rows, length):
-        yield Finding(True, name, f"line {number[row]}: {text}")
+        yield Finding(True, name, f"line {row + 1}: {text}")  # a file that was read has no blank lines
     if (rows[:, 1] == 0).any():
         yield Finding(False, name, "has id 0; ids count from 1 (TrackEval takes it)")
     if (rows[:, 4:6] <= 0).any():
@@ -219,6 +228,12 @@ def _row_faults(rows: np.ndarray, length: int) -> Iterator[tuple[int, str]]:
     if (ids < 0).any():
         row = int(np.argmax(ids < 0))
         yield row, f"id {ids[row]:.0f}: a detection file is no tracking result"
+    if (ids > LARGEST_ID).any():
+        row = int(np.argmax(ids > LARGEST_ID))
+        yield (
+            row,
+            f"id {ids[row]:.0f} is beyond {LARGEST_ID}: TrackEval keeps a table as long as the largest id",
+        )
     if rows.shape[1] >= 8 and (rows[:, 7] >= 2).any():
         row = int(np.argmax(rows[:, 7] >= 2))
         yield row, f"column 8 is {rows[row, 7]:g}; it must be -1 (or 1: pedestrian)"
@@ -239,14 +254,41 @@ def _looks_like_gt(rows: np.ndarray) -> bool:
     )
 
 
-def _share_of_gt(name: str, rows: np.ndarray, gt: Path) -> float:
-    """Share of rows whose frame and box are in the ground truth, to a hundredth of a pixel."""
-    stem = name.removesuffix(".txt")
-    tried = [gt / folder / "gt" / "gt.txt" for folder in (stem, base_name(stem), f"{base_name(stem)}-FRCNN")]
-    path = next((p for p in tried if p.is_file()), None)
-    if path is None:
-        return 0.0
-    truth = read_rows(path, "ground truth")
-    places = [0, 2, 3, 4, 5]
-    known = {tuple(row) for row in np.round(truth[:, places], 2).tolist()}
-    return float(np.mean([tuple(row) in known for row in np.round(rows[:, places], 2).tolist()]))
+def _truths(names: list[str], benchmark: str, gt: Path | None) -> dict[str, np.ndarray | None]:
+    """The rows of ground truth for each training result, None where there is none; read once a sequence."""
+    read: dict[Path, np.ndarray] = {}
+    found: dict[str, np.ndarray | None] = {}
+    for name in names:
+        stem = name.removesuffix(".txt")
+        base = base_name(stem)
+        if base.removeprefix(f"{benchmark}-") not in TRAIN[benchmark]:
+            continue
+        tried = (
+            [gt / f / "gt" / "gt.txt" for f in (stem, base, *(f"{base}-{d}" for d in DETECTORS))]
+            if gt
+            else []
+        )
+        path = next((p for p in tried if p.is_file()), None)
+        if path is not None and path not in read:
+            read[path] = read_rows(path, "ground truth")
+        found[name] = read[path] if path is not None else None
+    return found
+
+
+def _not_compared(truths: Mapping[str, np.ndarray | None], gt: Path | None) -> Iterator[Finding]:
+    """A warning where a copied ground truth would have gone unnoticed."""
+    names = sorted({base_name(name.removesuffix(".txt")) for name, truth in truths.items() if truth is None})
+    if names:
+        why = f"{gt} has no gt/gt.txt of them" if gt else "no --gt DIR"
+        text = f"training results were not compared with the ground truth ({why}): {', '.join(names)}"
+        yield Finding(False, "archive", text)
+
+
+def _share_of(rows: np.ndarray, truth: np.ndarray) -> float:
+    """Share of result rows that cover a ground-truth box of their frame at IoU SAME or more."""
+    rows, truth = (table[np.argsort(table[:, 0], kind="stable")] for table in (rows, truth))
+    sides = [
+        (table[:, 0].astype(np.int64) - 1, tlwh_to_xyxy(table[:, 2:6].copy())) for table in (truth, rows)
+    ]
+    pairs = overlaps(*sides[0], *sides[1])
+    return len(np.unique(pairs.result[pairs.iou >= SAME])) / max(1, len(rows))

@@ -75,7 +75,7 @@ def bench_stages(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Frames per second of each stage on a real video, each at work alone or behind its thread."""
     from tools.demo import PLACES, cache_folder, obtain
     from tools.plan import make_plan
-    from tools.session import track_source
+    from tools.runner import track_source
     from tools.track import parser as track_parser
 
     video = args.video or str(obtain(cache_folder(Path("demo")), PLACES, print)[0])

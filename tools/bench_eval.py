@@ -1,11 +1,13 @@
-"""Our evaluation beside trackeval and motrics, in one run: seconds, memory, and whether the numbers agree.
+"""Our evaluation beside trackeval, motrics and Roboflow's, in one run: seconds, memory, and whether they agree.
 
     python tools/bench_eval.py [--work DIR] [--bench MOT17,MOT20] [--rounds 3] [--json FILE]
 
 Each evaluator reads the same generated files in a process of its own, one after the other, round by round;
 times are CPU seconds of one thread with reading and preprocessing, medians over rounds. DIR/data/BENCH is what
 ``make_eval_data.py`` of the bench folder writes; that is run, from $RETRACE_SHARED or ../shared, if it is
-absent. Evaluators that are not installed are left out; --peers-python names an interpreter that has them.
+absent. A peer runs with DIR/venvs/{evalv,rf}/bin/python where the bench folder's set-up has made it, else with
+--peers-python, else with this one; evaluators that are not installed there are left out. DIR is $BENCH_WORK.
+Roboflow's evaluator has no benchmark rules (nothing is preprocessed): its numbers differ where those matter.
 """
 
 from __future__ import annotations
@@ -54,6 +56,17 @@ def motrics(gt: Path, results: Path, bench: str) -> Answer:
     return _reference(package, gt, results, bench)
 
 
+def roboflow(gt: Path, results: Path, bench: str) -> Answer:
+    from trackers.eval.evaluate import evaluate_mot_sequences  # type: ignore[import-not-found]
+
+    total = evaluate_mot_sequences(str(gt), str(results), metrics=["CLEAR", "HOTA", "Identity"]).aggregate
+    answer: Answer = {n: float(getattr(total.HOTA, n)) for n in ("HOTA", "DetA", "AssA", "LocA")}
+    answer |= {n: float(getattr(total.CLEAR, n)) for n in ("MOTA", "MOTP")}
+    answer |= {n: int(getattr(total.CLEAR, n)) for n in ("IDSW", "MT", "Frag")}
+    answer |= {n: int(getattr(total.CLEAR, f"CLR_{n}")) for n in ("FP", "FN")}
+    return answer | {"IDF1": float(total.Identity.IDF1), "IDTP": int(total.Identity.IDTP)}
+
+
 def _reference(package: Any, gt: Path, results: Path, bench: str) -> Answer:
     """trackeval's own evaluator, or what speaks its language."""
     quiet = {"PRINT_CONFIG": False}
@@ -87,8 +100,16 @@ def _reference(package: Any, gt: Path, results: Path, bench: str) -> Answer:
 EVALUATORS: dict[str, Callable[[Path, Path, str], Answer]] = {
     "trackeval": trackeval,
     "motrics": motrics,
+    "roboflow": roboflow,
     "ours": ours,
 }
+IMPORTS = {  # paid for before the clock starts
+    "trackeval": ("trackeval",),
+    "motrics": ("motrics.compat.trackeval",),
+    "roboflow": ("trackers.eval.evaluate",),
+    "ours": ("scipy.io", "eval.sequences"),
+}
+VENVS = {"trackeval": "evalv", "motrics": "evalv", "roboflow": "rf"}
 
 
 def measure(name: str, data: Path, bench: str, python: str) -> Answer:
@@ -108,12 +129,8 @@ def work(name: str, data: Path, bench: str) -> Answer:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     gt, results = folders(data, bench)
-    if name == "ours":
-        import scipy.io  # noqa: F401
-
-        import eval.sequences  # noqa: F401
-    else:
-        importlib.import_module("trackeval" if name == "trackeval" else "motrics.compat.trackeval")
+    for module in IMPORTS[name]:
+        importlib.import_module(module)
     began = time.process_time()
     answer = EVALUATORS[name](gt, results, bench)
     seconds = time.process_time() - began
@@ -125,6 +142,29 @@ def folders(data: Path, bench: str) -> tuple[Path, Path]:
     """Ground truth and results of a generated benchmark."""
     train = f"{bench}-train"
     return data / bench / "gt" / train, data / bench / "trackers" / train / "sim" / "data"
+
+
+def interpreters(names: list[str], work: Path, given: str | None) -> dict[str, str]:
+    """Which Python runs each evaluator; those that none has are left out.
+
+    Raises:
+        InputError: an evaluator that is not known.
+    """
+    from configs import InputError
+
+    found = {}
+    for name in names:
+        if name not in EVALUATORS:
+            raise InputError(f"--evaluators {name!r}: known are {', '.join(EVALUATORS)}")
+        own = work / "venvs" / VENVS.get(name, "") / "bin" / "python"
+        package = IMPORTS[name][0].partition(".")[0]
+        if name == "ours":
+            found[name] = sys.executable
+        elif own.is_file() or given:
+            found[name] = str(own) if own.is_file() else str(given)
+        elif importlib.util.find_spec(package):
+            found[name] = sys.executable
+    return found
 
 
 def make_data(data: Path, benches: list[str]) -> None:
@@ -163,11 +203,12 @@ def parser() -> argparse.ArgumentParser:
     p = Parser(
         prog="bench_eval.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--work", default=str(Path(tempfile.gettempdir()) / "retrace-bench"), metavar="DIR")
+    work = os.environ.get("BENCH_WORK") or str(Path(tempfile.gettempdir()) / "retrace-bench")
+    p.add_argument("--work", default=work, metavar="DIR")
     p.add_argument("--bench", default="MOT17,MOT20")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--evaluators", default=",".join(EVALUATORS))
-    p.add_argument("--peers-python", default=sys.executable, metavar="FILE")
+    p.add_argument("--peers-python", metavar="FILE")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--worker", help=argparse.SUPPRESS)
     return p
@@ -175,20 +216,21 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
+    if args.rounds < 1:
+        from configs import InputError
+
+        raise InputError(f"--rounds {args.rounds}: expected at least 1")
     data, benches = Path(args.work) / "data", args.bench.split(",")
     if args.worker:
         print(json.dumps(work(args.worker, data, benches[0])))
         return OK
-    elsewhere = args.peers_python != sys.executable
-    wanted = args.evaluators.split(",")
-    names = [n for n in wanted if n == "ours" or elsewhere or importlib.util.find_spec(n)]
+    pythons = interpreters(args.evaluators.split(","), Path(args.work), args.peers_python)
     make_data(data, benches)
     results = {}
     for bench in benches:
-        runs: dict[str, list[Answer]] = {name: [] for name in names}
+        runs: dict[str, list[Answer]] = {name: [] for name in pythons}
         for _ in range(args.rounds):
-            for name in names:
-                python = sys.executable if name == "ours" else args.peers_python
+            for name, python in pythons.items():
                 runs[name].append(measure(name, data, bench, python))
         results[bench] = summary(bench, runs)
         print(table(bench, results[bench]))

@@ -11,6 +11,7 @@ import numpy as np
 from configs import InputError
 from eval.overlap import EPS
 from eval.preprocess import Scene
+from eval.report import Cell
 
 COUNTS = (
     "num_frames", "num_unique_objects", "mostly_tracked", "partially_tracked", "mostly_lost",
@@ -40,23 +41,32 @@ def accumulate(scene: Scene) -> Any:
     return accumulator
 
 
-def extended_table(scenes: Mapping[str, Scene]) -> list[list[str]]:
-    """Lines of the table, a head first; fractions in percent.
+def extended_table(accumulators: Mapping[str, Any]) -> list[list[Cell]]:
+    """Lines of the table, a head first; fractions in [0, 1], None where there is nothing to divide by.
+
+    Args:
+        accumulators: by sequence, from :func:`accumulate`.
 
     It differs from ours where py-motmetrics counts otherwise: MT from 0.8 on (TrackEval: above), a match is
     kept from any earlier frame (TrackEval: the previous one), MOTP is a distance.
     """
-    accumulators = [accumulate(scene) for scene in scenes.values()]
     import motmetrics
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas' deprecations inside py-motmetrics
         found = motmetrics.metrics.create().compute_many(
-            accumulators, metrics=[*FRACTIONS, *COUNTS], names=list(scenes), generate_overall=True
+            list(accumulators.values()),
+            metrics=[*FRACTIONS, *COUNTS],
+            names=list(accumulators),
+            generate_overall=True,
         )
-    lines = [["sequence", *FRACTIONS, *(c.removeprefix("num_") for c in COUNTS)]]
+    lines: list[list[Cell]] = [["sequence", *FRACTIONS, *(c.removeprefix("num_") for c in COUNTS)]]
     for name, row in found.iterrows():
         lines.append(
-            [str(name), *(f"{100 * row[f]:.2f}" for f in FRACTIONS), *(str(int(row[c])) for c in COUNTS)]
+            [
+                str(name),
+                *(float(row[f]) if np.isfinite(row[f]) else None for f in FRACTIONS),
+                *(int(row[c]) for c in COUNTS),
+            ]
         )
     return lines

@@ -18,6 +18,8 @@ from typing import Any
 
 from tools.console import OK, Parser, guarded, write_json
 
+WRITING = ("results", "out", "set", "detections", "online", "post_processing")
+
 
 def parser() -> argparse.ArgumentParser:
     p = Parser(
@@ -27,9 +29,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--benchmark", choices=("MOT17", "MOT20"), help="with --check: by the file names")
     p.add_argument("--results", metavar="DIR", help="folder of SEQUENCE.txt")
     p.add_argument("--out", metavar="FILE.zip")
-    p.add_argument(
-        "--set", default="auto", choices=("auto", "all", "test"), help="auto: all if train is there"
-    )
+    p.add_argument("--set", choices=("auto", "all", "test"), help="auto (the default): all if train is there")
     p.add_argument("--gt", metavar="DIR", help="training sequences, to recognise a copied ground truth")
     p.add_argument("--detections", metavar="PATH", help="file or folder whose hash goes into the manifest")
     mode = p.add_mutually_exclusive_group()
@@ -43,7 +43,12 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from configs import InputError
 
-    if args.check:
+    if args.check is not None:
+        useless = [f"--{name.replace('_', '-')}" for name in WRITING if getattr(args, name) is not None]
+        if useless:
+            raise InputError(
+                f"--check writes nothing, so {', '.join(useless)} would do nothing; leave it out"
+            )
         return check_one(Path(args.check), args)
     missing = [f"--{name}" for name in ("benchmark", "results", "out") if not getattr(args, name)]
     if missing:
@@ -56,7 +61,7 @@ def check_one(path: Path, args: argparse.Namespace) -> int:
     from configs import InputError
     from eval.submission import check
 
-    found = check(path, args.benchmark, Path(args.gt) if args.gt else None)
+    found = check(path, args.benchmark, Path(args.gt) if args.gt is not None else None)
     for finding in found:
         print(finding)
     refused = [f for f in found if f.refused]
@@ -75,14 +80,14 @@ def write_one(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.suffix != ".zip":
         raise InputError(f"--out {out}: expected a name that ends in .zip")
-    files, which = collect(Path(args.results), args.benchmark, args.set)
+    files, which = collect(Path(args.results), args.benchmark, args.set or "auto")
     about = manifest(args, files, which)
     beside = out.with_suffix(".manifest.json")
     partial = out.with_name(out.name + ".partial")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         write_archive(partial, files)
-        found = check(partial, args.benchmark, Path(args.gt) if args.gt else None)
+        found = check(partial, args.benchmark, Path(args.gt) if args.gt is not None else None)
         refused = [f for f in found if f.refused]
         if refused:
             where = files.get(refused[0].file, refused[0].file)

@@ -69,7 +69,7 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from tools.plan import make_plan  # heavy imports only once the arguments are sound
-    from tools.session import run_all
+    from tools.runner import run_all
 
     plan = make_plan(args, argv)
     outcomes = run_all(plan)

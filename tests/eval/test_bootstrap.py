@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -15,11 +17,18 @@ def parts(seed: int, count: int = 4) -> list[Metrics]:
     return [evaluate(*random_scene(rng, 10, 6), 10, "MOT17") for _ in range(count)]
 
 
-def test_interval_holds_the_score_and_lies_within_the_sequences() -> None:
-    found = parts(0)
-    low, high = intervals(found)["HOTA"]
-    each = [p.row()["HOTA"] for p in found]
-    assert min(each) - 0.02 <= low <= combine(found).row()["HOTA"] <= high <= max(each) + 0.02
+def test_interval_is_the_draws_quantiles() -> None:
+    """By hand: all ten ways to draw three of three, each as often as chance has it (27 equally likely)."""
+    found = parts(0, 3)
+    draws = [combine([found[k] for k in draw]).row()["HOTA"] for draw in product(range(3), repeat=3)]
+    low, high = intervals(found, draws=20_000)["HOTA"]
+    assert low == pytest.approx(min(draws), abs=1e-12)  # 1 of 27 lies beyond 2.5 %
+    assert high == pytest.approx(max(draws), abs=1e-12)
+    # the sixth of 27 holds the share 5/27 .. 6/27, the sixth from above as much
+    assert intervals(found, draws=20_000, level=1 - 2 * 5.5 / 27)["HOTA"] == pytest.approx(
+        (sorted(draws)[5], sorted(draws)[21]), abs=1e-12
+    )
+    assert low < combine(found).row()["HOTA"] < high
 
 
 def test_same_seed_same_interval() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eval.mot import Metrics, evaluate
-from eval.report import COLUMNS, COMBINED, as_csv, as_json, as_markdown, as_svg, as_text, rows_of
+from eval.report import COLUMNS, COMBINED, Section, as_csv, as_json, as_markdown, as_svg, as_text, rows_of
 from tests.eval.scenes import random_scene
 
 
@@ -53,3 +53,34 @@ def test_picture_is_xml_with_four_curves(metrics: dict[str, Metrics]) -> None:
     root = ElementTree.fromstring(as_svg(metrics["one"], "a <b> & c"))
     curves = [e for e in root.iter() if e.tag.endswith("polyline")]
     assert [len(c.attrib["points"].split()) for c in curves] == [19] * 4
+
+
+def test_picture_keeps_apart_what_would_overlap(metrics: dict[str, Metrics]) -> None:
+    root = ElementTree.fromstring(as_svg(metrics["one"], "a/very/long/folder/" * 20))
+    texts = {e.text or "": e.attrib for e in root.iter() if e.tag.endswith("text")}
+    width = float(root.attrib["width"])
+    (title,) = (t for t in texts if "..." in t)
+    assert float(texts[title]["x"]) + 8 * len(title) < width  # 14 px letters are 8 px wide or less, mostly
+    plot_ends = max(
+        float(p.split(",")[0])
+        for e in root.iter()
+        if e.tag.endswith("polyline")
+        for p in e.attrib["points"].split()
+    )
+    for name in ("HOTA", "DetA", "AssA", "LocA"):
+        (legend,) = (float(a["x"]) for t, a in texts.items() if t.startswith(name))
+        assert plot_ends < legend < width - 70
+    assert "rotate" in texts["score"]["transform"]
+
+
+def test_section_in_every_form() -> None:
+    section = Section(
+        "k", "T", [["row", "HOTA", "IDSW"], ["a", 0.1234, 3], ["low", None, ""]], ["note"], signed=True
+    )
+    assert section.texts() == [["row", "HOTA", "IDSW"], ["a", "+12.34", "+3"], ["low", "n/a", ""]]
+    assert section.as_data()["rows"] == {"a": {"HOTA": 0.1234, "IDSW": 3}, "low": {"HOTA": None}}
+    assert section.as_csv() == "row,HOTA,IDSW\na,0.1234,3\nlow,,\n"
+    assert (
+        section.as_markdown()
+        == "\n## T\n\n| row | HOTA | IDSW |\n| --- | ---: | ---: |\n| a | +12.34 | +3 |\n| low | n/a |  |\n\nnote\n"
+    )

@@ -58,9 +58,22 @@ class TestRefusals:
         text = refusal(tmp_path, gt="1,1,0,0,5,5,1,1,1\n1,1,9,0,5,5,1,1,1\n")
         assert text == "/gt/MOT17-99/gt/gt.txt, line 2: id 1 is twice in frame 1"
 
-    def test_line_is_counted_with_blank_ones(self, tmp_path: Path) -> None:
-        text = refusal(tmp_path, result="1,7,0,0,5,5,1\n\n9,7,0,0,5,5,1\n")
+    def test_frame_beyond_the_sequence(self, tmp_path: Path) -> None:
+        text = refusal(tmp_path, result="1,7,0,0,5,5,1\n2,7,0,0,5,5,1\n9,7,0,0,5,5,1\n")
         assert text == "/results/MOT17-99.txt, line 3: frame 9 is outside the sequence (1..3)"
+
+    def test_blank_line(self, tmp_path: Path) -> None:
+        text = refusal(tmp_path, result="1,7,0,0,5,5,1\n\n2,7,0,0,5,5,1\n")
+        assert text.startswith("/results/MOT17-99.txt, line 2: a blank line")
+
+    def test_ground_truth_of_seven_columns_without_rules(self, tmp_path: Path) -> None:
+        assert "at least 8 columns" in refusal(tmp_path, gt="1,1,0,0,5,5,1\n", benchmark="custom")
+
+    def test_stopped_run(self, tmp_path: Path) -> None:
+        gt, results = make(tmp_path, "A", GT, None)
+        (results / "A.txt.partial").write_text(RESULT)
+        with pytest.raises(InputError, match=r"A\.txt\.partial is there: that run was stopped"):
+            find_sequences(gt, results)
 
     def test_frame_zero(self, tmp_path: Path) -> None:
         assert refusal(tmp_path, result="0,7,0,0,5,5,1\n").endswith("line 1: frames are 1-based, got 0")
@@ -170,4 +183,11 @@ def test_benchmark_by_name() -> None:
     assert guess_benchmark(["MOT17-02-FRCNN", "MOT17-04-SDP"]) == "MOT17"
     assert guess_benchmark(["TUD-Campus", "Venice-2"]) == "MOT15"
     assert guess_benchmark(["dancetrack0004"]) == "DanceTrack"
-    assert guess_benchmark(["MOT20-01", "MOT17-02"]) == guess_benchmark([]) == "custom"
+    assert guess_benchmark(["mine", "yours"]) == guess_benchmark([]) == "custom"
+    for names in (["MOT17-02", "foo"], ["foo", "MOT17-02"]):
+        with pytest.raises(
+            InputError, match=r"not of one benchmark: .*foo \(no benchmark\).*say --benchmark"
+        ):
+            guess_benchmark(names)
+    with pytest.raises(InputError, match=r"MOT20-01 \(MOT20\), MOT17-02 \(MOT17\); say --benchmark"):
+        guess_benchmark(["MOT20-01", "MOT17-02"])

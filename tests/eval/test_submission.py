@@ -48,7 +48,8 @@ def test_complete_sets_pass(tmp_path: Path, good: dict[str, str]) -> None:
     ):
         names = expected_files(benchmark, which)
         assert len(names) == count
-        assert reasons(tmp_path, dict.fromkeys(names, LINE)) == []
+        warned = [f.text for f in check(zipped(tmp_path, dict.fromkeys(names, LINE))) if not f.refused]
+        assert len(reasons(tmp_path, dict.fromkeys(names, LINE))) == len(warned) == int(which == "all")
 
 
 def test_folder_is_checked_as_well(tmp_path: Path, good: dict[str, str]) -> None:
@@ -67,7 +68,7 @@ class TestNames:
         )
 
     def test_some_training_sequences(self, tmp_path: Path, good: dict[str, str]) -> None:
-        (text,) = reasons(tmp_path, good | {"MOT20-01.txt": LINE})
+        text, _ = reasons(tmp_path, good | {"MOT20-01.txt": LINE})
         assert "has 5 of 8 files of the set 'all'" in text
 
     def test_sub_folder(self, tmp_path: Path, good: dict[str, str]) -> None:
@@ -141,7 +142,27 @@ class TestContent:
         )
 
     def test_blank_line(self, tmp_path: Path, good: dict[str, str]) -> None:
-        assert "line 2 is blank" in only(tmp_path, good, LINE + "\n")
+        assert "line 2: a blank line" in only(tmp_path, good, LINE + "\n")
+
+    @pytest.mark.parametrize("text", ["\n", "\n\n", " ", "\r\n", "\t\n"])
+    def test_blank_is_not_empty(self, tmp_path: Path, good: dict[str, str], text: str) -> None:
+        assert only(tmp_path, good, text).startswith(
+            "REFUSED: MOT20-04.txt: line 1: a blank line; TrackEval refuses"
+        )
+
+    def test_byte_order_mark(self, tmp_path: Path, good: dict[str, str]) -> None:
+        text = only(tmp_path, good, "\ufeff" + LINE)
+        assert text.startswith("REFUSED: MOT20-04.txt: line 1: begins with a byte order mark")
+
+    def test_huge_id(self, tmp_path: Path, good: dict[str, str]) -> None:
+        assert "line 2: id 10000001 is beyond 10000000" in only(
+            tmp_path, good, LINE + LINE.replace("1,1,", "2,10000001,")
+        )
+        assert reasons(tmp_path, good | {"MOT20-04.txt": LINE.replace("1,1,", "2,10000000,")}) == []
+
+    def test_huge_coordinate(self, tmp_path: Path, good: dict[str, str]) -> None:
+        text = only(tmp_path, good, LINE.replace("10.5", "2000000000"))
+        assert text.startswith("REFUSED: MOT20-04.txt: line 1: column 3 is 2000000000, beyond 1e+09")
 
     def test_binary(self, tmp_path: Path, good: dict[str, str]) -> None:
         path = zipped(tmp_path, good)
@@ -159,20 +180,87 @@ class TestContent:
 
 
 class TestGroundTruthCopied:
+    FILES = dict.fromkeys(expected_files("MOT20", "all"), LINE)
+    COPY = "".join(f"{t},8,{t},10,20,40,0.9,-1,-1,-1\n" for t in range(1, 41))
+
+    @pytest.fixture
+    def train(self, tmp_path: Path) -> Path:
+        for number in ("01", "02", "03", "05"):
+            folder = tmp_path / "train" / f"MOT20-{number}" / "gt"
+            folder.mkdir(parents=True)
+            (folder / "gt.txt").write_text("".join(f"{t},1,{t},10,20,40,1,1,1\n" for t in range(1, 41)))
+        return tmp_path / "train"
+
     def test_told_by_its_columns(self, tmp_path: Path, good: dict[str, str]) -> None:
         found = reasons(tmp_path, good | {"MOT20-04.txt": "1,1,10,10,20,40,1,1,0.5\n2,1,10,10,20,40,0,7,1\n"})
         assert any("looks like a ground-truth file" in text for text in found)
 
-    def test_told_by_its_boxes(self, tmp_path: Path) -> None:
-        folder = tmp_path / "train" / "MOT20-01" / "gt"
-        folder.mkdir(parents=True)
-        (folder / "gt.txt").write_text("".join(f"{t},1,{t},10,20,40,1,1,1\n" for t in range(1, 41)))
-        copied = "".join(f"{t},8,{t},10,20,40,0.9,-1,-1,-1\n" for t in range(1, 41))
-        files = dict.fromkeys(expected_files("MOT20", "all"), LINE)
-        (text,) = reasons(tmp_path, files | {"MOT20-01.txt": copied}, gt=tmp_path / "train")
-        assert "100 % of its boxes are the ground truth's" in text
-        moved = copied.replace(",20,40,", ",20.5,40,")
-        assert reasons(tmp_path, files | {"MOT20-01.txt": moved}, gt=tmp_path / "train") == []
+    @pytest.mark.parametrize("shift", ["20", "20.3", "19.7"])
+    def test_told_by_its_boxes_however_little_they_are_moved(
+        self, tmp_path: Path, train: Path, shift: str
+    ) -> None:
+        # widths 20 and 20.3: IoU 20 / 20.3 = 0.985
+        copied = self.COPY.replace(",20,40,", f",{shift},40,")
+        (text,) = reasons(tmp_path, self.FILES | {"MOT20-01.txt": copied}, gt=train)
+        assert "REFUSED: MOT20-01.txt: 100 % of its boxes are the ground truth's" in text
+
+    def test_a_tracker_s_boxes_are_none(self, tmp_path: Path, train: Path) -> None:
+        tracked = self.COPY.replace(",20,40,", ",22,40,")  # IoU 20 / 22 = 0.909
+        assert reasons(tmp_path, self.FILES | {"MOT20-01.txt": tracked}, gt=train) == []
+
+    def test_a_tenth_by_the_tracker_is_none(self, tmp_path: Path, train: Path) -> None:
+        mixed = self.COPY + "".join(f"{t},9,500,10,20,40,0.9,-1,-1,-1\n" for t in range(1, 5))  # 40 of 44
+        assert reasons(tmp_path, self.FILES | {"MOT20-01.txt": mixed}, gt=train) == []
+
+    def test_not_compared_is_warned_about(self, tmp_path: Path, train: Path) -> None:
+        (text,) = reasons(tmp_path, self.FILES)
+        assert text.startswith(
+            "warning: archive: training results were not compared with the ground truth (no --gt DIR)"
+        )
+        assert text.endswith("MOT20-01, MOT20-02, MOT20-03, MOT20-05")
+        (train / "MOT20-03" / "gt" / "gt.txt").unlink()
+        (text,) = reasons(tmp_path, self.FILES, gt=train)
+        assert text.endswith("train has no gt/gt.txt of them): MOT20-03")
+
+    def test_no_folder(self, tmp_path: Path, good: dict[str, str]) -> None:
+        with pytest.raises(InputError, match=r"nowhere: no such folder of training sequences"):
+            reasons(tmp_path, good, gt=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("part", ["data", "end"])
+def test_damaged_zip_is_one_finding(tmp_path: Path, good: dict[str, str], part: str) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in good:
+            archive.writestr(name, "".join(f"{t},1,{t}.5,10,20,40,0.9,-1,-1,-1\n" for t in range(1, 400)))
+    data = bytearray(path.read_bytes())
+    if part == "data":
+        data[60:400] = b"\xff" * 340  # zlib.error: invalid block type
+    else:
+        del data[300:1300]  # the directory points beyond what is there
+    path.write_bytes(data)
+    (found,) = check(path)
+    assert found.refused
+    assert "not readable as a zip archive" in found.text
+
+
+def test_unknown_compression_and_early_end(
+    tmp_path: Path, good: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(tmp_path, good)
+    for error in (EOFError(), NotImplementedError("That compression method is not supported")):
+        monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_, error=error: (_ for _ in ()).throw(error))
+        (found,) = check(path)
+        assert found.refused
+
+
+def test_results_of_a_stopped_run_are_named(tmp_path: Path) -> None:
+    (tmp_path / "MOT20-04.txt").write_text(LINE)
+    (tmp_path / "MOT20-06.txt.partial").write_text(LINE)
+    with pytest.raises(
+        InputError, match=r"no result for MOT20-06.*\(MOT20-06.txt.partial is there: that run was stopped"
+    ):
+        collect(tmp_path, "MOT20")
 
 
 def test_no_zip(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from eval import sequences
 from tests.eval.test_sequences import GT, RESULT, make
 from tools.console import guarded
 from tools.eval_mot import main
+from tracker.data import MotTable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +41,15 @@ def test_table_in_a_pipe(folders: list[str], capsys: pytest.CaptureFixture[str])
     assert lines[1].split()[:3] == ["sequence", "HOTA", "DetA"]
     assert [line.split()[0] for line in lines[2:5]] == ["MOT17-97", "MOT17-98", "COMBINED"]
     assert lines[3].split()[1] == "100.00"
+
+
+def test_tables_are_parted_by_one_blank_line_and_none_follows(
+    folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "\n\n" not in run(capsys, *folders)[1]
+    out = run(capsys, *folders, "--intervals", "--compare", folders[3])[1]
+    assert out.count("\n\n") == 2
+    assert not out.endswith("\n\n")
 
 
 def test_table_on_a_terminal(
@@ -73,6 +84,40 @@ def test_files(tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture
     assert float(rows[2]["MOTA"]) == found["combined"]["MOTA"] == 0.75  # 4 boxes, 4 found, 1 switch
     assert Path(names["md"]).read_text().startswith("| sequence | HOTA |")
     assert Path(names["svg"]).read_text().startswith("<svg")
+
+
+@pytest.fixture
+def dets(tmp_path: Path) -> Path:
+    for name in ("MOT17-97", "MOT17-98"):
+        folder = tmp_path / "dets" / name / "det"
+        folder.mkdir(parents=True)
+        (folder / "det.txt").write_text("1,-1,10,10,20,40,0.9\n2,-1,10,10,20,40,0.4\n")
+    return tmp_path / "dets"
+
+
+def test_files_carry_every_table(
+    tmp_path: Path, folders: list[str], dets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("motmetrics")
+    names = [str(tmp_path / f"out.{kind}") for kind in ("json", "csv", "md")]
+    wanted = ("--intervals", "--compare", folders[3], "--headroom", "--detections", str(dets), "--motmetrics")
+    options = ("--json", names[0], "--csv", names[1], "--markdown", names[2])
+    code, _, err = run(capsys, *folders, *wanted, *options)
+    assert (code, err) == (0, "")
+    found = json.loads(Path(names[0]).read_text())
+    assert found["intervals"]["rows"]["MOTA"]["%"] == found["combined"]["MOTA"] == 0.75
+    assert found["comparison"]["rows"]["COMBINED"] == dict.fromkeys(
+        ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW"), 0
+    )
+    assert found["headroom"]["rows"]["boxes >= 0.7"]["DetA"] == 0.5
+    assert found["motmetrics"]["rows"]["OVERALL"]["switches"] == 1
+    text = Path(names[2]).read_text()
+    for key in ("intervals", "comparison", "headroom", "motmetrics"):
+        assert f"\n## {found[key]['title']}\n" in text
+        rows = list(csv.reader(Path(tmp_path / f"out.{key}.csv").read_text().splitlines()))
+        assert [row[0] for row in rows[1:]] == list(found[key]["rows"])
+    assert "| boxes >= 0.7 | 50.00 | 50.00 |" in text
+    assert len(list(csv.DictReader(Path(names[1]).read_text().splitlines()))) == 3  # the metrics alone
 
 
 def test_json_to_standard_output(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +157,34 @@ class TestCompare:
         assert code == 0
         assert "(unlike: online true against false)" in out
 
+    def test_without_manifests_it_says_so(
+        self, folders: list[str], other: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert "no manifest: not checked" in run(capsys, *folders, "--compare", str(other))[1]
+
+    @pytest.mark.parametrize("key", ["detector", "detections_sha256"])
+    def test_runs_on_unlike_detections(
+        self, folders: list[str], other: Path, capsys: pytest.CaptureFixture[str], key: str
+    ) -> None:
+        """Manifests in the form that tools/track.py writes."""
+        for folder, value in ((Path(folders[3]), "a"), (other, "b")):
+            record = {"detector": "same", key: value}
+            run_json = {"online": True, "post_processing": [], "sequences": {"MOT17-97": record}}
+            (folder / "run.json").write_text(json.dumps(run_json))
+        code, _, err = run(capsys, *folders, "--compare", str(other))
+        assert code == 2
+        assert f"{key.removesuffix('_sha256')} of MOT17-97: a against b" in err
+
+    def test_manifest_beside(
+        self, folders: list[str], other: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (other.parent / "other.manifest.json").write_text('{"online": false}')
+        Path(folders[3], "run.json").write_text('{"online": true}')
+        assert "unlike: online true against false" in run(capsys, *folders, "--compare", str(other))[2]
+        Path(folders[3], "run.json").write_text('{"online": false}')
+        out = run(capsys, *folders, "--compare", str(other))[1]
+        assert "so not checked: detector, detections, post_processing" in out
+
     def test_missing_sequence_in_the_other(
         self, folders: list[str], other: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -121,19 +194,132 @@ class TestCompare:
         assert "other" in err
 
 
-def test_headroom(tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("MOT17-97", "MOT17-98"):
-        folder = tmp_path / "dets" / name / "det"
-        folder.mkdir(parents=True)
-        (folder / "det.txt").write_text("1,-1,10,10,20,40,0.9\n2,-1,10,10,20,40,0.4\n")
-    _, out, _ = run(capsys, *folders, "--headroom", "--detections", str(tmp_path / "dets"))
-    rows = [line.split() for line in out.splitlines() if line.startswith("boxes")]
-    assert rows[0][2:5] == ["0", "100.00", "100.00"]
-    assert rows[-1][2:4] == ["0.7", "50.00"]  # one of two boxes: DetA 1/2, AssA 1/2
+def test_ground_truth_is_read_once(
+    folders: list[str], dets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("motmetrics")
+    read: list[str] = []
+    parse = sequences.read_ground_truth
+
+    def counted(path: Path, **how: bool) -> MotTable:
+        read.append(str(path))
+        return parse(path, **how)
+
+    monkeypatch.setattr(sequences, "read_ground_truth", counted)
+    wanted = ("--compare", folders[3], "--headroom", "--detections", str(dets), "--motmetrics")
+    assert run(capsys, *folders, *wanted)[0] == 0
+    assert len(read) == len(set(read)) == 2
+
+
+class TestHeadroom:
+    """Seven frames, val-half is 5, 6, 7; a person who moves 10 px a frame, so that a shift by a frame shows."""
+
+    TRUTH = "".join(f"{t},1,{10 * t},10,20,40,1,1,1\n" for t in range(1, 8))
+    BOXES = "".join(f"{t},-1,{10 * t},10,20,40,0.9\n" for t in range(1, 8))
+    CUT = "".join(f"{t - 4},-1,{10 * t},10,20,40,0.9\n" for t in range(5, 8))
+    RESULT = "1,1,50,10,20,40,1\n"
+    # a MOT17 sequence, whose true length is known: 600 frames, the val half is frames 302 to 600
+    CUT_TRUTH = "".join(f"{t},1,{10 * t},10,20,40,1,1,1\n" for t in range(1, 300))
+
+    def oracle(
+        self, capsys: pytest.CaptureFixture[str], gt: Path, results: Path, *more: str, split: str = "val-half"
+    ) -> tuple[int, list[list[str]], str]:
+        boxes = ("--headroom", "--detections", str(gt.parent / "dets"), "--split", split)
+        code, out, err = run(capsys, "--gt", str(gt), "--results", str(results), *boxes, *more)
+        return (
+            code,
+            [line.split() for line in out.splitlines() if line.startswith(("all boxes", "boxes >="))],
+            err,
+        )
+
+    def put(self, root: Path, name: str, boxes: str) -> None:
+        (root / "dets").mkdir()
+        (root / "dets" / f"{name}.txt").write_text(boxes)
+
+    def test_floors(self, folders: list[str], dets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        _, out, _ = run(capsys, *folders, "--headroom", "--detections", str(dets))
+        rows = [line.split() for line in out.splitlines() if line.startswith(("all boxes", "boxes"))]
+        assert rows[0][:4] == ["all", "boxes", "100.00", "100.00"]
+        assert rows[-1][2:4] == ["0.7", "50.00"]  # one of two boxes: DetA 1/2, AssA 1/2
+
+    @pytest.mark.parametrize("boxes", [BOXES, CUT])
+    def test_full_truth(self, tmp_path: Path, capsys: pytest.CaptureFixture[str], boxes: str) -> None:
+        self.put(tmp_path, "A", boxes)
+        code, rows, err = self.oracle(capsys, *make(tmp_path, "A", self.TRUTH, self.RESULT, 7))
+        assert (code, err) == (0, "")
+        assert rows[0][2:4] == ["100.00", "100.00"]
+
+    @pytest.mark.parametrize("split", ["val-half", "all"])
+    @pytest.mark.parametrize("last", [600, 599, 400])
+    def test_cut_truth_and_full_boxes(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], last: int, split: str
+    ) -> None:
+        """No box in the last frames, and still not a frame off."""
+        boxes = "".join(f"{t},-1,{10 * (t - 301)},10,20,40,0.9\n" for t in range(1, last + 1))
+        self.put(tmp_path, "MOT17-02-FRCNN", boxes)
+        folders = make(tmp_path, "MOT17-02-FRCNN", self.CUT_TRUTH, self.RESULT, 299)
+        _, rows, _ = self.oracle(capsys, *folders, split=split)
+        assert rows[0][3] == f"{100 * (last - 301) / 299:.2f}"  # DetA: every box that is there is right
+
+    def test_cut_truth_and_cut_boxes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.put(tmp_path, "MOT17-02-FRCNN", self.CUT_TRUTH.replace(",1,1,1\n", ",0.9\n"))
+        folders = make(tmp_path, "MOT17-02-FRCNN", self.CUT_TRUTH, self.RESULT, 299)
+        assert self.oracle(capsys, *folders)[1][0][2:4] == ["100.00", "100.00"]
+
+    @pytest.mark.parametrize(
+        ("boxes", "said"),
+        [
+            ("8,-1,1,1,9,9,0.9\n", "frame 8 is outside the sequence (1..7)"),
+            ("4,-1,1,1,9,9,0.9\n", "the last frame is 4: too many for the 3 scored frames"),
+            ("", "no box in the scored frames"),
+        ],
+    )
+    def test_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str], boxes: str, said: str) -> None:
+        self.put(tmp_path, "A", boxes)
+        code, rows, err = self.oracle(capsys, *make(tmp_path, "A", self.TRUTH, self.RESULT, 7))
+        assert (code, rows, err.count("\n")) == (2, [], 1)
+        assert said in err
+
+    def test_beyond_a_whole_sequence(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.put(tmp_path, "A", "9,-1,1,1,9,9,0.9\n")
+        folders = make(tmp_path, "A", self.TRUTH, self.RESULT, 7)
+        assert "frame 9 is outside the sequence (1..7)" in self.oracle(capsys, *folders, split="all")[2]
+
+    def test_floor_above_every_box(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.put(tmp_path, "A", self.BOXES)
+        folders = make(tmp_path, "A", self.TRUTH, self.RESULT, 7)
+        assert (
+            "no box with a score of 0.95 or more" in self.oracle(capsys, *folders, "--min-score", "0.95")[2]
+        )
+
+    def test_raw_scores(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Scores of -2 (half the boxes) and 6: mapped to 0.3 and 1, and all of them are 'all boxes'."""
+        self.put(tmp_path, "A", self.BOXES.replace("0.9\n", "-2\n", 6).replace("0.9\n", "6\n"))
+        gt, results = make(tmp_path, "A", self.TRUTH, self.RESULT, 7)
+        options = ("--gt", str(gt), "--results", str(results), "--split", "val-half", "--headroom")
+        _, out, _ = run(capsys, *options, "--detections", str(tmp_path / "dets"))
+        rows = {line[:12].strip(): line.split()[-5] for line in out.splitlines() if "boxes" in line[:10]}
+        assert (rows["all boxes"], rows["boxes >= 0.3"], rows["boxes >= 0.5"]) == (
+            "100.00",
+            "100.00",
+            "33.33",
+        )
+        assert "A: raw scores -2..6 mapped by 'min-max to [0.3, 1]'" in out
 
 
 def test_intervals(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "95 % intervals, 2 sequences" in run(capsys, *folders, "--intervals")[1]
+    """Two sequences, MOTA 1 and 1/2: a draw takes the same one twice half of the time, so the bounds are theirs."""
+    out = run(capsys, *folders, "--intervals")[1]
+    assert "95 % intervals, 2 sequences" in out
+    rows = {line.split()[0]: line.split()[1:] for line in out.split("drawn")[1].splitlines()}
+    assert rows["MOTA"] == ["75.00", "50.00", "100.00"]
+    assert "2 sequences: an interval of so few is rough" in out
+
+
+def test_interval_of_one_sequence(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, *folders, "--intervals", "--compare", folders[3], "--sequences", "MOT17-98")[1]
+    assert out.count("interval: n/a (needs at least 2 sequences)") == 2
+    assert "MOTA      100.00  n/a   n/a" in out
 
 
 def test_motmetrics_agrees(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,13 +337,59 @@ def test_motmetrics_agrees(folders: list[str], capsys: pytest.CaptureFixture[str
         (("--gt", "nowhere", "--results", "."), "nowhere: no such folder of ground truth"),
         (("--gt", ".", "--results", ".", "--benchmark", "MOT18"), "invalid choice: 'MOT18'"),
         (("--gt", ".", "--results", ".", "--headroom"), "--headroom and --detections DIR go together"),
+        (("--gt", "", "--results", "."), "--gt '': expected a folder"),
+        (("--gt", ".", "--results", ".", "--compare", ""), "--compare '': expected a folder"),
         (("--gt", ".", "--results", ".", "--jobs", "0"), "--jobs 0"),
+        (("--gt", ".", "--results", ".", "--detections", "."), "--headroom and --detections DIR go together"),
+        (
+            ("--gt", ".", "--results", ".", "--min-score", "0.5"),
+            "--min-score does nothing without --headroom",
+        ),
+        (("--gt", ".", "--results", ".", "--detections-file", "x"), "does nothing without --headroom"),
+        (("--gt", ".", "--results", ".", "--force"), "--force does nothing without --compare"),
+        (
+            ("--gt", ".", "--results", ".", "--numbering", "full"),
+            "--numbering does nothing without --split val-half",
+        ),
+        (("--gt", ".", "--results", ".", "--sequences", ""), "--sequences '': a name is empty"),
+        (("--gt", ".", "--results", ".", "--sequences", "A,"), "--sequences 'A,': a name is empty"),
+        (("--gt", ".", "--results", ".", "--sequences", "A,B,A"), "'A' is there twice"),
+        (("--gt", ".", "--results", ".", "--json", ""), "--json '': expected the name of a file"),
+        (("--gt", ".", "--results", ".", "--csv", "."), "--csv '.': expected the name of a file"),
+        (
+            ("--gt", ".", "--results", ".", "--json", "a", "--csv", "./a"),
+            "--json and --csv name the same file",
+        ),
+        (
+            ("--gt", ".", "--results", ".", "--plot", "a.png"),
+            "--plot a.png: expected a name that ends in .svg",
+        ),
     ],
 )
 def test_mistakes_are_one_line(argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, *argv)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
+
+
+def test_names_of_two_kinds_need_a_benchmark(
+    tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path, "mine", GT, RESULT)
+    code, out, err = run(capsys, *folders)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "MOT17-97 (MOT17), mine (no benchmark); say --benchmark" in err
+    assert run(capsys, *folders, "--benchmark", "MOT17")[0] == 0
+
+
+def test_huge_length_is_one_line(
+    tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ini = Path(folders[1], "MOT17-98", "seqinfo.ini")
+    ini.write_text("[Sequence]\nseqLength=99999999999\n")
+    code, out, err = run(capsys, *folders)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "seqinfo.ini: seqLength is 99999999999, expected at most 10000000" in err
 
 
 def test_bad_row_is_one_line_and_no_table(

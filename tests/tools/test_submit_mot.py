@@ -104,6 +104,9 @@ def test_check_lists_reasons_and_exits_2(
         (("--benchmark", "MOT20", "--results", "nowhere", "--out", "x.zip"), "nowhere: no such folder"),
         (("--benchmark", "MOT20", "--results", ".", "--out", "x.tar"), "ends in .zip"),
         (("--frobnicate",), "unrecognized arguments"),
+        (("--check", "x.zip", "--out", "y.zip", "--results", "."), "so --results, --out would do nothing"),
+        (("--check", "x.zip", "--set", "all", "--offline"), "so --set, --online would do nothing"),
+        (("--check", ".", "--gt", "nowhere"), "nowhere: no such folder of training sequences"),
     ],
 )
 def test_mistakes_are_one_line(argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from configs import InputError
 from tests.conftest import ROOT
-from tools import checkpoint, session, track
+from tools import checkpoint, runner, track
 from tools.console import INTERRUPTED, OK, guarded
 from tracker.mot_file import read_results
 
@@ -375,7 +375,7 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
     out = tmp_path / "out"
     run(video, "--detections", det, "--out", out)
     before = (out / "squares.txt").read_bytes()
-    monkeypatch.setattr(session.Checkpoint, "took", lambda *_: (_ for _ in ()).throw(RuntimeError("broken")))
+    monkeypatch.setattr(runner.Checkpoint, "took", lambda *_: (_ for _ in ()).throw(RuntimeError("broken")))
     with pytest.raises(RuntimeError):
         run(video, "--detections", det, "--out", out)
     assert (out / "squares.txt").read_bytes() == before
