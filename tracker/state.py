@@ -29,8 +29,8 @@ class LiveTracks:
     class_id: np.ndarray  # (T,) int32
     box: np.ndarray  # (T, 4) float32 xyxy px, the last matched detection
     recent: np.ndarray  # (T, D) float32 appearance now: the last vector, or a running mean; zero: none yet
-    history: np.ndarray  # (T, D) float32 sum of all appearance vectors matched so far
-    views: np.ndarray  # (T,) int64 how many vectors are in that sum
+    history: np.ndarray  # (T, D) float32 mean of all appearance vectors matched so far (not a unit vector)
+    views: np.ndarray  # (T,) int64 how many vectors that mean is of
 
     def __len__(self) -> int:
         return len(self.id)

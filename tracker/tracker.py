@@ -190,8 +190,7 @@ class Tracker:
             return None
         known = live.recent
         if self.config.lost_appearance == "history":
-            mean = live.history / np.maximum(live.views, 1)[:, None].astype(np.float32)
-            known = np.where((live.status == LOST)[:, None], mean, known)
+            known = np.where((live.status == LOST)[:, None], live.history, known)
         distance = 1.0 - (known @ seen.T).astype(np.float64)
         distance[live.views == 0] = np.nan
         distance[:, ~seen.any(1)] = np.nan
@@ -231,8 +230,8 @@ class Tracker:
         clear = (detections.score[cols] >= self.config.high) & detections.embedding[cols].any(1)
         rows, vector = rows[clear], detections.embedding[cols[clear]]
         live.recent[rows] = _unit(momentum * live.recent[rows] + (1 - momentum) * vector)
-        live.history[rows] += vector
         live.views[rows] += 1
+        live.history[rows] += (vector - live.history[rows]) / live.views[rows, None].astype(np.float32)
 
     def _retire(self) -> None:
         live, config = self._live, self.config
