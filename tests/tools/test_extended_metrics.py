@@ -41,6 +41,7 @@ def test_agreement_where_nothing_is_contested(seed: int) -> None:
         ("idr", "IDR"),
         ("mota", "MOTA"),
         ("recall", "Recall"),
+        ("precision", "Precision"),
     ):
         assert other[name] == pytest.approx(row[key], abs=1e-12)
     for name, key in (
@@ -48,8 +49,12 @@ def test_agreement_where_nothing_is_contested(seed: int) -> None:
         ("misses", "FN"),
         ("switches", "IDSW"),
         ("mostly_lost", "ML"),
+        ("fragmentations", "Frag"),
+        ("frames", "Frames"),
+        ("unique_objects", "GT_IDs"),
     ):
         assert other[name] == row[key]
+    assert other["mostly_tracked"] + other["partially_tracked"] == row["MT"] + row["PT"]  # parted at 0.8: see below
     assert other["motp"] == pytest.approx(1 - row["MOTP"], abs=1e-12)  # theirs is a distance
 
 
