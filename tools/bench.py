@@ -24,7 +24,11 @@ from tools.console import OK, Parser, guarded, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = {10: 400, 50: 300, 100: 200, 300: 80, 1000: 25}  # of the stream, by number of objects
-SETTING = {"low": 0.1, "high": 0.5, "new": 0.6}  # one neutral setting for all trackers, as the peers get it
+NEUTRAL = {"low": 0.1, "high": 0.5, "new": 0.6}  # one setting for all trackers, as the peers get it
+SETTINGS = {  # where a preset needs other words for it
+    "sort": {"low": 0.3, "high": 0.3, "new": 0.6},
+    "bytetrack": {**NEUTRAL, "stages.0.limit": 0.8},  # the peers' least IoU of 0.2
+}
 
 
 def parser() -> Parser:
@@ -128,9 +132,7 @@ def bench_update(objects: Sequence[int], presets: Sequence[str], rounds: int) ->
         for preset in presets:
 
             def whole(preset: str = preset) -> None:
-                tracker = Tracker.from_config(
-                    preset, **(SETTING if preset != "sort" else {"new": 0.6, "high": 0.3, "low": 0.3})
-                )
+                tracker = Tracker.from_config(preset, **SETTINGS.get(preset, NEUTRAL))
                 for frame in frames:
                     tracker.update(frame)
 
@@ -266,7 +268,9 @@ def run_peers(args: argparse.Namespace) -> int:
 
         raise InputError(f"{python}: no such environment; make the peers' with {bench / 'setup.sh'}")
     with tempfile.TemporaryDirectory() as folder:
-        adapter = write_adapter(Path(folder) / "retrace.py", args.presets.split(","), SETTING)
+        adapter = write_adapter(
+            Path(folder) / "retrace.py", {p: SETTINGS.get(p, NEUTRAL) for p in args.presets.split(",")}
+        )
         command = [
             python,
             bench / "run_assoc.py",

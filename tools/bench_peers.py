@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 ADAPTER = '''"""Retrace for run_assoc.py; written by tools/bench.py."""
@@ -13,22 +13,23 @@ sys.path.insert(0, "{root}")
 from adapter_base import Base
 from tracker import Detections, Tracker
 
+SETTINGS = {settings!r}
+
 class Retrace(Base):
     preset = ""
     def __init__(self, cfg):
         super().__init__(cfg)
-        setting = dict(low=0.3, high=0.3, new=cfg["new"]) if self.preset == "sort" else {setting!r}
-        self.tracker = Tracker.from_config(self.preset, fps=cfg["fps"], **setting)
+        self.tracker = Tracker.from_config(self.preset, fps=cfg["fps"], **SETTINGS[self.preset])
     def prepare(self, dets, embs): return [Detections(d[:, :4], d[:, 4]) for d in dets]
     def update(self, x): return self.tracker.update(x)
     def collect(self, out): return out.id, out.xyxy.astype(float)
 
-TRACKERS = {{f"retrace:{{p}}": type(p, (Retrace,), {{"preset": p}}) for p in {presets!r}}}
+TRACKERS = {{f"retrace:{{p}}": type(p, (Retrace,), {{"preset": p}}) for p in SETTINGS}}
 '''
 
 
-def write_adapter(path: Path, presets: Sequence[str], setting: Mapping[str, float]) -> Path:
+def write_adapter(path: Path, settings: Mapping[str, Mapping[str, float]]) -> Path:
+    """The adapter file for the given presets and their settings."""
     root = Path(__file__).resolve().parents[1]
-    text = ADAPTER.format(python=sys.executable, root=root, setting=dict(setting), presets=list(presets))
-    path.write_text(text)
+    path.write_text(ADAPTER.format(python=sys.executable, root=root, settings=dict(settings)))
     return path
