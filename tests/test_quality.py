@@ -5,6 +5,7 @@ import pytest
 
 from eval.mot import combine, evaluate
 from tracker import Detections, Tracker
+from tracker.camera import read_warps
 from tracker.data import Frame, MotTable
 from tracker.detection_source import open_detections
 from tracker.mot_file import read_detections, read_ground_truth, read_sequence_info
@@ -20,7 +21,7 @@ def as_table(steps):
     return MotTable(frame, np.concatenate([tracks.id for tracks in steps]), xyxy, one, one.astype(int), one)
 
 
-def val_half(shared, preset):
+def val_half(shared, preset, camera):
     parts = []
     for name in VAL_HALF:
         info = read_sequence_info(shared / "MOT17-train" / name)
@@ -28,7 +29,11 @@ def val_half(shared, preset):
         boxes = read_detections(shared / "MOT17-train" / name / "det_yolox" / "det.txt")
         frames = list(boxes.by_frame(info.length))[begin:]
         tracker = Tracker.from_config(preset, fps=info.fps)
-        steps = [tracker.update(Detections(f.xyxy[f.score >= 0.1], f.score[f.score >= 0.1])) for f in frames]
+        warps = read_warps(shared / "MOT17-train" / name / "gmc.txt") if camera else {}
+        steps = []
+        for k, f in enumerate(frames):
+            seen = Detections(f.xyxy[f.score >= 0.1], f.score[f.score >= 0.1])
+            steps.append(tracker.update(seen, warp=warps.get(begin + k) if k else None))
         result = as_table(steps)
         size = result.xyxy[:, 2:] - result.xyxy[:, :2]
         result = result.take((size.prod(1) > 100) & (size[:, 0] <= 1.6 * size[:, 1]))
@@ -38,11 +43,17 @@ def val_half(shared, preset):
 
 
 @pytest.mark.parametrize(
-    ("preset", "hota", "idf1"),
-    [("sort", 50.45, 62.94), ("bytetrack", 53.90, 68.17), ("default", 54.05, 67.53)],
+    ("preset", "camera", "hota", "idf1"),
+    [
+        ("sort", False, 50.45, 62.94),
+        ("bytetrack", False, 53.90, 68.17),
+        ("default", False, 54.05, 67.53),
+        ("bytetrack", True, 55.82, 71.00),
+        ("default", True, 56.09, 71.33),
+    ],
 )
-def test_mot17_val_half(shared, preset, hota, idf1):
-    row = val_half(shared, preset)
+def test_mot17_val_half(shared, preset, camera, hota, idf1):
+    row = val_half(shared, preset, camera)
     assert 100 * row["HOTA"] == pytest.approx(hota, abs=0.05)
     assert 100 * row["IDF1"] == pytest.approx(idf1, abs=0.05)
 
