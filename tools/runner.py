@@ -172,7 +172,6 @@ def track_source(plan: Plan, i: int) -> Outcome:
         outcome.notes.append(
             f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
         )
-    begin = time.perf_counter()
     with Sinks(plan, source, checkpoint.positions) as sinks:
         again = sinks.draws and start > 0
         with read_ahead(source.frames(0 if again else start)) as ahead:
@@ -182,7 +181,7 @@ def track_source(plan: Plan, i: int) -> Outcome:
             if again:
                 rows = sinks.paths["mot"].with_name(sinks.paths["mot"].name + ".partial")
                 frames = replay(ahead, start, rows, sinks.redraw)
-            begin = time.perf_counter()
+            begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
             steps = run(frames, plan.detectors[i], tracker, plan.embed, plan.cameras[i], clock)
             for step in _progress(steps, source, plan, start):
                 with clock.stage("write"):
