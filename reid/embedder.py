@@ -1,13 +1,11 @@
-"""Boxes of an image -> appearance vectors. The one place where BGR becomes RGB.
+"""Boxes of an image, crops, or files -> appearance vectors.
 
-ONNX files run through onnxruntime and never import torch; torchreid checkpoints run through `reid.models`.
+ONNX files never import torch; what runs a network is in `reid.backends`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +13,10 @@ import numpy as np
 
 from configs import InputError
 from configs.load import nearest
+from reid.backends import Network, Wish, one_line, open_network
 
 WEIGHTS = Path(__file__).parent / "weights"
-TORCH_ENDING = re.compile(r"\.(pth|pt|pth\.tar(-\d+)?)$", re.IGNORECASE)  # torchreid writes model.pth.tar-60
-SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # RGB, of images in [0, 1]
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
-FLOATS = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-}  # input types of an ONNX file we can feed
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A loaded network: what it wants and how to run it."""
-
-    run: Callable[[np.ndarray], np.ndarray]  # (B, 3, H, W) float32, normalised RGB -> (B, D)
-    size: tuple[int, int]  # px, (H, W)
-    batch: int | None  # the only B it takes; None: any
-    device: str
+IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class Embedder:
@@ -42,23 +24,30 @@ class Embedder:
 
     Attributes:
         dim: D, the length of a vector.
+        size: px, (H, W): what every crop is resized to.
         description: one line: which weights, on what.
+        card: the protocol card of the weights (data, recipe, figures); empty where the file has none.
         unseen: how many boxes so far got an all-zero row.
+        skipped: names of the files that the latest :meth:`folder` could not read.
     """
 
-    def __init__(self, network: Network, weights: Path, batch_size: int) -> None:
+    def __init__(self, network: Network, weights: Path, batch_size: int, flip: bool = False) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         self._network = network
         self._weights = weights
         self._batch_size = network.batch or batch_size
+        self._flip = flip
+        self.size = network.size
+        self.card = network.card
         self.unseen = 0
+        self.skipped: list[str] = []
         self.dim = 0  # not known before the first run
         # A network that does not run fails here, not in a video; on two crops, since a file may say that it
         # takes any number and have one baked in.
-        self.dim = self._features(np.zeros((network.batch or 2, *network.size, 3), np.uint8)).shape[1]
+        self.dim = self._vectors(np.zeros((network.batch or 2, *network.size, 3), np.uint8)).shape[1]
         height, width = network.size
-        self.description = f"{weights.name}, {height}x{width} -> {self.dim}, on {network.device}"
+        self.description = f"{weights.name}, {height}x{width} -> {self.dim}, {network.place}"
 
     @classmethod
     def from_weights(
@@ -66,44 +55,38 @@ class Embedder:
         path_or_name: str | Path,
         device: str = "auto",
         *,
+        backend: str = "auto",
         model: str | None = None,
         batch_size: int = 16,
         threads: int | None = None,
-        size: tuple[int, int] = SIZE,
+        size: tuple[int, int] | None = None,
+        precision: str = "f32",
+        flip: bool = False,
     ) -> Embedder:
         """Load weights.
 
         Args:
-            path_or_name: an ONNX file, a torchreid checkpoint (.pth, .pt, .pth.tar), the name of weights that
-                the project ships, or "auto": the shipped ones.
+            path_or_name: an ONNX file, an OpenVINO IR (.xml), our .safetensors, TorchScript (.torchscript), a
+                torchreid checkpoint (.pth, .pt, .pth.tar), the name of weights that the project ships, or
+                "auto": the shipped ones.
             device: "auto" (a GPU if the runtime can use one), "cpu", "cuda" or "cuda:N".
-            model: the network's name, for a checkpoint whose file name does not contain it.
+            backend: "torch", "onnxruntime" or "openvino"; "auto": what the file's ending calls for, for ONNX
+                onnxruntime.
+            model: the network's name, for a torchreid checkpoint whose file name does not contain it.
             batch_size: crops at a time, where the file does not fix it; more than 16 is slower on a CPU and
                 holds more memory (OSNet x0.25: 457 crops/s and 127 MB at 16, 409 and 625 at 128).
             threads: CPU threads for one run; None: the runtime's default.
-            size: (height, width) px of a crop, where the file does not fix it.
+            size: (height, width) px of a crop; None: as the file says, else 256 x 128.
+            precision: "f32"; "bf16" or "f16" compute in that type, with the backends torch and openvino.
+            flip: each vector is the mean of those of the crop and of its mirror image: twice the work.
 
         Raises:
             InputError: no such weights, a file that is not an image -> vector network or does not fit the
-                network, a device that is not there.
+                network, a size that the file does not take, a device or backend that is not there.
         """
-        if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
-            raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
         path = find_weights(path_or_name)
-        if path.suffix.lower() == ".onnx":
-            network = _open_onnx(path, device, threads, size)
-        elif TORCH_ENDING.search(path.name):
-            try:
-                from reid import models
-            except ImportError as error:
-                raise InputError(
-                    f"{path}: torch weights need {error.name}: pip install -e .[train], or use ONNX weights"
-                ) from None
-            run, place = models.feature_function(path, model, device, threads)
-            network = Network(run, size, None, place)
-        else:
-            raise InputError(f"{path}: expected weights that end in .onnx, .pth, .pt or .pth.tar")
-        return cls(network, path, batch_size)
+        network = open_network(path, backend, Wish(device, model, threads, size, precision))
+        return cls(network, path, batch_size, flip)
 
     def __call__(self, image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         """Appearance of the boxes of one image.
@@ -121,9 +104,7 @@ class Embedder:
             InputError: another kind of image, boxes that are not finite or not (N, 4), or a network that
                 answers with NaN or infinity.
         """
-        image = np.asarray(image)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise InputError(f"image must be (H, W, 3) uint8 BGR, got {image.shape} {image.dtype}")
+        image = _check_image(image, "image")
         windows, seen = _windows(xyxy, image.shape[:2])
         features = np.zeros((len(windows), self.dim), np.float32)
         rows = np.flatnonzero(seen)
@@ -131,23 +112,86 @@ class Embedder:
         image = np.ascontiguousarray(image)
         for start in range(0, len(rows), self._batch_size):
             chunk = rows[start : start + self._batch_size]
-            features[chunk] = self._features(_crops(image, windows[chunk], self._network.size))
+            cut = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows[chunk].tolist()]
+            features[chunk] = self._features(resize(cut, self.size))
         return features
 
+    def crops(self, crops: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Appearance of crops that are already cut.
+
+        Args:
+            crops: (N, H, W, 3) uint8 BGR, or N images (h, w, 3) uint8 BGR of any sizes; resized where they are
+                not of the network's size. A memory-mapped array is read a batch at a time.
+
+        Returns:
+            (N, D) float32 unit rows.
+
+        Raises:
+            InputError: another kind of image, or one without pixels; the message says which.
+        """
+        features = np.zeros((len(crops), self.dim), np.float32)
+        ready = (
+            isinstance(crops, np.ndarray) and crops.shape[1:] == (*self.size, 3) and crops.dtype == np.uint8
+        )
+        for start in range(0, len(crops), self._batch_size):
+            chunk = crops[start : start + self._batch_size]
+            if not ready:
+                images = [_check_image(image, f"crop {start + k}") for k, image in enumerate(chunk)]
+                chunk = resize(images, self.size)
+            features[start : start + len(chunk)] = self._features(np.asarray(chunk))
+        return features
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """Appearance of one whole image, (H, W, 3) uint8 BGR -> (D,) float32 of length 1."""
+        return self.crops([image])[0]
+
+    def folder(self, path: str | Path, *, strict: bool = False) -> tuple[list[str], np.ndarray]:
+        """Appearance of every image file of a folder, each taken as one crop.
+
+        Args:
+            path: its sub-folders are not looked into.
+            strict: a file that cannot be read is an error; else it is left out and named in ``skipped``.
+
+        Returns:
+            N file names, sorted, and (N, D) float32 unit rows.
+
+        Raises:
+            InputError: no such folder, or no readable image in it.
+        """
+        files = image_files(Path(path))
+        names, parts = [], [np.zeros((0, self.dim), np.float32)]
+        self.skipped = []
+        for start in range(0, len(files), self._batch_size):
+            images = []
+            for file in files[start : start + self._batch_size]:
+                image = read_image(file)
+                if image is None and strict:
+                    raise InputError(f"{file}: not readable as an image; remove it, or leave strict off")
+                if image is None:
+                    self.skipped.append(file.name)
+                else:
+                    images.append(image)
+                    names.append(file.name)
+            parts.append(self.crops(images))
+        if not names:
+            raise InputError(f"{path}: none of its {len(files)} image files is readable")
+        return names, np.concatenate(parts)
+
     def _features(self, crops: np.ndarray) -> np.ndarray:
-        """(B, H, W, 3) uint8 BGR -> (B, D) float32 unit rows."""
-        real = len(crops)
-        if (
-            self._network.batch is not None and real < self._network.batch
-        ):  # a fixed batch is filled with black
-            crops = np.concatenate(
-                [crops, np.zeros((self._network.batch - real, *crops.shape[1:]), np.uint8)]
-            )
+        """(B, H, W, 3) uint8 BGR of the network's size -> (B, D) float32 unit rows."""
+        vectors = self._vectors(crops)
+        return _unit(vectors + self._vectors(crops[:, :, ::-1])) if self._flip else vectors
+
+    def _vectors(self, crops: np.ndarray) -> np.ndarray:
+        """As `_features`, in one run and never mirrored."""
+        real, batch = len(crops), self._network.batch
+        if batch is not None and real < batch:  # a fixed batch is filled with black
+            crops = np.concatenate([crops, np.zeros((batch - real, *crops.shape[1:]), np.uint8)])
         try:
-            raw = np.asarray(self._network.run(normalise(crops)))
+            raw = np.asarray(self._network.run(crops))
         except Exception as error:  # onnxruntime and torch raise kinds of their own
             raise InputError(
-                f"{self._weights}: does not run on {self._network.size} crops: {_line(error)}"
+                f"{self._weights}: does not run on {self._network.size} crops: {one_line(error)}"
             ) from None
         if raw.ndim != 2 or len(raw) != len(crops) or (self.dim and raw.shape[1] != self.dim):
             raise InputError(
@@ -158,8 +202,7 @@ class Embedder:
             raise InputError(
                 f"{self._weights}: the network answered with NaN or infinity; its weights are broken"
             )
-        length = np.linalg.norm(raw, axis=1, keepdims=True)
-        return np.divide(raw, length, out=np.zeros_like(raw), where=length > 0)
+        return _unit(raw)
 
 
 def shipped_weights() -> Path | None:
@@ -188,18 +231,6 @@ def find_weights(path_or_name: str | Path) -> Path:
     raise InputError(f"{path_or_name}: no such weights file, and no shipped weights of that name ({near})")
 
 
-def normalise(crops: np.ndarray) -> np.ndarray:
-    """(B, H, W, 3) uint8 BGR -> (B, 3, H, W) float32 RGB, in units of ImageNet's mean and deviation."""
-    batch = np.empty((len(crops), 3, *crops.shape[1:3]), np.float32)
-    np.multiply(crops[..., ::-1].transpose(0, 3, 1, 2), _column(1 / (255 * IMAGENET_STD)), out=batch)
-    batch -= _column(IMAGENET_MEAN / IMAGENET_STD)
-    return batch
-
-
-def _column(channels: np.ndarray) -> np.ndarray:
-    return channels[:, None, None]
-
-
 def _windows(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as whole pixels of an image: (N, 4) int64, and (N,) bool: at least a pixel each way is left."""
     boxes = np.asarray(xyxy, np.float64)
@@ -216,68 +247,48 @@ def _windows(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.nd
     return np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1).astype(np.int64), seen
 
 
-def _crops(image: np.ndarray, windows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(B, 4) int windows -> (B, H, W, 3) uint8, each resized bilinearly."""
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a zero row stays zero."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+
+
+def _check_image(image: Any, name: str) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f"{name} must be (H, W, 3) uint8 BGR, got {image.shape} {image.dtype}")
+    if image.size == 0 and name != "image":  # a whole image may be empty: it has no boxes
+        raise InputError(f"{name} has no pixels, its shape is {image.shape}")
+    return image
+
+
+def resize(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """B images -> (B, H, W, 3) uint8, each resized bilinearly."""
     import cv2
 
     height, width = size
-    crops = np.empty((len(windows), height, width, 3), np.uint8)
-    for crop, (x1, y1, x2, y2) in zip(crops, windows.tolist(), strict=True):
-        cv2.resize(image[y1:y2, x1:x2], (width, height), dst=crop, interpolation=cv2.INTER_LINEAR)
+    crops = np.empty((len(images), height, width, 3), np.uint8)
+    for crop, image in zip(crops, images, strict=True):
+        cv2.resize(image, (width, height), dst=crop, interpolation=cv2.INTER_LINEAR)
     return crops
 
 
-def _open_onnx(path: Path, device: str, threads: int | None, size: tuple[int, int]) -> Network:
-    """An ONNX file (B, 3, H, W) float -> (B, D); of several outputs the first counts."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0  # 0: one a core
-    options.log_severity_level = 4  # what fails comes back as an exception
-    options.use_deterministic_compute = True
-    providers = _providers(onnxruntime.get_available_providers(), device)
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
-    except Exception as error:  # onnxruntime raises kinds of its own, all plain Exceptions
-        raise InputError(f"{path}: not readable as an ONNX network: {_line(error)}") from None
-    on_gpu = session.get_providers()[0] == "CUDAExecutionProvider"
-    if device.startswith("cuda") and not on_gpu:
-        raise InputError(f"device {device!r}: onnxruntime could not start CUDA; use device 'cpu'")
-    inputs, output = session.get_inputs(), session.get_outputs()[0]
-    kind, shape = inputs[0].type, inputs[0].shape
-    image_in = (
-        len(inputs) == 1
-        and kind in FLOATS
-        and len(shape) == 4
-        and (shape[1] == 3 or not isinstance(shape[1], int))
+def image_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of images")
+    files = sorted(
+        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
     )
-    if not image_in or len(output.shape) not in (0, 2):  # 0: the file does not tell
-        wants = ", ".join(f"{i.type} {i.shape}" for i in inputs)
-        raise InputError(
-            f"{path}: expected a network tensor(float) [B, 3, H, W] -> [B, D], got {wants} -> {output.shape}"
-        )
-    batch, _, height, width = (side if isinstance(side, int) else None for side in shape)
-
-    def run(images: np.ndarray) -> np.ndarray:
-        return session.run([output.name], {inputs[0].name: images.astype(FLOATS[kind], copy=False)})[0]
-
-    return Network(run, (height or size[0], width or size[1]), batch, device if on_gpu else "cpu")
+    if not files:
+        raise InputError(f"{folder}: no image files in it (looked for {', '.join(IMAGE_ENDINGS)})")
+    return files
 
 
-def _providers(available: list[str], device: str) -> list[Any]:
-    """onnxruntime's execution providers for a device, best first."""
-    wants_gpu = device.startswith("cuda")
-    has_gpu = "CUDAExecutionProvider" in available
-    if wants_gpu and not has_gpu:
-        raise InputError(
-            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use device 'cpu'"
-        )
-    if not has_gpu or device == "cpu":
-        return ["CPUExecutionProvider"]
-    number = int(device.partition(":")[2] or 0)
-    return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
+def read_image(file: Path) -> np.ndarray | None:
+    """(H, W, 3) uint8 BGR; None if it cannot be read."""
+    import cv2
 
-
-def _line(error: Exception) -> str:
-    """An error of another library in one short line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
+        return cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # an empty file raises
+        return None

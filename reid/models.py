@@ -78,7 +78,7 @@ def load(path: str | Path, model: str | None = None) -> torch.nn.Module:
         raise InputError(f"{path}: no 'classifier.weight' in the file, so no weights of torchreid's {name!r}")
     with torch.device("meta"):  # no storage, no random draw
         network = build(name, len(head))
-    _refuse_misfit(path, name, network.state_dict(), weights)
+    refuse_misfit(path, name, network.state_dict(), weights)
     network.load_state_dict(weights, strict=True, assign=True)
     empty = [k for k, v in (*network.named_parameters(), *network.named_buffers()) if v.is_meta]
     if empty:
@@ -133,7 +133,7 @@ def feature_function(
     return features, str(place)
 
 
-def _refuse_misfit(
+def refuse_misfit(
     path: str | Path, name: str, want: Mapping[str, torch.Tensor], got: Mapping[str, torch.Tensor]
 ) -> None:
     # A batch norm's step counter is absent from checkpoints of torch < 0.4.1; eval mode never reads it.

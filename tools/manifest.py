@@ -9,7 +9,18 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("numpy", "scipy", "opencv-python", "av", "onnxruntime", "lap", "torch", "ultralytics")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "opencv-python",
+    "av",
+    "onnxruntime",
+    "lap",
+    "torch",
+    "torchreid",
+    "timm",
+    "ultralytics",
+)
 
 
 def file_hash(path: str | Path) -> str:

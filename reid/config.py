@@ -1,0 +1,109 @@
+"""What a training preset may say (configs/reid/*.yaml)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Probability = Field(ge=0, le=1)
+
+
+class Group(BaseModel):
+    """A part of a preset: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Group):
+    """The network: images -> vectors, with a classifier over the training identities while it trains.
+
+    ``name`` is a network of torchreid's zoo ("osnet_x0_25"), or of timm with the prefix "timm.". With neck
+    "own" the zoo's network is used as it is, head included, and its checkpoints fit; else its feature map is
+    pooled, mapped to ``embedding`` dimensions (null: left as it is) and, with "bnneck", normalised by a batch
+    norm before the classifier (Luo et al. 2019, "Bag of Tricks"): terms on distances see the vector before
+    it, the classifier and the user the one after it.
+    """
+
+    name: str
+    neck: Literal["own", "none", "bnneck"] = "bnneck"
+    pool: Literal["avg", "gem", "max"] = "avg"
+    embedding: int | None = Field(default=None, ge=1)
+    last_stride: Literal[1, 2] | None = None  # timm ResNets: stride of the last stage; null: as built
+    non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
+
+
+class AugmentConfig(Group):
+    """Random changes of a training image; strengths are half-widths of a uniform factor around 1."""
+
+    flip: float = Field(default=0.5, ge=0, le=1)
+    pad: int = Field(default=10, ge=0)  # px of black border before the random crop back to size
+    brightness: float = Field(default=0.0, ge=0, le=1)
+    contrast: float = Field(default=0.0, ge=0, le=1)
+    saturation: float = Field(default=0.0, ge=0, le=1)
+    erase: float = Field(default=0.0, ge=0, le=1)  # random erasing (Zhong et al. 2017): share of images
+
+
+class BatchConfig(Group):
+    """P identities with K images each."""
+
+    identities: int = Field(default=16, ge=2)
+    images: int = Field(default=4, ge=2)
+
+
+class OptimizerConfig(Group):
+    name: Literal["adam", "amsgrad", "adamw", "radam", "sgd"] = "adam"
+    lr: float = Field(default=3.5e-4, gt=0)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # sgd only
+    clip_norm: float | None = Field(default=None, gt=0)  # of the whole gradient
+
+
+class ScheduleConfig(Group):
+    """The learning rate over time, in epochs; linear warm-up from ``warmup_factor`` times the rate."""
+
+    kind: Literal["constant", "step", "cosine"] = "step"
+    warmup: float = Field(default=10, ge=0)
+    warmup_factor: float = Field(default=0.01, gt=0, le=1)
+    steps: tuple[float, ...] = ()  # step: where the rate is multiplied by ``factor``
+    factor: float = Field(default=0.1, gt=0, le=1)
+    start: float = Field(default=0, ge=0)  # cosine: where it begins to fall
+    final_factor: float = Field(default=0.01, ge=0, le=1)  # cosine: where it ends
+
+
+class TrainConfig(Group):
+    """One training run. An epoch is N // (P * K) iterations, N the number of training images."""
+
+    source: str = ""  # paper, or where the numbers come from
+    model: ModelConfig
+    size: tuple[int, int] = (256, 128)  # px, height and width
+    init: str | None = None  # weights to start from (ours or torchreid's)
+    init_head: Literal["keep", "drop"] = "keep"  # drop: the classifier of ``init`` starts anew
+    augment: AugmentConfig = AugmentConfig()
+    batch: BatchConfig = BatchConfig()
+    losses: dict[str, dict[str, Any]] = Field(min_length=1)
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    epochs: float = Field(gt=0)
+    accumulate: int = Field(default=1, ge=1)  # parts a batch is cut into, by identity; terms see a part
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the forward pass; weights stay float32
+    channels_last: bool = True
+    compile: bool = False
+    ema: float | None = Field(default=None, gt=0, lt=1)  # decay an iteration of the averaged weights
+    evaluate_every: float | None = Field(default=10, gt=0)  # epochs; null: only at the end
+    checkpoint_every: float = Field(default=1, gt=0)  # epochs
+    seed: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if min(self.size) < 16:
+            raise ValueError(f"size must be at least 16 px each way, got {list(self.size)}")
+        if self.batch.identities % self.accumulate:
+            raise ValueError(
+                f"accumulate={self.accumulate} must divide batch.identities={self.batch.identities}"
+            )
+        if self.schedule.kind == "step" and list(self.schedule.steps) != sorted(self.schedule.steps):
+            raise ValueError("schedule.steps must rise")
+        if self.model.neck == "own" and (self.model.embedding or self.model.pool != "avg"):
+            raise ValueError("neck 'own' keeps the network's own pool and embedding: leave both out")
+        return self

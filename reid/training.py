@@ -1,0 +1,307 @@
+"""Training: the state of a run, and its steps. Files, logs and progress are the tool's.
+
+Everything random comes from ``config.seed`` and the iteration's number, so a run that goes on from a checkpoint
+repeats to the last bit on a CPU what it would have done without the stop.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from configs import InputError
+from reid import networks
+from reid.augment import augment
+from reid.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from reid.losses import Objective
+from reid.sampling import identity_batches
+from reid.weights import IMAGENET_MEAN, IMAGENET_STD, Recipe, start_from
+
+CHECK_EVERY = 10  # iterations between looks at the losses: a look waits for a GPU
+
+
+class Diverged(InputError):
+    """The loss is not a number any more."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration, done. Losses stay on the device until somebody reads them."""
+
+    iteration: int  # from 1
+    images: int  # seen so far, over all processes
+    epoch: float
+    rate: float  # learning rate of the network
+    loss: torch.Tensor  # () float32
+    parts: dict[str, torch.Tensor]  # each term before its weight
+
+
+@dataclass
+class Training:
+    """A run: what is trained, and how far it is. Make one with :func:`start`."""
+
+    config: TrainConfig
+    network: networks.OwnHead | networks.PooledHead
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+    device: torch.device
+    classes: int
+    iterations_per_epoch: int
+    iteration: int = 0
+    unchecked: list[torch.Tensor] = field(default_factory=list)
+
+    @property
+    def iterations(self) -> int:
+        """Of the whole run."""
+        return max(1, round(self.config.epochs * self.iterations_per_epoch))
+
+    @property
+    def best_network(self) -> nn.Module:
+        """The one to evaluate and to keep: averaged weights where the preset asks for them."""
+        return self.network if self.average is None else self.average.module
+
+    def recipe(self, card: dict[str, Any]) -> Recipe:
+        return Recipe(
+            name=self.config.model.name,
+            size=self.config.size,
+            classes=self.classes,
+            model=self.config.model.model_dump(mode="json"),
+            card=card,
+        )
+
+    def check(self) -> None:
+        """Raises Diverged if a loss since the last look was not finite."""
+        if self.unchecked:
+            finite = torch.stack(self.unchecked).isfinite()
+            self.unchecked.clear()
+            if not finite.all():
+                raise Diverged(
+                    f"the loss is not finite any more, at iteration {self.iteration} or up to {CHECK_EVERY} "
+                    "before: lower optimizer.lr, set optimizer.clip_norm, or warm up longer"
+                )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that :meth:`load_state_dict` needs to go on exactly; tensors, numbers and strings."""
+        self.check()
+        return {
+            "config": self.config.model_dump_json(),
+            "classes": self.classes,
+            "iterations_per_epoch": self.iterations_per_epoch,
+            "iteration": self.iteration,
+            "network": self.network.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint of a run with the same network and data.
+
+        Raises:
+            InputError: the checkpoint is of another kind of run.
+        """
+        for key in ("classes", "iterations_per_epoch"):
+            if state[key] != getattr(self, key):
+                raise InputError(
+                    f"the checkpoint was made with {key}={state[key]}, this run has {getattr(self, key)}: "
+                    "give the same data and the same batch"
+                )
+        if (state["average"] is None) != (self.average is None):
+            raise InputError("the checkpoint and this run disagree about ema: resume with the same preset")
+        self.network.load_state_dict(state["network"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.iteration = state["iteration"]
+
+
+def start(config: TrainConfig, classes: int, images: int, device: str | torch.device) -> Training:
+    """A run before its first iteration.
+
+    Args:
+        classes: C, identities to tell apart.
+        images: N, training images; an epoch is N // (P * K) iterations.
+
+    Raises:
+        InputError: unknown network or term, unfit initial weights, a batch that cannot be shared out.
+    """
+    device = torch.device(device)
+    world = _world()
+    share = config.batch.identities // (world * config.accumulate)
+    if share * world * config.accumulate != config.batch.identities or share < 2:
+        raise InputError(
+            f"batch.identities={config.batch.identities} over {world} processes and {config.accumulate} parts: "
+            "each part needs the same number of identities, and at least 2"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = networks.build(config.model, classes, config.size)
+        objective = Objective(config.losses, classes, network.dimensions)
+    if config.init is not None:
+        start_from(network, config.init, config.init_head == "drop")
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    network = network.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+    objective = objective.to(device)
+    average = None
+    if config.ema is not None:
+        average = AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
+        ).eval()
+    return Training(
+        config=config,
+        network=network,
+        objective=objective,
+        optimizer=_optimizer(config.optimizer, network, objective),
+        average=average,
+        device=device,
+        classes=classes,
+        iterations_per_epoch=max(1, images // (config.batch.identities * config.batch.images)),
+    )
+
+
+def steps(training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: np.ndarray) -> Iterator[Step]:
+    """Train to the end of the run; one Step an iteration. Stop iterating to stop training.
+
+    Args:
+        pixels: (N, H, W, 3) uint8 BGR, memory-mapped or not.
+        labels: (N,) int64 in [0, C).
+        cameras: (N,) int64.
+
+    Raises:
+        Diverged: the loss became NaN or infinite; the state is then of no use.
+    """
+    config, world, rank = training.config, _world(), _rank()
+    batches = identity_batches(labels, config.batch.identities, config.batch.images, config.seed)
+    batches = itertools.islice(batches, training.iteration, training.iterations)
+    run, judge = _wrapped(training)
+    base_rates = [group["base_lr"] for group in training.optimizer.param_groups]
+    for rows in batches:
+        epoch = training.iteration / training.iterations_per_epoch
+        factor = rate_factor(config.schedule, epoch, config.epochs)
+        for group, base in zip(training.optimizer.param_groups, base_rates, strict=True):
+            group["lr"] = base * factor
+        mine = np.split(rows, world)[rank]
+        loss, parts = _iteration(training, run, judge, pixels, labels, cameras, mine)
+        training.iteration += 1
+        training.unchecked.append(loss)
+        if training.iteration % CHECK_EVERY == 0 or training.iteration == training.iterations:
+            training.check()
+        yield Step(
+            iteration=training.iteration,
+            images=training.iteration * len(rows),
+            epoch=training.iteration / training.iterations_per_epoch,
+            rate=base_rates[0] * factor,
+            loss=loss,
+            parts=parts,
+        )
+
+
+def rate_factor(schedule: ScheduleConfig, epoch: float, epochs: float) -> float:
+    """What the learning rate is multiplied by at ``epoch`` (from 0) of ``epochs``.
+
+    Linear warm-up times, by kind: 1; ``factor`` to the number of ``steps`` passed; or half a cosine from 1 at
+    ``start`` to ``final_factor`` at the end (Loshchilov and Hutter 2017, equation 5).
+    """
+    warm = 1.0
+    if epoch < schedule.warmup:
+        warm = schedule.warmup_factor + (1 - schedule.warmup_factor) * epoch / schedule.warmup
+    if schedule.kind == "step":
+        return warm * schedule.factor ** sum(epoch >= step for step in schedule.steps)
+    if schedule.kind == "cosine" and epoch > schedule.start:
+        done = min(1.0, (epoch - schedule.start) / max(epochs - schedule.start, 1e-9))
+        fall = (1 + math.cos(math.pi * done)) / 2
+        return warm * (schedule.final_factor + (1 - schedule.final_factor) * fall)
+    return warm
+
+
+def _iteration(
+    training: Training,
+    run: Any,
+    judge: Any,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    cameras: np.ndarray,
+    rows: np.ndarray,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """One optimiser step on ``rows``, cut into ``accumulate`` parts; mean loss and mean terms, detached."""
+    config, device = training.config, training.device
+    seed = _step_seed(config.seed, training.iteration)
+    generator = torch.Generator().manual_seed(seed)
+    mean, std = (torch.tensor(v, device=device) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    training.network.train()
+    training.optimizer.zero_grad(set_to_none=True)
+    losses, terms = [], []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # dropout and drop-path draw from the process's generator
+        for part in np.split(rows, config.accumulate):
+            images = torch.from_numpy(pixels[part]).to(device, non_blocking=True)
+            images = augment(images, config.augment, mean, std, generator)
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+                answer = run(images)
+            ids, places = (torch.from_numpy(a[part]).to(device) for a in (labels, cameras))
+            loss, values = judge(answer.embeddings.float(), answer.logits.float(), ids, places)
+            (loss / config.accumulate).backward()
+            losses.append(loss.detach())
+            terms.append({name: value.detach() for name, value in values.items()})
+    if config.optimizer.clip_norm is not None:
+        nn.utils.clip_grad_norm_(training.network.parameters(), config.optimizer.clip_norm)
+    training.optimizer.step()
+    if training.average is not None:
+        training.average.update_parameters(training.network)
+    means = {name: torch.stack([t[name] for t in terms]).mean() for name in terms[0]}
+    return torch.stack(losses).mean(), means
+
+
+def _wrapped(training: Training) -> tuple[Any, Any]:
+    """Network and objective as they are called: gradients averaged over processes, compiled if asked."""
+    run: Any = training.network
+    judge: Any = training.objective
+    if _world() > 1:
+        ids = [training.device.index] if training.device.type == "cuda" else None
+        run = DistributedDataParallel(run, device_ids=ids)
+        if any(True for _ in judge.parameters()):
+            judge = DistributedDataParallel(judge, device_ids=ids)
+    if training.config.compile:
+        run = torch.compile(run)
+    return run, judge
+
+
+def _optimizer(config: OptimizerConfig, network: nn.Module, objective: Objective) -> torch.optim.Optimizer:
+    learned = [p for p in network.parameters() if p.requires_grad]
+    groups = [{"params": learned}, *objective.parameter_groups()]
+    shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.name == "sgd":
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, momentum=config.momentum, **shared)
+    elif config.name == "adamw":
+        optimizer = torch.optim.AdamW(groups, **shared)
+    elif config.name == "radam":
+        optimizer = torch.optim.RAdam(groups, **shared)
+    else:
+        optimizer = torch.optim.Adam(groups, amsgrad=config.name == "amsgrad", **shared)
+    for group in optimizer.param_groups:
+        group["base_lr"] = group["lr"]
+    return optimizer
+
+
+def _step_seed(seed: int, iteration: int) -> int:
+    return int(np.random.SeedSequence((seed, iteration, _rank())).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _world() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0

@@ -1,0 +1,171 @@
+"""Weights on disk: our .safetensors, written and read strictly, and torchreid's checkpoints.
+
+Our file says in its metadata what it is: the network, the image size, mean and deviation, and the protocol
+card of its training. So nothing about it has to be guessed from a file name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import torch
+from torch import nn
+
+from configs import InputError
+from reid import models
+from reid.config import ModelConfig
+
+KEY = "retrace"  # of the metadata entry, in .safetensors and in exported ONNX files
+FORMAT = 1
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of images in [0, 1]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is fed, and where it comes from.
+
+    Attributes:
+        name: the network's name.
+        size: px, (H, W).
+        mean, std: RGB, of images in [0, 1].
+        classes: rows of the classifier; 0: it has none.
+        model: the ModelConfig as a plain dict; None for a torchreid checkpoint.
+        card: the protocol card: data, recipe, figures.
+    """
+
+    name: str
+    size: tuple[int, int] = (256, 128)
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    classes: int = 0
+    model: dict[str, Any] | None = None
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **self.__dict__}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> Recipe:
+        """Raises InputError where ``text`` is not what :meth:`to_json` writes."""
+        try:
+            raw = json.loads(text)
+            if raw.pop("format") != FORMAT:
+                raise ValueError(f"format is not {FORMAT}")
+            for key in ("size", "mean", "std"):
+                raw[key] = tuple(raw[key])
+            return cls(**raw)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{origin}: its {KEY!r} metadata is not readable: {error}") from None
+
+
+def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:
+    """Write weights and recipe; beside, then renamed."""
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata={KEY: recipe.to_json()})
+    os.replace(partial, path)
+
+
+def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module, Recipe]:
+    """The network of a file in eval mode on the CPU, float32: images (B, 3, H, W) -> (B, D).
+
+    Args:
+        path: our .safetensors, or a torchreid checkpoint (.pth, .pt, .pth.tar).
+        model: the network's name, for a torchreid checkpoint whose file name does not contain it.
+
+    Raises:
+        InputError: no such file, not such a file, or any key missing, unexpected or of another shape.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".safetensors":
+        network = models.load(path, model)
+        return network, Recipe(models.architecture(path, model), classes=_head_rows(network))
+    tensors, recipe = read(path)
+    network = build(recipe, path)
+    models.refuse_misfit(path, recipe.name, network.state_dict(), tensors)
+    network.load_state_dict(tensors, strict=True)
+    return network.float().eval(), recipe
+
+
+def read(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe]:
+    """Tensors and recipe of our .safetensors."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not readable as safetensors: {error}") from None
+    if KEY not in metadata:
+        raise InputError(f"{path}: no {KEY!r} metadata, so it does not say which network it is")
+    return tensors, Recipe.from_json(metadata[KEY], str(path))
+
+
+def build(recipe: Recipe, origin: str | Path) -> nn.Module:
+    """The network of a recipe, with random weights."""
+    from reid import networks
+
+    try:
+        config = ModelConfig.model_validate(recipe.model)
+    except pydantic.ValidationError as error:
+        raise InputError(
+            f"{origin}: its model description is not valid: {error.errors()[0]['msg']}"
+        ) from None
+    return networks.build(config, recipe.classes, recipe.size)
+
+
+def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[str]:
+    """Copy weights into a network that is about to train; returns the keys that stay at their random start.
+
+    Our files fit key by key. A torchreid checkpoint gives its convolutions to a pooled head, and everything to
+    neck "own".
+
+    Args:
+        drop_head: the classifier (of a torchreid checkpoint under a pooled head: all after the convolutions)
+            stays random; without it a file with another number of classes is refused.
+
+    Raises:
+        InputError: a key is missing, unexpected or of another shape; the message says when drop_head helps.
+    """
+    path = Path(path)
+    own = network.state_dict()
+    if path.suffix.lower() == ".safetensors":
+        given, _ = read(path)
+    else:
+        prefix = "body." if any(key.startswith("body.") for key in own) else "backbone.whole."
+        given = {prefix + key: value for key, value in models.read_state_dict(path).items()}
+    heads = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
+    if drop_head:
+        given = {key: value for key, value in given.items() if not key.startswith(heads)}
+        fresh = [
+            key
+            for key in own
+            if key.startswith((*heads, "embedding.", "neck.", "pool.")) and key not in given
+        ]
+    else:
+        fresh = []
+    wanted = {key: value for key, value in own.items() if key not in fresh}
+    try:
+        models.refuse_misfit(path, type(network).__name__, wanted, given)
+    except InputError as error:
+        hint = "" if drop_head else "; if only the classifier differs, init_head=drop starts it anew"
+        raise InputError(f"init: {error}{hint}") from None
+    network.load_state_dict(given, strict=False)  # strict above, but for what is meant to stay fresh
+    return fresh
+
+
+def _head_rows(network: nn.Module) -> int:
+    head = getattr(network, "classifier", None)
+    return int(head.out_features) if isinstance(head, nn.Linear) else 0

@@ -1,0 +1,359 @@
+"""What tools/train_reid.py does: data in, steps, log lines, checkpoints, evaluations, weights out."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from configs import InputError, load_preset
+from configs.load import parse_assignments, validate
+from eval.ranking import evaluate_ranking
+from reid.config import TrainConfig
+from reid.data import ReidImages, ReidSet, read_reid_set
+from reid.features import features
+from reid.image_cache import cache_folder, open_sound_images
+from reid.training import Step, Training, start, steps
+from reid.weights import save_network
+from tools.console import say, write_json
+from tools.manifest import commit, versions
+
+CHECKPOINT, WEIGHTS, LOG, EVALUATION, RUN = (
+    "checkpoint.pt",
+    "weights.safetensors",
+    "log.csv",
+    "evaluation.csv",
+    "run.json",
+)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A part of a data set, decoded."""
+
+    images: ReidImages
+    pixels: np.ndarray  # (N, H, W, 3) uint8 BGR, memory-mapped
+
+
+def run(args: argparse.Namespace, argv: list[str]) -> None:
+    """The whole job; every process of a torchrun comes through here."""
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    with processes(args.device) as (device, first):
+        talk = say if first and not args.quiet else _silent
+        config, about = plan(args, argv)
+        data = read_reid_set(Path(about["data"]), strict=args.strict)
+        parts, notes = decode(data, config, args, first)
+        if first:
+            args.out.mkdir(parents=True, exist_ok=True)
+            write_json(args.out / RUN, about | {"data_notes": notes})
+        for note in notes:
+            talk(note)
+        train = parts["train"]
+        ids, labels = np.unique(train.images.ids, return_inverse=True)
+        training = start(config, len(ids), len(labels), device)
+        if args.resume is not None:
+            training.load_state_dict(read_checkpoint(args.out / CHECKPOINT))
+        talk(
+            f"{config.model.name}: {len(labels)} images of {len(ids)} identities, {training.iterations} iterations of "
+            f"{config.batch.identities * config.batch.images} images on {device}"
+            + (f", from iteration {training.iteration}" if training.iteration else "")
+        )
+        figures = loop(training, parts, labels, args, about, first, talk)
+        if first:
+            finish(training, args.out, about, figures, talk)
+
+
+def plan(args: argparse.Namespace, argv: list[str]) -> tuple[TrainConfig, dict[str, Any]]:
+    """The preset, and what run.json says; of a run that goes on, its own."""
+    if args.resume is not None:
+        about = read_json(args.out / RUN)
+        return validate(about["config"], TrainConfig, str(args.out / RUN)), about
+    if (args.out / CHECKPOINT).exists():
+        raise InputError(
+            f"{args.out} holds a run already: go on with --resume {args.out}, or choose another --out"
+        )
+    config = load_preset(args.config, TrainConfig, "reid", parse_assignments(args.set))
+    about = {
+        "command": ["tools/train_reid.py", *argv],
+        "config": config.model_dump(mode="json"),
+        "data": str(Path(args.data).resolve()),
+        "commit": commit(),
+        "versions": versions(),
+        "processes": dist.get_world_size() if dist.is_initialized() else 1,
+        "threads": torch.get_num_threads(),
+    }
+    return config, about
+
+
+def decode(
+    data: ReidSet, config: TrainConfig, args: argparse.Namespace, first: bool
+) -> tuple[dict[str, Pixels], list[str]]:
+    """Every part of the data as pixels, and notes; the first process decodes, the others find it done."""
+    if data.train is None:
+        raise InputError(f"{data.name}: there are no training images in it")
+    folder = Path(args.cache) if args.cache else cache_folder()
+    parts: dict[str, Pixels] = {}
+    notes = list(data.notes)
+    if not first:
+        dist.barrier()
+    for name in ("train", "query", "gallery"):
+        images = getattr(data, name)
+        if images is None or not len(images):
+            continue
+        with bar(f"decode {name}", len(images), args.quiet or not first) as advance:
+            kept, pixels, broken = open_sound_images(
+                images, config.size, folder, strict=args.strict, progress=advance
+            )
+        parts[name] = Pixels(kept, pixels)
+        if broken:
+            notes.append(f"{name}: {len(broken)} broken images left out: {', '.join(broken)}")
+    if first and dist.is_initialized():
+        dist.barrier()
+    return parts, notes
+
+
+def loop(
+    training: Training,
+    parts: dict[str, Pixels],
+    labels: np.ndarray,
+    args: argparse.Namespace,
+    about: dict[str, Any],
+    first: bool,
+    talk: Callable[[str], None],
+) -> dict[str, float]:
+    """Train to the end; the figures of the last evaluation."""
+    config, figures = training.config, {}
+    every = training.iterations_per_epoch
+    checkpoint_every = max(1, round(config.checkpoint_every * every))
+    evaluate_every = round(config.evaluate_every * every) if config.evaluate_every else None
+    train = parts["train"]
+    log = Log(args.out, training.iteration, args.tensorboard) if first else None
+    clock, done = time.perf_counter(), training.iteration
+    with bar("train", training.iterations, args.quiet or not first, training.iteration) as advance:
+        for step in steps(training, train.pixels, labels, train.images.cameras):
+            last = step.iteration == training.iterations
+            if not first:
+                continue
+            if step.iteration % args.log_every == 0 or last:
+                now = time.perf_counter()
+                speed = (step.iteration - done) * (step.images // step.iteration) / max(now - clock, 1e-9)
+                clock, done = now, step.iteration
+                log.step(step, speed)  # type: ignore[union-attr]
+                advance(step.iteration, training.iterations)
+            if last or step.iteration % checkpoint_every == 0:
+                write_checkpoint(args.out / CHECKPOINT, training)
+            if last or (evaluate_every and step.iteration % evaluate_every == 0):
+                figures = evaluate(training, parts)
+                if figures:
+                    log.evaluation(step, figures)  # type: ignore[union-attr]
+                    talk(f"epoch {step.epoch:.1f}, {step.images} images: " + shown(figures))
+                clock, done = time.perf_counter(), step.iteration
+    return figures
+
+
+def evaluate(training: Training, parts: dict[str, Pixels]) -> dict[str, float]:
+    """Figures of the network as it is; none where the data has no query and gallery."""
+    if not {"query", "gallery"} <= parts.keys():
+        return {}
+    query, gallery = parts["query"], parts["gallery"]
+    found = [
+        features(training.best_network, part.pixels, training.recipe({}), training.device)
+        for part in (query, gallery)
+    ]
+    metrics = evaluate_ranking(
+        found[0], query.images.ids, query.images.cameras, found[1], gallery.images.ids, gallery.images.cameras
+    )
+    row = metrics.row()
+    return {
+        "rank-1": row["rank"]["1"],
+        "rank-5": row["rank"]["5"],
+        "rank-10": row["rank"]["10"],
+        "mAP": row["mAP"],
+        "mINP": row["mINP"],
+    }
+
+
+def shown(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items())
+
+
+def finish(
+    training: Training,
+    out: Path,
+    about: dict[str, Any],
+    figures: dict[str, float],
+    talk: Callable[[str], None],
+) -> None:
+    """The result: weights with their protocol card."""
+    card = {
+        "data": Path(about["data"]).name,
+        "data_notes": read_json(out / RUN)["data_notes"],
+        "commit": about["commit"],
+        "config": about["config"],
+        "iterations": training.iterations,
+        "images_seen": training.iterations * training.config.batch.identities * training.config.batch.images,
+        "evaluation": figures,
+        "protocol": "single query, same identity and camera dropped, junk dropped, distractors kept, "
+        "rectangle AP, no re-ranking, cosine",
+    }
+    save_network(out / WEIGHTS, training.best_network, training.recipe(card))
+    talk(f"{out / WEIGHTS}" + (f": {shown(figures)}" if figures else ""))
+
+
+class Log:
+    """log.csv and evaluation.csv, and TensorBoard's files where asked; lines after ``iteration`` are dropped."""
+
+    def __init__(self, out: Path, iteration: int, tensorboard: bool) -> None:
+        self.steps, self.evaluations = out / LOG, out / EVALUATION
+        for path in (self.steps, self.evaluations):
+            _cut(path, iteration)
+        self.board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise InputError("--tensorboard needs tensorboard: pip install -e .[train]") from None
+            self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
+
+    def step(self, step: Step, images_per_second: float) -> None:
+        parts = {name: float(value) for name, value in step.parts.items()}
+        values = {"learning_rate": step.rate, "loss": float(step.loss), **parts}
+        self._add(self.steps, step, values | {"images_per_s": round(images_per_second, 1)})
+
+    def evaluation(self, step: Step, figures: dict[str, float]) -> None:
+        self._add(self.evaluations, step, figures)
+
+    def _add(self, path: Path, step: Step, values: dict[str, float]) -> None:
+        row = {"iteration": step.iteration, "images": step.images, "epoch": f"{step.epoch:.3f}", **values}
+        fresh = not path.exists()
+        with open(path, "a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        for name, value in values.items() if self.board is not None else ():
+            self.board.add_scalar(name, value, step.iteration)
+
+
+def _cut(path: Path, iteration: int) -> None:
+    """Keep only the lines up to ``iteration``: a run that goes on writes the later ones again."""
+    if not path.exists():
+        return
+    with open(path, newline="") as file:
+        header, *rows = csv.reader(file)
+    kept = [row for row in rows if row and int(row[0]) <= iteration]
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *kept])
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text.getvalue(), newline="")
+    os.replace(partial, path)
+
+
+def write_checkpoint(path: Path, training: Training) -> None:
+    partial = path.with_name(path.name + ".partial")
+    torch.save(training.state_dict(), partial)
+    os.replace(partial, path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no checkpoint there to go on from")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
+        raise InputError(
+            f"{path}: not readable as a checkpoint: {str(error).splitlines()[0][:160]}"
+        ) from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, so there is no run to go on with") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON: {error}") from None
+
+
+@contextmanager
+def processes(device: str) -> Iterator[tuple[torch.device, bool]]:
+    """This process's device, and whether it is the first; joins the others where torchrun started several."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    place = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")) if world > 1 else None)
+    if world == 1:
+        yield place, True
+        return
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield place, dist.get_rank() == 0
+    finally:
+        dist.destroy_process_group()
+
+
+def pick_device(device: str, local_rank: int | None) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if local_rank is not None and device == "cuda":
+        device = f"cuda:{local_rank}"
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"--device {device}: expected auto, cpu, cuda or cuda:N") from None
+    if place.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu")
+    return torch.device("cuda", place.index or 0) if place.type == "cuda" else place
+
+
+@contextmanager
+def bar(title: str, total: int, quiet: bool, start: int = 0) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with the time left, on a terminal; nothing in a pipe."""
+    import sys
+
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    if quiet or not sys.stderr.isatty():
+        yield _no_progress
+        return
+    from rich.console import Console
+
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=total, completed=start)
+        yield lambda done, _: progress.update(task, completed=done)
+
+
+def _no_progress(done: int, total: int) -> None:
+    pass
+
+
+def _silent(line: str) -> None:
+    pass
