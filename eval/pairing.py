@@ -65,7 +65,7 @@ def pair_up(
     kept = np.flatnonzero(g_ids != JUNK)
     ids, cameras = g_ids[kept], g_cameras[kept]
     order = np.argsort(ids, kind="stable")
-    row, at = _expand(np.searchsorted(ids[order], q_ids), np.searchsorted(ids[order], q_ids, "right"))
+    row, at = expand_ranges(np.searchsorted(ids[order], q_ids), np.searchsorted(ids[order], q_ids, "right"))
     col = order[at]
     left_out = (cameras[col] == q_cameras[row]) & camera_filter
     return Pairing(q_ids, q_cameras, ids, cameras, kept, len(g_ids), row, col, left_out)
@@ -221,7 +221,7 @@ def _labels(ids: Any, cameras: Any, side: str) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
-def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def expand_ranges(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ranges start..stop of each row as flat (row, position) pairs."""
     count = stop - start
     row = np.repeat(np.arange(len(count)), count)

@@ -126,9 +126,9 @@ def read_reid_set(
     folder = Path(folder)
     if layout != "auto" and layout not in LAYOUTS:
         raise InputError(f"unknown layout {layout!r}; {nearest(layout, ['auto', *LAYOUTS])}")
-    wrong = sorted({*parts, *need} - {*PARTS})
-    if wrong:
-        raise InputError(f"unknown part {wrong[0]!r}; known: {', '.join(PARTS)}")
+    parts = [*parts, *need]
+    if not parts or not {*parts} <= {*PARTS}:
+        raise InputError(f"parts must be some of {', '.join(PARTS)}, got {', '.join(parts) or 'none'}")
     if not folder.exists():
         raise InputError(f"{folder}: no such folder; expected a ReID data set, such as Market-1501")
     try:
@@ -155,8 +155,7 @@ def _finish(place: Path, found: Found, parts: Sequence[str], need: Sequence[str]
             notes.append(f"{part}: {len(read) - len(people)} distractor or junk images left out")
         if len(people):
             images[part] = people
-    wanted = need or ([] if images else parts)
-    missing = [part for part in wanted if part not in images]
+    missing = [part for part in (need if images else need or parts) if part not in images]
     if missing:
         reason = f"; {found.skipped[0]}" if found.skipped else f"; {found.notes[0]}" if found.notes else ""
         has = f"only {', '.join(images)}" if images else "none of " + ", ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from reid.data import ReidImages
 CHUNK = 256  # images between two writes and two reports
 STALE = 86400.0  # s after which the file of a killed run is swept away
 VERSION = 1  # of what the pixels mean: decoder, resize
+ENDS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG", b"IEND"))  # first and last bytes of JPEG and PNG
 Progress = Callable[[int, int], None]
 
 
@@ -71,10 +73,12 @@ def open_sound_images(
         The images that are left, their pixels, and the paths of the broken ones.
 
     Raises:
-        InputError: as :func:`open_images`; a broken image only if ``strict``.
+        InputError: as :func:`open_images`; for broken images only if ``strict``, or if all are.
     """
     if min(size) < 1:
         raise InputError(f"size must be (height, width) from 1 px, got {size}")
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs must be a number of threads from 1, got {jobs}")
     jobs = jobs or _cores()
     path = None if folder is None else folder / f"{_key(images, size)}.npy"
     broken = _known_broken(path)
@@ -87,7 +91,7 @@ def open_sound_images(
         assert pixels is not None
         return images, pixels, []
     names = [str(images.paths[k]) for k in broken]
-    if strict:
+    if strict or len(names) == len(images):
         raise InputError(
             f"{names[0]}: cannot be decoded as an image ({len(names)} of {len(images)} are broken); "
             "replace or remove them"
@@ -150,7 +154,7 @@ def _build(
             pixels[done : done + len(block)] = block
             done += len(block)
         return pixels, broken
-    partial = path.with_suffix(f".{os.getpid()}.partial")  # two processes at once write one each
+    partial = path.with_suffix(f".{secrets.token_hex(8)}.partial")  # two runs at once write one each
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -198,7 +202,7 @@ def _decoded(
 def decode(path: Path, out: np.ndarray) -> bool:
     """Read one image file and resize it into ``out``, (H, W, 3) uint8 BGR; False (and black) if it is broken.
 
-    A JPEG that breaks off counts as broken: OpenCV would fill it up with grey.
+    A JPEG or PNG that breaks off counts as broken: OpenCV would fill it up with grey.
     """
     import cv2
 
@@ -217,5 +221,6 @@ def decode(path: Path, out: np.ndarray) -> bool:
 
 
 def _cut_off(data: np.ndarray) -> bool:
-    """A JPEG without its end marker."""
-    return data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data.tobytes()
+    """A JPEG or PNG without its end marker."""
+    raw = data.tobytes()
+    return any(raw.startswith(begin) and end not in raw for begin, end in ENDS)

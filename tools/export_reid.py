@@ -1,0 +1,95 @@
+"""Convert ReID weights for ONNX Runtime, OpenVINO or TorchScript, and check that the vectors stay the same.
+
+    python tools/export_reid.py --weights best.safetensors --out best.onnx
+    python tools/export_reid.py --weights best.safetensors --format openvino --out best.xml
+    python tools/export_reid.py --weights best.safetensors --int8 --calibration crops/ --out best-int8.onnx
+
+The file is written only if its vectors differ from the original's by less than --limit (cosine distance), in
+batches of 1, 3 and 16 crops. --half halves the file at the same speed; where the CPU has bfloat16, OpenVINO's
+precision "bf16" is the faster choice. --int8 pays for large networks: ResNet-50 runs 3.5 times as fast as in
+float32, OSNet x1.0 2.2 times, OSNet x0.25 slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.console import OK, Parser, guarded, say
+
+if TYPE_CHECKING:
+    from reid.export import Exported
+
+FORMATS = ("onnx", "openvino", "torchscript")
+
+
+def parser() -> Parser:
+    p = Parser(
+        prog="export_reid.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--weights", required=True, metavar="FILE|NAME", help=".safetensors, torchreid's .pth, .onnx"
+    )
+    p.add_argument("--out", required=True, metavar="FILE", help="ends in .onnx, .xml or .torchscript")
+    p.add_argument("--format", choices=FORMATS, help="default: by the ending of --out")
+    p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
+    p.add_argument("--batch", default="dynamic", metavar="dynamic|N", help="crops a run; default: any number")
+    store = p.add_mutually_exclusive_group()
+    store.add_argument("--half", action="store_true", help="store weights as float16, compute in float32")
+    store.add_argument("--int8", action="store_true", help="compute in 8 bits; needs --calibration")
+    p.add_argument("--calibration", metavar="DIR", help="person crops: for --int8, and to compare on")
+    p.add_argument("--limit", type=float, help="largest cosine distance; default: 1e-3, with --int8 0.05")
+    p.add_argument("--json", metavar="FILE", help="what was measured")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    args = parser().parse_args(argv)
+    batch = _batch(args.batch)
+    from reid.export import FORMATS as ENDINGS
+    from reid.export import Job, export
+    from tools.console import write_json
+
+    by_ending = {ending: name for name, ending in ENDINGS.items()}
+    chosen = args.format or by_ending.get(Path(args.out).suffix.lower(), "onnx")
+    store = "half" if args.half else "int8" if args.int8 else "float"
+    found = export(
+        args.weights,
+        args.out,
+        Job(chosen, batch, store, args.model),
+        calibration=args.calibration,
+        limit=args.limit,
+    )
+    report(found)
+    if args.json:
+        fields = ("description", "worst", "mean", "crops", "batches")
+        rows = {name: getattr(found, name) for name in fields}
+        write_json(Path(args.json), {"files": [str(file) for file in found.files], **rows})
+    return OK
+
+
+def report(found: Exported) -> None:
+    for file in found.files:
+        say(f"{file}  {file.stat().st_size / 1e6:.2f} MB")
+    batches = ", ".join(map(str, found.batches))
+    say(found.description)
+    say(
+        f"cosine distance to the original over {found.crops} crops in batches of {batches}: "
+        f"largest {found.worst:.1e}, mean {found.mean:.1e}"
+    )
+
+
+def _batch(text: str) -> int | None:
+    from configs import InputError
+
+    if text == "dynamic":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--batch {text}: expected dynamic or a whole number from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

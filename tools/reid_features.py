@@ -1,0 +1,217 @@
+"""Features of a query and a gallery: from weights and a data set, or from a features file."""
+
+from __future__ import annotations
+
+import argparse
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs import InputError
+from eval.pairing import DISTRACTOR
+from eval.retrieval import pool_queries
+from tools.manifest import file_hash
+
+if TYPE_CHECKING:
+    from reid.data import ReidImages, ReidSet
+
+CHUNK = 256  # images between two moves of the progress bar
+ARRAYS = tuple(f"{side}_{what}" for side in ("query", "gallery") for what in ("features", "ids", "cameras"))
+PATHS = ("query_paths", "gallery_paths")
+Bar = Callable[
+    ..., Any
+]  # as tools.console's users have it: (title, total) -> a context with a function (done, total)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """N images: the queries, or the gallery."""
+
+    features: np.ndarray  # (N, D) float
+    ids: np.ndarray  # (N,) whole numbers; -1 junk, 0 distractor
+    cameras: np.ndarray  # (N,) whole numbers
+    paths: tuple[str, ...] | None  # None: not known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What one network makes of a query and a gallery."""
+
+    name: str
+    query: Side
+    gallery: Side
+    notes: tuple[str, ...]  # lines about the data
+    about: dict[str, Any]  # where they come from, for JSON
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The six positional arguments of ``evaluate_ranking``."""
+        q, g = self.query, self.gallery
+        return q.features, q.ids, q.cameras, g.features, g.ids, g.cameras
+
+
+def load_features(args: argparse.Namespace, bar: Bar) -> list[Features]:
+    """The features that the options name, and those to compare them with.
+
+    Raises:
+        InputError: whatever the user can get wrong; two results that are not of the same images.
+    """
+    names = [args.features or args.weights, *([args.compare] if args.compare is not None else [])]
+    data = None if args.data is None else read_data(args)
+    found = []
+    for name in names:
+        if str(name).lower().endswith(".npz"):
+            found.append(read_features(Path(name)))
+        elif data is None:
+            raise InputError(
+                f"--compare {name}: with --features, give a features file (.npz) to compare with"
+            )
+        else:
+            found.append(embed(name, data, args, bar))
+    for other in found[1:]:
+        _check_same_images(found[0], other)
+    found = _tell_apart(found)
+    return [multi_query(each) for each in found] if args.multi_query else found
+
+
+def read_data(args: argparse.Namespace) -> ReidSet:
+    from reid.data import read_reid_set
+
+    need = ("query", "gallery")
+    return read_reid_set(args.data, args.layout, parts=need, need=need, split=args.split, strict=args.strict)
+
+
+def embed(weights: str, data: ReidSet, args: argparse.Namespace, bar: Bar) -> Features:
+    """Vectors of the data's queries and gallery."""
+    from reid.embedder import Embedder, find_weights
+    from reid.image_cache import cache_folder, open_sound_images
+
+    path = find_weights(weights)
+    embedder = Embedder.from_weights(
+        path,
+        args.device,
+        backend=args.backend,
+        model=args.model,
+        batch_size=args.batch_size,
+        threads=args.threads,
+        size=args.size,
+        flip=args.flip,
+    )
+    folder = Path(args.cache) if args.cache else cache_folder()
+    notes, sides = list(data.notes), []
+    for part in ("query", "gallery"):
+        images: ReidImages = getattr(data, part)
+        with bar(f"decode {part}", len(images)) as advance:
+            images, pixels, broken = open_sound_images(
+                images, embedder.size, folder, strict=args.strict, jobs=args.threads, progress=advance
+            )
+        if broken:
+            notes.append(f"{part}: {len(broken)} broken images left out: {', '.join(broken)}")
+        features = np.empty((len(images), embedder.dim), np.float32)
+        with bar(f"embed {part}", len(images)) as advance:
+            for start in range(0, len(images), CHUNK):
+                features[start : start + CHUNK] = embedder.crops(pixels[start : start + CHUNK])
+                advance(min(start + CHUNK, len(images)), len(images))
+        sides.append(
+            Side(features, images.ids, images.cameras, tuple(str(p.resolve()) for p in images.paths))
+        )
+    about = {
+        "data": data.name,
+        "weights": path.name,
+        "weights_sha256": file_hash(path),
+        "description": embedder.description,
+        "flip": args.flip,
+    }
+    return Features(path.name.partition(".")[0], *sides, tuple(notes), about)
+
+
+def read_features(path: Path) -> Features:
+    """A features file: the arrays of `ARRAYS`, and if it has them the `PATHS` of the images.
+
+    Raises:
+        InputError: no such file, not such a file, arrays that are missing or do not fit each other.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such features file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not readable as an .npz file of plain arrays: {reason}") from None
+    missing = [key for key in ARRAYS if key not in found]
+    if missing:
+        raise InputError(
+            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(found)) or 'nothing'}); a features file has "
+            "query_features, gallery_features (N, D), query_ids, gallery_ids, query_cameras, gallery_cameras (N,)"
+        )
+    sides = []
+    for side in ("query", "gallery"):
+        features, ids, cameras = (found[f"{side}_{what}"] for what in ("features", "ids", "cameras"))
+        if features.ndim != 2 or not len(features) == ids.size == cameras.size:
+            raise InputError(
+                f"{path}: expected {side}_features (N, D), {side}_ids (N,) and {side}_cameras (N,), got "
+                f"{features.shape}, {ids.shape} and {cameras.shape}"
+            )
+        names = found.get(f"{side}_paths")
+        if names is not None and names.shape != (len(features),):
+            raise InputError(f"{path}: expected {side}_paths ({len(features)},), got {names.shape}")
+        sides.append(Side(features, ids, cameras, None if names is None else tuple(map(str, names.tolist()))))
+    notes = tuple(_count_line(name, side) for name, side in zip(("query", "gallery"), sides, strict=True))
+    about = {"features": path.name, "features_sha256": file_hash(path)}
+    return Features(path.name.removesuffix(".npz"), *sides, notes, about)
+
+
+def save_features(path: Path, features: Features) -> None:
+    """Write what `read_features` reads; beside, then renamed."""
+    values: dict[str, Any] = dict(zip(ARRAYS, features.arrays, strict=True))
+    for name, side in zip(PATHS, (features.query, features.gallery), strict=True):
+        if side.paths is not None:
+            values[name] = np.array(side.paths, dtype=np.str_)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            np.savez(file, **values)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def multi_query(features: Features) -> Features:
+    """One query for all query images of an identity on a camera: the mean of their features."""
+    side = features.query
+    pooled, ids, cameras = pool_queries(side.features, side.ids, side.cameras)
+    labels = np.stack([side.ids, side.cameras], 1)
+    first = np.unique(labels, axis=0, return_index=True)[1]  # sorted as pool_queries sorts
+    paths = None if side.paths is None else tuple(side.paths[k] for k in first)
+    return replace(features, query=Side(pooled, ids, cameras, paths))
+
+
+def _check_same_images(mine: Features, other: Features) -> None:
+    for name in ("query", "gallery"):
+        a: Side = getattr(mine, name)
+        b: Side = getattr(other, name)
+        if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.cameras, b.cameras)):
+            raise InputError(
+                f"{mine.name} and {other.name} are not of the same {name} images in the same order "
+                f"({len(a.ids)} and {len(b.ids)} images); make both from the same data"
+            )
+
+
+def _tell_apart(found: list[Features]) -> list[Features]:
+    """Two files of one name (runs/a/weights, runs/b/weights) get numbers."""
+    if len({each.name for each in found}) == len(found):
+        return found
+    return [replace(each, name=f"{each.name} ({k})") for k, each in enumerate(found, 1)]
+
+
+def _count_line(name: str, side: Side) -> str:
+    people, cameras = len(np.unique(side.ids[side.ids > DISTRACTOR])), len(np.unique(side.cameras))
+    return f"{name}: {len(side.ids):,} images, {people:,} people, {cameras} camera{'s' * (cameras != 1)}"
