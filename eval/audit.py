@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eval.pairing import DISTRACTOR, JUNK, Metric, checked_features, unit_rows
-from eval.ranking import RankingMetrics, evaluate_ranking
+from eval.ranking import RankingMetrics, evaluate_ranking, ordinals
 from eval.reranking import Variant, rerank
 
 HONEST = "honest"
@@ -69,74 +69,41 @@ def audit(
     """
     ids, cameras = np.asarray(gallery_ids), np.asarray(gallery_cameras)
 
-    def score(
-        gallery: np.ndarray = gallery_features, labels: np.ndarray = ids, **options: Any
-    ) -> RankingMetrics:
-        camera = options.pop("cameras", cameras)
+    def score(labels: np.ndarray = ids, **options: Any) -> RankingMetrics:
+        query = (query_features, query_ids, query_cameras)
         return evaluate_ranking(
-            query_features,
-            query_ids,
-            query_cameras,
-            gallery,
-            labels,
-            camera,
-            metric=metric,
-            block=block,
-            **options,
+            *query, gallery_features, labels, cameras, metric=metric, block=block, **options
         )
 
     honest = honest or score()
     unfiltered = score(camera_filter=False)
-    found = [
-        _row(
-            HONEST, "the protocol: rectangle AP, junk out, distractors in, camera filter on", honest, honest
-        ),
-        _row("camera filter off", "matches of the query's own camera count", unfiltered, honest),
-        _row(
-            "junk kept",
-            f"{honest.junk} junk images stay as wrong answers",
-            score(labels=np.where(ids == JUNK, DISTRACTOR, ids)),
-            honest,
-        ),
-        _row(
-            "distractors dropped",
-            f"{honest.distractors} distractors leave the gallery",
-            score(labels=np.where(ids == DISTRACTOR, JUNK, ids)),
-            honest,
-        ),
-        _row(
-            f"AP over top {top}",
-            f"list cut after {top}, AP divided by the matches found in it",
-            honest,
-            honest,
-            truncated_map(honest, top),
-        ),
-        _row(
-            f"camera filter off, AP over top {top}",
-            "both of the above, as in LA-Transformer's 98.3",
-            unfiltered,
-            honest,
-            truncated_map(unfiltered, top),
-        ),
-        _row(
-            "trapezoid AP",
-            "not wrong but lower: the AP of Market-1501's own script",
-            honest,
-            honest,
-            honest.mAP_trapezoid,
-        ),
-    ]
+    with_junk = score(np.where(ids == JUNK, DISTRACTOR, ids))
+    without_distractors = score(np.where(ids == DISTRACTOR, JUNK, ids))
     features, labels = centroid_gallery(gallery_features, ids, metric)
-    centroids = score(features, labels, cameras=np.zeros(len(labels), np.int64), camera_filter=False)
-    what = "each identity's gallery images, of all cameras, become one mean vector by the true labels"
-    found.append(_row("centroid gallery", what, centroids, honest))
+    none = np.zeros(len(labels), np.int64)
+    options: dict[str, Any] = {"metric": metric, "block": block, "camera_filter": False}
+    centroids = evaluate_ranking(query_features, query_ids, query_cameras, features, labels, none, **options)
+    cut, cut_unfiltered = truncated_map(honest, top), truncated_map(unfiltered, top)
+    table: list[tuple[str, str, RankingMetrics, float]] = [
+        (HONEST, "junk out, distractors in, own camera left out, rectangle AP", honest, honest.mAP),
+        ("camera filter off", "matches of the query's own camera count", unfiltered, unfiltered.mAP),
+        (f"AP over top {top}", "divided by the matches found in the list, not by all", honest, cut),
+        (f"camera filter off, AP over top {top}", "LA-Transformer's two", unfiltered, cut_unfiltered),
+        ("junk kept", f"{honest.junk} junk images are wrong answers", with_junk, with_junk.mAP),
+        (
+            "distractors dropped",
+            f"{honest.distractors} wrong answers less",
+            without_distractors,
+            without_distractors.mAP,
+        ),
+        ("centroid gallery", "one mean vector an identity, by true labels", centroids, centroids.mAP),
+        ("trapezoid AP", "not wrong: Market-1501's own script", honest, honest.mAP_trapezoid),
+    ]
     if reranking is not None:
-        distances = rerank(
-            query_features, gallery_features, variant=reranking, metric=metric, gallery_ids=ids
-        )
-        what = f"{distances.name}: transductive, it looks at all queries at once"
-        found.append(_row("re-ranked", what, score(distances=distances), honest))
-    return found
+        made = rerank(query_features, gallery_features, variant=reranking, metric=metric, gallery_ids=ids)
+        reranked = score(distances=made)
+        table.append(("re-ranked", f"transductive: {made.name}", reranked, reranked.mAP))
+    return [_row(*entry, honest) for entry in table]
 
 
 def truncated_map(metrics: RankingMetrics, top: int) -> float:
@@ -145,11 +112,9 @@ def truncated_map(metrics: RankingMetrics, top: int) -> float:
     The denominator is the mistake: matches that were not found cost nothing.
     """
     query = np.repeat(np.arange(metrics.queries), metrics.positives)
-    k = np.arange(1, len(query) + 1) - np.repeat(
-        np.cumsum(metrics.positives) - metrics.positives, metrics.positives
-    )
+    precision = ordinals(metrics.positives) / metrics.positive_ranks
     inside = metrics.positive_ranks <= top
-    total = np.bincount(query[inside], (k / metrics.positive_ranks)[inside], minlength=metrics.queries)
+    total = np.bincount(query[inside], precision[inside], minlength=metrics.queries)
     found = np.bincount(query[inside], minlength=metrics.queries)
     return float((total / np.maximum(found, 1))[metrics.valid].mean())
 
@@ -170,18 +135,7 @@ def centroid_gallery(features: np.ndarray, ids: np.ndarray, metric: Metric) -> t
     return np.concatenate([x[single], means]), np.concatenate([ids[single], kinds])
 
 
-def _row(
-    name: str, what: str, metrics: RankingMetrics, honest: RankingMetrics, value: float | None = None
-) -> AuditRow:
-    """A row; ``value`` goes before the metrics' own mAP."""
-    rank1, mean = metrics.rank_at(1), metrics.mAP if value is None else value
-    return AuditRow(
-        name,
-        what,
-        rank1,
-        mean,
-        rank1 - honest.rank_at(1),
-        mean - honest.mAP,
-        metrics.valid_queries,
-        metrics.gallery,
-    )
+def _row(name: str, what: str, metrics: RankingMetrics, mean: float, honest: RankingMetrics) -> AuditRow:
+    rank1 = metrics.rank_at(1)
+    gain = rank1 - honest.rank_at(1), mean - honest.mAP
+    return AuditRow(name, what, rank1, mean, *gain, metrics.valid_queries, metrics.gallery)

@@ -67,14 +67,14 @@ class RankingMetrics:
 
     def row(self) -> dict[str, Any]:
         """What goes to JSON."""
+        same = ("mAP", "mAP_trapezoid", "mINP", "queries", "valid_queries", "gallery", "distractors", "junk")
+        how = ("distance", "ties", "camera_filter", "transductive")
         return {
             "rank": {str(k): self.rank_at(k) for k in (1, 5, 10)},
-            **{name: getattr(self, name) for name in ("mAP", "mAP_trapezoid", "mINP")},
+            **{name: getattr(self, name) for name in same},
             "MAP@R": self.map_at_r,
             "R-precision": self.r_precision,
-            **{name: getattr(self, name) for name in ("queries", "valid_queries", "gallery")},
-            **{name: getattr(self, name) for name in ("distractors", "junk", "distance", "ties")},
-            **{name: getattr(self, name) for name in ("camera_filter", "transductive")},
+            **{name: getattr(self, name) for name in how},
         }
 
 
@@ -147,7 +147,7 @@ def average_precision(ranks: np.ndarray, positives: np.ndarray, rule: str = "rec
     "rectangle": mean over positives of k / r_k. "trapezoid": mean of (k / r_k + (k - 1) / (r_k - 1)) / 2, with 1
     for the second term at r_k = 1.
     """
-    k = _ordinal(positives)
+    k = ordinals(positives)
     precision = k / ranks
     if rule == "trapezoid":
         before = np.ones(len(k))
@@ -168,7 +168,7 @@ def _metrics(
         "ap": average_precision(ranks, positives),
         "ap_trapezoid": average_precision(ranks, positives, "trapezoid"),
         "inp": positives / last,
-        "ap_at_r": _mean_per_query(np.where(inside, _ordinal(positives) / ranks, 0), positives),
+        "ap_at_r": _mean_per_query(np.where(inside, ordinals(positives) / ranks, 0), positives),
         "precision_at_r": _mean_per_query(inside.astype(float), positives),
     }
     mean = {name: float(values[valid].mean()) for name, values in per_query.items()}
@@ -234,8 +234,8 @@ def _block_ranks(d: np.ndarray, row: np.ndarray, col: np.ndarray, value: np.ndar
     return nearer + 1
 
 
-def _ordinal(positives: np.ndarray) -> np.ndarray:
-    """1, 2, ... within each query."""
+def ordinals(positives: np.ndarray) -> np.ndarray:
+    """1, 2, ... within each query, laid end to end like ``positive_ranks``."""
     return np.arange(1, positives.sum() + 1) - np.repeat(np.cumsum(positives) - positives, positives)
 
 

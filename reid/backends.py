@@ -99,7 +99,7 @@ def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) ->
     try:
         return opener(path, wish)
     except ImportError as error:
-        extra = {"torch": "train", "openvino": "export"}.get(name)
+        extra = {"torch": "train", "openvino": "openvino"}.get(name)
         cure = f"pip install -e .[{extra}]" if extra else "pip install onnxruntime"
         kind = "torch weights need" if name == "torch" else f"backend {name!r} needs"
         raise InputError(f"{path}: {kind} {error.name}: {cure}, or use ONNX weights") from None
@@ -165,7 +165,10 @@ def _open_onnxruntime(path: Path, wish: Wish) -> Network:
     """An ONNX file (B, 3, H, W) float -> (B, D); of several outputs the first counts."""
     import onnxruntime
 
-    _only_f32(path, wish, "export with --half or use backend 'openvino'")
+    if wish.precision != "f32":
+        raise InputError(
+            f"{path}: onnxruntime computes as the file says, not in {wish.precision!r}; use backend 'openvino'"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = wish.threads or 0  # 0: one a core
     options.log_severity_level = 4  # what fails comes back as an exception
@@ -247,11 +250,6 @@ def _check_signature(path: Path, inputs: list[tuple[str, list[Any]]], output: li
             f"{path}: expected a network tensor(float) [B, 3, H, W] -> [B, D], got {wants} -> {output}"
         )
     return FLOATS[kind]
-
-
-def _only_f32(path: Path, wish: Wish, cure: str) -> None:
-    if wish.precision != "f32":
-        raise InputError(f"{path}: onnxruntime computes as the file says, not in {wish.precision!r}; {cure}")
 
 
 def _sides(shape: Any) -> list[Any]:

@@ -10,9 +10,9 @@ Probability = Field(ge=0, le=1)
 
 
 class Group(BaseModel):
-    """A part of a preset: unknown keys are errors."""
+    """A part of a preset: unknown keys are errors, and so are numbers that are none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelConfig(Group):
@@ -92,7 +92,7 @@ class TrainConfig(Group):
     ema: float | None = Field(default=None, gt=0, lt=1)  # decay an iteration of the averaged weights
     evaluate_every: float | None = Field(default=10, gt=0)  # epochs; null: only at the end
     checkpoint_every: float = Field(default=1, gt=0)  # epochs
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
@@ -106,4 +106,6 @@ class TrainConfig(Group):
             raise ValueError("schedule.steps must rise")
         if self.model.neck == "own" and (self.model.embedding or self.model.pool != "avg"):
             raise ValueError("neck 'own' keeps the network's own pool and embedding: leave both out")
+        if self.model.neck == "own" and (self.model.last_stride or self.model.non_local):
+            raise ValueError("neck 'own' keeps the network as it is: leave last_stride and non_local out")
         return self

@@ -175,7 +175,7 @@ def _convert(source: Path, made: Path, job: Job, size: tuple[int, int], fitting:
             convert.write_openvino(onnx_file, made, job.store == "half")
             onnx_file.unlink()
     except ImportError as error:
-        raise InputError(f"exporting needs {error.name}: pip install -e .[export,train]") from None
+        raise InputError(f"exporting needs {error.name}: pip install -e .[export,openvino,train]") from None
     except (InputError, OSError):
         raise
     except Exception as error:  # exporters raise kinds of their own

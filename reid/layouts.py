@@ -121,7 +121,7 @@ def read_plain(folder: Path, split: int) -> Found:
 
 
 def is_cuhk03(folder: Path) -> bool:
-    return folder.is_dir() and any(CUHK03_NAME.match(entry.name) for entry in os.scandir(folder))
+    return folder.is_dir() and any(map(CUHK03_NAME.match, os.listdir(folder)))
 
 
 def read_cuhk03(folder: Path, split: int) -> Found:

@@ -8,8 +8,11 @@ where it learns something. To add one: write it, and add its line to TERMS.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -122,7 +125,7 @@ class MetricLearning(nn.Module):
         super().__init__()
         from pytorch_metric_learning import distances, losses, miners, reducers
 
-        settings = dict(settings)
+        settings = {key: _numbers(value) for key, value in settings.items()}
         parts = {
             key: _pml(room, settings.pop(key))
             for key, room in (("distance", distances), ("reducer", reducers))
@@ -162,7 +165,8 @@ class Objective(nn.Module):
         classes, dimensions: C and D.
 
     Raises:
-        InputError: unknown term or setting; the message names the nearest.
+        InputError: unknown term or setting (the message names the nearest), or settings that a term cannot
+            work with: each is tried once on a small batch of ordinary numbers.
     """
 
     def __init__(self, losses: Mapping[str, Mapping[str, Any]], classes: int, dimensions: int) -> None:
@@ -176,10 +180,13 @@ class Objective(nn.Module):
             self.weights[name] = _number(name, "weight", settings.pop("weight", 1.0))
             rate = settings.pop("lr", None)
             self.rates[name] = None if rate is None else _number(name, "lr", rate)
+            if rate is not None and self.rates[name] <= 0:  # type: ignore[operator]
+                raise InputError(f"losses.{name}.lr: expected a number above 0, got {rate!r}")
             term = make_term(name, settings, classes, dimensions)
             self.functions[name] = term
             if isinstance(term, nn.Module):
                 self.modules_by_name[name.replace(".", "_")] = term
+        self.reads_logits = any([_reads_logits(n, f, classes, dimensions) for n, f in self.functions.items()])
 
     def forward(
         self, embeddings: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, cameras: torch.Tensor
@@ -232,11 +239,44 @@ def euclidean(embeddings: torch.Tensor) -> torch.Tensor:
     return squared.clamp_min(SMALLEST).sqrt()
 
 
+def _reads_logits(
+    name: str, term: Callable[..., torch.Tensor], classes: int, dimensions: int, count: int = 4
+) -> bool:
+    """Try a term (a copy: some remember) on two images each of two people; whether the logits matter to it."""
+    draw = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(count, dimensions, generator=draw).requires_grad_()
+    logits = torch.randn(count, classes, generator=draw).requires_grad_()
+    ids = torch.arange(count) // 2 % classes
+    try:
+        with torch.random.fork_rng(devices=[]):
+            value = copy.deepcopy(term)(embeddings, logits, ids, torch.arange(count) % 2)
+            (value + 0 * (embeddings.sum() + logits.sum())).backward()
+    except Exception as error:  # whatever a loss of another library raises about its settings
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"losses.{name}: cannot be used with these settings: {reason}") from None
+    if not value.isfinite():
+        raise InputError(f"losses.{name}: gives {value.item()} with these settings, on ordinary numbers")
+    return bool(logits.grad is not None and logits.grad.any())
+
+
 def _number(term: str, key: str, value: Any) -> float:
     try:
-        return float(value)  # YAML reads 3e-4 as text
+        number = float(value)  # YAML reads 3e-4 as text
     except (TypeError, ValueError):
-        raise InputError(f"losses.{term}.{key}: expected a number, got {value!r}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"losses.{term}.{key}: expected a number, got {value!r}")
+    return number
+
+
+def _numbers(value: Any) -> Any:
+    """Text that is a number (YAML reads 3e-4 as text) as one, in nested settings too."""
+    if isinstance(value, Mapping):
+        return {key: _numbers(inner) for key, inner in value.items()}
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
 
 
 def _pml_settings(room: Any, name: str) -> list[str]:

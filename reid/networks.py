@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import torch
@@ -136,7 +137,7 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
         InputError: unknown network, or one that does not go with the head asked for.
     """
     if config.neck == "own":
-        return _own_head(config, classes)
+        return _own_head(config, classes, size)
     if config.name.startswith(TIMM):
         backbone = _timm(config, size)
     else:
@@ -145,19 +146,18 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
                 "model.last_stride and model.non_local are for timm's ResNets (name: timm.resnet50)"
             )
         backbone = _zoo_maps(config.name)
-    channels = _channels(backbone, size, config.name)
+    channels = _channels(backbone, size, config)
     return PooledHead(backbone, channels, config, classes)
 
 
-def _own_head(config: ModelConfig, classes: int) -> OwnHead:
+def _own_head(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead:
     if config.name.startswith(TIMM):
         raise InputError(
             f"model.neck 'own' is for torchreid's networks, not {config.name!r}; use bnneck or none"
         )
     body = models.build(config.name, max(classes, 1), loss="triplet")
     probe = models.build(config.name, 2, loss="triplet").train()
-    with torch.no_grad():
-        answer = probe(torch.zeros(2, 3, 256, 128))
+    answer = _probe(probe, 2, size, config)
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], torch.Tensor)):
         raise InputError(f"model.name: {config.name!r} does not answer (logits, vectors) while it trains")
     return OwnHead(body, answer[1].shape[1])
@@ -196,7 +196,10 @@ def _timm(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
     transformer = name.startswith(("vit", "deit", "swin"))
     # A transformer's own pooling gives one vector; of a convolutional network we want the map.
     extra: dict[str, Any] = {"img_size": size} if transformer else {"global_pool": ""}
-    network = timm.create_model(name, pretrained=False, num_classes=0, **extra)
+    try:
+        network = timm.create_model(name, pretrained=False, num_classes=0, **extra)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise InputError(f"model.name: {config.name!r} cannot be used here: {_short(error)}") from None
     if config.last_stride:
         _set_last_stride(network, config)
     if config.non_local:
@@ -229,20 +232,46 @@ def _insert_non_local(network: nn.Module, config: ModelConfig) -> None:
         stage = getattr(network, stage_name, None)
         if stage is None or len(stage) <= max(places):
             raise InputError(f"model.non_local is for ResNet-50 and deeper, not {config.name!r}")
-        for place in places:
-            channels = [m for m in stage[place].modules() if isinstance(m, nn.BatchNorm2d)][-1].num_features
-            stage[place] = nn.Sequential(stage[place], NonLocal(channels))
+        parts: dict[str, nn.Module] = {}  # the blocks keep their names, so that ImageNet weights fit
+        for place, block in enumerate(stage):
+            parts[str(place)] = block
+            if place in places:
+                norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
+                parts[f"non_local{place}"] = NonLocal(norms[-1].num_features)
+        setattr(network, stage_name, nn.Sequential(OrderedDict(parts)))
 
 
-def _channels(backbone: nn.Module, size: tuple[int, int], name: str) -> int:
+def _channels(backbone: nn.Module, size: tuple[int, int], config: ModelConfig) -> int:
     """How many channels the feature map has; asked of the network itself, which stays as it was."""
     training = backbone.training
-    with torch.no_grad():
-        maps = backbone.eval()(torch.zeros(1, 3, *size))
+    maps = _probe(backbone.eval(), 1, size, config)
     backbone.train(training)
-    if maps.ndim != 4:
-        raise InputError(f"model.name: {name!r} answers {tuple(maps.shape)}, not a feature map (B, C, h, w)")
+    if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+        answer = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps).__name__
+        raise InputError(f"model.name: {config.name!r} answers {answer}, not a feature map (B, C, h, w)")
+    told = {getattr(backbone, key, None) for key in ("num_features", "head_hidden_size")} - {None}
+    if config.name.startswith(TIMM) and told and maps.shape[1] not in told:
+        raise InputError(
+            f"model.name: {config.name!r} answers {tuple(maps.shape)}, which is not (B, C, h, w) with its own "
+            f"{max(told)} channels"
+        )
     return int(maps.shape[1])
+
+
+def _probe(network: nn.Module, count: int, size: tuple[int, int], config: ModelConfig) -> Any:
+    """What the network answers to ``count`` black images."""
+    try:
+        with torch.no_grad():
+            return network(torch.zeros(count, 3, *size))
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        raise InputError(
+            f"model {config.name!r} does not work on images of {size[0]}x{size[1]} px with these settings: "
+            f"{_short(error)}"
+        ) from None
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
 
 
 def unit(vectors: torch.Tensor) -> torch.Tensor:

@@ -28,6 +28,7 @@ from reid.sampling import identity_batches
 from reid.weights import IMAGENET_MEAN, IMAGENET_STD, Recipe, start_from
 
 CHECK_EVERY = 10  # iterations between looks at the losses: a look waits for a GPU
+REMEDY = "lower optimizer.lr, set optimizer.clip_norm, or warm up longer"
 
 
 class Diverged(InputError):
@@ -88,12 +89,20 @@ class Training:
             if not finite.all():
                 raise Diverged(
                     f"the loss is not finite any more, at iteration {self.iteration} or up to {CHECK_EVERY} "
-                    "before: lower optimizer.lr, set optimizer.clip_norm, or warm up longer"
+                    f"before: {REMEDY}"
                 )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that :meth:`load_state_dict` needs to go on exactly; tensors, numbers and strings."""
+        """Everything that :meth:`load_state_dict` needs to go on exactly; tensors, numbers and strings.
+
+        Raises:
+            Diverged: the loss or a weight is not finite any more, so the state is of no use.
+        """
         self.check()
+        # The last step can break the weights after a loss that was still finite.
+        for key, value in self.network.state_dict().items():
+            if not value.isfinite().all():
+                raise Diverged(f"{key} is not finite any more at iteration {self.iteration}: {REMEDY}")
         return {
             "config": self.config.model_dump_json(),
             "classes": self.classes,
@@ -112,6 +121,8 @@ class Training:
             InputError: the checkpoint is of another kind of run.
         """
         for key in ("classes", "iterations_per_epoch"):
+            if key not in state:
+                raise InputError(f"the checkpoint has no {key!r}: it is not one of a training run")
             if state[key] != getattr(self, key):
                 raise InputError(
                     f"the checkpoint was made with {key}={state[key]}, this run has {getattr(self, key)}: "
@@ -119,20 +130,29 @@ class Training:
                 )
         if (state["average"] is None) != (self.average is None):
             raise InputError("the checkpoint and this run disagree about ema: resume with the same preset")
-        self.network.load_state_dict(state["network"])
-        self.objective.load_state_dict(state["objective"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        try:
+            self.network.load_state_dict(state["network"])
+            self.objective.load_state_dict(state["objective"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"the checkpoint does not fit this run's preset (was it changed?): {reason}"
+            ) from None
         self.iteration = state["iteration"]
 
 
-def start(config: TrainConfig, classes: int, images: int, device: str | torch.device) -> Training:
+def start(
+    config: TrainConfig, classes: int, images: int, device: str | torch.device, resumed: bool = False
+) -> Training:
     """A run before its first iteration.
 
     Args:
         classes: C, identities to tell apart.
         images: N, training images; an epoch is N // (P * K) iterations.
+        resumed: a checkpoint follows, so ``config.init`` is not read; its file may be gone by now.
 
     Raises:
         InputError: unknown network or term, unfit initial weights, a batch that cannot be shared out.
@@ -149,7 +169,7 @@ def start(config: TrainConfig, classes: int, images: int, device: str | torch.de
         torch.manual_seed(config.seed)
         network = networks.build(config.model, classes, config.size)
         objective = Objective(config.losses, classes, network.dimensions)
-    if config.init is not None:
+    if config.init is not None and not resumed:
         start_from(network, config.init, config.init_head == "drop")
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network = network.to(device).to(memory_format=layout)  # type: ignore[call-overload]
@@ -256,7 +276,8 @@ def _iteration(
             losses.append(loss.detach())
             terms.append({name: value.detach() for name, value in values.items()})
     if config.optimizer.clip_norm is not None:
-        nn.utils.clip_grad_norm_(training.network.parameters(), config.optimizer.clip_norm)
+        learned = [*training.network.parameters(), *training.objective.parameters()]
+        nn.utils.clip_grad_norm_(learned, config.optimizer.clip_norm)
     training.optimizer.step()
     if training.average is not None:
         training.average.update_parameters(training.network)
@@ -270,7 +291,9 @@ def _wrapped(training: Training) -> tuple[Any, Any]:
     judge: Any = training.objective
     if _world() > 1:
         ids = [training.device.index] if training.device.type == "cuda" else None
-        run = DistributedDataParallel(run, device_ids=ids)
+        # Without a term on the logits the classifier gets no gradient, which has to be said beforehand.
+        idle = not training.objective.reads_logits
+        run = DistributedDataParallel(run, device_ids=ids, find_unused_parameters=idle)
         if any(True for _ in judge.parameters()):
             judge = DistributedDataParallel(judge, device_ids=ids)
     if training.config.compile:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from reid.config import ModelConfig
 
 KEY = "retrace"  # of the metadata entry, in .safetensors and in exported ONNX files
 FORMAT = 1
+PREFIXES = ("body.", "backbone.whole.", "backbone.", "backbone.body.")  # of a foreign network inside ours
+FOREIGN_HEADS = ("backbone.fc.", "backbone.head.", "backbone.classifier.", "backbone.body.head.")  # timm's
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of images in [0, 1]
 
 
@@ -97,9 +100,16 @@ def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module,
 
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe]:
     """Tensors and recipe of our .safetensors."""
+    tensors, metadata = _read_safetensors(Path(path))
+    if KEY not in metadata:
+        raise InputError(f"{path}: no {KEY!r} metadata, so it does not say which network it is")
+    return tensors, Recipe.from_json(metadata[KEY], str(path))
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of any .safetensors."""
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
     try:
@@ -108,9 +118,7 @@ def read(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not readable as safetensors: {error}") from None
-    if KEY not in metadata:
-        raise InputError(f"{path}: no {KEY!r} metadata, so it does not say which network it is")
-    return tensors, Recipe.from_json(metadata[KEY], str(path))
+    return tensors, metadata
 
 
 def build(recipe: Recipe, origin: str | Path) -> nn.Module:
@@ -129,11 +137,11 @@ def build(recipe: Recipe, origin: str | Path) -> nn.Module:
 def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[str]:
     """Copy weights into a network that is about to train; returns the keys that stay at their random start.
 
-    Our files fit key by key. A torchreid checkpoint gives its convolutions to a pooled head, and everything to
-    neck "own".
+    Our files fit key by key. A checkpoint of torchreid, timm or torchvision gives its convolutions to a pooled
+    head, and one of torchreid everything to neck "own".
 
     Args:
-        drop_head: the classifier (of a torchreid checkpoint under a pooled head: all after the convolutions)
+        drop_head: the classifier (of a foreign checkpoint under a pooled head: all after the convolutions)
             stays random; without it a file with another number of classes is refused.
 
     Raises:
@@ -141,14 +149,14 @@ def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[st
     """
     path = Path(path)
     own = network.state_dict()
-    if path.suffix.lower() == ".safetensors":
-        given, _ = read(path)
-    else:
-        prefix = "body." if any(key.startswith("body.") for key in own) else "backbone.whole."
-        given = {prefix + key: value for key, value in models.read_state_dict(path).items()}
+    given = _given(path, own)
     heads = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
     if drop_head:
-        given = {key: value for key, value in given.items() if not key.startswith(heads)}
+        given = {
+            key: value
+            for key, value in given.items()
+            if not key.startswith(heads) and (key in own or not key.startswith(FOREIGN_HEADS))
+        }
         fresh = [
             key
             for key in own
@@ -164,6 +172,18 @@ def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[st
         raise InputError(f"init: {error}{hint}") from None
     network.load_state_dict(given, strict=False)  # strict above, but for what is meant to stay fresh
     return fresh
+
+
+def _given(path: Path, own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a file, under the keys they have in a network of ours; foreign keys get a prefix."""
+    if path.suffix.lower() == ".safetensors":
+        tensors, metadata = _read_safetensors(path)
+        if KEY in metadata:
+            return tensors
+    else:
+        tensors = models.read_state_dict(path)
+    prefix = max(PREFIXES, key=lambda p: sum(p + key in own for key in tensors))
+    return {prefix + key: value for key, value in tensors.items()}
 
 
 def _head_rows(network: nn.Module) -> int:

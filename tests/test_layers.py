@@ -32,7 +32,8 @@ HEAVY = [
 AT_HOME = {
     "ultralytics": {"tracker/detector.py"},
     "torchreid": {"reid/models.py"},
-    "onnxruntime": {"reid/embedder.py", "tracker/detector.py"},
+    "onnxruntime": {"reid/backends.py", "reid/convert.py", "tracker/detector.py"},
+    "openvino": {"reid/backends.py", "reid/convert.py"},
 }
 
 

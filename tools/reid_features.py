@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 CHUNK = 256  # images between two moves of the progress bar
 ARRAYS = tuple(f"{side}_{what}" for side in ("query", "gallery") for what in ("features", "ids", "cameras"))
 PATHS = ("query_paths", "gallery_paths")
-Bar = Callable[
-    ..., Any
-]  # as tools.console's users have it: (title, total) -> a context with a function (done, total)
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int, int], None]]]  # title, total: done, total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +54,7 @@ class Features:
 
 
 def load_features(args: argparse.Namespace, bar: Bar) -> list[Features]:
-    """The features that the options name, and those to compare them with.
+    """The features that the options name, and those to compare them with, image by image.
 
     Raises:
         InputError: whatever the user can get wrong; two results that are not of the same images.
@@ -74,8 +73,7 @@ def load_features(args: argparse.Namespace, bar: Bar) -> list[Features]:
             found.append(embed(name, data, args, bar))
     for other in found[1:]:
         _check_same_images(found[0], other)
-    found = _tell_apart(found)
-    return [multi_query(each) for each in found] if args.multi_query else found
+    return _tell_apart(found)
 
 
 def read_data(args: argparse.Namespace) -> ReidSet:
@@ -126,7 +124,8 @@ def embed(weights: str, data: ReidSet, args: argparse.Namespace, bar: Bar) -> Fe
         "description": embedder.description,
         "flip": args.flip,
     }
-    return Features(path.name.partition(".")[0], *sides, tuple(notes), about)
+    query, gallery = sides
+    return Features(_name(path), query, gallery, tuple(notes), about)
 
 
 def read_features(path: Path) -> Features:
@@ -146,8 +145,8 @@ def read_features(path: Path) -> Features:
     missing = [key for key in ARRAYS if key not in found]
     if missing:
         raise InputError(
-            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(found)) or 'nothing'}); a features file has "
-            "query_features, gallery_features (N, D), query_ids, gallery_ids, query_cameras, gallery_cameras (N,)"
+            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(found)) or 'nothing'}); a features file "
+            "has query_features, gallery_features (N, D), query_ids, gallery_ids, query_cameras, gallery_cameras (N,)"
         )
     sides = []
     for side in ("query", "gallery"):
@@ -163,7 +162,8 @@ def read_features(path: Path) -> Features:
         sides.append(Side(features, ids, cameras, None if names is None else tuple(map(str, names.tolist()))))
     notes = tuple(_count_line(name, side) for name, side in zip(("query", "gallery"), sides, strict=True))
     about = {"features": path.name, "features_sha256": file_hash(path)}
-    return Features(path.name.removesuffix(".npz"), *sides, notes, about)
+    query, gallery = sides
+    return Features(path.name.removesuffix(".npz"), query, gallery, notes, about)
 
 
 def save_features(path: Path, features: Features) -> None:
@@ -191,7 +191,8 @@ def multi_query(features: Features) -> Features:
     labels = np.stack([side.ids, side.cameras], 1)
     first = np.unique(labels, axis=0, return_index=True)[1]  # sorted as pool_queries sorts
     paths = None if side.paths is None else tuple(side.paths[k] for k in first)
-    return replace(features, query=Side(pooled, ids, cameras, paths))
+    about = features.about | {"multi_query": True}
+    return replace(features, query=Side(pooled, ids, cameras, paths), about=about)
 
 
 def _check_same_images(mine: Features, other: Features) -> None:
@@ -210,6 +211,12 @@ def _tell_apart(found: list[Features]) -> list[Features]:
     if len({each.name for each in found}) == len(found):
         return found
     return [replace(each, name=f"{each.name} ({k})") for k, each in enumerate(found, 1)]
+
+
+def _name(weights: Path) -> str:
+    """Of a training's result (RUN/weights.safetensors) the run's name."""
+    stem = weights.name.removesuffix(".tar").rpartition(".")[0] or weights.name
+    return weights.resolve().parent.name if stem == "weights" else stem
 
 
 def _count_line(name: str, side: Side) -> str:

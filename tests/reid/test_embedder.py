@@ -15,6 +15,8 @@ from reid import Embedder, embedder, shipped_weights
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
 
+from tests.reid.networks_by_hand import all_pixels  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[2]
 FLOAT, HALF, BYTE = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)  # BGR
@@ -282,6 +284,76 @@ except ValueError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("(1, 3)\n"), done.stderr
     assert "torch weights need torch: pip install -e .[train], or use ONNX weights" in done.stdout
+
+
+def test_crops_of_any_kind_give_the_rows_that_boxes_give(tmp_path: Path) -> None:
+    embed = Embedder.from_weights(colour_mean(tmp_path), batch_size=2)
+    rng = np.random.default_rng(2)
+    images = [rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in ((8, 4), (20, 9), (5, 30))]
+    want = np.concatenate([embed(i, np.array([[0, 0, i.shape[1], i.shape[0]]])) for i in images])
+    np.testing.assert_array_equal(embed.crops(images), want)
+    np.testing.assert_array_equal(embed.image(images[1]), want[1])
+    same = np.stack([images[0]] * 3)  # of the network's own size
+    np.testing.assert_allclose(embed.crops(same), want[[0, 0, 0]], atol=1e-6)
+    large = np.stack([images[1]] * 3)
+    np.testing.assert_array_equal(embed.crops(large), want[[1, 1, 1]])
+    assert embed.crops([]).shape == embed.crops(same[:0]).shape == (0, 3)
+    np.save(tmp_path / "crops.npy", same)
+    mapped = np.load(tmp_path / "crops.npy", mmap_mode="r")
+    np.testing.assert_allclose(embed.crops(mapped), want[[0, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("crops", "message"),
+    [
+        ([painted(), np.zeros((4, 4), np.uint8)], r"crop 1 must be \(H, W, 3\) uint8 BGR, got \(4, 4\)"),
+        (np.zeros((2, 8, 4, 3), np.float32), "crop 0 must be .* float32"),
+        ([painted(), painted(), painted()[:0]], r"crop 2 has no pixels, its shape is \(0, 30, 3\)"),
+    ],
+)
+def test_wrong_crops_are_refused_by_number(tmp_path: Path, crops: list, message: str) -> None:
+    embed = Embedder.from_weights(colour_mean(tmp_path), batch_size=2)
+    with pytest.raises(InputError, match=message):
+        embed.crops(crops)
+
+
+def test_flip_is_the_mean_of_both_unit_vectors(tmp_path: Path) -> None:
+    path = all_pixels(tmp_path / "pixels.onnx")
+    plain, flipped = Embedder.from_weights(path), Embedder.from_weights(path, flip=True)
+    crops = np.random.default_rng(4).integers(0, 256, (3, 8, 4, 3), dtype=np.uint8)
+    one, other = plain.crops(crops), plain.crops(np.ascontiguousarray(crops[:, :, ::-1]))
+    assert not np.allclose(one, other, atol=0.1)
+    mean = (one + other) / 2
+    found = flipped.crops(crops)
+    np.testing.assert_allclose(found, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-5)
+    np.testing.assert_allclose(flipped.crops(crops[:, :, ::-1]), found, atol=1e-5)
+
+
+def test_a_folder_is_read_in_order_and_broken_files_are_named(tmp_path: Path) -> None:
+    import cv2
+
+    folder = tmp_path / "people"
+    (folder / "deeper").mkdir(parents=True)
+    for name, colour in (("b.png", RED), ("a.PNG", BLUE), ("c.bmp", GREEN), ("deeper/d.png", RED)):
+        cv2.imwrite(str(folder / name), np.full((6, 5, 3), colour, np.uint8))
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    (folder / "empty.png").touch()
+    (folder / "notes.txt").write_text("x")
+    embed = Embedder.from_weights(colour_mean(tmp_path), batch_size=2)
+    names, features = embed.folder(folder)
+    assert names == ["a.PNG", "b.png", "c.bmp"]
+    np.testing.assert_allclose(features, [unit_of_colour(c) for c in (BLUE, RED, GREEN)], atol=1e-5)
+    assert embed.skipped == ["bad.jpg", "empty.png"]
+    with pytest.raises(InputError, match=r"bad\.jpg: not readable as an image"):
+        embed.folder(folder, strict=True)
+    with pytest.raises(InputError, match=r"d_deep: no such folder"):
+        embed.folder(folder / "d_deep")
+    (folder / "deeper" / "d.png").write_bytes(b"")
+    with pytest.raises(InputError, match="none of its 1 image files is readable"):
+        embed.folder(folder / "deeper")
+    (folder / "deeper" / "d.png").unlink()
+    with pytest.raises(InputError, match=r"no image files in it \(looked for \.bmp"):
+        embed.folder(folder / "deeper")
 
 
 def test_the_shared_network_tells_people_apart(shared: Path) -> None:

@@ -68,7 +68,7 @@ def test_pixels_are_opencvs(tmp_path: Path, images: ReidImages, jobs: int | None
 def test_resizes_as_the_embedder_does(images: ReidImages) -> None:
     """What a network is trained on must be what it sees later."""
     picture = cv2.imread(str(images.paths[0]))
-    crops = embedder._crops(picture, np.array([[0, 0, 24, 40]]), SIZE)
+    crops = embedder.resize([picture], SIZE)
     np.testing.assert_array_equal(open_images(images.take(np.array([0])), SIZE), crops)
 
 
@@ -191,6 +191,16 @@ def test_broken_images_are_left_out_by_name(tmp_path: Path, images: ReidImages, 
         ):
             with pytest.raises(InputError, match=r"cannot be decoded as an image \(1 of 5 are broken\)"):
                 strictly()
+
+
+def test_broken_images_in_several_chunks(images: ReidImages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_cache, "CHUNK", 2)
+    for row in (1, 4):
+        break_file(images.paths[row], "text")
+    kept, pixels, broken = open_sound_images(images, SIZE)
+    assert kept.ids.tolist() == [1, 3, 4]
+    assert broken == [str(images.paths[1]), str(images.paths[4])]
+    np.testing.assert_array_equal(pixels, expected(kept))
 
 
 def test_all_sound(images: ReidImages) -> None:

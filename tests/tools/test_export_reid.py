@@ -1,0 +1,96 @@
+"""tools/export_reid.py and tools/bench_embed.py, end to end on a network of a thousand numbers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("torch")
+
+from reid import Embedder
+from reid.weights import Recipe
+from tests.conftest import ROOT
+from tests.reid.networks_by_hand import little_network, use_network
+from tools import bench_embed, export_reid
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_network(monkeypatch, little_network, Recipe("little", (16, 8)))
+    (tmp_path / "little.safetensors").touch()
+    return tmp_path / "little.safetensors"
+
+
+def test_it_writes_and_says_what_it_checked(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, table = tmp_path / "little.onnx", tmp_path / "found.json"
+    assert export_reid.main(["--weights", str(weights), "--out", str(out), "--json", str(table)]) == 0
+    said = capsys.readouterr().out
+    assert "little.onnx, 16x8 -> 5, onnxruntime on cpu" in said
+    assert "over 20 crops in batches of 1, 3, 16: largest" in said
+    found = json.loads(table.read_text())
+    assert found["files"] == [str(out)]
+    assert found["worst"] < 1e-6
+    assert Embedder.from_weights(out).dim == 5
+
+
+def test_the_ending_picks_the_format_and_options_reach_the_export(weights: Path, tmp_path: Path) -> None:
+    for name, more in (("a.torchscript", []), ("four.onnx", ["--batch", "4"]), ("half.onnx", ["--half"])):
+        assert export_reid.main(["--weights", str(weights), "--out", str(tmp_path / name), *more]) == 0
+        assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--weights", "none.pth", "--out", "a.onnx"], "none.pth: no such weights file"),
+        (
+            ["--weights", "none.pth", "--out", "a.onnx", "--batch", "any"],
+            "expected dynamic or a whole number",
+        ),
+        (["--weights", "none.pth", "--out", "a.bin"], "a.bin: a file of format onnx ends in .onnx"),
+        (["--weights", "none.pth", "--out", "a.onnx", "--int8"], "int8 needs a folder of person crops"),
+        (["--weights", "none.pth", "--out", "a.onnx", "--int8", "--half"], "not allowed with argument"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "tools.export_reid", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_help_imports_nothing_but_the_standard_library() -> None:
+    probe = (
+        "import sys, tools.export_reid as e, tools.bench_embed as b; e.parser().format_help();"
+        "b.parser().format_help(); print({'numpy', 'torch', 'reid'} & {*sys.modules} or '')"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stdout.split()
+
+
+def test_the_bench_measures_every_backend_against_eager(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import importlib.util
+
+    table = tmp_path / "bench.json"
+    arguments = ["--weights", str(weights), "--batch", "3", "--rounds", "1", "--json", str(table)]
+    assert bench_embed.main(arguments) == 0
+    rows = {row["way"]: row for row in json.loads(table.read_text())["embed"]}
+    expected = {"torch eager", "torch", "onnxruntime f32"}
+    if importlib.util.find_spec("openvino"):
+        expected |= {"openvino f32", "openvino bf16"}
+    assert set(rows) == expected
+    assert rows["torch eager"]["ratio"] == 1
+    for name in expected - {"openvino bf16"}:
+        assert rows[name]["distance"] < 1e-6, name
+    assert "torch eager" in capsys.readouterr().out

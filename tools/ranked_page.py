@@ -1,0 +1,315 @@
+"""One static page of ranked lists: no server, nothing from elsewhere, readable without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from configs import InputError
+from eval.ranked_lists import (
+    JUNK_IMAGE,
+    NOTHING,
+    RIGHT,
+    SAME_CAMERA,
+    WRONG,
+    RankedLists,
+    fixed_and_broken,
+    hardest_first,
+    rank_lists,
+)
+from eval.report import Section
+from tools.ranked_page_style import SCRIPT, STYLE
+from tools.reid_features import Features
+from tools.reid_sections import Result
+from tracker.mot_file import atomic_write
+
+HEIGHT, WIDEST = 128, 128  # px of a thumbnail
+QUALITY = 85  # of its JPEG
+PAGE, IMAGES = "index.html", "images"
+MARKS = {  # class, symbol, words
+    RIGHT: ("right", "✓", "right"),
+    WRONG: ("wrong", "✗", "wrong"),
+    SAME_CAMERA: ("unranked", "–", "same camera, not ranked"),
+    JUNK_IMAGE: ("unranked", "–", "junk, not ranked"),
+}
+CHANGES = {"fixed": "fixed", "broken": "broken", "": "same first answer"}
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int, int], None]]]
+
+
+def write_page(
+    folder: Path,
+    results: Sequence[Result],
+    sections: Sequence[Section],
+    under: Sequence[str],
+    top_k: int,
+    queries: int,
+    bar: Bar,
+) -> None:
+    """Write FOLDER/index.html and its thumbnails.
+
+    Args:
+        folder: made if it is not there; a page that an earlier run left in it is replaced.
+        results: one or two networks on the same images; the second is what the first is compared with.
+        sections: the tables of the page's head, the figures first.
+        under: lines below the figures.
+        top_k: ranked gallery images a query.
+        queries: at most so many, the hardest.
+        bar: (title, total) -> a context that gives a function (done, total).
+
+    Raises:
+        InputError: the features do not know their images, an image is not readable, the folder not writable.
+    """
+    features = results[0].features
+    _check_paths(features, folder)
+    shown = hardest_first(*(r.metrics for r in results))[:queries]
+    lists = [
+        rank_lists(*r.features.arrays, queries=shown, length=top_k, distances=r.distances) for r in results
+    ]
+    try:
+        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+        (folder / PAGE).unlink(missing_ok=True)  # an old page must not show new pictures
+        for old in (folder / IMAGES).glob("[qg][0-9]*.jpg"):
+            old.unlink()
+        sizes = _write_thumbnails(folder / IMAGES, features, lists, bar)
+        with atomic_write(folder / PAGE) as file:
+            file.writelines(_page(results, lists, sections, under, sizes))
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+
+
+def _check_paths(features: Features, folder: Path) -> None:
+    for name, side in (("query", features.query), ("gallery", features.gallery)):
+        if side.paths is None:
+            raise InputError(
+                f"--html {folder}: the features file does not say where its images are; it needs {name}_paths, "
+                "as --save-features writes them"
+            )
+
+
+def _write_thumbnails(
+    folder: Path, features: Features, lists: Sequence[RankedLists], bar: Bar
+) -> dict[str, int]:
+    """A JPEG for each image that the page shows; name -> width in px."""
+    rows = np.unique(np.concatenate([np.append(each.gallery, each.hardest) for each in lists]))
+    gallery, query = features.gallery.paths or (), features.query.paths or ()
+    wanted = {f"g{row}": gallery[row] for row in rows[rows >= 0]}
+    wanted |= {f"q{row}": query[row] for row in lists[0].queries}
+    sizes = {}
+    with bar("thumbnails", len(wanted)) as advance:
+        for done, (name, path) in enumerate(wanted.items(), 1):
+            sizes[name], data = _thumbnail(path)
+            (folder / f"{name}.jpg").write_bytes(data)
+            advance(done, len(wanted))
+    return sizes
+
+
+def _thumbnail(path: str) -> tuple[int, bytes]:
+    """Width in px, and the JPEG of HEIGHT px."""
+    import cv2
+
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise InputError(f"{path}: not readable as an image, so it cannot be shown; is it still there?")
+    width = int(np.clip(round(image.shape[1] * HEIGHT / image.shape[0]), 1, WIDEST))
+    small = cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA)
+    return width, cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def _page(
+    results: Sequence[Result],
+    lists: Sequence[RankedLists],
+    sections: Sequence[Section],
+    under: Sequence[str],
+    sizes: dict[str, int],
+) -> Iterator[str]:
+    data = results[0].features.about.get("data")
+    title = (
+        "Ranked lists: "
+        + " against ".join(r.features.name for r in results)
+        + (f" on {data}" if data else "")
+    )
+    yield (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<a class="skip" href="#queries">To the queries</a>\n<header>\n<h1>{escape(title)}</h1>\n'
+    )
+    yield from _tables(sections, under)
+    yield _legend(len(results) > 1)
+    shown, valid = len(lists[0].queries), results[0].metrics.valid_queries
+    which = f"the {shown:,} hardest of {valid:,} scored" if shown < valid else f"all {valid:,} scored"
+    order = "the lowest AP by either network first" if len(results) > 1 else "the lowest AP first"
+    yield f"<p>Queries: {which}, {order}.</p>\n</header>\n"
+    changes = _changes(results)
+    yield _controls(lists, results, changes)
+    yield '<main id="queries">\n'
+    for at, query in enumerate(lists[0].queries.tolist()):
+        yield _query(query, at, results, lists, changes[query], sizes)
+    yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+
+
+def _tables(sections: Sequence[Section], under: Sequence[str]) -> Iterator[str]:
+    """The figures in sight, the other tables folded."""
+    yield _table(sections[0], under)
+    for section in sections[1:]:
+        table = _table(section, section.notes, caption=False)
+        yield f"<details><summary>{escape(section.title)}</summary>\n{table}</details>\n"
+
+
+def _table(section: Section, notes: Iterable[str], caption: bool = True) -> str:
+    head, *lines = section.texts()
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{escape(c)}</td>" for c in cells)
+        + "</tr>\n"
+        for name, *cells in lines
+    )
+    title = "<caption>Figures, fractions in percent</caption>" if caption else ""
+    below = "".join(f'<p class="note">{escape(note)}</p>\n' for note in notes)
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(section.title)}"><table>{title}'
+        f"<thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody></table></div>\n{below}"
+    )
+
+
+def _legend(two: bool) -> str:
+    items = [
+        ("right", "✓", "right: the same person by another camera"),
+        ("wrong", "✗", "wrong: another person, or a distractor"),
+        ("unranked", "–", "not ranked: the same person by the same camera, or junk"),
+    ]
+    text = "".join(
+        f'<li class="{kind}"><b aria-hidden="true">{symbol}</b> {words}</li>' for kind, symbol, words in items
+    )
+    if two:
+        text += "<li><b>fixed</b>: only the first network's first answer is right</li>"
+        text += "<li><b>broken</b>: only the second network's is</li>"
+    return f'<ul class="legend">{text}</ul>\n'
+
+
+def _changes(results: Sequence[Result]) -> list[str]:
+    """For each query "fixed", "broken" or neither."""
+    found = [""] * results[0].metrics.queries
+    if len(results) > 1:
+        for name, rows in zip(
+            ("fixed", "broken"), fixed_and_broken(results[0].metrics, results[1].metrics), strict=True
+        ):
+            for row in np.flatnonzero(rows):
+                found[row] = name
+    return found
+
+
+def _controls(lists: Sequence[RankedLists], results: Sequence[Result], changes: Sequence[str]) -> str:
+    """Filters by style sheet alone; order and search by script, hidden without it."""
+    shown = lists[0].queries
+    missed = int((results[0].metrics.first_rank[shown] != 1).sum())
+    filters = [("all", "all", len(shown)), ("missed", "first answer wrong", missed)]
+    if len(results) > 1:
+        filters += [(name, name, sum(changes[q] == name for q in shown)) for name in ("fixed", "broken")]
+    radios = "".join(
+        f'<label><input type="radio" name="show" id="show-{key}"{" checked" * (key == "all")}> '
+        f"{words} ({count:,})</label>"
+        for key, words, count in filters
+    )
+    return (
+        f'<form class="controls" aria-label="Filter and order"><fieldset><legend>Show</legend>{radios}</fieldset>'
+        '<span class="scripted" hidden><label>Order <select id="order"><option value="at">lowest AP first</option>'
+        '<option value="inp">lowest INP first</option><option value="last">deepest right answer first</option>'
+        '</select></label><label>Person <input id="person" inputmode="numeric" size="6" autocomplete="off"></label>'
+        '<output id="count"></output></span></form>\n'
+    )
+
+
+def _query(
+    query: int,
+    at: int,
+    results: Sequence[Result],
+    lists: Sequence[RankedLists],
+    change: str,
+    sizes: dict[str, int],
+) -> str:
+    m = results[0].metrics
+    person, camera = int(m.query_ids[query]), int(m.query_cameras[query])
+    kinds = " ".join(
+        ["query", *(["missed"] if m.first_rank[query] != 1 else []), *([change] if change else [])]
+    )
+    badge = f' <span class="badge">{CHANGES[change]}</span>' if change else ""
+    blocks = "".join(_list(query, at, r, each, sizes) for r, each in zip(results, lists, strict=True))
+    picture = _image(f"q{query}", f"Query: person {person}, camera {camera}", sizes)
+    return (
+        f'<article class="{kinds}" id="query-{query}" data-at="{at}" data-inp="{m.inp[query]:.6f}" '
+        f'data-last="{-int(lists[0].hardest_rank[at])}" data-person="{person}">\n'
+        f"<h2>Person {person}, camera {camera}{badge}</h2>\n"
+        f'<figure class="asked">{picture}<figcaption>query {query}</figcaption></figure>\n'
+        f'<div class="lists">{blocks}</div>\n</article>\n'
+    )
+
+
+def _list(query: int, at: int, result: Result, lists: RankedLists, sizes: dict[str, int]) -> str:
+    """One network's answers to one query."""
+    m = result.metrics
+    items = "".join(
+        _answer(result, lists, at, place, sizes)
+        for place in np.flatnonzero(lists.mark[at] != NOTHING).tolist()
+    )
+    first, last, count = int(m.first_rank[query]), int(lists.hardest_rank[at]), int(m.positives[query])
+    facts = f"AP {100 * m.ap[query]:.1f}, INP {100 * m.inp[query]:.1f}; {count} right answer{'s' * (count != 1)}: "
+    facts += f"first at rank {first}, last at rank {last}" if count > 1 else f"at rank {first}"
+    if last > lists.rank[at].max():
+        items += _hardest(result, lists, at, sizes)
+    return (
+        f'<section><h3>{escape(result.features.name)}</h3><p class="facts">{facts}</p>'
+        f"<ol>{items}</ol></section>\n"
+    )
+
+
+def _answer(result: Result, lists: RankedLists, at: int, place: int, sizes: dict[str, int]) -> str:
+    kind, symbol, words = MARKS[int(lists.mark[at, place])]
+    rank = int(lists.rank[at, place])
+    start = f"Rank {rank}, {words}" if rank else words.capitalize()
+    return _item(
+        kind, symbol, str(rank or ""), start, result, lists, at, int(lists.gallery[at, place]), sizes
+    )
+
+
+def _hardest(result: Result, lists: RankedLists, at: int, sizes: dict[str, int]) -> str:
+    rank = int(lists.hardest_rank[at])
+    start = f"Hardest right answer, rank {rank}"
+    return _item("right hardest", "✓", f"{rank:,}", start, result, lists, at, int(lists.hardest[at]), sizes)
+
+
+def _item(
+    kind: str,
+    symbol: str,
+    rank: str,
+    start: str,
+    result: Result,
+    lists: RankedLists,
+    at: int,
+    row: int,
+    sizes: dict[str, int],
+) -> str:
+    side = result.features.gallery
+    person, camera = int(side.ids[row]), int(side.cameras[row])
+    who = f"person {person}" if person > 0 else "distractor" if person == 0 else "junk"
+    short = f"{person}" if person > 0 else who
+    picture = _image(f"g{row}", f"{start}: {who}, camera {camera}", sizes)
+    return (
+        f'<li class="{kind}">{picture}<span class="mark" aria-hidden="true">{symbol} {rank}</span>'
+        f'<span class="who" aria-hidden="true">{short} c{camera}</span></li>'
+    )
+
+
+def _image(name: str, words: str, sizes: dict[str, int]) -> str:
+    return (
+        f'<img src="{IMAGES}/{name}.jpg" alt="{escape(words)}" title="{escape(words)}" '
+        f'width="{sizes[name]}" height="{HEIGHT}" loading="lazy">'
+    )
