@@ -110,6 +110,22 @@ def fixed_and_broken(mine: RankingMetrics, other: RankingMetrics) -> tuple[np.nd
     return right & ~before, before & ~right
 
 
+def choose_queries(count: int, mine: RankingMetrics, other: RankingMetrics | None = None) -> np.ndarray:
+    """(n,) at most ``count`` queries worth a look, hardest first.
+
+    Of two results, up to half are fixed or broken ones, those whose AP changed most: among the hardest alone there
+    are few, for what is hard is hard for both.
+    """
+    if other is None:
+        return hardest_first(mine)[:count]
+    order = hardest_first(mine, other)
+    changed = np.flatnonzero(np.logical_or(*fixed_and_broken(mine, other)))
+    change = np.abs(mine.ap - other.ap)[changed]
+    changed = changed[np.argsort(-change, kind="stable")][: count // 2]
+    hardest = order[~np.isin(order, changed)][: count - len(changed)]
+    return order[np.isin(order, np.concatenate([changed, hardest]))]
+
+
 def _same_queries(first: RankingMetrics, *others: RankingMetrics) -> None:
     for other in others:
         if not (
@@ -160,7 +176,7 @@ def _fill(lists: RankedLists, at: int, d: np.ndarray, mark: np.ndarray, length: 
         last = int(right[len(right) - 1 - np.argmax(d[right][::-1])])  # of equal ones the last
         lists.hardest[at] = last
         lists.hardest_rank[at] = (
-            1 + np.count_nonzero(values < d[last]) + np.count_nonzero(d[:last][ranked[:last]] == d[last])
+            1 + np.count_nonzero(values < d[last]) + np.count_nonzero(d[:last][ranked[:last]] == -1)
         )
 
 

@@ -8,6 +8,7 @@ less work than sorting, needs no index matrix, and goes through the queries bloc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from eval.pairing import DISTRACTOR, Metric, Pairing, Rows, blocks, distance_row
 
 TIES = ("stable", "pessimistic")
 Ties = Literal["stable", "pessimistic"]
+_MANY = 800  # images: from here on one more pass over the row is cheaper than gathering and sorting them
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,7 @@ def _positive_ranks(rows: Rows, pairing: Pairing, ties: str, size: int | None) -
         value = d[row, col][~left_out]
         d[row[left_out], col[left_out]] = np.inf
         row, col = row[~left_out], col[~left_out]
-        order = np.lexsort((col, value, row))
+        order = np.lexsort((value, row))  # stable: equal values stay in the gallery's order
         found.append(_block_ranks(d, row[order], col[order], value[order], ties))
     return np.concatenate(found)
 
@@ -214,22 +216,28 @@ def _positive_ranks(rows: Rows, pairing: Pairing, ties: str, size: int | None) -
 def _block_ranks(d: np.ndarray, row: np.ndarray, col: np.ndarray, value: np.ndarray, ties: str) -> np.ndarray:
     """Ranks of the positives (row, col, value), which are sorted by row, value and column."""
     nearer, upto = np.empty(len(row), np.int64), np.empty(len(row), np.int64)
-    bound = np.searchsorted(row, np.arange(len(d) + 1))
+    bound = np.searchsorted(row, np.arange(len(d) + 1)).tolist()
     mask = np.empty(d.shape[1], bool)
-    for i in np.flatnonzero(np.diff(bound)):
-        mine = slice(bound[i], bound[i + 1])
-        # Only what is not farther than the worst right answer can change a rank: usually a few hundred images.
-        near = np.compress(np.less_equal(d[i], value[bound[i + 1] - 1], out=mask), d[i])
+    for line, (a, b) in zip(d, pairwise(bound), strict=True):
+        if a == b:
+            continue
+        np.less_equal(line, value[b - 1], out=mask)
+        # A few far right answers have most of the gallery before them: count there, do not gather and sort it.
+        while ties == "stable" and b - a > 1 and (count := np.count_nonzero(mask)) > _MANY:
+            b -= 1
+            nearer[b] = count - np.count_nonzero(line[col[b] :] == value[b])
+            upto[b] = nearer[b] + 1
+            np.less_equal(line, value[b - 1], out=mask)
+        near = line.compress(mask)
         near.sort()
-        nearer[mine] = near.searchsorted(value[mine])
-        upto[mine] = near.searchsorted(value[mine], "right")
+        nearer[a:b] = near.searchsorted(value[a:b])
+        upto[a:b] = near.searchsorted(value[a:b], "right")
     for p in np.flatnonzero(upto - nearer > 1):  # equal distances; rare
         i = row[p]
-        group = slice(bound[i], bound[i + 1])
-        tied = np.flatnonzero(value[group] == value[p]) + bound[i]
         if ties == "stable":
             nearer[p] += np.count_nonzero(d[i, : col[p]] == value[p])
         else:
+            tied = np.flatnonzero(value[bound[i] : bound[i + 1]] == value[p]) + bound[i]
             nearer[p] = upto[p] - len(tied) + np.searchsorted(tied, p)
     return nearer + 1
 

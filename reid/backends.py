@@ -213,7 +213,7 @@ def _open_openvino(path: Path, wish: Wish) -> Network:
     kind = _check_signature(path, inputs, _sides(model.outputs[0].partial_shape))
 
     def run(images: np.ndarray) -> np.ndarray:
-        return request.infer([images.astype(kind, copy=False)], share_inputs=True)[0].copy()
+        return request.infer([images.astype(kind, copy=False)], share_inputs=True)[0]
 
     place = "openvino on cpu" + ("" if wish.precision == "f32" else f" in {wish.precision}")
     return _network(path, run, inputs[0][1], feed, wish, place)

@@ -119,7 +119,10 @@ class Centre(nn.Module):
 
 
 class MetricLearning(nn.Module):
-    """A loss of pytorch-metric-learning with its distance, miner and reducer, each a name or {name: settings}."""
+    """A loss of pytorch-metric-learning with its distance, miner and reducer, each a name or {name: settings}.
+
+    The miner measures with the same distance.
+    """
 
     def __init__(self, name: str, classes: int, dimensions: int, settings: Mapping[str, Any]) -> None:
         super().__init__()
@@ -132,7 +135,7 @@ class MetricLearning(nn.Module):
             if key in settings
         }
         miner = settings.pop("miner", None)
-        self.miner = None if miner is None else _pml(miners, miner)
+        self.miner = None if miner is None else _pml(miners, miner, parts.get("distance"))
         accepted = _pml_settings(losses, name)
         sizes = {"num_classes": classes, "embedding_size": dimensions}
         sizes = {key: value for key, value in sizes.items() if key in accepted and key not in settings}
@@ -186,7 +189,8 @@ class Objective(nn.Module):
             self.functions[name] = term
             if isinstance(term, nn.Module):
                 self.modules_by_name[name.replace(".", "_")] = term
-        self.reads_logits = any([_reads_logits(n, f, classes, dimensions) for n, f in self.functions.items()])
+        reads = [_reads_logits(name, term, classes, dimensions) for name, term in self.functions.items()]
+        self.reads_logits = any(reads)
 
     def forward(
         self, embeddings: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, cameras: torch.Tensor
@@ -296,8 +300,8 @@ def _nothing() -> None:
     """Stands for the __init__ of a class that has none of its own."""
 
 
-def _pml(room: Any, spec: str | Mapping[str, Any]) -> Any:
-    """``"Name"`` or ``{"Name": {...}}`` of a module of pytorch-metric-learning, made."""
+def _pml(room: Any, spec: str | Mapping[str, Any], distance: Any = None) -> Any:
+    """``"Name"`` or ``{"Name": {...}}`` of a module of pytorch-metric-learning, made; with a distance if given."""
     if isinstance(spec, str):
         spec = {spec: {}}
     if not isinstance(spec, Mapping) or len(spec) != 1:
@@ -308,7 +312,8 @@ def _pml(room: Any, spec: str | Mapping[str, Any]) -> Any:
     for key in settings:
         if key not in known:
             raise InputError(f"losses: {name} has no setting {key!r}; {nearest(key, set(known) - {'self'})}")
+    measure = {} if distance is None or "distance" not in known else {"distance": distance}
     try:
-        return getattr(room, name)(**settings)
+        return getattr(room, name)(**settings, **measure)
     except (TypeError, ValueError, AssertionError) as error:
         raise InputError(f"losses: {name} refuses {settings}: {error}") from None

@@ -249,11 +249,11 @@ def _channels(backbone: nn.Module, size: tuple[int, int], config: ModelConfig) -
     if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
         answer = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps).__name__
         raise InputError(f"model.name: {config.name!r} answers {answer}, not a feature map (B, C, h, w)")
-    told = {getattr(backbone, key, None) for key in ("num_features", "head_hidden_size")} - {None}
-    if config.name.startswith(TIMM) and told and maps.shape[1] not in told:
+    told = [getattr(backbone, key, None) for key in ("num_features", "head_hidden_size")]
+    if config.name.startswith(TIMM) and any(told) and maps.shape[1] not in told:
         raise InputError(
             f"model.name: {config.name!r} answers {tuple(maps.shape)}, which is not (B, C, h, w) with its own "
-            f"{max(told)} channels"
+            f"{told[0]} channels"
         )
     return int(maps.shape[1])
 

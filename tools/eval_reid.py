@@ -112,7 +112,9 @@ def main(argv: list[str]) -> int:
     loaded = load_features(args, bar)
     if args.save_features is not None:
         save_features(Path(args.save_features), loaded[0])
-    results = [score(multi_query(each) if args.multi_query else each, args) for each in loaded]
+    if args.multi_query:
+        loaded = [multi_query(each) for each in loaded]
+    results = [score(each, args) for each in loaded]
     sections = [figures(results), *results[0].sections]
     found = results[0].as_json() | {"protocol": lines_under(results)[-1], "notes": list(loaded[0].notes)}
     if len(results) > 1:

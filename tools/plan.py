@@ -13,10 +13,11 @@ from configs.load import nearest, parse_assignments
 from tools.manifest import file_hash
 from tools.track import SAVES
 from tracker import Tracker
-from tracker.camera import camera_of, read_warps
+from tracker.camera import Camera, EstimatedCamera, FileCamera, read_warps
+from tracker.camera_motion import METHODS
 from tracker.data import Detections, Frame
 from tracker.detection_source import Detector, open_detections
-from tracker.pipeline import Camera, Embed
+from tracker.pipeline import Embed
 from tracker.video import ReadAhead, Source, open_source
 
 
@@ -40,6 +41,11 @@ class Plan:
     stop: threading.Event = field(default_factory=threading.Event)
     live_frames: list[ReadAhead] = field(default_factory=list)  # of running live sources; closing ends them
 
+    def camera_note(self, i: int) -> str:
+        """How source i's camera motion is known, in words."""
+        camera = self.cameras[i]
+        return camera.description if camera else "none"
+
     def begin_live(self, frames: ReadAhead) -> None:
         self.live_frames.append(frames)
         if self.stop.is_set():  # the signal came before we were on the list
@@ -59,7 +65,7 @@ class Plan:
             "tracker": self.trackers[i].config.model_dump(mode="json"),
             "detector": self.detectors[i].description,
             "appearance": self.appearance,
-            "camera": self.cameras[i] is not None,
+            "camera": self.camera_note(i),
             "files": self.hashes,
             "save": sorted(self.save),
         }
@@ -89,6 +95,11 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
         if {"video", "sheet"} & set(save) and not source.has_images:
             raise InputError(f"{spec}: has no images to draw on; leave video and sheet out of --save")
     cameras = [open_camera(args.camera, source, hashes) for source in sources]
+    for spec, camera in zip(args.source, cameras, strict=True):
+        if "camera" in save and camera is None:
+            raise InputError(
+                f"{spec}: no camera motion to save; leave camera out of --save, or give --camera METHOD"
+            )
     embed, appearance = open_embedder(args, trial, hashes)
     out = writable_folder(Path(args.out))
     trackers = [Tracker.from_config(args.tracker, fps=source.fps, **overrides) for source in sources]
@@ -195,13 +206,21 @@ def _boxes_of(path: Path, hashes: dict[str, str]) -> Detector:
 
 
 def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | None:
-    """Warps from a file, as named or in the sequence folder; "auto" takes the sequence's gmc.txt where it is."""
+    """Warps from a file, as named or in the sequence folder, or estimated from the pictures. "auto": the
+    sequence's gmc.txt where it is, else an estimate where there are pictures."""
     own = source.folder / ("gmc.txt" if given == "auto" else given) if source.folder else None
-    if given == "none" or (given == "auto" and not (own and own.is_file())):
+    if given == "none":
         return None
+    if given in METHODS or (given == "auto" and not (own and own.is_file())):
+        if not source.has_images and given != "auto":
+            raise InputError(
+                f"--camera {given}: {source.name} has no images to estimate from; give a file of warps"
+            )
+        return EstimatedCamera(given if given in METHODS else "sparse-flow") if source.has_images else None
     path = own if own and own.is_file() else Path(given)
     if not path.is_file():
-        raise InputError(f"--camera {given}: no such file; expected auto, none or a file of warps")
+        known = ", ".join(METHODS)
+        raise InputError(f"--camera {given}: no such file; expected auto, none, {known} or a file of warps")
     warps = read_warps(path)
     missing = set(range(1, source.length or 0)) - warps.keys()
     if missing:
@@ -209,7 +228,7 @@ def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | 
             f"{path}: no warp for frame {min(missing)}; {source.name} has {source.length} frames"
         )
     hashes[str(path)] = file_hash(path)
-    return camera_of(warps)
+    return FileCamera(warps, f"warps of {path.name}")
 
 
 def open_embedder(

@@ -17,13 +17,13 @@ from eval.ranked_lists import (
     SAME_CAMERA,
     WRONG,
     RankedLists,
+    choose_queries,
     fixed_and_broken,
-    hardest_first,
     rank_lists,
 )
 from eval.report import Section
 from tools.ranked_page_style import SCRIPT, STYLE
-from tools.reid_features import Features
+from tools.reid_features import Features, Side
 from tools.reid_sections import Result
 from tracker.mot_file import atomic_write
 
@@ -65,16 +65,19 @@ def write_page(
     """
     features = results[0].features
     _check_paths(features, folder)
-    shown = hardest_first(*(r.metrics for r in results))[:queries]
+    shown = choose_queries(queries, *(r.metrics for r in results))
     lists = [
         rank_lists(*r.features.arrays, queries=shown, length=top_k, distances=r.distances) for r in results
     ]
+    pictures = _thumbnails(features, lists, bar)  # all of them before an old page is touched
+    sizes = {name: width for name, (width, _) in pictures.items()}
     try:
         (folder / IMAGES).mkdir(parents=True, exist_ok=True)
         (folder / PAGE).unlink(missing_ok=True)  # an old page must not show new pictures
         for old in (folder / IMAGES).glob("[qg][0-9]*.jpg"):
             old.unlink()
-        sizes = _write_thumbnails(folder / IMAGES, features, lists, bar)
+        for name, (_, data) in pictures.items():
+            (folder / IMAGES / f"{name}.jpg").write_bytes(data)
         with atomic_write(folder / PAGE) as file:
             file.writelines(_page(results, lists, sections, under, sizes))
     except OSError as error:
@@ -90,21 +93,18 @@ def _check_paths(features: Features, folder: Path) -> None:
             )
 
 
-def _write_thumbnails(
-    folder: Path, features: Features, lists: Sequence[RankedLists], bar: Bar
-) -> dict[str, int]:
-    """A JPEG for each image that the page shows; name -> width in px."""
+def _thumbnails(features: Features, lists: Sequence[RankedLists], bar: Bar) -> dict[str, tuple[int, bytes]]:
+    """Each image that the page shows: name -> width in px and JPEG."""
     rows = np.unique(np.concatenate([np.append(each.gallery, each.hardest) for each in lists]))
     gallery, query = features.gallery.paths or (), features.query.paths or ()
-    wanted = {f"g{row}": gallery[row] for row in rows[rows >= 0]}
-    wanted |= {f"q{row}": query[row] for row in lists[0].queries}
-    sizes = {}
+    wanted = {f"g{row}": gallery[row] for row in rows[rows >= 0].tolist()}
+    wanted |= {f"q{row}": query[row] for row in lists[0].queries.tolist()}
+    found = {}
     with bar("thumbnails", len(wanted)) as advance:
-        for done, (name, path) in enumerate(wanted.items(), 1):
-            sizes[name], data = _thumbnail(path)
-            (folder / f"{name}.jpg").write_bytes(data)
-            advance(done, len(wanted))
-    return sizes
+        for name, path in wanted.items():
+            found[name] = _thumbnail(path)
+            advance(len(found), len(wanted))
+    return found
 
 
 def _thumbnail(path: str) -> tuple[int, bytes]:
@@ -143,16 +143,24 @@ def _page(
     )
     yield from _tables(sections, under)
     yield _legend(len(results) > 1)
-    shown, valid = len(lists[0].queries), results[0].metrics.valid_queries
-    which = f"the {shown:,} hardest of {valid:,} scored" if shown < valid else f"all {valid:,} scored"
-    order = "the lowest AP by either network first" if len(results) > 1 else "the lowest AP first"
-    yield f"<p>Queries: {which}, {order}.</p>\n</header>\n"
+    yield f"<p>{_which(len(lists[0].queries), results)}</p>\n</header>\n"
     changes = _changes(results)
     yield _controls(lists, results, changes)
     yield '<main id="queries">\n'
     for at, query in enumerate(lists[0].queries.tolist()):
         yield _query(query, at, results, lists, changes[query], sizes)
     yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+
+
+def _which(shown: int, results: Sequence[Result]) -> str:
+    """Which queries the page has, and in which order."""
+    valid, two = results[0].metrics.valid_queries, len(results) > 1
+    which = f"all {valid:,} scored"
+    if shown < valid:
+        which = f"{shown:,} of {valid:,} scored, the hardest" + (
+            " and those fixed or broken ones that changed most" if two else ""
+        )
+    return f"Queries: {which}; the lowest AP{' by either network' if two else ''} comes first."
 
 
 def _tables(sections: Sequence[Section], under: Sequence[str]) -> Iterator[str]:
@@ -183,7 +191,11 @@ def _table(section: Section, notes: Iterable[str], caption: bool = True) -> str:
 def _legend(two: bool) -> str:
     items = [
         ("right", "✓", "right: the same person by another camera"),
-        ("wrong", "✗", "wrong: another person, or a distractor"),
+        (
+            "wrong",
+            "✗",
+            "wrong: another person, or a distractor (pale: after the last right answer, so harmless)",
+        ),
         ("unranked", "–", "not ranked: the same person by the same camera, or junk"),
     ]
     text = "".join(
@@ -254,57 +266,37 @@ def _query(
 
 
 def _list(query: int, at: int, result: Result, lists: RankedLists, sizes: dict[str, int]) -> str:
-    """One network's answers to one query."""
-    m = result.metrics
-    items = "".join(
-        _answer(result, lists, at, place, sizes)
-        for place in np.flatnonzero(lists.mark[at] != NOTHING).tolist()
-    )
+    """One network's answers to one query, and its last right one if that lies further down."""
+    m, gallery = result.metrics, result.features.gallery
     first, last, count = int(m.first_rank[query]), int(lists.hardest_rank[at]), int(m.positives[query])
     facts = f"AP {100 * m.ap[query]:.1f}, INP {100 * m.inp[query]:.1f}; {count} right answer{'s' * (count != 1)}: "
     facts += f"first at rank {first}, last at rank {last}" if count > 1 else f"at rank {first}"
+    items = []
+    for place in np.flatnonzero(lists.mark[at] != NOTHING).tolist():
+        kind, symbol, words = MARKS[int(lists.mark[at, place])]
+        rank, row = int(lists.rank[at, place]), int(lists.gallery[at, place])
+        if kind == "wrong" and rank > last:
+            kind = "wrong past"
+        words = f"Rank {rank}, {words}" if rank else words.capitalize()
+        items.append(_answer(kind, f"{symbol} {rank or ''}", words, gallery, row, sizes))
     if last > lists.rank[at].max():
-        items += _hardest(result, lists, at, sizes)
+        words = f"Hardest right answer, rank {last}"
+        row = int(lists.hardest[at])
+        items.append(_answer("right hardest", f"{MARKS[RIGHT][1]} {last:,}", words, gallery, row, sizes))
     return (
         f'<section><h3>{escape(result.features.name)}</h3><p class="facts">{facts}</p>'
-        f"<ol>{items}</ol></section>\n"
+        f"<ol>{''.join(items)}</ol></section>\n"
     )
 
 
-def _answer(result: Result, lists: RankedLists, at: int, place: int, sizes: dict[str, int]) -> str:
-    kind, symbol, words = MARKS[int(lists.mark[at, place])]
-    rank = int(lists.rank[at, place])
-    start = f"Rank {rank}, {words}" if rank else words.capitalize()
-    return _item(
-        kind, symbol, str(rank or ""), start, result, lists, at, int(lists.gallery[at, place]), sizes
-    )
-
-
-def _hardest(result: Result, lists: RankedLists, at: int, sizes: dict[str, int]) -> str:
-    rank = int(lists.hardest_rank[at])
-    start = f"Hardest right answer, rank {rank}"
-    return _item("right hardest", "✓", f"{rank:,}", start, result, lists, at, int(lists.hardest[at]), sizes)
-
-
-def _item(
-    kind: str,
-    symbol: str,
-    rank: str,
-    start: str,
-    result: Result,
-    lists: RankedLists,
-    at: int,
-    row: int,
-    sizes: dict[str, int],
-) -> str:
-    side = result.features.gallery
-    person, camera = int(side.ids[row]), int(side.cameras[row])
+def _answer(kind: str, mark: str, words: str, gallery: Side, row: int, sizes: dict[str, int]) -> str:
+    """A gallery image with what it is, in sight and in words."""
+    person, camera = int(gallery.ids[row]), int(gallery.cameras[row])
     who = f"person {person}" if person > 0 else "distractor" if person == 0 else "junk"
-    short = f"{person}" if person > 0 else who
-    picture = _image(f"g{row}", f"{start}: {who}, camera {camera}", sizes)
+    picture = _image(f"g{row}", f"{words}: {who}, camera {camera}", sizes)
     return (
-        f'<li class="{kind}">{picture}<span class="mark" aria-hidden="true">{symbol} {rank}</span>'
-        f'<span class="who" aria-hidden="true">{short} c{camera}</span></li>'
+        f'<li class="{kind}">{picture}<span class="mark" aria-hidden="true">{mark}</span>'
+        f'<span class="who" aria-hidden="true">{who.removeprefix("person ")} c{camera}</span></li>'
     )
 
 

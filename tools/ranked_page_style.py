@@ -51,13 +51,14 @@ select, input:not([type=radio]) { font: inherit; color: inherit; background: var
 .lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 46rem), 1fr)); gap: .6rem 1.6rem;
   min-width: 0; }
 .facts { margin: 0 0 .35rem; color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
-ol { list-style: none; display: flex; flex-wrap: wrap; gap: .4rem; margin: 0; padding: 0; }
+ol { list-style: none; display: flex; flex-wrap: wrap; align-items: flex-end; gap: .4rem; margin: 0; padding: 0; }
 li > img { display: block; height: 108px; width: 58px; object-fit: cover; border: 3px solid; border-radius: 2px; }
 ol li { font-size: .74rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .right > img { border-color: var(--right); }
 .wrong > img { border-color: var(--wrong); border-style: dashed; }
-.unranked > img { border-color: var(--unranked); border-style: dotted; opacity: .55; }
-.mark { display: block; font-weight: 700; }
+.past > img { border-width: 1px; opacity: .5; }
+.unranked > img { height: 72px; width: 39px; border: 2px dotted var(--unranked); opacity: .6; }
+.mark { display: block; font-weight: 700; margin-top: .1rem; }
 .who { display: block; color: var(--soft); }
 .hardest { margin-left: .5rem; padding-left: .7rem; border-left: 1px solid var(--line); }
 .hardest .who::after { content: " last"; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,9 +21,11 @@ from tools.manifest import file_hash
 if TYPE_CHECKING:
     from reid.data import ReidImages, ReidSet
 
+NAMED = 20  # broken images that a note names
 CHUNK = 256  # images between two moves of the progress bar
 ARRAYS = tuple(f"{side}_{what}" for side in ("query", "gallery") for what in ("features", "ids", "cameras"))
 PATHS = ("query_paths", "gallery_paths")
+ABOUT = "about"  # JSON: which weights on which data, mirrored or not
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int, int], None]]]  # title, total: done, total
 
 
@@ -59,11 +62,10 @@ def load_features(args: argparse.Namespace, bar: Bar) -> list[Features]:
     Raises:
         InputError: whatever the user can get wrong; two results that are not of the same images.
     """
-    names = [args.features or args.weights, *([args.compare] if args.compare is not None else [])]
     data = None if args.data is None else read_data(args)
     found = []
-    for name in names:
-        if str(name).lower().endswith(".npz"):
+    for name in [args.features or args.weights, *([args.compare] if args.compare is not None else [])]:
+        if name == args.features or name.lower().endswith(".npz"):
             found.append(read_features(Path(name)))
         elif data is None:
             raise InputError(
@@ -108,11 +110,13 @@ def embed(weights: str, data: ReidSet, args: argparse.Namespace, bar: Bar) -> Fe
                 images, embedder.size, folder, strict=args.strict, jobs=args.threads, progress=advance
             )
         if broken:
-            notes.append(f"{part}: {len(broken)} broken images left out: {', '.join(broken)}")
+            rest = " ..." * (len(broken) > NAMED)
+            notes.append(f"{part}: {len(broken)} broken images left out: {', '.join(broken[:NAMED])}{rest}")
         features = np.empty((len(images), embedder.dim), np.float32)
         with bar(f"embed {part}", len(images)) as advance:
             for start in range(0, len(images), CHUNK):
-                features[start : start + CHUNK] = embedder.crops(pixels[start : start + CHUNK])
+                # A copy: the cache is read-only, and torch warns about that.
+                features[start : start + CHUNK] = embedder.crops(np.array(pixels[start : start + CHUNK]))
                 advance(min(start + CHUNK, len(images)), len(images))
         sides.append(
             Side(features, images.ids, images.cameras, tuple(str(p.resolve()) for p in images.paths))
@@ -161,9 +165,18 @@ def read_features(path: Path) -> Features:
             raise InputError(f"{path}: expected {side}_paths ({len(features)},), got {names.shape}")
         sides.append(Side(features, ids, cameras, None if names is None else tuple(map(str, names.tolist()))))
     notes = tuple(_count_line(name, side) for name, side in zip(("query", "gallery"), sides, strict=True))
-    about = {"features": path.name, "features_sha256": file_hash(path)}
+    about = {"features": path.name, "features_sha256": file_hash(path)} | _read_about(found.get(ABOUT))
     query, gallery = sides
     return Features(path.name.removesuffix(".npz"), query, gallery, notes, about)
+
+
+def _read_about(text: np.ndarray | None) -> dict[str, Any]:
+    """What `save_features` noted; others may use that name for something else."""
+    try:
+        about = json.loads(str(text))
+    except ValueError:
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def save_features(path: Path, features: Features) -> None:
@@ -172,6 +185,7 @@ def save_features(path: Path, features: Features) -> None:
     for name, side in zip(PATHS, (features.query, features.gallery), strict=True):
         if side.paths is not None:
             values[name] = np.array(side.paths, dtype=np.str_)
+    values[ABOUT] = np.array(json.dumps(features.about))
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,8 +205,11 @@ def multi_query(features: Features) -> Features:
     labels = np.stack([side.ids, side.cameras], 1)
     first = np.unique(labels, axis=0, return_index=True)[1]  # sorted as pool_queries sorts
     paths = None if side.paths is None else tuple(side.paths[k] for k in first)
+    notes = features.notes
+    if len(ids) == len(side.ids):
+        notes += ("multi-query: nothing to pool, every identity has one query image by each camera",)
     about = features.about | {"multi_query": True}
-    return replace(features, query=Side(pooled, ids, cameras, paths), about=about)
+    return replace(features, query=Side(pooled, ids, cameras, paths), notes=notes, about=about)
 
 
 def _check_same_images(mine: Features, other: Features) -> None:

@@ -19,12 +19,14 @@ from tools.checkpoint import Checkpoint, replay
 from tools.console import say, write_json
 from tools.manifest import commit, versions
 from tools.plan import Plan
+from tracker import Tracker
+from tracker.camera import Camera, warp_lines
 from tracker.data import Frame, Step
 from tracker.pipeline import Clock, run
-from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, VideoSink
+from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, TextSink, VideoSink
 from tracker.video import Source, read_ahead
 
-ENDINGS = {"mot": ".txt", "jsonl": ".jsonl", "video": ".mp4", "sheet": ".png"}
+ENDINGS = {"mot": ".txt", "jsonl": ".jsonl", "video": ".mp4", "sheet": ".png", "camera": ".gmc.txt"}
 
 
 @dataclass(slots=True)
@@ -50,12 +52,18 @@ class Outcome:
 class Sinks:
     """The files that one source is written to. Leaving without :meth:`finish` abandons them as partial."""
 
-    def __init__(self, plan: Plan, source: Source, positions: dict[str, int]) -> None:
+    def __init__(self, plan: Plan, i: int, positions: dict[str, int]) -> None:
+        source, camera = plan.sources[i], plan.cameras[i]
         self.paths = {kind: plan.out / f"{source.name}{ENDINGS[kind]}" for kind in plan.save}
         self._text: dict[str, Any] = {"mot": MotSink(self.paths["mot"], positions.get("mot"))}
         self._drawn: dict[str, Any] = {}
         if "jsonl" in plan.save:
             self._text["jsonl"] = JsonLinesSink(self.paths["jsonl"], positions.get("jsonl"))
+        if "camera" in plan.save and camera is not None:
+            told = camera  # at every step it knows what it has just told
+            self._text["camera"] = TextSink(
+                lambda _: warp_lines(told.latest), self.paths["camera"], positions.get("camera")
+            )
         if "video" in plan.save:
             self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
         if "sheet" in plan.save:
@@ -98,12 +106,32 @@ class Sinks:
         return dict(self._drawn["video"].seconds) if "video" in self._drawn else {}
 
 
+@dataclass(slots=True)
+class Memory:
+    """What a checkpoint keeps: the tracker's state and, beside it, the camera's."""
+
+    tracker: Tracker
+    camera: Camera | None
+
+    def state_dict(self) -> dict[str, Any]:
+        camera = self.camera.state_dict() if self.camera else {}
+        return self.tracker.state_dict() | {f"camera_{name}": value for name, value in camera.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        camera = {name.removeprefix("camera_"): state.pop(name) for name in [*state] if name[:7] == "camera_"}
+        self.tracker.load_state_dict(state)
+        if self.camera:
+            self.camera.load_state_dict(camera)
+
+
 def run_all(plan: Plan) -> list[Outcome]:
     """Track in every source; files one after the other, live ones at the same time."""
     if not plan.quiet:
         for line in dict.fromkeys(detector.description for detector in plan.detectors):
             say(f"detector: {line}")
         say(f"appearance: {plan.appearance}")
+        for line in dict.fromkeys(plan.camera_note(i) for i in range(len(plan.sources))):
+            say(f"camera motion: {line}")
     done = _finished_before(plan)
     live = [i for i, source in enumerate(plan.sources) if source.live]
     files = [i for i, source in enumerate(plan.sources) if not source.live and i not in done]
@@ -163,7 +191,10 @@ def track_source(plan: Plan, i: int) -> Outcome:
     """
     source, tracker, clock = plan.sources[i], plan.trackers[i], Clock()
     checkpoint = Checkpoint(plan.out / f"{source.name}.checkpoint.npz", plan.fingerprint(i))
-    resumed = plan.resume and checkpoint.restore(tracker)
+    memory: Any = Memory(
+        tracker, plan.cameras[i]
+    )  # Any: all that a checkpoint asks of a Tracker are these two
+    resumed = plan.resume and checkpoint.restore(memory)
     if not resumed:
         checkpoint.forget()  # an older run's would fit neither our files nor our settings
     start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
@@ -172,7 +203,7 @@ def track_source(plan: Plan, i: int) -> Outcome:
         outcome.notes.append(
             f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
         )
-    with Sinks(plan, source, checkpoint.positions) as sinks:
+    with Sinks(plan, i, checkpoint.positions) as sinks:
         again = sinks.draws and start > 0
         with read_ahead(source.frames(0 if again else start)) as ahead:
             if source.live:
@@ -192,7 +223,7 @@ def track_source(plan: Plan, i: int) -> Outcome:
                 outcome.stopped = plan.stop.is_set()
                 if outcome.stopped or checkpoint.due():
                     checkpoint.corrupt = _unreadable(source, start, earlier)
-                    checkpoint.save(tracker, sinks.positions())
+                    checkpoint.save(memory, sinks.positions())
                 if outcome.stopped:
                     break
             clock.seconds["decode"] = ahead.seconds
@@ -276,6 +307,7 @@ def _record(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "tracks": outcome.tracks,
         "complete": not outcome.stopped,
         "detector": plan.detectors[i].description,
+        "camera": plan.camera_note(i),
         "detections_sha256": outcome.detections,
         "settings_sha256": _settings_hash(plan, i),
         "unreadable_frames": len(outcome.unreadable),

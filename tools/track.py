@@ -13,7 +13,7 @@ import sys
 
 from tools.console import INTERRUPTED, OK, Parser, guarded
 
-SAVES = ("mot", "video", "jsonl", "sheet")
+SAVES = ("mot", "video", "jsonl", "sheet", "camera")
 
 
 def parser() -> Parser:
@@ -46,8 +46,9 @@ def parser() -> Parser:
     p.add_argument(
         "--camera",
         default="auto",
-        metavar="auto|none|FILE",
-        help="camera motion; FILE: frame (0-based) and 2x3 warp a line; auto: gmc.txt in the sequence folder",
+        metavar="auto|none|METHOD|FILE",
+        help="camera motion; METHOD: sparse-flow, orb or ecc; FILE: frame (0-based) and 2x3 warp a line; "
+        "auto: gmc.txt in the sequence folder, else sparse-flow where there are images",
     )
     p.add_argument(
         "--classes", metavar="NAMES|all", help="what to track; default: people, if the model knows any"

@@ -22,7 +22,7 @@ from configs import InputError, load_preset
 from configs.load import parse_assignments, validate
 from eval.ranking import evaluate_ranking
 from reid.config import TrainConfig
-from reid.data import ReidImages, ReidSet, read_reid_set
+from reid.data import ReidImages, ReidSet, has_match, read_reid_set
 from reid.features import features
 from reid.image_cache import cache_folder, open_sound_images
 from reid.training import Step, Training, start, steps
@@ -54,16 +54,17 @@ def run(args: argparse.Namespace, argv: list[str]) -> None:
     with processes(args.device) as (device, first):
         talk = say if first and not args.quiet else _silent
         config, about = plan(args, argv)
+        if first:
+            make_folder(args.out)
         data = read_reid_set(Path(about["data"]), strict=args.strict)
         parts, notes = decode(data, config, args, first)
         if first:
-            args.out.mkdir(parents=True, exist_ok=True)
             write_json(args.out / RUN, about | {"data_notes": notes})
         for note in notes:
             talk(note)
         train = parts["train"]
         ids, labels = np.unique(train.images.ids, return_inverse=True)
-        training = start(config, len(ids), len(labels), device)
+        training = start(config, len(ids), len(labels), device, resumed=args.resume is not None)
         if args.resume is not None:
             training.load_state_dict(read_checkpoint(args.out / CHECKPOINT))
         talk(
@@ -80,6 +81,10 @@ def plan(args: argparse.Namespace, argv: list[str]) -> tuple[TrainConfig, dict[s
     """The preset, and what run.json says; of a run that goes on, its own."""
     if args.resume is not None:
         about = read_json(args.out / RUN)
+        if not isinstance(about, dict) or not {"config", "data", "commit"} <= about.keys():
+            raise InputError(
+                f"{args.out / RUN}: not what a training writes; give the folder of a training run"
+            )
         return validate(about["config"], TrainConfig, str(args.out / RUN)), about
     if (args.out / CHECKPOINT).exists():
         raise InputError(
@@ -102,7 +107,7 @@ def decode(
     data: ReidSet, config: TrainConfig, args: argparse.Namespace, first: bool
 ) -> tuple[dict[str, Pixels], list[str]]:
     """Every part of the data as pixels, and notes; the first process decodes, the others find it done."""
-    if data.train is None:
+    if data.train is None or not len(data.train):
         raise InputError(f"{data.name}: there are no training images in it")
     folder = Path(args.cache) if args.cache else cache_folder()
     parts: dict[str, Pixels] = {}
@@ -125,6 +130,13 @@ def decode(
     return parts, notes
 
 
+def make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot be made a folder ({error.strerror})") from None
+
+
 def loop(
     training: Training,
     parts: dict[str, Pixels],
@@ -138,9 +150,10 @@ def loop(
     config, figures = training.config, {}
     every = training.iterations_per_epoch
     checkpoint_every = max(1, round(config.checkpoint_every * every))
-    evaluate_every = round(config.evaluate_every * every) if config.evaluate_every else None
     train = parts["train"]
     log = Log(args.out, training.iteration, args.tensorboard) if first else None
+    if log is not None and training.iteration:
+        figures = look(training, parts, log, talk)  # killed after a checkpoint, before its evaluation
     clock, done = time.perf_counter(), training.iteration
     with bar("train", training.iterations, args.quiet or not first, training.iteration) as advance:
         for step in steps(training, train.pixels, labels, train.images.cameras):
@@ -155,20 +168,39 @@ def loop(
                 advance(step.iteration, training.iterations)
             if last or step.iteration % checkpoint_every == 0:
                 write_checkpoint(args.out / CHECKPOINT, training)
-            if last or (evaluate_every and step.iteration % evaluate_every == 0):
-                figures = evaluate(training, parts)
-                if figures:
-                    log.evaluation(step, figures)  # type: ignore[union-attr]
-                    talk(f"epoch {step.epoch:.1f}, {step.images} images: " + shown(figures))
-                clock, done = time.perf_counter(), step.iteration
+            before = time.perf_counter()
+            figures = look(training, parts, log, talk) or figures  # type: ignore[arg-type]
+            clock += time.perf_counter() - before
+    return figures
+
+
+def look(
+    training: Training, parts: dict[str, Pixels], log: Log, talk: Callable[[str], None]
+) -> dict[str, float]:
+    """Evaluate if it is time to, and log it; the figures, none if it is not time or is done already."""
+    config, iteration = training.config, training.iteration
+    last = iteration == training.iterations
+    every = round((config.evaluate_every or 0) * training.iterations_per_epoch)
+    due = last or (config.evaluate_every and iteration % max(1, every) == 0)
+    if not due or (log.evaluated(iteration) and not last):
+        return {}
+    training.check()
+    figures = evaluate(training, parts)
+    if figures and not log.evaluated(iteration):
+        images = iteration * config.batch.identities * config.batch.images
+        epoch = iteration / training.iterations_per_epoch
+        log.evaluation(iteration, images, epoch, figures)
+        talk(f"epoch {epoch:.1f}, {images} images: " + shown(figures))
     return figures
 
 
 def evaluate(training: Training, parts: dict[str, Pixels]) -> dict[str, float]:
-    """Figures of the network as it is; none where the data has no query and gallery."""
+    """Figures of the network as it is; none where the data has no query and gallery, or no pair to find."""
     if not {"query", "gallery"} <= parts.keys():
         return {}
     query, gallery = parts["query"], parts["gallery"]
+    if not has_match(query.images, gallery.images).any():
+        return {}  # one camera only, for one; the notes on the data say so
     found = [
         features(training.best_network, part.pixels, training.recipe({}), training.device)
         for part in (query, gallery)
@@ -214,12 +246,18 @@ def finish(
 
 
 class Log:
-    """log.csv and evaluation.csv, and TensorBoard's files where asked; lines after ``iteration`` are dropped."""
+    """log.csv and evaluation.csv, and TensorBoard's files where asked; lines after ``iteration`` are dropped.
+
+    At iteration 0 whatever an earlier run left is dropped whole: its columns may be others.
+    """
 
     def __init__(self, out: Path, iteration: int, tensorboard: bool) -> None:
         self.steps, self.evaluations = out / LOG, out / EVALUATION
         for path in (self.steps, self.evaluations):
-            _cut(path, iteration)
+            if iteration == 0:
+                path.unlink(missing_ok=True)
+            else:
+                _cut(path, iteration)
         self.board: Any = None
         if tensorboard:
             try:
@@ -231,13 +269,18 @@ class Log:
     def step(self, step: Step, images_per_second: float) -> None:
         parts = {name: float(value) for name, value in step.parts.items()}
         values = {"learning_rate": step.rate, "loss": float(step.loss), **parts}
-        self._add(self.steps, step, values | {"images_per_s": round(images_per_second, 1)})
+        values["images_per_s"] = round(images_per_second, 1)
+        self._add(self.steps, step.iteration, step.images, step.epoch, values)
 
-    def evaluation(self, step: Step, figures: dict[str, float]) -> None:
-        self._add(self.evaluations, step, figures)
+    def evaluation(self, iteration: int, images: int, epoch: float, figures: dict[str, float]) -> None:
+        self._add(self.evaluations, iteration, images, epoch, figures)
 
-    def _add(self, path: Path, step: Step, values: dict[str, float]) -> None:
-        row = {"iteration": step.iteration, "images": step.images, "epoch": f"{step.epoch:.3f}", **values}
+    def evaluated(self, iteration: int) -> bool:
+        """Whether evaluation.csv has this iteration."""
+        return any(row[0] == str(iteration) for row in _rows(self.evaluations)[1:])
+
+    def _add(self, path: Path, iteration: int, images: int, epoch: float, values: dict[str, float]) -> None:
+        row = {"iteration": iteration, "images": images, "epoch": f"{epoch:.3f}", **values}
         fresh = not path.exists()
         with open(path, "a", newline="") as file:
             writer = csv.DictWriter(file, list(row))
@@ -245,18 +288,27 @@ class Log:
                 writer.writeheader()
             writer.writerow(row)
         for name, value in values.items() if self.board is not None else ():
-            self.board.add_scalar(name, value, step.iteration)
+            self.board.add_scalar(name, value, iteration)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The header and the whole lines of a log; none where there is no file, or an empty one."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdigit())]
 
 
 def _cut(path: Path, iteration: int) -> None:
     """Keep only the lines up to ``iteration``: a run that goes on writes the later ones again."""
-    if not path.exists():
+    rows = _rows(path)
+    if not rows:
+        path.unlink(missing_ok=True)
         return
-    with open(path, newline="") as file:
-        header, *rows = csv.reader(file)
-    kept = [row for row in rows if row and int(row[0]) <= iteration]
+    kept = [row for row in rows[1:] if int(row[0]) <= iteration]
     text = io.StringIO()
-    csv.writer(text).writerows([header, *kept])
+    csv.writer(text).writerows([rows[0], *kept])
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text.getvalue(), newline="")
     os.replace(partial, path)
@@ -264,19 +316,27 @@ def _cut(path: Path, iteration: int) -> None:
 
 def write_checkpoint(path: Path, training: Training) -> None:
     partial = path.with_name(path.name + ".partial")
-    torch.save(training.state_dict(), partial)
-    os.replace(partial, path)
+    state = training.state_dict()
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path}: the checkpoint cannot be written: {str(error).splitlines()[0]}") from None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there to go on from")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
         raise InputError(
-            f"{path}: not readable as a checkpoint: {str(error).splitlines()[0][:160]}"
+            f"{path}: not readable as a checkpoint: {' '.join(str(error).split())[:160]}"
         ) from None
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: not a checkpoint of a training run")
+    return state
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -284,6 +344,8 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, so there is no run to go on with") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise InputError(f"{path}: not readable as JSON: {error}") from None
 
@@ -296,6 +358,8 @@ def processes(device: str) -> Iterator[tuple[torch.device, bool]]:
     if world == 1:
         yield place, True
         return
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
         yield place, dist.get_rank() == 0

@@ -17,7 +17,7 @@ from tracker.tracker import Tracker
 
 Detect = Callable[[Frame], Detections]
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image (H, W, 3) BGR, xyxy (N, 4) -> (N, D) unit rows
-Camera = Callable[[Frame], np.ndarray | None]  # -> (2, 3) warp from the last frame, None: still
+Camera = Callable[[Frame, Detections], np.ndarray | None]  # -> (2, 3) warp from the last frame, None: still
 
 
 class Clock:
@@ -63,7 +63,7 @@ def run(
         warp = None
         if camera is not None:
             with clock.stage("camera"):
-                warp = camera(frame)
+                warp = camera(frame, detections)  # which it looks past
         with clock.stage("track"):
             tracks = tracker.update(detections, timestamp=frame.time, warp=warp)
         yield Step(frame, detections, tracks)

@@ -49,14 +49,15 @@ def test_ties_fall_on_the_safe_side() -> None:
 @pytest.mark.parametrize("block", [None, 1, 7])
 @pytest.mark.parametrize("levels", [0, 30])
 def test_equals_sorting_all_pairs(block: int | None, levels: int) -> None:
-    """With a block of one query the held distances are cut down many times."""
+    """With a block of one query and small targets the held distances are cut down many times."""
     qf, q, qc, gf, g, gc = people(8, queries=20, gallery=120)
     d = exact(qf, gf)
     if levels:
         d = np.round(d * levels) / levels
-    targets = (0.001, 0.01, 0.1, 0.7)
-    m = evaluate_verification(None, q, qc, None, g, gc, distances=d, fpr=targets, block=block)
-    for point, target in zip(m.points, targets, strict=True):
+    few, many = (0.001, 0.004, 0.01), (0.1, 0.7)
+    data = (None, q, qc, None, g, gc)
+    found = [evaluate_verification(*data, distances=d, fpr=fpr, block=block) for fpr in (few, many)]
+    for point, target in zip(found[0].points + found[1].points, few + many, strict=True):
         assert (point.tpr, point.fpr) == pytest.approx(slow(d, q, qc, g, gc, target)), target
         assert point.fpr <= target
 

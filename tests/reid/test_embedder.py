@@ -344,6 +344,8 @@ def test_a_folder_is_read_in_order_and_broken_files_are_named(tmp_path: Path) ->
     assert names == ["a.PNG", "b.png", "c.bmp"]
     np.testing.assert_allclose(features, [unit_of_colour(c) for c in (BLUE, RED, GREEN)], atol=1e-5)
     assert embed.skipped == ["bad.jpg", "empty.png"]
+    embed.folder(folder / "deeper")
+    assert embed.skipped == []
     with pytest.raises(InputError, match=r"bad\.jpg: not readable as an image"):
         embed.folder(folder, strict=True)
     with pytest.raises(InputError, match=r"d_deep: no such folder"):

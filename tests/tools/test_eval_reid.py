@@ -1,0 +1,334 @@
+"""The command: figures, tables, files, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.reid.mini_market import write_mini_market
+from tools import eval_reid
+from tools.console import guarded
+from tools.eval_reid import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as left:
+        guarded(main, [str(a) for a in argv])
+    out, err = capsys.readouterr()
+    return int(left.value.code or 0), out, err
+
+
+def found(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> dict[str, Any]:
+    code, out, err = run(capsys, *argv, "--json", "-")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+    """The one line."""
+    code, out, err = run(capsys, *argv)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def angle(*degrees: float) -> np.ndarray:
+    return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], 1).astype(np.float32)
+
+
+# Person 7 by camera 1: same camera (left out), wrong, junk (left out), right, distractor, right.
+# Person 3 by camera 2: right at once.
+HAND: dict[str, Any] = {
+    "query_features": angle(0, 20),
+    "query_ids": np.array([7, 3]),
+    "query_cameras": np.array([1, 2]),
+    "gallery_features": angle(50, 10, 30, 20, 60, 40),
+    "gallery_ids": np.array([0, 7, -1, 3, 7, 7]),
+    "gallery_cameras": np.array([1, 1, 1, 1, 2, 3]),
+}
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Path:
+    np.savez(tmp_path / "hand.npz", **HAND)
+    return tmp_path / "hand.npz"
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> list[str | Path]:
+    """--weights and --data of a miniature: the network hands on the pixels as they are."""
+    pytest.importorskip("onnx")
+    from tests.reid.networks_by_hand import all_pixels
+
+    folder = tmp_path_factory.mktemp("mini")
+    write_mini_market(folder / "data", ids=3, cameras=2, images=2, size=(16, 8))
+    weights = all_pixels(folder / "pixels.onnx", (16, 8))
+    return ["--weights", weights, "--data", folder / "data", "--cache", folder / "cache"]
+
+
+def test_figures_by_hand(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = found(capsys, "--features", hand)
+    # Ranks 2 and 4 for the first query, 1 for the second.
+    assert row["rank"] == {"1": 0.5, "5": 1.0, "10": 1.0}
+    assert row["mAP"] == pytest.approx((0.5 + 1) / 2)
+    # Trapezoid, first query: (1/2 + 0/1) / 2 and (2/4 + 1/3) / 2.
+    assert row["mAP_trapezoid"] == pytest.approx(((0.25 + 5 / 12) / 2 + 1) / 2)
+    assert row["mINP"] == pytest.approx((2 / 4 + 1) / 2)
+    assert row["MAP@R"] == pytest.approx((0.5 / 2 + 1) / 2)
+    assert (row["queries"], row["gallery"], row["junk"], row["distractors"]) == (2, 5, 1, 1)
+    assert row["transductive"] is False
+    assert row["protocol"] == (
+        "protocol: single query, same identity and camera dropped, junk dropped, distractors kept, "
+        "rectangle AP, cosine"
+    )
+
+
+def test_table(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "--features", hand)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[:2] == ["query: 2 images, 2 people, 2 cameras", "gallery: 6 images, 2 people, 3 cameras"]
+    assert lines[4].split() == [
+        *("weights", "rank-1", "rank-5", "rank-10", "mAP", "mAP", "trapezoid", "mINP", "MAP@R", "R-prec"),
+    ]
+    assert lines[5].split()[:5] == ["hand", "50.00", "100.00", "100.00", "75.00"]
+    assert lines[6] == "2 of 2 queries scored, gallery 5 images, 1 of them distractors; 1 junk left out"
+    assert lines[7].startswith("protocol: single query")
+
+
+def test_rerank_is_flagged_everywhere(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(
+        *(capsys, "--features", hand, "--rerank", "torchreid-d4"),
+        *("--json", tmp_path / "a.json", "--markdown", tmp_path / "a.md", "--csv", tmp_path / "a.csv"),
+    )
+    assert code == 0
+    row = json.loads((tmp_path / "a.json").read_text())
+    assert row["transductive"] is True
+    assert "torchreid-d4" in row["distance"]
+    assert "transductive" in row["protocol"]
+    for text in (out, (tmp_path / "a.md").read_text(), (tmp_path / "a.csv").read_text()):
+        assert "transductive" in text
+
+
+def test_all_extras(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    extras = ("--intervals", "--per-camera", "--verification", "--single-shot", "--nmi", "--audit")
+    code, out, err = run(
+        capsys, "--features", hand, *extras, "--csv", tmp_path / "a.csv", "--markdown", tmp_path / "a.md"
+    )
+    assert (code, err) == (0, "")
+    keys = ("intervals", "single_gallery_shot", "camera_pairs", "verification", "audit")
+    assert {p.name for p in tmp_path.glob("*.csv")} == {"a.csv", *(f"a.{key}.csv" for key in keys)}
+    assert (tmp_path / "a.md").read_text().count("\n## ") == 1 + len(keys)
+    assert "\n\n\n" not in out
+    row = found(capsys, "--features", hand, *extras)
+    assert set(keys) | {"NMI"} <= set(row)
+    assert row["intervals"]["mAP"] == [0.5, 1.0]  # of two identities: both the first, or both the second
+    assert [r["rank-1"] for r in row["camera_pairs"] if r["query_camera"] == 2] == [1.0]
+    assert row["audit"][0]["mAP"] == row["mAP"]
+    off = next(r for r in row["audit"] if r["name"] == "camera filter off")
+    # The query's own camera at 10 degrees comes first: ranks 1, 3, 5 of the first query.
+    assert off["rank-1"] == 1.0
+    assert off["mAP"] == pytest.approx(((1 + 2 / 3 + 3 / 5) / 3 + 1) / 2)
+
+
+def test_verification_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # One person's query at 0 degrees; right at 10, wrong at 20: all wrong pairs lie behind the right one.
+    case = HAND | {
+        "query_features": angle(0),
+        "query_ids": np.array([1]),
+        "query_cameras": np.array([1]),
+        "gallery_features": angle(10, 20),
+        "gallery_ids": np.array([1, 2]),
+        "gallery_cameras": np.array([2, 2]),
+    }
+    np.savez(tmp_path / "a.npz", **case)
+    point = found(capsys, "--features", tmp_path / "a.npz", "--verification")["verification"]["tpr_at_fpr"][
+        "0.01"
+    ]
+    assert (point["tpr"], point["fpr"]) == (1.0, 0.0)
+    assert point["threshold"] == pytest.approx(1 - np.cos(np.radians(20)), abs=1e-6)
+
+
+def test_compare_features(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "other.npz", **HAND | {"query_features": angle(0, 45)})  # the second query fails too
+    row = found(capsys, "--features", hand, "--compare", tmp_path / "other.npz")
+    assert row["compared_with"]["name"] == "other"
+    assert row["compared_with"]["rank"]["1"] == 0
+    difference = row["difference"]["rank-1"]
+    assert difference == {"difference": 0.5, "low": 0.0, "high": 1.0}
+    assert row["difference"]["mAP"]["difference"] == pytest.approx(row["mAP"] - row["compared_with"]["mAP"])
+    out = run(capsys, "--features", hand, "--compare", tmp_path / "other.npz", "--intervals")[1]
+    assert "hand minus other" in out
+    assert "+50.00" in out
+    assert "bootstrap by identity: other" in out
+
+
+def test_a_data_folder(mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = found(capsys, *mini)
+    # 3 people by 2 cameras: 6 queries, 6 gallery images of theirs, 4 distractors, 3 junk.
+    assert (row["queries"], row["gallery"], row["junk"], row["distractors"]) == (6, 10, 3, 4)
+    assert (row["name"], row["data"], row["flip"]) == ("pixels", "data", False)
+    assert any("query: 6 images" in note for note in row["notes"])
+    flipped = found(capsys, *mini, "--flip")
+    assert flipped["flip"] is True
+    assert "flip" in flipped["protocol"]
+    assert flipped["mAP"] != row["mAP"]
+
+
+def test_saved_features_score_the_same(
+    mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new" / "saved.npz"
+    row = found(capsys, *mini, "--flip", "--save-features", path)
+    again = found(capsys, "--features", path)
+    for key in ("rank", "mAP", "mINP", "queries", "gallery", "protocol", "flip"):
+        assert again[key] == row[key]
+    with np.load(path, allow_pickle=False) as file:
+        assert file["query_features"].shape == (6, 3 * 16 * 8)
+        assert [Path(str(p)).name for p in file["query_paths"][:1]] == ["0004_c1s1_000000_00.jpg"]
+        assert Path(str(file["gallery_paths"][0])).is_file()
+    assert [p.name for p in path.parent.iterdir()] == ["saved.npz"]
+    # And weights may be compared with features of before.
+    assert found(capsys, *mini, "--compare", path)["compared_with"]["mAP"] == row["mAP"]
+
+
+def test_page(mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, *mini, "--html", tmp_path / "page", "--top-k", "3", "--html-queries", "2")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == str(tmp_path / "page/index.html")
+    assert (tmp_path / "page/index.html").read_text(encoding="utf-8").count("<article") == 2
+
+
+def test_multi_query(mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Two queries of one person and camera, at 0 and 80 degrees: their mean lies at 40, where the right answer is.
+    case = {
+        "query_features": angle(0, 80),
+        "query_ids": np.array([7, 7]),
+        "query_cameras": np.array([1, 1]),
+        "gallery_features": angle(0, 80, 41),
+        "gallery_ids": np.array([3, 4, 7]),
+        "gallery_cameras": np.array([2, 2, 2]),
+    }
+    np.savez(tmp_path / "two.npz", **case)
+    assert found(capsys, "--features", tmp_path / "two.npz")["rank"]["1"] == 0
+    row = found(capsys, "--features", tmp_path / "two.npz", "--multi-query")
+    assert (row["queries"], row["rank"]["1"], row["multi_query"]) == (1, 1.0, True)
+    assert row["protocol"].startswith("protocol: multi-query")
+    assert "nothing to pool" in found(capsys, *mini, "--multi-query")["notes"][-1]
+
+
+def test_a_broken_image_is_left_out_or_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx")
+    from tests.reid.networks_by_hand import all_pixels
+
+    write_mini_market(tmp_path / "data", ids=3, cameras=2, images=2, size=(16, 8))
+    weights = all_pixels(tmp_path / "pixels.onnx", (16, 8))
+    options = ["--weights", weights, "--data", tmp_path / "data", "--cache", tmp_path / "cache"]
+    (tmp_path / "data/bounding_box_test/0004_c1s1_000001_00.jpg").write_text("no image")
+    row = found(capsys, *options)
+    assert row["gallery"] == 9
+    assert "gallery: 1 broken images left out" in row["notes"][-1]
+    assert "0004_c1s1_000001_00.jpg" in mistake(capsys, *options, "--strict")
+
+
+def test_quiet(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--features", hand, "--quiet", "--json", tmp_path / "a.json") == (0, "", "")
+    assert json.loads((tmp_path / "a.json").read_text())["mAP"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"query_ids": None}, "has no query_ids (it has gallery_cameras, gallery_features"),
+        ({"query_ids": np.array([7])}, "expected query_features (N, D), query_ids (N,)"),
+        ({"query_ids": np.array([7, object()])}, "not readable as an .npz file of plain arrays"),
+        ({"query_ids": np.array([0, 3])}, "expected identities from 1, got 0 in row 0"),
+        ({"query_cameras": np.ones(2, int), "gallery_cameras": np.ones(6, int)}, "one camera only (1)"),
+        ({"gallery_features": np.zeros((6, 3))}, "query_features have 2 numbers a row, gallery_features 3"),
+        ({"query_features": np.full((2, 2), np.nan)}, "NaN"),
+        ({"query_paths": np.array(["a"])}, "expected query_paths (2,), got (1,)"),
+    ],
+)
+def test_features_files_that_are_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], says: str
+) -> None:
+    arrays = {key: value for key, value in (HAND | change).items() if value is not None}
+    np.savez(tmp_path / "wrong.npz", **arrays)
+    assert says in mistake(capsys, "--features", tmp_path / "wrong.npz", "--json", tmp_path / "a.json")
+    assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "expected --weights FILE|NAME|auto with --data DIR, or --features"),
+        (["--weights", "a.onnx"], "expected --weights"),
+        (["--features", "a.npz", "--data", "d"], "not both"),
+        (["--features", ""], "--features '': expected a name"),
+        (["--features", "HAND", "--flip"], "--flip does nothing without --weights"),
+        (["--features", "HAND", "--batch-size", "4"], "--batch-size does nothing without --weights"),
+        (["--features", "HAND", "--top-k", "4"], "--top-k does nothing without --html"),
+        (["--features", "HAND", "--html", "p", "--top-k", "0"], "--top-k must be at least 1"),
+        (["--features", "HAND", "--html", "p"], "does not say where its images are"),
+        (["--features", "HAND", "--html", "HAND"], "is a file; expected a folder"),
+        (["--features", "HAND", "--json", "x", "--csv", "x"], "name the same file"),
+        (["--features", "HAND", "--save-features", "x.np"], "ends in .npz"),
+        (["--features", "HAND", "--rerank", "zhong"], "did you mean 'zhong-d2'?"),
+        (["--features", "HAND", "--compare", "other.onnx"], "give a features file"),
+        (["--features", "none.npz"], "no such features file"),
+        (["--features", __file__], "not readable as an .npz file"),
+        (["--weights", "w", "--data", "d", "--size", "256"], "expected HEIGHTxWIDTH"),
+        (["--weights", "w", "--data", "no/such/folder"], "no such folder"),
+        (["--nonsense"], "unrecognized arguments"),
+    ],
+)
+def test_mistakes(hand: Path, capsys: pytest.CaptureFixture[str], argv: list[str], says: str) -> None:
+    assert says in mistake(capsys, *[hand if a == "HAND" else a for a in argv])
+
+
+def test_mistakes_with_weights(mini: list[str | Path], capsys: pytest.CaptureFixture[str]) -> None:
+    data = mini[2:]
+    assert "no such weights" in mistake(capsys, "--weights", "no_such_weights", *data)
+    assert "takes only 16x8" in mistake(capsys, *mini, "--size", "32x16")
+    assert "unknown layout" in mistake(capsys, *mini, "--layout", "nonsense")
+
+
+def test_other_images_do_not_compare(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "other.npz", **HAND | {"gallery_ids": np.array([0, 7, -1, 3, 7, 5])})
+    assert "not of the same gallery images" in mistake(
+        capsys, "--features", hand, "--compare", tmp_path / "other.npz"
+    )
+
+
+def test_features_need_neither_torch_nor_a_runtime(hand: Path) -> None:
+    """And --help nothing but the standard library."""
+    probe = (
+        "import sys, tools.eval_reid as t; t.parser().format_help()\n"
+        "assert not {'numpy', 'scipy', 'rich'} & {*sys.modules}\n"
+        f"t.main(['--features', {str(hand)!r}, '--audit'])\n"
+        "print('heavy', *({'torch', 'cv2', 'onnxruntime', 'onnx'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy"
+
+
+def test_every_option_of_the_weights_is_refused_without_them() -> None:
+    """The list that check_options goes by is the group of the help."""
+    group = next(g for g in eval_reid.parser()._action_groups if "with --weights" in (g.title or ""))
+    assert {a.dest for a in group._group_actions} == set(eval_reid.OF_WEIGHTS)
+
+
+def test_golden_cuhk03(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Measured with other software on the same images, camera A to B: rank-1 40.8, mAP 41.0."""
+    weights, data = shared / "weights" / "osnet_x0_25_msmt17.onnx", shared / "cuhk03-detected-val"
+    row = found(capsys, "--weights", weights, "--data", data, "--cache", tmp_path, "--threads", "1")
+    assert (row["rank"]["1"], row["mAP"]) == pytest.approx((0.408, 0.410), abs=5e-4)
+    assert (row["queries"], row["valid_queries"], row["gallery"]) == (451, 451, 487)
