@@ -176,7 +176,7 @@ def _fill(lists: RankedLists, at: int, d: np.ndarray, mark: np.ndarray, length: 
         last = int(right[len(right) - 1 - np.argmax(d[right][::-1])])  # of equal ones the last
         lists.hardest[at] = last
         lists.hardest_rank[at] = (
-            1 + np.count_nonzero(values < d[last]) + np.count_nonzero(d[:last][ranked[:last]] == -1)
+            1 + np.count_nonzero(values < d[last]) + np.count_nonzero(d[:last][ranked[:last]] == d[last])
         )
 
 

@@ -1,12 +1,11 @@
 """Runtimes of a network: torch, ONNX Runtime and OpenVINO behind one function, each imported only when used.
 
 The one place where BGR becomes RGB. What a network is fed with (size, mean, deviation) comes from the file where
-the file says so: our own formats carry it under the key "retrace", see `reid.weights.Recipe`.
+the file says so: our own formats carry it under the key "retrace", see `reid.recipe`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,11 +15,8 @@ from typing import Any
 import numpy as np
 
 from configs import InputError
+from reid.recipe import IMAGENET_MEAN, IMAGENET_STD, KEY, Recipe
 
-KEY = "retrace"  # of the recipe in a file's metadata
-SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of images in [0, 1]
-IMAGENET_STD = (0.229, 0.224, 0.225)
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 PRECISIONS = ("f32", "bf16", "f16")
 ENDINGS = {  # a file's ending -> the backends that read it, the default first
@@ -63,16 +59,6 @@ class Network:
     card: dict[str, Any] = field(
         default_factory=dict
     )  # the protocol card of its training, where the file has one
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """The part of a recipe that running needs."""
-
-    size: tuple[int, int] | None = None  # px, (H, W); None: the file does not say
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    card: dict[str, Any] = field(default_factory=dict)
 
 
 def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) -> Network:
@@ -137,25 +123,6 @@ def normalise(
     return batch
 
 
-def read_feed(text: str | None, path: Path) -> Feed:
-    """What a recipe's JSON says about feeding; without one, as torchreid trains.
-
-    Raises:
-        InputError: the text is not such JSON.
-    """
-    if not text:
-        return Feed()
-    try:
-        raw = json.loads(text)
-        height, width = (int(side) for side in raw["size"])
-        mean, std = (tuple(float(value) for value in raw[key]) for key in ("mean", "std"))
-        if len(mean) != 3 or len(std) != 3 or min(height, width, *std) <= 0:
-            raise ValueError("size, mean or std out of range")
-        return Feed((height, width), mean, std, dict(raw.get("card") or {}))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: its {KEY!r} metadata is not readable: {one_line(error)}") from None
-
-
 def one_line(error: Exception) -> str:
     """An error of another library in one short line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -182,14 +149,14 @@ def _open_onnxruntime(path: Path, wish: Wish) -> Network:
     if wish.device.startswith("cuda") and not on_gpu:
         raise InputError(f"device {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
     inputs, output = session.get_inputs(), session.get_outputs()[0]
-    feed = read_feed(session.get_modelmeta().custom_metadata_map.get(KEY), path)
+    recipe = Recipe.from_json(session.get_modelmeta().custom_metadata_map.get(KEY), path)
     kind = _check_signature(path, [(i.type, i.shape) for i in inputs], output.shape)
 
     def run(images: np.ndarray) -> np.ndarray:
         return session.run([output.name], {inputs[0].name: images.astype(kind, copy=False)})[0]
 
     place = f"onnxruntime on {wish.device if on_gpu else 'cpu'}"
-    return _network(path, run, inputs[0].shape, feed, wish, place)
+    return _network(path, run, inputs[0].shape, recipe, wish, place)
 
 
 def _open_openvino(path: Path, wish: Wish) -> Network:
@@ -208,7 +175,7 @@ def _open_openvino(path: Path, wish: Wish) -> Network:
         request = core.compile_model(model, "CPU", settings).create_infer_request()
     except Exception as error:  # OpenVINO raises RuntimeError for nearly all
         raise InputError(f"{path}: not readable by OpenVINO: {one_line(error)}") from None
-    feed = read_feed(_openvino_recipe(model), path)
+    recipe = Recipe.from_json(_openvino_recipe(model), path)
     inputs = [(i.element_type.get_type_name(), _sides(i.partial_shape)) for i in model.inputs]
     kind = _check_signature(path, inputs, _sides(model.outputs[0].partial_shape))
 
@@ -216,7 +183,7 @@ def _open_openvino(path: Path, wish: Wish) -> Network:
         return request.infer([images.astype(kind, copy=False)], share_inputs=True)[0]
 
     place = "openvino on cpu" + ("" if wish.precision == "f32" else f" in {wish.precision}")
-    return _network(path, run, inputs[0][1], feed, wish, place)
+    return _network(path, run, inputs[0][1], recipe, wish, place)
 
 
 def _open_torch(path: Path, wish: Wish) -> Network:
@@ -225,17 +192,19 @@ def _open_torch(path: Path, wish: Wish) -> Network:
     return torch_backend.open_torch(path, wish)
 
 
-def _network(path: Path, run: Run, shape: list[Any], feed: Feed, wish: Wish, place: str) -> Network:
+def _network(path: Path, run: Run, shape: list[Any], recipe: Recipe, wish: Wish, place: str) -> Network:
     """Fixed sides of the file first, then what the caller asked for, then the recipe."""
     batch, _, height, width = (side if isinstance(side, int) else None for side in shape)
-    asked = wish.size or feed.size or SIZE
+    asked = wish.size or recipe.size
     size = (height or asked[0], width or asked[1])
     if wish.size is not None and size != tuple(wish.size):
         raise InputError(
             f"{path}: takes only {size[0]}x{size[1]} (height x width) crops, size {wish.size[0]}x{wish.size[1]} was "
             "asked for; leave size out, or export the weights again at that size"
         )
-    return Network(lambda crops: run(normalise(crops, feed.mean, feed.std)), size, batch, place, feed.card)
+    return Network(
+        lambda crops: run(normalise(crops, recipe.mean, recipe.std)), size, batch, place, recipe.card
+    )
 
 
 def _check_signature(path: Path, inputs: list[tuple[str, list[Any]]], output: list[Any]) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from configs import InputError
-from reid.backends import KEY, normalise, read_feed
+from reid.backends import normalise
+from reid.recipe import KEY, Recipe
 
 OPSET = 17  # old enough for most runtimes, new enough for attention and layer norm
 HALVED_FROM = 64  # numbers in a tensor; smaller ones weigh nothing and stay float32
@@ -100,7 +101,7 @@ def quantise(path: Path, crops: np.ndarray) -> None:
     entry = model.graph.input[0]
     batch = entry.type.tensor_type.shape.dim[0].dim_value or CALIBRATION_BATCH
     recipe = next((p.value for p in model.metadata_props if p.key == KEY), None)
-    feed = read_feed(recipe, path)
+    feed = Recipe.from_json(recipe, path)
     if len(crops) < batch:
         raise InputError(f"int8 with batches of {batch} needs {2 * batch} crops to calibrate and compare on")
 

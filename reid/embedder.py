@@ -15,7 +15,7 @@ from configs import InputError
 from configs.load import nearest
 from reid.backends import Network, Wish, one_line, open_network
 
-WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parent / "shipped"
 IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -207,7 +207,7 @@ class Embedder:
 
 def shipped_weights() -> Path | None:
     """The weights that the project ships; None while it ships none."""
-    return min(WEIGHTS.glob("*.onnx"), default=None)
+    return min(SHIPPED.glob("*.onnx"), default=None)
 
 
 def find_weights(path_or_name: str | Path) -> Path:
@@ -216,7 +216,7 @@ def find_weights(path_or_name: str | Path) -> Path:
     Raises:
         InputError: there is none; the message names the nearest.
     """
-    path, named = Path(path_or_name), WEIGHTS / f"{path_or_name}.onnx"
+    path, named = Path(path_or_name), SHIPPED / f"{path_or_name}.onnx"
     if str(path_or_name) == "auto":
         shipped = shipped_weights()
         if shipped is None:
@@ -226,7 +226,7 @@ def find_weights(path_or_name: str | Path) -> Path:
         return path
     if named.is_file():
         return named
-    known = [file.stem for file in WEIGHTS.glob("*.onnx")] + ["auto"] * (shipped_weights() is not None)
+    known = [file.stem for file in SHIPPED.glob("*.onnx")] + ["auto"] * (shipped_weights() is not None)
     near = nearest(str(path_or_name), known) if known else "none are shipped yet"
     raise InputError(f"{path_or_name}: no such weights file, and no shipped weights of that name ({near})")
 

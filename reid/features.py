@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from reid.augment import normalise
-from reid.weights import Recipe
+from reid.recipe import Recipe
 
 
 def features(

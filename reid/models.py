@@ -1,4 +1,4 @@
-"""Networks of torchreid's model zoo, their checkpoints loaded strictly. The only torch import of this room.
+"""Networks of torchreid's model zoo, their checkpoints loaded strictly.
 
 A network whose weights silently stayed at their random start still gives unit vectors, and wrong ones. So a
 checkpoint either fits to the last key or is refused; and a network is built without storage ("meta"), so a
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,23 +115,6 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     return {key.removeprefix("module."): value for key, value in content.items()}
 
 
-def feature_function(
-    path: str | Path, model: str | None, device: str, threads: int | None
-) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
-    """A checkpoint as a function (B, 3, H, W) float32 -> (B, D) float32, and the device it runs on.
-
-    ``threads`` is torch's count for the process, set while the function runs and put back; None: as it is.
-    """
-    place = _device(device)
-    network = load(path, model).to(place)
-
-    def features(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode(), _threads(threads), _repeatable():
-            return network(torch.from_numpy(batch).to(place)).float().cpu().numpy()
-
-    return features, str(place)
-
-
 def refuse_misfit(
     path: str | Path, name: str, want: Mapping[str, torch.Tensor], got: Mapping[str, torch.Tensor]
 ) -> None:
@@ -153,32 +135,6 @@ def refuse_misfit(
         raise InputError(
             f"{path}: not the weights of {name!r}: {'; '.join(faults)}. Pass the right model=NAME"
         )
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    place = torch.device(device)
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"device {device!r}: torch sees {torch.cuda.device_count()} CUDA devices; use device 'cpu'"
-        )
-    return place
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _repeatable() -> Any:
-    """The same input gives the same bytes on a GPU too: no algorithm is picked by timing."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 def _numpy_scalars() -> list[Any]:

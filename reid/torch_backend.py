@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from configs import InputError
-from reid.backends import KEY, SIZE, Feed, Network, Wish, one_line, read_feed
+from reid.backends import Network, Wish, one_line
+from reid.recipe import KEY, Recipe
 
 KINDS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
@@ -19,16 +20,15 @@ def open_torch(path: Path, wish: Wish) -> Network:
     """Weights that `reid.weights` reads, or TorchScript. Normalises on the device, so that bytes travel."""
     place = _device(wish.device)
     if path.suffix.lower() == ".torchscript":
-        network, feed = _load_torchscript(path, place)
+        network, recipe = _load_torchscript(path, place)
     else:
         from reid.weights import load_network
 
         network, recipe = load_network(path, wish.model)
-        feed = Feed(recipe.size, recipe.mean, recipe.std, recipe.card)
         network = network.to(place)
         if place.type == "cpu":
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # OSNet x0.25: 1.4 times the crops/s
-    mean, std = (torch.tensor(values).to(place)[:, None, None] for values in (feed.mean, feed.std))
+    mean, std = (torch.tensor(values).to(place)[:, None, None] for values in (recipe.mean, recipe.std))
     kind = KINDS[wish.precision]
 
     def run(crops: np.ndarray) -> np.ndarray:
@@ -45,10 +45,10 @@ def open_torch(path: Path, wish: Wish) -> Network:
             torch.set_num_threads(before)
 
     on = f"torch on {place}" + ("" if wish.precision == "f32" else f" in {wish.precision}")
-    return Network(run, wish.size or feed.size or SIZE, None, on, feed.card)
+    return Network(run, wish.size or recipe.size, None, on, recipe.card)
 
 
-def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, Feed]:
+def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, Recipe]:
     found = {KEY: ""}
     try:
         with warnings.catch_warnings():
@@ -57,7 +57,7 @@ def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, Feed]:
     except Exception as error:  # torch raises RuntimeError, and others for files that are no zip
         raise InputError(f"{path}: not readable as TorchScript: {one_line(error)}") from None
     text: Any = found[KEY]
-    return network.eval(), read_feed(text.decode() if isinstance(text, bytes) else text, path)
+    return network.eval(), Recipe.from_json(text.decode() if isinstance(text, bytes) else text, path)
 
 
 def _device(device: str) -> torch.device:

@@ -24,8 +24,9 @@ from reid import networks
 from reid.augment import augment
 from reid.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from reid.losses import Objective
+from reid.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 from reid.sampling import identity_batches
-from reid.weights import IMAGENET_MEAN, IMAGENET_STD, Recipe, start_from
+from reid.weights import start_from
 
 CHECK_EVERY = 10  # iterations between looks at the losses: a look waits for a GPU
 REMEDY = "lower optimizer.lr, set optimizer.clip_norm, or warm up longer"

@@ -6,12 +6,9 @@ card of its training. So nothing about it has to be guessed from a file name.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pydantic
 import torch
@@ -20,50 +17,10 @@ from torch import nn
 from configs import InputError
 from reid import models
 from reid.config import ModelConfig
+from reid.recipe import KEY, Recipe
 
-KEY = "retrace"  # of the metadata entry, in .safetensors and in exported ONNX files
-FORMAT = 1
 PREFIXES = ("body.", "backbone.whole.", "backbone.", "backbone.body.")  # of a foreign network inside ours
 FOREIGN_HEADS = ("backbone.fc.", "backbone.head.", "backbone.classifier.", "backbone.body.head.")  # timm's
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of images in [0, 1]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is fed, and where it comes from.
-
-    Attributes:
-        name: the network's name.
-        size: px, (H, W).
-        mean, std: RGB, of images in [0, 1].
-        classes: rows of the classifier; 0: it has none.
-        model: the ModelConfig as a plain dict; None for a torchreid checkpoint.
-        card: the protocol card: data, recipe, figures.
-    """
-
-    name: str
-    size: tuple[int, int] = (256, 128)
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    classes: int = 0
-    model: dict[str, Any] | None = None
-    card: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, **self.__dict__}, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str, origin: str) -> Recipe:
-        """Raises InputError where ``text`` is not what :meth:`to_json` writes."""
-        try:
-            raw = json.loads(text)
-            if raw.pop("format") != FORMAT:
-                raise ValueError(f"format is not {FORMAT}")
-            for key in ("size", "mean", "std"):
-                raw[key] = tuple(raw[key])
-            return cls(**raw)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"{origin}: its {KEY!r} metadata is not readable: {error}") from None
 
 
 def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:

@@ -30,7 +30,7 @@ from typing import Any
 from tools.console import OK, Parser, guarded, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTIONS = ("scoring", "rerank")  # embedding, crops a second by backend, is to join here
+SECTIONS = ("scoring", "rerank")  # crops a second: tools/bench.py embed
 QUERIES, GALLERY = 3368, 15913
 Answer = dict[str, Any]
 Data = dict[str, Any]

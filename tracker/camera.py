@@ -119,15 +119,14 @@ class EstimatedCamera:
 
     def __call__(self, frame: Frame, detections: Detections | None = None) -> np.ndarray | None:
         """The camera's motion up to this frame; ``detections`` of it are masked out."""
-        warp = (
-            None if frame.image is None else self._see(frame, frame.image, detections or Detections.empty())
-        )
+        seen = Detections.empty() if detections is None else detections
+        warp = None if frame.image is None else self._see(frame, frame.image, seen)
         self.latest = (self.latest[1], frame.index, np.eye(2, 3) if warp is None else warp)
         return warp
 
     def _see(self, frame: Frame, image: np.ndarray, detections: Detections) -> np.ndarray | None:
         if self._is_elsewhere(frame, image):
-            self._view, self._step = None, np.inf
+            self._view, self._step, self._failed, self._rests = None, np.inf, 0, 0
         elif self._index >= 0:
             self._step = min(self._step, (frame.time - self._time) / (frame.index - self._index))
         self._index, self._time, self._size = frame.index, frame.time, image.shape[:2]
@@ -189,7 +188,7 @@ class EstimatedCamera:
             self._stand(Watch.over(image, view), min(self._wake * LESS_EASILY, DEAF))
             return
         self._failed += 1
-        if self._failed >= PATIENCE:
+        if self._failed >= PATIENCE and self._watches:
             self._rests = min(2 ** (self._failed - PATIENCE), LONGEST_REST)
             self._view = None  # old by then
 

@@ -36,9 +36,7 @@ class View:
     free: np.ndarray  # (h, w) uint8; 255 where there is nobody, else 0
 
 
-Estimate = Callable[
-    [View, View], np.ndarray | None
-]  # before, now -> (2, 3) in their pixels; None: not to be had
+Estimate = Callable[[View, View], np.ndarray | None]  # before, now -> (2, 3) in their px; None: cannot tell
 
 
 def view_of(image: np.ndarray, xyxy: np.ndarray, side: int = SIDE) -> View:
@@ -71,7 +69,9 @@ def sparse_flow(before: View, now: View) -> np.ndarray | None:
 
 
 def orb(before: View, now: View) -> np.ndarray | None:
-    """ORB features matched by the ratio test; RANSAC over shift, turn and zoom."""
+    """ORB features matched by the ratio test; RANSAC over shift, turn and zoom. The steepest places speak loudest."""
+    if min(before.grey.shape) <= 2 * ORB_EDGE:
+        return None
     finder = cv2.ORB.create(ORB_FEATURES, edgeThreshold=ORB_EDGE, fastThreshold=ORB_CONTRAST)
     points, words = finder.detectAndCompute(before.grey, before.free)
     points_now, words_now = finder.detectAndCompute(now.grey, now.free)
@@ -170,6 +170,8 @@ class Watch:
     @classmethod
     def over(cls, image: np.ndarray, view: View) -> Watch:
         """The steepest point outside the people of every field of a grid."""
+        if min(image.shape[:2]) < 3:
+            return cls(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
         height, width = view.grey.shape
         across, down = min(POINTS[0], width), min(POINTS[1], height)
         steep = np.hypot(*cv2.spatialGradient(view.grey)).astype(np.float32) * (view.free > 0)
@@ -180,8 +182,6 @@ class Watch:
         x = (column + np.arange(across) * (width // across) + 0.5) * image.shape[1] / width
         x = x.astype(np.int64).ravel().clip(1, max(1, image.shape[1] - 2))
         y = y.astype(np.int64).ravel().clip(1, max(1, image.shape[0] - 2))
-        if min(image.shape[:2]) < 3:
-            x = y = np.zeros(0, np.int64)
         green = image[..., 1]
         right = green[y, x + 1].astype(np.float32) - green[y, x - 1]
         below = green[y + 1, x].astype(np.float32) - green[y - 1, x]

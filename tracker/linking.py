@@ -56,7 +56,9 @@ class Tracklets:
     look: np.ndarray  # (K, D) unit rows, zero where unknown
 
 
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # row (the earlier), col (the later), cost; by row, then col
+Pairs = tuple[
+    np.ndarray, np.ndarray, np.ndarray
+]  # row (the earlier), col (the later), cost; by row, then col
 
 
 def link(
@@ -109,7 +111,9 @@ def tracklets(table: MotTable, window: float, appearance: Mapping[int, np.ndarra
     key = np.cumsum(np.diff(table.id, prepend=table.id[0]) != 0) * (table.frame.max() + 2) + table.frame
     base = key[begin] - table.frame[begin]
     until = np.searchsorted(key, base + np.floor(table.frame[begin] + window), side="right") - 1
-    since = np.searchsorted(key, base + np.ceil(table.frame[end] - window).clip(table.frame[begin]), side="left")
+    since = np.searchsorted(
+        key, base + np.ceil(table.frame[end] - window).clip(table.frame[begin]), side="left"
+    )
     until = np.minimum(until, end)
     lower, upper = np.stack((begin, since), 1), np.stack((until, end), 1)  # (K, 2) rows
     centre = (table.xyxy[:, :2] + table.xyxy[:, 2:]) / 2
@@ -133,7 +137,9 @@ def unit_rows(ids: np.ndarray, appearance: Mapping[int, np.ndarray]) -> np.ndarr
     known = {i: np.asarray(appearance[i], np.float64) for i in ids.tolist() if i in appearance}
     shapes = {vector.shape for vector in known.values()}
     if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
-        raise InputError(f"appearance must be id -> vector (D,), of one length D; got shapes {sorted(shapes)}")
+        raise InputError(
+            f"appearance must be id -> vector (D,), of one length D; got shapes {sorted(shapes)}"
+        )
     rows = np.zeros((len(ids), *(shapes.pop() if shapes else (0,))))
     for k, i in enumerate(ids.tolist()):
         if i in known:

@@ -36,14 +36,20 @@ class OfflineConfig(BaseModel):
     link_distance: Positive = 0.5  # box heights between where one is expected and where the other is
     link_size: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1.6  # ratio of heights, either way
     link_appearance: Annotated[float, Field(gt=0, le=2)] = 0.3  # cosine distance of mean vectors
-    link_cost: Unit = 0.5  # mean of the four, each as a share of its limit; raising it joins more, and errs more
+    link_cost: Unit = (
+        0.5  # mean of the four, each as a share of its limit; raising it joins more, and errs more
+    )
     link_window: Seconds = 0.5  # s of boxes beside the gap that velocity and height come from
 
     max_gap: Seconds = 0.8  # longer gaps stay open
 
-    smooth_length: Annotated[Seconds, Field(gt=0)] | Literal["gsi"] = 1 / 3  # s; "gsi": by the paper's formula
+    smooth_length: Annotated[Seconds, Field(gt=0)] | Literal["gsi"] = (
+        1 / 3
+    )  # s; "gsi": by the paper's formula
     smooth_tau: Positive = 10.0  # of that formula; frames
-    smooth_noise: Positive = 0.001  # variance of a box's error, as a share of the movement's; more smooths more
+    smooth_noise: Positive = (
+        0.001  # variance of a box's error, as a share of the movement's; more smooths more
+    )
 
     min_score: Unit = 0.6  # tracks whose scores are lower on average go
     min_seconds: Seconds = 0.3  # tracks that are shorter go, first to last box
@@ -173,7 +179,12 @@ def interpolate(table: MotTable, fps: float, max_gap: float) -> MotTable:
         return values[left] + (values[left + 1] - values[left]) * part
 
     new = MotTable(
-        t.frame[left] + k, t.id[left], between(t.xyxy), between(t.score), t.class_id[left], between(t.visibility)
+        t.frame[left] + k,
+        t.id[left],
+        between(t.xyxy),
+        between(t.score),
+        t.class_id[left],
+        between(t.visibility),
     )
     return by_frame(joined(t, new))
 

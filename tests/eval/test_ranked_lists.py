@@ -212,6 +212,8 @@ def test_changed_queries_have_a_place_among_the_hardest() -> None:
     assert choose_queries(2, mine).tolist() == [0, 2]
     assert choose_queries(2, mine, other).tolist() == [0, 1]  # 1 is fixed, so 2 leaves
     assert choose_queries(9, mine, other).tolist() == [0, 2, 1]
+    more = metrics_of([0.1, 0.5, 0.2], [4, 2, 2])
+    assert choose_queries(2, metrics_of([0.1, 1, 0.8], [4, 1, 1]), more).tolist() == [0, 2]  # 2 changed most
 
 
 def test_mistakes() -> None:

@@ -91,7 +91,9 @@ def slow(pixels: torch.Tensor, config: AugmentConfig, seed: int) -> np.ndarray:
     ],
     ids=lambda s: "+".join(k for k, v in s.items() if v) or "nothing",
 )
-def test_a_batch_is_what_one_image_at_a_time_gives(shape: tuple[int, int], settings: dict[str, float]) -> None:
+def test_a_batch_is_what_one_image_at_a_time_gives(
+    shape: tuple[int, int], settings: dict[str, float]
+) -> None:
     config, pixels = AugmentConfig(**settings), noise(12, *shape)
     for seed in (1, 2):
         got = augment(pixels, config, MEAN, STD, generator(seed)).permute(0, 2, 3, 1).numpy()

@@ -14,10 +14,17 @@ pytest.importorskip("onnx")
 
 from configs import InputError
 from reid import Embedder
-from reid.backends import Wish, normalise, open_network, pick_backend, read_feed
+from reid.backends import Wish, normalise, open_network, pick_backend
+from reid.recipe import Recipe
 from tests.reid.networks_by_hand import channel_means, little_network, use_network
 
-OURS = {"size": [16, 8], "mean": [0.5, 0.25, 0.0], "std": [0.5, 0.25, 1.0], "card": {"data": "made up"}}
+OURS = {
+    "format": 1,
+    "size": [16, 8],
+    "mean": [0.5, 0.25, 0.0],
+    "std": [0.5, 0.25, 1.0],
+    "card": {"data": "made up"},
+}
 ORANGE = np.full((1, 16, 8, 3), (0, 127, 255), np.uint8)  # BGR 0, 127, 255
 
 
@@ -78,7 +85,7 @@ def test_a_broken_recipe_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_no_recipe_is_no_error() -> None:
-    assert read_feed(None, Path("x")) == read_feed("", Path("x"))
+    assert Recipe.from_json(None, "x") == Recipe.from_json("", "x") == Recipe()
 
 
 def test_a_size_that_the_file_does_not_take_is_refused(tmp_path: Path) -> None:
@@ -174,7 +181,7 @@ def test_torch_feeds_as_the_recipe_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crops: np.ndarray
 ) -> None:
     torch = pytest.importorskip("torch")
-    from reid.weights import Recipe
+    from reid.recipe import Recipe
 
     mean, std = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
     use_network(monkeypatch, little_network, Recipe("little", (16, 8), mean, std, card={"seed": 3}))
@@ -198,7 +205,8 @@ def test_our_own_weights_file_is_run_as_it_was_trained(tmp_path: Path, crops: np
     needs_torchreid()
     from reid import networks
     from reid.config import ModelConfig
-    from reid.weights import Recipe, save_network
+    from reid.recipe import Recipe
+    from reid.weights import save_network
 
     config = ModelConfig(name="osnet_x0_25", neck="bnneck", embedding=12)
     network = networks.build(config, 4, (64, 32)).eval()

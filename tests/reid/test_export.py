@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from configs import InputError  # noqa: E402
 from reid import Embedder, convert  # noqa: E402
 from reid.export import FORMATS, Job, export, random_crops  # noqa: E402
-from reid.weights import Recipe  # noqa: E402
+from reid.recipe import Recipe  # noqa: E402
 from tests.reid.networks_by_hand import channel_means, little_network, use_network  # noqa: E402
 
 RECIPE = Recipe("little", (16, 8), (0.5, 0.25, 0.0), (0.5, 0.25, 1.0), 0, None, {"data": "made up"})

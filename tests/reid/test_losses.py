@@ -87,7 +87,9 @@ def twins(vectors: Vectors, logits: Vectors, ids: list[int], centres: Vectors) -
     return {
         ("cross_entropy",): slow_cross_entropy(logits, ids, 0, 1),
         ("cross_entropy", ("label_smoothing", 0.1)): slow_cross_entropy(logits, ids, 0.1, 1),
-        ("cross_entropy", ("label_smoothing", 1), ("temperature", 1 / 9)): slow_cross_entropy(logits, ids, 1, 1 / 9),
+        ("cross_entropy", ("label_smoothing", 1), ("temperature", 1 / 9)): slow_cross_entropy(
+            logits, ids, 1, 1 / 9
+        ),
         ("batch_hard_triplet",): slow_batch_hard(vectors, ids, 0.3),
         ("batch_hard_triplet", ("margin", 1.5)): slow_batch_hard(vectors, ids, 1.5),
         ("batch_hard_triplet", ("margin", None)): slow_batch_hard(vectors, ids, None),
@@ -261,8 +263,12 @@ def test_distance_miner_and_reducer_by_name() -> None:
     vectors, logits, ids = batch(2, [0, 0, 1, 1, 2, 2])
     got = float(term(vectors, logits, ids, ids))
     ours = make_term("batch_hard_triplet", {"margin": 0.3}, CLASSES, DIMENSIONS)
-    assert got == pytest.approx(float(ours(vectors, logits, ids, ids)), rel=1e-5)  # the miner measures likewise
-    unit = make_term("pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")}, CLASSES, DIMENSIONS)
+    assert got == pytest.approx(
+        float(ours(vectors, logits, ids, ids)), rel=1e-5
+    )  # the miner measures likewise
+    unit = make_term(
+        "pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")}, CLASSES, DIMENSIONS
+    )
     assert float(unit(vectors, logits, ids, ids)) != pytest.approx(got, rel=1e-2)
 
 
@@ -270,20 +276,35 @@ def test_distance_miner_and_reducer_by_name() -> None:
     ("given_losses", "message"),
     [
         ({"crossentropy": {}}, r"losses: unknown term 'crossentropy'; did you mean 'cross_entropy'\?"),
-        ({"cross_entropy": {"label_smothing": 0.1}}, r"unknown key 'label_smothing'; did you mean 'label_smoothing'\?"),
+        (
+            {"cross_entropy": {"label_smothing": 0.1}},
+            r"unknown key 'label_smothing'; did you mean 'label_smoothing'\?",
+        ),
         ({"cross_entropy": {"label_smoothing": 2}}, r"losses\.cross_entropy: cannot be used .*between 0"),
         ({"cross_entropy": {"label_smoothing": None}}, r"losses\.cross_entropy: cannot be used"),
         ({"cross_entropy": {"temperature": 0}}, r"losses\.cross_entropy: gives nan with these settings"),
-        ({"cross_entropy": {"weight": "much"}}, r"losses\.cross_entropy\.weight: expected a number, got 'much'"),
+        (
+            {"cross_entropy": {"weight": "much"}},
+            r"losses\.cross_entropy\.weight: expected a number, got 'much'",
+        ),
         ({"cross_entropy": {"weight": float("nan")}}, r"cross_entropy\.weight: expected a number, got nan"),
-        ({"batch_hard_triplet": {"margin": "soft"}}, r"batch_hard_triplet\.margin: expected a number, got 'soft'"),
-        ({"batch_hard_triplet": {"margin": [1]}}, r"batch_hard_triplet\.margin: expected a number, got \[1\]"),
+        (
+            {"batch_hard_triplet": {"margin": "soft"}},
+            r"batch_hard_triplet\.margin: expected a number, got 'soft'",
+        ),
+        (
+            {"batch_hard_triplet": {"margin": [1]}},
+            r"batch_hard_triplet\.margin: expected a number, got \[1\]",
+        ),
         ({"centre": {"lr": -1}}, r"losses\.centre\.lr: expected a number above 0, got -1"),
         ({"centre": {"classes": 3}}, r"losses\.centre: unknown key 'classes'"),
         ({"pml.TripletLoss": {}}, r"no 'TripletLoss'; did you mean 'SoftTripleLoss'\?.* TripletMarginLoss"),
         ({"pml.TripletMarginLoss": {"margn": 1}}, r"no setting 'margn'; did you mean 'margin'\?"),
         ({"pml.TripletMarginLoss": {"margin": "wide"}}, r"losses\.pml\.TripletMarginLoss: cannot be used"),
-        ({"pml.TripletMarginLoss": {"miner": "BatchHarder"}}, r"no 'BatchHarder'; did you mean 'BatchHardMiner'"),
+        (
+            {"pml.TripletMarginLoss": {"miner": "BatchHarder"}},
+            r"no 'BatchHarder'; did you mean 'BatchHardMiner'",
+        ),
         ({"pml.TripletMarginLoss": {"distance": 3}}, r"expected a name or \{name: settings\}, got 3"),
         ({"pml.TripletMarginLoss": {"reducer": {"MeanReducer": {"x": 1}}}}, "no setting 'x'"),
         ({"pml.": {}}, "no ''"),
@@ -305,7 +326,9 @@ def test_a_rate_for_a_term_that_learns_nothing_is_refused() -> None:
 def test_the_sum_is_weighted() -> None:
     vectors, logits, ids = batch(0, [0, 0, 1, 1])
     objective = Objective(
-        {"cross_entropy": {"weight": "5e-1"}, "contrastive": {"weight": 2}, "batch_hard_triplet": {}}, CLASSES, DIMENSIONS
+        {"cross_entropy": {"weight": "5e-1"}, "contrastive": {"weight": 2}, "batch_hard_triplet": {}},
+        CLASSES,
+        DIMENSIONS,
     )
     total, parts = objective(vectors, logits, ids, ids)
     want = 0.5 * parts["cross_entropy"] + 2 * parts["contrastive"] + parts["batch_hard_triplet"]
@@ -334,7 +357,9 @@ def test_making_an_objective_leaves_memories_and_the_random_state_alone() -> Non
     torch.manual_seed(4)
     fresh = losses.DynamicSoftMarginLoss()
     state = torch.get_rng_state()
-    term = Objective({"pml.DynamicSoftMarginLoss": {}}, CLASSES, DIMENSIONS).functions["pml.DynamicSoftMarginLoss"]
+    term = Objective({"pml.DynamicSoftMarginLoss": {}}, CLASSES, DIMENSIONS).functions[
+        "pml.DynamicSoftMarginLoss"
+    ]
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(term.loss.hist_, fresh.hist_)  # type: ignore[attr-defined]
     assert all(p.grad is None for p in term.parameters())  # type: ignore[attr-defined]

@@ -60,7 +60,9 @@ def test_shapes_and_gradients(config: dict[str, Any], dimensions: int) -> None:
     with torch.inference_mode():
         features = network.eval()(images())
         assert features.shape == (4, dimensions)
-        torch.testing.assert_close(network(images()[:1]), features[:1], atol=1e-5, rtol=1e-4)  # no batch needed
+        torch.testing.assert_close(
+            network(images()[:1]), features[:1], atol=1e-5, rtol=1e-4
+        )  # no batch needed
 
 
 def test_a_network_with_its_own_head_is_torchreid_s() -> None:
@@ -164,7 +166,8 @@ def test_last_stride_doubles_the_map() -> None:
         assert one.backbone(images(1)).shape[2:] == (4, 2)
         assert built.backbone(images(1)).shape[2:] == (2, 1)
     strides = [
-        {key: m.stride for key, m in network.named_modules() if isinstance(m, nn.Conv2d)} for network in (one, built)
+        {key: m.stride for key, m in network.named_modules() if isinstance(m, nn.Conv2d)}
+        for network in (one, built)
     ]
     changed = {key for key in strides[0] if strides[0][key] != strides[1][key]}
     assert changed == {"backbone.layer4.0.conv2", "backbone.layer4.0.downsample.0"}
@@ -215,7 +218,10 @@ def test_the_channel_probe_leaves_no_trace() -> None:
         ({"name": "osnet_x0_25", "non_local": True}, "are for timm's ResNets"),
         ({"name": "timm.mobilenetv3_small_050", "last_stride": 1}, "last_stride is for ResNets"),
         ({"name": "timm.resnet18", "non_local": True}, "non_local is for ResNet-50 and deeper"),
-        ({"name": "timm.resnet26d", "last_stride": 1}, "'timm.resnet26d' does not work on images of 64x32 px"),
+        (
+            {"name": "timm.resnet26d", "last_stride": 1},
+            "'timm.resnet26d' does not work on images of 64x32 px",
+        ),
         ({"name": "timm.mixer_s32_224"}, "does not work on images of 64x32 px.*match"),
         ({"name": "timm.xcit_nano_12_p16_224"}, r"answers \(1, 9, 128\), not a feature map"),
         ({"name": "timm.mambaout_femto"}, r"answers \(1, 2, 1, \d+\), which is not \(B, C, h, w\)"),

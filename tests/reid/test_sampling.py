@@ -35,13 +35,18 @@ def test_a_pass_by_hand() -> None:
     labels = np.array([7, 7, 7, 7, 3, 3, 9])  # K = 2: two hands of 7, one of 3, one of 9 (its image twice)
     for seed in range(5):
         one, two = first(labels, 2, 2, 2, seed)
-        assert {7} < set(labels[one]) and {7} < set(labels[two])  # 7 has most hands left, so it comes first
+        # 7 has most hands left, so it comes first
+        assert {7} < set(labels[one])
+        assert {7} < set(labels[two])
         assert sorted([*one, *two]) == [0, 1, 2, 3, 4, 5, 6, 6]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.integers(1, 13), min_size=2, max_size=9), st.integers(2, 5), st.integers(2, 5), st.integers(0, 99)
+    st.lists(st.integers(1, 13), min_size=2, max_size=9),
+    st.integers(2, 5),
+    st.integers(2, 5),
+    st.integers(0, 99),
 )
 def test_a_pass_deals_out_every_image(sizes: list[int], p: int, k: int, seed: int) -> None:
     p = min(p, len(sizes))
@@ -63,7 +68,9 @@ def test_a_pass_deals_out_every_image(sizes: list[int], p: int, k: int, seed: in
         unfinished += got < whole
         if got == whole:
             assert min(times) >= 1
-            assert max(times) <= (2 if 2 * size >= k else k)  # the hand that was not full takes each once more
+            assert max(times) <= (
+                2 if 2 * size >= k else k
+            )  # the hand that was not full takes each once more
     assert unfinished < p  # the documented rest
 
 

@@ -22,8 +22,8 @@ for package in ("torchreid", "timm"):
 from reid import training  # noqa: E402
 from reid.config import ScheduleConfig, TrainConfig  # noqa: E402
 from reid.features import features  # noqa: E402
+from reid.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe  # noqa: E402
 from reid.training import Diverged, Step, Training, rate_factor  # noqa: E402
-from reid.weights import IMAGENET_MEAN, IMAGENET_STD, Recipe  # noqa: E402
 
 IDS, EACH, SIZE = 4, 6, (32, 16)
 LABELS = np.repeat(np.arange(IDS), EACH)
@@ -90,19 +90,23 @@ def assert_same(a: Any, b: Any) -> None:
 
 
 def test_the_loss_falls() -> None:
-    run = begin(epochs=10, optimizer={"lr": 3e-3})
+    run = begin(epochs=8, optimizer={"lr": 1e-2})
     steps = go(run)
     losses = [float(step.loss) for step in steps]
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
-    assert run.iteration == run.iterations == len(steps) == 30
+    assert run.iteration == run.iterations == len(steps) == 24
     last = steps[-1]
-    assert (last.iteration, last.images, last.epoch) == (30, 240, 10.0)  # 24 images, 8 a batch: 3 an epoch
+    assert (last.iteration, last.images, last.epoch) == (24, 192, 8.0)  # 24 images, 8 a batch: 3 an epoch
     total = float(last.parts["cross_entropy"] + last.parts["batch_hard_triplet"])
     assert float(last.loss) == pytest.approx(total, rel=1e-6)
 
 
 EVERYTHING = {
-    "losses": {"cross_entropy": {"label_smoothing": 0.1}, "batch_hard_triplet": {}, "centre": {"weight": 0.01, "lr": 0.5}},
+    "losses": {
+        "cross_entropy": {"label_smoothing": 0.1},
+        "batch_hard_triplet": {},
+        "centre": {"weight": 0.01, "lr": 0.5},
+    },
     "augment": {"flip": 0.5, "pad": 3, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "erase": 0.5},
     "optimizer": {"name": "sgd", "lr": 0.02, "clip_norm": 1.0},
     "schedule": {"kind": "cosine", "warmup": 1},
@@ -115,7 +119,11 @@ EVERYTHING = {
     "changes",
     [
         EVERYTHING,
-        {"optimizer": {"name": "amsgrad", "lr": 1e-3}, "losses": {"pml.ProxyAnchorLoss": {}}, "precision": "bfloat16"},
+        {
+            "optimizer": {"name": "amsgrad", "lr": 1e-3},
+            "losses": {"pml.ProxyAnchorLoss": {}},
+            "precision": "bfloat16",
+        },
     ],
     ids=["everything", "amsgrad-proxies-bfloat16"],
 )
@@ -184,14 +192,15 @@ def test_accumulated_parts_equal_the_whole_batch_where_images_do_not_see_each_ot
     for a, b in zip(*ends, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
     whole, halves = (go(begin(augment=PLAIN, accumulate=parts), 1)[0] for parts in (1, 2))
-    assert float(whole.parts["batch_hard_triplet"]) != pytest.approx(float(halves.parts["batch_hard_triplet"]), 1e-4)
+    assert float(whole.parts["batch_hard_triplet"]) != pytest.approx(
+        float(halves.parts["batch_hard_triplet"]), 1e-4
+    )
 
 
 def test_bfloat16_trains_with_weights_in_float32() -> None:
     half = begin(precision="bfloat16")
-    losses = [float(step.loss) for step in go(half, 3)]
-    full = [float(step.loss) for step in go(begin(), 3)]
-    assert losses == pytest.approx(full, rel=0.1)
+    losses, full = ([float(step.loss) for step in go(run, 2)] for run in (half, begin()))
+    assert losses == pytest.approx(full, rel=0.25)  # 8 bits, through thirty batch norms over 8 images
     assert losses != full
     assert {p.dtype for p in half.network.parameters()} == {torch.float32}
 
@@ -203,7 +212,10 @@ def test_terms_that_learn_have_their_own_rate_under_the_same_schedule() -> None:
         schedule={"kind": "step", "warmup": 0, "steps": [1]},
         epochs=2,
     )
-    rates = [tuple(g["lr"] for g in run.optimizer.param_groups) for _ in training.steps(run, PIXELS, LABELS, CAMERAS)]
+    rates = [
+        tuple(g["lr"] for g in run.optimizer.param_groups)
+        for _ in training.steps(run, PIXELS, LABELS, CAMERAS)
+    ]
     assert np.allclose(rates[:3], (0.01, 0.5))
     assert np.allclose(rates[3:], (0.001, 0.05))
     assert [g["weight_decay"] for g in run.optimizer.param_groups] == [0.1, 0.0]
@@ -218,9 +230,9 @@ def test_clipping_is_of_the_whole_gradient() -> None:
     learned = [*run.network.parameters(), *run.objective.parameters()]
     before = [p.detach().clone() for p in learned]
     go(run, 1)
-    moved = math.sqrt(sum(float((p - b).square().sum()) for p, b in zip(learned, before, strict=True)))
-    assert moved == pytest.approx(0.01, rel=1e-3)
-    assert float((run.objective.parameters().__next__() - before[-1]).abs().max()) > 0
+    moved = [float((p.detach() - b).square().sum()) for p, b in zip(learned, before, strict=True)]
+    assert math.sqrt(sum(moved)) == pytest.approx(0.01, rel=1e-3)
+    assert moved[-1] > 0  # the centres
 
 
 def test_frozen_bias_of_the_neck_stays_zero() -> None:
@@ -279,7 +291,7 @@ def test_something_else_is_no_checkpoint() -> None:
 
 @pytest.mark.parametrize("accumulate", [4])
 def test_parts_need_two_identities(accumulate: int) -> None:
-    with pytest.raises(InputError, match="4 over 1 processes and 4 parts: .*at least 2"):
+    with pytest.raises(InputError, match=r"4 over 1 processes and 4 parts: .*at least 2"):
         begin(accumulate=accumulate)
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from reid import models, networks, weights  # noqa: E402
 from reid.config import ModelConfig  # noqa: E402
+from reid.recipe import KEY, Recipe  # noqa: E402
 
 CLASSES, SIZE = 3, (64, 32)
 POOLED = ModelConfig(name="osnet_x0_25", embedding=16)
@@ -36,9 +37,9 @@ def fresh(config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -
     return network.eval()
 
 
-def recipe(config: ModelConfig = POOLED, classes: int = CLASSES) -> weights.Recipe:
+def recipe(config: ModelConfig = POOLED, classes: int = CLASSES) -> Recipe:
     card = {"data": "mini", "evaluation": {"mAP": 0.5}, "note": "Schrödinger"}
-    return weights.Recipe(config.name, SIZE, (0.5, 0.5, 0.5), (0.2, 0.25, 0.3), classes, config.model_dump(), card)
+    return Recipe(config.name, SIZE, (0.5, 0.5, 0.5), (0.2, 0.25, 0.3), classes, config.model_dump(), card)
 
 
 def save(path: Path, config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -> Path:
@@ -74,7 +75,7 @@ def test_channels_last_and_half_precision_come_back(tmp_path: Path) -> None:
 def test_every_weight_counts(tmp_path: Path) -> None:
     """No value of the file is left out: changing every tensor changes every tensor that is loaded."""
     tensors = {k: v + 1 for k, v in fresh().state_dict().items()}
-    save_file(tensors, tmp_path / "a.safetensors", {weights.KEY: recipe().to_json()})
+    save_file(tensors, tmp_path / "a.safetensors", {KEY: recipe().to_json()})
     loaded = weights.load_network(tmp_path / "a.safetensors")[0].state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in tensors.items())
 
@@ -98,7 +99,7 @@ def test_every_weight_counts(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change: Any, message: str) -> None:
     tensors = dict(fresh().state_dict())
     change(tensors)
-    save_file(tensors, tmp_path / "a.safetensors", {weights.KEY: recipe().to_json()})
+    save_file(tensors, tmp_path / "a.safetensors", {KEY: recipe().to_json()})
     with pytest.raises(InputError, match=rf"a\.safetensors: not the weights of .*{message}") as caught:
         weights.load_network(tmp_path / "a.safetensors")
     assert "\n" not in str(caught.value)
@@ -109,11 +110,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change: Any, messag
     [
         (None, "no 'retrace' metadata, so it does not say which network it is"),
         ({"format": "pt"}, "no 'retrace' metadata"),
-        ({weights.KEY: "{"}, "metadata is not readable"),
-        ({weights.KEY: "[1]"}, "metadata is not readable"),
-        ({weights.KEY: "3"}, "metadata is not readable"),
-        ({weights.KEY: '{"format": 99}'}, "format is not 1"),
-        ({weights.KEY: '{"format": 1, "name": "x"}'}, "metadata is not readable"),
+        ({KEY: "{"}, "metadata is not readable"),
+        ({KEY: "[1]"}, "metadata is not readable"),
+        ({KEY: "3"}, "metadata is not readable"),
+        ({KEY: '{"format": 99}'}, "format is not 1"),
+        ({KEY: '{"format": 1, "name": "x"}'}, "metadata is not readable"),
     ],
 )
 def test_metadata_that_says_nothing_is_refused(tmp_path: Path, metadata: Any, message: str) -> None:
@@ -134,7 +135,7 @@ def test_metadata_that_says_nothing_is_refused(tmp_path: Path, metadata: Any, me
 )
 def test_a_recipe_that_cannot_be_built_is_refused(tmp_path: Path, change: Any, message: str) -> None:
     told = json.loads(recipe().to_json()) | change
-    save_file(dict(fresh().state_dict()), tmp_path / "a.safetensors", {weights.KEY: json.dumps(told)})
+    save_file(dict(fresh().state_dict()), tmp_path / "a.safetensors", {KEY: json.dumps(told)})
     with pytest.raises(InputError, match=message):
         weights.load_network(tmp_path / "a.safetensors")
 
@@ -179,7 +180,7 @@ def test_starting_from_ours(tmp_path: Path, config: ModelConfig) -> None:
 def test_another_number_of_classes_needs_a_word(tmp_path: Path, config: ModelConfig) -> None:
     path, network = save(tmp_path / "a.safetensors", config, classes=9, seed=1), fresh(config, seed=2)
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    with pytest.raises(InputError, match="another shape: .*classifier.weight.*init_head=drop") as caught:
+    with pytest.raises(InputError, match=r"another shape: .*classifier.weight.*init_head=drop") as caught:
         weights.start_from(network, path, drop_head=False)
     assert "\n" not in str(caught.value)
     assert equal_to(network, before) == set(before)  # a refusal changes nothing
@@ -192,7 +193,7 @@ def test_another_number_of_classes_needs_a_word(tmp_path: Path, config: ModelCon
 def test_a_head_is_not_dropped_beyond_the_classifier(tmp_path: Path) -> None:
     """Another embedding size is no other classifier: init_head=drop does not hide it."""
     path = save(tmp_path / "a.safetensors", ModelConfig(name="osnet_x0_25", embedding=8))
-    with pytest.raises(InputError, match="of another shape: embedding.weight"):
+    with pytest.raises(InputError, match=r"of another shape: embedding.weight"):
         weights.start_from(fresh(), path, drop_head=True)
 
 
@@ -206,7 +207,7 @@ def torchreid_file(folder: Path, name: str = "osnet_x0_25", classes: int = 9) ->
 def test_starting_from_torchreid(tmp_path: Path) -> None:
     path, theirs = torchreid_file(tmp_path)
     pooled = fresh()
-    with pytest.raises(InputError, match="init: .*classifier.*init_head=drop starts it anew"):
+    with pytest.raises(InputError, match=r"init: .*classifier.*init_head=drop starts it anew"):
         weights.start_from(pooled, path, drop_head=False)
     left = weights.start_from(pooled, path, drop_head=True)
     assert {key.split(".")[0] for key in left} == {"embedding", "neck", "classifier"}
@@ -215,7 +216,10 @@ def test_starting_from_torchreid(tmp_path: Path) -> None:
         assert torch.equal(pooled.backbone(images), theirs.featuremaps(images))
     same, other = fresh(OWN, classes=9), fresh(OWN)
     assert weights.start_from(same, path, drop_head=False) == []
-    assert weights.start_from(other, path, drop_head=True) == ["body.classifier.weight", "body.classifier.bias"]
+    assert weights.start_from(other, path, drop_head=True) == [
+        "body.classifier.weight",
+        "body.classifier.bias",
+    ]
     assert torch.equal(answer(same), answer(theirs))
     assert torch.equal(answer(other), answer(theirs))
 
@@ -224,7 +228,7 @@ def test_another_network_s_weights_are_refused_with_or_without_head(tmp_path: Pa
     path, _ = torchreid_file(tmp_path, "osnet_x0_5")
     for config in (POOLED, OWN):
         for drop in (True, False):
-            with pytest.raises(InputError, match="init: .*of another shape"):
+            with pytest.raises(InputError, match=r"init: .*of another shape"):
                 weights.start_from(fresh(config), path, drop)
 
 

@@ -118,6 +118,26 @@ def test_rerank_is_flagged_everywhere(hand: Path, tmp_path: Path, capsys: pytest
         assert "transductive" in text
 
 
+def test_rerank_is_the_same_with_junk_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(1)
+    case = {
+        "query_features": rng.standard_normal((12, 4)),
+        "query_ids": rng.integers(1, 5, 12),
+        "query_cameras": rng.integers(1, 3, 12),
+        "gallery_features": rng.standard_normal((60, 4)),
+        "gallery_ids": np.repeat([-1, 1, 2, 3, 4, 0], 10),
+        "gallery_cameras": rng.integers(1, 3, 60),
+    }
+    np.savez(tmp_path / "all.npz", **case)
+    np.savez(tmp_path / "clean.npz", **{k: v[10:] if k.startswith("gallery") else v for k, v in case.items()})
+    rows = [
+        found(capsys, "--features", tmp_path / name, "--rerank", "zhong-d2")
+        for name in ("all.npz", "clean.npz")
+    ]
+    assert (rows[0]["junk"], rows[1]["junk"]) == (10, 0)
+    assert rows[0]["mAP"] == pytest.approx(rows[1]["mAP"], abs=1e-7)
+
+
 def test_all_extras(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     extras = ("--intervals", "--per-camera", "--verification", "--single-shot", "--nmi", "--audit")
     code, out, err = run(
@@ -158,16 +178,16 @@ def test_verification_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_compare_features(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    np.savez(tmp_path / "other.npz", **HAND | {"query_features": angle(0, 45)})  # the second query fails too
+    np.savez(tmp_path / "other.npz", **HAND | {"query_features": angle(58, 20)})  # right at once for both
     row = found(capsys, "--features", hand, "--compare", tmp_path / "other.npz")
     assert row["compared_with"]["name"] == "other"
-    assert row["compared_with"]["rank"]["1"] == 0
-    difference = row["difference"]["rank-1"]
-    assert difference == {"difference": 0.5, "low": 0.0, "high": 1.0}
+    assert (row["rank"]["1"], row["compared_with"]["rank"]["1"]) == (0.5, 1.0)
+    # The first person loses 1, the second nothing: a draw of both, of the first twice, of the second twice.
+    assert row["difference"]["rank-1"] == {"difference": -0.5, "low": -1.0, "high": 0.0}
     assert row["difference"]["mAP"]["difference"] == pytest.approx(row["mAP"] - row["compared_with"]["mAP"])
     out = run(capsys, "--features", hand, "--compare", tmp_path / "other.npz", "--intervals")[1]
     assert "hand minus other" in out
-    assert "+50.00" in out
+    assert "-50.00" in out
     assert "bootstrap by identity: other" in out
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
 from reid import Embedder
-from reid.weights import Recipe
+from reid.recipe import Recipe
 from tests.conftest import ROOT
 from tests.reid.networks_by_hand import little_network, use_network
 from tools import bench_embed, export_reid

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from configs import InputError
+from tools import ranked_page
 from tools.ranked_page import write_page
 from tools.reid_features import Features, Side
 from tools.reid_sections import Result, comparison, figures, score
@@ -231,3 +232,16 @@ def test_an_image_that_is_gone_leaves_the_old_page_alone(tmp_path: Path) -> None
     assert (tmp_path / "page/index.html").read_text() == before
     with pytest.raises(InputError, match="cannot be written"):
         write(tmp_path / "gallery/0.png", [result(tmp_path)])
+
+
+def test_a_write_that_fails_leaves_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one would show the new pictures."""
+    write(tmp_path / "page", [result(tmp_path)])
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ranked_page, "_page", full)
+    with pytest.raises(InputError, match="cannot be written"):
+        write(tmp_path / "page", [result(tmp_path)])
+    assert [p.name for p in (tmp_path / "page").iterdir()] == ["images"]

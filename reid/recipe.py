@@ -1,0 +1,65 @@
+"""How a network is fed and where it comes from: the JSON that travels inside our weights, in every format."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from configs import InputError
+
+KEY = "retrace"  # of the recipe in a file's metadata
+FORMAT = 1
+SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of images in [0, 1]
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to know about a network.
+
+    The defaults are of weights that say nothing about themselves: fed as torchreid trains.
+
+    Attributes:
+        name: the network's name.
+        size: px, (H, W).
+        mean, std: RGB, of images in [0, 1].
+        classes: rows of the classifier; 0: it has none.
+        model: the `reid.config.ModelConfig` as a plain dict; None: not one of ours.
+        card: the protocol card of its training: data, recipe, figures.
+    """
+
+    name: str = ""
+    size: tuple[int, int] = SIZE
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    classes: int = 0
+    model: dict[str, Any] | None = None
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None, origin: object) -> Recipe:
+        """What :meth:`to_json` wrote; the defaults where there is no text.
+
+        Raises:
+            InputError: anything else; the message begins with ``origin``.
+        """
+        if not text:
+            return cls()
+        try:
+            raw = json.loads(text)
+            if raw.pop("format") != FORMAT:
+                raise ValueError(f"format is not {FORMAT}")
+            height, width = (int(side) for side in raw["size"])
+            mean, std = (tuple(float(value) for value in raw[key]) for key in ("mean", "std"))
+            if len(mean) != 3 or len(std) != 3 or min(height, width, *std) <= 0:
+                raise ValueError("size, mean or std out of range")
+            return cls(**{**raw, "size": (height, width), "mean": mean, "std": std})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{origin}: its {KEY!r} metadata is not readable: {type(error).__name__}: {error}"
+            ) from None

@@ -1,0 +1,443 @@
+"""tools/train_reid.py: what a run leaves behind, that it goes on exactly, and one line for every mistake."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.reid.mini_market import write_mini_market
+from tools.console import guarded
+from tools.train_reid import main
+
+torch = pytest.importorskip("torch")
+if importlib.util.find_spec("torchreid") is None:
+    pytest.skip("needs torchreid: pip install -e .[train]", allow_module_level=True)
+
+from reid.weights import load_network, read  # noqa: E402
+
+PRESET = """
+source: a test
+model: {name: osnet_x0_25, embedding: 16}
+size: [32, 16]
+augment: {flip: 0.5, pad: 2, erase: 0.3}
+batch: {identities: 4, images: 2}
+losses: {cross_entropy: {label_smoothing: 0.1}, batch_hard_triplet: {}, centre: {weight: 5e-4, lr: 0.1}}
+optimizer: {name: sgd, lr: 0.02}
+schedule: {kind: cosine, warmup: 1}
+ema: 0.5
+epochs: 4
+evaluate_every: 2
+checkpoint_every: 1
+"""
+EVERY_LINE = ("--log-every", "1", "--threads", "1")
+Tool = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRACE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mini/: 6 people to train on, 24 images, so 3 iterations an epoch; preset.yaml."""
+    folder = tmp_path_factory.mktemp("train")
+    write_mini_market(folder / "mini", ids=6, cameras=2, images=2, size=(32, 16))
+    (folder / "preset.yaml").write_text(PRESET)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path) -> Path:
+    """A run that nobody disturbed: 12 iterations."""
+    assert main(arguments(place, place / "whole")) == 0
+    return place / "whole"
+
+
+@pytest.fixture
+def tool(capsys: pytest.CaptureFixture[str]) -> Tool:
+    """Runs it as the command line would: the exit code and standard error."""
+
+    def run(*argv: Any) -> tuple[int, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as done:
+            guarded(main, [str(a) for a in argv])
+        return done.value.code, capsys.readouterr().err  # type: ignore[return-value]
+
+    return run
+
+
+def arguments(place: Path, out: Path, *more: Any) -> list[str]:
+    fixed = [
+        "--config",
+        place / "preset.yaml",
+        "--data",
+        place / "mini",
+        "--out",
+        out,
+        "--quiet",
+        *EVERY_LINE,
+    ]
+    return [str(a) for a in [*fixed, *more]]
+
+
+def rows(path: Path, without: tuple[str, ...] = ("images_per_s",)) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return [{k: v for k, v in row.items() if k not in without} for row in csv.DictReader(file)]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Log, evaluations, state and weights, to the last bit (but for speeds)."""
+    assert rows(one / "log.csv") == rows(other / "log.csv")
+    assert rows(one / "evaluation.csv") == rows(other / "evaluation.csv")
+    (a, told), (b, told_too) = (read(run / "weights.safetensors") for run in (one, other))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert told.card["evaluation"] == told_too.card["evaluation"]
+    assert told.card["evaluation"]
+
+
+def test_a_run_leaves_everything_behind(place: Path, whole: Path) -> None:
+    assert {p.name for p in whole.iterdir()} == {
+        *("checkpoint.pt", "evaluation.csv", "log.csv", "run.json", "weights.safetensors")
+    }
+    log = rows(whole / "log.csv")
+    assert [(row["iteration"], row["images"]) for row in log] == [(str(i), str(8 * i)) for i in range(1, 13)]
+    assert [row["epoch"] for row in log[2::3]] == ["1.000", "2.000", "3.000", "4.000"]
+    names = ["learning_rate", "loss", "cross_entropy", "batch_hard_triplet", "centre"]
+    assert list(log[0]) == ["iteration", "images", "epoch", *names]
+    for row in log:
+        parts = [float(row[name]) for name in names[2:]]
+        assert float(row["loss"]) == pytest.approx(parts[0] + parts[1] + 5e-4 * parts[2], rel=1e-5)
+    about = json.loads((whole / "run.json").read_text())
+    assert about["config"]["losses"]["centre"] == {"weight": "5e-4", "lr": 0.1}
+    assert about["data"] == str((place / "mini").resolve())
+    assert {"command", "commit", "versions", "processes", "threads", "data_notes"} <= about.keys()
+    assert any("24 images" in note for note in about["data_notes"])
+
+
+def test_evaluations_are_of_the_averaged_network_that_is_kept(place: Path, whole: Path) -> None:
+    from eval.ranking import evaluate_ranking
+    from reid.data import read_reid_set
+    from reid.features import features
+    from reid.image_cache import open_images
+
+    evaluated = rows(whole / "evaluation.csv")
+    assert [row["iteration"] for row in evaluated] == ["6", "12"]
+    network, recipe = load_network(whole / "weights.safetensors")
+    assert (recipe.name, recipe.size, recipe.classes) == ("osnet_x0_25", (32, 16), 6)
+    assert recipe.card["images_seen"] == 96
+    data = read_reid_set(place / "mini")
+    query, gallery = data.query, data.gallery
+    assert query is not None
+    assert gallery is not None
+    found = [features(network, open_images(part, recipe.size), recipe) for part in (query, gallery)]
+    metrics = evaluate_ranking(found[0], query.ids, query.cameras, found[1], gallery.ids, gallery.cameras)
+    assert float(evaluated[1]["mAP"]) == pytest.approx(metrics.mAP, abs=1e-6)
+    assert recipe.card["evaluation"]["mAP"] == pytest.approx(metrics.mAP, abs=1e-6)
+    state = torch.load(whole / "checkpoint.pt", weights_only=True)
+    averaged = state["average"]["module.embedding.weight"]
+    assert torch.equal(network.embedding.weight, averaged)
+    assert not torch.equal(state["network"]["embedding.weight"], averaged)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(place: Path, whole: Path, tmp_path: Path) -> None:
+    """kill -9 after iteration 8's log line; the last checkpoint is of iteration 6."""
+    from tests.tools import training_process
+
+    process = training_process.start(arguments(place, tmp_path), killed_at=8)
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert [row["iteration"] for row in rows(tmp_path / "log.csv")] == [str(i) for i in range(1, 9)]
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert main(["--resume", str(tmp_path), "--quiet", *EVERY_LINE]) == 0
+    assert_same_run(whole, tmp_path)
+
+
+@pytest.mark.parametrize("stopped_at", [6, 12])
+def test_an_evaluation_that_was_cut_short_is_made_up_for(
+    place: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int
+) -> None:
+    """The checkpoint was written, the evaluation due with it was not; at the end or on the way."""
+    import tools.training_run
+
+    real = tools.training_run.evaluate
+
+    def cut(training: Any, parts: Any) -> Any:
+        if training.iteration == stopped_at:
+            raise KeyboardInterrupt
+        return real(training, parts)
+
+    monkeypatch.setattr(tools.training_run, "evaluate", cut)
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments(place, tmp_path))
+    monkeypatch.undo()
+    monkeypatch.setenv("RETRACE_CACHE", str(tmp_path / "another"))  # decoded anew, the same pixels
+    assert main(["--resume", str(tmp_path), "--quiet", *EVERY_LINE]) == 0
+    assert_same_run(whole, tmp_path)
+
+
+def test_a_finished_run_can_be_resumed_and_keeps_its_figures(whole: Path, tmp_path: Path) -> None:
+    again = shutil.copytree(whole, tmp_path / "again")
+    (again / "log.csv").write_text((again / "log.csv").read_text() + "13,10")  # a line that was cut short
+    assert main(["--resume", str(again), "--quiet", *EVERY_LINE]) == 0
+    assert_same_run(whole, again)
+
+
+def test_two_processes_train_one_network(place: Path, tmp_path: Path) -> None:
+    """As torchrun starts them, on gloo. Each takes half the identities, so it equals two accumulated parts.
+
+    No term reads the logits, so the classifier gets no gradient: the processes must know.
+    """
+    from tests.tools import training_process
+
+    changes = [
+        "augment={flip: 0, pad: 0}",
+        "losses={batch_hard_triplet: {margin: 1}, centre: {weight: 1e-2}}",
+        "epochs=2",
+    ]
+    sets = [word for change in [*changes, "ema=null"] for word in ("--set", change)]
+    port = training_process.free_port()
+    both = [
+        training_process.start(arguments(place, tmp_path / "two", *sets), rank=rank, world=2, port=port)
+        for rank in (0, 1)
+    ]
+    assert main(arguments(place, tmp_path / "one", *sets, "--set", "accumulate=2")) == 0
+    for process in both:
+        process.join(120)
+        assert process.exitcode == 0
+    first, second = (torch.load(tmp_path / "two" / f"rank{rank}.pt") for rank in (0, 1))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    alone = read(tmp_path / "one" / "weights.safetensors")[0]
+    for key, value in first.items():
+        torch.testing.assert_close(value.detach(), alone[key], atol=2e-3, rtol=2e-3)
+    log = rows(tmp_path / "two" / "log.csv")
+    assert [row["images"] for row in log] == [str(8 * i) for i in range(1, 7)]  # over both, one line each
+    assert np.isfinite([float(row["loss"]) for row in log]).all()
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["processes"] == 2
+    assert (tmp_path / "two" / "weights.safetensors").exists()
+
+
+def test_a_diverged_run_ends_in_one_line_and_keeps_a_checkpoint(
+    place: Path, tmp_path: Path, tool: Tool
+) -> None:
+    sets = ("--set", "optimizer.lr=1e18", "--set", "checkpoint_every=0.3", "--set", "schedule.warmup=0")
+    code, error = tool(*arguments(place, tmp_path, *sets))
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "not finite any more" in error
+    assert "lower optimizer.lr" in error
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["iteration"] >= 1
+    assert all(value.isfinite().all() for value in state["network"].values())
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert tool("--resume", tmp_path, "--quiet")[0] == 2  # it still loads, and still diverges
+
+
+def test_tensorboard_gets_the_same_numbers(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert main(arguments(place, tmp_path, "--tensorboard", "--set", "epochs=1")) == 0
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert {"loss", "cross_entropy", "centre", "learning_rate", "mAP", "rank-1"} <= {*board.Tags()["scalars"]}
+    want = [float(row["loss"]) for row in rows(tmp_path / "log.csv")]
+    assert [event.value for event in board.Scalars("loss")] == pytest.approx(want)
+
+
+def test_what_an_earlier_run_left_without_a_checkpoint_is_written_anew(place: Path, tmp_path: Path) -> None:
+    """Killed before its first checkpoint, and started again with other terms, so other columns."""
+    (tmp_path / "log.csv").write_text("iteration,images,epoch,loss\n1,8,0.3,1.0\n")
+    assert main(arguments(place, tmp_path, "--set", "epochs=1")) == 0
+    assert [row["iteration"] for row in rows(tmp_path / "log.csv")] == ["1", "2", "3"]
+    assert "centre" in rows(tmp_path / "log.csv")[0]
+
+
+# ---- data that cannot be scored still trains
+
+
+def test_data_without_query_and_gallery(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "mini" / "bounding_box_train", tmp_path / "data" / "bounding_box_train")
+    more = ("--data", tmp_path / "data", "--set", "epochs=1")
+    assert main(arguments(place, tmp_path / "out", *more)) == 0
+    assert not (tmp_path / "out" / "evaluation.csv").exists()
+    assert read(tmp_path / "out" / "weights.safetensors")[1].card["evaluation"] == {}
+
+
+def test_data_of_one_camera(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No query has a match by another camera, so there is nothing to score; the training goes on, and says so."""
+    write_mini_market(tmp_path / "data", ids=4, cameras=1, images=4, size=(32, 16))
+    argv = arguments(place, tmp_path / "out", "--data", tmp_path / "data", "--set", "epochs=1")
+    assert main([a for a in argv if a != "--quiet"]) == 0
+    assert "rank-k and mAP are undefined" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "evaluation.csv").exists()
+
+
+def test_broken_images_are_left_out_or_refused(place: Path, tmp_path: Path, tool: Tool) -> None:
+    data = shutil.copytree(place / "mini", tmp_path / "data")
+    broken = sorted((data / "bounding_box_train").iterdir())[3]
+    broken.write_bytes(b"no image")
+    code, error = tool(*arguments(place, tmp_path / "strict", "--data", data, "--strict"))
+    assert code == 2
+    assert broken.name in error
+    assert main(arguments(place, tmp_path / "out", "--data", data, "--set", "epochs=1")) == 0
+    notes = json.loads((tmp_path / "out" / "run.json").read_text())["data_notes"]
+    assert any("train: 1 broken images left out" in note and broken.name in note for note in notes)
+
+
+# ---- mistakes
+
+
+def check_one_line(code: int, error: str, *words: str) -> None:
+    assert code == 2, error
+    assert error.count("\n") == 1, error
+    for word in words:
+        assert word in error
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--config", "bot_r5"], ["unknown reid preset 'bot_r5'", "did you mean 'bot_r50'?"]),
+        (["--config", "no.yaml"], ["no such preset file"]),
+        (["--set", "epoch=3"], ["unknown key 'epoch'", "did you mean 'epochs'?"]),
+        (["--set", "epochs=.inf"], ["epochs", "finite"]),
+        (["--set", "epochs"], ["expected key=value"]),
+        (["--set", "model.name=osnet"], ["unknown network 'osnet'", "osnet_x0_25"]),
+        (["--set", "losses.triplet={}"], ["unknown term 'triplet'", "batch_hard_triplet"]),
+        (["--set", "losses.cross_entropy.label_smoothing=3"], ["losses.cross_entropy: cannot be used"]),
+        (["--set", "batch.identities=64"], ["batch.identities=64: the training set has only 6 identities"]),
+        (["--set", "accumulate=4"], ["each part needs", "at least 2"]),
+        (["--set", "init=nothing.safetensors"], ["nothing.safetensors: no such weights file"]),
+        (["--set", "size=[16, 8]"], ["size must be at least 16 px"]),
+        (["--data", "nowhere"], ["nowhere: no such folder"]),
+        (["--device", "cuda:77"], ["--device cuda:77", "CUDA devices"]),
+        (["--device", "tpu"], ["--device tpu: expected auto, cpu, cuda or cuda:N"]),
+        (["--log-every", "0"], ["--log-every must be at least 1, got 0"]),
+        (["--threads", "0"], ["--threads must be at least 1, got 0"]),
+        (["--resume", "x"], ["takes --config from the run itself"]),
+        (["--colour"], ["--colour"]),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_mistakes_are_one_line(
+    place: Path, tmp_path: Path, tool: Tool, more: list[str], words: list[str]
+) -> None:
+    check_one_line(*tool(*arguments(place, tmp_path / "out", *more)), *words)
+    assert not (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+def test_folders_that_are_not_free_are_refused(place: Path, whole: Path, tmp_path: Path, tool: Tool) -> None:
+    before = (whole / "log.csv").read_bytes()
+    check_one_line(*tool(*arguments(place, whole)), "holds a run already: go on with --resume")
+    assert (whole / "log.csv").read_bytes() == before
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        check_one_line(*tool(*arguments(place, out)), "--out", "cannot be made a folder")
+
+
+def test_data_without_training_images_is_refused(place: Path, tmp_path: Path, tool: Tool) -> None:
+    for part in ("query", "bounding_box_test"):
+        shutil.copytree(place / "mini" / part, tmp_path / "data" / part)
+    check_one_line(
+        *tool(*arguments(place, tmp_path / "out", "--data", tmp_path / "data")), "no training images"
+    )
+    train = tmp_path / "data" / "bounding_box_train"
+    train.mkdir()
+    junk = next((place / "mini" / "bounding_box_test").glob("-1_*"))
+    shutil.copy(junk, train)
+    check_one_line(
+        *tool(*arguments(place, tmp_path / "out", "--data", tmp_path / "data")), "no training images"
+    )
+
+
+def edit(run: Path, **changes: Any) -> None:
+    about = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(about | changes))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda run: shutil.rmtree(run), ["no such file, so there is no run to go on with"]),
+        (lambda run: (run / "run.json").unlink(), ["no such file, so there is no run to go on with"]),
+        (lambda run: (run / "run.json").write_text("{"), ["not readable as JSON"]),
+        (lambda run: (run / "run.json").write_text("[]"), ["not what a training writes"]),
+        (lambda run: (run / "run.json").write_text("{}"), ["not what a training writes"]),
+        (lambda run: edit(run, config={"epochs": 3}), ["run.json: model: Field required"]),
+        (lambda run: edit(run, data="/nowhere/at/all"), ["/nowhere/at/all: no such folder"]),
+        (lambda run: (run / "checkpoint.pt").unlink(), ["no checkpoint there to go on from"]),
+        (lambda run: (run / "checkpoint.pt").write_bytes(b"x"), ["not readable as a checkpoint"]),
+        (lambda run: torch.save([1], run / "checkpoint.pt"), ["not a checkpoint of a training run"]),
+        (lambda run: torch.save({"a": 1}, run / "checkpoint.pt"), ["not one of a training run"]),
+        (lambda run: (run / "log.csv").write_bytes(b""), []),
+    ],
+)
+def test_what_cannot_be_resumed(
+    whole: Path, tmp_path: Path, tool: Tool, break_it: Callable[[Path], Any], words: list[str]
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    break_it(run)
+    code, error = tool("--resume", run, "--quiet")
+    if words:
+        check_one_line(code, error, *words)
+    else:
+        assert code == 0, error
+
+
+def test_a_changed_preset_or_other_data_do_not_fit_the_checkpoint(
+    whole: Path, tmp_path: Path, tool: Tool
+) -> None:
+    config = json.loads((whole / "run.json").read_text())["config"]
+    run = shutil.copytree(whole, tmp_path / "run")
+    edit(run, config=config | {"model": config["model"] | {"embedding": 8}})
+    check_one_line(*tool("--resume", run, "--quiet"), "does not fit this run's preset (was it changed?)")
+    write_mini_market(tmp_path / "data", ids=5, cameras=2, images=2, size=(32, 16))
+    edit(run, config=config, data=str(tmp_path / "data"))
+    check_one_line(*tool("--resume", run, "--quiet"), "classes=6, this run has 5: give the same data")
+
+
+def test_resume_takes_nothing_that_the_run_has(whole: Path, tool: Tool) -> None:
+    for option in (["--config", "x"], ["--data", "x"], ["--out", "x"], ["--set", "epochs=9"]):
+        check_one_line(*tool("--resume", whole, *option), "--resume DIR")
+    check_one_line(*tool("--config", "bot_r50"), "expected --config NAME|FILE and --data DIR")
+
+
+def test_a_resume_does_not_need_the_initial_weights_any_more(
+    place: Path, whole: Path, tmp_path: Path
+) -> None:
+    init = shutil.copy(whole / "weights.safetensors", tmp_path)
+    assert main(arguments(place, tmp_path / "out", "--set", f"init={init}", "--set", "epochs=1")) == 0
+    Path(init).unlink()
+    assert main(["--resume", str(tmp_path / "out"), "--quiet"]) == 0
+
+
+def test_help_imports_nothing_but_the_standard_library() -> None:
+    probe = (
+        "import sys, tools.train_reid as t; t.parser().format_help()\n"
+        "print({'numpy', 'torch', 'pydantic', 'yaml', 'rich'} & {*sys.modules} or '')"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stdout.split()

@@ -1,0 +1,75 @@
+"""tools/train_reid.py in a process of its own, for what cannot be tested within one: SIGKILL, several processes.
+
+The tests fork these from a server that has imported this module once, since every fresh process would spend
+seconds on importing torch.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import tools.training_run
+from reid import models
+from tools.train_reid import main
+
+models.zoo()  # imports torchreid
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([__name__])
+
+
+def start(argv: list[str], killed_at: int | None = None, rank: int = 0, world: int = 1, port: int = 0) -> Any:
+    """A running process; with ``world`` > 1 under the environment that torchrun gives."""
+    process = CONTEXT.Process(target=_run, args=(argv, killed_at, rank, world, port))
+    process.start()
+    return process
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _run(argv: list[str], killed_at: int | None, rank: int, world: int, port: int) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    if world > 1:
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        _keep_weights(rank)
+    if killed_at is not None:
+        _die_after(killed_at)
+    main(argv)
+
+
+def _die_after(iteration: int) -> None:
+    """SIGKILL right after the log line of ``iteration``."""
+    log_step = tools.training_run.Log.step
+
+    def step(self: Any, step: Any, speed: float) -> None:
+        log_step(self, step, speed)
+        if step.iteration == iteration:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    tools.training_run.Log.step = step  # type: ignore[method-assign]
+
+
+def _keep_weights(rank: int) -> None:
+    """Every process leaves its network in OUT/rankN.pt."""
+    import torch
+
+    loop = tools.training_run.loop
+
+    def kept(training: Any, parts: Any, labels: Any, args: Any, *rest: Any) -> Any:
+        figures = loop(training, parts, labels, args, *rest)
+        torch.save(dict(training.network.named_parameters()), Path(args.out) / f"rank{rank}.pt")
+        return figures
+
+    tools.training_run.loop = kept
