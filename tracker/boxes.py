@@ -25,6 +25,12 @@ def clip(xyxy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.clip(xyxy, 0, np.array([width, height, width, height], dtype=xyxy.dtype))
 
 
+def grown(xyxy: np.ndarray, by: float) -> np.ndarray:
+    """(N, 4) boxes with ``by`` of their width and height added on each side (C-BIoU, eq. 1); same dtype."""
+    margin = (xyxy[:, 2:] - xyxy[:, :2]) * np.asarray(by, xyxy.dtype)
+    return np.concatenate((xyxy[:, :2] - margin, xyxy[:, 2:] + margin), axis=1)
+
+
 def area(xyxy: np.ndarray) -> np.ndarray:
     """(N, 4) -> (N,) px^2."""
     return (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])

@@ -24,8 +24,29 @@ def _seconds(value: Any) -> Any:
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
 Unit = Annotated[float, Field(ge=0, le=1)]
-Limit = Annotated[float, Field(gt=0, le=2)]
+Limit = Annotated[float, Field(gt=0, le=10)]
 Status = Literal["tentative", "active", "lost"]
+
+
+Term = Literal[
+    "iou",
+    "iou_score",
+    "hmiou",
+    "score_gap",
+    "direction",
+    "corner_direction",
+    "mahalanobis",
+    "centre_mahalanobis",
+    "appearance",
+    "half_appearance",
+    "adaptive_appearance",
+    "nearest_cue",
+    "iou_unless_alike",
+    "trusted_iou",
+    "mahalanobis_share",
+    "shape",
+]  # tracker/costs.py says what each is
+Band = Literal["high", "low", "deleted"]
 
 
 class Stage(BaseModel):
@@ -34,16 +55,32 @@ class Stage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tracks: Annotated[tuple[Status, ...], Field(min_length=1)]
-    detections: Literal["high", "low"]  # score >= high, or low <= score < high
-    cost: Literal["iou", "iou_score", "appearance", "blend"]
+    detections: (
+        Band | Annotated[dict[Band, Annotated[float, Field(ge=0)]], Field(min_length=1)]
+    )  # high: score >= high; low: low <= score < high; deleted: by NMS; {band: what is added to its cost}
+    cost: Term | Annotated[dict[Term, float], Field(min_length=1)]  # one term, or {term: weight}: their sum
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
-    gate: Annotated[float, Field(gt=0)] | None = (
-        None  # squared Mahalanobis distance no pair may exceed; none: off
+    gates: dict[Term, float] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
+    match: Literal["hungarian", "mutual"] = "hungarian"  # mutual: nearest to each other, again and again
+    limit_step: Annotated[float, Field(gt=0)] = 0.05  # mutual: the limit falls by so much each time
+    cascade: bool = False  # tracks seen last choose first (DeepSORT)
+    against: Literal["predicted", "observed"] = "predicted"  # the tracks' boxes: the filter's, the last seen
+    buffer: Annotated[float, Field(ge=0)] = 0.0  # boxes grow by so much of their size on each side (C-BIoU)
+    neutral_appearance: Annotated[float, Field(ge=0, le=2)] | None = (
+        None  # what an unknown appearance counts as; none: such a pair cannot be
     )
-    motion_weight: Unit = 0.5  # blend only: 0 trusts appearance alone, 1 motion alone
-    neutral_appearance: Annotated[float, Field(ge=0, le=2)] = (
-        0.3  # blend: what an unknown appearance counts as
-    )
+    cue_appearance: Annotated[float, Field(gt=0, le=1)] = 0.25  # nearest_cue: looks count up to here
+    cue_iou: Annotated[float, Field(gt=0, le=1)] = 0.5  # and up to this 1 - IoU; 1: wherever the boxes are
+
+    @property
+    def terms(self) -> dict[Term, float]:
+        """The cost as {term: weight}."""
+        return self.cost if isinstance(self.cost, dict) else {self.cost: 1.0}
+
+    @property
+    def bands(self) -> dict[Band, float]:
+        """The detections as {band: penalty}."""
+        return self.detections if isinstance(self.detections, dict) else {self.detections: 0.0}
 
     def limit_of(self, status: str) -> float:
         """The limit for one status; 0 (nothing may match) for a status this stage leaves out."""
@@ -58,6 +95,32 @@ class Stage(BaseModel):
         return self
 
 
+Memory = Literal["recent", "history", "minimum", "median"]
+
+
+class Boost(BaseModel):
+    """BoostTrack's detection-confidence boosting (Stanojevic 2024, sec. 3.4 and 3.5)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    likely: Unit = 0.65  # a box's score is at least this times its largest IoU with a track
+    unlikely: bool = True  # a box far from every track is somebody new: its score is at least `high`
+    distance: Annotated[float, Field(gt=0)] = 13.2767  # squared Mahalanobis: far is above
+
+
+class Hidden(BaseModel):
+    """Report lost tracks while they are hidden: covered by a shown box that is nearer to the camera."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    age: Seconds = 0.7  # for so long at most
+    cover: Unit = 0.8  # this share of the predicted box must be covered
+    hits: Annotated[int, Field(ge=1)] = 5  # of tracks with so many detections
+    slack: Annotated[float, Field(ge=0)] = (
+        0.1  # nearer: the bottom edge lower, give or take this part of a height
+    )
+
+
 class TrackerConfig(BaseModel):
     """One tracker. Durations are seconds; scores lie in [0, 1]."""
 
@@ -69,12 +132,26 @@ class TrackerConfig(BaseModel):
     low: Unit = 0.1  # detections below are ignored
     high: Unit = 0.6  # detections from here take part in the first stages
     new: Unit = 0.7  # unmatched detections from here begin a track; lower: more and shorter tracks
+    nms: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # boxes overlapping a better one by more: band "deleted"; 1: off
+    )
+    boost: Boost | None = None  # raise scores by what the tracks expect (BoostTrack)
 
-    motion: Literal["sort", "xyah", "xywh"] = "xywh"
+    motion: Literal["sort", "xyah", "xywh", "linear"] = "xywh"
+    motion_memory: Annotated[int, Field(ge=1)] = (
+        5  # linear: the mean velocity over so many steps between boxes
+    )
     freeze_lost_size: bool = False  # a lost track keeps its size instead of going on growing or shrinking
+    noise_by_score: bool = False  # a sure detection corrects more: R times (1 - score) (StrongSORT's NSA)
+    reupdate: bool = False  # a track found again relives the gap on a straight line (OC-SORT's ORU)
+    direction_span: Annotated[int, Field(ge=1)] = 3  # steps over which a track's direction is measured
 
     confirm_hits: Annotated[int, Field(ge=1)] = 2  # detections that make a track more than tentative
+    confirm_score: Annotated[float, Field(ge=0)] = 2.0  # a detection from here does at once; 2: off
     start_frames: Annotated[int, Field(ge=0)] = 1  # in the first frames every track is confirmed at once
+    birth_iou: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # no track begins on a live one, or on a better birth, overlapping more (TrackTrack); 1: off
+    )
     report_streak: Annotated[int, Field(ge=0)] = (
         0  # report only after so many matches in a row (SORT's min_hits)
     )
@@ -86,10 +163,16 @@ class TrackerConfig(BaseModel):
     )
 
     recent_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of `recent` appearance; 0: the last vector
-    lost_appearance: Literal["recent", "history"] = "recent"  # what lost tracks are compared by
+    momentum_from: Annotated[float, Field(ge=0, lt=1)] | None = (
+        None  # a detection of this score changes nothing, one of 1 the most (Deep OC-SORT); none: all alike
+    )
+    bank: Annotated[int, Field(ge=1)] = 1  # minimum, median: over the last so many vectors
+    active_appearance: Memory = "recent"  # what active and tentative tracks are compared by
+    lost_appearance: Memory = "recent"  # what lost ones are: history is the mean distance to all vectors
 
     box: Literal["state", "detection"] = "state"  # report the filter's box or the detector's
     coast: Seconds = 0.0  # report a lost track's predicted box for so long (det_index -1)
+    hidden: Hidden | None = None  # report it while somebody shown stands in front of it
 
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     blind_stages: tuple[
@@ -100,4 +183,13 @@ class TrackerConfig(BaseModel):
     def _scores_in_order(self) -> TrackerConfig:
         if not self.low <= self.high:
             raise ValueError(f"low ({self.low:g}) must not exceed high ({self.high:g})")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_for_their_distances(self) -> TrackerConfig:
+        asked = {
+            term for stage in (*self.stages, *self.blind_stages) for term in (*stage.terms, *stage.gates)
+        }
+        if self.motion == "linear" and any("mahalanobis" in term for term in asked):
+            raise ValueError("motion: linear knows no uncertainty, so no mahalanobis distance")
         return self

@@ -90,11 +90,18 @@ def predict(model: MotionModel, filters: Filters, steps: float = 1.0) -> None:
         v[:, 2:][vanished] = 0.0
 
 
-def update(model: MotionModel, filters: Filters, rows: np.ndarray, z: np.ndarray) -> None:
-    """Correct the filters ``rows`` (K,) by the measurements z (K, 4), in place."""
+def update(
+    model: MotionModel, filters: Filters, rows: np.ndarray, z: np.ndarray, doubt: np.ndarray | None = None
+) -> None:
+    """Correct the filters ``rows`` (K,) by the measurements z (K, 4), in place.
+
+    ``doubt`` (K,) in [0, 1] scales the measurement's variance: 1 - score is NSA (GIAOTracker, StrongSORT eq. 5).
+    """
     chosen = filters.take(rows, axis=1)
     x, v, xx, xv, vv = chosen
     inverse = model.measurement.variance(np.square(model.scale(x)))
+    if doubt is not None:
+        inverse *= doubt[:, None]
     inverse += xx
     np.reciprocal(inverse, out=inverse)
     surprise = z - x
@@ -107,15 +114,56 @@ def update(model: MotionModel, filters: Filters, rows: np.ndarray, z: np.ndarray
     filters[:, rows] = chosen
 
 
-def centre_distance(model: MotionModel, filters: Filters, rows: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Squared Mahalanobis distance of centres (DeepSORT, eq. 1, for x and y): filters ``rows`` (P,), z (P, 4) -> (P,).
+def relive(
+    model: MotionModel, filters: Filters, last: np.ndarray, found: np.ndarray, steps: np.ndarray
+) -> None:
+    """Take filters through a gap as if the object had been seen in it, on a straight line (OC-SORT's ORU), in place.
 
-    Chi-square with 2 degrees of freedom where the measurement is the track's own: 9.21 holds 99 of 100. The
-    filter's uncertainty grows with the time since it was last corrected, and its reach with it.
+    Args:
+        filters: (5, K, 4) as they were after the last detection; afterwards predicted to now, not yet corrected.
+        last, found: (K, 4) xyxy px, the detections before and after the gap.
+        steps: (K,) int, how many steps lie between the two.
+    """
+    for step in range(1, int(steps.max(initial=0)) + 1):  # over steps, not tracks
+        moving = (step <= steps).nonzero()[0]
+        some = filters[:, moving]
+        predict(model, some)
+        filters[:, moving] = some
+        between = moving[step < steps[moving]]
+        share = (step / steps[between])[:, None]
+        update(
+            model, filters, between, model.from_xyxy(last[between] + share * (found[between] - last[between]))
+        )
+
+
+def follow(filters: Filters, rows: np.ndarray, z: np.ndarray, past: np.ndarray, gap: np.ndarray) -> None:
+    """Linear motion: stand where the detection is, at the mean speed of the last boxes (GHOST, sec. 3.3), in place.
+
+    Args:
+        z: (K, 4) the measurements.
+        past: (K, M, 4) the last measurements, newest first, z included.
+        gap: (K, M - 1) steps between neighbours; NaN: there is no older one.
+    """
+    known = ~np.isnan(gap)
+    speed = np.where(
+        known[..., None], (past[:, :-1] - past[:, 1:]) / np.where(known, gap, 1.0)[..., None], 0.0
+    )
+    filters[X, rows] = z
+    filters[V, rows] = speed.sum(1) / np.maximum(known.sum(1), 1)[:, None]
+
+
+def distance(
+    model: MotionModel, filters: Filters, rows: np.ndarray, z: np.ndarray, coordinates: int
+) -> np.ndarray:
+    """Squared Mahalanobis distance (DeepSORT, eq. 1) of the first coordinates: filters ``rows`` (P,), z (P, 4) -> (P,).
+
+    2: the centre, 4: the whole box. Chi-square with as many degrees of freedom where the measurement is the
+    track's own. The filter's uncertainty grows with the time since it was last corrected, and its reach with it.
     """
     x, _, xx, _, _ = filters[:, rows]
     variance = xx + model.measurement.variance(np.square(model.scale(x)))
-    return (np.square(z[:, :2] - x[:, :2]) / variance[:, :2]).sum(axis=1)
+    few = slice(None, coordinates)
+    return (np.square(z[:, few] - x[:, few]) / variance[:, few]).sum(axis=1)
 
 
 def warp(model: MotionModel, filters: Filters, matrix: np.ndarray) -> None:
@@ -134,6 +182,14 @@ def warp(model: MotionModel, filters: Filters, matrix: np.ndarray) -> None:
     means[..., 2:] *= zoom
     covariances[..., :2] = covariances[..., :2] @ np.square(linear).T
     covariances[..., 2:] *= np.square(zoom)
+
+
+def warp_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Boxes (..., 4) xyxy px through a 2x3 camera warp, as :func:`warp` does it: centres exactly, sizes zoomed."""
+    linear, shift = matrix[:, :2], matrix[:, 2]
+    half = (boxes[..., 2:] - boxes[..., :2]) * (0.5 * np.sqrt(abs(np.linalg.det(linear))))
+    centre = (boxes[..., :2] + boxes[..., 2:]) * 0.5 @ linear.T + shift
+    return np.concatenate((centre - half, centre + half), axis=-1)
 
 
 def _centre_first(xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -188,6 +244,7 @@ def xysr_to_xyxy(z: np.ndarray) -> np.ndarray:
 
 
 ZERO: Vector4 = (0.0, 0.0, 0.0, 0.0)
+NO_NOISE = Spread(0.0, ZERO)
 HEIGHT_BUT_ASPECT = np.array([1.0, 1.0, 0.0, 1.0])
 
 MODELS: dict[str, MotionModel] = {
@@ -227,6 +284,19 @@ MODELS: dict[str, MotionModel] = {
         process=Spread(1 / 20, ZERO),
         process_speed=Spread(1 / 160, ZERO),
         measurement=Spread(1 / 20, ZERO),
+        power=(1, 1, 1, 1),
+        sizes=(2, 3),
+    ),
+    # Boxes on a straight line, no filter (GHOST, C-BIoU): `follow` sets the speed, nothing here is uncertain.
+    "linear": MotionModel(
+        from_xyxy=xyxy_to_xywh,
+        to_xyxy=xywh_to_xyxy,
+        scale=np.zeros_like,
+        start=NO_NOISE,
+        start_speed=NO_NOISE,
+        process=NO_NOISE,
+        process_speed=NO_NOISE,
+        measurement=NO_NOISE,
         power=(1, 1, 1, 1),
         sizes=(2, 3),
     ),

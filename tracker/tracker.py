@@ -5,18 +5,24 @@ All live tracks are one struct of arrays (tracker/state.py); an algorithm is a l
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from configs import InputError, load_preset
-from tracker import motion
-from tracker.association import Pairs, overlapping_pairs, solve
+from tracker import appearance, motion
+from tracker.association import Pairs, overlapping_pairs
+from tracker.boost import boosted
+from tracker.boxes import grown
 from tracker.config import TrackerConfig
+from tracker.costs import ALL_LOOKS, SPANS, Scene
 from tracker.data import Detections, Tracks
-from tracker.stages import BELIEVES_MOTION, REACH_ALL, Matches, gains_anywhere, gains_near, with_limits
-from tracker.state import ACTIVE, LOST, NAMES, TENTATIVE, LiveTracks, no_tracks
+from tracker.ledger import Ledger
+from tracker.overlaps import doubles, duplicate_tracks, hidden, suppressed_births
+from tracker.stages import Plan, candidates, costs, match, open_gates, plan
+from tracker.state import ACTIVE, LOST, NAMES, TENTATIVE, LiveTracks, Room, no_tracks
 
 EPSILON = 1e-6  # s; times are sums of floats
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
@@ -25,20 +31,23 @@ STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 class Tracker:
     """One tracker, with its own identities, clock and memory. Make one for each source."""
 
-    def __init__(self, config: TrackerConfig, fps: float = 30.0) -> None:
+    def __init__(self, config: TrackerConfig, fps: float = 30.0, ledger: bool = False) -> None:
         """
         Args:
             config: see :meth:`from_config`.
             fps: the source's nominal frame rate: the unit of motion, and the clock where no timestamps come.
+            ledger: keep in ``self.ledger`` what became of each detection of the last frame, and why.
         """
         if not (np.isfinite(fps) and fps > 0):
             raise InputError(f"fps must be a positive number, got {fps}")
         self.config = config
         self.fps = float(fps)
+        self.ledger = Ledger() if ledger else None
         self._model = motion.MODELS[config.motion]
         self._motion_age = config.max_age if config.motion_age is None else config.motion_age
-        self._seeing = with_limits(config.stages)
-        self._blind = with_limits(config.blind_stages or config.stages)
+        self._seeing = [plan(stage) for stage in config.stages]
+        self._blind = [plan(stage) for stage in config.blind_stages or config.stages]
+        self._room = room_for(config)
         self.reset()
 
     @classmethod
@@ -61,14 +70,19 @@ class Tracker:
     def appearance_from(self) -> float:
         """The score from which a detection's appearance is used; 2: no stage compares appearance."""
         config = self.config
-        looking = {stage.detections for stage in config.stages if stage.cost in REACH_ALL}
+        looking = {
+            band
+            for stage in config.stages
+            if ALL_LOOKS & {*stage.terms, *stage.gates}
+            for band in stage.bands
+        }
         if not looking:
             return 2.0
         return config.low if "low" in looking else config.high
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first, the next identity is 1."""
-        self._live = no_tracks()
+        self._live = no_tracks(self._room)
         self._frame = -1  # index of the last frame
         self._time = 0.0  # s, of the last frame
         self._before = 0.0  # s, of the frame before it
@@ -93,11 +107,15 @@ class Tracker:
         warp = None if warp is None else _checked_warp(warp)
         self._learn_dimension(detections)
         self._predict(self._tick(timestamp), warp)
-        self._absorb(detections, self._associate(detections))
+        scene = self._look(detections)
+        self._absorb(scene.detections, self._associate(scene))
         self._retire()
-        self._begin(detections)
+        self._begin(scene.detections)
         state_box = self._drop_duplicates(self._model.to_xyxy(self._live.filters[motion.X]))
-        return self._report(detections, state_box)
+        tracks = self._report(detections, state_box)
+        if self.ledger is not None:
+            self.ledger.close(self._live, scene.detections, tracks, self.config)
+        return tracks
 
     # -- one frame, step by step
 
@@ -131,107 +149,159 @@ class Tracker:
         motion.predict(self._model, live.filters, steps)
         if warp is not None:
             motion.warp(self._model, live.filters, warp)
+            if self._room.filters:
+                motion.warp(self._model, live.kept.transpose(1, 0, 2), warp)
+            if self._room.boxes:
+                live.past = motion.warp_boxes(live.past, warp)
 
-    def _associate(self, detections: Detections) -> np.ndarray:
+    def _look(self, detections: Detections) -> Scene:
+        """Everything that the costs of this frame look at."""
+        live, config = self._live, self.config
+        scene = Scene(
+            config,
+            live,
+            detections,
+            self._model,
+            self._model.to_xyxy(live.filters[motion.X]),
+            appearance.distances(live, detections, config) if len(live) and len(detections) else None,
+            self._time,
+            1.0 / self.fps,
+        )
+        if config.boost is None or not len(detections):
+            return scene
+        score = boosted(scene, overlapping_pairs(scene.box, detections.xyxy), config.boost, config.high)
+        return replace(scene, detections=replace(detections, score=score))
+
+    def _associate(self, scene: Scene) -> np.ndarray:
         """Run the stages. Returns (T,) the detection of each track, -1: none."""
-        live = self._live
-        match = np.full(len(live), -1)
+        live, detections = self._live, scene.detections
+        joined = np.full(len(live), -1)
+        if self.ledger is not None:
+            self.ledger.open(live)
         if not len(live) or not len(detections):
-            return match
+            return joined
         # (T,); who was seen in the last frame is believed, however long ago that was
         believed = live.seen >= min(self._time - self._motion_age, self._before) - EPSILON
-        near = self._near(detections, believed)
-        appearance = self._appearance(detections)  # (T, N) or None
+        free = self._bands(detections)
+        near: dict[tuple[str, float], Pairs] = {}
+        for number, stage in enumerate(self._blind if scene.appearance is None else self._seeing):
+            boxes = (stage.stage.against, stage.stage.buffer)
+            if boxes not in near:
+                near[boxes] = self._near(scene, *boxes, believed)
+            limit = np.where(joined < 0, stage.limit[live.status], 0.0)  # (T,), 0: not in this stage
+            if stage.by_place:
+                limit *= believed
+            rows, cols = self._run(number, stage, scene, limit, free, near[boxes])
+            joined[rows] = cols
+            for band in stage.stage.bands:
+                free[band][cols] = False
+        return joined
+
+    def _run(
+        self,
+        number: int,
+        stage: Plan,
+        scene: Scene,
+        limit: np.ndarray,
+        free: dict[str, np.ndarray],
+        near: Pairs,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One stage: rows and columns (K,) that it joins."""
+        bands, penalty = stage.stage.bands, None
+        open_ = free[next(iter(bands))]
+        if len(bands) > 1 or any(bands.values()):
+            open_ = np.logical_or.reduce([free[band] for band in bands])
+            penalty = np.sum([added * free[band] for band, added in bands.items()], axis=0)
+        pairs = candidates(scene, stage, limit, open_, near)
+        cost = costs(scene, stage, pairs, penalty)
+        gain = limit[pairs.row] - cost
+        good = gain > 0
+        if stage.stage.gates:
+            good &= open_gates(scene, stage, pairs)
+        which = good.nonzero()[0]
+        rows, cols = match(scene, stage, pairs.take(which), gain[which])
+        if self.ledger is not None:
+            self.ledger.add(number, stage, scene, pairs, cost, limit, rows, cols)
+        return rows, cols
+
+    def _bands(self, detections: Detections) -> dict[str, np.ndarray]:
+        """(N,) bool for each band: the detections in it."""
         high = detections.score >= self.config.high
-        free = {"high": high, "low": (detections.score >= self.config.low) & ~high}  # (N,) each, in this band
-        for stage, limits in self._blind if appearance is None else self._seeing:
-            band = free[stage.detections]
-            if stage.cost in REACH_ALL and appearance is not None:
-                limit = np.where(match < 0, limits[live.status], 0.0)  # (T,), 0: not in this stage
-                if stage.cost in BELIEVES_MOTION:
-                    limit *= believed
-                found = gains_anywhere(stage, limit, band, near, detections.score, appearance)
-                if stage.gate is not None:
-                    found = self._within(stage.gate, found, detections)
-            else:
-                limit = limits[live.status[near.row]]  # (P,)
-                open_ = band[near.col]
-                open_ &= match[near.row] < 0
-                found = gains_near(stage, limit, open_, near, detections.score)
-            rows, cols = solve(*found)
-            match[rows] = cols
-            band[cols] = False
-        return match
+        free = {"high": high, "low": (detections.score >= self.config.low) & ~high}
+        if self.config.nms < 1:
+            deleted = doubles(detections.xyxy, detections.score, detections.class_id, self.config.nms)
+            free = {"high": high & ~deleted, "low": free["low"] & ~deleted, "deleted": high & deleted}
+        else:
+            free["deleted"] = np.zeros(len(high), bool)
+        return free
 
-    def _within(self, gate: float, found: Matches, detections: Detections) -> Matches:
-        """The pairs whose centres are near enough for what the filter knows."""
-        row, col, gain = found
-        z = self._model.from_xyxy(detections.xyxy[col])
-        near = motion.centre_distance(self._model, self._live.filters, row, z) <= gate
-        return row[near], col[near], gain[near]
-
-    def _near(self, detections: Detections, believed: np.ndarray) -> Pairs:
-        """The pairs of boxes that overlap, of one class, where the track's predicted box is believed."""
-        live = self._live
-        near = overlapping_pairs(self._model.to_xyxy(live.filters[motion.X]), detections.xyxy)
-        fits = believed[near.row]
+    def _near(self, scene: Scene, against: str, buffer: float, believed: np.ndarray) -> Pairs:
+        """The pairs of boxes that overlap, of one class; predicted boxes only while they are believed."""
+        live, boxes = self._live, scene.detections.xyxy
+        predicted = against == "predicted"
+        mine = scene.box if predicted else live.past[:, 0]
+        if buffer:
+            mine, boxes = grown(mine, buffer), grown(boxes.astype(np.float64), buffer)
+        near = overlapping_pairs(mine, boxes)
+        fits = believed[near.row] if predicted else np.ones(len(near.row), bool)
         if not self.config.class_agnostic:
-            fits &= live.class_id[near.row] == detections.class_id[near.col]
+            fits &= live.class_id[near.row] == scene.detections.class_id[near.col]
         return near if fits.all() else near.take(fits)
 
-    def _appearance(self, detections: Detections) -> np.ndarray | None:
-        """(T, N) 1 - cosine between tracks and detections; NaN where one has no appearance; None: nobody has.
-
-        GHOST (sec. 3.2): active tracks are compared by what they look like now, lost ones by the mean of the
-        distances to all their views, which is one minus the dot product with the mean of the vectors.
-        """
-        live, seen = self._live, detections.embedding
-        if seen is None or not live.views.any():
-            return None
-        known = live.recent
-        if self.config.lost_appearance == "history":
-            known = np.where((live.status == LOST)[:, None], live.history, known)
-        distance = 1.0 - (known @ seen.T).astype(np.float64)
-        distance[live.views == 0] = np.nan
-        distance[:, ~seen.any(1)] = np.nan
-        if not self.config.class_agnostic:
-            distance[live.class_id[:, None] != detections.class_id] = np.nan
-        return None if np.isnan(distance).all() else distance
-
-    def _absorb(self, detections: Detections, match: np.ndarray) -> None:
+    def _absorb(self, detections: Detections, joined: np.ndarray) -> None:
         """Let every matched track take in its detection; every other becomes a little more lost."""
-        live = self._live
-        live.column = match
-        missed = match < 0
+        live, config = self._live, self.config
+        live.column = joined
+        missed = joined < 0
         live.streak[missed] = 0
         live.status[missed & (live.status == ACTIVE)] = LOST
         rows = (~missed).nonzero()[0]
         if not len(rows):
             return
-        cols = match[rows]
-        box = detections.xyxy[cols]
-        motion.update(self._model, live.filters, rows, self._model.from_xyxy(box))
+        cols = joined[rows]
+        box, score = detections.xyxy[cols], detections.score[cols]
+        self._correct(rows, box, score)
         live.hits[rows] += 1
         live.streak[rows] += 1
-        sure = (live.hits[rows] >= self.config.confirm_hits) | (live.status[rows] != TENTATIVE)
+        sure = (live.hits[rows] >= config.confirm_hits) | (live.status[rows] != TENTATIVE)
+        sure |= score >= config.confirm_score
         live.status[rows[sure]] = ACTIVE
         live.seen[rows] = self._time
-        live.score[rows] = detections.score[cols]
-        if self.config.class_agnostic:  # else it is the same
+        live.score_before[rows] = live.score[rows]
+        live.score[rows] = score
+        if config.class_agnostic:  # else it is the same
             live.class_id[rows] = detections.class_id[cols]
         live.box[rows] = box
-        self._remember(detections, rows, cols)
+        if detections.embedding is not None:
+            # High detections only: what scores low is mostly somebody else's shoulder
+            clear = (score >= config.high) & detections.embedding[cols].any(1)
+            appearance.remember(live, config, rows[clear], detections.embedding[cols[clear]], score[clear])
 
-    def _remember(self, detections: Detections, rows: np.ndarray, cols: np.ndarray) -> None:
-        """Appearance learns from high detections only: what scores low is mostly somebody else's shoulder."""
-        if detections.embedding is None:
+    def _correct(self, rows: np.ndarray, box: np.ndarray, score: np.ndarray) -> None:
+        """Motion takes in the detections box (K, 4), score (K,) of the tracks ``rows``."""
+        live, config, z = self._live, self.config, self._model.from_xyxy(box)
+        if config.reupdate:
+            steps = np.rint((self._time - live.seen[rows]) * self.fps).astype(np.int64)
+            again = (steps > 1).nonzero()[0]
+            if len(again):
+                found = rows[again]
+                filters = np.ascontiguousarray(live.kept[found].transpose(1, 0, 2))
+                motion.relive(
+                    self._model, filters, live.past[found, 0], box[again].astype(np.float64), steps[again]
+                )
+                live.filters[:, found] = filters
+        if live.past.shape[1]:
+            live.past[rows] = np.concatenate((box[:, None], live.past[rows, :-1]), axis=1)
+            now = np.full((len(rows), 1), self._time)
+            live.past_time[rows] = np.concatenate((now, live.past_time[rows, :-1]), axis=1)
+        if config.motion == "linear":
+            past = live.past[rows]
+            past = self._model.from_xyxy(past.reshape(-1, 4)).reshape(past.shape)
+            motion.follow(live.filters, rows, z, past, -np.diff(live.past_time[rows], axis=1) * self.fps)
             return
-        live, momentum = self._live, np.float32(self.config.recent_momentum)
-        clear = (detections.score[cols] >= self.config.high) & detections.embedding[cols].any(1)
-        rows, vector = rows[clear], detections.embedding[cols[clear]]
-        live.recent[rows] = _unit(momentum * live.recent[rows] + (1 - momentum) * vector)
-        live.views[rows] += 1
-        live.history[rows] += (vector - live.history[rows]) / live.views[rows, None].astype(np.float32)
+        motion.update(self._model, live.filters, rows, z, 1.0 - score if config.noise_by_score else None)
+        if live.kept.shape[1]:
+            live.kept[rows] = live.filters[:, rows].transpose(1, 0, 2)
 
     def _retire(self) -> None:
         live, config = self._live, self.config
@@ -240,66 +310,65 @@ class Tracker:
 
     def _begin(self, detections: Detections) -> None:
         """New tracks at the unmatched detections that score high enough."""
-        fresh = detections.score >= self.config.new
+        config = self.config
+        fresh = detections.score >= config.new
         fresh[self._live.column[self._live.column >= 0]] = False
+        if config.nms < 1:
+            fresh &= ~doubles(detections.xyxy, detections.score, detections.class_id, config.nms)
         cols = fresh.nonzero()[0]
         if not len(cols):
             return
         # Ordered by what they are, not by where they stood: identities do not depend on the detector's order.
         cols = cols[np.lexsort((*detections.xyxy[cols].T, -detections.score[cols]))]
-        count, box = len(cols), detections.xyxy[cols]
-        at_once = self.config.confirm_hits == 1 or self._frame < self.config.start_frames
-        dimension = self._live.recent.shape[1]
+        if config.birth_iou < 1:
+            live_box = self._model.to_xyxy(self._live.filters[motion.X])
+            cols = cols[~suppressed_births(detections.xyxy[cols], live_box, config.birth_iou)]
+        self._live = self._live.append(self._born(detections, cols))
+
+    def _born(self, detections: Detections, cols: np.ndarray) -> LiveTracks:
+        """Tracks of one detection each, ``cols`` (K,)."""
+        config, room, dimension = self.config, self._room, self._live.recent.shape[1]
+        count, box, score = len(cols), detections.xyxy[cols], detections.score[cols]
+        at_once = config.confirm_hits == 1 or self._frame < config.start_frames
+        sure = at_once | (score >= config.confirm_score)
         vector = np.zeros((count, dimension), np.float32)
         if detections.embedding is not None:
             vector = detections.embedding[cols]
-        self._live = self._live.append(
-            LiveTracks(
-                filters=motion.initiate(self._model, self._model.from_xyxy(box)),
-                id=np.zeros(count, np.int64),
-                status=np.full(count, ACTIVE if at_once else TENTATIVE, np.uint8),
-                hits=np.ones(count, np.int64),
-                streak=np.zeros(count, np.int64),
-                born=np.full(count, self._time),
-                seen=np.full(count, self._time),
-                column=cols,
-                score=detections.score[cols],
-                class_id=detections.class_id[cols],
-                box=box,
-                recent=vector,
-                history=vector.copy(),
-                views=np.asarray(vector.any(1), np.int64),
-            )
+        past, past_time = np.zeros((count, room.boxes, 4)), np.full((count, room.boxes), np.nan)
+        past[:], past_time[:, :1] = box[:, None], self._time
+        filters = motion.initiate(self._model, self._model.from_xyxy(box))
+        bank = np.zeros((count, room.vectors, dimension), np.float32)
+        bank[:, :1] = vector[:, None]
+        return LiveTracks(
+            filters=filters,
+            id=np.zeros(count, np.int64),
+            status=np.where(sure, ACTIVE, TENTATIVE).astype(np.uint8),
+            hits=np.ones(count, np.int64),
+            streak=np.zeros(count, np.int64),
+            born=np.full(count, self._time),
+            seen=np.full(count, self._time),
+            column=cols,
+            score=score,
+            score_before=score.copy(),
+            class_id=detections.class_id[cols],
+            box=box,
+            past=past,
+            past_time=past_time,
+            kept=filters.transpose(1, 0, 2)[:, : room.filters].copy(),
+            recent=vector,
+            history=vector.copy(),
+            views=np.asarray(vector.any(1), np.int64),
+            bank=bank,
         )
 
     def _drop_duplicates(self, box: np.ndarray) -> np.ndarray:
-        """Of a lost and an active track on the same spot the one with the shorter life goes (ByteTrack).
-
-        Takes and returns the filters' boxes (T, 4) xyxy px.
-        """
-        live = self._live
+        """Takes and returns the filters' boxes (T, 4) xyxy px."""
         if self.config.duplicate_iou >= 1:
             return box
-        believed = self._time - live.seen <= self._motion_age + EPSILON
-        lost = ((live.status == LOST) & believed).nonzero()[0]
-        active = (live.status == ACTIVE).nonzero()[0]
-        if not len(lost) or not len(active):
+        believed = self._time - self._live.seen <= self._motion_age + EPSILON
+        keep = duplicate_tracks(self._live, box, believed, self.config.duplicate_iou)
+        if keep is None:
             return box
-        # IoU > t needs corners within (1 - t) / t of a width and a height: mostly nobody comes that close
-        seen, gone = box[active], box[lost]
-        reach = (1 / self.config.duplicate_iou - 1) * (seen[:, 2:] - seen[:, :2])
-        close = np.abs(gone[:, 0, None] - seen[:, 0]) < reach[:, 0]
-        close &= np.abs(gone[:, 1, None] - seen[:, 1]) < reach[:, 1]
-        if not close.any():
-            return box
-        pairs = overlapping_pairs(seen, gone)
-        same = (pairs.iou > self.config.duplicate_iou).nonzero()[0]
-        if not len(same):
-            return box
-        a, b = active[pairs.row[same]], lost[pairs.col[same]]
-        a_lived, b_lived = live.seen[a] - live.born[a], live.seen[b] - live.born[b]
-        keep = np.ones(len(live), bool)
-        keep[np.where(a_lived > b_lived, b, a)] = False
         self._keep(keep)
         return box[keep]
 
@@ -313,6 +382,10 @@ class Tracker:
         shown = (live.column >= 0) & (live.status == ACTIVE)
         if config.report_streak and self._frame >= config.start_frames:
             shown &= live.streak >= config.report_streak
+        if config.hidden is not None:
+            missing = (live.status == LOST) & (live.id > 0) & (live.hits >= config.hidden.hits)
+            missing &= self._time - live.seen <= config.hidden.age + EPSILON
+            shown[hidden(state_box, missing.nonzero()[0], shown.nonzero()[0], config.hidden)] = True
         if config.coast > 0:
             fresh = self._time - live.seen <= config.coast + EPSILON
             shown |= (live.status == LOST) & (live.id > 0) & fresh
@@ -356,7 +429,7 @@ class Tracker:
             raise InputError(f"not a tracker's state: {sorted(want ^ set(state))} missing or too many")
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
             raise InputError("the state was taken with another tracker configuration or frame rate")
-        empty, count = no_tracks(), len(np.atleast_1d(state["tracks.id"]))
+        empty, count = no_tracks(self._room), len(np.atleast_1d(state["tracks.id"]))
         for name in NAMES:
             given, like = np.asarray(state[f"tracks.{name}"]), getattr(empty, name)
             rows = given.shape[1:2] if name == "filters" else given.shape[:1]
@@ -367,10 +440,21 @@ class Tracker:
         self._last_id = int(state["last_id"])
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """(K, D) rows scaled to norm 1; zero rows stay zero."""
-    norm = np.sqrt(np.einsum("kd,kd->k", vectors, vectors))[:, None]
-    return vectors / np.maximum(norm, np.float32(1e-12))
+def room_for(config: TrackerConfig) -> Room:
+    """What this preset must remember of each track."""
+    stages = (*config.stages, *config.blind_stages)
+    terms = {term for stage in stages for term in (*stage.terms, *stage.gates)}
+    boxes = [0]
+    if config.reupdate or any(stage.against == "observed" for stage in stages):
+        boxes.append(1)
+    if "direction" in terms:
+        boxes.append(config.direction_span + 1)
+    if "corner_direction" in terms:
+        boxes.append(max(SPANS) + 1)
+    if config.motion == "linear":
+        boxes.append(config.motion_memory + 1)
+    vectors = config.bank if {config.active_appearance, config.lost_appearance} & {"minimum", "median"} else 0
+    return Room(max(boxes), 5 * config.reupdate, vectors)
 
 
 def _checked_warp(warp: np.ndarray) -> np.ndarray:

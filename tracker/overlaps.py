@@ -1,0 +1,97 @@
+"""Rules about boxes that cover each other: doubles among detections, births and tracks, and who hides whom."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracker.association import overlapping_pairs
+from tracker.config import Hidden
+from tracker.state import ACTIVE, LOST, LiveTracks
+
+
+def doubles(xyxy: np.ndarray, score: np.ndarray, class_id: np.ndarray, limit: float) -> np.ndarray:
+    """Greedy non-maximum suppression: (N, 4), (N,), (N,) -> (N,) bool, who overlaps a kept better box by IoU > limit.
+
+    Only boxes of one class; of equal scores the one whose coordinates come first is better, wherever it stood.
+    """
+    lost = np.zeros(len(xyxy), bool)
+    pairs = overlapping_pairs(xyxy, xyxy)
+    rank = np.empty(len(xyxy), np.int64)
+    rank[np.lexsort((*xyxy.T, -score))] = np.arange(len(xyxy))
+    better, worse = rank[pairs.row], rank[pairs.col]
+    which = (pairs.iou > limit) & (better < worse) & (class_id[pairs.row] == class_id[pairs.col])
+    better, worse = better[which], worse[which]
+    for k in np.argsort(better, kind="stable"):  # over doubles, which are few
+        if not lost[better[k]]:
+            lost[worse[k]] = True
+    return lost[rank]
+
+
+def suppressed_births(xyxy: np.ndarray, box: np.ndarray, limit: float) -> np.ndarray:
+    """Track-aware initialisation (TrackTrack, sec. 3.3): (B,) bool, births that should not be.
+
+    Args:
+        xyxy: (B, 4) px, the births, the surest first.
+        box: (T, 4) px, where the live tracks are.
+    """
+    out = np.zeros(len(xyxy), bool)
+    taken = overlapping_pairs(xyxy, box)
+    out[taken.row[taken.iou > limit]] = True
+    among = overlapping_pairs(xyxy, xyxy)
+    which = ((among.iou > limit) & (among.row < among.col)).nonzero()[0]
+    for k in which:  # over births that overlap, which are few; ordered by row: the surest first
+        if not out[among.row[k]]:
+            out[among.col[k]] = True
+    return out
+
+
+def duplicate_tracks(
+    live: LiveTracks, box: np.ndarray, believed: np.ndarray, limit: float
+) -> np.ndarray | None:
+    """Of a lost and an active track on the same spot the one with the shorter life goes (ByteTrack).
+
+    Args:
+        box: (T, 4) px, the filters' boxes.
+        believed: (T,) bool, whose box is still believed.
+
+    Returns:
+        (T,) bool, who stays; None: everybody.
+    """
+    lost = ((live.status == LOST) & believed).nonzero()[0]
+    active = (live.status == ACTIVE).nonzero()[0]
+    if not len(lost) or not len(active):
+        return None
+    # IoU > t needs corners within (1 - t) / t of a width and a height: mostly nobody comes that close
+    seen, gone = box[active], box[lost]
+    reach = (1 / limit - 1) * (seen[:, 2:] - seen[:, :2])
+    close = np.abs(gone[:, 0, None] - seen[:, 0]) < reach[:, 0]
+    close &= np.abs(gone[:, 1, None] - seen[:, 1]) < reach[:, 1]
+    if not close.any():
+        return None
+    pairs = overlapping_pairs(seen, gone)
+    same = (pairs.iou > limit).nonzero()[0]
+    if not len(same):
+        return None
+    a, b = active[pairs.row[same]], lost[pairs.col[same]]
+    a_lived, b_lived = live.seen[a] - live.born[a], live.seen[b] - live.born[b]
+    keep = np.ones(len(live), bool)
+    keep[np.where(a_lived > b_lived, b, a)] = False
+    return keep
+
+
+def hidden(box: np.ndarray, lost: np.ndarray, shown: np.ndarray, rule: Hidden) -> np.ndarray:
+    """Of the tracks ``lost`` (L,) those that stand behind one of ``shown`` (S,): (K,) rows of box (T, 4) px.
+
+    Behind: the other's bottom edge is lower, and it covers most of the predicted box. On level ground seen
+    from above the lower bottom edge is the nearer one (the pseudo-depth of SparseTrack).
+    """
+    if not len(lost) or not len(shown):
+        return lost[:0]
+    behind, front = box[lost], box[shown]
+    pairs = overlapping_pairs(behind, front)
+    a, b = behind[pairs.row], front[pairs.col]
+    size = a[:, 2:] - a[:, :2]
+    shared = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    covered = shared.prod(1) >= rule.cover * size.prod(1)
+    nearer = b[:, 3] >= a[:, 3] - rule.slack * size[:, 1]
+    return lost[np.unique(pairs.row[covered & nearer])]
