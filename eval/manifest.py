@@ -56,6 +56,17 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return inner | found
 
 
+def offline_mark(manifest: Mapping[str, Any] | None) -> str:
+    """ ", OFFLINE: link, smooth" for results that were made or changed with a view of the future, else ""."""
+    known = facts(manifest or {})
+    steps = known.get("post_processing", [])
+    if known.get("online", True) and not steps:
+        return ""
+    steps = steps if isinstance(steps, list) else [steps]
+    names = [str(s.get("pass", s)) if isinstance(s, Mapping) else str(s) for s in steps]
+    return ", OFFLINE" + (f": {', '.join(names)}" if names else "")
+
+
 def unlike(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> str:
     """Why two results should not share a table, "" if nothing speaks against it.
 

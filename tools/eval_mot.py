@@ -64,6 +64,7 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     names = check_options(args)
     args.numbering = args.numbering or "split"
+    from eval.manifest import offline_mark, read_manifest
     from eval.report import COLUMNS, as_json, cells, rows_of
     from eval.sequences import find_sequences, guess_benchmark
     from tools.eval_sections import make_sections, plan_extras
@@ -73,7 +74,8 @@ def main(argv: list[str]) -> int:
     scored = score(sequences, plan_extras(args, sequences, benchmark), args.jobs)
     metrics = {name: s.metrics for name, s in scored.items()}
     sections = make_sections(args, scored)  # before anything is shown: all or nothing
-    about = f"{benchmark}, {args.split}, {len(sequences)} sequences"
+    mark = offline_mark(read_manifest(Path(args.results)))
+    about = f"{benchmark}, {args.split}, {len(sequences)} sequences{mark}"
     found = as_json(metrics, sections, benchmark=benchmark, split=args.split)
     write_files(args, metrics, sections, found, f"{Path(args.results).resolve().name}: {about}")
     if args.json == "-":

@@ -7,16 +7,19 @@ import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from configs import InputError
 from configs.load import nearest, parse_assignments
 from tools.manifest import file_hash
+from tools.offline import read_config
 from tools.track import SAVES
 from tracker import Tracker
 from tracker.camera import Camera, EstimatedCamera, FileCamera, read_warps
 from tracker.camera_motion import METHODS
 from tracker.data import Detections, Frame
 from tracker.detection_source import Detector, open_detections
+from tracker.offline import OfflineConfig
 from tracker.pipeline import Embed
 from tracker.video import ReadAhead, Source, open_source
 
@@ -38,6 +41,7 @@ class Plan:
     arguments: list[str]
     paths: list[str]  # of the sources, as given
     hashes: dict[str, str]  # sha256 of the weights and files a run reads
+    offline: OfflineConfig | None = None  # what is done to a result when it is whole
     stop: threading.Event = field(default_factory=threading.Event)
     live_frames: list[ReadAhead] = field(default_factory=list)  # of running live sources; closing ends them
 
@@ -45,6 +49,11 @@ class Plan:
         """How source i's camera motion is known, in words."""
         camera = self.cameras[i]
         return camera.description if camera else "none"
+
+    @property
+    def post_processing(self) -> list[dict[str, Any]]:
+        """The offline passes, for a manifest."""
+        return self.offline.describe() if self.offline else []
 
     def begin_live(self, frames: ReadAhead) -> None:
         self.live_frames.append(frames)
@@ -68,6 +77,7 @@ class Plan:
             "camera": self.camera_note(i),
             "files": self.hashes,
             "save": sorted(self.save),
+            "post_processing": self.post_processing,
         }
 
 
@@ -86,6 +96,7 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", args.device) is None:
         raise InputError(f"--device {args.device}: expected auto, cpu, cuda or cuda:N")
     overrides = parse_assignments(args.set)
+    offline = open_offline(args.offline, overrides)
     trial = Tracker.from_config(args.tracker, **overrides)  # a typing mistake shows before anything is opened
     sources = [open_source(spec, **({} if args.fps is None else {"fps": args.fps})) for spec in args.source]
     name_apart(sources)
@@ -102,7 +113,7 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
             )
     embed, appearance = open_embedder(args, trial, hashes)
     out = writable_folder(Path(args.out))
-    trackers = [Tracker.from_config(args.tracker, fps=source.fps, **overrides) for source in sources]
+    trackers = [Tracker(trial.config, source.fps, ledger="ledger" in save) for source in sources]
     return Plan(
         sources,
         detectors,
@@ -117,7 +128,18 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
         argv,
         args.source,
         hashes,
+        offline,
     )
+
+
+def open_offline(given: str | None, overrides: dict[str, Any]) -> OfflineConfig | None:
+    """What --offline asks for; takes its own keys ("offline.smooth.noise") out of ``overrides``."""
+    own = {key: overrides.pop(key) for key in [*overrides] if key.startswith("offline.")}
+    if given is None:
+        if own:
+            raise InputError(f"--set {next(iter(own))} does nothing without --offline")
+        return None
+    return read_config(given, {key.removeprefix("offline."): value for key, value in own.items()})
 
 
 def writable_folder(folder: Path) -> Path:

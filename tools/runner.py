@@ -18,15 +18,23 @@ from typing import Any
 from tools.checkpoint import Checkpoint, replay
 from tools.console import say, write_json
 from tools.manifest import commit, versions
+from tools.offline import improved, write
 from tools.plan import Plan
 from tracker import Tracker
-from tracker.camera import Camera, warp_lines
+from tracker.camera import Camera, shares, warp_lines
 from tracker.data import Frame, Step
 from tracker.pipeline import Clock, run
-from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, TextSink, VideoSink
+from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, TextSink, VideoSink, ledger_sink
 from tracker.video import Source, read_ahead
 
-ENDINGS = {"mot": ".txt", "jsonl": ".jsonl", "video": ".mp4", "sheet": ".png", "camera": ".gmc.txt"}
+ENDINGS = {
+    "mot": ".txt",
+    "jsonl": ".jsonl",
+    "video": ".mp4",
+    "sheet": ".png",
+    "camera": ".gmc.txt",
+    "ledger": ".ledger.jsonl",
+}
 
 
 @dataclass(slots=True)
@@ -54,7 +62,7 @@ class Sinks:
 
     def __init__(self, plan: Plan, i: int, positions: dict[str, int]) -> None:
         source, camera = plan.sources[i], plan.cameras[i]
-        self.paths = {kind: plan.out / f"{source.name}{ENDINGS[kind]}" for kind in plan.save}
+        self.paths = {kind: path_of(plan, i, kind) for kind in plan.save}
         self._text: dict[str, Any] = {"mot": MotSink(self.paths["mot"], positions.get("mot"))}
         self._drawn: dict[str, Any] = {}
         if "jsonl" in plan.save:
@@ -63,6 +71,10 @@ class Sinks:
             told = camera  # at every step it knows what it has just told
             self._text["camera"] = TextSink(
                 lambda _: warp_lines(told.latest), self.paths["camera"], positions.get("camera")
+            )
+        if "ledger" in plan.save:
+            self._text["ledger"] = ledger_sink(
+                plan.trackers[i], source.name, self.paths["ledger"], positions.get("ledger")
             )
         if "video" in plan.save:
             self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
@@ -106,22 +118,34 @@ class Sinks:
         return dict(self._drawn["video"].seconds) if "video" in self._drawn else {}
 
 
+def path_of(plan: Plan, i: int, kind: str) -> Path:
+    """Where source i's file of that kind goes; with --offline NAME.txt is made from NAME.online.txt at the end."""
+    ending = ".online.txt" if kind == "mot" and plan.offline else ENDINGS[kind]
+    return plan.out / f"{plan.sources[i].name}{ending}"
+
+
 @dataclass(slots=True)
 class Memory:
-    """What a checkpoint keeps: the tracker's state and, beside it, the camera's."""
+    """What a checkpoint keeps: the tracker's state and, beside it, the camera's and the ledger's."""
 
     tracker: Tracker
     camera: Camera | None
 
+    def _beside(self) -> dict[str, Any]:
+        parts = {"camera_": self.camera, "ledger_": self.tracker.ledger}
+        return {prefix: part for prefix, part in parts.items() if part}
+
     def state_dict(self) -> dict[str, Any]:
-        camera = self.camera.state_dict() if self.camera else {}
-        return self.tracker.state_dict() | {f"camera_{name}": value for name, value in camera.items()}
+        state = self.tracker.state_dict()
+        for prefix, part in self._beside().items():
+            state |= {prefix + name: value for name, value in part.state_dict().items()}
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        camera = {name.removeprefix("camera_"): state.pop(name) for name in [*state] if name[:7] == "camera_"}
+        for prefix, part in self._beside().items():
+            own = {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
+            part.load_state_dict(own)
         self.tracker.load_state_dict(state)
-        if self.camera:
-            self.camera.load_state_dict(camera)
 
 
 def run_all(plan: Plan) -> list[Outcome]:
@@ -171,7 +195,7 @@ def _finished_before(plan: Plan) -> dict[int, Outcome]:
     done = {}
     for i, source in enumerate(plan.sources):
         record = records.get(source.name, {})
-        files = [plan.out / f"{source.name}{ENDINGS[kind]}" for kind in plan.save]
+        files = [plan.out / f"{source.name}.txt", *(path_of(plan, i, kind) for kind in plan.save)]
         same = record.get("complete") and record.get("settings_sha256") == _settings_hash(plan, i)
         if same and all(path.is_file() for path in files):
             done[i] = Outcome(i, source.name, record=record)
@@ -230,6 +254,8 @@ def track_source(plan: Plan, i: int) -> Outcome:
         if not outcome.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             outcome.files = sinks.finish()
+            if plan.offline:
+                improve_result(plan, outcome)
         outcome.stages = {**clock.seconds, **sinks.seconds()}
     outcome.seconds = time.perf_counter() - begin
     outcome.frames, outcome.new = checkpoint.frames, checkpoint.frames - before
@@ -238,6 +264,17 @@ def track_source(plan: Plan, i: int) -> Outcome:
     outcome.record = _record(plan, outcome)
     _tell(plan, source, outcome)
     return outcome
+
+
+def improve_result(plan: Plan, outcome: Outcome) -> None:
+    """NAME.txt from NAME.online.txt by the offline passes."""
+    assert plan.offline
+    path = plan.out / f"{outcome.name}.txt"
+    fps = plan.sources[outcome.index].fps
+    table, note = improved(path_of(plan, outcome.index, "mot"), fps, plan.offline)
+    write(path, table)
+    outcome.files.insert(0, path)
+    outcome.notes.append(f"offline {', '.join(plan.offline.passes)}: {note}")
 
 
 def _unreadable(source: Source, start: int, earlier: list[int]) -> list[int]:
@@ -302,12 +339,15 @@ def _tell(plan: Plan, source: Source, outcome: Outcome) -> None:
 def _record(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """What run.json says of one sequence."""
     i, source = outcome.index, plan.sources[outcome.index]
+    camera = plan.cameras[i]
     return {
         "frames": outcome.frames,
+        "fps": source.fps,
         "tracks": outcome.tracks,
         "complete": not outcome.stopped,
         "detector": plan.detectors[i].description,
         "camera": plan.camera_note(i),
+        "camera_frames": shares(camera) if camera else None,
         "detections_sha256": outcome.detections,
         "settings_sha256": _settings_hash(plan, i),
         "unreadable_frames": len(outcome.unreadable),
@@ -325,8 +365,8 @@ def manifest(plan: Plan, outcomes: list[Outcome]) -> dict[str, Any]:
         "commit": commit(),
         "versions": versions(),
         "seed": None,  # nothing in a run is random
-        "online": True,
-        "post_processing": [],
+        "online": plan.offline is None,
+        "post_processing": plan.post_processing,
         "tracker": plan.trackers[0].config.model_dump(mode="json"),
         "appearance": plan.appearance,
         "sha256": plan.hashes,

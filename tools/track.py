@@ -13,7 +13,7 @@ import sys
 
 from tools.console import INTERRUPTED, OK, Parser, guarded
 
-SAVES = ("mot", "video", "jsonl", "sheet", "camera")
+SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger")
 
 
 def parser() -> Parser:
@@ -52,6 +52,14 @@ def parser() -> Parser:
     )
     p.add_argument(
         "--classes", metavar="NAMES|all", help="what to track; default: people, if the model knows any"
+    )
+    p.add_argument(
+        "--offline",
+        nargs="?",
+        const="default",
+        metavar="PASSES",
+        help="improve the whole result at the end (link,interpolate,smooth,remove_short or some of them, or a "
+        "YAML file; --set offline.KEY=VALUE); NAME.online.txt keeps what the tracker said frame by frame",
     )
     p.add_argument("--out", default="runs/track", metavar="DIR", help="default: runs/track")
     p.add_argument(

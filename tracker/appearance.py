@@ -30,6 +30,17 @@ def distances(live: LiveTracks, detections: Detections, config: TrackerConfig) -
     return None if np.isnan(distance).all() else distance
 
 
+def spread(vectors: np.ndarray) -> np.ndarray:
+    """(N, D) unit rows of one frame -> (2,) float64: the sum of 1 - cosine over all pairs, and their number.
+
+    Two boxes of one frame are two people, so the mean tells without labels what "different" is to this network
+    on this video. sum_ij cos = |sum_i v_i|^2, so it costs one pass over the vectors.
+    """
+    count = len(vectors)
+    total = vectors.sum(0, dtype=np.float64)
+    return np.array([(count**2 - total @ total) / 2, count * (count - 1) / 2])
+
+
 def _by(memory: Memory, live: LiveTracks, seen: np.ndarray) -> np.ndarray:
     if memory in ("recent", "history"):
         return 1.0 - ((live.recent if memory == "recent" else live.history) @ seen.T).astype(np.float64)

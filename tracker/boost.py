@@ -7,8 +7,8 @@ import numpy as np
 from tracker.association import Pairs
 from tracker.config import Boost
 from tracker.costs import Scene
-from tracker.motion import distance
-from tracker.overlaps import doubles
+from tracker.motion import distances
+from tracker.overlaps import doubles, kinds
 
 
 def boosted(scene: Scene, near: Pairs, rule: Boost, high: float) -> np.ndarray:
@@ -16,22 +16,24 @@ def boosted(scene: Scene, near: Pairs, rule: Boost, high: float) -> np.ndarray:
 
     Likely objects (DLO): a box that overlaps a track by IoU is at least ``rule.likely`` x IoU sure. Unlikely
     ones (DUO): a box further than ``rule.distance`` from every track is somebody new and at least ``high``
-    sure, the best of those that overlap by more than 0.3.
+    sure, the best of those that overlap by more than 0.3. What scores below ``low`` stays ignored.
+
+    Args:
+        near: the pairs that overlap and may match.
     """
     detections = scene.detections
     score = detections.score.copy()
+    heard = score >= scene.config.low
     best = np.zeros(len(score))
     np.maximum.at(best, near.col, near.iou)
-    np.maximum(score, np.float32(rule.likely) * best.astype(np.float32), out=score)
+    np.maximum(score, np.float32(rule.likely) * best.astype(np.float32), out=score, where=heard)
     if rule.unlikely and len(scene.live):
-        z = scene.model.from_xyxy(detections.xyxy)
-        count, boxes = len(scene.live), len(z)
-        every = distance(
-            scene.model, scene.live.filters, np.repeat(np.arange(count), boxes), np.tile(z, (count, 1)), 4
-        )
-        far = (every.reshape(count, boxes).min(0) > rule.distance) & (detections.score >= scene.config.low)
-        far = far.nonzero()[0]
-        again = doubles(detections.xyxy[far], detections.score[far], detections.class_id[far], 0.3)
+        every = distances(scene.model, scene.live.filters, scene.model.from_xyxy(detections.xyxy))
+        mine = kinds(scene.live.class_id, scene.config)
+        theirs = kinds(detections.class_id, scene.config)
+        every[mine[:, None] != theirs] = np.inf
+        far = ((every.min(0) > rule.distance) & heard).nonzero()[0]
+        again = doubles(detections.xyxy[far], detections.score[far], theirs[far], 0.3)
         new = far[~again]
         score[new] = np.maximum(score[new], np.float32(high))
     return np.minimum(score, np.float32(1))

@@ -22,7 +22,17 @@ RENEW = 300  # frames after which a standing camera is compared all the same
 FEW = 40  # watched points below which they are not relied on
 GAP, TIMES = 1.0, 5.0  # s, and times the usual step: a longer one between two frames is a reconnect
 PATIENCE, LONGEST_REST = 4, 32  # failures in a row before frames are left out; at most so many
-COUNTS = ("compared", "_index", "_watched", "_calm", "_failed", "_rests")  # of a camera's state
+COUNTS = (
+    "frames",
+    "moved",
+    "stood",
+    "compared",
+    "_index",
+    "_watched",
+    "_calm",
+    "_failed",
+    "_rests",
+)  # of a camera's state
 Told = tuple[int, int, np.ndarray]  # the frame asked for before (-1: none), this frame, the warp between them
 
 
@@ -33,6 +43,7 @@ class FileCamera:
         """``warps``: frame -> (2, 3) from the frame before; where one is missing the camera stood."""
         self._warps, self.description = warps, description
         self.latest: Told = (-1, -1, np.eye(2, 3))
+        self.frames = self.moved = self.stood = 0  # asked for; told to move, told to stand
 
     def __call__(self, frame: Frame, detections: Detections | None = None) -> np.ndarray:
         last = self.latest[1]
@@ -40,14 +51,17 @@ class FileCamera:
         for index in range(max(frame.index if last < 0 else last + 1, 1), frame.index + 1):
             whole = np.vstack((self._warps[index], (0, 0, 1))) @ whole if index in self._warps else whole
         self.latest = (last, frame.index, whole[:2])
+        still = np.array_equal(whole, np.eye(3))
+        self.frames, self.moved, self.stood = self.frames + 1, self.moved + (not still), self.stood + still
         return whole[:2]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Where it stands; :meth:`load_state_dict` goes on from there."""
-        return {"last": np.array(self.latest[1])}
+        return {"counts": np.array((self.latest[1], self.frames, self.moved, self.stood))}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        self.latest = (-1, int(state["last"]), np.eye(2, 3))
+        last, self.frames, self.moved, self.stood = state["counts"].tolist()
+        self.latest = (-1, last, np.eye(2, 3))
 
 
 def camera_of(warps: Mapping[int, np.ndarray]) -> FileCamera:
@@ -77,6 +91,9 @@ class EstimatedCamera:
     def reset(self) -> None:
         """Forget all frames."""
         self.latest = (-1, -1, np.eye(2, 3))  # frame before, frame, warp: what was told last
+        self.frames = self.moved = self.stood = (
+            0  # asked for; told to move; seen to stand. Of the rest: no telling
+        )
         self.compared = 0  # frames that were estimated
         self._view: View | None = None  # the picture that the next one is compared with
         self._size = (0, 0)  # of that frame, (height, width) px
@@ -122,6 +139,7 @@ class EstimatedCamera:
         seen = Detections.empty() if detections is None else detections
         warp = None if frame.image is None else self._see(frame, frame.image, seen)
         self.latest = (self.latest[1], frame.index, np.eye(2, 3) if warp is None else warp)
+        self.frames, self.moved = self.frames + 1, self.moved + (warp is not None)
         return warp
 
     def _see(self, frame: Frame, image: np.ndarray, detections: Detections) -> np.ndarray | None:
@@ -134,6 +152,7 @@ class EstimatedCamera:
             self._rests -= 1
             return None
         if self._view is not None and self._looks_still(image):
+            self.stood += 1
             return None
         view = view_of(image, detections.xyxy[detections.score >= MASKED_FROM])
         if view.grey.std() < BLANK:
@@ -148,7 +167,10 @@ class EstimatedCamera:
             self._give_up(image, view)
             return None
         self._failed = 0
-        return full_size(small, view.grey.shape, self._size) if self._moves(small, image, view) else None
+        if not self._moves(small, image, view):
+            self.stood += 1
+            return None
+        return full_size(small, view.grey.shape, self._size)
 
     def _is_elsewhere(self, frame: Frame, image: np.ndarray) -> bool:
         if self._index < 0:
@@ -199,6 +221,14 @@ class EstimatedCamera:
 
 
 Camera = FileCamera | EstimatedCamera
+
+
+def shares(camera: Camera) -> dict[str, float]:
+    """Of the frames asked for: told to move, seen to stand, and no telling (no picture, no estimate, the first)."""
+    frames = max(camera.frames, 1)
+    unknown = camera.frames - camera.moved - camera.stood
+    counts = {"moving": camera.moved, "still": camera.stood, "unknown": unknown}
+    return {name: round(count / frames, 4) for name, count in counts.items()}
 
 
 def warp_lines(told: Told) -> str:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 SIDE = 640  # px; pictures are shrunk by the whole number that brings their longer side nearest to this
-MARGIN = 2  # small px around a box that are masked too
+MARGIN = 6  # small px around a box that are masked too: the flow's windows look past the edge of a person
 CORNERS, QUALITY, SPACING, BLOCK = 1000, 0.01, 5, 3  # goodFeaturesToTrack: BoT-SORT's, further apart
 WINDOW, LEVELS = (21, 21), 3  # of the flow: follows up to about 80 small px
 ORB_FEATURES, ORB_EDGE, ORB_CONTRAST = 1000, 12, 8  # small pictures have no 31 px to lose at the edge
@@ -22,8 +22,12 @@ RATIO = 0.8  # best over second-best distance (Lowe 2004)
 ECC_LEVELS, ECC_ITERATIONS, ECC_EPSILON, ECC_BLUR = 3, 50, 1e-4, 5
 INLIER, ORB_INLIER = 1.0, 3.0  # small px between where a point went and where the warp says; ORB is coarser
 FIELDS, PER_FIELD = (12, 8), 5  # of the picture, across and down; points taken from each
-MIN_INLIERS, MIN_FIELDS, MIN_SHARE = 12, 24, 0.5  # points; fields that have any, share of them that agrees
-LARGEST_ZOOM = 1.5  # from one frame to the next; more is a mistake or a cut
+MIN_INLIERS, MIN_FIELDS, MIN_SHARE = 12, 24, 0.4  # points; fields that have any, share of them that agrees
+MIN_CORRELATION = 0.6  # of ECC: pictures of one scene reach 0.65 and more, of two scenes up to 0.45
+LARGEST_ZOOM, FARTHEST = (
+    1.5,
+    0.5,
+)  # from one frame to the next, of the longer side; more is a mistake or a cut
 POINTS = (24, 16)  # watched, across and down
 STEEP = 8.0  # grey levels per px: flatter points tell nothing
 
@@ -100,13 +104,13 @@ def ecc(before: View, now: View) -> np.ndarray | None:
         warp[:, 2] *= 2.0 if level else 1.0
         try:
             # no template mask in OpenCV 4: people of either frame are left out of this one
-            _, found = cv2.findTransformECC(
+            correlation, found = cv2.findTransformECC(
                 grey, grey_now, warp, cv2.MOTION_EUCLIDEAN, criteria, free, ECC_BLUR
             )
         except cv2.error:  # black, uniform, or nothing in common: it does not converge
             return None
         warp = np.asarray(found)
-    return _believable(warp.astype(np.float64))
+    return believable(warp.astype(np.float64), before.grey.shape) if correlation >= MIN_CORRELATION else None
 
 
 METHODS: dict[str, Estimate] = {"sparse-flow": sparse_flow, "orb": orb, "ecc": ecc}
@@ -151,12 +155,14 @@ def _agreed_warp(
     seen = len(np.unique(field))
     if seen < MIN_FIELDS or (votes >= 0).sum() - (FIELDS[0] * FIELDS[1] - seen) < MIN_SHARE * seen:
         return None
-    return _believable(warp)
+    return believable(warp, shape)
 
 
-def _believable(warp: np.ndarray) -> np.ndarray | None:
+def believable(warp: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The warp (2, 3), unless no camera moves so from one frame of ``shape`` to the next: too far, too large a zoom."""
     zoom = np.sqrt(abs(np.linalg.det(warp[:, :2]))) if np.isfinite(warp).all() else 0.0
-    return warp if 1 / LARGEST_ZOOM < zoom < LARGEST_ZOOM else None
+    sane = 1 / LARGEST_ZOOM < zoom < LARGEST_ZOOM and reach(warp, shape[1], shape[0]) < FARTHEST * max(shape)
+    return warp if sane else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,8 @@ def _seconds(value: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Limit = Annotated[float, Field(gt=0, le=10)]
+Most = Annotated[float, Field(allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # below 0 nothing bounds what boxes apart cost
 Status = Literal["tentative", "active", "lost"]
 
 
@@ -56,11 +58,11 @@ class Stage(BaseModel):
 
     tracks: Annotated[tuple[Status, ...], Field(min_length=1)]
     detections: (
-        Band | Annotated[dict[Band, Annotated[float, Field(ge=0)]], Field(min_length=1)]
+        Band | Annotated[dict[Band, Weight], Field(min_length=1)]
     )  # high: score >= high; low: low <= score < high; deleted: by NMS; {band: what is added to its cost}
-    cost: Term | Annotated[dict[Term, float], Field(min_length=1)]  # one term, or {term: weight}: their sum
+    cost: Term | Annotated[dict[Term, Weight], Field(min_length=1)]  # one term, or {term: weight}: their sum
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
-    gates: dict[Term, float] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
+    gates: dict[Term, Most] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
     match: Literal["hungarian", "mutual"] = "hungarian"  # mutual: nearest to each other, again and again
     limit_step: Annotated[float, Field(gt=0)] = 0.05  # mutual: the limit falls by so much each time
     cascade: bool = False  # tracks seen last choose first (DeepSORT)
@@ -74,8 +76,9 @@ class Stage(BaseModel):
 
     @property
     def terms(self) -> dict[Term, float]:
-        """The cost as {term: weight}."""
-        return self.cost if isinstance(self.cost, dict) else {self.cost: 1.0}
+        """The cost as {term: weight}; a term of weight 0 is left out."""
+        cost = self.cost if isinstance(self.cost, dict) else {self.cost: 1.0}
+        return {name: weight for name, weight in cost.items() if weight > 0}
 
     @property
     def bands(self) -> dict[Band, float]:
@@ -87,6 +90,12 @@ class Stage(BaseModel):
         if status not in self.tracks:
             return 0.0
         return self.limit.get(status, 0.0) if isinstance(self.limit, dict) else self.limit
+
+    @model_validator(mode="after")
+    def _costs_something(self) -> Stage:
+        if not self.terms:
+            raise ValueError("cost needs a term with a weight above 0")
+        return self
 
     @model_validator(mode="after")
     def _limits_cover_tracks(self) -> Stage:
@@ -162,6 +171,9 @@ class TrackerConfig(BaseModel):
         1.0  # a lost and an active track overlapping more: one goes; 1: off
     )
 
+    appearance_scale: Annotated[float, Field(gt=0, le=2)] | None = (
+        None  # stretch 1 - cosine so that boxes of one frame, on average so far, are so far apart; none: as it is
+    )
     recent_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of `recent` appearance; 0: the last vector
     momentum_from: Annotated[float, Field(ge=0, lt=1)] | None = (
         None  # a detection of this score changes nothing, one of 1 the most (Deep OC-SORT); none: all alike
@@ -190,6 +202,9 @@ class TrackerConfig(BaseModel):
         asked = {
             term for stage in (*self.stages, *self.blind_stages) for term in (*stage.terms, *stage.gates)
         }
-        if self.motion == "linear" and any("mahalanobis" in term for term in asked):
-            raise ValueError("motion: linear knows no uncertainty, so no mahalanobis distance")
+        boosts = self.boost is not None and self.boost.unlikely
+        if self.motion == "linear" and (boosts or any("mahalanobis" in term for term in asked)):
+            raise ValueError(
+                "motion: linear knows no uncertainty, so no mahalanobis distance and no boost.unlikely"
+            )
         return self

@@ -101,9 +101,9 @@ def centre_mahalanobis(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 def mahalanobis_share(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     """1 - this detection's share of the track (BoostTrack, eq. 3 and 4): softmax of 13.2767 - d2, 0 beyond.
 
-    Detections that do not overlap the track count as beyond.
+    Over all detections of the frame; those that do not overlap the track, or are not free, count as beyond.
     """
-    inside = BOOST_LIMIT - mahalanobis(scene, pairs, stage)
+    inside = np.where(pairs.iou > 0, BOOST_LIMIT - mahalanobis(scene, pairs, stage), 0.0)
     weight = np.exp(np.maximum(inside, 0.0))
     total = np.full(len(scene.live), float(len(scene.detections)))
     np.add.at(total, pairs.row, weight - 1.0)
@@ -116,20 +116,16 @@ def mahalanobis_share(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 def direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     """(angle / pi - 1/2) x score, between where the track came from and where it would go (OC-SORT's OCM).
 
-    Both lines begin at the detection of ``direction_span`` steps ago, or the oldest since; 0 where the track
-    has but one.
+    Both lines begin at the detection of ``direction_span`` steps before they end, or the oldest since, or, after
+    a longer gap, the last one; 0 where the track has but one.
     """
     live = scene.live
     back = scene.config.direction_span * scene.step * (1 + 1e-6)
-    came = _centre(_since(live, live.past_time[:, :1] - back))
-    goes = _centre(_since(live, np.full((len(live), 1), scene.time - back)))
+    came = _centre(_since(live, live.past_time[:, :1] - back, 1))
+    goes = _centre(_since(live, np.full((len(live), 1), scene.time - back), 0))
     before = (_centre(live.past[:, 0]) - came)[pairs.row]
     after = _centre(scene.detections.xyxy[pairs.col].astype(np.float64)) - goes[pairs.row]
-    known = (
-        ~np.isnan(live.past_time[pairs.row, 1])
-        if live.past_time.shape[1] > 1
-        else np.zeros(len(pairs.row), bool)
-    )
+    known = ~np.isnan(live.past_time[pairs.row, 1])
     return np.where(known, (_angle(before, after) / np.pi - 0.5) * scene.detections.score[pairs.col], 0.0)
 
 
@@ -154,9 +150,9 @@ def score_gap(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     return np.abs(expected[pairs.row] - scene.detections.score[pairs.col]).astype(np.float64)
 
 
-def _since(live: LiveTracks, time: np.ndarray) -> np.ndarray:
-    """(T, 4) each track's oldest detection not before ``time`` (T, 1); the newest where all are."""
-    oldest = np.maximum((live.past_time >= time).sum(1) - 1, 0)
+def _since(live: LiveTracks, time: np.ndarray, newest: int) -> np.ndarray:
+    """(T, 4) each track's oldest detection not before ``time`` (T, 1), of those from the ``newest`` (0: last) back."""
+    oldest = np.maximum((live.past_time >= time).sum(1) - 1, newest)
     return live.past[np.arange(len(live)), oldest]
 
 
@@ -195,9 +191,10 @@ def adaptive_appearance(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     """
     if scene.appearance is None:
         return np.zeros(len(pairs.row))
-    cosine = np.nan_to_num(1.0 - scene.appearance, nan=0.0)
+    cosine = np.where(np.isnan(scene.appearance), -np.inf, 1.0 - scene.appearance)  # unknown: no rival
     bonus = (_margin(cosine)[pairs.row] + _margin(cosine.T)[pairs.col]) / 2
-    return -(ADAPTIVE_WEIGHT + bonus) * cosine[pairs.row, pairs.col]
+    own = cosine[pairs.row, pairs.col]
+    return -(ADAPTIVE_WEIGHT + bonus) * np.where(np.isfinite(own), own, 0.0)
 
 
 def nearest_cue(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
@@ -216,11 +213,12 @@ def iou_unless_alike(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 
 
 def _margin(cosine: np.ndarray) -> np.ndarray:
-    """(T, N) -> (T,) best minus second best of each row, at most the cap; 0 with a single column."""
+    """(T, N) -> (T,) best minus second best of each row, at most the cap; 0 without a second one (-inf)."""
     if cosine.shape[1] < 2:
         return np.zeros(len(cosine))
-    two = np.partition(cosine, -2, axis=1)[:, -2:]
-    return np.minimum(two[:, 1] - two[:, 0], ADAPTIVE_CAP)
+    second, best = np.partition(cosine, -2, axis=1)[:, -2:].T
+    rival = np.isfinite(second)
+    return np.where(rival, np.minimum(best - np.where(rival, second, 0.0), ADAPTIVE_CAP), 0.0)
 
 
 # name -> (the term, the least it can be for boxes that do not overlap)
@@ -239,7 +237,7 @@ TERMS: dict[str, tuple[Term, float]] = {
     "nearest_cue": (nearest_cue, 0.0),
     "iou_unless_alike": (iou_unless_alike, 1.0 - RELIEF),
     "trusted_iou": (trusted_iou, 1.0),
-    "mahalanobis_share": (mahalanobis_share, 0.0),
+    "mahalanobis_share": (mahalanobis_share, 1.0),
     "shape": (shape, 0.0),
 }
 LOOKS = {"appearance": 1.0, "half_appearance": 0.5}  # times 1 - cosine

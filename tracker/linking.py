@@ -1,45 +1,39 @@
 """Tracklet linking: the ids that a tracker gave one person are joined, offline, over the whole sequence.
 
-The idea is AFLink's (StrongSORT, Du 2023, arXiv 2202.13514, sec. 3.4): who ends, and who begins soon after and
-near enough. AFLink judges a pair by a small network; here it is judged by time, by how far apart the two are when
-each is continued across the gap, by size and, where it is known, by appearance.
+The frame is AFLink's (StrongSORT, Du 2023, arXiv 2202.13514, sec. 3.4): pairs inside a window of time and space,
+a cost for each, one global assignment. AFLink's cost is a small network's; here it is the mean of how late, how far
+off, how differently sized and, where that is known, how differently looking the second one is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from configs import InputError
 from tracker.association import solve
+from tracker.config import Seconds, Unit
 from tracker.data import MotTable
 
 CHUNK = 1 << 17  # pairs looked at in one go: some 30 MB, whatever the number of tracklets
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLimits:
+class LinkConfig(BaseModel):
     """What two tracklets may differ by and still be one person; beyond any of these they are never joined."""
 
-    gap: float = 1.0  # s from the last box of one to the first of the other
-    distance: float = 1.0  # box heights between where one is expected and where the other is
-    size: float = 1.6  # ratio of their heights, either way
-    appearance: float = 0.3  # cosine distance of their mean vectors
-    cost: float = 0.5  # mean of the four, each as a share of its limit
-    window: float = 0.5  # no limit: s of boxes beside the gap from which velocity and height are taken
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """Two tracklets that became one. ``kept`` may itself be ``gone`` in another entry."""
-
-    kept: int  # id of the earlier
-    gone: int  # id of the later
-    last: int  # frame (0-based) of the last box of the earlier
-    first: int  # frame of the first box of the later
-    cost: float  # in [0, 1), small = sure
+    gap: Annotated[Seconds, Field(gt=0)]  # from the last box of one to the first of the other
+    distance: Positive  # box heights between where either is expected across the gap and where the other is
+    size: Annotated[float, Field(gt=1, allow_inf_nan=False)]  # ratio of their heights, either way
+    appearance: Annotated[float, Field(gt=0, le=2)]  # cosine distance of their mean vectors
+    cost: Unit  # mean of the above, each as a share of its limit; raising it joins more, and errs more
+    window: Seconds  # of boxes beside the gap, which speed and height are taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,82 +42,82 @@ class Tracklets:
 
     id: np.ndarray  # (K,) int64
     class_id: np.ndarray  # (K,) int64
-    boxes: np.ndarray  # (K,) int64, how many
     frame: np.ndarray  # (K, 2) int64
     centre: np.ndarray  # (K, 2, 2) px
-    velocity: np.ndarray  # (K, 2, 2) px a frame, over the window
+    speed: np.ndarray  # (K, 2, 2) px a frame, over the window
     height: np.ndarray  # (K, 2) px, mean over the window
-    look: np.ndarray  # (K, D) unit rows, zero where unknown
+    look: np.ndarray  # (K, D) unit rows, zero where unknown; D = 0 where nothing is known
 
 
-Pairs = tuple[
-    np.ndarray, np.ndarray, np.ndarray
-]  # row (the earlier), col (the later), cost; by row, then col
+@dataclass(frozen=True, slots=True)
+class Links:
+    """L pairs that are one person, ordered by the first frame of the earlier; a tracklet may be in two."""
+
+    earlier: np.ndarray  # (L,) int64 id
+    later: np.ndarray  # (L,) int64 id; each once
+    cost: np.ndarray  # (L,) in [0, 1), small = sure
 
 
 def link(
-    table: MotTable,
-    fps: float,
-    limits: LinkLimits | None = None,
-    appearance: Mapping[int, np.ndarray] | None = None,
-) -> tuple[MotTable, list[Merge]]:
-    """Join tracklets of one person: a gated global assignment, again until nothing changes.
-
-    A pair is looked at when one begins after the other has ended, at most ``gap`` later, in the same class: two
-    that overlap in time never become one. Each end is joined to at most one beginning, so that the sum of
-    ``limits.cost - cost`` is largest (:func:`tracker.association.solve`).
-
-    Args:
-        table: a whole sequence's result, no id twice in a frame.
-        fps: frames a second.
-        limits: see :class:`LinkLimits`.
-        appearance: id -> (D,) mean vector of its boxes, of any norm; ids may be missing.
+    table: MotTable, fps: float, config: LinkConfig, appearance: Mapping[int, np.ndarray] | None = None
+) -> MotTable:
+    """Join the tracklets of one person under the id that began first: :func:`find_links`, then renaming.
 
     Returns:
-        The table, sorted by frame, then id, in which all of a person's boxes have the id that began first; and
-        what was merged, in that order.
+        The table, sorted by frame, then id, with as many boxes as before.
+    """
+    links = find_links(table, fps, config, appearance)
+    ids, row = np.unique(table.id, return_inverse=True)
+    root = np.arange(len(ids))
+    root[np.searchsorted(ids, links.later)] = np.searchsorted(ids, links.earlier)
+    while (root != root[root]).any():  # halves every chain; there are no cycles, time runs one way
+        root = root[root]
+    table = replace(table, id=ids[root[row]])
+    return table.take(np.lexsort((table.id, table.frame)))
+
+
+def find_links(
+    table: MotTable, fps: float, config: LinkConfig, appearance: Mapping[int, np.ndarray] | None = None
+) -> Links:
+    """Who is who: a gated global assignment of ends to beginnings.
+
+    A pair is looked at when one begins after the other has ended, at most ``config.gap`` later, in the same
+    class: two that overlap in time are never joined, nor are their chains. Each end is given at most one
+    beginning, so that the sum of ``config.cost - cost`` is largest (:func:`tracker.association.solve`).
+
+    Args:
+        table: a whole sequence's result in any order, no id twice in a frame.
+        fps: frames a second.
+        config: the limits.
+        appearance: id -> (D,) mean vector of its boxes, of any norm; ids may be missing.
 
     Raises:
         InputError: appearance vectors that are not finite or of several lengths.
     """
-    limits = limits or LinkLimits()
-    order = np.lexsort((table.frame, table.id))
-    table, look = table.take(order), dict(appearance or {})
-    log: list[Merge] = []
-    while len(table):
-        ends = tracklets(table, limits.window * fps, look)
-        row, col, cost = best(*candidates(ends, limits, fps), limits.cost)
-        if not len(row):
-            break
-        facts = (ends.id[row], ends.id[col], ends.frame[row, 1], ends.frame[col, 0], cost)
-        log += [Merge(*one) for one in zip(*(fact.tolist() for fact in facts), strict=True)]
-        table, look = merged(table, ends, row, col)
-    return table.take(np.lexsort((table.id, table.frame))), log
+    ends = tracklets(table, config.window * fps, appearance or {})
+    row, col, cost = candidates(ends, config, fps)
+    rows, cols = solve(row, col, config.cost - cost)
+    key, found = row * len(ends.id) + col, rows * len(ends.id) + cols
+    return Links(ends.id[rows], ends.id[cols], cost[np.searchsorted(key, found)])
 
 
 def tracklets(table: MotTable, window: float, appearance: Mapping[int, np.ndarray]) -> Tracklets:
-    """The ends of every id of a table sorted by id, then frame; ``window`` in frames."""
-    begin = np.flatnonzero(np.diff(table.id, prepend=table.id[0] - 1))
-    end = np.append(begin[1:], len(table)) - 1
+    """The ends of every id; ``window`` in frames, at least two boxes are looked at."""
+    table = table.take(np.lexsort((table.frame, table.id)))
+    begin = np.flatnonzero(np.diff(table.id, prepend=table.id[:1] - 1))
+    end = np.append(begin[1:], len(table)) - 1 if len(table) else begin
     order = np.lexsort((table.id[begin], table.frame[begin]))
     begin, end = begin[order], end[order]
-    # The other edge of each window: the last row inside it, counted from the begin, and the first from the end.
-    key = np.cumsum(np.diff(table.id, prepend=table.id[0]) != 0) * (table.frame.max() + 2) + table.frame
-    base = key[begin] - table.frame[begin]
-    until = np.searchsorted(key, base + np.floor(table.frame[begin] + window), side="right") - 1
-    since = np.searchsorted(
-        key, base + np.ceil(table.frame[end] - window).clip(table.frame[begin]), side="left"
-    )
-    until = np.minimum(until, end)
-    lower, upper = np.stack((begin, since), 1), np.stack((until, end), 1)  # (K, 2) rows
+    reach = max(int(window), 1)  # rows from one edge of a window to the other
+    edges = np.stack((begin, end), 1)
+    lower = np.stack((begin, np.maximum(end - reach, begin)), 1)  # (K, 2) first row of each window
+    upper = np.stack((np.minimum(begin + reach, end), end), 1)  # and the last
     centre = (table.xyxy[:, :2] + table.xyxy[:, 2:]) / 2
     spans = np.maximum(table.frame[upper] - table.frame[lower], 1)[:, :, None]
     total = np.append(0, np.cumsum(table.xyxy[:, 3] - table.xyxy[:, 1]))
-    edges = np.stack((begin, end), 1)
     return Tracklets(
         table.id[begin],
         table.class_id[begin],
-        end - begin + 1,
         table.frame[edges],
         centre[edges],
         (centre[upper] - centre[lower]) / spans,
@@ -134,95 +128,57 @@ def tracklets(table: MotTable, window: float, appearance: Mapping[int, np.ndarra
 
 def unit_rows(ids: np.ndarray, appearance: Mapping[int, np.ndarray]) -> np.ndarray:
     """(K, D) unit vectors of the ids, zero where unknown; D is 0 where nothing is known."""
-    known = {i: np.asarray(appearance[i], np.float64) for i in ids.tolist() if i in appearance}
+    known = {k: np.asarray(appearance[i], np.float64) for k, i in enumerate(ids.tolist()) if i in appearance}
     shapes = {vector.shape for vector in known.values()}
     if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
-        raise InputError(
-            f"appearance must be id -> vector (D,), of one length D; got shapes {sorted(shapes)}"
-        )
+        raise InputError(f"appearance must be id -> (D,) of one length D, got shapes {sorted(shapes)}")
     rows = np.zeros((len(ids), *(shapes.pop() if shapes else (0,))))
-    for k, i in enumerate(ids.tolist()):
-        if i in known:
-            rows[k] = known[i]
-            if not np.isfinite(rows[k]).all():
-                raise InputError(f"appearance of id {i} must be finite")
+    for k, vector in known.items():
+        if not np.isfinite(vector).all():
+            raise InputError(f"appearance of id {ids[k]} must be finite")
+        rows[k] = vector
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
 
 
-def candidates(ends: Tracklets, limits: LinkLimits, fps: float) -> Pairs:
-    """All pairs inside every limit but the last, with their cost. Looks at CHUNK pairs at a time."""
+def candidates(ends: Tracklets, config: LinkConfig, fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs inside every limit: row of the earlier, row of the later, cost; ordered by them."""
     start = np.searchsorted(ends.frame[:, 0], ends.frame[:, 1], side="right")
-    stop = np.searchsorted(ends.frame[:, 0], ends.frame[:, 1] + limits.gap * fps, side="right")
-    count = stop - start
+    stop = np.searchsorted(ends.frame[:, 0], ends.frame[:, 1] + config.gap * fps + 1e-9, side="right")
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for rows in chunks(count):
-        n = count[rows]
+    for rows in chunks(stop - start):
+        n = (stop - start)[rows]
         row = np.repeat(rows, n)
         col = np.arange(len(row)) + np.repeat(start[rows] - (np.cumsum(n) - n), n)
-        cost = pair_cost(ends, row, col, limits, fps)
-        inside = np.flatnonzero(np.isfinite(cost))
-        found.append((row[inside], col[inside], cost[inside]))
+        cost = pair_cost(ends, row, col, config, fps)
+        near = cost < config.cost
+        found.append((row[near], col[near], cost[near]))
     row, col, cost = (np.concatenate(part) for part in zip(*found, strict=True))
     return row, col, cost
 
 
 def chunks(count: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows in order, cut where their counts would add up to more than CHUNK; rows without pairs are left out."""
+    """Rows in order, cut where their counts would add up to more than CHUNK; rows that count 0 are left out."""
     rows = np.flatnonzero(count)
     part = np.cumsum(count[rows]) // CHUNK
     return iter(np.split(rows, np.flatnonzero(np.diff(part)) + 1) if len(rows) else [])
 
 
 def pair_cost(
-    ends: Tracklets, row: np.ndarray, col: np.ndarray, limits: LinkLimits, fps: float
+    ends: Tracklets, row: np.ndarray, col: np.ndarray, config: LinkConfig, fps: float
 ) -> np.ndarray:
     """(P,) mean of the parts, each as a share of its limit; +inf beyond a limit or across classes."""
     gap = (ends.frame[col, 0] - ends.frame[row, 1]).astype(np.float64)
     height, later = ends.height[row, 1], ends.height[col, 0]
     across = ends.centre[col, 0] - ends.centre[row, 1]
-    ahead = across - ends.velocity[row, 1] * gap[:, None]  # the earlier goes on, and misses the later by this
-    back = across - ends.velocity[col, 0] * gap[:, None]  # the later is followed back
+    ahead = across - ends.speed[row, 1] * gap[:, None]  # the earlier goes on, and misses the later by this
+    back = across - ends.speed[col, 0] * gap[:, None]  # the later is followed back
     miss = (np.linalg.norm(ahead, axis=1) + np.linalg.norm(back, axis=1)) / (height + later)
-    parts = np.stack(
-        (
-            gap / fps / limits.gap,
-            miss / limits.distance,
-            np.abs(np.log(later / height)) / np.log(limits.size),
-        )
+    size = np.abs(np.log(later / height))
+    parts = np.stack((gap / fps / config.gap, miss / config.distance, size / np.log(config.size)))
+    known = ends.look[row].any(1) & ends.look[col].any(1)
+    unlike = (1 - np.einsum("pd,pd->p", ends.look[row], ends.look[col])) / config.appearance
+    inside = (
+        (parts <= 1 + 1e-9).all(0) & (~known | (unlike <= 1)) & (ends.class_id[row] == ends.class_id[col])
     )
-    total, terms = parts.sum(0), np.full(len(row), len(parts))
-    inside = (parts <= 1).all(0) & (ends.class_id[row] == ends.class_id[col])
-    if ends.look.shape[1]:
-        unlike = (1 - np.einsum("pd,pd->p", ends.look[row], ends.look[col])) / limits.appearance
-        known = ends.look[row].any(1) & ends.look[col].any(1)
-        inside &= ~known | (unlike <= 1)
-        total, terms = total + np.where(known, unlike, 0), terms + known
-    return np.where(inside, total / terms, np.inf)
-
-
-def best(row: np.ndarray, col: np.ndarray, cost: np.ndarray, limit: float) -> Pairs:
-    """The one-to-one pairs below ``limit`` of largest total ``limit - cost``."""
-    usable = np.flatnonzero(cost < limit)
-    row, col, cost = row[usable], col[usable], cost[usable]
-    rows, cols = solve(row, col, limit - cost)
-    width = int(col.max(initial=0)) + 1
-    return rows, cols, cost[np.searchsorted(row * width + col, rows * width + cols)]
-
-
-def merged(
-    table: MotTable, ends: Tracklets, row: np.ndarray, col: np.ndarray
-) -> tuple[MotTable, dict[int, np.ndarray]]:
-    """The table with each later tracklet under the first id of its chain, sorted by id, then frame; and the
-    mean vectors of the new tracklets, weighted by boxes."""
-    root = np.arange(len(ends.id))
-    root[col] = row  # always an earlier one, so following ends
-    while (root != root[root]).any():
-        root = root[root]
-    by_id = np.argsort(ends.id)
-    new = ends.id[root[by_id]][np.searchsorted(ends.id[by_id], table.id)]
-    sums = np.zeros_like(ends.look)
-    np.add.at(sums, root, ends.look * ends.boxes[:, None])
-    look = {int(ends.id[k]): sums[k] for k in np.flatnonzero(sums.any(1))}
-    order = np.lexsort((table.frame, new))
-    return replace(table, id=new).take(order), look
+    return np.where(inside, (parts.sum(0) + np.where(known, unlike, 0)) / (len(parts) + known), np.inf)

@@ -160,10 +160,19 @@ def distance(
     2: the centre, 4: the whole box. Chi-square with as many degrees of freedom where the measurement is the
     track's own. The filter's uncertainty grows with the time since it was last corrected, and its reach with it.
     """
-    x, _, xx, _, _ = filters[:, rows]
-    variance = xx + model.measurement.variance(np.square(model.scale(x)))
+    x = filters[X, rows]
+    variance = filters[XX, rows] + model.measurement.variance(np.square(model.scale(x)))
     few = slice(None, coordinates)
     return (np.square(z[:, few] - x[:, few]) / variance[:, few]).sum(axis=1)
+
+
+def distances(model: MotionModel, filters: Filters, z: np.ndarray) -> np.ndarray:
+    """Every track's :func:`distance` to every measurement z (N, 4), of all four coordinates: (T, N)."""
+    variance = filters[XX] + model.measurement.variance(np.square(model.scale(filters[X])))
+    total = np.zeros((filters.shape[1], len(z)))
+    for k in range(4):  # one (T, N) array at a time
+        total += np.square(z[:, k] - filters[X, :, k, None]) / variance[:, k, None]
+    return total
 
 
 def warp(model: MotionModel, filters: Filters, matrix: np.ndarray) -> None:

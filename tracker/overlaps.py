@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from tracker.association import overlapping_pairs
-from tracker.config import Hidden
+from tracker.config import Hidden, TrackerConfig
 from tracker.state import ACTIVE, LOST, LiveTracks
+
+
+def kinds(class_id: np.ndarray, config: TrackerConfig) -> np.ndarray:
+    """(N,) who competes with whom: the classes, or all alike for a preset that does not look at them."""
+    return np.zeros_like(class_id) if config.class_agnostic else class_id
 
 
 def doubles(xyxy: np.ndarray, score: np.ndarray, class_id: np.ndarray, limit: float) -> np.ndarray:
@@ -21,36 +26,47 @@ def doubles(xyxy: np.ndarray, score: np.ndarray, class_id: np.ndarray, limit: fl
     better, worse = rank[pairs.row], rank[pairs.col]
     which = (pairs.iou > limit) & (better < worse) & (class_id[pairs.row] == class_id[pairs.col])
     better, worse = better[which], worse[which]
-    for k in np.argsort(better, kind="stable"):  # over doubles, which are few
-        if not lost[better[k]]:
-            lost[worse[k]] = True
+    _yield_to(better, worse, lost)
     return lost[rank]
 
 
-def suppressed_births(xyxy: np.ndarray, box: np.ndarray, limit: float) -> np.ndarray:
+def suppressed_births(
+    xyxy: np.ndarray, class_id: np.ndarray, box: np.ndarray, box_class: np.ndarray, limit: float
+) -> np.ndarray:
     """Track-aware initialisation (TrackTrack, sec. 3.3): (B,) bool, births that should not be.
 
     Args:
-        xyxy: (B, 4) px, the births, the surest first.
-        box: (T, 4) px, where the live tracks are.
+        xyxy, class_id: (B, 4) px and (B,), the births, the surest first.
+        box, box_class: (T, 4) px and (T,), where the live tracks are. Only boxes of one class compete.
     """
     out = np.zeros(len(xyxy), bool)
     taken = overlapping_pairs(xyxy, box)
-    out[taken.row[taken.iou > limit]] = True
+    same = class_id[taken.row] == box_class[taken.col]
+    out[taken.row[(taken.iou > limit) & same]] = True
     among = overlapping_pairs(xyxy, xyxy)
-    which = ((among.iou > limit) & (among.row < among.col)).nonzero()[0]
-    for k in which:  # over births that overlap, which are few; ordered by row: the surest first
-        if not out[among.row[k]]:
-            out[among.col[k]] = True
+    which = (among.iou > limit) & (among.row < among.col) & (class_id[among.row] == class_id[among.col])
+    _yield_to(among.row[which], among.col[which], out)
     return out
 
 
+def _yield_to(better: np.ndarray, worse: np.ndarray, out: np.ndarray) -> None:
+    """Pairs (P,) of ranks, best first: who is not ``out`` (N,) puts out those it is better than, in place."""
+    order = np.argsort(better, kind="stable")
+    better, worse = better[order], worse[order]
+    begin = np.diff(better, prepend=-1).nonzero()[0]
+    end = np.append(begin[1:], len(better)) if len(begin) else begin
+    for a, b in zip(begin, end, strict=True):  # over who has doubles, which are few
+        if not out[better[a]]:
+            out[worse[a:b]] = True
+
+
 def duplicate_tracks(
-    live: LiveTracks, box: np.ndarray, believed: np.ndarray, limit: float
+    live: LiveTracks, class_id: np.ndarray, box: np.ndarray, believed: np.ndarray, limit: float
 ) -> np.ndarray | None:
     """Of a lost and an active track on the same spot the one with the shorter life goes (ByteTrack).
 
     Args:
+        class_id: (T,); only tracks of one class compete.
         box: (T, 4) px, the filters' boxes.
         believed: (T,) bool, whose box is still believed.
 
@@ -69,7 +85,8 @@ def duplicate_tracks(
     if not close.any():
         return None
     pairs = overlapping_pairs(seen, gone)
-    same = (pairs.iou > limit).nonzero()[0]
+    same = (pairs.iou > limit) & (class_id[active[pairs.row]] == class_id[lost[pairs.col]])
+    same = same.nonzero()[0]
     if not len(same):
         return None
     a, b = active[pairs.row[same]], lost[pairs.col[same]]

@@ -1,4 +1,4 @@
-"""Where results go: MOT text, JSON lines, H.264 video, a contact sheet.
+"""Where results go: MOT text, JSON lines, the ledger, H.264 video, a contact sheet.
 
 Every sink takes a :class:`tracker.data.Step` a frame and writes ``NAME.partial`` beside its target.
 ``finish()`` renames it; ``abandon()`` closes it and leaves it, so that what looks whole is whole. Both return
@@ -25,7 +25,9 @@ import numpy as np
 from configs import InputError
 from tracker.data import Step
 from tracker.draw import BLANK, FONT, Trails, annotate
+from tracker.ledger_file import ledger_header, ledger_line
 from tracker.mot_file import format_tracks
+from tracker.tracker import Tracker
 
 TICKS = 90_000  # per second; the time base of the video, fine enough for any frame rate
 
@@ -37,12 +39,15 @@ class TextSink:
         line: Step -> text with line ends, may be "".
         path: the target.
         resume_at: bytes of the partial file that stand, as ``position()`` told; the rest is cut off.
+        header: what a new file begins with.
 
     Raises:
         InputError: the place cannot be written, or holds nothing to resume.
     """
 
-    def __init__(self, line: Callable[[Step], str], path: str | Path, resume_at: int | None = None) -> None:
+    def __init__(
+        self, line: Callable[[Step], str], path: str | Path, resume_at: int | None = None, header: str = ""
+    ) -> None:
         self._line, self._path = line, Path(path)
         grown = partial_of(self._path)
         if resume_at is None:
@@ -55,6 +60,8 @@ class TextSink:
             self._file = open(grown, "r+b")  # noqa: SIM115
             self._file.truncate(resume_at or 0)
             self._file.seek(0, os.SEEK_END)
+            if not resume_at:
+                self._file.write(header.encode())
 
     def write(self, step: Step) -> None:
         with writing(self._path):
@@ -105,6 +112,19 @@ def json_line(step: Step) -> str:
 
 MotSink = partial(TextSink, mot_lines)
 JsonLinesSink = partial(TextSink, json_line)
+
+
+def ledger_sink(tracker: Tracker, name: str, path: str | Path, resume_at: int | None = None) -> TextSink:
+    """What became of every detection, and why (tracker/ledger_file.py); after every frame of ``tracker``."""
+    ledger, config = tracker.ledger, tracker.config
+    if ledger is None:
+        raise InputError("this tracker keeps no ledger: make it with Tracker(config, fps, ledger=True)")
+    return TextSink(
+        lambda step: ledger_line(step, ledger, config),
+        path,
+        resume_at,
+        ledger_header(name, tracker.fps, config),
+    )
 
 
 class VideoSink:

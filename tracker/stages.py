@@ -31,6 +31,8 @@ def plan(stage: Stage) -> Plan:
     far = sum(weight * TERMS[name][1] for name, weight in terms.items() if name not in LOOKS)
     if "nearest_cue" in terms and stage.cue_iou >= 1:
         look = terms["nearest_cue"] * LOOKS["half_appearance"]
+    if "adaptive_appearance" in terms:  # its weight has no bound: every pair of known looks may meet
+        look = max(look, terms["adaptive_appearance"])
     if look <= 0 or any(most < TERMS[name][1] for name, most in stage.gates.items()):
         far = np.inf
     by_place = any(name not in LOOKS for name in (*terms, *stage.gates))
@@ -52,7 +54,10 @@ def candidates(scene: Scene, plan: Plan, limit: np.ndarray, free: np.ndarray, ne
     chosen = np.ix_(rows, cols)
     look = scene.appearance[chosen]
     if plan.stage.neutral_appearance is not None:
-        look = np.where(np.isnan(look), plan.stage.neutral_appearance, look)
+        unknown = np.isnan(look)
+        if not scene.config.class_agnostic:  # between classes it is not unknown, it cannot be
+            unknown &= scene.live.class_id[rows][:, None] == scene.detections.class_id[cols]
+        look = np.where(unknown, plan.stage.neutral_appearance, look)
     meet = look < ((limit[rows] - plan.far) / plan.look + 1e-9)[:, None]  # False for NaN
     iou = np.zeros(scene.appearance.shape)
     iou[near.row, near.col] = near.iou

@@ -20,7 +20,7 @@ from tracker.config import TrackerConfig
 from tracker.costs import ALL_LOOKS, SPANS, Scene
 from tracker.data import Detections, Tracks
 from tracker.ledger import Ledger
-from tracker.overlaps import doubles, duplicate_tracks, hidden, suppressed_births
+from tracker.overlaps import doubles, duplicate_tracks, hidden, kinds, suppressed_births
 from tracker.stages import Plan, candidates, costs, match, open_gates, plan
 from tracker.state import ACTIVE, LOST, NAMES, TENTATIVE, LiveTracks, Room, no_tracks
 
@@ -87,6 +87,7 @@ class Tracker:
         self._time = 0.0  # s, of the last frame
         self._before = 0.0  # s, of the frame before it
         self._last_id = 0
+        self._spread = np.zeros(2)  # sum of 1 - cosine of boxes of one frame, and how many pairs
 
     def update(
         self, detections: Detections, timestamp: float | None = None, warp: np.ndarray | None = None
@@ -105,8 +106,11 @@ class Tracker:
             InputError: time does not advance, a malformed warp, embeddings of another dimension than before.
         """
         warp = None if warp is None else _checked_warp(warp)
-        self._learn_dimension(detections)
-        self._predict(self._tick(timestamp), warp)
+        dimension = self._dimension(detections)
+        steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
+        if dimension != self._live.recent.shape[1]:
+            self._live.widen(dimension)
+        self._predict(steps, warp)
         scene = self._look(detections)
         self._absorb(scene.detections, self._associate(scene))
         self._retire()
@@ -119,14 +123,15 @@ class Tracker:
 
     # -- one frame, step by step
 
-    def _learn_dimension(self, detections: Detections) -> None:
+    def _dimension(self, detections: Detections) -> int:
+        """Of the appearance vectors, this frame's included; 0: there were none yet."""
+        known = self._live.recent.shape[1]
         if detections.embedding is None or not len(detections):
-            return
-        dimension, known = detections.embedding.shape[1], self._live.recent.shape[1]
-        if known == 0:
-            self._live.widen(dimension)
-        elif dimension != known:
+            return known
+        dimension = detections.embedding.shape[1]
+        if known not in (0, dimension):
             raise InputError(f"embeddings have {dimension} dimensions, earlier frames had {known}")
+        return dimension
 
     def _tick(self, timestamp: float | None) -> float:
         """Advance the clock; returns how many nominal frames have passed."""
@@ -163,25 +168,38 @@ class Tracker:
             detections,
             self._model,
             self._model.to_xyxy(live.filters[motion.X]),
-            appearance.distances(live, detections, config) if len(live) and len(detections) else None,
+            self._distances(detections),
             self._time,
             1.0 / self.fps,
         )
         if config.boost is None or not len(detections):
             return scene
-        score = boosted(scene, overlapping_pairs(scene.box, detections.xyxy), config.boost, config.high)
+        near = self._near(scene, "predicted", 0.0, self._fresh(self._motion_age))
+        score = boosted(scene, near, config.boost, config.high)
         return replace(scene, detections=replace(detections, score=score))
+
+    def _distances(self, detections: Detections) -> np.ndarray | None:
+        """(T, N) how different tracks and detections look, in units that do not depend on the network."""
+        live, config = self._live, self.config
+        if detections.embedding is None or not len(detections):
+            return None
+        if config.appearance_scale is not None:
+            known = (detections.score >= config.high) & detections.embedding.any(1)
+            self._spread = self._spread + appearance.spread(detections.embedding[known])
+        found = appearance.distances(live, detections, config) if len(live) else None
+        if found is not None and config.appearance_scale is not None and self._spread[0] > 0:
+            found *= config.appearance_scale * self._spread[1] / self._spread[0]
+        return found
 
     def _associate(self, scene: Scene) -> np.ndarray:
         """Run the stages. Returns (T,) the detection of each track, -1: none."""
-        live, detections = self._live, scene.detections
+        live, detections, config = self._live, scene.detections, self.config
         joined = np.full(len(live), -1)
         if self.ledger is not None:
             self.ledger.open(live)
         if not len(live) or not len(detections):
             return joined
-        # (T,); who was seen in the last frame is believed, however long ago that was
-        believed = live.seen >= min(self._time - self._motion_age, self._before) - EPSILON
+        believed, alive = self._fresh(self._motion_age), self._fresh(config.max_age)
         free = self._bands(detections)
         near: dict[tuple[str, float], Pairs] = {}
         for number, stage in enumerate(self._blind if scene.appearance is None else self._seeing):
@@ -189,8 +207,7 @@ class Tracker:
             if boxes not in near:
                 near[boxes] = self._near(scene, *boxes, believed)
             limit = np.where(joined < 0, stage.limit[live.status], 0.0)  # (T,), 0: not in this stage
-            if stage.by_place:
-                limit *= believed
+            limit *= believed if stage.by_place else alive
             rows, cols = self._run(number, stage, scene, limit, free, near[boxes])
             joined[rows] = cols
             for band in stage.stage.bands:
@@ -224,16 +241,22 @@ class Tracker:
             self.ledger.add(number, stage, scene, pairs, cost, limit, rows, cols)
         return rows, cols
 
+    def _fresh(self, age: float) -> np.ndarray:
+        """(T,) bool, who was seen within ``age`` s, or in the last frame, however long ago that was."""
+        return self._live.seen >= min(self._time - age, self._before) - EPSILON
+
+    def _doubles(self, detections: Detections) -> np.ndarray:
+        """(N,) bool, the detections that non-maximum suppression deletes."""
+        if self.config.nms >= 1:
+            return np.zeros(len(detections), bool)
+        classes = kinds(detections.class_id, self.config)
+        return doubles(detections.xyxy, detections.score, classes, self.config.nms)
+
     def _bands(self, detections: Detections) -> dict[str, np.ndarray]:
         """(N,) bool for each band: the detections in it."""
-        high = detections.score >= self.config.high
-        free = {"high": high, "low": (detections.score >= self.config.low) & ~high}
-        if self.config.nms < 1:
-            deleted = doubles(detections.xyxy, detections.score, detections.class_id, self.config.nms)
-            free = {"high": high & ~deleted, "low": free["low"] & ~deleted, "deleted": high & deleted}
-        else:
-            free["deleted"] = np.zeros(len(high), bool)
-        return free
+        high, deleted = detections.score >= self.config.high, self._doubles(detections)
+        low = (detections.score >= self.config.low) & ~high
+        return {"high": high & ~deleted, "low": low & ~deleted, "deleted": high & deleted}
 
     def _near(self, scene: Scene, against: str, buffer: float, believed: np.ndarray) -> Pairs:
         """The pairs of boxes that overlap, of one class; predicted boxes only while they are believed."""
@@ -282,7 +305,8 @@ class Tracker:
         live, config, z = self._live, self.config, self._model.from_xyxy(box)
         if config.reupdate:
             steps = np.rint((self._time - live.seen[rows]) * self.fps).astype(np.int64)
-            again = (steps > 1).nonzero()[0]
+            missed = live.seen[rows] < self._before - EPSILON  # between slow frames nobody was lost
+            again = (missed & (steps > 1)).nonzero()[0]
             if len(again):
                 found = rows[again]
                 filters = np.ascontiguousarray(live.kept[found].transpose(1, 0, 2))
@@ -313,16 +337,21 @@ class Tracker:
         config = self.config
         fresh = detections.score >= config.new
         fresh[self._live.column[self._live.column >= 0]] = False
-        if config.nms < 1:
-            fresh &= ~doubles(detections.xyxy, detections.score, detections.class_id, config.nms)
-        cols = fresh.nonzero()[0]
+        cols = (fresh & ~self._doubles(detections)).nonzero()[0]
         if not len(cols):
             return
         # Ordered by what they are, not by where they stood: identities do not depend on the detector's order.
         cols = cols[np.lexsort((*detections.xyxy[cols].T, -detections.score[cols]))]
         if config.birth_iou < 1:
-            live_box = self._model.to_xyxy(self._live.filters[motion.X])
-            cols = cols[~suppressed_births(detections.xyxy[cols], live_box, config.birth_iou)]
+            known = self._live.take((self._time - self._live.seen <= self._motion_age + EPSILON).nonzero()[0])
+            doubled = suppressed_births(
+                detections.xyxy[cols],
+                kinds(detections.class_id[cols], config),
+                self._model.to_xyxy(known.filters[motion.X]),
+                kinds(known.class_id, config),
+                config.birth_iou,
+            )
+            cols = cols[~doubled]
         self._live = self._live.append(self._born(detections, cols))
 
     def _born(self, detections: Detections, cols: np.ndarray) -> LiveTracks:
@@ -366,7 +395,8 @@ class Tracker:
         if self.config.duplicate_iou >= 1:
             return box
         believed = self._time - self._live.seen <= self._motion_age + EPSILON
-        keep = duplicate_tracks(self._live, box, believed, self.config.duplicate_iou)
+        classes = kinds(self._live.class_id, self.config)
+        keep = duplicate_tracks(self._live, classes, box, believed, self.config.duplicate_iou)
         if keep is None:
             return box
         self._keep(keep)
@@ -400,11 +430,10 @@ class Tracker:
         box = (state_box if config.box == "state" else live.box)[rows].astype(np.float32)
         if predicted.any():
             box[predicted] = state_box[rows[predicted]]
-            index = np.full(len(rows), -1)
-            index[~predicted] = detections.index[column[~predicted]]
-        else:
-            index = detections.index[column]
-        return Tracks(live.id[rows], box, live.score[rows], live.class_id[rows], index)
+        index, score = np.full(len(rows), -1), live.score[rows]
+        seen = column[~predicted]
+        index[~predicted], score[~predicted] = detections.index[seen], detections.score[seen]
+        return Tracks(live.id[rows], box, score, live.class_id[rows], index)
 
     # -- keeping and restoring
 
@@ -415,6 +444,7 @@ class Tracker:
         return {
             **{f"tracks.{name}": value for name, value in state.items()},
             **{name: np.array(value) for name, value in clock.items()},
+            "spread": self._spread.copy(),
             "config": np.array(self.config.model_dump_json()),
         }
 
@@ -424,20 +454,24 @@ class Tracker:
         Raises:
             InputError: parts are missing or too many, or it was taken with another configuration or frame rate.
         """
-        want = {*(f"tracks.{name}" for name in NAMES), "frame", "time", "last_id", "fps", "config"}
+        want = {*(f"tracks.{name}" for name in NAMES), "frame", "time", "last_id", "fps", "spread", "config"}
         if set(state) != want:
             raise InputError(f"not a tracker's state: {sorted(want ^ set(state))} missing or too many")
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
             raise InputError("the state was taken with another tracker configuration or frame rate")
         empty, count = no_tracks(self._room), len(np.atleast_1d(state["tracks.id"]))
+        recent = np.asarray(state["tracks.recent"])
+        empty.widen(recent.shape[1] if recent.ndim == 2 else 0)
         for name in NAMES:
             given, like = np.asarray(state[f"tracks.{name}"]), getattr(empty, name)
-            rows = given.shape[1:2] if name == "filters" else given.shape[:1]
-            if given.dtype != like.dtype or given.ndim != like.ndim or rows != (count,):
+            axis = 1 if name == "filters" else 0
+            shape = (*like.shape[:axis], count, *like.shape[axis + 1 :])
+            if given.dtype != like.dtype or given.shape != shape:
                 raise InputError(f"not a tracker's state: tracks.{name} is {given.dtype} {given.shape}")
         self._live = LiveTracks(*(np.array(state[f"tracks.{name}"]) for name in NAMES))
         self._frame, self._time = int(state["frame"]), float(state["time"])
         self._last_id = int(state["last_id"])
+        self._spread = np.array(state["spread"], np.float64)
 
 
 def room_for(config: TrackerConfig) -> Room:

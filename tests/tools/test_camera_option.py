@@ -34,8 +34,12 @@ def track(folder, out, *more):
     return run(folder, "--detections", folder.parent / "det.txt", "--out", folder.parent / out, *more)
 
 
+def record_of(folder, out):
+    return json.loads((folder.parent / out / "run.json").read_text())["sequences"]["pan"]
+
+
 def said_of(folder, out):
-    return json.loads((folder.parent / out / "run.json").read_text())["sequences"]["pan"]["camera"]
+    return record_of(folder, out)["camera"]
 
 
 def test_auto_estimates_and_what_it_told_can_be_used_again(folder, tmp_path, capsys):
@@ -52,6 +56,11 @@ def test_auto_estimates_and_what_it_told_can_be_used_again(folder, tmp_path, cap
         assert (tmp_path / "auto" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert said_of(folder, "auto") == "sparse-flow, estimated from the pictures"
     assert said_of(folder, "again") == "warps of pan.gmc.txt"
+    # 15 frames are read: 0 has none before it, 1-4 stand, 5-8 and 10-15 move
+    assert record_of(folder, "auto")["camera_frames"] == pytest.approx(
+        {"moving": 10 / 15, "still": 4 / 15, "unknown": 1 / 15}, abs=1e-4
+    )
+    assert record_of(folder, "again")["camera_frames"]["moving"] == pytest.approx(10 / 15, abs=1e-4)
     assert not list((tmp_path / "auto").glob("*.partial"))
 
 
@@ -62,9 +71,18 @@ def test_other_methods(folder, tmp_path, method):
     assert said_of(folder, "out").startswith(method)
 
 
-def test_none(folder, tmp_path):
+def test_none(folder):
     assert track(folder, "out", "--camera", "none") == OK
     assert said_of(folder, "out") == "none"
+    assert record_of(folder, "out")["camera_frames"] is None
+
+
+def test_a_standing_camera_is_as_none(folder, tmp_path):
+    for k in range(LENGTH):
+        cv2.imwrite(str(folder / f"{k:03}.png"), seen_from(0, noise=np.random.default_rng(k)))
+    assert track(folder, "auto") == track(folder, "none", "--camera", "none") == OK
+    assert (tmp_path / "auto" / "pan.txt").read_bytes() == (tmp_path / "none" / "pan.txt").read_bytes()
+    assert record_of(folder, "auto")["camera_frames"]["still"] == 15 / 16
 
 
 @pytest.mark.parametrize("stop", [3, 6, 8])
@@ -86,6 +104,7 @@ def test_a_stopped_run_goes_on_with_the_same_warps(folder, tmp_path, monkeypatch
     assert track(folder, "out", *arguments, "--resume") == OK
     for name in ("pan.txt", "pan.gmc.txt"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert record_of(folder, "out")["camera_frames"] == record_of(folder, "whole")["camera_frames"]
 
 
 def test_mistakes(folder, tmp_path, capsys):

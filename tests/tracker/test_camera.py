@@ -7,7 +7,8 @@ import pytest
 from configs import InputError
 from tests.tracker.test_camera_motion import SIZE, error, photograph, scene, similarity
 from tracker import camera as module
-from tracker.camera import CALM, EstimatedCamera, FileCamera, camera_of, read_warps, warp_lines
+from tracker.camera import CALM, EstimatedCamera, FileCamera, camera_of, read_warps, shares, warp_lines
+from tracker.camera_motion import METHODS
 from tracker.data import Detections, Frame
 
 STREET = scene(0, (480, 640))  # the camera sees its middle
@@ -84,6 +85,7 @@ def test_a_resumed_file_camera_makes_up_for_frames_too():
     assert (
         first(Frame(4, 0.4, None)).tolist() == second(Frame(4, 0.4, None)).tolist() == shift(3 + 4).tolist()
     )
+    assert shares(first) == shares(second) == {"moving": 1.0, "still": 0.0, "unknown": 0.0}
 
 
 def test_what_was_told_can_be_read_again(tmp_path):
@@ -105,6 +107,11 @@ def test_a_standing_camera_costs_no_estimate(monkeypatch):
     camera = EstimatedCamera()
     assert play(camera, [0.0] * 50) == [None] * 50
     assert camera.compared == 1  # the renewal at frame 31
+    assert shares(camera) == {
+        "moving": 0.0,
+        "still": 49 / 50,
+        "unknown": 1 / 50,
+    }  # the first has none before it
 
 
 def test_a_panning_camera_is_told_every_frame():
@@ -114,6 +121,13 @@ def test_a_panning_camera_is_told_every_frame():
     for warp in told[1:]:
         assert error(warp, shift(-2)) < 0.3
     assert camera.compared == 14
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_compares_with_the_frame_before(method):
+    """2 px a frame, every frame; against the first one it would be 2, 4, 6 ..."""
+    for warp in play(EstimatedCamera(method), [2.0 * k for k in range(8)])[1:]:
+        assert error(warp, shift(-2)) < 0.8
 
 
 def test_it_wakes_in_the_frame_in_which_the_camera_starts_and_rests_after_it_stopped():
@@ -172,10 +186,12 @@ def test_frames_without_a_picture_are_bridged(watch, blank):
     assert told[3] is None
     assert told[4] is None
     assert error(told[5], shift(-9)) < 0.4
+    assert shares(camera) == {"moving": 0.5, "still": 0.0, "unknown": 0.5}
 
 
-def test_a_new_resolution_begins_anew():
-    camera = EstimatedCamera(watch=False)
+@pytest.mark.parametrize("watch", [True, False])
+def test_a_new_resolution_begins_anew(watch):
+    camera = EstimatedCamera(watch=watch)
     play(camera, [0, 2])
     large = [cv2.resize(seen_from(x), None, fx=2, fy=2) for x in (4, 6)]
     assert camera(Frame(2, 2 / 25, large[0])) is None
@@ -223,6 +239,7 @@ def test_a_camera_goes_on_from_its_state(stop):
         assert (got is None) == (expected is None)
         assert got is None or np.array_equal(got, expected)
         assert warp_lines(whole.latest) == warp_lines((first if k < stop else second).latest)
+    assert shares(second) == shares(whole)
 
 
 def test_a_bare_wall_is_looked_at_less_and_less():
@@ -244,6 +261,5 @@ def test_real_standing_cameras_are_told_to_stand(shared):
     for name, sequence in (("TUD-Campus", 30), ("TUD-Stadtmitte", 30)):
         camera = EstimatedCamera()
         files = sorted((shared / "MOT15-train" / name / "img1").glob("*.jpg"))[:sequence]
-        assert [camera(Frame(k, k / 25, cv2.imread(str(file)))) for k, file in enumerate(files)] == [
-            None
-        ] * len(files)
+        told = [camera(Frame(k, k / 25, cv2.imread(str(file)))) for k, file in enumerate(files)]
+        assert told == [None] * len(files)

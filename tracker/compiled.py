@@ -1,0 +1,238 @@
+"""The hot loops compiled by numba: the numbers of their NumPy twins, several times sooner.
+
+Optional (`pip install -e .[fast]`): a `Tracker` uses them where numba is installed. The twins are
+`motion.predict` and `to_xyxy`, `motion.update`, `association.overlapping_pairs`, `association.solve` and the
+stages of `tracker.Tracker`. Arithmetic keeps their order, so results are equal to the last bit; only where two
+matchings gain exactly the same in sum may the two ways choose differently. Compiled code is cached on disk.
+
+Imported by `tracker.kernels` alone, when the first tracker is made: numba takes its time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def predict(
+    filters: np.ndarray, steps: float, scale_of: np.ndarray, weight: np.ndarray, constant: np.ndarray
+) -> None:
+    """Twin of `motion.predict`, in place.
+
+    Args:
+        filters: (5, T, 4).
+        scale_of: (4,) the coordinate whose size each one's noise grows with; -1: none.
+        weight, constant: (2,) and (2, 4), squared: of the process, of its speed.
+    """
+    one = steps == 1.0
+    for t in range(filters.shape[1]):
+        for k in range(4):
+            scale = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
+            process = scale * scale * weight[0] + constant[0, k]
+            process_speed = scale * scale * weight[1] + constant[1, k]
+            xx, xv, vv = filters[2, t, k], filters[3, t, k], filters[4, t, k]
+            if one:
+                xx = xx + process + xv
+                xv = xv + vv
+                filters[2, t, k] = xx + xv
+                filters[3, t, k] = xv
+                filters[4, t, k] = vv + process_speed
+            else:
+                filters[2, t, k] = xx + steps * (2.0 * xv + steps * vv + process)
+                filters[3, t, k] = xv + steps * vv
+                filters[4, t, k] = vv + steps * process_speed
+        for k in range(4):  # after all scales were read
+            moved = filters[0, t, k] + steps * filters[1, t, k]
+            if k >= 2 and moved <= 0:
+                # the twin steps and steps back, and so may differ from the old size by a rounding
+                filters[0, t, k] = moved - steps * filters[1, t, k]
+                filters[1, t, k] = 0.0
+            else:
+                filters[0, t, k] = moved
+
+
+@njit(cache=True)
+def update(
+    filters: np.ndarray, rows: np.ndarray, z: np.ndarray, scale_of: np.ndarray, weight: float, constant: np.ndarray
+) -> None:
+    """Twin of `motion.update` without doubt, in place: rows (K,), z (K, 4)."""
+    inverse = np.empty(4)
+    for i in range(len(rows)):
+        t = rows[i]
+        for k in range(4):
+            scale = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
+            inverse[k] = 1.0 / (scale * scale * weight + constant[k] + filters[2, t, k])
+        for k in range(4):
+            xx, xv = filters[2, t, k], filters[3, t, k]
+            gain, gain_speed = xx * inverse[k], xv * inverse[k]
+            surprise = z[i, k] - filters[0, t, k]
+            filters[0, t, k] += gain * surprise
+            filters[1, t, k] += gain_speed * surprise
+            filters[4, t, k] -= gain_speed * xv
+            filters[3, t, k] = xv - gain * xv
+            filters[2, t, k] = xx - gain * xx
+
+
+@njit(cache=True)
+def _more(row: np.ndarray, col: np.ndarray, iou: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    size = len(row)
+    rows, cols, ious = np.empty(2 * size, np.int64), np.empty(2 * size, np.int64), np.empty(2 * size)
+    rows[:size], cols[:size], ious[:size] = row, col, iou
+    return rows, cols, ious
+
+
+@njit(cache=True)
+def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Twin of `association.overlapping_pairs`: (T, 4), (N, 4) float64 -> row, column, IoU (P,), by row, then column.
+
+    Each row looks only at the columns that begin between its own begin minus the widest column and its own end.
+    """
+    height, width = len(a), len(b)
+    size = 4 * height + 16
+    row, col, iou = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
+    if height == 0 or width == 0:
+        return row[:0], col[:0], iou[:0]
+    order = np.argsort(b[:, 0])
+    x1, y1, x2, y2 = b[order, 0], b[order, 1], b[order, 2], b[order, 3]
+    widest, count = (x2 - x1).max(), 0
+    for t in range(height):
+        left, top, right, bottom = a[t, 0], a[t, 1], a[t, 2], a[t, 3]
+        first, at = count, np.searchsorted(x1, left - widest)
+        while at < width and x1[at] < right:
+            if x2[at] > left and y1[at] < bottom and y2[at] > top:
+                inter = (min(right, x2[at]) - max(left, x1[at])) * (min(bottom, y2[at]) - max(top, y1[at]))
+                union = (right - left) * (bottom - top)
+                union += (x2[at] - x1[at]) * (y2[at] - y1[at])
+                union -= inter
+                if count == len(row):
+                    row, col, iou = _more(row, col, iou)
+                place, n = count, order[at]  # few a row: kept in order by insertion
+                while place > first and col[place - 1] > n:
+                    col[place], iou[place] = col[place - 1], iou[place - 1]
+                    place -= 1
+                row[count], col[place], iou[place] = t, n, inter / union
+                count += 1
+            at += 1
+    return row[:count], col[:count], iou[:count]
+
+
+@njit(cache=True)
+def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Twin of `association.solve`: (height,) the column of each row in the matching of largest total gain, -1: none.
+
+    Shortest augmenting paths over the pairs themselves (Jonker and Volgenant 1987, on a sparse graph): each row
+    in turn takes the column that costs the others least, with prices on columns that keep every path's costs at
+    0 or above. A path may end by leaving a row without a column. Only columns that a row can reach are looked at.
+
+    Args:
+        row, col, gain: (P,) pairs with gain > 0, ordered by row.
+    """
+    height, width = row.max() + 1, col.max() + 1
+    first = np.zeros(height + 1, np.int64)
+    for p in range(len(row)):
+        first[row[p] + 1] += 1
+    first = np.cumsum(first)
+    column, owner = np.full(height, -1), np.full(width, -1)
+    price, profit = np.zeros(width), np.zeros(height)
+    far = np.full(width, np.inf)  # the cheapest way to each column
+    before, done, reached = np.empty(width, np.int64), np.zeros(width, np.bool_), np.empty(width, np.int64)
+    for start in range(height):
+        for p in range(first[start], first[start + 1]):
+            profit[start] = max(profit[start], gain[p] - price[col[p]])
+        here, length, count = start, 0.0, 0
+        end_row, end_col, shortest = start, -1, np.inf
+        while True:
+            if length + profit[here] < shortest:  # this row could do without
+                shortest, end_row = length + profit[here], here
+            for p in range(first[here], first[here + 1]):
+                c = col[p]
+                if not done[c]:
+                    way = length + profit[here] - (gain[p] - price[c])
+                    if way < far[c]:
+                        if far[c] == np.inf:
+                            reached[count] = c
+                            count += 1
+                        far[c], before[c] = way, here
+            best = -1
+            for k in range(count):
+                c = reached[k]
+                if not done[c] and (best < 0 or far[c] < far[best]):
+                    best = c
+            if best < 0 or far[best] >= shortest:
+                break
+            done[best] = True
+            if owner[best] < 0:
+                end_col, shortest = best, far[best]
+                break
+            here, length = owner[best], far[best]
+        for k in range(count):
+            c = reached[k]
+            if done[c] and far[c] < shortest:
+                profit[owner[c]] -= shortest - far[c]
+                price[c] += shortest - far[c]
+            far[c] = np.inf
+            done[c] = False
+        profit[start] = max(profit[start] - shortest, 0.0)
+        if end_col < 0:  # end_row gives its column up
+            c = column[end_row]
+            column[end_row] = -1
+            if end_row == start:
+                continue
+            end_col = c
+        c = end_col
+        while True:
+            r = before[c]
+            given_up = column[r]
+            column[r], owner[c] = c, r
+            if r == start:
+                break
+            c = given_up
+    return column
+
+
+@njit(cache=True)
+def associate(
+    box: np.ndarray,
+    status: np.ndarray,
+    believed: np.ndarray,
+    track_class: np.ndarray,
+    xyxy: np.ndarray,
+    score: np.ndarray,
+    class_id: np.ndarray,
+    free: np.ndarray,
+    limits: np.ndarray,
+    bands: np.ndarray,
+    fused: np.ndarray,
+) -> np.ndarray:
+    """All stages at once, where each is Hungarian over `iou` or `iou_score` alone: (T,) the detection, -1: none.
+
+    Args:
+        box, status, believed, track_class: (T, 4) float64, (T,) of the tracks.
+        xyxy, score, class_id: (N, 4) float64, (N,) of the detections; class_id all equal: any may match.
+        free: (B, N) bool, the detections of each band; consumed.
+        limits, bands, fused: (S, 3), (S,), (S,) of the stages.
+    """
+    joined = np.full(len(box), -1)
+    row, col, iou = overlapping_pairs(box, xyxy)
+    gain = np.empty(len(row))
+    which = np.empty(len(row), np.int64)
+    for s in range(len(bands)):
+        count = 0
+        for p in range(len(row)):
+            t, n = row[p], col[p]
+            if joined[t] >= 0 or not believed[t] or not free[bands[s], n] or track_class[t] != class_id[n]:
+                continue
+            like = iou[p] * score[n] if fused[s] else iou[p]
+            left = limits[s, status[t]] - (1.0 - like)
+            if left > 0:
+                gain[count], which[count] = left, p
+                count += 1
+        if count:
+            chosen = which[:count]
+            column = solve(row[chosen], col[chosen], gain[:count])
+            for t in range(len(column)):
+                if column[t] >= 0:
+                    joined[t] = column[t]
+                    free[bands[s], column[t]] = False
+    return joined
