@@ -57,7 +57,7 @@ def _move(pixels: torch.Tensor, config: AugmentConfig, generator: torch.Generato
 
 
 def _recolour(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Brightness and colour cast, then contrast around the image's mean grey, then saturation; factors 1 +- strength."""
+    """Brightness and colour cast, contrast around the mean grey, then saturation; factors 1 +- strength."""
     strengths = (config.brightness, config.contrast, config.saturation)
     if any((*strengths, config.cast, config.grey)):
         factors = 1 + (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1) * torch.tensor(
