@@ -102,7 +102,7 @@ def audit(
     if reranking is not None:
         made = rerank(query_features, gallery_features, variant=reranking, metric=metric, gallery_ids=ids)
         reranked = score(distances=made)
-        table.append(("re-ranked", f"transductive: {made.name}", reranked, reranked.mAP))
+        table.append(("re-ranked (transductive)", made.name, reranked, reranked.mAP))
     return [_row(*entry, honest) for entry in table]
 
 

@@ -103,7 +103,8 @@ def distance_rows(
     if pairing.junk:
         gallery, norms = gallery[pairing.kept], norms[pairing.kept]
     if metric == "cosine":
-        query, gallery = unit_rows(query, query_norms), unit_rows(gallery, norms)
+        query = unit_rows(query, query_norms, "query_features")
+        gallery = unit_rows(gallery, norms, "gallery_features" + " (junk dropped)" * bool(pairing.junk))
     buffer = np.empty((0, len(gallery)), np.float32)
     negative = -query  # so that small means near
 
@@ -159,7 +160,7 @@ def checked_features(features: Any, name: str, count: int | None = None) -> tupl
     return x, norms
 
 
-def unit_rows(x: np.ndarray, norms: np.ndarray) -> np.ndarray:
+def unit_rows(x: np.ndarray, norms: np.ndarray, name: str = "features") -> np.ndarray:
     """Rows divided by their norms (given squared); the same array if they are unit vectors already.
 
     Raises:
@@ -167,7 +168,7 @@ def unit_rows(x: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """
     if len(norms) and norms.min() <= 0:
         raise InputError(
-            f"features: row {int(norms.argmin())} is all zero, which has no cosine; leave that image out"
+            f"{name}: row {int(norms.argmin())} is all zero, which has no cosine; leave that image out"
         )
     if np.all(np.abs(norms - 1) <= _UNIT):
         return x

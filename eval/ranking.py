@@ -266,7 +266,7 @@ def _why_none(pairing: Pairing) -> str:
     if len(cameras) == 1:
         return (
             f"one camera only ({cameras[0]}): rank-k and mAP are undefined, since matches of the query's own camera do "
-            "not count; give the true cameras, or switch the camera filter off and say so beside the numbers"
+            "not count; give the true cameras"
         )
     return (
         "every match is of its query's own camera, and those do not count: rank-k and mAP are undefined; "

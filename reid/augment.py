@@ -57,19 +57,36 @@ def _move(pixels: torch.Tensor, config: AugmentConfig, generator: torch.Generato
 
 
 def _recolour(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Brightness, then contrast around the image's mean grey, then saturation; factors 1 +- strength."""
+    """Brightness and colour cast, contrast around the mean grey, then saturation; factors 1 +- strength."""
     strengths = (config.brightness, config.contrast, config.saturation)
-    if not any(strengths):
-        return images
-    factors = 1 + (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1) * torch.tensor(
-        strengths
-    ).view(3, 1, 1, 1, 1)
-    brightness, contrast, saturation = factors.to(images.device)
-    images = images * brightness
-    mean_grey = _grey(images).mean((2, 3), keepdim=True)
-    images = mean_grey + (images - mean_grey) * contrast
-    grey = _grey(images)
-    return (grey + (images - grey) * saturation).clamp_(0, 1)
+    if any((*strengths, config.cast, config.grey)):
+        factors = 1 + (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1) * torch.tensor(
+            strengths
+        ).view(3, 1, 1, 1, 1)
+        brightness, contrast, saturation = factors.to(images.device)
+        if config.grey:
+            saturation = saturation * _coins(len(images), 1 - config.grey, generator, images.device)
+        if config.cast:
+            cast = 1 + (2 * torch.rand(len(images), 3, 1, 1, generator=generator) - 1) * config.cast
+            brightness = brightness * cast.to(images.device)
+        images = images * brightness
+        mean_grey = _grey(images).mean((2, 3), keepdim=True)
+        images = mean_grey + (images - mean_grey) * contrast
+        grey = _grey(images)
+        images = (grey + (images - grey) * saturation).clamp_(0, 1)
+    return _shrink(images, config, generator) if config.shrink else images
+
+
+def _shrink(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    """Some images as if seen from twice as far: half the size and back."""
+    small = F.interpolate(images, scale_factor=0.5, mode="area")
+    afar = F.interpolate(small, size=images.shape[2:], mode="bilinear", align_corners=False)
+    return torch.where(_coins(len(images), config.shrink, generator, images.device) > 0, afar, images)
+
+
+def _coins(count: int, share: float, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """(B, 1, 1, 1) float32, 1 for about ``share`` of the images, else 0."""
+    return (torch.rand(count, 1, 1, 1, generator=generator) < share).float().to(device)
 
 
 def _grey(images: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Runtimes of a network: torch, ONNX Runtime and OpenVINO behind one function, each imported only when used.
 
-The one place where BGR becomes RGB. What a network is fed with (size, mean, deviation) comes from the file where
-the file says so: our own formats carry it under the key "retrace", see `reid.recipe`.
+The one place where BGR becomes RGB. Size, mean and deviation come from the file where the file says so: our own
+formats carry them under the key "retrace", see `reid.recipe`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ ENDINGS = {  # a file's ending -> the backends that read it, the default first
     # (46 to 40), equal for ResNet-50; it is a base dependency, OpenVINO is not.
     r"\.onnx": ("onnxruntime", "openvino"),
     r"\.xml": ("openvino",),
-    r"\.safetensors|\.torchscript|\.pth|\.pt|\.pth\.tar(-\d+)?": (
-        "torch",
-    ),  # torchreid writes model.pth.tar-60
+    # torchreid writes model.pth.tar-60.
+    r"\.safetensors|\.torchscript|\.pth|\.pt|\.pth\.tar(-\d+)?": ("torch",),
 }
 FLOATS = {  # input types that we can feed, as onnxruntime and OpenVINO write them
     "tensor(float)": np.float32,
@@ -56,9 +55,7 @@ class Network:
     size: tuple[int, int]  # px, (H, W)
     batch: int | None  # the only B it takes; None: any
     place: str  # "onnxruntime on cpu"
-    card: dict[str, Any] = field(
-        default_factory=dict
-    )  # the protocol card of its training, where the file has one
+    card: dict[str, Any] = field(default_factory=dict)  # the protocol card, where the file has one
 
 
 def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) -> Network:
@@ -80,6 +77,8 @@ def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) ->
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {wish.precision!r}")
     if wish.size is not None and (len(wish.size) != 2 or min(wish.size) < 1):
         raise InputError(f"size must be (height, width) in pixels, got {wish.size}")
+    if wish.threads is not None and wish.threads < 1:
+        raise InputError(f"threads must be at least 1, got {wish.threads}")
     name = pick_backend(path, backend)
     opener = {"torch": _open_torch, "onnxruntime": _open_onnxruntime, "openvino": _open_openvino}[name]
     try:
@@ -211,10 +210,9 @@ def _check_signature(path: Path, inputs: list[tuple[str, list[Any]]], output: li
     """The NumPy type of the one input; refuses what is not images -> vectors."""
     kind, shape = inputs[0]
     images_in = len(inputs) == 1 and kind in FLOATS and len(shape) == 4
-    if not (images_in and (shape[1] == 3 or not isinstance(shape[1], int))) or len(output) not in (0, 2):
-        wants = ", ".join(
-            f"{kind} {shape}" for kind, shape in inputs
-        )  # no output shape: the file does not tell
+    vectors_out = len(output) in (0, 2)  # none: the file does not tell
+    if not (images_in and vectors_out and (shape[1] == 3 or not isinstance(shape[1], int))):
+        wants = ", ".join(f"{kind} {shape}" for kind, shape in inputs)
         raise InputError(
             f"{path}: expected a network tensor(float) [B, 3, H, W] -> [B, D], got {wants} -> {output}"
         )

@@ -41,6 +41,9 @@ class AugmentConfig(Group):
     brightness: float = Field(default=0.0, ge=0, le=1)
     contrast: float = Field(default=0.0, ge=0, le=1)
     saturation: float = Field(default=0.0, ge=0, le=1)
+    cast: float = Field(default=0.0, ge=0, le=1)  # of each colour by itself: another camera's white balance
+    grey: float = Field(default=0.0, ge=0, le=1)  # share of images that lose their colours
+    shrink: float = Field(default=0.0, ge=0, le=1)  # share of images seen from afar: half the pixels a side
     erase: float = Field(default=0.0, ge=0, le=1)  # random erasing (Zhong et al. 2017): share of images
 
 

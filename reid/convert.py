@@ -100,8 +100,8 @@ def quantise(path: Path, crops: np.ndarray) -> None:
     model = onnx.load(path)
     entry = model.graph.input[0]
     batch = entry.type.tensor_type.shape.dim[0].dim_value or CALIBRATION_BATCH
-    recipe = next((p.value for p in model.metadata_props if p.key == KEY), None)
-    feed = Recipe.from_json(recipe, path)
+    text = next((p.value for p in model.metadata_props if p.key == KEY), None)
+    recipe = Recipe.from_json(text, path)
     if len(crops) < batch:
         raise InputError(f"int8 with batches of {batch} needs {2 * batch} crops to calibrate and compare on")
 
@@ -113,15 +113,15 @@ def quantise(path: Path, crops: np.ndarray) -> None:
             start = next(self.starts, None)
             if start is None:
                 return None
-            return {entry.name: normalise(crops[start : start + batch], feed.mean, feed.std)}
+            return {entry.name: normalise(crops[start : start + batch], recipe.mean, recipe.std)}
 
     kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}
     with quiet():
         quant_pre_process(path, path, skip_symbolic_shape=True)
         quantize_static(path, path, Batches(), quant_format=QuantFormat.QDQ, **kinds)
     model = onnx.load(path)
-    if recipe is not None and all(p.key != KEY for p in model.metadata_props):
-        model.metadata_props.add(key=KEY, value=recipe)
+    if text is not None and all(p.key != KEY for p in model.metadata_props):
+        model.metadata_props.add(key=KEY, value=text)
     onnx.save(model, path)
 
 

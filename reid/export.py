@@ -1,4 +1,4 @@
-"""Trained weights -> files for ONNX Runtime, OpenVINO or TorchScript, each compared with the original first.
+"""Trained weights -> files for ONNX Runtime, OpenVINO or torch, each compared with the original first.
 
 A file gets its name only after it answered like the original, through the same `Embedder` that will run it, in
 every batch size that it claims to take.
@@ -18,7 +18,8 @@ from reid import convert
 from reid.backends import Wish, one_line, open_network
 from reid.embedder import Embedder, find_weights, image_files, read_image, resize
 
-FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript"}
+FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript", "safetensors": ".safetensors"}
+OF_TORCH = ("torchscript", "safetensors")  # need the training weights, take any batch, keep float32
 STORES = ("float", "half", "int8")
 BATCHES = (1, 3, 16)  # a file for any batch is run in each of these
 RANDOM_CROPS, REAL_CROPS = 20, 128
@@ -30,7 +31,8 @@ class Job:
     """What to write.
 
     Attributes:
-        format: of ``FORMATS``.
+        format: of ``FORMATS``; "safetensors": the weights themselves without their classifier, which only
+            training needs.
         batch: the only number of crops the file takes; None: any.
         store: "half" keeps weights as float16 and computes in float32: half the file, the same speed; "int8"
             computes in 8 bits and needs a folder of crops to find its ranges.
@@ -75,7 +77,7 @@ def export(
 
     Args:
         weights: what `reid.weights.load_network` reads, or an ONNX file, or the name of shipped weights.
-        out: ends in .onnx, .xml or .torchscript, as the format says.
+        out: ends as ``FORMATS`` says.
         job: what to write; None: ONNX for any batch, as float32.
         calibration: a folder of person crops. Up to 256, evenly spread over its names, are compared beside
             random ones; for int8 every other one calibrates, and only the rest is compared.
@@ -90,6 +92,10 @@ def export(
     source = find_weights(weights)
     if source.suffix.lower() in (".xml", ".torchscript"):
         raise InputError(f"{source}: is an export itself; export from .safetensors, a checkpoint or .onnx")
+    if source.suffix.lower() == ".onnx" and job.format in OF_TORCH:
+        raise InputError(f"{source}: is an export itself; {job.format} needs the weights as trained")
+    if out.exists() and out.samefile(source):
+        raise InputError(f"{out}: would overwrite the weights it is made from; choose another --out")
     limit = limit if limit is not None else INT8_LIMIT if job.store == "int8" else LIMIT
     original = Embedder(open_network(source, wish=Wish("cpu", job.model, 1)), source, 16)
     fitting, checking = _crops(original.size, calibration, job.store)
@@ -117,13 +123,13 @@ def _check(out: Path, job: Job, calibration: str | Path | None) -> None:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {job.format!r}")
     if job.store not in STORES:
         raise InputError(f"store must be one of {', '.join(STORES)}, got {job.store!r}")
-    if out.suffix.lower() != FORMATS[job.format]:
+    if out.suffix != FORMATS[job.format]:  # OpenVINO knows no .XML
         raise InputError(f"{out}: a file of format {job.format} ends in {FORMATS[job.format]}")
     if job.batch is not None and job.batch < 1:
         raise InputError(f"batch must be at least 1, got {job.batch}")
-    if job.format == "torchscript" and (job.batch is not None or job.store != "float"):
+    if job.format in OF_TORCH and (job.batch is not None or job.store != "float"):
         raise InputError(
-            "TorchScript takes any batch and keeps float32: no fixed batch, half or int8 with it"
+            f"{job.format} takes any batch and keeps float32: no fixed batch, half or int8 with it"
         )
     if job.store == "int8" and calibration is None:
         raise InputError("int8 needs a folder of person crops to find its ranges: --calibration DIR")
@@ -154,16 +160,18 @@ def random_crops(count: int, size: tuple[int, int], rng: np.random.Generator) ->
 
 
 def _convert(source: Path, made: Path, job: Job, size: tuple[int, int], fitting: np.ndarray) -> None:
-    """Write ``made`` from ``source``, by way of an ONNX file for all but TorchScript."""
+    """Write ``made`` from ``source``, by way of an ONNX file for all but torch's formats."""
     onnx_file = made.with_suffix(".onnx")
     try:
         if source.suffix.lower() == ".onnx":
             onnx_file.write_bytes(source.read_bytes())
         else:
-            from reid.weights import load_network
+            from reid.weights import load_network, save_network, without_classifier
 
             network, recipe = load_network(source, job.model)
-            if job.format == "torchscript":
+            if job.format == "safetensors":
+                save_network(made, *without_classifier(network, recipe))
+            elif job.format == "torchscript":
                 convert.write_torchscript(network, recipe.to_json(), size, made)
             else:
                 convert.write_onnx(network, recipe.to_json(), size, job.batch, onnx_file)

@@ -8,7 +8,6 @@ where it learns something. To add one: write it, and add its line to TERMS.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import inspect
@@ -22,6 +21,7 @@ from torch import nn
 
 from configs import InputError
 from configs.load import nearest
+from reid.pml import MetricLearning
 
 SMALLEST = 1e-12  # of a squared distance, before the root: its slope at 0 is infinite
 
@@ -67,7 +67,7 @@ def batch_hard_triplet(
 def weighted_triplet(
     embeddings: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, cameras: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted-regularised triplet of AGW (Ye et al. 2021, equations 5 and 6): no margin.
+    """Weighted-regularised triplet of AGW (Ye et al. 2021, section 4): no margin.
 
     softplus(sum_p w_p d(a, p) - sum_n w_n d(a, n)); w_p is the softmax of d over an anchor's positives,
     w_n the softmax of -d over its negatives.
@@ -116,37 +116,6 @@ class Centre(nn.Module):
         self, embeddings: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, cameras: torch.Tensor
     ) -> torch.Tensor:
         return (embeddings - self.centres[ids]).square().sum(1).mean() / 2
-
-
-class MetricLearning(nn.Module):
-    """A loss of pytorch-metric-learning with its distance, miner and reducer, each a name or {name: settings}.
-
-    The miner measures with the same distance.
-    """
-
-    def __init__(self, name: str, classes: int, dimensions: int, settings: Mapping[str, Any]) -> None:
-        super().__init__()
-        from pytorch_metric_learning import distances, losses, miners, reducers
-
-        settings = {key: _numbers(value) for key, value in settings.items()}
-        parts = {
-            key: _pml(room, settings.pop(key))
-            for key, room in (("distance", distances), ("reducer", reducers))
-            if key in settings
-        }
-        miner = settings.pop("miner", None)
-        self.miner = None if miner is None else _pml(miners, miner, parts.get("distance"))
-        accepted = _pml_settings(losses, name)
-        sizes = {"num_classes": classes, "embedding_size": dimensions}
-        sizes = {key: value for key, value in sizes.items() if key in accepted and key not in settings}
-        self.loss = _pml(losses, {name: {**settings, **sizes, **parts}})
-
-    def forward(
-        self, embeddings: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, cameras: torch.Tensor
-    ) -> torch.Tensor:
-        if self.miner is None:
-            return self.loss(embeddings, ids)
-        return self.loss(embeddings, ids, self.miner(embeddings, ids))
 
 
 TERMS: dict[str, Callable[..., Any]] = {
@@ -271,49 +240,3 @@ def _number(term: str, key: str, value: Any) -> float:
     if not math.isfinite(number):
         raise InputError(f"losses.{term}.{key}: expected a number, got {value!r}")
     return number
-
-
-def _numbers(value: Any) -> Any:
-    """Text that is a number (YAML reads 3e-4 as text) as one, in nested settings too."""
-    if isinstance(value, Mapping):
-        return {key: _numbers(inner) for key, inner in value.items()}
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            return float(value)
-    return value
-
-
-def _pml_settings(room: Any, name: str) -> list[str]:
-    """Names of all the settings of a class of pytorch-metric-learning, its base classes' included."""
-    found = getattr(room, name, None)
-    if not inspect.isclass(found):
-        names = [n for n, value in vars(room).items() if inspect.isclass(value)]
-        raise InputError(f"losses: pytorch-metric-learning has no {name!r}; {nearest(name, names)}")
-    return [
-        key
-        for base in found.__mro__
-        for key in inspect.signature(vars(base).get("__init__", _nothing)).parameters
-    ]
-
-
-def _nothing() -> None:
-    """Stands for the __init__ of a class that has none of its own."""
-
-
-def _pml(room: Any, spec: str | Mapping[str, Any], distance: Any = None) -> Any:
-    """``"Name"`` or ``{"Name": {...}}`` of a module of pytorch-metric-learning, made; with a distance if given."""
-    if isinstance(spec, str):
-        spec = {spec: {}}
-    if not isinstance(spec, Mapping) or len(spec) != 1:
-        raise InputError(f"losses: expected a name or {{name: settings}}, got {spec!r}")
-    ((name, settings),) = spec.items()
-    known = _pml_settings(room, name)
-    settings = dict(settings or {})
-    for key in settings:
-        if key not in known:
-            raise InputError(f"losses: {name} has no setting {key!r}; {nearest(key, set(known) - {'self'})}")
-    measure = {} if distance is None or "distance" not in known else {"distance": distance}
-    try:
-        return getattr(room, name)(**settings, **measure)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise InputError(f"losses: {name} refuses {settings}: {error}") from None

@@ -47,7 +47,7 @@ def build(name: str, classes: int, loss: str = "softmax") -> torch.nn.Module:
 
     Args:
         name: e.g. "osnet_x0_25".
-        classes: number of training identities (rows of the classifier).
+        classes: number of training identities (rows of the classifier, which may be none).
         loss: "softmax" (training returns logits) or "triplet" (logits and features).
 
     Raises:
@@ -56,7 +56,9 @@ def build(name: str, classes: int, loss: str = "softmax") -> torch.nn.Module:
     networks = zoo()
     if name not in networks:
         raise InputError(f"unknown network {name!r}; {nearest(name, networks)}")
-    return networks[name](num_classes=classes, loss=loss, pretrained=False, use_gpu=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a classifier without rows has nothing to initialise
+        return networks[name](num_classes=classes, loss=loss, pretrained=False, use_gpu=False)
 
 
 def load(path: str | Path, model: str | None = None) -> torch.nn.Module:
@@ -77,7 +79,10 @@ def load(path: str | Path, model: str | None = None) -> torch.nn.Module:
         raise InputError(f"{path}: no 'classifier.weight' in the file, so no weights of torchreid's {name!r}")
     with torch.device("meta"):  # no storage, no random draw
         network = build(name, len(head))
-    refuse_misfit(path, name, network.state_dict(), weights)
+    try:
+        refuse_misfit(path, repr(name), network.state_dict(), weights)
+    except InputError as error:
+        raise InputError(f"{error}; pass the right model=NAME") from None
     network.load_state_dict(weights, strict=True, assign=True)
     empty = [k for k, v in (*network.named_parameters(), *network.named_buffers()) if v.is_meta]
     if empty:
@@ -118,6 +123,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
 def refuse_misfit(
     path: str | Path, name: str, want: Mapping[str, torch.Tensor], got: Mapping[str, torch.Tensor]
 ) -> None:
+    """Raises InputError unless the tensors ``got`` from ``path`` are those of the network ``name``, all and no more."""
     # A batch norm's step counter is absent from checkpoints of torch < 0.4.1; eval mode never reads it.
     missing = [key for key in want if key not in got and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in got if key not in want]
@@ -132,9 +138,7 @@ def refuse_misfit(
         if keys
     ]
     if faults:
-        raise InputError(
-            f"{path}: not the weights of {name!r}: {'; '.join(faults)}. Pass the right model=NAME"
-        )
+        raise InputError(f"{path}: not the weights of {name}: {'; '.join(faults)}")
 
 
 def _numpy_scalars() -> list[Any]:

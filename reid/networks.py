@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from configs import InputError
@@ -17,10 +16,8 @@ from torchvision_cure import cure_torchvision
 
 TIMM = "timm."
 GEM_POWER, GEM_SMALLEST = 3.0, 1e-6  # where the learned power starts (Radenovic et al. 2018)
-NON_LOCAL_AFTER = {
-    "layer2": (2, 3),
-    "layer3": (3, 4, 5),
-}  # the last blocks of a ResNet-50's stages, as in AGW
+# The last blocks of a ResNet-50's stages, as in AGW.
+NON_LOCAL_AFTER = {"layer2": (2, 3), "layer3": (3, 4, 5)}
 
 
 class Output(NamedTuple):
@@ -130,7 +127,7 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
 
     Args:
         config: see ModelConfig.
-        classes: C, training identities; 0: without classifier (not with neck "own").
+        classes: C, training identities; 0: without classifier (with neck "own": with one of no rows).
         size: px, (H, W); transformers need it.
 
     Raises:
@@ -155,7 +152,7 @@ def _own_head(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHe
         raise InputError(
             f"model.neck 'own' is for torchreid's networks, not {config.name!r}; use bnneck or none"
         )
-    body = models.build(config.name, max(classes, 1), loss="triplet")
+    body = models.build(config.name, classes, loss="triplet")
     probe = models.build(config.name, 2, loss="triplet").train()
     answer = _probe(probe, 2, size, config)
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], torch.Tensor)):
@@ -199,7 +196,7 @@ def _timm(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
     try:
         network = timm.create_model(name, pretrained=False, num_classes=0, **extra)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise InputError(f"model.name: {config.name!r} cannot be used here: {_short(error)}") from None
+        raise InputError(f"model.name: {config.name!r} cannot be used here: {short(error)}") from None
     if config.last_stride:
         _set_last_stride(network, config)
     if config.non_local:
@@ -266,14 +263,10 @@ def _probe(network: nn.Module, count: int, size: tuple[int, int], config: ModelC
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
         raise InputError(
             f"model {config.name!r} does not work on images of {size[0]}x{size[1]} px with these settings: "
-            f"{_short(error)}"
+            f"{short(error)}"
         ) from None
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """An error of another library in one short line."""
     return " ".join(str(error).split())[:160]
-
-
-def unit(vectors: torch.Tensor) -> torch.Tensor:
-    """(B, D) -> (B, D) float32 unit rows."""
-    return F.normalize(vectors.float(), dim=1)

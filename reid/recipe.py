@@ -1,8 +1,9 @@
-"""How a network is fed and where it comes from: the JSON that travels inside our weights, in every format."""
+"""What a network takes and where it comes from: the JSON that travels inside our weights, in every format."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ FORMAT = 1
 SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of images in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
+KINDS: dict[str, Any] = {"name": str, "classes": int, "model": (dict, type(None)), "card": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,14 @@ class Recipe:
                 raise ValueError(f"format is not {FORMAT}")
             height, width = (int(side) for side in raw["size"])
             mean, std = (tuple(float(value) for value in raw[key]) for key in ("mean", "std"))
-            if len(mean) != 3 or len(std) != 3 or min(height, width, *std) <= 0:
+            finite = all(map(math.isfinite, mean + std))
+            if not finite or len(mean) != 3 or len(std) != 3 or min(height, width, *std) <= 0:
                 raise ValueError("size, mean or std out of range")
+            odd = [key for key, kind in KINDS.items() if key in raw and not isinstance(raw[key], kind)]
+            if odd or raw.get("classes", 0) < 0:
+                raise ValueError(f"{odd[0] if odd else 'classes'} is not what it should be")
             return cls(**{**raw, "size": (height, width), "mean": mean, "std": std})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{origin}: its {KEY!r} metadata is not readable: {type(error).__name__}: {error}"
             ) from None

@@ -7,7 +7,6 @@ repeats to the last bit on a CPU what it would have done without the stop.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +21,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from configs import InputError
 from reid import networks
 from reid.augment import augment
-from reid.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from reid.config import TrainConfig
 from reid.losses import Objective
+from reid.optimizer import make_optimizer, rate_factor
 from reid.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 from reid.sampling import identity_batches
 from reid.weights import start_from
@@ -101,7 +101,7 @@ class Training:
         """
         self.check()
         # The last step can break the weights after a loss that was still finite.
-        for key, value in self.network.state_dict().items():
+        for key, value in [*self.network.state_dict().items(), *self.objective.state_dict().items()]:
             if not value.isfinite().all():
                 raise Diverged(f"{key} is not finite any more at iteration {self.iteration}: {REMEDY}")
         return {
@@ -138,9 +138,8 @@ class Training:
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
         except (RuntimeError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())[:160]
             raise InputError(
-                f"the checkpoint does not fit this run's preset (was it changed?): {reason}"
+                f"the checkpoint does not fit this run's preset (was it changed?): {networks.short(error)}"
             ) from None
         self.iteration = state["iteration"]
 
@@ -184,7 +183,7 @@ def start(
         config=config,
         network=network,
         objective=objective,
-        optimizer=_optimizer(config.optimizer, network, objective),
+        optimizer=make_optimizer(config.optimizer, network, objective),
         average=average,
         device=device,
         classes=classes,
@@ -227,24 +226,6 @@ def steps(training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: n
             loss=loss,
             parts=parts,
         )
-
-
-def rate_factor(schedule: ScheduleConfig, epoch: float, epochs: float) -> float:
-    """What the learning rate is multiplied by at ``epoch`` (from 0) of ``epochs``.
-
-    Linear warm-up times, by kind: 1; ``factor`` to the number of ``steps`` passed; or half a cosine from 1 at
-    ``start`` to ``final_factor`` at the end (Loshchilov and Hutter 2017, equation 5).
-    """
-    warm = 1.0
-    if epoch < schedule.warmup:
-        warm = schedule.warmup_factor + (1 - schedule.warmup_factor) * epoch / schedule.warmup
-    if schedule.kind == "step":
-        return warm * schedule.factor ** sum(epoch >= step for step in schedule.steps)
-    if schedule.kind == "cosine" and epoch > schedule.start:
-        done = min(1.0, (epoch - schedule.start) / max(epochs - schedule.start, 1e-9))
-        fall = (1 + math.cos(math.pi * done)) / 2
-        return warm * (schedule.final_factor + (1 - schedule.final_factor) * fall)
-    return warm
 
 
 def _iteration(
@@ -297,26 +278,22 @@ def _wrapped(training: Training) -> tuple[Any, Any]:
         run = DistributedDataParallel(run, device_ids=ids, find_unused_parameters=idle)
         if any(True for _ in judge.parameters()):
             judge = DistributedDataParallel(judge, device_ids=ids)
-    if training.config.compile:
-        run = torch.compile(run)
-    return run, judge
+    return (_compiled(run) if training.config.compile else run), judge
 
 
-def _optimizer(config: OptimizerConfig, network: nn.Module, objective: Objective) -> torch.optim.Optimizer:
-    learned = [p for p in network.parameters() if p.requires_grad]
-    groups = [{"params": learned}, *objective.parameter_groups()]
-    shared: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
-    if config.name == "sgd":
-        optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, momentum=config.momentum, **shared)
-    elif config.name == "adamw":
-        optimizer = torch.optim.AdamW(groups, **shared)
-    elif config.name == "radam":
-        optimizer = torch.optim.RAdam(groups, **shared)
-    else:
-        optimizer = torch.optim.Adam(groups, amsgrad=config.name == "amsgrad", **shared)
-    for group in optimizer.param_groups:
-        group["base_lr"] = group["lr"]
-    return optimizer
+def _compiled(run: Any) -> Any:
+    """torch.compile; it works on the first call, and may find no compiler on this machine."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    compiled = torch.compile(run)
+
+    def call(images: torch.Tensor) -> Any:
+        try:
+            return compiled(images)
+        except TorchDynamoException as error:
+            raise InputError(f"compile: not possible here, leave it out: {networks.short(error)}") from None
+
+    return call
 
 
 def _step_seed(seed: int, iteration: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pydantic
@@ -24,14 +25,37 @@ FOREIGN_HEADS = ("backbone.fc.", "backbone.head.", "backbone.classifier.", "back
 
 
 def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:
-    """Write weights and recipe; beside, then renamed."""
-    from safetensors.torch import save_file
+    """Write weights and recipe; beside, then renamed.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from safetensors.torch import save
 
     path = Path(path)
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={KEY: recipe.to_json()})
-    os.replace(partial, path)
+    try:  # save_file would make a file that only its owner may read
+        partial.write_bytes(save(tensors, {KEY: recipe.to_json()}))
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path}: the weights cannot be written ({error.strerror})") from None
+
+
+def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, Recipe]:
+    """What :func:`load_network` gave, without the rows of its classifier: all that embedding needs.
+
+    A network of torchreid's zoo becomes one of ours, with neck "own".
+    """
+    tensors = network.state_dict()
+    if recipe.model is None:
+        tensors = {PREFIXES[0] + key: value for key, value in tensors.items()}
+        recipe = replace(recipe, model=ModelConfig(name=recipe.name, neck="own").model_dump(mode="json"))
+    recipe = replace(recipe, classes=0)
+    bare = build(recipe, recipe.name)
+    kept = {key: tensors[key] if empty.numel() else empty for key, empty in bare.state_dict().items()}
+    bare.load_state_dict(kept)
+    return bare.eval(), recipe
 
 
 def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module, Recipe]:
@@ -50,7 +74,7 @@ def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module,
         return network, Recipe(models.architecture(path, model), classes=_head_rows(network))
     tensors, recipe = read(path)
     network = build(recipe, path)
-    models.refuse_misfit(path, recipe.name, network.state_dict(), tensors)
+    models.refuse_misfit(path, repr(recipe.name), network.state_dict(), tensors)
     network.load_state_dict(tensors, strict=True)
     return network.float().eval(), recipe
 
@@ -94,8 +118,8 @@ def build(recipe: Recipe, origin: str | Path) -> nn.Module:
 def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[str]:
     """Copy weights into a network that is about to train; returns the keys that stay at their random start.
 
-    Our files fit key by key. A checkpoint of torchreid, timm or torchvision gives its convolutions to a pooled
-    head, and one of torchreid everything to neck "own".
+    Our files fit key by key. A checkpoint of torchreid (also ours with neck "own"), timm or torchvision gives
+    its convolutions to a pooled head, and one of torchreid everything to neck "own".
 
     Args:
         drop_head: the classifier (of a foreign checkpoint under a pooled head: all after the convolutions)
@@ -123,7 +147,7 @@ def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[st
         fresh = []
     wanted = {key: value for key, value in own.items() if key not in fresh}
     try:
-        models.refuse_misfit(path, type(network).__name__, wanted, given)
+        models.refuse_misfit(path, "the network to train", wanted, given)
     except InputError as error:
         hint = "" if drop_head else "; if only the classifier differs, init_head=drop starts it anew"
         raise InputError(f"init: {error}{hint}") from None
@@ -135,8 +159,10 @@ def _given(path: Path, own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tenso
     """The tensors of a file, under the keys they have in a network of ours; foreign keys get a prefix."""
     if path.suffix.lower() == ".safetensors":
         tensors, metadata = _read_safetensors(path)
-        if KEY in metadata:
+        zoo = all(key.startswith(PREFIXES[0]) for key in tensors)  # ours with neck "own": as torchreid's
+        if KEY in metadata and not zoo:
             return tensors
+        tensors = {key.removeprefix(PREFIXES[0]) if zoo else key: value for key, value in tensors.items()}
     else:
         tensors = models.read_state_dict(path)
     prefix = max(PREFIXES, key=lambda p: sum(p + key in own for key in tensors))

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from eval.report import Section
     from tools.reid_sections import Result
 
-OF_WEIGHTS: dict[
-    str, Any
-] = {  # options that mean something only where images are embedded, and their defaults
+# Options that mean something only where images are embedded, or a page is made, and their defaults.
+OF_WEIGHTS: dict[str, Any] = {
     "layout": "auto",
     "split": 0,
     "strict": False,
@@ -64,7 +63,9 @@ def _add_outputs(p: Any) -> None:
     p.add_argument("--html", metavar="DIR", help="a page of ranked lists, hardest queries first")
     p.add_argument("--html-queries", type=int, metavar="N", help="queries on the page (default: 300)")
     p.add_argument("--top-k", type=int, metavar="K", help="gallery images a query on the page (default: 10)")
-    p.add_argument("--save-features", metavar="FILE.npz", help="for --features and --compare later")
+    p.add_argument(
+        "--save-features", metavar="FILE.npz", help="of the first network, for --features and --compare later"
+    )
     p.add_argument("--quiet", action="store_true", help="print errors only")
 
 
@@ -104,32 +105,33 @@ def _add_embedding(p: Any) -> None:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     check_options(args)
+    from tools.progress import bar
     from tools.reid_features import load_features, multi_query, save_features
-    from tools.reid_sections import check_variant, comparison, figures, score
+    from tools.reid_sections import check_variant, comparison, counts, figures, protocol, score
 
     check_variant(args.rerank)
-    bar = partial(progress, quiet=args.quiet)
-    loaded = load_features(args, bar)
+    advance = partial(bar, quiet=args.quiet)
+    loaded = load_features(args, advance)
     if args.save_features is not None:
         save_features(Path(args.save_features), loaded[0])
     if args.multi_query:
         loaded = [multi_query(each) for each in loaded]
     results = [score(each, args) for each in loaded]
-    sections = [figures(results), *results[0].sections]
-    found = results[0].as_json() | {"protocol": lines_under(results)[-1], "notes": list(loaded[0].notes)}
+    sections, notes = [figures(results), *results[0].sections], loaded[0].notes
+    under = [counts(results[0]), f"protocol: {protocol(results[0])}"]
+    found = results[0].as_json() | {"protocol": protocol(results[0]), "notes": list(notes)}
     if len(results) > 1:
         section, difference = comparison(*results)
-        sections += [*_named(results[1]), section]
+        sections = [sections[0], section, *_named(results[0]), *_named(results[1], "other_")]
         found |= {"compared_with": results[1].as_json(), "difference": difference}
     if args.html is not None:
         from tools.ranked_page import write_page
 
-        write_page(
-            Path(args.html), results, sections, lines_under(results), args.top_k, args.html_queries, bar
-        )
-    write_files(args, sections, found)
+        lines = ["; ".join(notes), *under]
+        write_page(Path(args.html), results, sections, lines, args.top_k, args.html_queries, advance)
+    write_files(args, notes, sections, under, found)
     if not args.quiet:
-        report(args, loaded[0].notes, sections, lines_under(results), found)
+        report(args, notes, sections, under, found)
     return OK
 
 
@@ -172,14 +174,17 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def check_files(args: argparse.Namespace) -> None:
-    """Every file to write has a name of its own, before any work is done."""
+    """Every file to write has a name of its own and a place to be, before any work is done."""
     from configs import InputError
 
-    seen: dict[Path, str] = {}
+    inputs = ("features", "weights", "compare")
+    seen = {Path(name).resolve(): f"--{o}" for o in inputs if (name := getattr(args, o)) is not None}
     for option in ("json", "csv", "markdown", "save_features", "html"):
         name, shown = getattr(args, option), f"--{option.replace('_', '-')}"
         if name is None or (option, name) == ("json", "-"):
             continue
+        if name == "-":
+            raise InputError(f"{shown} -: expected a name; only --json writes to standard output")
         path = Path(name).resolve()
         if option == "html" and path.exists() and not path.is_dir():
             raise InputError(f"{shown} {name}: is a file; expected a folder for the page")
@@ -188,42 +193,39 @@ def check_files(args: argparse.Namespace) -> None:
         if path in seen:
             raise InputError(f"{seen[path]} and {shown} name the same file: {name}")
         seen[path] = shown
+        place = next(folder for folder in path.parents if folder.exists())  # the rest is made
+        if not place.is_dir() or not os.access(place, os.W_OK):
+            raise InputError(f"{shown} {name}: cannot be written, {place} is no folder that takes files")
     if args.save_features is not None and not args.save_features.lower().endswith(".npz"):
         raise InputError(f"--save-features {args.save_features}: expected a name that ends in .npz")
 
 
-def lines_under(results: list[Result]) -> list[str]:
-    """Counts and protocol."""
-    from tools.reid_sections import counts, protocol
-
-    return [counts(results[0]), protocol(results[0])]
-
-
-def _named(result: Result) -> list[Section]:
-    """The second network's tables, told apart from the first's."""
+def _named(result: Result, prefix: str = "") -> list[Section]:
+    """One network's tables beside another's: told apart by title and key."""
     from dataclasses import replace
 
     return [
-        replace(s, key=f"other_{s.key}", title=f"{s.title}: {result.features.name}") for s in result.sections
+        replace(s, key=prefix + s.key, title=f"{s.title}: {result.features.name}") for s in result.sections
     ]
 
 
-def write_files(args: argparse.Namespace, sections: list[Section], found: dict[str, Any]) -> None:
+def write_files(
+    args: argparse.Namespace, notes: Sequence[str], sections: list[Section], under: list[str], found: dict
+) -> None:
     from configs import InputError
     from tracker.mot_file import atomic_write
 
     texts: dict[Path, str] = {}
+    first, *others = sections
     if args.json not in (None, "-"):
         texts[Path(args.json)] = json.dumps(found, indent=2) + "\n"
     if args.csv is not None:
         path = Path(args.csv)
-        first, *others = sections
         texts[path] = first.as_csv()
         texts |= {path.with_name(f"{path.stem}.{s.key}{path.suffix}"): s.as_csv() for s in others}
     if args.markdown is not None:
-        notes = f"\n{found['protocol']}\n"
-        texts[Path(args.markdown)] = notes.join(s.as_markdown() for s in [sections[0]]) + notes
-        texts[Path(args.markdown)] += "".join(s.as_markdown() for s in sections[1:])
+        lines = "".join(f"\n{line}\n" for line in (*notes, *under))
+        texts[Path(args.markdown)] = first.as_markdown() + lines + "".join(s.as_markdown() for s in others)
     for path, text in texts.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -234,7 +236,7 @@ def write_files(args: argparse.Namespace, sections: list[Section], found: dict[s
 
 
 def report(
-    args: argparse.Namespace, notes: tuple[str, ...], sections: list[Section], under: list[str], found: dict
+    args: argparse.Namespace, notes: Sequence[str], sections: list[Section], under: list[str], found: dict
 ) -> None:
     """To standard output: the tables, or the JSON."""
     from tools.eval_mot import show
@@ -250,21 +252,6 @@ def report(
         show(section.title, section.texts(), [*section.notes, *(under if k == 0 else [])])
     if args.html is not None:
         say(f"\n{Path(args.html) / 'index.html'}")
-
-
-@contextmanager
-def progress(title: str, total: int, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with (done, total); a bar on a terminal, nothing in a pipe."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done, total: bar.update(task, completed=done)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Convert ReID weights for ONNX Runtime, OpenVINO or TorchScript, and check that the vectors stay the same.
+"""Convert ReID weights for ONNX Runtime, OpenVINO or torch, and check that the vectors stay the same.
 
     python tools/export_reid.py --weights best.safetensors --out best.onnx
     python tools/export_reid.py --weights best.safetensors --format openvino --out best.xml
     python tools/export_reid.py --weights best.safetensors --int8 --calibration crops/ --out best-int8.onnx
+    python tools/export_reid.py --weights best.safetensors --out small.safetensors
 
 The file is written only if its vectors differ from the original's by less than --limit (cosine distance), in
 batches of 1, 3 and 16 crops. --half halves the file at the same speed; where the CPU has bfloat16, OpenVINO's
 precision "bf16" is the faster choice. --int8 pays for large networks: ResNet-50 runs 3.5 times as fast as in
-float32, OSNet x1.0 2.2 times, OSNet x0.25 slower.
+float32, OSNet x1.0 2.2 times, OSNet x0.25 slower. A .safetensors is the weights without their classifier:
+everything that takes weights takes it, train_reid.py with init_head=drop.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from tools.console import OK, Parser, guarded, say
 if TYPE_CHECKING:
     from reid.export import Exported
 
-FORMATS = ("onnx", "openvino", "torchscript")
+FORMATS = ("onnx", "openvino", "torchscript", "safetensors")
 
 
 def parser() -> Parser:
@@ -32,7 +34,9 @@ def parser() -> Parser:
     p.add_argument(
         "--weights", required=True, metavar="FILE|NAME", help=".safetensors, torchreid's .pth, .onnx"
     )
-    p.add_argument("--out", required=True, metavar="FILE", help="ends in .onnx, .xml or .torchscript")
+    p.add_argument(
+        "--out", required=True, metavar="FILE", help="ends in .onnx, .xml, .torchscript or .safetensors"
+    )
     p.add_argument("--format", choices=FORMATS, help="default: by the ending of --out")
     p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
     p.add_argument("--batch", default="dynamic", metavar="dynamic|N", help="crops a run; default: any number")

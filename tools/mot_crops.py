@@ -29,8 +29,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,39 +38,13 @@ from tools.console import OK, Parser, guarded, say, write_json
 if TYPE_CHECKING:
     import numpy as np
 
-    from tracker.data import MotTable
+    from tools.crop_choice import Crops, Wish
     from tracker.mot_file import SequenceInfo
     from tracker.video import Source
 
-PEDESTRIAN = 1
 DETECTOR = re.compile(r"-(DPM|FRCNN|SDP)$")  # MOT17 has every sequence three times
-PARTS = ("train", "query", "gallery")
-TRAIN, QUERY, GALLERY = range(3)
 QUALITY = 95  # of the JPEGs
 COLUMNS = ("path", "id", "camera", "split", "frame", "visibility")
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is wanted of a sequence."""
-
-    min_visibility: float  # of a box, in [0, 1]
-    min_height: float  # px, inside the image
-    every: int  # frames between two crops of a person
-    cut: float  # share of the sequence that is for training
-    gap: float  # s between the halves of a test person's time
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Crops:
-    """N crops of one sequence, by frame, then id."""
-
-    frame: np.ndarray  # (N,) int64 from 0
-    id: np.ndarray  # (N,) int64, of the ground truth
-    xyxy: np.ndarray  # (N, 4) int64 px, whole pixels inside the image
-    visibility: np.ndarray  # (N,) in [0, 1]
-    part: np.ndarray  # (N,) index into PARTS
-    late: np.ndarray  # (N,) bool: the later half of a test person's time
 
 
 def parser() -> argparse.ArgumentParser:
@@ -135,6 +108,7 @@ def main(argv: list[str]) -> int:
 def check(args: argparse.Namespace) -> Wish:
     """The filters, each in its range."""
     from configs import InputError
+    from tools.crop_choice import Wish
 
     for name, low, high in (
         ("min_visibility", 0, 1), ("min_height", 0, 1e5), ("every", 1, 1e9), ("cut", 0, 1), ("gap", 0, 1e9),
@@ -210,6 +184,7 @@ def open_sequences(folders: list[Path], files: dict[str, str]) -> list[tuple[Pat
 
 def cut_sequence(folder: Path, source: Source, wish: Wish, out: Path) -> list[tuple]:
     """Write the crops of one sequence into ``out``; the rows of images.csv."""
+    from tools.crop_choice import PARTS, choose
     from tracker.mot_file import read_ground_truth, read_sequence_info
 
     info = read_sequence_info(folder)
@@ -234,96 +209,22 @@ def cut_sequence(folder: Path, source: Source, wish: Wish, out: Path) -> list[tu
     return sorted(rows, key=lambda row: (PARTS.index(row[3]), row[0]))
 
 
-def choose(table: MotTable, info: SequenceInfo, wish: Wish) -> Crops:
-    """Which boxes of a ground truth become crops, and of which part."""
-    import numpy as np
-
-    from tracker.boxes import clip
-
-    table = table.take(
-        (table.class_id == PEDESTRIAN) & (np.trunc(table.score) != 0) & (table.frame < info.length)
-    )
-    people, row_of = np.unique(table.id, return_inverse=True)
-    first = np.full(len(people), info.length)
-    np.minimum.at(first, row_of, table.frame)  # before any filter: whoever was there, hidden, was there
-    inside = clip(table.xyxy, (info.height, info.width))
-    boxes = np.concatenate([np.floor(inside[:, :2]), np.ceil(inside[:, 2:])], axis=1).astype(np.int64)
-    seen = table.visibility
-    if (seen == 1).all():  # MOT15 does not say
-        seen = estimate_visibility(table, inside)
-    cut = wish.cut * info.length
-    new = first[row_of] >= cut
-    keep = (table.frame % wish.every == 0) & (seen >= wish.min_visibility) & (new | (table.frame < cut))
-    keep &= (inside[:, 3] - inside[:, 1] >= max(1.0, wish.min_height)) & (inside[:, 2] - inside[:, 0] >= 1)
-    rows = np.flatnonzero(keep)
-    part = np.where(new[rows], GALLERY, TRAIN)
-    late = np.zeros(len(rows), bool)
-    stay = np.ones(len(rows), bool)
-    for person in np.unique(table.id[rows[part == GALLERY]]):
-        mine = np.flatnonzero(table.id[rows] == person)  # by frame
-        half, query = halves(table.frame[rows[mine]] / info.fps, wish.gap)
-        late[mine] = half == 1
-        stay[mine] = half >= 0
-        part[mine[query]] = QUERY
-    rows, part, late = rows[stay], part[stay], late[stay]
-    return Crops(table.frame[rows], table.id[rows], boxes[rows], seen[rows], part, late)
-
-
-def halves(time: np.ndarray, gap: float) -> tuple[np.ndarray, np.ndarray]:
-    """A test person's times, ascending s (n,), as two halves with ``gap`` seconds between them.
-
-    Returns:
-        (n,) 0 early, 1 late, -1 in the gap (all 0 where one of the halves would be empty), and the indices
-        of the queries: the middle of each half that has two or more, so that every query leaves its half,
-        and finds in the other one, an image for the gallery.
-    """
-    import numpy as np
-
-    middle = (time[0] + time[-1]) / 2
-    half = np.where(time <= middle - gap / 2, 0, np.where(time >= middle + gap / 2, 1, -1))
-    if not ((half == 0).any() and (half == 1).any()) or time[0] == time[-1]:
-        return np.zeros(len(time), np.int64), np.zeros(0, np.int64)
-    sides = [np.flatnonzero(half == side) for side in (0, 1)]
-    return half, np.array([side[len(side) // 2] for side in sides if len(side) > 1], np.int64)
-
-
-def estimate_visibility(table: MotTable, inside: np.ndarray) -> np.ndarray:
-    """(R,) the share of each box that lies in the image and behind no other single box.
-
-    A box is in front of another if its lower edge is lower: people stand on one floor. Of several boxes in
-    front the one that covers most counts, so that the figure is an upper bound.
-    """
-    import numpy as np
-
-    from tracker.boxes import area
-
-    whole = np.maximum(area(table.xyxy), 1e-9)
-    seen = np.ones(len(table))
-    edges = np.flatnonzero(np.diff(table.frame, prepend=-1, append=-1))  # where another frame begins
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        boxes = inside[start:stop]
-        low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
-        common = np.maximum(high - low, 0).prod(axis=2)
-        in_front = table.xyxy[start:stop, 3] > table.xyxy[start:stop, 3, None]  # [behind, in front]
-        hidden = (common * in_front).max(axis=1)
-        seen[start:stop] = (np.maximum(area(boxes), 0) - hidden) / whole[start:stop]
-    return seen.clip(0, 1)
-
-
 def _images(crops: Crops, source: Source, info: SequenceInfo, name: str) -> Iterator[tuple[int, np.ndarray]]:
     """The pixels of each crop whose frame can be read: its number and (h, w, 3) uint8 BGR."""
     import numpy as np
 
     from configs import InputError
+    from tools.progress import bar
 
     if not len(crops.frame):
         return
     cuts = np.searchsorted(crops.frame, np.arange(crops.frame[-1] + 2))
-    with progress(int(crops.frame[-1]) + 1, name) as done:
+    total = int(crops.frame[-1]) + 1
+    with bar(name, total) as done:
         for frame in source.frames():
             if frame.index >= len(cuts) - 1:
                 break
-            done(frame.index)
+            done(frame.index + 1, total)
             rows = range(cuts[frame.index], cuts[frame.index + 1])
             if not rows or frame.image is None:
                 continue
@@ -344,20 +245,6 @@ def _write(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     path.write_bytes(data.tobytes())  # unlike cv2.imwrite it says what went wrong
-
-
-@contextmanager
-def progress(total: int, name: str) -> Iterator:
-    """A function to call with the frame that is done; silent where standard error is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda frame: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=total)
-        yield lambda frame: bar.update(task, completed=frame + 1)
 
 
 if __name__ == "__main__":

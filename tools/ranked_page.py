@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from eval.ranked_lists import (
 )
 from eval.report import Section
 from tools.ranked_page_style import SCRIPT, STYLE
-from tools.reid_features import Features, Side
+from tools.reid_features import Bar, Features, Side
 from tools.reid_sections import Result
 from tracker.mot_file import atomic_write
 
@@ -37,7 +36,6 @@ MARKS = {  # class, symbol, words
     JUNK_IMAGE: ("unranked", "–", "junk, not ranked"),
 }
 CHANGES = {"fixed": "fixed", "broken": "broken", "": "same first answer"}
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int, int], None]]]
 
 
 def write_page(
@@ -189,17 +187,11 @@ def _table(section: Section, notes: Iterable[str], caption: bool = True) -> str:
 
 
 def _legend(two: bool) -> str:
-    items = [
-        ("right", "✓", "right: the same person by another camera"),
-        (
-            "wrong",
-            "✗",
-            "wrong: another person, or a distractor (pale: after the last right answer, so harmless)",
-        ),
-        ("unranked", "–", "not ranked: the same person by the same camera, or junk"),
-    ]
-    text = "".join(
-        f'<li class="{kind}"><b aria-hidden="true">{symbol}</b> {words}</li>' for kind, symbol, words in items
+    text = (
+        '<li class="right"><b aria-hidden="true">✓</b> right: the same person by another camera</li>'
+        '<li class="wrong"><b aria-hidden="true">✗</b> wrong: another person, or a distractor '
+        "(pale: after the last right answer, so harmless)</li>"
+        '<li class="unranked"><b aria-hidden="true">–</b> not ranked: the same person by the same camera, or junk</li>'
     )
     if two:
         text += "<li><b>fixed</b>: only the first network's first answer is right</li>"
@@ -261,7 +253,7 @@ def _query(
         f'data-last="{-int(lists[0].hardest_rank[at])}" data-person="{person}">\n'
         f"<h2>Person {person}, camera {camera}{badge}</h2>\n"
         f'<figure class="asked">{picture}<figcaption>query {query}</figcaption></figure>\n'
-        f'<div class="lists">{blocks}</div>\n</article>\n'
+        f'<div class="lists{" two" * (len(results) > 1)}">{blocks}</div>\n</article>\n'
     )
 
 
@@ -278,7 +270,8 @@ def _list(query: int, at: int, result: Result, lists: RankedLists, sizes: dict[s
         if kind == "wrong" and rank > last:
             kind = "wrong past"
         words = f"Rank {rank}, {words}" if rank else words.capitalize()
-        items.append(_answer(kind, f"{symbol} {rank or ''}", words, gallery, row, sizes))
+        far = f", distance {lists.distance[at, place]:.3f}"
+        items.append(_answer(kind, f"{symbol} {rank or ''}", words, gallery, row, sizes, far))
     if last > lists.rank[at].max():
         words = f"Hardest right answer, rank {last}"
         row = int(lists.hardest[at])
@@ -289,14 +282,19 @@ def _list(query: int, at: int, result: Result, lists: RankedLists, sizes: dict[s
     )
 
 
-def _answer(kind: str, mark: str, words: str, gallery: Side, row: int, sizes: dict[str, int]) -> str:
+def _answer(
+    kind: str, mark: str, words: str, gallery: Side, row: int, sizes: dict[str, int], far: str = ""
+) -> str:
     """A gallery image with what it is, in sight and in words."""
     person, camera = int(gallery.ids[row]), int(gallery.cameras[row])
     who = f"person {person}" if person > 0 else "distractor" if person == 0 else "junk"
-    picture = _image(f"g{row}", f"{words}: {who}, camera {camera}", sizes)
+    short = f"{who.removeprefix('person ')} c{camera}"
+    if kind == "unranked":  # the person is the query's, or it is junk
+        short = f"c{camera}" if person > 0 else "junk"
+    picture = _image(f"g{row}", f"{words}: {who}, camera {camera}{far}", sizes)
     return (
         f'<li class="{kind}">{picture}<span class="mark" aria-hidden="true">{mark}</span>'
-        f'<span class="who" aria-hidden="true">{who.removeprefix("person ")} c{camera}</span></li>'
+        f'<span class="who" aria-hidden="true">{short}</span></li>'
     )
 
 

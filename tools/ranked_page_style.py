@@ -33,7 +33,7 @@ summary { cursor: pointer; color: var(--link); width: fit-content; }
   border-bottom: 1px solid var(--line); font-size: .92rem; }
 .controls fieldset, .controls .scripted:not([hidden]) { display: flex; flex-wrap: wrap; align-items: center;
   gap: .3rem 1.1rem; border: 0; padding: 0; margin: 0; }
-.controls legend { float: left; margin-right: 1rem; font-weight: 600; }
+.controls legend { float: left; font-weight: 600; padding: 0; }
 .controls label { display: inline-flex; align-items: center; gap: .35rem; }
 select, input:not([type=radio]) { font: inherit; color: inherit; background: var(--card);
   border: 1px solid var(--unranked); border-radius: .3rem; padding: .1rem .35rem; }
@@ -48,7 +48,7 @@ select, input:not([type=radio]) { font: inherit; color: inherit; background: var
 .asked { margin: 0; font-size: .78rem; color: var(--soft); }
 .asked img { display: block; height: 160px; width: auto; max-width: 110px; border-radius: 2px;
   border: 3px solid var(--link); }
-.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 46rem), 1fr)); gap: .6rem 1.6rem;
+.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 37.5rem), 1fr)); gap: .6rem 1.6rem;
   min-width: 0; }
 .facts { margin: 0 0 .35rem; color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
 ol { list-style: none; display: flex; flex-wrap: wrap; align-items: flex-end; gap: .4rem; margin: 0; padding: 0; }
@@ -57,14 +57,18 @@ ol li { font-size: .74rem; line-height: 1.3; font-variant-numeric: tabular-nums;
 .right > img { border-color: var(--right); }
 .wrong > img { border-color: var(--wrong); border-style: dashed; }
 .past > img { border-width: 1px; opacity: .5; }
-.unranked > img { height: 72px; width: 39px; border: 2px dotted var(--unranked); opacity: .6; }
+ol > li.unranked > img { height: 72px; width: 39px; border: 2px dotted var(--unranked); opacity: .6; }
 .mark { display: block; font-weight: 700; margin-top: .1rem; }
 .who { display: block; color: var(--soft); }
 .hardest { margin-left: .5rem; padding-left: .7rem; border-left: 1px solid var(--line); }
 .hardest .who::after { content: " last"; }
+.two li > img { height: 93px; width: 50px; }
+.two ol { gap: .25rem; }
+.two .hardest { margin-left: .3rem; padding-left: .4rem; }
 body:has(#show-missed:checked) .query:not(.missed), body:has(#show-fixed:checked) .query:not(.fixed),
 body:has(#show-broken:checked) .query:not(.broken), .query.elsewhere { display: none; }
-@media (max-width: 40rem) { .query { grid-template-columns: 1fr; } .asked img { height: 108px; } }
+@media (max-width: 40rem) { .query { grid-template-columns: 1fr; } .asked img { height: 108px; }
+  .controls { position: static; } }
 @media print { .controls, .skip { display: none; } .query { break-inside: avoid; content-visibility: visible; } }
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -14,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs import InputError
-from eval.pairing import DISTRACTOR
+from eval.pairing import DISTRACTOR, checked_features, pair_up
 from eval.retrieval import pool_queries
 from tools.manifest import file_hash
 
 if TYPE_CHECKING:
     from reid.data import ReidImages, ReidSet
+    from reid.embedder import Embedder
 
 NAMED = 20  # broken images that a note names
 CHUNK = 256  # images between two moves of the progress bar
 ARRAYS = tuple(f"{side}_{what}" for side in ("query", "gallery") for what in ("features", "ids", "cameras"))
 PATHS = ("query_paths", "gallery_paths")
-ABOUT = "about"  # JSON: which weights on which data, mirrored or not
+ABOUT, NOTES = "about", "notes"  # JSON: which weights on which data, mirrored or not; lines about the data
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int, int], None]]]  # title, total: done, total
 
 
@@ -62,20 +64,37 @@ def load_features(args: argparse.Namespace, bar: Bar) -> list[Features]:
     Raises:
         InputError: whatever the user can get wrong; two results that are not of the same images.
     """
+    names = [args.features or args.weights, *([] if args.compare is None else [args.compare])]
     data = None if args.data is None else read_data(args)
+    # All are opened before one is put to work: a mistake in the second must not cost the first's minutes.
+    opened = [_open(name, args) for name in names]
     found = []
-    for name in [args.features or args.weights, *([args.compare] if args.compare is not None else [])]:
-        if name == args.features or name.lower().endswith(".npz"):
-            found.append(read_features(Path(name)))
-        elif data is None:
-            raise InputError(
-                f"--compare {name}: with --features, give a features file (.npz) to compare with"
-            )
+    for each in opened:
+        if isinstance(each, Features):
+            found.append(each)
         else:
-            found.append(embed(name, data, args, bar))
+            assert data is not None
+            found.append(embed(*each, data, args, bar))
     for other in found[1:]:
         _check_same_images(found[0], other)
     return _tell_apart(found)
+
+
+def _open(name: str, args: argparse.Namespace) -> Features | tuple[Path, Embedder]:
+    """A features file, read, or weights, loaded."""
+    if name == args.features or name.lower().endswith(".npz"):
+        if name == args.weights:
+            raise InputError(f"--weights {name}: is a features file; give it as --features, without --data")
+        return read_features(Path(name))
+    if args.data is None:
+        raise InputError(f"--compare {name}: with --features, give a features file (.npz) to compare with")
+    from reid.embedder import Embedder, find_weights
+
+    path = find_weights(name)
+    options = {
+        key: getattr(args, key) for key in ("backend", "model", "batch_size", "threads", "size", "flip")
+    }
+    return path, Embedder.from_weights(path, args.device, **options)
 
 
 def read_data(args: argparse.Namespace) -> ReidSet:
@@ -85,22 +104,10 @@ def read_data(args: argparse.Namespace) -> ReidSet:
     return read_reid_set(args.data, args.layout, parts=need, need=need, split=args.split, strict=args.strict)
 
 
-def embed(weights: str, data: ReidSet, args: argparse.Namespace, bar: Bar) -> Features:
+def embed(path: Path, embedder: Embedder, data: ReidSet, args: argparse.Namespace, bar: Bar) -> Features:
     """Vectors of the data's queries and gallery."""
-    from reid.embedder import Embedder, find_weights
     from reid.image_cache import cache_folder, open_sound_images
 
-    path = find_weights(weights)
-    embedder = Embedder.from_weights(
-        path,
-        args.device,
-        backend=args.backend,
-        model=args.model,
-        batch_size=args.batch_size,
-        threads=args.threads,
-        size=args.size,
-        flip=args.flip,
-    )
     folder = Path(args.cache) if args.cache else cache_folder()
     notes, sides = list(data.notes), []
     for part in ("query", "gallery"):
@@ -136,38 +143,61 @@ def read_features(path: Path) -> Features:
     """A features file: the arrays of `ARRAYS`, and if it has them the `PATHS` of the images.
 
     Raises:
-        InputError: no such file, not such a file, arrays that are missing or do not fit each other.
+        InputError: no such file, not such a file, arrays that are missing, not numbers, or do not fit each other.
     """
+    found = _read_arrays(path)
+    about = _read_about(found.get(ABOUT))
     try:
+        query, gallery = (_read_side(found, name) for name in ("query", "gallery"))
+        pair_up(query.ids, query.cameras, gallery.ids, gallery.cameras)
+        if query.features.shape[1] != gallery.features.shape[1]:
+            raise InputError(
+                f"query_features have {query.features.shape[1]} numbers a row, gallery_features "
+                f"{gallery.features.shape[1]}: both must come from one model"
+            )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    notes = about.pop(NOTES, None) or [_count_line("query", query), _count_line("gallery", gallery)]
+    about |= {"features": path.name, "features_sha256": file_hash(path)}
+    return Features(path.name.removesuffix(".npz"), query, gallery, tuple(map(str, notes)), about)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What the file has of the arrays that are known here."""
+    if not path.is_file():
+        raise InputError(f"{path}: {'is a folder, not a' if path.is_dir() else 'no such'} features file")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no zip archive")
         with np.load(path, allow_pickle=False) as file:
-            found = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such features file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            names = file.files
+            found = {key: np.asarray(file[key]) for key in (*ARRAYS, *PATHS, ABOUT) if key in names}
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not readable as an .npz file of plain arrays: {reason}") from None
     missing = [key for key in ARRAYS if key not in found]
     if missing:
         raise InputError(
-            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(found)) or 'nothing'}); a features file "
+            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(names)) or 'nothing'}); a features file "
             "has query_features, gallery_features (N, D), query_ids, gallery_ids, query_cameras, gallery_cameras (N,)"
         )
-    sides = []
-    for side in ("query", "gallery"):
-        features, ids, cameras = (found[f"{side}_{what}"] for what in ("features", "ids", "cameras"))
-        if features.ndim != 2 or not len(features) == ids.size == cameras.size:
-            raise InputError(
-                f"{path}: expected {side}_features (N, D), {side}_ids (N,) and {side}_cameras (N,), got "
-                f"{features.shape}, {ids.shape} and {cameras.shape}"
-            )
-        names = found.get(f"{side}_paths")
-        if names is not None and names.shape != (len(features),):
-            raise InputError(f"{path}: expected {side}_paths ({len(features)},), got {names.shape}")
-        sides.append(Side(features, ids, cameras, None if names is None else tuple(map(str, names.tolist()))))
-    notes = tuple(_count_line(name, side) for name, side in zip(("query", "gallery"), sides, strict=True))
-    about = {"features": path.name, "features_sha256": file_hash(path)} | _read_about(found.get(ABOUT))
-    query, gallery = sides
-    return Features(path.name.removesuffix(".npz"), query, gallery, notes, about)
+    return found
+
+
+def _read_side(found: dict[str, np.ndarray], name: str) -> Side:
+    ids, cameras, paths = (found.get(f"{name}_{what}") for what in ("ids", "cameras", "paths"))
+    assert ids is not None
+    assert cameras is not None
+    features, _ = checked_features(found[f"{name}_features"], f"{name}_features")
+    count = (len(features),)
+    if not count == ids.shape == cameras.shape:
+        raise InputError(
+            f"expected {name}_features (N, D), {name}_ids (N,) and {name}_cameras (N,), got "
+            f"{features.shape}, {ids.shape} and {cameras.shape}"
+        )
+    if paths is not None and paths.shape != count:
+        raise InputError(f"expected {name}_paths {count}, got {paths.shape}")
+    return Side(features, ids, cameras, None if paths is None else tuple(map(str, paths.tolist())))
 
 
 def _read_about(text: np.ndarray | None) -> dict[str, Any]:
@@ -176,7 +206,7 @@ def _read_about(text: np.ndarray | None) -> dict[str, Any]:
         about = json.loads(str(text))
     except ValueError:
         return {}
-    return about if isinstance(about, dict) else {}
+    return about if isinstance(about, dict) and isinstance(about.get(NOTES, []), list) else {}
 
 
 def save_features(path: Path, features: Features) -> None:
@@ -185,7 +215,7 @@ def save_features(path: Path, features: Features) -> None:
     for name, side in zip(PATHS, (features.query, features.gallery), strict=True):
         if side.paths is not None:
             values[name] = np.array(side.paths, dtype=np.str_)
-    values[ABOUT] = np.array(json.dumps(features.about))
+    values[ABOUT] = np.array(json.dumps(features.about | {NOTES: features.notes}))
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +246,12 @@ def _check_same_images(mine: Features, other: Features) -> None:
     for name in ("query", "gallery"):
         a: Side = getattr(mine, name)
         b: Side = getattr(other, name)
-        if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.cameras, b.cameras)):
+        same = np.array_equal(a.ids, b.ids) and np.array_equal(a.cameras, b.cameras)
+        if (
+            same and a.paths is not None and b.paths is not None
+        ):  # where the names are known; folders may differ
+            same = all(Path(x).stem == Path(y).stem for x, y in zip(a.paths, b.paths, strict=True))
+        if not same:
             raise InputError(
                 f"{mine.name} and {other.name} are not of the same {name} images in the same order "
                 f"({len(a.ids)} and {len(b.ids)} images); make both from the same data"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,16 @@ def score(features: Features, args: argparse.Namespace) -> Result:
     data = {section.key: values for section, values in found}
     if args.nmi:
         data["NMI"] = nmi(features)
-    return Result(features, metrics, distances, [section for section, _ in found], data)
+    plain = ("verification", "audit")  # of cosine distances whatever --rerank says
+    sections = [s if distances is None or s.key in plain else _flagged(s) for s, _ in found]
+    return Result(features, metrics, distances, sections, data)
+
+
+def _flagged(section: Section) -> Section:
+    """A table of re-ranked numbers says so in its title and, since CSV has no title, in its head."""
+    (corner, *head), *lines = section.lines
+    corner = f"{corner} (transductive)" if corner else "transductive"
+    return replace(section, title=f"{section.title}, transductive", lines=[[corner, *head], *lines])
 
 
 def figures(results: list[Result]) -> Section:
@@ -102,37 +111,25 @@ def flags_of(result: Result) -> str:
 def protocol(result: Result) -> str:
     """How the numbers came about, in one line."""
     m, about = result.metrics, result.features.about
-    query = (
-        "multi-query (mean of each identity's images by a camera)"
-        if about.get("multi_query")
-        else "single query"
-    )
-    parts = [
-        query,
-        "same identity and camera dropped",
-        "junk dropped",
-        "distractors kept",
-        "rectangle AP",
-        m.distance,
-    ]
+    pooled = "multi-query (mean of each identity's images by a camera)"
+    parts = [pooled if about.get("multi_query") else "single query", "same identity and camera dropped"]
+    parts += ["junk dropped", "distractors kept", "rectangle AP", m.distance]
     if about.get("flip"):
         parts.append("features averaged with the mirrored image's (flip)")
     if m.transductive:
         parts.append(
             "transductive: each query's result depends on all queries, not comparable with plain scores"
         )
-    return "protocol: " + ", ".join(parts)
+    return ", ".join(parts)
 
 
 def counts(result: Result) -> str:
     m = result.metrics
     skipped = m.queries - m.valid_queries
-    line = f"{m.valid_queries:,} of {m.queries:,} queries scored"
-    if skipped:
-        line += f" ({skipped:,} skipped: no match by another camera)"
+    missing = f" ({skipped:,} skipped: no match by another camera)" if skipped else ""
+    gallery = f"gallery {m.gallery:,} images, {m.distractors:,} of them distractors"
     return (
-        line
-        + f", gallery {m.gallery:,} images, {m.distractors:,} of them distractors; {m.junk:,} junk left out"
+        f"{m.valid_queries:,} of {m.queries:,} queries scored{missing}, {gallery}; {m.junk:,} junk left out"
     )
 
 
@@ -156,7 +153,8 @@ def comparison(mine: Result, other: Result) -> tuple[Section, Any]:
         data[name] = {"difference": difference, "low": bounds[name][0], "high": bounds[name][1]}
     title = f"{mine.features.name} minus {other.features.name}, 95% intervals, paired bootstrap by identity"
     notes = ["an interval that holds 0 says: another draw of such people may show no difference"]
-    return Section("comparison", title, lines, notes + _few_identities(mine.metrics), signed=True), data
+    section = Section("comparison", title, lines, notes + _few_identities(mine.metrics), signed=True)
+    return _flagged(section) if mine.metrics.transductive else section, data
 
 
 def value_of(metrics: RankingMetrics, name: str) -> float:
@@ -201,8 +199,7 @@ def audit_section(features: Features, honest: RankingMetrics | None) -> tuple[Se
     lines: list[list[Cell]] = [["switch", "rank-1", "mAP", "rank-1 difference", "mAP difference"]]
     notes = ["only the first row is a result; the others show what each mistake or trick would have printed:"]
     for row in rows:
-        differences = [f"{100 * d:+.2f}" if d else "0" for d in (row.rank1_difference, row.mAP_difference)]
-        lines.append([row.name, row.rank1, row.mAP, *differences])
+        lines.append([row.name, row.rank1, row.mAP, row.rank1_difference, row.mAP_difference])
         notes.append(f"  {row.name}: {row.what}")
     return Section("audit", "protocol audit", lines, notes), [row.row() for row in rows]
 

@@ -34,7 +34,7 @@ def parser() -> Parser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a preset's value"
     )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
-    p.add_argument("--threads", type=int, help="CPU threads of torch (default: torch's choice)")
+    p.add_argument("--threads", type=int, help="CPU threads of torch; default: its own choice, or the run's")
     p.add_argument("--strict", action="store_true", help="a broken image is an error, not skipped")
     p.add_argument("--cache", metavar="DIR", help="of decoded images; default: ~/.cache/retrace/images")
     p.add_argument(

@@ -1,11 +1,8 @@
-"""What tools/train_reid.py does: data in, steps, log lines, checkpoints, evaluations, weights out."""
+"""What tools/train_reid.py does: data in, steps, evaluations, weights out."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -25,17 +22,19 @@ from reid.config import TrainConfig
 from reid.data import ReidImages, ReidSet, has_match, read_reid_set
 from reid.features import features
 from reid.image_cache import cache_folder, open_sound_images
-from reid.training import Step, Training, start, steps
+from reid.training import Training, start, steps
 from reid.weights import save_network
 from tools.console import say, write_json
 from tools.manifest import commit, versions
-
-CHECKPOINT, WEIGHTS, LOG, EVALUATION, RUN = (
-    "checkpoint.pt",
-    "weights.safetensors",
-    "log.csv",
-    "evaluation.csv",
-    "run.json",
+from tools.progress import bar
+from tools.training_files import (
+    CHECKPOINT,
+    RUN,
+    WEIGHTS,
+    Log,
+    read_checkpoint,
+    read_json,
+    write_checkpoint,
 )
 
 
@@ -49,15 +48,17 @@ class Pixels:
 
 def run(args: argparse.Namespace, argv: list[str]) -> None:
     """The whole job; every process of a torchrun comes through here."""
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
     with processes(args.device) as (device, first):
         talk = say if first and not args.quiet else _silent
         config, about = plan(args, argv)
+        torch.set_num_threads(about["threads"])  # sums round otherwise with another number
         if first:
             make_folder(args.out)
-        data = read_reid_set(Path(about["data"]), strict=args.strict)
+        place = Path(about["data"])
+        data = read_reid_set(place, strict=args.strict)
         parts, notes = decode(data, config, args, first)
+        inside = f"{place if place.is_dir() else place.parent}{os.sep}"
+        notes = [note.replace(inside, "") for note in notes]  # they travel: no path of this machine
         if first:
             write_json(args.out / RUN, about | {"data_notes": notes})
         for note in notes:
@@ -85,6 +86,7 @@ def plan(args: argparse.Namespace, argv: list[str]) -> tuple[TrainConfig, dict[s
             raise InputError(
                 f"{args.out / RUN}: not what a training writes; give the folder of a training run"
             )
+        about["threads"] = args.threads or about.get("threads") or torch.get_num_threads()
         return validate(about["config"], TrainConfig, str(args.out / RUN)), about
     if (args.out / CHECKPOINT).exists():
         raise InputError(
@@ -98,7 +100,7 @@ def plan(args: argparse.Namespace, argv: list[str]) -> tuple[TrainConfig, dict[s
         "commit": commit(),
         "versions": versions(),
         "processes": dist.get_world_size() if dist.is_initialized() else 1,
-        "threads": torch.get_num_threads(),
+        "threads": args.threads or torch.get_num_threads(),
     }
     return config, about
 
@@ -230,11 +232,12 @@ def finish(
     talk: Callable[[str], None],
 ) -> None:
     """The result: weights with their protocol card."""
+    init = about["config"]["init"]
     card = {
         "data": Path(about["data"]).name,
         "data_notes": read_json(out / RUN)["data_notes"],
         "commit": about["commit"],
-        "config": about["config"],
+        "config": about["config"] | {"init": init and Path(init).name},
         "iterations": training.iterations,
         "images_seen": training.iterations * training.config.batch.identities * training.config.batch.images,
         "evaluation": figures,
@@ -243,111 +246,6 @@ def finish(
     }
     save_network(out / WEIGHTS, training.best_network, training.recipe(card))
     talk(f"{out / WEIGHTS}" + (f": {shown(figures)}" if figures else ""))
-
-
-class Log:
-    """log.csv and evaluation.csv, and TensorBoard's files where asked; lines after ``iteration`` are dropped.
-
-    At iteration 0 whatever an earlier run left is dropped whole: its columns may be others.
-    """
-
-    def __init__(self, out: Path, iteration: int, tensorboard: bool) -> None:
-        self.steps, self.evaluations = out / LOG, out / EVALUATION
-        for path in (self.steps, self.evaluations):
-            if iteration == 0:
-                path.unlink(missing_ok=True)
-            else:
-                _cut(path, iteration)
-        self.board: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise InputError("--tensorboard needs tensorboard: pip install -e .[train]") from None
-            self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
-
-    def step(self, step: Step, images_per_second: float) -> None:
-        parts = {name: float(value) for name, value in step.parts.items()}
-        values = {"learning_rate": step.rate, "loss": float(step.loss), **parts}
-        values["images_per_s"] = round(images_per_second, 1)
-        self._add(self.steps, step.iteration, step.images, step.epoch, values)
-
-    def evaluation(self, iteration: int, images: int, epoch: float, figures: dict[str, float]) -> None:
-        self._add(self.evaluations, iteration, images, epoch, figures)
-
-    def evaluated(self, iteration: int) -> bool:
-        """Whether evaluation.csv has this iteration."""
-        return any(row[0] == str(iteration) for row in _rows(self.evaluations)[1:])
-
-    def _add(self, path: Path, iteration: int, images: int, epoch: float, values: dict[str, float]) -> None:
-        row = {"iteration": iteration, "images": images, "epoch": f"{epoch:.3f}", **values}
-        fresh = not path.exists()
-        with open(path, "a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
-        for name, value in values.items() if self.board is not None else ():
-            self.board.add_scalar(name, value, iteration)
-
-
-def _rows(path: Path) -> list[list[str]]:
-    """The header and the whole lines of a log; none where there is no file, or an empty one."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        rows = list(csv.reader(file))
-    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdigit())]
-
-
-def _cut(path: Path, iteration: int) -> None:
-    """Keep only the lines up to ``iteration``: a run that goes on writes the later ones again."""
-    rows = _rows(path)
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    kept = [row for row in rows[1:] if int(row[0]) <= iteration]
-    text = io.StringIO()
-    csv.writer(text).writerows([rows[0], *kept])
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text.getvalue(), newline="")
-    os.replace(partial, path)
-
-
-def write_checkpoint(path: Path, training: Training) -> None:
-    partial = path.with_name(path.name + ".partial")
-    state = training.state_dict()
-    try:
-        torch.save(state, partial)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: the checkpoint cannot be written: {str(error).splitlines()[0]}") from None
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: no checkpoint there to go on from")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
-        raise InputError(
-            f"{path}: not readable as a checkpoint: {' '.join(str(error).split())[:160]}"
-        ) from None
-    if not isinstance(state, dict):
-        raise InputError(f"{path}: not a checkpoint of a training run")
-    return state
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, so there is no run to go on with") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON: {error}") from None
 
 
 @contextmanager
@@ -381,42 +279,6 @@ def pick_device(device: str, local_rank: int | None) -> torch.device:
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise InputError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu")
     return torch.device("cuda", place.index or 0) if place.type == "cuda" else place
-
-
-@contextmanager
-def bar(title: str, total: int, quiet: bool, start: int = 0) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar with the time left, on a terminal; nothing in a pipe."""
-    import sys
-
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    if quiet or not sys.stderr.isatty():
-        yield _no_progress
-        return
-    from rich.console import Console
-
-    columns = (
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=total, completed=start)
-        yield lambda done, _: progress.update(task, completed=done)
-
-
-def _no_progress(done: int, total: int) -> None:
-    pass
 
 
 def _silent(line: str) -> None:

@@ -201,3 +201,29 @@ def test_small_batches(count: int) -> None:
 
 def test_a_border_wider_than_the_image_still_works() -> None:
     assert augment(noise(4, 16, 16), AugmentConfig(pad=40), MEAN, STD, generator()).isfinite().all()
+
+
+def test_a_cast_scales_each_colour_by_itself() -> None:
+    pixels = torch.full((200, 4, 4, 3), 100, dtype=torch.uint8)
+    factors = plain(pixels, cast=0.2)[:, 0, 0] / (100 / 255)
+    assert 0.8 <= factors.min() < 0.83
+    assert 1.17 < factors.max() <= 1.2
+    assert abs(np.corrcoef(factors.T) - np.eye(3)).max() < 0.3  # one factor for all would be 1
+
+
+def test_the_share_of_grey_images() -> None:
+    colours = plain(noise(2000, 2, 2), grey=0.3)
+    grey = (np.ptp(colours, axis=3) < 1e-6).all((1, 2))
+    assert grey.mean() == pytest.approx(0.3, abs=0.04)
+    weights = np.array(GREY, np.float32)
+    assert np.allclose(colours[grey][..., 0], (rgb(noise(2000, 2, 2)) @ weights)[grey], atol=1e-6)
+    assert np.allclose(colours[~grey], rgb(noise(2000, 2, 2))[~grey], atol=1e-6)
+
+
+def test_images_from_afar_lose_their_finest_pattern() -> None:
+    board = torch.zeros((400, 8, 4, 3), dtype=torch.uint8)
+    board[:, ::2, ::2] = board[:, 1::2, 1::2] = 255  # a chess board: its mean is one half
+    seen = plain(board, shrink=0.25)
+    afar = np.abs(seen - 0.5).max((1, 2, 3)) < 1e-6
+    assert afar.mean() == pytest.approx(0.25, abs=0.07)
+    assert np.array_equal(seen[~afar], rgb(board)[~afar])

@@ -42,7 +42,7 @@ def only(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ["onnx", "openvino", "torchscript"])
 def test_every_format_keeps_vectors_recipe_and_card(weights: Path, tmp_path: Path, format: str) -> None:  # noqa: A002
     if format == "openvino":
         pytest.importorskip("openvino")
@@ -57,6 +57,38 @@ def test_every_format_keeps_vectors_recipe_and_card(weights: Path, tmp_path: Pat
     crops = random_crops(19, (16, 8), np.random.default_rng(9))
     np.testing.assert_allclose(made.crops(crops), original.crops(crops), atol=1e-5)
     assert (made.size, made.dim, made.card) == ((16, 8), 5, {"data": "made up"})
+
+
+def test_safetensors_are_the_weights_without_their_classifier(tmp_path: Path) -> None:
+    pytest.importorskip("torchreid")
+    from reid import networks, weights
+    from reid.config import ModelConfig
+
+    config = ModelConfig(name="osnet_x0_25", embedding=8)
+    network = networks.build(config, 400, (32, 16)).eval()
+    recipe = Recipe("osnet_x0_25", (32, 16), classes=400, model=config.model_dump(), card={"data": "made up"})
+    weights.save_network(tmp_path / "whole.safetensors", network, recipe)
+    found = export(tmp_path / "whole.safetensors", tmp_path / "small.safetensors", Job("safetensors"))
+    assert found.worst < 1e-6
+    assert "small.safetensors, 32x16 -> 8, torch on cpu" in found.description
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "small")]
+    assert sizes[0] - sizes[1] >= 4 * 8 * 400
+    made = Embedder.from_weights(tmp_path / "small.safetensors", "cpu")
+    assert made.card == {"data": "made up"}
+    assert weights.read(tmp_path / "small.safetensors")[1].classes == 0
+    from_small = export(
+        tmp_path / "small.safetensors", tmp_path / "small.onnx"
+    )  # an export of it is no trouble
+    assert from_small.worst < 1e-6
+    with pytest.raises(InputError, match=r"small\.safetensors: would overwrite the weights it is made from"):
+        export(tmp_path / "small.safetensors", tmp_path / "small.safetensors", Job("safetensors"))
+
+
+@pytest.mark.parametrize("format", ["torchscript", "safetensors"])
+def test_torch_formats_cannot_come_from_onnx(tmp_path: Path, format: str) -> None:  # noqa: A002
+    source = channel_means(tmp_path / "means.onnx", ["B", 3, 16, 8])
+    with pytest.raises(InputError, match=rf"means\.onnx: is an export itself; {format} needs the weights as"):
+        export(source, tmp_path / f"a{FORMATS[format]}", Job(format))
 
 
 def test_the_onnx_file_holds_the_whole_recipe_and_nothing_of_this_machine(
@@ -193,13 +225,19 @@ def test_from_onnx_to_openvino(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("out", "job", "message"),
     [
-        ("a.onnx", Job("tflite"), "format must be one of onnx, openvino, torchscript, got 'tflite'"),
+        (
+            "a.onnx",
+            Job("tflite"),
+            "format must be one of onnx, openvino, torchscript, safetensors, got 'tflite'",
+        ),
         ("a.onnx", Job("openvino"), r"a\.onnx: a file of format openvino ends in \.xml"),
         ("a.onnx", Job(batch=0), "batch must be at least 1, got 0"),
         ("a.onnx", Job(store="int4"), "store must be one of float, half, int8"),
         ("a.onnx", Job(store="int8"), "needs a folder of person crops"),
         ("a.torchscript", Job("torchscript", batch=2), "no fixed batch, half or int8"),
         ("a.torchscript", Job("torchscript", store="half"), "no fixed batch, half or int8"),
+        ("a.safetensors", Job("safetensors", store="half"), "safetensors takes any batch and keeps float32"),
+        ("a.ONNX", Job(), r"a\.ONNX: a file of format onnx ends in \.onnx"),
     ],
 )
 def test_options_that_do_not_go_together(

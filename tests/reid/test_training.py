@@ -22,8 +22,9 @@ for package in ("torchreid", "timm"):
 from reid import training  # noqa: E402
 from reid.config import ScheduleConfig, TrainConfig  # noqa: E402
 from reid.features import features  # noqa: E402
+from reid.optimizer import rate_factor  # noqa: E402
 from reid.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe  # noqa: E402
-from reid.training import Diverged, Step, Training, rate_factor  # noqa: E402
+from reid.training import Diverged, Step, Training  # noqa: E402
 
 IDS, EACH, SIZE = 4, 6, (32, 16)
 LABELS = np.repeat(np.arange(IDS), EACH)
@@ -261,6 +262,11 @@ def test_weights_broken_after_a_finite_loss_do_not_become_a_checkpoint() -> None
         run.network.embedding.weight[3, 3] = math.inf
     with pytest.raises(Diverged, match=r"embedding\.weight is not finite any more at iteration 1"):
         run.state_dict()
+    run = begin(losses={"cross_entropy": {}, "centre": {}})
+    with torch.no_grad():
+        run.objective.functions["centre"].centres[0, 0] = math.nan  # type: ignore[attr-defined]
+    with pytest.raises(Diverged, match="centres is not finite"):
+        run.state_dict()
 
 
 @pytest.mark.parametrize(
@@ -280,6 +286,20 @@ def test_a_checkpoint_of_another_run_is_refused(other: dict[str, Any], message: 
     with pytest.raises(InputError, match=message) as caught:
         training.start(config(**other), classes, images, "cpu").load_state_dict(state)
     assert "\n" not in str(caught.value)
+
+
+def test_a_machine_that_cannot_compile_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.exc import TorchDynamoException
+
+    def compiled(run: Any) -> Any:
+        def call(images: torch.Tensor) -> Any:
+            raise TorchDynamoException("no C++\ncompiler")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    with pytest.raises(InputError, match=r"compile: not possible here, leave it out: no C\+\+ compiler$"):
+        go(begin(compile=True), 1)
 
 
 def test_something_else_is_no_checkpoint() -> None:

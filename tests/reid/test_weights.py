@@ -25,6 +25,7 @@ from reid.recipe import KEY, Recipe  # noqa: E402
 CLASSES, SIZE = 3, (64, 32)
 POOLED = ModelConfig(name="osnet_x0_25", embedding=16)
 OWN = ModelConfig(name="osnet_x0_25", neck="own")
+FED = '{"format": 1, "size": [64, 32], "mean": [0, 0, 0], "std": [1, 1, 1]'
 Tensors = dict[str, Any]
 
 
@@ -115,6 +116,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change: Any, messag
         ({KEY: "3"}, "metadata is not readable"),
         ({KEY: '{"format": 99}'}, "format is not 1"),
         ({KEY: '{"format": 1, "name": "x"}'}, "metadata is not readable"),
+        ({KEY: FED + ', "classes": "3"}'}, "classes is not what it should be"),
+        ({KEY: FED + ', "classes": -1}'}, "classes is not what it should be"),
+        ({KEY: FED + ', "card": [1]}'}, "card is not what it should be"),
+        ({KEY: FED.replace("[1, 1, 1]", "[1, NaN, 1]") + "}"}, "size, mean or std out of range"),
+        ({KEY: FED.replace("[64, 32]", "[1e999, 32]") + "}"}, "metadata is not readable"),
     ],
 )
 def test_metadata_that_says_nothing_is_refused(tmp_path: Path, metadata: Any, message: str) -> None:
@@ -174,6 +180,51 @@ def test_starting_from_ours(tmp_path: Path, config: ModelConfig) -> None:
     assert weights.start_from(network, path, drop_head=False) == []
     assert torch.equal(answer(network), answer(fresh(config, seed=1)))
     assert equal_to(network, fresh(config, seed=1).state_dict()) == set(network.state_dict())
+
+
+def test_our_file_of_a_zoo_network_gives_its_convolutions_to_a_pooled_head(tmp_path: Path) -> None:
+    path, network = save(tmp_path / "a.safetensors", OWN, seed=1), fresh(seed=2)
+    left = weights.start_from(network, path, drop_head=True)
+    assert {key.split(".")[0] for key in left} == {"embedding", "neck", "classifier"}
+    with torch.inference_mode():
+        images = torch.randn(1, 3, *SIZE)
+        assert torch.equal(network.backbone(images), fresh(OWN, seed=1).body.featuremaps(images))
+    with pytest.raises(InputError, match="init_head=drop"):
+        weights.start_from(fresh(), path, drop_head=False)
+
+
+@pytest.mark.parametrize("config", [POOLED, OWN], ids=lambda c: c.neck)
+def test_without_its_classifier_a_network_embeds_and_starts_a_training(
+    tmp_path: Path, config: ModelConfig
+) -> None:
+    path = tmp_path / "small.safetensors"
+    weights.save_network(path, *weights.without_classifier(fresh(config), recipe(config)))
+    tensors, told = weights.read(path)
+    assert sum(v.numel() for k, v in tensors.items() if "classifier" in k) == 0
+    assert told == recipe(config, classes=0)
+    assert torch.equal(answer(weights.load_network(path)[0]), answer(fresh(config)))
+    network = fresh(config, classes=9, seed=2)
+    with pytest.raises(InputError, match=r"classifier\.weight.*init_head=drop"):
+        weights.start_from(network, path, drop_head=False)
+    assert all("classifier." in key for key in weights.start_from(network, path, drop_head=True))
+    assert torch.equal(answer(network), answer(fresh(config)))
+
+
+def test_a_torchreid_checkpoint_without_its_classifier_is_ours(tmp_path: Path) -> None:
+    path, theirs = torchreid_file(tmp_path)
+    network, told = weights.without_classifier(*weights.load_network(path))
+    weights.save_network(tmp_path / "small.safetensors", network, told)
+    loaded, again = weights.load_network(tmp_path / "small.safetensors")
+    assert (again.name, again.classes, again.model["neck"]) == ("osnet_x0_25", 0, "own")
+    assert torch.equal(answer(loaded), answer(theirs))
+
+
+def test_the_file_is_for_everybody_to_read_and_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    path = save(tmp_path / "a.safetensors")
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    with pytest.raises(InputError, match=r"b\.safetensors: the weights cannot be written \(No such file"):
+        save(tmp_path / "none" / "b.safetensors")
 
 
 @pytest.mark.parametrize("config", [POOLED, OWN], ids=lambda c: c.neck)

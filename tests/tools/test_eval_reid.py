@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.reid.mini_market import write_mini_market
-from tools import eval_reid
+from tools import eval_reid, reid_features
 from tools.console import guarded
 from tools.eval_reid import main
 
@@ -86,8 +87,7 @@ def test_figures_by_hand(hand: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (row["queries"], row["gallery"], row["junk"], row["distractors"]) == (2, 5, 1, 1)
     assert row["transductive"] is False
     assert row["protocol"] == (
-        "protocol: single query, same identity and camera dropped, junk dropped, distractors kept, "
-        "rectangle AP, cosine"
+        "single query, same identity and camera dropped, junk dropped, distractors kept, rectangle AP, cosine"
     )
 
 
@@ -106,7 +106,16 @@ def test_table(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_rerank_is_flagged_everywhere(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(
-        *(capsys, "--features", hand, "--rerank", "torchreid-d4"),
+        *(
+            capsys,
+            "--features",
+            hand,
+            "--rerank",
+            "torchreid-d4",
+            "--intervals",
+            "--per-camera",
+            "--single-shot",
+        ),
         *("--json", tmp_path / "a.json", "--markdown", tmp_path / "a.md", "--csv", tmp_path / "a.csv"),
     )
     assert code == 0
@@ -114,8 +123,9 @@ def test_rerank_is_flagged_everywhere(hand: Path, tmp_path: Path, capsys: pytest
     assert row["transductive"] is True
     assert "torchreid-d4" in row["distance"]
     assert "transductive" in row["protocol"]
-    for text in (out, (tmp_path / "a.md").read_text(), (tmp_path / "a.csv").read_text()):
+    for text in (out, (tmp_path / "a.md").read_text(), *(p.read_text() for p in tmp_path.glob("a*.csv"))):
         assert "transductive" in text
+    assert len(list(tmp_path.glob("a*.csv"))) == 4
 
 
 def test_rerank_is_the_same_with_junk_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,6 +157,11 @@ def test_all_extras(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     keys = ("intervals", "single_gallery_shot", "camera_pairs", "verification", "audit")
     assert {p.name for p in tmp_path.glob("*.csv")} == {"a.csv", *(f"a.{key}.csv" for key in keys)}
     assert (tmp_path / "a.md").read_text().count("\n## ") == 1 + len(keys)
+    assert "2 of 2 queries scored" in (tmp_path / "a.md").read_text()
+    assert "query: 2 images" in (tmp_path / "a.md").read_text()
+    # Fractions in CSV, differences too.
+    switch = dict(line.rsplit(",", 4)[::4] for line in (tmp_path / "a.audit.csv").read_text().splitlines())
+    assert float(switch["camera filter off"]) == pytest.approx((1 + 2 / 3 + 3 / 5) / 6 + 0.5 - 0.75)
     assert "\n\n\n" not in out
     row = found(capsys, "--features", hand, *extras)
     assert set(keys) | {"NMI"} <= set(row)
@@ -209,13 +224,17 @@ def test_saved_features_score_the_same(
     path = tmp_path / "new" / "saved.npz"
     row = found(capsys, *mini, "--flip", "--save-features", path)
     again = found(capsys, "--features", path)
-    for key in ("rank", "mAP", "mINP", "queries", "gallery", "protocol", "flip"):
+    for key in ("rank", "mAP", "mINP", "queries", "gallery", "protocol", "flip", "notes"):
         assert again[key] == row[key]
     with np.load(path, allow_pickle=False) as file:
         assert file["query_features"].shape == (6, 3 * 16 * 8)
         assert [Path(str(p)).name for p in file["query_paths"][:1]] == ["0004_c1s1_000000_00.jpg"]
         assert Path(str(file["gallery_paths"][0])).is_file()
     assert [p.name for p in path.parent.iterdir()] == ["saved.npz"]
+    copied = found(capsys, "--features", path, "--save-features", tmp_path / "copy.npz")
+    assert copied["features"] == "saved.npz"
+    again = found(capsys, "--features", tmp_path / "copy.npz")
+    assert (again["features"], again["notes"]) == ("copy.npz", row["notes"])
     # And weights may be compared with features of before.
     assert found(capsys, *mini, "--compare", path)["compared_with"]["mAP"] == row["mAP"]
 
@@ -241,7 +260,7 @@ def test_multi_query(mini: list[str | Path], tmp_path: Path, capsys: pytest.Capt
     assert found(capsys, "--features", tmp_path / "two.npz")["rank"]["1"] == 0
     row = found(capsys, "--features", tmp_path / "two.npz", "--multi-query")
     assert (row["queries"], row["rank"]["1"], row["multi_query"]) == (1, 1.0, True)
-    assert row["protocol"].startswith("protocol: multi-query")
+    assert row["protocol"].startswith("multi-query")
     assert "nothing to pool" in found(capsys, *mini, "--multi-query")["notes"][-1]
 
 
@@ -270,10 +289,14 @@ def test_quiet(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         ({"query_ids": None}, "has no query_ids (it has gallery_cameras, gallery_features"),
         ({"query_ids": np.array([7])}, "expected query_features (N, D), query_ids (N,)"),
         ({"query_ids": np.array([7, object()])}, "not readable as an .npz file of plain arrays"),
-        ({"query_ids": np.array([0, 3])}, "expected identities from 1, got 0 in row 0"),
+        ({"query_ids": np.array([0, 3])}, "wrong.npz: query_ids: expected identities from 1, got 0 in row 0"),
+        ({"query_ids": np.array(["7", "3"])}, "wrong.npz: query_ids: expected whole numbers"),
+        ({"query_ids": np.array([[7], [3]])}, "expected query_features (N, D), query_ids (N,)"),
+        ({"gallery_ids": HAND["gallery_ids"] + 100}, "no identity of the queries is in the gallery"),
+        ({"query_features": np.zeros((2, 2))}, "query_features: row 0 is all zero"),
         ({"query_cameras": np.ones(2, int), "gallery_cameras": np.ones(6, int)}, "one camera only (1)"),
         ({"gallery_features": np.zeros((6, 3))}, "query_features have 2 numbers a row, gallery_features 3"),
-        ({"query_features": np.full((2, 2), np.nan)}, "NaN"),
+        ({"query_features": np.full((2, 2), np.nan)}, "wrong.npz: query_features: row 0 has NaN"),
         ({"query_paths": np.array(["a"])}, "expected query_paths (2,), got (1,)"),
     ],
 )
@@ -282,8 +305,37 @@ def test_features_files_that_are_wrong(
 ) -> None:
     arrays = {key: value for key, value in (HAND | change).items() if value is not None}
     np.savez(tmp_path / "wrong.npz", **arrays)
-    assert says in mistake(capsys, "--features", tmp_path / "wrong.npz", "--json", tmp_path / "a.json")
+    path = tmp_path / "wrong.npz"
+    for extra in ([], ["--multi-query"]):
+        assert says in mistake(capsys, "--features", path, "--json", tmp_path / "a.json", *extra)
     assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "text member", "npy", "empty", "folder"])
+def test_features_files_that_are_broken(
+    hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    path = tmp_path / "broken.npz"
+    if how == "cut":
+        path.write_bytes(hand.read_bytes()[:700])
+    elif how == "flipped":  # in the middle of a compressed array
+        np.savez_compressed(path, **HAND | {"query_features": np.random.default_rng(0).random((2, 999))})
+        data = bytearray(path.read_bytes())
+        data[3000:3100] = bytes(100)
+        path.write_bytes(data)
+    elif how == "text member":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("query_features", "no array")
+    elif how == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif how == "folder":
+        path.mkdir()
+    else:
+        path.touch()
+    line = mistake(capsys, "--features", path)
+    assert str(path) in line
+    assert "pickle.load" not in line  # numpy's advice for what is not its own
 
 
 @pytest.mark.parametrize(
@@ -301,6 +353,11 @@ def test_features_files_that_are_wrong(
         (["--features", "HAND", "--html", "HAND"], "is a file; expected a folder"),
         (["--features", "HAND", "--json", "x", "--csv", "x"], "name the same file"),
         (["--features", "HAND", "--save-features", "x.np"], "ends in .npz"),
+        (["--features", "HAND", "--csv", "-"], "only --json writes to standard output"),
+        (["--features", "HAND", "--json", "HAND"], "--features and --json name the same file"),
+        (["--features", "HAND", "--json", "HAND/x.json"], "is no folder that takes files"),
+        (["--features", "HAND", "--html", "HAND/page"], "is no folder that takes files"),
+        (["--weights", "w.npz", "--data", "."], "no ReID data set"),
         (["--features", "HAND", "--rerank", "zhong"], "did you mean 'zhong-d2'?"),
         (["--features", "HAND", "--compare", "other.onnx"], "give a features file"),
         (["--features", "none.npz"], "no such features file"),
@@ -311,7 +368,7 @@ def test_features_files_that_are_wrong(
     ],
 )
 def test_mistakes(hand: Path, capsys: pytest.CaptureFixture[str], argv: list[str], says: str) -> None:
-    assert says in mistake(capsys, *[hand if a == "HAND" else a for a in argv])
+    assert says in mistake(capsys, *[a.replace("HAND", str(hand)) for a in argv])
 
 
 def test_mistakes_with_weights(mini: list[str | Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -319,6 +376,15 @@ def test_mistakes_with_weights(mini: list[str | Path], capsys: pytest.CaptureFix
     assert "no such weights" in mistake(capsys, "--weights", "no_such_weights", *data)
     assert "takes only 16x8" in mistake(capsys, *mini, "--size", "32x16")
     assert "unknown layout" in mistake(capsys, *mini, "--layout", "nonsense")
+    assert "is a features file; give it as --features" in mistake(capsys, "--weights", "a.npz", *data)
+
+
+def test_a_mistake_in_the_second_name_costs_no_embedding(
+    mini: list[str | Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reid_features, "embed", lambda *_: pytest.fail("embedded all the same"))
+    assert "no such weights" in mistake(capsys, *mini, "--compare", "no_such_weights")
+    assert "no such features file" in mistake(capsys, *mini, "--compare", "none.npz")
 
 
 def test_other_images_do_not_compare(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,6 +392,17 @@ def test_other_images_do_not_compare(hand: Path, tmp_path: Path, capsys: pytest.
     assert "not of the same gallery images" in mistake(
         capsys, "--features", hand, "--compare", tmp_path / "other.npz"
     )
+    # The same labels in the same order, but other images.
+    paths = {"query_paths": np.array(["a/1.jpg", "a/2.jpg"])}
+    gallery = np.array([f"{k}.jpg" for k in range(6)])
+    np.savez(hand, **HAND, **paths, gallery_paths=gallery)
+    np.savez(tmp_path / "other.npz", **HAND, **paths, gallery_paths=gallery[::-1])
+    assert "not of the same gallery images" in mistake(
+        capsys, "--features", hand, "--compare", tmp_path / "other.npz"
+    )
+    moved = np.array([f"elsewhere/{name}" for name in gallery])
+    np.savez(tmp_path / "other.npz", **HAND, **paths, gallery_paths=moved)
+    assert run(capsys, "--features", hand, "--compare", tmp_path / "other.npz")[0] == 0
 
 
 def test_features_need_neither_torch_nor_a_runtime(hand: Path) -> None:

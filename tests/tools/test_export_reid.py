@@ -40,6 +40,12 @@ def test_it_writes_and_says_what_it_checked(
     assert Embedder.from_weights(out).dim == 5
 
 
+def test_the_tool_offers_every_format() -> None:
+    from reid.export import FORMATS
+
+    assert {*export_reid.FORMATS} == {*FORMATS}
+
+
 def test_the_ending_picks_the_format_and_options_reach_the_export(weights: Path, tmp_path: Path) -> None:
     for name, more in (("a.torchscript", []), ("four.onnx", ["--batch", "4"]), ("half.onnx", ["--half"])):
         assert export_reid.main(["--weights", str(weights), "--out", str(tmp_path / name), *more]) == 0

@@ -17,7 +17,8 @@ from reid.data import has_match, read_reid_set
 from tests.conftest import ROOT
 from tools import mot_crops
 from tools.console import guarded
-from tools.mot_crops import GALLERY, QUERY, TRAIN, Wish, choose, estimate_visibility, halves, main
+from tools.crop_choice import GALLERY, QUERY, TRAIN, Wish, choose, estimate_visibility, halves
+from tools.mot_crops import main
 from tracker.data import MotTable
 from tracker.mot_file import SequenceInfo
 from tracker.video import Source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +105,8 @@ def answers(page: Page, article: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for item in page.all("li", article):
         (picture,) = page.all("img", item)
-        found.append((item["class"], picture["alt"]))
+        assert re.search(r", distance \d\.\d{3}$", picture["alt"]) or "Hardest" in picture["alt"]
+        found.append((item["class"], picture["alt"].partition(", distance")[0]))
     return found
 
 

@@ -260,7 +260,7 @@ def test_resuming_another_run_is_refused(video, det, tmp_path, monkeypatch, caps
     run(video, "--detections", det, "--out", out)
     capsys.readouterr()
     error = fails(capsys, video, "--detections", det, "--out", out, "--resume", "--tracker", "sort")
-    assert "left by a run with another appearance, tracker" in error
+    assert "left by a run with another appearance, files, tracker" in error
     (out / "squares.checkpoint.npz").write_bytes(b"no")
     (out / "squares.txt").unlink()
     assert "damaged" in fails(capsys, video, "--detections", det, "--out", out, "--resume")

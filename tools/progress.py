@@ -1,0 +1,29 @@
+"""A progress bar with the time left, for every tool that works long."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bar(title: str, total: int, quiet: bool = False, start: int = 0) -> Iterator[Callable[[int, int], None]]:
+    """A function to call as (done, total) on the way; a bar on a terminal, nothing in a pipe."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich import progress  # slow to import
+    from rich.console import Console
+
+    columns = (
+        "{task.description}",
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        "left",
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(title, total=total, completed=start)
+        yield lambda done, total: shown.update(task, completed=done)
