@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-EXTRAS := yolo,train,openvino,export,dev
+EXTRAS := yolo,train,openvino,export,tune,fast,dev
 SOURCES := reid tracker eval configs tools tests torchvision_cure.py
 
 .DEFAULT_GOAL := help

@@ -28,12 +28,16 @@ HEAVY = [
     "av",
     "motmetrics",
     "pandas",
+    "optuna",
+    "numba",
 ]
 AT_HOME = {
     "ultralytics": {"tracker/detector.py"},
     "torchreid": {"reid/models.py"},
     "onnxruntime": {"reid/backends.py", "reid/convert.py", "tracker/detector.py"},
     "openvino": {"reid/backends.py", "reid/convert.py"},
+    "optuna": {"tools/tuning_study.py"},
+    "numba": {"tracker/compiled.py"},
 }
 
 

@@ -36,6 +36,8 @@ def place(tmp_path_factory):
         f"[Sequence]\nname=MOT17-02-FRCNN\nframeRate=10\nseqLength={LENGTH}\nimWidth=192\nimHeight=96\n"
     )
     shutil.copytree(sequence, folder / "gt" / "MOT17-02-FRCNN")
+    shutil.copytree(sequence, folder / "MOT17-train" / "MOT17-02-FRCNN")
+    shutil.copytree(sequence, folder / "MOT17-train" / "MOT17-04-FRCNN")
     (folder / "runs" / "test").mkdir(parents=True)
     for number in ("01", "03", "06", "07", "08", "12", "14"):
         (folder / "runs" / "test" / f"MOT17-{number}.txt").write_text("1,1,5,5,20,50,0.9,-1,-1,-1\n")

@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from configs import InputError
+from tracker.kernels import compiled
 
 # Measured by `tools/bench.py assign` (ratios in LOG.md): below these sizes the dense way is the faster one.
 SWEEP_FROM = 8_000  # boxes times boxes from which candidates come from a sweep instead of a full comparison
@@ -40,6 +41,10 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> Pairs:
     Small inputs compare every pair along x; larger ones sweep over x, so that the cost follows the number of
     overlaps instead of T x N.
     """
+    if fast := compiled():
+        return Pairs(
+            *fast.overlapping_pairs(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False))
+        )
     (ax1, ay1, ax2, ay2) = at = np.ascontiguousarray(a.T, np.float64)
     (bx1, by1, bx2, by2) = bt = np.ascontiguousarray(b.T, np.float64)
     if len(a) * len(b) < SWEEP_FROM:
@@ -118,6 +123,10 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> tuple[np.ndarra
     """
     if len(row) <= 1:
         return row, col
+    if fast := compiled():
+        column = fast.solve(row, col, gain)
+        rows = (column >= 0).nonzero()[0]
+        return rows, column[rows]
     height, width = int(row[-1]) + 1, int(col.max()) + 1
     if height * width < SPLIT_FROM:
         return _solve_dense(row, col, gain, height, width)

@@ -5,7 +5,7 @@ Optional (`pip install -e .[fast]`): a `Tracker` uses them where numba is instal
 stages of `tracker.Tracker`. Arithmetic keeps their order, so results are equal to the last bit; only where two
 matchings gain exactly the same in sum may the two ways choose differently. Compiled code is cached on disk.
 
-Imported by `tracker.kernels` alone, when the first tracker is made: numba takes its time.
+Imported by `tracker.kernels` alone, when it is first needed: numba takes its time.
 """
 
 from __future__ import annotations
@@ -18,43 +18,39 @@ from numba import njit
 def predict(
     filters: np.ndarray, steps: float, scale_of: np.ndarray, weight: np.ndarray, constant: np.ndarray
 ) -> None:
-    """Twin of `motion.predict`, in place.
-
-    Args:
-        filters: (5, T, 4).
-        scale_of: (4,) the coordinate whose size each one's noise grows with; -1: none.
-        weight, constant: (2,) and (2, 4), squared: of the process, of its speed.
-    """
-    one = steps == 1.0
+    """Twin of `motion.predict`, in place: filters (5, T, 4); the rest is `MotionModel.compiled`."""
+    scale = np.empty(4)
     for t in range(filters.shape[1]):
         for k in range(4):
-            scale = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
-            process = scale * scale * weight[0] + constant[0, k]
-            process_speed = scale * scale * weight[1] + constant[1, k]
+            scale[k] = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
+        for k in range(4):
+            process = scale[k] * scale[k] * weight[0] + constant[0, k]
+            process_speed = scale[k] * scale[k] * weight[1] + constant[1, k]
             xx, xv, vv = filters[2, t, k], filters[3, t, k], filters[4, t, k]
-            if one:
+            if steps == 1.0:
                 xx = xx + process + xv
                 xv = xv + vv
                 filters[2, t, k] = xx + xv
                 filters[3, t, k] = xv
-                filters[4, t, k] = vv + process_speed
             else:
                 filters[2, t, k] = xx + steps * (2.0 * xv + steps * vv + process)
                 filters[3, t, k] = xv + steps * vv
-                filters[4, t, k] = vv + steps * process_speed
-        for k in range(4):  # after all scales were read
+            filters[4, t, k] = vv + steps * process_speed
             moved = filters[0, t, k] + steps * filters[1, t, k]
             if k >= 2 and moved <= 0:
-                # the twin steps and steps back, and so may differ from the old size by a rounding
-                filters[0, t, k] = moved - steps * filters[1, t, k]
+                moved -= steps * filters[1, t, k]
                 filters[1, t, k] = 0.0
-            else:
-                filters[0, t, k] = moved
+            filters[0, t, k] = moved
 
 
 @njit(cache=True)
 def update(
-    filters: np.ndarray, rows: np.ndarray, z: np.ndarray, scale_of: np.ndarray, weight: float, constant: np.ndarray
+    filters: np.ndarray,
+    rows: np.ndarray,
+    z: np.ndarray,
+    scale_of: np.ndarray,
+    weight: np.ndarray,
+    constant: np.ndarray,
 ) -> None:
     """Twin of `motion.update` without doubt, in place: rows (K,), z (K, 4)."""
     inverse = np.empty(4)
@@ -62,7 +58,7 @@ def update(
         t = rows[i]
         for k in range(4):
             scale = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
-            inverse[k] = 1.0 / (scale * scale * weight + constant[k] + filters[2, t, k])
+            inverse[k] = 1.0 / (scale * scale * weight[2] + constant[2, k] + filters[2, t, k])
         for k in range(4):
             xx, xv = filters[2, t, k], filters[3, t, k]
             gain, gain_speed = xx * inverse[k], xv * inverse[k]
@@ -197,6 +193,7 @@ def associate(
     status: np.ndarray,
     believed: np.ndarray,
     track_class: np.ndarray,
+    expected: np.ndarray,
     xyxy: np.ndarray,
     score: np.ndarray,
     class_id: np.ndarray,
@@ -204,29 +201,30 @@ def associate(
     limits: np.ndarray,
     bands: np.ndarray,
     fused: np.ndarray,
+    gaps: np.ndarray,
 ) -> np.ndarray:
-    """All stages at once, where each is Hungarian over `iou` or `iou_score` alone: (T,) the detection, -1: none.
+    """All stages at once, where each is what `tracker.stages.whole` says: (T,) the detection of each track, -1: none.
 
     Args:
-        box, status, believed, track_class: (T, 4) float64, (T,) of the tracks.
-        xyxy, score, class_id: (N, 4) float64, (N,) of the detections; class_id all equal: any may match.
-        free: (B, N) bool, the detections of each band; consumed.
-        limits, bands, fused: (S, 3), (S,), (S,) of the stages.
+        box, status, believed, track_class, expected: (T, 4) float64, (T,) of the tracks; expected score, float32.
+        xyxy, score, class_id: (N, 4) float64, (N,) float32, (N,) of the detections.
+        free: (2, N) bool, the detections of the high and the low band; consumed.
+        limits, bands, fused, gaps: (S, 3), (S,), (S,), (S,) of the stages.
     """
     joined = np.full(len(box), -1)
     row, col, iou = overlapping_pairs(box, xyxy)
-    gain = np.empty(len(row))
-    which = np.empty(len(row), np.int64)
+    gain, which = np.empty(len(row)), np.empty(len(row), np.int64)
     for s in range(len(bands)):
         count = 0
         for p in range(len(row)):
             t, n = row[p], col[p]
             if joined[t] >= 0 or not believed[t] or not free[bands[s], n] or track_class[t] != class_id[n]:
                 continue
-            like = iou[p] * score[n] if fused[s] else iou[p]
-            left = limits[s, status[t]] - (1.0 - like)
-            if left > 0:
-                gain[count], which[count] = left, p
+            cost = 1.0 - (iou[p] * score[n] if fused[s] else iou[p])
+            if gaps[s] != 0:
+                cost += gaps[s] * abs(expected[t] - score[n])
+            if limits[s, status[t]] - cost > 0:
+                gain[count], which[count] = limits[s, status[t]] - cost, p
                 count += 1
         if count:
             chosen = which[:count]

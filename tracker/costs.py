@@ -145,9 +145,13 @@ def corner_direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 
 def score_gap(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     """|expected score - score|, the expected one on a line through the last two (TrackTrack; Hybrid-SORT, eq. 4)."""
-    live = scene.live
-    expected = np.clip(2 * live.score - live.score_before, 0, 1)
-    return np.abs(expected[pairs.row] - scene.detections.score[pairs.col]).astype(np.float64)
+    gap = expected_score(scene.live)[pairs.row] - scene.detections.score[pairs.col]
+    return np.abs(gap).astype(np.float64)
+
+
+def expected_score(live: LiveTracks) -> np.ndarray:
+    """(T,) float32 in [0, 1], on a line through each track's last two scores."""
+    return np.clip(2 * live.score - live.score_before, 0, 1)
 
 
 def _since(live: LiveTracks, time: np.ndarray, newest: int) -> np.ndarray:

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from tracker.kernels import compiled
+
 Vector4 = tuple[float, float, float, float]
+NONE = -1
 
 
 class Spread:
@@ -23,26 +27,28 @@ class Spread:
     Scale and constant never share a coordinate, so the variance is the sum of the two squares.
     """
 
-    __slots__ = ("_constant", "_weight")
+    __slots__ = ("constant", "weight")
 
     def __init__(self, weight: float, constant: Vector4) -> None:
-        self._weight = weight**2
-        self._constant = np.square(constant)
+        self.weight = weight**2  # both squared
+        self.constant = np.square(np.asarray(constant, np.float64))
 
     def variance(self, scale_squared: np.ndarray) -> np.ndarray:
         """(T, 4) squared scales -> (T, 4) variances."""
-        variance = scale_squared * self._weight
-        variance += self._constant
+        variance = scale_squared * self.weight
+        variance += self.constant
         return variance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MotionModel:
     """One parameterisation of a box and its noise."""
 
     from_xyxy: Callable[[np.ndarray], np.ndarray]  # (N, 4) xyxy px -> (N, 4) coordinates, float64
     to_xyxy: Callable[[np.ndarray], np.ndarray]  # (N, 4) coordinates -> (N, 4) xyxy px
-    scale: Callable[[np.ndarray], np.ndarray]  # (N, 4) coordinates -> px that each one's noise grows with
+    scale_of: tuple[
+        int, int, int, int
+    ]  # the coordinate in px whose size each one's noise grows with; NONE: constant
     start: Spread  # of a new track's coordinates
     start_speed: Spread
     process: Spread  # added by one step
@@ -50,6 +56,17 @@ class MotionModel:
     measurement: Spread
     power: Vector4  # a zoom by z multiplies each coordinate by z**power
     sizes: tuple[int, ...]  # the coordinates whose speed a lost track gives up (freeze_lost_size)
+
+    def scale(self, z: np.ndarray) -> np.ndarray:
+        """(N, 4) coordinates -> (N, 4) px that each one's noise grows with."""
+        return z[:, self.scale_of] * (np.array(self.scale_of) != NONE)
+
+    @cached_property
+    def compiled(self) -> tuple[np.ndarray, ...]:
+        """For compiled loops: scale_of (4,); of process, its speed and measurement weights (3,), constants (3, 4)."""
+        spreads = (self.process, self.process_speed, self.measurement)
+        weight, constant = [spread.weight for spread in spreads], [spread.constant for spread in spreads]
+        return np.array(self.scale_of), np.array(weight, np.float64), np.array(constant, np.float64)
 
 
 X, V, XX, XV, VV = range(5)  # coordinate, speed per step, and their variances and covariance
@@ -68,6 +85,9 @@ def initiate(model: MotionModel, z: np.ndarray) -> Filters:
 
 def predict(model: MotionModel, filters: Filters, steps: float = 1.0) -> None:
     """Move all filters ahead by ``steps`` > 0, in place: x += s v, P <- F P F' + s Q with F = [[1, s], [0, 1]]."""
+    if fast := compiled():
+        fast.predict(filters, steps, *model.compiled)
+        return
     x, v, xx, xv, vv = filters
     scale_squared = np.square(model.scale(x))
     process = model.process.variance(scale_squared)
@@ -97,6 +117,9 @@ def update(
 
     ``doubt`` (K,) in [0, 1] scales the measurement's variance: 1 - score is NSA (GIAOTracker, StrongSORT eq. 5).
     """
+    if doubt is None and (fast := compiled()):
+        fast.update(filters, rows, z, *model.compiled)
+        return
     chosen = filters.take(rows, axis=1)
     x, v, xx, xv, vv = chosen
     inverse = model.measurement.variance(np.square(model.scale(x)))
@@ -254,14 +277,13 @@ def xysr_to_xyxy(z: np.ndarray) -> np.ndarray:
 
 ZERO: Vector4 = (0.0, 0.0, 0.0, 0.0)
 NO_NOISE = Spread(0.0, ZERO)
-HEIGHT_BUT_ASPECT = np.array([1.0, 1.0, 0.0, 1.0])
 
 MODELS: dict[str, MotionModel] = {
     # SORT (Bewley 2016), eq. 1, noise of its published defaults: the aspect has no speed.
     "sort": MotionModel(
         from_xyxy=xyxy_to_xysr,
         to_xyxy=xysr_to_xyxy,
-        scale=np.zeros_like,
+        scale_of=(NONE, NONE, NONE, NONE),
         start=Spread(0.0, (10**0.5,) * 4),
         start_speed=Spread(0.0, (1e2, 1e2, 1e2, 0.0)),
         process=Spread(0.0, (1.0, 1.0, 1.0, 1.0)),
@@ -274,7 +296,7 @@ MODELS: dict[str, MotionModel] = {
     "xyah": MotionModel(
         from_xyxy=xyxy_to_xyah,
         to_xyxy=xyah_to_xyxy,
-        scale=lambda z: z[:, 3:4] * HEIGHT_BUT_ASPECT,
+        scale_of=(3, 3, NONE, 3),
         start=Spread(2 / 20, (0, 0, 1e-2, 0)),
         start_speed=Spread(10 / 160, (0, 0, 1e-5, 0)),
         process=Spread(1 / 20, (0, 0, 1e-2, 0)),
@@ -287,7 +309,7 @@ MODELS: dict[str, MotionModel] = {
     "xywh": MotionModel(
         from_xyxy=xyxy_to_xywh,
         to_xyxy=xywh_to_xyxy,
-        scale=lambda z: z[:, (2, 3, 2, 3)],
+        scale_of=(2, 3, 2, 3),
         start=Spread(2 / 20, ZERO),
         start_speed=Spread(10 / 160, ZERO),
         process=Spread(1 / 20, ZERO),
@@ -300,7 +322,7 @@ MODELS: dict[str, MotionModel] = {
     "linear": MotionModel(
         from_xyxy=xyxy_to_xywh,
         to_xyxy=xywh_to_xyxy,
-        scale=np.zeros_like,
+        scale_of=(NONE, NONE, NONE, NONE),
         start=NO_NOISE,
         start_speed=NO_NOISE,
         process=NO_NOISE,

@@ -50,7 +50,7 @@ class LiveTracks:
         return len(self.id)
 
     def take(self, rows: np.ndarray) -> LiveTracks:
-        return LiveTracks(self.filters[:, rows], *(getattr(self, name)[rows] for name in NAMES[1:]))
+        return LiveTracks(self.filters.take(rows, axis=1), *(getattr(self, name)[rows] for name in NAMES[1:]))
 
     def append(self, other: LiveTracks) -> LiveTracks:
         filters = np.concatenate((self.filters, other.filters), axis=1)

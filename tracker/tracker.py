@@ -17,11 +17,12 @@ from tracker.association import Pairs, overlapping_pairs
 from tracker.boost import boosted
 from tracker.boxes import grown
 from tracker.config import TrackerConfig
-from tracker.costs import ALL_LOOKS, SPANS, Scene
+from tracker.costs import ALL_LOOKS, SPANS, Scene, expected_score
 from tracker.data import Detections, Tracks
+from tracker.kernels import compiled
 from tracker.ledger import Ledger
 from tracker.overlaps import doubles, duplicate_tracks, hidden, kinds, suppressed_births
-from tracker.stages import Plan, candidates, costs, match, open_gates, plan
+from tracker.stages import Plan, candidates, costs, match, open_gates, plan, whole
 from tracker.state import ACTIVE, LOST, NAMES, TENTATIVE, LiveTracks, Room, no_tracks
 
 EPSILON = 1e-6  # s; times are sums of floats
@@ -47,6 +48,7 @@ class Tracker:
         self._motion_age = config.max_age if config.motion_age is None else config.motion_age
         self._seeing = [plan(stage) for stage in config.stages]
         self._blind = [plan(stage) for stage in config.blind_stages or config.stages]
+        self._whole = whole(self._seeing), whole(self._blind)
         self._room = room_for(config)
         self.reset()
 
@@ -83,6 +85,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget everything: the next frame is the first, the next identity is 1."""
         self._live = no_tracks(self._room)
+        self.ledger = None if self.ledger is None else Ledger()
         self._frame = -1  # index of the last frame
         self._time = 0.0  # s, of the last frame
         self._before = 0.0  # s, of the frame before it
@@ -201,8 +204,22 @@ class Tracker:
             return joined
         believed, alive = self._fresh(self._motion_age), self._fresh(config.max_age)
         free = self._bands(detections)
+        blind = scene.appearance is None
+        if (stages := self._whole[blind]) is not None and self.ledger is None and (fast := compiled()):
+            return fast.associate(
+                scene.box,
+                live.status,
+                believed,
+                kinds(live.class_id, config),
+                expected_score(live),
+                detections.xyxy.astype(np.float64),
+                detections.score,
+                kinds(detections.class_id, config),
+                np.stack((free["high"], free["low"])),
+                *stages,
+            )
         near: dict[tuple[str, float], Pairs] = {}
-        for number, stage in enumerate(self._blind if scene.appearance is None else self._seeing):
+        for number, stage in enumerate(self._blind if blind else self._seeing):
             boxes = (stage.stage.against, stage.stage.buffer)
             if boxes not in near:
                 near[boxes] = self._near(scene, *boxes, believed)

@@ -13,6 +13,10 @@ from tracker import association
 from tracker.association import assign, overlapping_pairs, solve
 
 
+def never():
+    """In place of `compiled`: the NumPy path."""
+
+
 def brute_force(gain):
     """The best total gain over every way to match rows to columns, pairs of gain <= 0 left out."""
     rows, cols = gain.shape
@@ -79,15 +83,18 @@ def test_is_optimal(seed, height, width, limit):
     st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 60), st.sampled_from([0.02, 0.1, 0.5, 1.0])
 )
 def test_splitting_changes_nothing(seed, height, width, density):
-    """Dominant pairs and components against the dense solver, and against lap as the reference."""
+    """Dominant pairs and components, compiled or not, against the dense solver, and against lap as the reference."""
     rng = np.random.default_rng(seed)
     cost = np.where(rng.random((height, width)) < density, rng.random((height, width)), 1e3)
-    whole = assign(cost, 0.8)
+    fast = assign(cost, 0.8)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(association, "compiled", never)
+        whole = assign(cost, 0.8)
         patch.setattr(association, "SPLIT_FROM", 1)
         split = assign(cost, 0.8)
-    assert whole[0].tolist() == split[0].tolist()
-    assert whole[1].tolist() == split[1].tolist()
+    for other in (split, fast):
+        assert whole[0].tolist() == other[0].tolist()
+        assert whole[1].tolist() == other[1].tolist()
     _, column, _ = lap.lapjv(cost, extend_cost=True, cost_limit=0.8)
     reference = np.flatnonzero(column >= 0)
     assert whole[0].tolist() == reference.tolist()
@@ -96,16 +103,19 @@ def test_splitting_changes_nothing(seed, height, width, density):
 
 def test_ties_do_not_break_the_split():
     """All gains equal: every split must still match as many as there are, each row and column once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(association, "SPLIT_FROM", 1)
-        rows, cols = assign(np.full((30, 20), 0.5), 0.9)
-    assert len(rows) == 20
-    assert len(set(rows.tolist())) == len(set(cols.tolist())) == 20
+    for way in (association.compiled, never):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(association, "compiled", way)
+            patch.setattr(association, "SPLIT_FROM", 1)
+            rows, cols = assign(np.full((30, 20), 0.5), 0.9)
+        assert len(rows) == 20
+        assert len(set(rows.tolist())) == len(set(cols.tolist())) == 20
 
 
 def test_a_component_without_gaps_takes_lap_and_stays_optimal(monkeypatch):
     cost = np.random.default_rng(4).random((association.LAP_FROM, association.LAP_FROM))
     calls = []
+    monkeypatch.setattr(association, "compiled", never)
     monkeypatch.setattr(
         association.lap, "lapjv", lambda *a, real=lap.lapjv, **k: calls.append(1) or real(*a, **k)
     )
@@ -115,9 +125,11 @@ def test_a_component_without_gaps_takes_lap_and_stays_optimal(monkeypatch):
     assert np.isclose(cost[rows, cols].sum(), cost[expected].sum())
 
 
+@pytest.mark.parametrize("way", [association.compiled, never])
 @pytest.mark.parametrize("sweep_from", [1, 10**9])
-@pytest.mark.parametrize("n", [1, 7, 40])
-def test_overlapping_pairs_equal_their_slow_twin(monkeypatch, sweep_from, n):
+@pytest.mark.parametrize("n", [1, 7, 40, 90])
+def test_overlapping_pairs_equal_their_slow_twin(monkeypatch, way, sweep_from, n):
+    monkeypatch.setattr(association, "compiled", way)
     monkeypatch.setattr(association, "SWEEP_FROM", sweep_from)
     rng = np.random.default_rng(n)
     a, b = random_boxes(rng, n), random_boxes(rng, n + 3)

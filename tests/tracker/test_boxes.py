@@ -1,6 +1,6 @@
 import numpy as np
 
-from tracker.boxes import area, clip, iou_matrix, tlwh_to_xyxy, xyxy_to_tlwh
+from tracker.boxes import area, clip, grown, iou_matrix, tlwh_to_xyxy, xyxy_to_tlwh
 
 
 def slow_iou(a, b):
@@ -42,7 +42,19 @@ def test_clip_and_area():
     assert area(cut).tolist() == [200, 0]
 
 
+def test_grown_by_hand():
+    """C-BIoU: 0.3 of 20 and 0.3 of 40 px on each side."""
+    box = np.array([[0.0, 0, 20, 40]], np.float32)
+    assert grown(box, 0.3).tolist() == [[-6, -12, 26, 52]]
+    assert grown(box, 0.3).dtype == np.float32
+    assert grown(box, 0).tolist() == box.tolist()
+    apart = np.array([[25.0, 0, 45, 40]])
+    assert iou_matrix(box, apart) == 0
+    assert np.allclose(iou_matrix(grown(box, 0.3), grown(apart, 0.3)), 7 / (2 * 32 - 7))
+
+
 def test_empty():
     none = np.zeros((0, 4))
+    assert grown(none, 0.3).shape == (0, 4)
     assert iou_matrix(none, np.ones((3, 4))).shape == (0, 3)
     assert tlwh_to_xyxy(none).shape == xyxy_to_tlwh(none).shape == clip(none, (5, 5)).shape == (0, 4)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from tracker import motion
+from tracker import Detections, Tracker, motion
 from tracker.motion import MODELS, VV, XV, XX, V, X
+
+FILTERS = [kind for kind in MODELS if kind != "linear"]  # which knows no uncertainty
 
 
 def textbook(kind):
@@ -84,7 +86,7 @@ def assert_same(filters, books, diagonal_only=False):
         assert np.allclose(cov, 0)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", FILTERS)
 @pytest.mark.parametrize("steps", [1.0, 0.4, 3.0])
 def test_equals_the_textbook_filter(kind, steps):
     rng = np.random.default_rng(3)
@@ -98,8 +100,10 @@ def test_equals_the_textbook_filter(kind, steps):
         [b.predict(steps) for b in books]
         rows = np.flatnonzero(rng.random(6) < 0.7)
         seen = model.from_xyxy(first[rows] + rng.normal(0, 3, (len(rows), 4)))
-        motion.update(model, filters, rows, seen)
-        [books[r].update(s) for r, s in zip(rows, seen, strict=True)]
+        doubt = rng.random(len(rows)) if rng.random() < 0.5 else None
+        motion.update(model, filters, rows, seen, doubt)
+        scale = np.ones(len(rows)) if doubt is None else doubt
+        [books[r].update(s, d) for r, s, d in zip(rows, seen, scale, strict=True)]
         assert_same(filters, books)
 
 
@@ -169,11 +173,125 @@ def test_one_pixel_a_step_by_hand():
     assert np.allclose(filters[XX, 0, 0], 6.5625 * (1 - gain))
 
 
-def test_centre_distance_by_hand():
-    """xywh, 20 x 40 at rest: variance of x 4 + noise 1 = 5, of y 16 + 4 = 20."""
+def test_a_sure_detection_corrects_fully():
+    """NSA: R times (1 - score); at score 1 the track stands where the detection is, and goes on working."""
+    model = MODELS["xywh"]
+    filters = motion.initiate(model, np.array([[0.0, 0, 20, 40]]))
+    for x in (3.0, 6.0):
+        motion.predict(model, filters)
+        motion.update(model, filters, np.array([0]), np.array([[x, 0, 20, 40]]), np.array([0.0], np.float32))
+        assert np.allclose(filters[X, 0], [x, 0, 20, 40])
+        assert np.allclose(filters[XX, 0], 0, atol=1e-12)
+    motion.predict(model, filters)
+    assert filters[X, 0, 0] > 7
+
+
+def test_distance_by_hand():
+    """xywh, 20 x 40 at rest: variance of x, w 4 + noise 1 = 5, of y, h 16 + 4 = 20."""
     model = MODELS["xywh"]
     filters = motion.initiate(model, np.array([[0.0, 0, 20, 40], [100, 0, 20, 40]]))
-    found = motion.centre_distance(
-        model, filters, np.array([0, 1]), np.array([[5.0, 10, 9, 9], [100, 0, 9, 9]])
-    )
+    z = np.array([[5.0, 10, 30, 50], [100, 0, 20, 40]])
+    found = motion.distance(model, filters, np.array([0, 1]), z, 2)
     assert np.allclose(found, [25 / 5 + 100 / 20, 0])
+    found = motion.distance(model, filters, np.array([0, 1]), z, 4)
+    assert np.allclose(found, [25 / 5 + 100 / 20 + 100 / 5 + 100 / 20, 0])
+    every = motion.distances(model, filters, z)
+    assert np.allclose(every.diagonal(), found)
+    assert np.allclose(every[1, 0], 95**2 / 5 + 100 / 20 + 100 / 5 + 100 / 20)
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+def test_distance_equals_the_textbook(kind):
+    rng, model = np.random.default_rng(4), MODELS[kind]
+    first = model.from_xyxy(boxes(rng, 5))
+    filters, books = motion.initiate(model, first), [Textbook(kind, row) for row in first]
+    z = model.from_xyxy(boxes(rng, 3))
+    motion.predict(model, filters)
+    expected = np.zeros((5, 3))
+    for a, book in enumerate(books):
+        book.predict()
+        s = book.cov[:4, :4] + np.diag(np.square(book.measurement(book.mean[:4])))
+        for b, row in enumerate(z):
+            expected[a, b] = (row - book.mean[:4]) @ np.linalg.inv(s) @ (row - book.mean[:4])
+    assert np.allclose(motion.distances(model, filters, z), expected)
+    row, col = np.indices((5, 3)).reshape(2, -1)
+    assert np.allclose(motion.distance(model, filters, row, z[col], 4), expected.ravel())
+
+
+def test_relive_stands_between_as_if_it_had_been_seen():
+    """Gaps of 3 and 1 steps: two virtual detections a third of the way each, none; both end predicted to now."""
+    model = MODELS["sort"]
+    last = np.array([[0.0, 0, 20, 40], [100, 0, 120, 40]])
+    found = np.array([[30.0, 0, 50, 40], [105, 0, 125, 40]])
+    filters = motion.initiate(model, model.from_xyxy(last))
+    books = [Textbook("sort", row) for row in model.from_xyxy(last)]
+    motion.relive(model, filters, last, found, np.array([3, 1]))
+    for x in (10, 20):
+        books[0].predict()
+        books[0].update(model.from_xyxy(np.array([[x, 0.0, x + 20, 40]]))[0])
+    [book.predict() for book in books]
+    assert_same(filters, books)
+    assert filters[V, 0, 0] == pytest.approx(10, rel=0.1), "the speed of the line, learnt"
+    motion.relive(model, filters[:, :0], last[:0], found[:0], np.zeros(0, np.int64))
+
+
+def test_reupdate_is_for_who_was_lost():
+    """Frames three steps apart: nobody was missed, so nothing is relived. A miss, and it is."""
+    for reupdate in (False, True):
+        tracker = Tracker.from_config("ocsort", reupdate=reupdate)
+        slow = Tracker.from_config("ocsort", reupdate=False)
+        for k in range(4):
+            frame = Detections([[4 * k, 0, 4 * k + 40, 80]], [0.9])
+            tracker.update(frame, k * 0.1)
+            slow.update(frame, k * 0.1)
+        assert np.array_equal(tracker._live.filters, slow._live.filters)
+        for engine in (tracker, slow):
+            engine.update(Detections.empty(), 0.4)
+            engine.update(Detections([[30, 0, 70, 80]], [0.9]), 0.5)
+        assert np.array_equal(tracker._live.filters, slow._live.filters) != reupdate
+
+
+def test_a_long_stall_is_not_relived_step_by_step(monkeypatch):
+    """A stream that hangs for a day must not be replayed frame by frame."""
+    monkeypatch.setattr(motion, "relive", lambda *a: pytest.fail("relived"))
+    tracker = Tracker.from_config("ocsort")
+    for time in (0.0, 0.1, 86400.0):
+        assert tracker.update(Detections([[0, 0, 40, 80]], [0.9]), time).id.tolist() == [1]
+    tracker.update(Detections.empty(), 86400.1)
+    assert len(tracker.update(Detections([[0, 0, 40, 80]], [0.9]), 2 * 86400.0)) == 0, "forgotten: max_age"
+
+
+def test_follow_is_the_mean_speed_of_the_last_boxes_by_hand():
+    """Steps of 1 and 2 between three boxes: speeds 4 and 3, mean 3.5; with one box none."""
+    filters = motion.initiate(MODELS["linear"], np.zeros((2, 4)) + [0, 0, 20, 40])
+    past = np.zeros((2, 3, 4)) + [0, 0, 20, 40]
+    past[0, :, 0] = 10, 6, 0
+    gap = np.array([[1.0, 2.0], [np.nan, np.nan]])
+    motion.follow(filters, np.array([1, 0]), past[:, 0], past, gap)
+    assert filters[X, 1].tolist() == [10, 0, 20, 40]
+    assert filters[V, 1].tolist() == [3.5, 0, 0, 0]
+    assert filters[V, 0].tolist() == [0, 0, 0, 0]
+    motion.predict(MODELS["linear"], filters, 2.0)
+    assert filters[X, 1].tolist() == [17, 0, 20, 40]
+    assert not filters[XX:].any()
+
+
+def test_warped_boxes_by_hand():
+    """Twice as large and shifted: the centre (10, 20) lands on (25, 37), the size doubles."""
+    matrix = np.array([[2.0, 0, 5], [0, 2, -3]])
+    assert motion.warp_boxes(np.array([[0.0, 0, 20, 40]]), matrix).tolist() == [[5, -3, 45, 77]]
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0]])  # turned: the centre moves, the box stays upright
+    assert np.allclose(motion.warp_boxes(np.array([[0.0, 0, 20, 40]]), quarter), [[-30, -10, -10, 30]])
+    deep = motion.warp_boxes(np.zeros((3, 2, 4)) + [0, 0, 20, 40], matrix)
+    assert deep.shape == (3, 2, 4)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_filters_and_boxes_go_through_a_warp_alike(kind):
+    model, first = MODELS[kind], boxes(np.random.default_rng(7), 4)
+    angle = np.deg2rad(20)
+    turn = 1.3 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.concatenate((turn, [[3.0], [5.0]]), axis=1)
+    filters = motion.initiate(model, model.from_xyxy(first))
+    motion.warp(model, filters, matrix)
+    assert np.allclose(model.to_xyxy(filters[X]), motion.warp_boxes(first, matrix))

@@ -1,27 +1,12 @@
+"""The engine by hand: lifecycle, time, classes, warps, looks, what a caller can get wrong."""
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from configs import InputError
 from tests.scenes import take, walk
-from tests.tracker.slow_tracker import SlowTracker
+from tests.tracker.test_presets import PRESETS, assert_same
 from tracker import Detections, Tracker
-
-PRESETS = ["sort", "bytetrack", "default"]
-seeds = st.integers(0, 2**32 - 1)
-
-
-def rows(tracks):
-    return [
-        (i, j, *box.astype(np.float64).round(2))
-        for i, j, box in zip(tracks.id.tolist(), tracks.det_index.tolist(), tracks.xyxy, strict=True)
-    ]
-
-
-def assert_equal(a, b):
-    for name in ("id", "xyxy", "score", "class_id", "det_index"):
-        assert getattr(a, name).tobytes() == getattr(b, name).tobytes(), name
 
 
 def one(x, y=0.0, score=0.9, **more):
@@ -30,92 +15,6 @@ def one(x, y=0.0, score=0.9, **more):
 
 
 NOTHING = Detections.empty()
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("dimension", [0, 8])
-@settings(max_examples=12, deadline=None)
-@given(seed=seeds)
-def test_equals_its_slow_twin(preset, dimension, seed):
-    tracker = Tracker.from_config(preset)
-    slow = SlowTracker(tracker.config)
-    for frame in walk(seed, dimension=dimension):
-        got, expected = rows(tracker.update(frame)), slow.update(frame)
-        assert [r[:2] for r in got] == [r[:2] for r in expected]
-        assert np.allclose([r[2:] for r in got], [r[2:] for r in expected], atol=0.011)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@settings(max_examples=10, deadline=None)
-@given(seed=seeds)
-def test_the_detectors_order_does_not_matter(preset, seed):
-    rng = np.random.default_rng(seed)
-    a, b = Tracker.from_config(preset), Tracker.from_config(preset)
-    for frame in walk(seed, dimension=4):
-        order = rng.permutation(len(frame))
-        x, y = a.update(frame), b.update(take(frame, order))
-        assert x.id.tolist() == y.id.tolist()
-        assert np.array_equal(x.xyxy, y.xyxy)
-        assert x.det_index.tolist() == order[y.det_index].tolist()
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@settings(max_examples=10, deadline=None)
-@given(seed=seeds)
-def test_moving_the_scene_moves_the_tracks_and_nothing_else(preset, seed):
-    a, b = Tracker.from_config(preset), Tracker.from_config(preset)
-    for frame in walk(seed):
-        x, y = a.update(frame), b.update(take(frame, np.arange(len(frame)), shift=(64, -32)))
-        assert x.id.tolist() == y.id.tolist()
-        assert x.det_index.tolist() == y.det_index.tolist()
-        assert np.allclose(x.xyxy + np.tile((64, -32), 2), y.xyxy, atol=1e-3)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@settings(max_examples=10, deadline=None)
-@given(seed=seeds)
-def test_what_a_frame_reports_is_sound(preset, seed):
-    tracker, known = Tracker.from_config(preset), 0
-    for frame in walk(seed, dimension=4):
-        tracks = tracker.update(frame)
-        assert len(set(tracks.id.tolist())) == len(tracks)
-        assert len(set(tracks.det_index.tolist())) == len(tracks)
-        assert (np.diff(tracks.id) > 0).all()
-        assert tracks.id.dtype == tracks.det_index.dtype == np.int64
-        assert tracks.xyxy.dtype == np.float32
-        assert tracks.score.tolist() == frame.score[tracks.det_index].tolist()
-        newest = tracks.id.max(initial=0)
-        assert newest <= known + len(frame), "identities count up from 1 without holes"
-        known = max(known, newest)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("cut", [0, 1, 17, 39])
-def test_resuming_gives_the_same_bytes(preset, cut, tmp_path):
-    scene = walk(11, dimension=6)
-    whole = Tracker.from_config(preset)
-    first = Tracker.from_config(preset)
-    for frame in scene[:cut]:
-        whole.update(frame)
-        first.update(frame)
-    np.savez(tmp_path / "state.npz", **first.state_dict())
-    second = Tracker.from_config(preset)
-    with np.load(tmp_path / "state.npz", allow_pickle=False) as state:
-        second.load_state_dict(dict(state))
-    for frame in scene[cut:]:
-        assert_equal(whole.update(frame), second.update(frame))
-
-
-def test_reset_and_two_in_one_process():
-    scene = walk(5)
-    a, b = Tracker.from_config("bytetrack"), Tracker.from_config("bytetrack")
-    first = []
-    for frame in scene:
-        first.append(a.update(frame))
-        b.update(take(frame, np.arange(len(frame)), shift=(7, 7)))
-    a.reset()
-    for frame, before in zip(scene, first, strict=True):
-        assert_equal(a.update(frame), before)
 
 
 def test_a_saved_state_of_another_tracker_is_refused():
@@ -127,6 +26,12 @@ def test_a_saved_state_of_another_tracker_is_refused():
     short = {**state, "tracks.hits": np.zeros(3, np.int64)}
     with pytest.raises(InputError, match=r"tracks\.hits is int64 \(3,\)"):
         Tracker.from_config("sort").load_state_dict(short)
+    tall = {**state, "tracks.past": np.zeros((0, 9, 4))}  # SORT remembers no boxes
+    with pytest.raises(InputError, match=r"tracks\.past is float64 \(0, 9, 4\)"):
+        Tracker.from_config("sort").load_state_dict(tall)
+    mixed = {**state, "tracks.history": np.zeros((0, 5), np.float32)}  # of another dimension than `recent`
+    with pytest.raises(InputError, match=r"tracks\.history"):
+        Tracker.from_config("sort").load_state_dict(mixed)
     del state["tracks.id"]
     with pytest.raises(InputError, match=r"tracks\.id"):
         Tracker.from_config("sort").load_state_dict(state)
@@ -135,7 +40,7 @@ def test_a_saved_state_of_another_tracker_is_refused():
 def test_bytetrack_lifecycle_by_hand():
     """A second person must be seen twice; a person lost for 30 frames comes back, for 31 does not."""
     tracker = Tracker.from_config("bytetrack")
-    assert rows(tracker.update(one(0)))[0][:2] == (1, 0), "the first frame confirms at once"
+    assert tracker.update(one(0)).id.tolist() == [1], "the first frame confirms at once"
     both = Detections([[0, 0, 20, 40], [200, 0, 220, 40]], [0.9, 0.9])
     assert tracker.update(both).id.tolist() == [1]
     assert tracker.update(both).id.tolist() == [1, 2]
@@ -198,7 +103,7 @@ def test_unknown_appearance_everywhere_is_no_appearance():
     for frame in walk(3):
         blank = take(frame, np.arange(len(frame)))
         blank = blank.with_embedding(np.zeros((len(frame), 4), np.float32))
-        assert_equal(plain.update(frame), zeros.update(blank))
+        assert_same(plain.update(frame), zeros.update(blank))
 
 
 def test_time_must_grow():
@@ -208,6 +113,21 @@ def test_time_must_grow():
         with pytest.raises(InputError, match="timestamps must grow"):
             tracker.update(one(0), timestamp=wrong)
     tracker.update(one(0), timestamp=1.1)  # a refused frame leaves no trace
+
+
+def test_a_refused_frame_leaves_no_trace():
+    look = np.eye(1, 8)
+    tracker = Tracker.from_config("default")
+    tracker.update(one(0), timestamp=1.0)
+    with pytest.raises(InputError, match="timestamps must grow"):
+        tracker.update(one(0, embedding=look), timestamp=0.5)
+    tracker.update(one(0, embedding=np.eye(1, 5)), timestamp=1.1)  # 8 dimensions were never accepted
+    before = tracker.state_dict()
+    with pytest.raises(InputError, match="8 dimensions"):
+        tracker.update(one(0, embedding=look), timestamp=1.2)
+    with pytest.raises(InputError, match="warp must be"):
+        tracker.update(one(0), timestamp=1.2, warp=np.eye(3))
+    assert all(np.array_equal(before[name], value, equal_nan=value.dtype.kind == "f") for name, value in tracker.state_dict().items())
 
 
 def test_classes_do_not_mix_unless_asked():
@@ -276,19 +196,49 @@ def test_det_index_points_into_the_detectors_output():
     assert tracker.update(frame).det_index.tolist() == [1]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_memory_is_bounded(preset):
-    """Five false alarms a frame, forever: what is kept follows max_age, not the length of the run."""
-    rng, tracker = np.random.default_rng(0), Tracker.from_config(preset, max_age=0.5)
-    sizes = []
-    for _ in range(400):
-        corner = rng.uniform(0, 5000, (5, 2))
-        tracker.update(Detections(np.concatenate((corner, corner + 30), 1), rng.uniform(0.7, 1, 5)))
-        sizes.append(len(tracker.state_dict()["tracks.id"]))
-    assert max(sizes[200:]) <= 5 * 17
-
-
 @pytest.mark.parametrize("fps", [0, -1, float("nan")])
 def test_bad_frame_rate(fps):
     with pytest.raises(InputError, match="fps must be a positive number"):
         Tracker.from_config("sort", fps=fps)
+
+
+def test_a_sure_detection_confirms_at_once():
+    tracker = Tracker.from_config("bytetrack", confirm_hits=5, confirm_score=0.85, start_frames=0)
+    assert tracker.update(one(0, score=0.84)).id.tolist() == []
+    assert tracker.update(one(0, score=0.86)).id.tolist() == [1]
+    assert tracker.update(Detections([[0, 0, 20, 40], [90, 0, 110, 40]], [0.7, 0.9])).id.tolist() == [1, 2]
+
+
+def test_tentative_tracks_may_wait():
+    """0.1 s are three frames: the fourth miss ends it."""
+    for misses, ids in ((3, [1]), (4, [])):
+        tracker = Tracker.from_config("bytetrack", start_frames=0, tentative_max_age=0.1)
+        tracker.update(one(0))
+        for _ in range(misses):
+            tracker.update(NOTHING)
+        assert tracker.update(one(0)).id.tolist() == ids
+
+
+def test_who_is_past_max_age_is_not_found_again_even_after_a_stall():
+    """Lost, then the stream hangs: neither looks nor the last box bring back who should be forgotten."""
+    look = np.eye(1, 8)
+    for preset, more in (("ocsort", {}), ("ghost", {"embedding": look})):
+        for stall, ids in ((0.5, [1]), (60.0, [2])):
+            tracker = Tracker.from_config(preset, report_streak=0)
+            tracker.update(one(0, **more), 0.0)
+            tracker.update(NOTHING, 0.1)
+            assert tracker.update(one(0, **more), 0.1 + stall).id.tolist() == ids, (preset, stall)
+
+
+def test_a_moved_camera_moves_what_is_remembered_of_boxes():
+    """OC-SORT's last observations and directions are in this frame's pixels: 50 px a frame do not matter."""
+    shift = np.array([[1.0, 0, 50], [0, 1, 0]])
+    still, moving = Tracker.from_config("ocsort"), Tracker.from_config("ocsort")
+    for k, x in enumerate([0, 4, 8, 12, None, None, 24, 28]):
+        a, b = (NOTHING, NOTHING) if x is None else (one(x), one(x + 50 * k))
+        x, y = still.update(a), moving.update(b, warp=shift)
+        assert x.id.tolist() == y.id.tolist()
+        assert np.allclose(x.xyxy + [50 * k, 0, 50 * k, 0], y.xyxy, atol=1e-3)
+    live, other = still._live, moving._live
+    assert np.allclose(live.past + [350, 0, 350, 0], other.past, atol=1e-3)
+    assert np.allclose(live.filters[1:], other.filters[1:], atol=1e-3)
