@@ -5,7 +5,7 @@ ONNX files never import torch; what runs a network is in `reid.backends`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import numpy as np
 
 from configs import InputError
 from configs.load import nearest
-from reid.backends import Network, Wish, one_line, open_network
+from reid.backends import Network, Wish, one_line, open_network, pick_backend
 
 SHIPPED = Path(__file__).parent / "shipped"
+NORMS = ("stored", "frame", "video")
+TOGETHER = 128  # crops at most of which statistics are taken at once
 IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -31,13 +33,21 @@ class Embedder:
         skipped: names of the files that the latest :meth:`folder` could not read.
     """
 
-    def __init__(self, network: Network, weights: Path, batch_size: int, flip: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        weights: Path,
+        batch_size: int,
+        flip: bool = False,
+        forget: Callable[[], None] | None = None,
+    ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         self._network = network
         self._weights = weights
         self._batch_size = network.batch or batch_size
         self._flip = flip
+        self._forget = forget  # None: vectors do not depend on what else is shown
         self.size = network.size
         self.card = network.card
         self.unseen = 0
@@ -46,6 +56,7 @@ class Embedder:
         # A network that does not run fails here, not in a video; on two crops, since a file may say that it
         # takes any number and have one baked in.
         self.dim = self._vectors(np.zeros((network.batch or 2, *network.size, 3), np.uint8)).shape[1]
+        self.reset()
         height, width = network.size
         self.description = f"{weights.name}, {height}x{width} -> {self.dim}, {network.place}"
 
@@ -62,6 +73,7 @@ class Embedder:
         size: tuple[int, int] | None = None,
         precision: str = "f32",
         flip: bool = False,
+        norm: str = "stored",
     ) -> Embedder:
         """Load weights.
 
@@ -79,14 +91,29 @@ class Embedder:
             size: (height, width) px of a crop; None: as the file says, else 256 x 128.
             precision: "f32"; "bf16" or "f16" compute in that type, with the backends torch and openvino.
             flip: each vector is the mean of those of the crop and of its mirror image: twice the work.
+            norm: what BatchNorm layers normalise by. "stored": the statistics of the training data. "frame":
+                those of the crops of one call (GHOST); calls of fewer than 8 crops are filled up with the
+                stored ones, so one crop is 7/8 stored. "video": those of all calls since :meth:`reset`, the
+                stored ones counting for 16 crops. The last two need torch, run up to 128 crops together
+                whatever ``batch_size`` says, and make a vector depend on what is shown with it, or before.
 
         Raises:
             InputError: no such weights, a file that is not an image -> vector network or does not fit the
                 network, a size that the file does not take, a device or backend that is not there.
         """
-        path = find_weights(path_or_name)
+        path = find_weights(path_or_name, norm)
         network = open_network(path, backend, Wish(device, model, threads, size, precision))
-        return cls(network, path, batch_size, flip)
+        if norm == "stored":
+            return cls(network, path, batch_size, flip)
+        from reid.torch_backend import adapt
+
+        network, forget = adapt(network, norm)
+        return cls(network, path, batch_size, flip, forget)
+
+    def reset(self) -> None:
+        """Forget the video so far, with norm "video"; before another one begins."""
+        if self._forget is not None:
+            self._forget()
 
     def __call__(self, image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         """Appearance of the boxes of one image.
@@ -110,8 +137,9 @@ class Embedder:
         rows = np.flatnonzero(seen)
         self.unseen += len(windows) - len(rows)
         image = np.ascontiguousarray(image)
-        for start in range(0, len(rows), self._batch_size):
-            chunk = rows[start : start + self._batch_size]
+        step = self._step(len(rows))
+        for start in range(0, len(rows), step):
+            chunk = rows[start : start + step]
             cut = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows[chunk].tolist()]
             features[chunk] = self._features(resize(cut, self.size))
         return features
@@ -133,8 +161,9 @@ class Embedder:
         ready = (
             isinstance(crops, np.ndarray) and crops.shape[1:] == (*self.size, 3) and crops.dtype == np.uint8
         )
-        for start in range(0, len(crops), self._batch_size):
-            chunk = crops[start : start + self._batch_size]
+        step = self._step(len(crops))
+        for start in range(0, len(crops), step):
+            chunk = crops[start : start + step]
             if not ready:
                 images = [_check_image(image, f"crop {start + k}") for k, image in enumerate(chunk)]
                 chunk = resize(images, self.size)
@@ -177,6 +206,13 @@ class Embedder:
             raise InputError(f"{path}: none of its {len(files)} image files is readable")
         return names, np.concatenate(parts)
 
+    def _step(self, count: int) -> int:
+        """Crops at a time; where they are each other's statistics all of them, else parts of equal size."""
+        if self._forget is None:
+            return self._batch_size
+        parts = max(1, -(-count // TOGETHER))
+        return max(1, -(-count // parts))
+
     def _features(self, crops: np.ndarray) -> np.ndarray:
         """(B, H, W, 3) uint8 BGR of the network's size -> (B, D) float32 unit rows."""
         vectors = self._vectors(crops)
@@ -210,12 +246,29 @@ def shipped_weights() -> Path | None:
     return min(SHIPPED.glob("*.onnx"), default=None)
 
 
-def find_weights(path_or_name: str | Path) -> Path:
-    """The file of a path, of a shipped name, or of "auto".
+def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
+    """The file of a path, of a shipped name, or of "auto"; for a norm that needs torch one that torch reads.
 
     Raises:
         InputError: there is none; the message names the nearest.
     """
+    if norm not in NORMS:
+        raise InputError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+    path = _find(path_or_name)
+    if norm == "stored":
+        return path
+    if path != Path(path_or_name):  # a name: the same network lies beside it
+        path = path.with_suffix(".safetensors")
+    if pick_backend(path) != "torch":
+        beside = [path.with_suffix(ending) for ending in (".safetensors", ".pth")]
+        found = next(
+            (str(file) for file in beside if file.is_file()), "the .safetensors or .pth it was made from"
+        )
+        raise InputError(f"{path}: norm {norm!r} needs weights for torch; give {found}")
+    return path
+
+
+def _find(path_or_name: str | Path) -> Path:
     path, named = Path(path_or_name), SHIPPED / f"{path_or_name}.onnx"
     if str(path_or_name) == "auto":
         shipped = shipped_weights()

@@ -96,6 +96,7 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", args.device) is None:
         raise InputError(f"--device {args.device}: expected auto, cpu, cuda or cuda:N")
     overrides = parse_assignments(args.set)
+    refuse_video_norm(args)
     offline = open_offline(args.offline, overrides)
     trial = Tracker.from_config(args.tracker, **overrides)  # a typing mistake shows before anything is opened
     sources = [open_source(spec, **({} if args.fps is None else {"fps": args.fps})) for spec in args.source]
@@ -130,6 +131,16 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
         hashes,
         offline,
     )
+
+
+def refuse_video_norm(args: argparse.Namespace) -> None:
+    """What --reid-norm video cannot do: its statistics are one video's, and no checkpoint keeps them."""
+    if args.reid_norm == "video" and args.resume:
+        raise InputError("--reid-norm video cannot --resume: no checkpoint keeps its statistics; start again")
+    if args.reid_norm == "video" and len(args.source) > 1:
+        raise InputError(
+            "--reid-norm video: one source a run, its statistics are of one video; run each alone"
+        )
 
 
 def open_offline(given: str | None, overrides: dict[str, Any]) -> OfflineConfig | None:
@@ -257,8 +268,10 @@ def open_embedder(
     args: argparse.Namespace, tracker: Tracker, hashes: dict[str, str]
 ) -> tuple[Embed | None, str]:
     """The embedder, and one line on it; None where the tracker or the user has no use for one."""
-    from reid.embedder import Embedder, shipped_weights
+    from reid.embedder import Embedder, find_weights, shipped_weights
 
+    if args.reid_norm != "stored" and (tracker.appearance_from > 1 or args.reid == "none"):
+        raise InputError(f"--reid-norm {args.reid_norm}: nobody looks at appearance here; leave it out")
     if tracker.appearance_from > 1:
         if args.reid not in ("auto", "none"):
             raise InputError(
@@ -269,8 +282,7 @@ def open_embedder(
         return None, "off, as asked"
     if args.reid == "auto" and shipped_weights() is None:
         return None, "off: no weights are shipped yet; --reid FILE (.onnx or torchreid .pth) turns it on"
-    weights = shipped_weights() if args.reid == "auto" else args.reid
-    embedder = Embedder.from_weights(str(weights), device=args.device)
-    if Path(str(weights)).is_file():
-        hashes[str(weights)] = file_hash(str(weights))
+    weights = str(find_weights(args.reid, args.reid_norm))
+    embedder = Embedder.from_weights(weights, device=args.device, norm=args.reid_norm)
+    hashes[weights] = file_hash(weights)
     return embedder, embedder.description

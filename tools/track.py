@@ -44,6 +44,13 @@ def parser() -> Parser:
         help="appearance: .onnx or torchreid checkpoint",
     )
     p.add_argument(
+        "--reid-norm",
+        default="stored",
+        choices=("stored", "frame", "video"),
+        help="BatchNorm statistics of the appearance network: its own, those of each frame's people (GHOST) or of "
+        "the video so far; the last two need torch",
+    )
+    p.add_argument(
         "--camera",
         default="auto",
         metavar="auto|none|METHOD|FILE",

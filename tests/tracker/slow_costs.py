@@ -89,7 +89,9 @@ class World:
             return None
         lost = track.status == "lost"
         memory = self.config.lost_appearance if lost else self.config.active_appearance
-        bank = {"recent": [track.recent], "history": track.views}.get(memory, track.views[-self.config.bank :])
+        bank = {"recent": [track.recent], "history": track.views}.get(
+            memory, track.views[-self.config.bank :]
+        )
         each = [1 - float(view @ vector) for view in bank]
         return self.stretch * float({"minimum": min, "median": np.median}.get(memory, np.mean)(each))
 

@@ -143,7 +143,9 @@ class SlowTracker:
             for t in rows:
                 for j in sorted(w.open) if w.fresh(t, age) else ():
                     if self.may_meet(stage, t, j, blind):
-                        cost = sum(weight * SLOW_TERMS[n](w, stage, t, j) for n, weight in stage.terms.items())
+                        cost = sum(
+                            weight * SLOW_TERMS[n](w, stage, t, j) for n, weight in stage.terms.items()
+                        )
                         gain[t, j] = stage.limit_of(t.status) - cost - penalty[j]
             matched.update(self.choose(stage, {pair: g for pair, g in gain.items() if g > 0}))
         return matched
@@ -204,7 +206,11 @@ class SlowTracker:
         self.correct(track, d)
         track.hits += 1
         track.streak += 1
-        if track.hits >= config.confirm_hits or track.status != "tentative" or d.score >= config.confirm_score:
+        if (
+            track.hits >= config.confirm_hits
+            or track.status != "tentative"
+            or d.score >= config.confirm_score
+        ):
             track.status = "active"
         track.seen = self.time
         track.scores.insert(0, d.score)

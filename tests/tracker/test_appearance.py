@@ -114,7 +114,11 @@ def test_stretched_looks_equal_the_slow_twin():
         look = np.eye(5)[:4] + rng.normal(0, 0.2, (4, 5)) + 0.5  # everybody looks much alike to this network
         look /= np.linalg.norm(look, axis=1, keepdims=True)
         corner = rng.uniform(0, 300, (4, 2))
-        return Detections(np.concatenate((corner, corner + 40), axis=1), np.full(4, 0.9), embedding=look), None, None
+        return (
+            Detections(np.concatenate((corner, corner + 40), axis=1), np.full(4, 0.9), embedding=look),
+            None,
+            None,
+        )
 
     assert World.__dataclass_fields__["stretch"].default == 1
     stage = {"tracks": ["active", "lost"], "detections": "high", "cost": "appearance", "limit": 0.3}

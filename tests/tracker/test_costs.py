@@ -77,9 +77,7 @@ def as_scene(world):
     known = looks.size and not np.isnan(looks).all()
     box = world.model.to_xyxy(live.filters[0])
     appearance = looks if known else None
-    return Scene(
-        world.config, live, detections, world.model, box, appearance, world.time, world.step
-    )
+    return Scene(world.config, live, detections, world.model, box, appearance, world.time, world.step)
 
 
 def all_pairs(world, stage):
@@ -149,7 +147,7 @@ def test_overlap_by_hand():
 
 
 def test_trust_in_the_young_and_in_the_long_unseen_by_hand():
-    for age, since, trust in ((1, 1, 0.9**6), (6, 1, 0.9), (7, 1, 1.0), (20, 1, 1.0), (20, 5, 0.9**4)):
+    for age, since, trust in ((1, 1, 0.9**6), (6, 4, 0.9), (7, 1, 1.0), (7, 3, 0.9**2), (20, 5, 0.9**4)):
         w = one_pair(track(BOX, age=age, since=since), HALF, score=0.5)
         assert value("trusted_iou", w) == pytest.approx(1 - 0.5 * trust / 3), (age, since)
 
@@ -222,7 +220,9 @@ def test_looks_by_hand():
     assert value("appearance", w) == pytest.approx(0.2)
     assert value("half_appearance", w) == pytest.approx(0.1)
     assert value("iou_unless_alike", w) == pytest.approx(1 - 1 / 3 - 0.15), "0.8 is alike (0.75)"
-    assert value("iou_unless_alike", one_pair(looking(BOX, None), HALF, vectors=[YOU])) == pytest.approx(2 / 3)
+    assert value("iou_unless_alike", one_pair(looking(BOX, None), HALF, vectors=[YOU])) == pytest.approx(
+        2 / 3
+    )
 
 
 def test_unknown_looks_count_as_the_stage_says():
@@ -268,28 +268,28 @@ def test_other_classes_are_no_rivals():
     assert value("adaptive_appearance", w) == pytest.approx(-0.75 * 0.8)
 
 
-@pytest.mark.parametrize("name", TERMS)
 @pytest.mark.parametrize("stage", [STAGE, OPEN_CUE], ids=["closed", "open"])
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=seeds, dimension=st.sampled_from([0, 6]), classes=st.sampled_from([1, 3]), camera=st.booleans())
-def test_equals_its_slow_twin(name, stage, seed, dimension, classes, camera):
+def test_equals_its_slow_twin(stage, seed, dimension, classes, camera):
     world = random_world(seed, dimension=dimension, classes=classes, camera=camera)
-    pairs = all_pairs(world, stage)
-    got = TERMS[name][0](as_scene(world), pairs, stage)
-    both = zip(pairs.row.tolist(), pairs.col.tolist(), strict=True)
-    expected = [SLOW_TERMS[name](world, stage, world.tracks[a], b) for a, b in both]
-    assert got.shape == pairs.row.shape
-    assert np.allclose(got, expected, atol=2e-6)
+    pairs, scene = all_pairs(world, stage), as_scene(world)
+    for name, (term, _) in TERMS.items():
+        got = term(scene, pairs, stage)
+        both = zip(pairs.row.tolist(), pairs.col.tolist(), strict=True)
+        expected = [SLOW_TERMS[name](world, stage, world.tracks[a], b) for a, b in both]
+        assert got.shape == pairs.row.shape, name
+        assert np.allclose(got, expected, atol=2e-6), name
 
 
-@pytest.mark.parametrize("name", TERMS)
-@settings(max_examples=6, deadline=None)
-@given(seed=seeds, dimension=st.sampled_from([0, 6]), preset=st.sampled_from(["tracktrack", "sort", "deepsort"]))
-def test_boxes_apart_never_cost_less_than_the_floor(name, seed, dimension, preset):
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=seeds, dimension=st.sampled_from([0, 6]), preset=st.sampled_from(["tracktrack", "sort", "deepsort"])
+)
+def test_boxes_apart_never_cost_less_than_the_floor(seed, dimension, preset):
     """The floors in TERMS are what lets `candidates` leave pairs out."""
     world = random_world(seed, preset, dimension=dimension, classes=2)
-    term, floor = TERMS[name]
-    pairs = all_pairs(world, OPEN_CUE)
+    pairs, scene = all_pairs(world, OPEN_CUE), as_scene(world)
     apart = pairs.take((pairs.iou == 0).nonzero()[0])
-    least = term(as_scene(world), apart, OPEN_CUE).min(initial=np.inf)
-    assert least >= floor - 1e-9
+    for name, (term, floor) in TERMS.items():
+        assert term(scene, apart, OPEN_CUE).min(initial=np.inf) >= floor - 1e-9, name

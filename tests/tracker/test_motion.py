@@ -263,8 +263,8 @@ def test_a_long_stall_is_not_relived_step_by_step(monkeypatch):
 
 def test_follow_is_the_mean_speed_of_the_last_boxes_by_hand():
     """Steps of 1 and 2 between three boxes: speeds 4 and 3, mean 3.5; with one box none."""
-    filters = motion.initiate(MODELS["linear"], np.zeros((2, 4)) + [0, 0, 20, 40])
-    past = np.zeros((2, 3, 4)) + [0, 0, 20, 40]
+    filters = motion.initiate(MODELS["linear"], np.tile([0.0, 0, 20, 40], (2, 1)))
+    past = np.tile([0.0, 0, 20, 40], (2, 3, 1))
     past[0, :, 0] = 10, 6, 0
     gap = np.array([[1.0, 2.0], [np.nan, np.nan]])
     motion.follow(filters, np.array([1, 0]), past[:, 0], past, gap)
@@ -282,7 +282,7 @@ def test_warped_boxes_by_hand():
     assert motion.warp_boxes(np.array([[0.0, 0, 20, 40]]), matrix).tolist() == [[5, -3, 45, 77]]
     quarter = np.array([[0.0, -1, 0], [1, 0, 0]])  # turned: the centre moves, the box stays upright
     assert np.allclose(motion.warp_boxes(np.array([[0.0, 0, 20, 40]]), quarter), [[-30, -10, -10, 30]])
-    deep = motion.warp_boxes(np.zeros((3, 2, 4)) + [0, 0, 20, 40], matrix)
+    deep = motion.warp_boxes(np.tile([0.0, 0, 20, 40], (3, 2, 1)), matrix)
     assert deep.shape == (3, 2, 4)
 
 

@@ -40,7 +40,11 @@ def test_a_suppressed_box_suppresses_nobody():
     xyxy = np.array([[0.0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]])  # IoU of neighbours 60 / 140
     assert doubles(xyxy, np.array([0.9, 0.8, 0.7]), np.zeros(3, int), 0.4).tolist() == [False, True, False]
     none = np.zeros((0, 4))
-    assert suppressed_births(xyxy, np.zeros(3, int), none, np.zeros(0, int), 0.4).tolist() == [False, True, False]
+    assert suppressed_births(xyxy, np.zeros(3, int), none, np.zeros(0, int), 0.4).tolist() == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_crowd_on_one_spot_is_one():
@@ -68,14 +72,16 @@ def test_births_equal_their_slow_twin(seed, count, tracks):
         rivals += [births[j] for j in begun if kind[j] == kind[k]]
         if all(slow_iou(births[k], r) <= 0.2 for r in rivals):
             begun.append(k)
-    assert suppressed_births(births, kind, live, other, 0.2).tolist() == [k not in begun for k in range(count)]
+    assert suppressed_births(births, kind, live, other, 0.2).tolist() == [
+        k not in begun for k in range(count)
+    ]
 
 
 def lives(*rows):
     """Tracks (status, x, born, seen) as one live state, with their boxes."""
     tracker = Tracker.from_config("bytetrack")
     x = np.array([row[1] for row in rows], float)[:, None]
-    tracker.update(Detections(x + [0, 0, 20, 40], np.linspace(0.99, 0.9, len(rows))))
+    tracker.update(Detections(x + np.array([0, 0, 20, 40]), np.linspace(0.99, 0.9, len(rows))))
     live = tracker._live
     live.status[:] = [row[0] for row in rows]
     live.born[:], live.seen[:] = [row[2] for row in rows], [row[3] for row in rows]

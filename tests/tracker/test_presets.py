@@ -249,6 +249,16 @@ def test_memory_is_bounded(preset):
 
 
 GOLDEN = {  # HOTA, IDF1 on two sequences of MOT17 val-half with camera motion; test_quality.py has the other presets
+    "boosttrack": (62.97, 80.68),
+    "botsort": (67.51, 86.18),
+    "cbiou": (62.58, 77.51),
+    "deepocsort": (63.07, 80.76),
+    "deepsort": (64.50, 83.16),
+    "ghost": (65.57, 82.50),
+    "hybridsort": (65.27, 83.63),
+    "ocsort": (63.07, 80.76),
+    "strongsort": (64.84, 83.18),
+    "tracktrack": (64.85, 82.37),
 }
 
 

@@ -20,13 +20,17 @@ OURS = [(name, {}) for name in PRESETS] + list(VARIANTS.values())
 
 
 def stage(**changes):
-    return Stage(**({"tracks": ["active", "lost"], "detections": "high", "cost": "iou", "limit": 0.9} | changes))
+    return Stage(
+        **({"tracks": ["active", "lost"], "detections": "high", "cost": "iou", "limit": 0.9} | changes)
+    )
 
 
 def box_at(*places, score=0.9, **more):
     """20 x 40 boxes at these (x, y)."""
     corner = np.array(places, float).reshape(-1, 2)
-    return Detections(np.concatenate((corner, corner + [20, 40]), axis=1), np.full(len(corner), score), **more)
+    return Detections(
+        np.concatenate((corner, corner + np.array([20, 40])), axis=1), np.full(len(corner), score), **more
+    )
 
 
 def chosen(scene, made, pairs, limit, free):

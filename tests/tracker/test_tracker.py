@@ -127,7 +127,10 @@ def test_a_refused_frame_leaves_no_trace():
         tracker.update(one(0, embedding=look), timestamp=1.2)
     with pytest.raises(InputError, match="warp must be"):
         tracker.update(one(0), timestamp=1.2, warp=np.eye(3))
-    assert all(np.array_equal(before[name], value, equal_nan=value.dtype.kind == "f") for name, value in tracker.state_dict().items())
+    assert all(
+        np.array_equal(before[name], value, equal_nan=value.dtype.kind == "f")
+        for name, value in tracker.state_dict().items()
+    )
 
 
 def test_classes_do_not_mix_unless_asked():
@@ -238,7 +241,7 @@ def test_a_moved_camera_moves_what_is_remembered_of_boxes():
         a, b = (NOTHING, NOTHING) if x is None else (one(x), one(x + 50 * k))
         x, y = still.update(a), moving.update(b, warp=shift)
         assert x.id.tolist() == y.id.tolist()
-        assert np.allclose(x.xyxy + [50 * k, 0, 50 * k, 0], y.xyxy, atol=1e-3)
+        assert np.allclose(x.xyxy + np.tile((50 * k, 0), 2), y.xyxy, atol=1e-3)
     live, other = still._live, moving._live
-    assert np.allclose(live.past + [350, 0, 350, 0], other.past, atol=1e-3)
+    assert np.allclose(live.past + np.tile((350, 0), 2), other.past, atol=1e-3)
     assert np.allclose(live.filters[1:], other.filters[1:], atol=1e-3)

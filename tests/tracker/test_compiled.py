@@ -1,0 +1,130 @@
+"""The compiled loops, against their NumPy twins: the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.tracker.crowds import crowd
+from tracker import Tracker, association, kernels, motion, tracker
+
+pytest.importorskip("numba")
+
+from tracker import compiled
+
+PRESETS = sorted(path.stem for path in (ROOT / "configs" / "tracker").glob("*.yaml"))
+KALMAN = sorted(set(motion.MODELS) - {"linear"})
+
+
+def numpy_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (association, motion, tracker):
+        monkeypatch.setattr(module, "compiled", lambda: None)
+
+
+def twice(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> tuple[Any, Any]:
+    """What ``work`` gives compiled, and in NumPy."""
+    assert kernels.compiled() is compiled, "numba is installed, and not used"
+    fast = work()
+    numpy_only(monkeypatch)
+    return fast, work()
+
+
+def boxes(rng: np.random.Generator, count: int, side: float) -> np.ndarray:
+    corner = rng.uniform(0, side, (count, 2))
+    return np.concatenate((corner, corner + rng.uniform(5, 60, (count, 2))), axis=1)
+
+
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (1, 1), (7, 5), (40, 60), (150, 140)])
+def test_pairs_have_the_same_bytes(monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [
+        (boxes(rng, sizes[0], side), boxes(rng, sizes[1], side)) for side in (100, 600) for _ in range(3)
+    ]
+    scenes.append((np.tile([0.0, 0, 9, 9], (sizes[0], 1)), np.tile([0.0, 0, 9, 9], (sizes[1], 1))))
+    fast, slow = twice(monkeypatch, lambda: [association.overlapping_pairs(a, b) for a, b in scenes])
+    for one, other in zip(fast, slow, strict=True):
+        for name in ("row", "col", "iou"):
+            assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 8), (30, 30), (120, 110)])
+def test_the_best_matching_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, share: float, shape: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(1)
+    problems = []
+    for _ in range(6):
+        row, col = (rng.random(shape) < share).nonzero()
+        problems.append((row, col, rng.random(len(row)) + 1e-9))
+    fast, slow = twice(monkeypatch, lambda: [association.solve(*problem) for problem in problems])
+    for one, other in zip(fast, slow, strict=True):
+        assert [x.tolist() for x in one] == [x.tolist() for x in other]
+
+
+def test_ties_gain_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    problems = []
+    for _ in range(200):
+        shape = rng.integers(1, 9, 2)
+        row, col = (rng.random(shape) < 0.6).nonzero()
+        problems.append((row, col, rng.integers(1, 4, len(row)).astype(float)))
+    fast, slow = twice(monkeypatch, lambda: [association.solve(*problem) for problem in problems])
+    for (row, col, gain), one, other in zip(problems, fast, slow, strict=True):
+        of = {(r, c): g for r, c, g in zip(row, col, gain, strict=True)}
+        assert len(set(one[0])) == len(one[0])
+        assert len(set(one[1])) == len(one[1])
+        total = [sum(of[pair] for pair in zip(*found, strict=True)) for found in (one, other)]
+        assert total[0] == total[1]
+
+
+@pytest.mark.parametrize("kind", KALMAN)
+@pytest.mark.parametrize("steps", [1.0, 2.5])
+def test_filters_have_the_same_bytes(monkeypatch: pytest.MonkeyPatch, kind: str, steps: float) -> None:
+    model, rng = motion.MODELS[kind], np.random.default_rng(3)
+    start = boxes(rng, 20, 500)
+
+    def work() -> bytes:
+        filters = motion.initiate(model, model.from_xyxy(start))
+        filters[motion.V] = np.random.default_rng(4).normal(0, 20, (20, 4))  # some sizes vanish
+        for k in range(6):
+            motion.predict(model, filters, steps)
+            some = np.arange(k % 2, 20, 2)
+            motion.update(model, filters, some, model.from_xyxy(start[some] + k))
+        return filters.tobytes()
+
+    fast, slow = twice(monkeypatch, work)
+    assert fast == slow
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch, preset: str) -> None:
+    scenes = [crowd(0, frames=25), crowd(1, 12, 20, dimension=6, classes=2, camera=True, clock=True)]
+    given = [list(scene) for scene in scenes]
+
+    def work() -> list[bytes]:
+        seen = []
+        for scene in given:
+            engine = Tracker.from_config(preset)
+            for detections, time, warp in scene:
+                tracks = engine.update(detections, timestamp=time, warp=warp)
+                seen.append(tracks.id.tobytes() + tracks.xyxy.tobytes() + tracks.det_index.tobytes())
+        return seen
+
+    fast, slow = twice(monkeypatch, work)
+    assert fast == slow
+    assert any(fast)
+
+
+def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kernels.compiled.cache_clear()
+    monkeypatch.setenv("RETRACE_COMPILED", "0")
+    assert kernels.compiled() is None
+    kernels.compiled.cache_clear()
+    monkeypatch.delenv("RETRACE_COMPILED")
+    assert kernels.compiled() is compiled
