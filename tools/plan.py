@@ -98,6 +98,9 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     overrides = parse_assignments(args.set)
     refuse_video_norm(args)
     offline = open_offline(args.offline, overrides)
+    asked = any(key.split(".")[0] == "hidden" for key in overrides)
+    if offline is not None and "interpolate" in offline.passes and not asked:
+        overrides["hidden"] = None  # what is seen on both sides of a gap beats a guess within it
     trial = Tracker.from_config(args.tracker, **overrides)  # a typing mistake shows before anything is opened
     sources = [open_source(spec, **({} if args.fps is None else {"fps": args.fps})) for spec in args.source]
     name_apart(sources)

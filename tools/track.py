@@ -66,7 +66,8 @@ def parser() -> Parser:
         const="default",
         metavar="PASSES",
         help="improve the whole result at the end (link,interpolate,smooth,remove_short or some of them, or a "
-        "YAML file; --set offline.KEY=VALUE); NAME.online.txt keeps what the tracker said frame by frame",
+        "YAML file; --set offline.KEY=VALUE); NAME.online.txt keeps what the tracker said frame by frame, without "
+        "guesses at hidden people",
     )
     p.add_argument("--out", default="runs/track", metavar="DIR", help="default: runs/track")
     p.add_argument(

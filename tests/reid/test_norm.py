@@ -14,6 +14,7 @@ from torch import nn  # noqa: E402
 
 from configs import InputError  # noqa: E402
 from reid import Embedder, embedder, torch_backend  # noqa: E402
+from reid.backends import Network  # noqa: E402
 from reid.embedder import find_weights  # noqa: E402
 from reid.recipe import Recipe  # noqa: E402
 from reid.torch_backend import MEMORY, PRIOR, AdaptiveNorm  # noqa: E402
@@ -24,11 +25,12 @@ from tools.track import parser  # noqa: E402
 SIZE = (16, 8)
 
 
-def stored(mean: float = 0.0, var: float = 1.0, channels: int = 1, eps: float = 0.0) -> nn.BatchNorm1d:
+def stored(mean: float = 0.0, var: float = 1.0, eps: float = 0.0) -> nn.BatchNorm1d:
     """A layer whose statistics are these; the affine part is the identity."""
-    layer = nn.BatchNorm1d(channels, eps=eps)
-    layer.running_mean.fill_(mean)
-    layer.running_var.fill_(var)
+    layer = nn.BatchNorm1d(1, eps=eps)
+    layer.load_state_dict(
+        {**layer.state_dict(), "running_mean": torch.tensor([mean]), "running_var": torch.tensor([var])}
+    )
     return layer.eval()
 
 
@@ -139,7 +141,7 @@ def test_the_statistics_of_the_file_are_only_read(norm: str) -> None:
     run = torch_backend.TorchRun(
         body, torch.device("cpu"), torch.zeros(3, 1, 1), torch.ones(3, 1, 1), torch.float32, 1
     )
-    network, _ = torch_backend.adapt(torch_backend.Network(run, SIZE, None, "torch on cpu"), norm)
+    network, _ = torch_backend.adapt(Network(run, SIZE, None, "torch on cpu"), norm)
     assert network.place == f"torch on cpu, BatchNorm by the {norm}"
     for _ in range(3):
         network.run(np.random.default_rng(0).integers(0, 256, (9, *SIZE, 3), dtype=np.uint8))
@@ -193,7 +195,12 @@ def test_a_large_crowd_is_cut_into_equal_parts(little: Any, monkeypatch: pytest.
     monkeypatch.setattr(embedder, "TOGETHER", 20)
     frame, sizes = little(norm="frame"), []
     vectors = frame._vectors
-    monkeypatch.setattr(frame, "_vectors", lambda part: (sizes.append(len(part)), vectors(part))[1])
+
+    def counted(part: np.ndarray) -> np.ndarray:
+        sizes.append(len(part))
+        return vectors(part)
+
+    monkeypatch.setattr(frame, "_vectors", counted)
     frame.crops(np.zeros((41, *SIZE, 3), np.uint8))
     assert sizes == [14, 14, 13]
 

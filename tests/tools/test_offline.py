@@ -80,6 +80,15 @@ def test_a_run_improves_its_result_and_keeps_the_online_one(sequence, online, tm
     assert manifest(online)["post_processing"] == []
 
 
+def test_gaps_are_filled_afterwards_instead_of_guessed_at(sequence, tmp_path):
+    for passes, hidden in (("interpolate", None), ("remove_short", {"age": 0.5})):
+        run(track, sequence, "--out", tmp_path / passes, "--offline", passes)
+        told = manifest(tmp_path / passes)["tracker"]["hidden"]
+        assert (told is None) == (hidden is None)
+    run(track, sequence, "--out", tmp_path / "mine", "--offline", "--set", "hidden.age=0.3")
+    assert manifest(tmp_path / "mine")["tracker"]["hidden"]["age"] == 0.3
+
+
 def test_some_passes_and_a_preset_of_ones_own(sequence, tmp_path):
     run(track, sequence, "--out", tmp_path / "a", "--offline", "interpolate", "--quiet")
     before, after = (read_results(tmp_path / "a" / f"MOT99-01{end}.txt") for end in (".online", ""))
