@@ -44,6 +44,14 @@ def test_a_bank_forgets_the_oldest():
         assert np.allclose(distances(live(settings, [A, B, C]), seen(A), settings), to_a), bank
 
 
+def test_places_not_filled_yet_do_not_count():
+    """Two views in a bank of five: the median of 0 and 1; the nearest of one that is opposite is 2 away."""
+    settings = config(bank=5, active_appearance="median", confirm_hits=1)
+    assert np.allclose(distances(live(settings, [A, B]), seen(A), settings), 0.5)
+    settings = config(bank=5, active_appearance="minimum", confirm_hits=1)
+    assert np.allclose(distances(live(settings, [A]), seen(-A), settings), 2)
+
+
 def test_lost_tracks_have_their_own_memory():
     settings = config(lost_appearance="history", confirm_hits=1)
     state = live(settings, [A, B], [A, B])
@@ -68,7 +76,7 @@ def test_momentum_by_score_by_hand(score, momentum):
 
 
 def test_the_first_vector_is_all_there_is():
-    settings = config(recent_momentum=0.9, confirm_hits=1)
+    settings = config(recent_momentum=0.9, momentum_from=0.95, confirm_hits=1)  # 0.9 changes nothing else
     state = live(settings, [])
     assert state.views.tolist() == [0]
     remember(state, settings, np.array([0]), B[None], np.array([0.9], np.float32))

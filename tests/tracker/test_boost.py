@@ -10,7 +10,7 @@ from tracker.boost import boosted
 from tracker.config import Boost
 
 LIKELY, BOTH = Boost(unlikely=False), Boost()
-FAR, BESIDE = (300, 0, 320, 40), (304, 0, 324, 40)  # IoU of the two 16 / 24
+FAR, BESIDE = (300, 0, 320, 40), (308, 0, 328, 40)  # IoU of the two 12 / 28
 
 
 def raised(world, scores, rule=BOTH, high=0.6):

@@ -16,7 +16,13 @@ from tracker.costs import TERMS
 from tracker.stages import candidates, costs, mutual_nearest, open_gates, plan
 
 seeds = st.integers(0, 2**32 - 1)
-OURS = [(name, {}) for name in PRESETS] + list(VARIANTS.values())
+HALF_LOOKS = {
+    "tracks": ["active", "lost", "tentative"],
+    "detections": "high",
+    "cost": {"iou": 0.5, "appearance": 0.5},
+    "limit": {"active": 0.8, "lost": 0.9, "tentative": 0.7},
+}
+OURS = [(name, {}) for name in PRESETS] + [*VARIANTS.values(), ("tracktrack", {"stages": [HALF_LOOKS]})]
 
 
 def stage(**changes):
