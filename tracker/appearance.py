@@ -8,6 +8,8 @@ from tracker.config import Memory, TrackerConfig
 from tracker.data import Detections
 from tracker.state import LOST, LiveTracks
 
+ALIKE = 1e-3  # mean 1 - cosine up to which a network tells nobody apart, and nothing is stretched
+
 
 def distances(live: LiveTracks, detections: Detections, config: TrackerConfig) -> np.ndarray | None:
     """(T, N) 1 - cosine between tracks and detections; NaN where one has no appearance; None: nobody has.
@@ -37,8 +39,11 @@ def spread(vectors: np.ndarray) -> np.ndarray:
     on this video. sum_ij cos = |sum_i v_i|^2, so it costs one pass over the vectors.
     """
     count = len(vectors)
-    total = vectors.sum(0, dtype=np.float64)
-    return np.array([(count**2 - total @ total) / 2, count * (count - 1) / 2])
+    if count < 2:  # no pair: not even a rounding error may count as a distance
+        return np.zeros(2)
+    total, own = vectors.sum(0, dtype=np.float64), np.square(vectors, dtype=np.float64).sum()
+    pairs = count * (count - 1) / 2
+    return np.array([pairs - (total @ total - own) / 2, pairs])
 
 
 def _by(memory: Memory, live: LiveTracks, seen: np.ndarray) -> np.ndarray:

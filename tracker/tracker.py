@@ -190,7 +190,8 @@ class Tracker:
             known = (detections.score >= config.high) & detections.embedding.any(1)
             self._spread = self._spread + appearance.spread(detections.embedding[known])
         found = appearance.distances(live, detections, config) if len(live) else None
-        if found is not None and config.appearance_scale is not None and self._spread[0] > 0:
+        apart = self._spread[0] > appearance.ALIKE * self._spread[1]
+        if found is not None and config.appearance_scale is not None and apart:
             found *= config.appearance_scale * self._spread[1] / self._spread[0]
         return found
 

@@ -85,7 +85,7 @@ class SlowTracker:
         """Two boxes of one frame are two people: on average they shall be ``appearance_scale`` apart."""
         sure = [d.vector for d in self.world.seen if d.vector is not None and d.score >= self.config.high]
         self.apart += [1 - a @ b for k, a in enumerate(sure) for b in sure[:k]]
-        if self.apart and np.mean(self.apart) > 0:
+        if self.apart and np.mean(self.apart) > 1e-3:
             self.world.stretch = self.config.appearance_scale / np.mean(self.apart)
 
     def boost(self):

@@ -115,6 +115,27 @@ def test_spread_by_hand():
     assert np.allclose(spread(np.zeros((0, 3), np.float32)), [0, 0])
 
 
+def test_spread_of_one_is_nothing_and_of_vectors_not_quite_unit_is_right():
+    vectors = np.array([A, A, B]) * np.float32(1.0005)
+    assert np.allclose(spread(vectors), [3 - 1.0005**2, 3])
+    assert spread(vectors[:1]).tolist() == [0, 0]
+
+
+def test_one_person_at_a_time_stretches_nothing():
+    """No pair was ever seen: rounding errors of single vectors must not make strangers look the same."""
+    rng = np.random.default_rng(0)
+    looks = rng.normal(size=(2, 64)).astype(np.float32)
+    looks *= np.float32(0.9999) / np.linalg.norm(looks, axis=1, keepdims=True)  # units, as far as they go
+    stage = {"tracks": ["active", "lost"], "detections": "high", "cost": "appearance", "limit": 0.3}
+    more = {"appearance_scale": 0.6, "confirm_hits": 1, "duplicate_iou": 1, "hidden": None}
+    tracker = Tracker.from_config("default", stages=[stage], **more)
+    ids = [tracker.update(seen(looks[k])).id.tolist() for k in (0, 0, 0, 1, 1, 0)]
+    assert ids == [[1], [1], [1], [2], [2], [1]]
+    twins = Tracker.from_config("default", stages=[stage], **more)
+    assert twins.update(seen(looks[0], looks[0])).id.tolist() == [1, 2]
+    assert twins.update(seen(looks[0])).id.tolist() == [1], "all alike: nothing to stretch by"
+
+
 def test_stretched_looks_equal_the_slow_twin():
     rng = np.random.default_rng(2)
 
