@@ -39,7 +39,7 @@ def plan(stage: Stage) -> Plan:
     return Plan(stage, limit, far, look, by_place and stage.against == "predicted")
 
 
-def whole(plans: list[Plan]) -> tuple[np.ndarray, ...] | None:
+def whole(plans: tuple[Plan, ...]) -> tuple[np.ndarray, ...] | None:
     """Stages that `tracker.compiled.associate` runs in one go, as its last four arguments; None: not all are.
 
     Those are Hungarian over the IoU of predicted boxes, with or without the score, with or without the score gap.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from configs import InputError
 from tracker.motion import Filters
 
 TENTATIVE, ACTIVE, LOST = 0, 1, 2
@@ -90,3 +92,26 @@ def no_tracks(room: Room | None = None) -> LiveTracks:
         views=np.zeros(0, np.int64),
         bank=np.zeros((0, room.vectors, 0), np.float32),
     )
+
+
+def packed(live: LiveTracks) -> dict[str, np.ndarray]:
+    """Copies of all arrays, by name."""
+    return {f"tracks.{name}": getattr(live, name).copy() for name in NAMES}
+
+
+def unpacked(state: Mapping[str, np.ndarray], room: Room) -> LiveTracks:
+    """What :func:`packed` gave.
+
+    Raises:
+        InputError: an array of another dtype or shape than a preset with this ``room`` has.
+    """
+    like, count = no_tracks(room), len(np.atleast_1d(state["tracks.id"]))
+    recent = np.asarray(state["tracks.recent"])
+    like.widen(recent.shape[1] if recent.ndim == 2 else 0)
+    for name in NAMES:
+        given, want = np.asarray(state[f"tracks.{name}"]), getattr(like, name)
+        axis = 1 if name == "filters" else 0
+        shape = (*want.shape[:axis], count, *want.shape[axis + 1 :])
+        if given.dtype != want.dtype or given.shape != shape:
+            raise InputError(f"not a tracker's state: tracks.{name} is {given.dtype} {given.shape}")
+    return LiveTracks(*(np.array(state[f"tracks.{name}"]) for name in NAMES))

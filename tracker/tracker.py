@@ -13,17 +13,14 @@ import numpy as np
 
 from configs import InputError, load_preset
 from tracker import appearance, motion
-from tracker.association import Pairs, overlapping_pairs
 from tracker.boost import boosted
-from tracker.boxes import grown
 from tracker.config import TrackerConfig
-from tracker.costs import ALL_LOOKS, SPANS, Scene, expected_score
+from tracker.costs import ALL_LOOKS, Scene
 from tracker.data import Detections, Tracks
-from tracker.kernels import compiled
 from tracker.ledger import Ledger
-from tracker.overlaps import doubles, duplicate_tracks, hidden, kinds, suppressed_births
-from tracker.stages import Plan, candidates, costs, match, open_gates, plan, whole
-from tracker.state import ACTIVE, LOST, NAMES, TENTATIVE, LiveTracks, Room, no_tracks
+from tracker.matching import associate, deleted, overlaps_of, room_for, stages_of
+from tracker.overlaps import duplicate_tracks, hidden, kinds, suppressed_births
+from tracker.state import ACTIVE, LOST, TENTATIVE, LiveTracks, no_tracks, packed, unpacked
 
 EPSILON = 1e-6  # s; times are sums of floats
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
@@ -46,9 +43,8 @@ class Tracker:
         self.ledger = Ledger() if ledger else None
         self._model = motion.MODELS[config.motion]
         self._motion_age = config.max_age if config.motion_age is None else config.motion_age
-        self._seeing = [plan(stage) for stage in config.stages]
-        self._blind = [plan(stage) for stage in config.blind_stages or config.stages]
-        self._whole = whole(self._seeing), whole(self._blind)
+        self._seeing = stages_of(config.stages)
+        self._blind = stages_of(config.blind_stages or config.stages)
         self._room = room_for(config)
         self.reset()
 
@@ -177,7 +173,7 @@ class Tracker:
         )
         if config.boost is None or not len(detections):
             return scene
-        near = self._near(scene, "predicted", 0.0, self._fresh(self._motion_age))
+        near = overlaps_of(scene, "predicted", 0.0, self._fresh(self._motion_age))
         score = boosted(scene, near, config.boost, config.high)
         return replace(scene, detections=replace(detections, score=score))
 
@@ -196,98 +192,19 @@ class Tracker:
         return found
 
     def _associate(self, scene: Scene) -> np.ndarray:
-        """Run the stages. Returns (T,) the detection of each track, -1: none."""
-        live, detections, config = self._live, scene.detections, self.config
-        joined = np.full(len(live), -1)
+        """(T,) the detection of each track, -1: none."""
         if self.ledger is not None:
-            self.ledger.open(live)
-        if not len(live) or not len(detections):
-            return joined
-        believed, alive = self._fresh(self._motion_age), self._fresh(config.max_age)
-        free = self._bands(detections)
-        blind = scene.appearance is None
-        if (stages := self._whole[blind]) is not None and self.ledger is None and (fast := compiled()):
-            return fast.associate(
-                scene.box,
-                live.status,
-                believed,
-                kinds(live.class_id, config),
-                expected_score(live),
-                detections.xyxy.astype(np.float64),
-                detections.score,
-                kinds(detections.class_id, config),
-                np.stack((free["high"], free["low"])),
-                *stages,
-            )
-        near: dict[tuple[str, float], Pairs] = {}
-        for number, stage in enumerate(self._blind if blind else self._seeing):
-            boxes = (stage.stage.against, stage.stage.buffer)
-            if boxes not in near:
-                near[boxes] = self._near(scene, *boxes, believed)
-            limit = np.where(joined < 0, stage.limit[live.status], 0.0)  # (T,), 0: not in this stage
-            limit *= believed if stage.by_place else alive
-            rows, cols = self._run(number, stage, scene, limit, free, near[boxes])
-            joined[rows] = cols
-            for band in stage.stage.bands:
-                free[band][cols] = False
-        return joined
-
-    def _run(
-        self,
-        number: int,
-        stage: Plan,
-        scene: Scene,
-        limit: np.ndarray,
-        free: dict[str, np.ndarray],
-        near: Pairs,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """One stage: rows and columns (K,) that it joins."""
-        bands, penalty = stage.stage.bands, None
-        open_ = free[next(iter(bands))]
-        if len(bands) > 1 or any(bands.values()):
-            open_ = np.logical_or.reduce([free[band] for band in bands])
-            penalty = np.sum([added * free[band] for band, added in bands.items()], axis=0)
-        pairs = candidates(scene, stage, limit, open_, near)
-        cost = costs(scene, stage, pairs, penalty)
-        gain = limit[pairs.row] - cost
-        good = gain > 0
-        if stage.stage.gates:
-            good &= open_gates(scene, stage, pairs)
-        which = good.nonzero()[0]
-        rows, cols = match(scene, stage, pairs.take(which), gain[which])
-        if self.ledger is not None:
-            self.ledger.add(number, stage, scene, pairs, cost, limit, rows, cols)
-        return rows, cols
+            self.ledger.open(self._live)
+        if not len(self._live) or not len(scene.detections):
+            return np.full(len(self._live), -1)
+        stages = self._blind if scene.appearance is None else self._seeing
+        return associate(
+            scene, stages, self._fresh(self._motion_age), self._fresh(self.config.max_age), self.ledger
+        )
 
     def _fresh(self, age: float) -> np.ndarray:
         """(T,) bool, who was seen within ``age`` s, or in the last frame, however long ago that was."""
         return self._live.seen >= min(self._time - age, self._before) - EPSILON
-
-    def _doubles(self, detections: Detections) -> np.ndarray:
-        """(N,) bool, the detections that non-maximum suppression deletes."""
-        if self.config.nms >= 1:
-            return np.zeros(len(detections), bool)
-        classes = kinds(detections.class_id, self.config)
-        return doubles(detections.xyxy, detections.score, classes, self.config.nms)
-
-    def _bands(self, detections: Detections) -> dict[str, np.ndarray]:
-        """(N,) bool for each band: the detections in it."""
-        high, deleted = detections.score >= self.config.high, self._doubles(detections)
-        low = (detections.score >= self.config.low) & ~high
-        return {"high": high & ~deleted, "low": low & ~deleted, "deleted": high & deleted}
-
-    def _near(self, scene: Scene, against: str, buffer: float, believed: np.ndarray) -> Pairs:
-        """The pairs of boxes that overlap, of one class; predicted boxes only while they are believed."""
-        live, boxes = self._live, scene.detections.xyxy
-        predicted = against == "predicted"
-        mine = scene.box if predicted else live.past[:, 0]
-        if buffer:
-            mine, boxes = grown(mine, buffer), grown(boxes.astype(np.float64), buffer)
-        near = overlapping_pairs(mine, boxes)
-        fits = believed[near.row] if predicted else np.ones(len(near.row), bool)
-        if not self.config.class_agnostic:
-            fits &= live.class_id[near.row] == scene.detections.class_id[near.col]
-        return near if fits.all() else near.take(fits)
 
     def _absorb(self, detections: Detections, joined: np.ndarray) -> None:
         """Let every matched track take in its detection; every other becomes a little more lost."""
@@ -355,7 +272,7 @@ class Tracker:
         config = self.config
         fresh = detections.score >= config.new
         fresh[self._live.column[self._live.column >= 0]] = False
-        cols = (fresh & ~self._doubles(detections)).nonzero()[0]
+        cols = (fresh & ~deleted(detections, self.config)).nonzero()[0]
         if not len(cols):
             return
         # Ordered by what they are, not by where they stood: identities do not depend on the detector's order.
@@ -457,10 +374,9 @@ class Tracker:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Everything that the next frame depends on, as plain arrays (``np.savez`` holds them without pickle)."""
-        state = {name: getattr(self._live, name).copy() for name in NAMES}
         clock = {"frame": self._frame, "time": self._time, "last_id": self._last_id, "fps": self.fps}
         return {
-            **{f"tracks.{name}": value for name, value in state.items()},
+            **packed(self._live),
             **{name: np.array(value) for name, value in clock.items()},
             "spread": self._spread.copy(),
             "config": np.array(self.config.model_dump_json()),
@@ -472,41 +388,15 @@ class Tracker:
         Raises:
             InputError: parts are missing or too many, or it was taken with another configuration or frame rate.
         """
-        want = {*(f"tracks.{name}" for name in NAMES), "frame", "time", "last_id", "fps", "spread", "config"}
+        want = {*packed(self._live), "frame", "time", "last_id", "fps", "spread", "config"}
         if set(state) != want:
             raise InputError(f"not a tracker's state: {sorted(want ^ set(state))} missing or too many")
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
             raise InputError("the state was taken with another tracker configuration or frame rate")
-        empty, count = no_tracks(self._room), len(np.atleast_1d(state["tracks.id"]))
-        recent = np.asarray(state["tracks.recent"])
-        empty.widen(recent.shape[1] if recent.ndim == 2 else 0)
-        for name in NAMES:
-            given, like = np.asarray(state[f"tracks.{name}"]), getattr(empty, name)
-            axis = 1 if name == "filters" else 0
-            shape = (*like.shape[:axis], count, *like.shape[axis + 1 :])
-            if given.dtype != like.dtype or given.shape != shape:
-                raise InputError(f"not a tracker's state: tracks.{name} is {given.dtype} {given.shape}")
-        self._live = LiveTracks(*(np.array(state[f"tracks.{name}"]) for name in NAMES))
+        self._live = unpacked(state, self._room)
         self._frame, self._time = int(state["frame"]), float(state["time"])
         self._last_id = int(state["last_id"])
         self._spread = np.array(state["spread"], np.float64)
-
-
-def room_for(config: TrackerConfig) -> Room:
-    """What this preset must remember of each track."""
-    stages = (*config.stages, *config.blind_stages)
-    terms = {term for stage in stages for term in (*stage.terms, *stage.gates)}
-    boxes = [0]
-    if config.reupdate or any(stage.against == "observed" for stage in stages):
-        boxes.append(1)
-    if "direction" in terms:
-        boxes.append(config.direction_span + 1)
-    if "corner_direction" in terms:
-        boxes.append(max(SPANS) + 1)
-    if config.motion == "linear":
-        boxes.append(config.motion_memory + 1)
-    vectors = config.bank if {config.active_appearance, config.lost_appearance} & {"minimum", "median"} else 0
-    return Room(max(boxes), 5 * config.reupdate, vectors)
 
 
 def _checked_warp(warp: np.ndarray) -> np.ndarray:

@@ -229,7 +229,7 @@ def test_two_processes_train_one_network(place: Path, tmp_path: Path) -> None:
     for process in both:
         process.join(120)
         assert process.exitcode == 0
-    first, second = (torch.load(tmp_path / "two" / f"rank{rank}.pt") for rank in (0, 1))
+    first, second = (torch.load(tmp_path / "two" / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[key], second[key]) for key in first)
     alone = read(tmp_path / "one" / "weights.safetensors")[0]
     for key, value in first.items():

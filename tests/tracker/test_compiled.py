@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.tracker.crowds import crowd
-from tracker import Tracker, association, kernels, motion, tracker
+from tracker import Tracker, association, kernels, matching, motion
 
 pytest.importorskip("numba")
 
@@ -22,7 +22,7 @@ KALMAN = sorted(set(motion.MODELS) - {"linear"})
 
 
 def numpy_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (association, motion, tracker):
+    for module in (association, motion, matching):
         monkeypatch.setattr(module, "compiled", lambda: None)
 
 
