@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(title: str, total: int, quiet: bool = False, start: int = 0) -> Iterator[Callable[[int, int], None]]:
-    """A function to call as (done, total) on the way; a bar on a terminal, nothing in a pipe."""
+def bar(
+    title: str, total: int | None, quiet: bool = False, start: int = 0
+) -> Iterator[Callable[[int, int | None], None]]:
+    """A function to call as (done, total) on the way, a total of None is not known yet; silent in a pipe."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -26,4 +28,4 @@ def bar(title: str, total: int, quiet: bool = False, start: int = 0) -> Iterator
     )
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(title, total=total, completed=start)
-        yield lambda done, total: shown.update(task, completed=done)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

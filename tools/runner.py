@@ -20,6 +20,7 @@ from tools.console import say, write_json
 from tools.manifest import commit, versions
 from tools.offline import improved, write
 from tools.plan import Plan
+from tools.progress import bar
 from tracker import Tracker
 from tracker.camera import Camera, shares, warp_lines
 from tracker.data import Frame, Step
@@ -285,17 +286,12 @@ def _unreadable(source: Source, start: int, earlier: list[int]) -> list[int]:
 def _progress(steps: Iterable[Step], source: Source, plan: Plan, start: int) -> Iterator[Step]:
     """A bar on a terminal; nothing in a pipe, with --quiet, or where several run at once."""
     alone = len(plan.sources) == 1 or not source.live
-    if plan.quiet or not alone or not sys.stderr.isatty():
+    if plan.quiet or not alone:
         yield from steps
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(source.name, total=source.length, completed=start)
+    with bar(source.name, source.length, start=start) as advance:
         for step in steps:
-            bar.update(task, completed=step.frame.index + 1)
+            advance(step.frame.index + 1, source.length)
             yield step
 
 

@@ -20,12 +20,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tools.console import OK, Parser, guarded, say
+from tools.progress import bar
 
 if TYPE_CHECKING:
     from tools.tuning_search import Plan, Tuning
@@ -94,7 +93,7 @@ def main(argv: list[str]) -> int:
             preset = tuning.check_preset(executor)
             if not args.quiet:
                 announce(args, tuning, jobs)
-            with progress(args.quiet) as told:
+            with bar("trials", None, args.quiet) as told:
                 tuning.run(executor, jobs, told)
             lines = conclude(tuning, executor, preset, args, argv, about, out)
     finally:
@@ -219,21 +218,6 @@ def announce(args: argparse.Namespace, tuning: Tuning, jobs: int) -> None:
         say("the preset's own values lie outside the space: they are no candidate")
     if tuning.done:
         say(f"{tuning.done} of {tuning.total} trials are there already")
-
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; a function to tell (done, total)."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("trials", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":

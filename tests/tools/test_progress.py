@@ -21,3 +21,14 @@ def test_only_a_terminal_that_wants_one_sees_a_bar(
     said = capsys.readouterr()
     assert said.out == ""
     assert ("decode" in said.err) == (terminal and not quiet)
+
+
+def test_a_total_may_become_known_on_the_way(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with bar("trials", None) as advance:
+        advance(3, None)
+        advance(4, 17)
+    assert "4/17" in capsys.readouterr().err
