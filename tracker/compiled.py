@@ -1,9 +1,9 @@
 """The hot loops compiled by numba: the numbers of their NumPy twins, several times sooner.
 
 Optional (`pip install -e .[fast]`): a `Tracker` uses them where numba is installed. The twins are
-`motion.predict` and `to_xyxy`, `motion.update`, `association.overlapping_pairs`, `association.solve` and the
-stages of `tracker.Tracker`. Arithmetic keeps their order, so results are equal to the last bit; only where two
-matchings gain exactly the same in sum may the two ways choose differently. Compiled code is cached on disk.
+`motion.predict`, `motion.update`, `association.overlapping_pairs` and `association.solve`. Arithmetic keeps their
+order, so results are equal to the last bit; only where two matchings gain exactly the same in sum may the two ways
+choose differently. Compiled code is cached on disk.
 
 Imported by `tracker.kernels` alone, when it is first needed: numba takes its time.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def predict(
     filters: np.ndarray, steps: float, scale_of: np.ndarray, weight: np.ndarray, constant: np.ndarray
 ) -> None:
@@ -43,22 +43,23 @@ def predict(
             filters[0, t, k] = moved
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def update(
     filters: np.ndarray,
     rows: np.ndarray,
     z: np.ndarray,
+    doubt: np.ndarray,
     scale_of: np.ndarray,
     weight: np.ndarray,
     constant: np.ndarray,
 ) -> None:
-    """Twin of `motion.update` without doubt, in place: rows (K,), z (K, 4)."""
+    """Twin of `motion.update`, in place: rows (K,), z (K, 4), doubt (K,)."""
     inverse = np.empty(4)
     for i in range(len(rows)):
         t = rows[i]
         for k in range(4):
             scale = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
-            inverse[k] = 1.0 / (scale * scale * weight[2] + constant[2, k] + filters[2, t, k])
+            inverse[k] = 1.0 / ((scale * scale * weight[2] + constant[2, k]) * doubt[i] + filters[2, t, k])
         for k in range(4):
             xx, xv = filters[2, t, k], filters[3, t, k]
             gain, gain_speed = xx * inverse[k], xv * inverse[k]
@@ -70,7 +71,7 @@ def update(
             filters[2, t, k] = xx - gain * xx
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _more(row: np.ndarray, col: np.ndarray, iou: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     size = len(row)
     rows, cols, ious = np.empty(2 * size, np.int64), np.empty(2 * size, np.int64), np.empty(2 * size)
@@ -78,7 +79,7 @@ def _more(row: np.ndarray, col: np.ndarray, iou: np.ndarray) -> tuple[np.ndarray
     return rows, cols, ious
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Twin of `association.overlapping_pairs`: (T, 4), (N, 4) float64 -> row, column, IoU (P,), by row, then column.
 
@@ -113,7 +114,7 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndar
     return row[:count], col[:count], iou[:count]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Twin of `association.solve`: (height,) the column of each row in the matching of largest total gain, -1: none.
 
@@ -185,52 +186,3 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
                 break
             c = given_up
     return column
-
-
-@njit(cache=True)
-def associate(
-    box: np.ndarray,
-    status: np.ndarray,
-    believed: np.ndarray,
-    track_class: np.ndarray,
-    expected: np.ndarray,
-    xyxy: np.ndarray,
-    score: np.ndarray,
-    class_id: np.ndarray,
-    free: np.ndarray,
-    limits: np.ndarray,
-    bands: np.ndarray,
-    fused: np.ndarray,
-    gaps: np.ndarray,
-) -> np.ndarray:
-    """All stages at once, where each is what `tracker.stages.whole` says: (T,) the detection of each track, -1: none.
-
-    Args:
-        box, status, believed, track_class, expected: (T, 4) float64, (T,) of the tracks; expected score, float32.
-        xyxy, score, class_id: (N, 4) float64, (N,) float32, (N,) of the detections.
-        free: (2, N) bool, the detections of the high and the low band; consumed.
-        limits, bands, fused, gaps: (S, 3), (S,), (S,), (S,) of the stages.
-    """
-    joined = np.full(len(box), -1)
-    row, col, iou = overlapping_pairs(box, xyxy)
-    gain, which = np.empty(len(row)), np.empty(len(row), np.int64)
-    for s in range(len(bands)):
-        count = 0
-        for p in range(len(row)):
-            t, n = row[p], col[p]
-            if joined[t] >= 0 or not believed[t] or not free[bands[s], n] or track_class[t] != class_id[n]:
-                continue
-            cost = 1.0 - (iou[p] * score[n] if fused[s] else iou[p])
-            if gaps[s] != 0:
-                cost += gaps[s] * abs(expected[t] - score[n])
-            if limits[s, status[t]] - cost > 0:
-                gain[count], which[count] = limits[s, status[t]] - cost, p
-                count += 1
-        if count:
-            chosen = which[:count]
-            column = solve(row[chosen], col[chosen], gain[:count])
-            for t in range(len(column)):
-                if column[t] >= 0:
-                    joined[t] = column[t]
-                    free[bands[s], column[t]] = False
-    return joined

@@ -191,6 +191,11 @@ class TrackerConfig(BaseModel):
         Stage, ...
     ] = ()  # instead, where no track or no detection has an appearance; none: the same
 
+    @property
+    def believed_age(self) -> float:
+        """s, for how long the predicted box of a lost track is believed."""
+        return self.max_age if self.motion_age is None else self.motion_age
+
     @model_validator(mode="after")
     def _scores_in_order(self) -> TrackerConfig:
         if not self.low <= self.high:

@@ -19,7 +19,7 @@ from tracker.config import TrackerConfig
 from tracker.costs import TERMS, Scene
 from tracker.data import Detections, Tracks
 from tracker.overlaps import doubles, kinds
-from tracker.state import ACTIVE, LOST, LiveTracks, no_tracks
+from tracker.state import ACTIVE, EPSILON, LOST, LiveTracks, Room, blank
 
 if TYPE_CHECKING:
     from tracker.stages import Plan
@@ -31,7 +31,6 @@ BELOW, SUPPRESSED, UNCONFIRMED, NEW, MATCHED = range(5)
 REASONS = ("", "low", "high", "new", "nms", "live", "birth", "duplicate")
 NO_REASON, TOO_LOW, NOT_HIGH, NOT_NEW, NMS, ON_LIVE, ON_BIRTH, DUPLICATE = range(8)
 ENDS = ("", "expired", "duplicate")  # how a track ended: not seen for too long, or dropped
-EPSILON = 1e-6  # s; times are sums of floats
 
 
 def _whole() -> np.ndarray:
@@ -101,7 +100,7 @@ class Ledger:
     _number: np.ndarray = field(default_factory=_whole)  # (T,) birth numbers of the live tracks
     _missed: np.ndarray = field(default_factory=_whole)  # (T,) frames since each was matched
     _ids: np.ndarray = field(default_factory=_whole)
-    _live: LiveTracks = field(default_factory=no_tracks)
+    _live: LiveTracks = field(default_factory=lambda: blank(0, Room()))
     _box: np.ndarray | None = None
 
     def open(self, live: LiveTracks) -> None:

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tracker.association import Pairs, overlapping_pairs
 from tracker.boxes import grown
-from tracker.config import Stage, TrackerConfig
-from tracker.costs import SPANS, Scene, expected_score
+from tracker.config import TrackerConfig
+from tracker.costs import SPANS, Scene
 from tracker.data import Detections
-from tracker.kernels import compiled
 from tracker.ledger import Ledger
 from tracker.overlaps import doubles, kinds
-from tracker.stages import Plan, candidates, costs, match, open_gates, plan, whole
+from tracker.stages import Plan, candidates, costs, match, open_gates
 from tracker.state import Room
 
 
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """A list of stages, ready to run."""
-
-    plans: tuple[Plan, ...]
-    whole: (
-        tuple[np.ndarray, ...] | None
-    )  # as `tracker.compiled.associate` takes them; None: not all are so plain
-
-
-def stages_of(stages: tuple[Stage, ...]) -> Stages:
-    plans = tuple(plan(stage) for stage in stages)
-    return Stages(plans, whole(plans))
-
-
 def associate(
-    scene: Scene, stages: Stages, believed: np.ndarray, alive: np.ndarray, ledger: Ledger | None
+    scene: Scene, plans: tuple[Plan, ...], believed: np.ndarray, alive: np.ndarray, ledger: Ledger | None
 ) -> np.ndarray:
     """Run the stages: (T,) the detection of each track, -1: none.
 
     Args:
         believed, alive: (T,) bool, whose predicted box counts, and who may be found at all.
     """
-    if stages.whole is not None and ledger is None and compiled():
-        return _at_once(scene, stages.whole, believed)
     joined = np.full(len(scene.live), -1)
     free = bands(scene.detections, scene.config)
     near: dict[tuple[str, float], Pairs] = {}
-    for number, stage in enumerate(stages.plans):
+    for number, stage in enumerate(plans):
         boxes = (stage.stage.against, stage.stage.buffer)
         if boxes not in near:
             near[boxes] = overlaps_of(scene, *boxes, believed)
@@ -57,23 +37,6 @@ def associate(
         for band in stage.stage.bands:
             free[band][cols] = False
     return joined
-
-
-def _at_once(scene: Scene, stages: tuple[np.ndarray, ...], believed: np.ndarray) -> np.ndarray:
-    live, detections, config = scene.live, scene.detections, scene.config
-    free = bands(detections, config)
-    return compiled().associate(  # type: ignore[union-attr]
-        scene.box,
-        live.status,
-        believed,
-        kinds(live.class_id, config),
-        expected_score(live),
-        detections.xyxy.astype(np.float64),
-        detections.score,
-        kinds(detections.class_id, config),
-        np.stack((free["high"], free["low"])),
-        *stages,
-    )
 
 
 def _run(

@@ -68,6 +68,12 @@ class MotionModel:
         weight, constant = [spread.weight for spread in spreads], [spread.constant for spread in spreads]
         return np.array(self.scale_of), np.array(weight, np.float64), np.array(constant, np.float64)
 
+    @cached_property
+    def compiled_start(self) -> tuple[np.ndarray, ...]:
+        """The same of a new filter's coordinates and speeds: weights (2,), constants (2, 4)."""
+        spreads = (self.start, self.start_speed)
+        return np.array([s.weight for s in spreads]), np.array([s.constant for s in spreads])
+
 
 X, V, XX, XV, VV = range(5)  # coordinate, speed per step, and their variances and covariance
 Filters = np.ndarray  # (5, T, 4) float64: X, V, XX, XV, VV of four coordinates of T tracks, in one block
@@ -117,8 +123,8 @@ def update(
 
     ``doubt`` (K,) in [0, 1] scales the measurement's variance: 1 - score is NSA (GIAOTracker, StrongSORT eq. 5).
     """
-    if doubt is None and (fast := compiled()):
-        fast.update(filters, rows, z, *model.compiled)
+    if fast := compiled():
+        fast.update(filters, rows, z, np.ones(len(rows)) if doubt is None else doubt, *model.compiled)
         return
     chosen = filters.take(rows, axis=1)
     x, v, xx, xv, vv = chosen

@@ -39,26 +39,6 @@ def plan(stage: Stage) -> Plan:
     return Plan(stage, limit, far, look, by_place and stage.against == "predicted")
 
 
-def whole(plans: tuple[Plan, ...]) -> tuple[np.ndarray, ...] | None:
-    """Stages that `tracker.compiled.associate` runs in one go, as its last four arguments; None: not all are.
-
-    Those are Hungarian over the IoU of predicted boxes, with or without the score, with or without the score gap.
-    """
-    gaps, fused = [], []
-    for stage in (plan.stage for plan in plans):
-        first, *rest = stage.terms.items()
-        plain = stage.match == "hungarian" and not (stage.gates or stage.cascade or stage.buffer)
-        plain &= stage.against == "predicted" and stage.bands in ({"high": 0.0}, {"low": 0.0})
-        if not plain or first not in (("iou", 1.0), ("iou_score", 1.0)):
-            return None
-        if [name for name, _ in rest] not in ([], ["score_gap"]):
-            return None
-        gaps.append(rest[0][1] if rest else 0.0)
-        fused.append(first[0] == "iou_score")
-    bands = [int("low" in plan.stage.bands) for plan in plans]
-    return np.stack([plan.limit for plan in plans]), np.array(bands), np.array(fused), np.array(gaps)
-
-
 def candidates(scene: Scene, plan: Plan, limit: np.ndarray, free: np.ndarray, near: Pairs) -> Pairs:
     """The open pairs: those ``near`` that overlap, and those apart whose looks alone may bring them below the limit.
 

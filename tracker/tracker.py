@@ -6,23 +6,26 @@ All live tracks are one struct of arrays (tracker/state.py); an algorithm is a l
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from configs import InputError, load_preset
-from tracker import appearance, motion
+from tracker import appearance, life, motion
+from tracker.at_once import at_once
 from tracker.boost import boosted
 from tracker.config import TrackerConfig
 from tracker.costs import ALL_LOOKS, Scene
 from tracker.data import Detections, Tracks
 from tracker.ledger import Ledger
-from tracker.matching import associate, deleted, overlaps_of, room_for, stages_of
-from tracker.overlaps import duplicate_tracks, hidden, kinds, suppressed_births
-from tracker.state import ACTIVE, LOST, TENTATIVE, LiveTracks, no_tracks, packed, unpacked
+from tracker.life import Clock
+from tracker.matching import associate, overlaps_of, room_for
+from tracker.report import report
+from tracker.stages import plan
+from tracker.state import LOST, blank, packed, unpacked
 
-EPSILON = 1e-6  # s; times are sums of floats
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 
 
@@ -39,13 +42,13 @@ class Tracker:
         if not (np.isfinite(fps) and fps > 0):
             raise InputError(f"fps must be a positive number, got {fps}")
         self.config = config
-        self.fps = float(fps)
         self.ledger = Ledger() if ledger else None
         self._model = motion.MODELS[config.motion]
-        self._motion_age = config.max_age if config.motion_age is None else config.motion_age
-        self._seeing = stages_of(config.stages)
-        self._blind = stages_of(config.blind_stages or config.stages)
+        self._seeing = tuple(plan(stage) for stage in config.stages)
+        self._blind = tuple(plan(stage) for stage in config.blind_stages or config.stages)
         self._room = room_for(config)
+        self._at_once = at_once(config)
+        self._clock = Clock(float(fps))
         self.reset()
 
     @classmethod
@@ -78,13 +81,16 @@ class Tracker:
             return 2.0
         return config.low if "low" in looking else config.high
 
+    @property
+    def fps(self) -> float:
+        """The source's nominal frame rate."""
+        return self._clock.fps
+
     def reset(self) -> None:
         """Forget everything: the next frame is the first, the next identity is 1."""
-        self._live = no_tracks(self._room)
+        self._live = blank(0, self._room)
         self.ledger = None if self.ledger is None else Ledger()
-        self._frame = -1  # index of the last frame
-        self._time = 0.0  # s, of the last frame
-        self._before = 0.0  # s, of the frame before it
+        self._clock = Clock(self.fps)
         self._last_id = 0
         self._spread = np.zeros(2)  # sum of 1 - cosine of boxes of one frame, and how many pairs
 
@@ -109,13 +115,24 @@ class Tracker:
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
         if dimension != self._live.recent.shape[1]:
             self._live.widen(dimension)
-        self._predict(steps, warp)
+        at_once = None if dimension or self.ledger is not None else self._at_once
+        if at_once is None or warp is not None:
+            self._predict(steps, warp)
+            steps = 0.0
+        if at_once is not None:
+            self._live, tracks, self._last_id = at_once(
+                self._live, detections, self._clock, steps, self._last_id
+            )
+            return tracks
         scene = self._look(detections)
-        self._absorb(scene.detections, self._associate(scene))
-        self._retire()
-        self._begin(scene.detections)
-        state_box = self._drop_duplicates(self._model.to_xyxy(self._live.filters[motion.X]))
-        tracks = self._report(detections, state_box)
+        self._live_on(scene.detections, self._associate(scene))
+        state_box = self._model.to_xyxy(self._live.filters[motion.X])
+        keep = life.not_doubled(self._live, state_box, self.config, self._clock)
+        if keep is not None:
+            self._live, state_box = self._live.take(keep.nonzero()[0]), state_box[keep]
+        tracks, self._last_id = report(
+            self._live, detections, state_box, self.config, self._clock, self._last_id
+        )
         if self.ledger is not None:
             self.ledger.close(self._live, scene.detections, tracks, self.config)
         return tracks
@@ -134,12 +151,13 @@ class Tracker:
 
     def _tick(self, timestamp: float | None) -> float:
         """Advance the clock; returns how many nominal frames have passed."""
-        frame = self._frame + 1
-        time = frame / self.fps if timestamp is None else float(timestamp)
-        steps = (time - self._time) * self.fps if frame else 1.0
-        if not (steps > 0 and np.isfinite(time)):
-            raise InputError(f"timestamps must grow: {time:g} s came after {self._time:g} s")
-        self._frame, self._before, self._time = frame, self._time, time
+        last = self._clock
+        number = last.number + 1
+        time = number / last.fps if timestamp is None else float(timestamp)
+        steps = (time - last.time) * last.fps if number else 1.0
+        if not (steps > 0 and isfinite(time)):
+            raise InputError(f"timestamps must grow: {time:g} s came after {last.time:g} s")
+        self._clock = Clock(last.fps, number, time, last.time)
         return 1.0 if abs(steps - 1.0) < STEADY else steps
 
     def _predict(self, steps: float, warp: np.ndarray | None) -> None:
@@ -168,12 +186,12 @@ class Tracker:
             self._model,
             self._model.to_xyxy(live.filters[motion.X]),
             self._distances(detections),
-            self._time,
+            self._clock.time,
             1.0 / self.fps,
         )
         if config.boost is None or not len(detections):
             return scene
-        near = overlaps_of(scene, "predicted", 0.0, self._fresh(self._motion_age))
+        near = overlaps_of(scene, "predicted", 0.0, self._clock.fresh(live, config.believed_age))
         score = boosted(scene, near, config.boost, config.high)
         return replace(scene, detections=replace(detections, score=score))
 
@@ -198,183 +216,27 @@ class Tracker:
         if not len(self._live) or not len(scene.detections):
             return np.full(len(self._live), -1)
         stages = self._blind if scene.appearance is None else self._seeing
-        return associate(
-            scene, stages, self._fresh(self._motion_age), self._fresh(self.config.max_age), self.ledger
-        )
+        believed = self._clock.fresh(self._live, self.config.believed_age)
+        alive = self._clock.fresh(self._live, self.config.max_age)
+        return associate(scene, stages, believed, alive, self.ledger)
 
-    def _fresh(self, age: float) -> np.ndarray:
-        """(T,) bool, who was seen within ``age`` s, or in the last frame, however long ago that was."""
-        return self._live.seen >= min(self._time - age, self._before) - EPSILON
-
-    def _absorb(self, detections: Detections, joined: np.ndarray) -> None:
-        """Let every matched track take in its detection; every other becomes a little more lost."""
-        live, config = self._live, self.config
-        live.column = joined
-        missed = joined < 0
-        live.streak[missed] = 0
-        live.status[missed & (live.status == ACTIVE)] = LOST
-        rows = (~missed).nonzero()[0]
-        if not len(rows):
-            return
-        cols = joined[rows]
-        box, score = detections.xyxy[cols], detections.score[cols]
-        self._correct(rows, box, score)
-        live.hits[rows] += 1
-        live.streak[rows] += 1
-        sure = (live.hits[rows] >= config.confirm_hits) | (live.status[rows] != TENTATIVE)
-        sure |= score >= config.confirm_score
-        live.status[rows[sure]] = ACTIVE
-        live.seen[rows] = self._time
-        live.score_before[rows] = live.score[rows]
-        live.score[rows] = score
-        if config.class_agnostic:  # else it is the same
-            live.class_id[rows] = detections.class_id[cols]
-        live.box[rows] = box
-        if detections.embedding is not None:
-            # High detections only: what scores low is mostly somebody else's shoulder
-            clear = (score >= config.high) & detections.embedding[cols].any(1)
-            appearance.remember(live, config, rows[clear], detections.embedding[cols[clear]], score[clear])
-
-    def _correct(self, rows: np.ndarray, box: np.ndarray, score: np.ndarray) -> None:
-        """Motion takes in the detections box (K, 4), score (K,) of the tracks ``rows``."""
-        live, config, z = self._live, self.config, self._model.from_xyxy(box)
-        if config.reupdate:
-            steps = np.rint((self._time - live.seen[rows]) * self.fps).astype(np.int64)
-            missed = live.seen[rows] < self._before - EPSILON  # between slow frames nobody was lost
-            again = (missed & (steps > 1)).nonzero()[0]
-            if len(again):
-                found = rows[again]
-                filters = np.ascontiguousarray(live.kept[found].transpose(1, 0, 2))
-                motion.relive(
-                    self._model, filters, live.past[found, 0], box[again].astype(np.float64), steps[again]
-                )
-                live.filters[:, found] = filters
-        if live.past.shape[1]:
-            live.past[rows] = np.concatenate((box[:, None], live.past[rows, :-1]), axis=1)
-            now = np.full((len(rows), 1), self._time)
-            live.past_time[rows] = np.concatenate((now, live.past_time[rows, :-1]), axis=1)
-        if config.motion == "linear":
-            past = live.past[rows]
-            past = self._model.from_xyxy(past.reshape(-1, 4)).reshape(past.shape)
-            motion.follow(live.filters, rows, z, past, -np.diff(live.past_time[rows], axis=1) * self.fps)
-            return
-        motion.update(self._model, live.filters, rows, z, 1.0 - score if config.noise_by_score else None)
-        if live.kept.shape[1]:
-            live.kept[rows] = live.filters[:, rows].transpose(1, 0, 2)
-
-    def _retire(self) -> None:
-        live, config = self._live, self.config
-        age_limit = np.where(live.status == TENTATIVE, config.tentative_max_age, config.max_age)
-        self._keep(self._time - live.seen <= age_limit + EPSILON)
-
-    def _begin(self, detections: Detections) -> None:
-        """New tracks at the unmatched detections that score high enough."""
-        config = self.config
-        fresh = detections.score >= config.new
-        fresh[self._live.column[self._live.column >= 0]] = False
-        cols = (fresh & ~deleted(detections, self.config)).nonzero()[0]
-        if not len(cols):
-            return
-        # Ordered by what they are, not by where they stood: identities do not depend on the detector's order.
-        cols = cols[np.lexsort((*detections.xyxy[cols].T, -detections.score[cols]))]
-        if config.birth_iou < 1:
-            known = self._live.take((self._time - self._live.seen <= self._motion_age + EPSILON).nonzero()[0])
-            doubled = suppressed_births(
-                detections.xyxy[cols],
-                kinds(detections.class_id[cols], config),
-                self._model.to_xyxy(known.filters[motion.X]),
-                kinds(known.class_id, config),
-                config.birth_iou,
-            )
-            cols = cols[~doubled]
-        self._live = self._live.append(self._born(detections, cols))
-
-    def _born(self, detections: Detections, cols: np.ndarray) -> LiveTracks:
-        """Tracks of one detection each, ``cols`` (K,)."""
-        config, room, dimension = self.config, self._room, self._live.recent.shape[1]
-        count, box, score = len(cols), detections.xyxy[cols], detections.score[cols]
-        at_once = config.confirm_hits == 1 or self._frame < config.start_frames
-        sure = at_once | (score >= config.confirm_score)
-        vector = np.zeros((count, dimension), np.float32)
-        if detections.embedding is not None:
-            vector = detections.embedding[cols]
-        past, past_time = np.zeros((count, room.boxes, 4)), np.full((count, room.boxes), np.nan)
-        past[:], past_time[:, :1] = box[:, None], self._time
-        filters = motion.initiate(self._model, self._model.from_xyxy(box))
-        bank = np.zeros((count, room.vectors, dimension), np.float32)
-        bank[:, :1] = vector[:, None]
-        return LiveTracks(
-            filters=filters,
-            id=np.zeros(count, np.int64),
-            status=np.where(sure, ACTIVE, TENTATIVE).astype(np.uint8),
-            hits=np.ones(count, np.int64),
-            streak=np.zeros(count, np.int64),
-            born=np.full(count, self._time),
-            seen=np.full(count, self._time),
-            column=cols,
-            score=score,
-            score_before=score.copy(),
-            class_id=detections.class_id[cols],
-            box=box,
-            past=past,
-            past_time=past_time,
-            kept=filters.transpose(1, 0, 2)[:, : room.filters].copy(),
-            recent=vector,
-            history=vector.copy(),
-            views=np.asarray(vector.any(1), np.int64),
-            bank=bank,
-        )
-
-    def _drop_duplicates(self, box: np.ndarray) -> np.ndarray:
-        """Takes and returns the filters' boxes (T, 4) xyxy px."""
-        if self.config.duplicate_iou >= 1:
-            return box
-        believed = self._time - self._live.seen <= self._motion_age + EPSILON
-        classes = kinds(self._live.class_id, self.config)
-        keep = duplicate_tracks(self._live, classes, box, believed, self.config.duplicate_iou)
-        if keep is None:
-            return box
-        self._keep(keep)
-        return box[keep]
-
-    def _keep(self, keep: np.ndarray) -> None:
+    def _live_on(self, detections: Detections, joined: np.ndarray) -> None:
+        """Tracks take in their detections ``joined`` (T,), the long lost are forgotten, new ones begin."""
+        config, clock = self.config, self._clock
+        life.absorb(self._live, detections, joined, config, clock)
+        keep = life.remembered(self._live, config, clock)
         if not keep.all():
             self._live = self._live.take(keep.nonzero()[0])
-
-    def _report(self, detections: Detections, state_box: np.ndarray) -> Tracks:
-        """The tracks to show; one that is shown for the first time gets its identity now."""
-        live, config = self._live, self.config
-        shown = (live.column >= 0) & (live.status == ACTIVE)
-        if config.report_streak and self._frame >= config.start_frames:
-            shown &= live.streak >= config.report_streak
-        if config.hidden is not None:
-            missing = (live.status == LOST) & (live.id > 0) & (live.hits >= config.hidden.hits)
-            missing &= self._time - live.seen <= config.hidden.age + EPSILON
-            shown[hidden(state_box, missing.nonzero()[0], shown.nonzero()[0], config.hidden)] = True
-        if config.coast > 0:
-            fresh = self._time - live.seen <= config.coast + EPSILON
-            shown |= (live.status == LOST) & (live.id > 0) & fresh
-        rows = shown.nonzero()[0]
-        unnamed = rows[live.id[rows] == 0]
-        if len(unnamed):
-            live.id[unnamed] = self._last_id + 1 + np.arange(len(unnamed))
-            self._last_id += len(unnamed)
-        rows = rows[live.id[rows].argsort()]
-        column = live.column[rows]
-        predicted = column < 0
-        box = (state_box if config.box == "state" else live.box)[rows].astype(np.float32)
-        if predicted.any():
-            box[predicted] = state_box[rows[predicted]]
-        index, score = np.full(len(rows), -1), live.score[rows]
-        seen = column[~predicted]
-        index[~predicted], score[~predicted] = detections.index[seen], detections.score[seen]
-        return Tracks(live.id[rows], box, score, live.class_id[rows], index)
+        cols = life.births(self._live, detections, config, clock)
+        if len(cols):
+            self._live = self._live.append(life.born(self._live, detections, cols, config, clock))
 
     # -- keeping and restoring
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Everything that the next frame depends on, as plain arrays (``np.savez`` holds them without pickle)."""
-        clock = {"frame": self._frame, "time": self._time, "last_id": self._last_id, "fps": self.fps}
+        now = self._clock
+        clock = {"frame": now.number, "time": now.time, "last_id": self._last_id, "fps": now.fps}
         return {
             **packed(self._live),
             **{name: np.array(value) for name, value in clock.items()},
@@ -394,7 +256,7 @@ class Tracker:
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
             raise InputError("the state was taken with another tracker configuration or frame rate")
         self._live = unpacked(state, self._room)
-        self._frame, self._time = int(state["frame"]), float(state["time"])
+        self._clock = Clock(self.fps, int(state["frame"]), float(state["time"]))
         self._last_id = int(state["last_id"])
         self._spread = np.array(state["spread"], np.float64)
 

@@ -8,7 +8,7 @@ from tests.tracker.test_costs import config
 from tests.tracker.test_presets import assert_equals_twin
 from tracker import Detections, Tracker
 from tracker.appearance import distances, remember, spread
-from tracker.state import ACTIVE, LOST, Room, no_tracks
+from tracker.state import ACTIVE, LOST, Room, blank
 from tracker.tracker import Tracker as Engine
 
 A, B, C = np.eye(3, dtype=np.float32)
@@ -90,7 +90,7 @@ def test_unknown_looks_are_no_numbers():
     assert np.array_equal(np.isnan(got), [[False, True], [True, True]])
     assert distances(state, seen(A * 0), settings) is None
     assert distances(state, Detections([[0, 0, 1, 1]], [0.9]), settings) is None
-    assert distances(no_tracks(Room()), seen(A), settings) is None
+    assert distances(blank(0, Room()), seen(A), settings) is None
 
 
 def test_classes_do_not_compare_unless_asked():

@@ -1,0 +1,97 @@
+"""Presets without looks, a whole frame in one compiled call: which they are, and what the call is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracker.config import Stage, TrackerConfig
+from tracker.data import Detections, Tracks
+from tracker.kernels import compiled_frame
+from tracker.life import Clock
+from tracker.motion import MODELS
+from tracker.state import STATUS, LiveTracks
+
+KINDS = ("sort", "xyah", "xywh")  # as tracker/compiled_frame.py numbers them
+FUSED = {
+    "iou": False,
+    "iou_score": True,
+    "nearest_cue": True,
+}  # what each is where nobody has looks: x score or not
+STAGE = np.dtype(
+    [
+        ("high", np.bool_),  # takes the high band; else the low one
+        ("fused", np.bool_),  # 1 - IoU x score; else 1 - IoU
+        ("gap", np.float64),  # times |expected score - score|
+        ("limit", np.float64, 3),  # by status; 0: the stage leaves that status out
+    ],
+    align=True,
+)
+SCORES = ("low", "high", "new", "confirm_score")  # float32, as NumPy compares them
+COUNTS = ("confirm_hits", "start_frames", "report_streak")
+REALS = ("max_age", "motion_age", "tentative_max_age", "duplicate_iou", "coast")
+FLAGS = ("class_agnostic", "noise_by_score", "freeze_lost_size")
+RULES = np.dtype(  # of TrackerConfig, by name
+    [
+        *((name, np.float32) for name in SCORES),
+        *((name, np.int64) for name in (*COUNTS, "kind", "hidden_hits")),
+        *((name, np.float64) for name in (*REALS, "hidden_age", "hidden_cover", "hidden_slack")),
+        *((name, np.bool_) for name in (*FLAGS, "detection_box")),
+    ],
+    align=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """One preset, as `tracker.compiled_frame.frame` takes it."""
+
+    run: Callable[..., Any]
+    given: tuple[Any, ...]
+
+    def __call__(
+        self, live: LiveTracks, detections: Detections, clock: Clock, steps: float, last_id: int
+    ) -> tuple[LiveTracks, Tracks, int]:
+        """The live tracks afterwards, who is reported, the last identity given. ``steps`` 0: predicted already."""
+        now = (clock.number, clock.time, clock.before, steps)
+        d = detections
+        rows, filters, last_id, *shown = self.run(
+            live.rows, live.filters, d.xyxy, d.score, d.class_id, d.index, *self.given, *now, last_id
+        )
+        if rows is not live.rows:
+            live = live.like(filters, rows)
+        return live, Tracks(*shown), last_id
+
+
+def at_once(config: TrackerConfig) -> AtOnce | None:
+    """None: nothing is compiled, or this preset has more to it than the compiled frame knows."""
+    model = MODELS[config.motion]
+    stages = [_plain(stage) for stage in config.blind_stages or config.stages]
+    more = config.nms < 1 or config.birth_iou < 1 or config.boost is not None or config.reupdate
+    compiled = compiled_frame()
+    if compiled is None or more or config.motion not in KINDS or None in stages:
+        return None
+    rules = np.zeros(1, RULES)
+    for name in (*SCORES, *COUNTS, *REALS, *FLAGS):
+        rules[name] = getattr(config, "believed_age" if name == "motion_age" else name)
+    rules["kind"], rules["detection_box"] = KINDS.index(config.motion), config.box == "detection"
+    rules["hidden_age"] = -1.0
+    if config.hidden is not None:
+        for name, value in config.hidden:
+            rules[f"hidden_{name}"] = value
+    return AtOnce(compiled.frame, (np.array(stages, STAGE), rules, model.compiled, model.compiled_start))
+
+
+def _plain(stage: Stage) -> tuple[Any, ...] | None:
+    """The stage as a STAGE; None: it is none."""
+    first, *rest = stage.terms.items()
+    plain = stage.match == "hungarian" and not (stage.gates or stage.cascade or stage.buffer)
+    plain &= stage.against == "predicted" and stage.bands in ({"high": 0.0}, {"low": 0.0})
+    plain &= first[0] in FUSED and first[1] == 1.0 and [name for name, _ in rest] in ([], ["score_gap"])
+    if not plain or (first[0] == "nearest_cue" and stage.neutral_appearance is not None):
+        return None
+    gap = rest[0][1] if rest else 0.0
+    return "high" in stage.bands, FUSED[first[0]], gap, [stage.limit_of(name) for name in STATUS]
