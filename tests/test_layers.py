@@ -37,7 +37,7 @@ AT_HOME = {
     "onnxruntime": {"reid/backends.py", "reid/convert.py", "tracker/detector.py"},
     "openvino": {"reid/backends.py", "reid/convert.py"},
     "optuna": {"tools/tuning_study.py"},
-    "numba": {"tracker/compiled.py"},
+    "numba": {f"tracker/compiled/{name}.py" for name in ("association", "frame", "life", "motion", "report")},
 }
 
 

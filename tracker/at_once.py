@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,12 @@ import numpy as np
 
 from tracker.config import Stage, TrackerConfig
 from tracker.data import Detections, Tracks
-from tracker.kernels import compiled_frame
+from tracker.kernels import compiled
 from tracker.life import Clock
 from tracker.motion import MODELS
 from tracker.state import STATUS, LiveTracks
 
-KINDS = ("sort", "xyah", "xywh")  # as tracker/compiled_frame.py numbers them
+KINDS = ("sort", "xyah", "xywh")  # as tracker/compiled/motion.py numbers them
 FUSED = {
     "iou": False,
     "iou_score": True,
@@ -47,9 +46,8 @@ RULES = np.dtype(  # of TrackerConfig, by name
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
-    """One preset, as `tracker.compiled_frame.frame` takes it."""
+    """One preset, as `tracker.compiled.frame` takes it."""
 
-    run: Callable[..., Any]
     given: tuple[Any, ...]
 
     def __call__(
@@ -58,7 +56,7 @@ class AtOnce:
         """The live tracks afterwards, who is reported, the last identity given. ``steps`` 0: predicted already."""
         now = (clock.number, clock.time, clock.before, steps)
         d = detections
-        rows, filters, last_id, *shown = self.run(
+        rows, filters, last_id, *shown = compiled().frame(  # type: ignore[union-attr]
             live.rows, live.filters, d.xyxy, d.score, d.class_id, d.index, *self.given, *now, last_id
         )
         if rows is not live.rows:
@@ -67,12 +65,11 @@ class AtOnce:
 
 
 def at_once(config: TrackerConfig) -> AtOnce | None:
-    """None: nothing is compiled, or this preset has more to it than the compiled frame knows."""
+    """None: this preset has more to it than the compiled frame knows."""
     model = MODELS[config.motion]
     stages = [_plain(stage) for stage in config.blind_stages or config.stages]
     more = config.nms < 1 or config.birth_iou < 1 or config.boost is not None or config.reupdate
-    compiled = compiled_frame()
-    if compiled is None or more or config.motion not in KINDS or None in stages:
+    if more or config.motion not in KINDS or None in stages:
         return None
     rules = np.zeros(1, RULES)
     for name in (*SCORES, *COUNTS, *REALS, *FLAGS):
@@ -82,7 +79,7 @@ def at_once(config: TrackerConfig) -> AtOnce | None:
     if config.hidden is not None:
         for name, value in config.hidden:
             rules[f"hidden_{name}"] = value
-    return AtOnce(compiled.frame, (np.array(stages, STAGE), rules, model.compiled, model.compiled_start))
+    return AtOnce((np.array(stages, STAGE), rules, model.compiled, model.compiled_start))
 
 
 def _plain(stage: Stage) -> tuple[Any, ...] | None:

@@ -54,8 +54,11 @@ class Detections:
             "class_id", np.zeros(n) if self.class_id is None else self.class_id, np.int32, (), n
         )
         index = _array("index", np.arange(n) if self.index is None else self.index, np.int64, (), n)
-        _refuse_rows("xyxy must be finite", ~np.isfinite(xyxy).all(1), xyxy)
-        _refuse_rows("score must lie in [0, 1]", ~((score >= 0) & (score <= 1)), score)
+        finite = np.isfinite(xyxy)
+        if not finite.all():
+            _refuse_rows("xyxy must be finite", ~finite.all(1), xyxy)
+        if n and not (score.min() >= 0 and score.max() <= 1):  # NaN fails too
+            _refuse_rows("score must lie in [0, 1]", ~((score >= 0) & (score <= 1)), score)
         embedding = self.embedding
         if embedding is not None:
             embedding = _array("embedding", embedding, np.float32, (-1,), n)
@@ -63,8 +66,9 @@ class Detections:
             bad = ~((np.abs(norm - 1) <= UNIT_TOLERANCE) | (norm == 0))  # NaN fails both
             _refuse_rows("embedding rows must have norm 1 (or 0: unknown)", bad, norm)
         dropped = self.dropped
-        sized = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+        sized = xyxy[:, 2:] > xyxy[:, :2]
         if not sized.all():
+            sized = sized.all(1)
             dropped += int(n - sized.sum())
             xyxy, score, class_id, index = xyxy[sized], score[sized], class_id[sized], index[sized]
             embedding = embedding[sized] if embedding is not None else None

@@ -17,13 +17,3 @@ def compiled() -> ModuleType | None:
     except ImportError:
         return None
     return module
-
-
-@cache
-def compiled_frame() -> ModuleType | None:
-    """`tracker.compiled_frame`, likewise."""
-    if compiled() is None:
-        return None
-    from tracker import compiled_frame as module
-
-    return module

@@ -37,8 +37,8 @@ import numpy as np
 from configs import InputError
 from tracker.config import TrackerConfig
 from tracker.data import Step
-from tracker.ledger import ENDS, EPSILON, FATES, NMS, ON_BIRTH, REASONS, SUPPRESSED, Ledger, StageRecord
-from tracker.state import STATUS
+from tracker.ledger import ENDS, FATES, NMS, ON_BIRTH, REASONS, SUPPRESSED, Ledger, StageRecord
+from tracker.state import EPSILON, STATUS
 
 VERSION = 1
 NEAREST = 4  # refused pairs of a track and stage that are kept: a crowd has hundreds that nobody asks about

@@ -14,7 +14,7 @@ from tracker.overlaps import duplicate_tracks, kinds, suppressed_births
 from tracker.state import ACTIVE, EPSILON, LOST, TENTATIVE, LiveTracks, blank
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Clock:
     """Where a tracker stands in time."""
 

@@ -14,11 +14,12 @@ import numpy as np
 
 from configs import InputError, load_preset
 from tracker import appearance, life, motion
-from tracker.at_once import at_once
+from tracker.at_once import AtOnce, at_once
 from tracker.boost import boosted
 from tracker.config import TrackerConfig
 from tracker.costs import ALL_LOOKS, Scene
 from tracker.data import Detections, Tracks
+from tracker.kernels import compiled
 from tracker.ledger import Ledger
 from tracker.life import Clock
 from tracker.matching import associate, overlaps_of, room_for
@@ -115,15 +116,10 @@ class Tracker:
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
         if dimension != self._live.recent.shape[1]:
             self._live.widen(dimension)
-        at_once = None if dimension or self.ledger is not None else self._at_once
-        if at_once is None or warp is not None:
-            self._predict(steps, warp)
-            steps = 0.0
-        if at_once is not None:
-            self._live, tracks, self._last_id = at_once(
-                self._live, detections, self._clock, steps, self._last_id
-            )
-            return tracks
+        alone = not dimension and self.ledger is None
+        if alone and self._at_once is not None and compiled() is not None:
+            return self._run_at_once(self._at_once, detections, steps, warp)
+        self._predict(steps, warp)
         scene = self._look(detections)
         self._live_on(scene.detections, self._associate(scene))
         state_box = self._model.to_xyxy(self._live.filters[motion.X])
@@ -159,6 +155,16 @@ class Tracker:
             raise InputError(f"timestamps must grow: {time:g} s came after {last.time:g} s")
         self._clock = Clock(last.fps, number, time, last.time)
         return 1.0 if abs(steps - 1.0) < STEADY else steps
+
+    def _run_at_once(
+        self, at_once: AtOnce, detections: Detections, steps: float, warp: np.ndarray | None
+    ) -> Tracks:
+        """The rest of the frame in one call."""
+        if warp is not None:
+            self._predict(steps, warp)
+            steps = 0.0
+        self._live, tracks, self._last_id = at_once(self._live, detections, self._clock, steps, self._last_id)
+        return tracks
 
     def _predict(self, steps: float, warp: np.ndarray | None) -> None:
         live = self._live

@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.tracker.crowds import crowd
-from tracker import Tracker, association, kernels, matching, motion
+from tracker import Tracker, association, kernels, motion
+from tracker import tracker as engine
 
 pytest.importorskip("numba")
 
@@ -22,7 +23,7 @@ KALMAN = sorted(set(motion.MODELS) - {"linear"})
 
 
 def numpy_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (association, motion, matching):
+    for module in (association, engine, motion):
         monkeypatch.setattr(module, "compiled", lambda: None)
 
 

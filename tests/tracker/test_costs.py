@@ -17,7 +17,7 @@ from tracker.association import Pairs
 from tracker.config import Stage, Term, TrackerConfig
 from tracker.costs import ALL_LOOKS, LOOKS, TERMS, Scene
 from tracker.motion import MODELS
-from tracker.state import STATUS, LiveTracks
+from tracker.state import STATUS, Room, blank
 
 STEP = 1 / 30
 STAGE = Stage(tracks=["active", "lost"], detections="high", cost="iou", limit=1, neutral_appearance=0.3)
@@ -45,26 +45,16 @@ def live_tracks(world, room=6):
         when[k, : len(t.boxes)] = [time for time, _ in t.boxes[:room]]
         recent[k] = t.recent if t.views else 0
     score = [(*t.scores, t.scores[-1])[:2] for t in tracks]
-    column = {name: np.array([getattr(t, name) for t in tracks]) for name in ("id", "hits", "streak")}
-    return LiveTracks(
-        filters=np.array(parts),
-        **column,
-        status=np.array([STATUS[t.status] for t in tracks], np.uint8),
-        born=np.array([t.born for t in tracks]),
-        seen=np.array([t.seen for t in tracks]),
-        column=np.full(count, -1),
-        score=np.array([s for s, _ in score], np.float32),
-        score_before=np.array([s for _, s in score], np.float32),
-        class_id=np.array([t.class_id for t in tracks], np.int32),
-        box=past[:, 0].astype(np.float32),
-        past=past,
-        past_time=when,
-        kept=np.zeros((count, 0, 4)),
-        recent=recent,
-        history=recent,
-        views=np.array([len(t.views) for t in tracks]),
-        bank=np.zeros((count, 0, size), np.float32),
-    )
+    live = blank(count, Room(boxes=room), size)
+    for name in ("id", "hits", "streak", "born", "seen", "class_id"):
+        getattr(live, name)[:] = [getattr(t, name) for t in tracks]
+    live.status[:] = [STATUS[t.status] for t in tracks]
+    live.score[:], live.score_before[:] = [s for s, _ in score], [s for _, s in score]
+    live.column[:], live.views[:] = -1, [len(t.views) for t in tracks]
+    live.box[:], live.past[:], live.past_time[:] = past[:, 0], past, when
+    live.recent[:] = live.history[:] = recent
+    live.filters = np.array(parts)
+    return live
 
 
 def as_scene(world):

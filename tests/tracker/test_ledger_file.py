@@ -8,7 +8,8 @@ import pytest
 from configs import InputError
 from tests.conftest import ROOT
 from tests.scenes import walk
-from tracker import Tracker
+from tracker import Tracker, life
+from tracker import tracker as engine
 from tracker.config import TrackerConfig
 from tracker.data import Detections, Frame, Step
 from tracker.ledger_file import NEAREST, LedgerFile, ledger_header, ledger_line
@@ -139,12 +140,12 @@ def test_every_detection_has_its_fate(preset, dimension, tmp_path):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_births_are_followed(preset):
+def test_births_are_followed(preset, monkeypatch):
     """A birth number is the same track's for all its life: beside an engine that is watched row by row."""
     rng = np.random.default_rng(5)
     settings = Tracker.from_config(preset, max_age=0.3).config
     tracker = Tracker(settings, 30.0, ledger=True)
-    watched = Watched(tracker)
+    watched = Watched(tracker, monkeypatch)
     for k, found in enumerate(walk(7, people=14, frames=60)):
         # doubles, some of them identical: what is hardest to tell apart
         twice = np.concatenate((np.arange(len(found)), rng.integers(0, max(len(found), 1), 3)))
@@ -157,18 +158,18 @@ def test_births_are_followed(preset):
 class Watched:
     """Numbers births by standing in the engine's way, which the ledger does not."""
 
-    def __init__(self, tracker):
-        self.tracker, self.numbers, self.births, self._fresh = tracker, [], 0, 0
-        keep, begin, report = tracker._keep, tracker._begin, tracker._report
+    def __init__(self, tracker, monkeypatch):
+        self.tracker, self.numbers, self.births = tracker, [], 0
+        remembered, not_doubled, born, report = life.remembered, life.not_doubled, life.born, engine.report
 
-        def watched_keep(mask):
-            self.numbers = [number for number, kept in zip(self.numbers, mask, strict=True) if kept]
-            keep(mask)
+        def watched_mask(mask):
+            if mask is not None:
+                self.numbers = [number for number, kept in zip(self.numbers, mask, strict=True) if kept]
+            return mask
 
-        def watched_begin(found):
-            before = len(tracker._live)
-            begin(found)
-            self.numbers += [None] * (len(tracker._live) - before)
+        def watched_born(live, found, cols, *rest):
+            self.numbers += [None] * len(cols)
+            return born(live, found, cols, *rest)
 
         def watched_report(*arguments):
             for k, number in enumerate(self.numbers):  # a birth counts when it outlives its frame
@@ -177,7 +178,10 @@ class Watched:
                     self.numbers[k] = self.births
             return report(*arguments)
 
-        tracker._keep, tracker._begin, tracker._report = watched_keep, watched_begin, watched_report
+        monkeypatch.setattr(life, "remembered", lambda *given: watched_mask(remembered(*given)))
+        monkeypatch.setattr(life, "not_doubled", lambda *given: watched_mask(not_doubled(*given)))
+        monkeypatch.setattr(life, "born", watched_born)
+        monkeypatch.setattr(engine, "report", watched_report)
 
     def labels(self):
         names = self.tracker._live.id.tolist()

@@ -1,81 +1,22 @@
-"""The hot loops compiled by numba: the numbers of their NumPy twins, several times sooner.
-
-Optional (`pip install -e .[fast]`): a `Tracker` uses them where numba is installed. The twins are
-`motion.predict`, `motion.update`, `association.overlapping_pairs` and `association.solve`. Arithmetic keeps their
-order, so results are equal to the last bit; only where two matchings gain exactly the same in sum may the two ways
-choose differently. Compiled code is cached on disk.
-
-Imported by `tracker.kernels` alone, when it is first needed: numba takes its time.
-"""
+"""Twins of tracker/association.py, and of the stages that a preset without looks has."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-
-@njit(cache=True, error_model="numpy")
-def predict(
-    filters: np.ndarray, steps: float, scale_of: np.ndarray, weight: np.ndarray, constant: np.ndarray
-) -> None:
-    """Twin of `motion.predict`, in place: filters (5, T, 4); the rest is `MotionModel.compiled`."""
-    scale = np.empty(4)
-    for t in range(filters.shape[1]):
-        for k in range(4):
-            scale[k] = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
-        for k in range(4):
-            process = scale[k] * scale[k] * weight[0] + constant[0, k]
-            process_speed = scale[k] * scale[k] * weight[1] + constant[1, k]
-            xx, xv, vv = filters[2, t, k], filters[3, t, k], filters[4, t, k]
-            if steps == 1.0:
-                xx = xx + process + xv
-                xv = xv + vv
-                filters[2, t, k] = xx + xv
-                filters[3, t, k] = xv
-            else:
-                filters[2, t, k] = xx + steps * (2.0 * xv + steps * vv + process)
-                filters[3, t, k] = xv + steps * vv
-            filters[4, t, k] = vv + steps * process_speed
-            moved = filters[0, t, k] + steps * filters[1, t, k]
-            if k >= 2 and moved <= 0:
-                moved -= steps * filters[1, t, k]
-                filters[1, t, k] = 0.0
-            filters[0, t, k] = moved
-
-
-@njit(cache=True, error_model="numpy")
-def update(
-    filters: np.ndarray,
-    rows: np.ndarray,
-    z: np.ndarray,
-    doubt: np.ndarray,
-    scale_of: np.ndarray,
-    weight: np.ndarray,
-    constant: np.ndarray,
-) -> None:
-    """Twin of `motion.update`, in place: rows (K,), z (K, 4), doubt (K,)."""
-    inverse = np.empty(4)
-    for i in range(len(rows)):
-        t = rows[i]
-        for k in range(4):
-            scale = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
-            inverse[k] = 1.0 / ((scale * scale * weight[2] + constant[2, k]) * doubt[i] + filters[2, t, k])
-        for k in range(4):
-            xx, xv = filters[2, t, k], filters[3, t, k]
-            gain, gain_speed = xx * inverse[k], xv * inverse[k]
-            surprise = z[i, k] - filters[0, t, k]
-            filters[0, t, k] += gain * surprise
-            filters[1, t, k] += gain_speed * surprise
-            filters[4, t, k] -= gain_speed * xv
-            filters[3, t, k] = xv - gain * xv
-            filters[2, t, k] = xx - gain * xx
+from tracker.compiled.given import Boxes, Now
+from tracker.state import EPSILON
 
 
 @njit(cache=True, error_model="numpy")
 def _more(row: np.ndarray, col: np.ndarray, iou: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     size = len(row)
     rows, cols, ious = np.empty(2 * size, np.int64), np.empty(2 * size, np.int64), np.empty(2 * size)
-    rows[:size], cols[:size], ious[:size] = row, col, iou
+    for p in range(size):  # slices would compile for seconds
+        rows[p], cols[p], ious[p] = row[p], col[p], iou[p]
     return rows, cols, ious
 
 
@@ -186,3 +127,43 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
                 break
             c = given_up
     return column
+
+
+@njit(cache=True, error_model="numpy")
+def associate(
+    rows: np.ndarray, box: np.ndarray, boxes: Boxes, stages: np.ndarray, rules: Any, now: Now
+) -> np.ndarray:
+    """(T,) the detection of each track, -1: none; twin of `matching.associate`."""
+    joined, taken = np.full(len(rows), -1), np.zeros(len(boxes.xyxy), np.bool_)
+    row, col, iou = overlapping_pairs(box, boxes.xyxy)
+    gain, which = np.empty(len(row)), np.empty(len(row), np.int64)
+    oldest = min(now.time - rules.motion_age, now.before) - EPSILON
+    for s in range(len(stages)):
+        stage, count = stages[s], 0
+        for p in range(len(row)):
+            t, n = row[p], col[p]
+            if joined[t] >= 0 or taken[n] or rows[t].seen < oldest:
+                continue
+            if (
+                (boxes.score[n] < rules.high)
+                if stage.high
+                else (boxes.score[n] >= rules.high or boxes.score[n] < rules.low)
+            ):
+                continue
+            if not rules.class_agnostic and rows[t].class_id != boxes.class_id[n]:
+                continue
+            cost = 1.0 - (iou[p] * boxes.score[n] if stage.fused else iou[p])
+            if stage.gap != 0:
+                expected = np.float32(2) * rows[t].score - rows[t].score_before
+                expected = min(max(expected, np.float32(0)), np.float32(1))
+                cost += stage.gap * abs(expected - boxes.score[n])
+            limit = stage.limit[rows[t].status]
+            if limit > 0 and limit - cost > 0:
+                gain[count], which[count] = limit - cost, p
+                count += 1
+        if count:
+            column = solve(row[which[:count]], col[which[:count]], gain[:count])
+            for t in range(len(column)):
+                if column[t] >= 0:
+                    joined[t], taken[column[t]] = column[t], True
+    return joined

@@ -1,0 +1,15 @@
+"""The hot loops compiled by numba: the numbers of their NumPy twins, several times sooner.
+
+Optional (`pip install -e .[fast]`): a `Tracker` uses them where numba is installed. Each file holds the twins of the
+file of that name in `tracker`. Arithmetic keeps their order, so results are equal to the last bit
+(tests/tracker/test_compiled.py); only where two matchings gain exactly the same in sum may the two ways choose
+differently. Compiled code is cached on disk.
+
+Imported by `tracker.kernels` alone, when it is first needed: numba takes its time.
+"""
+
+from tracker.compiled.association import overlapping_pairs, solve
+from tracker.compiled.frame import frame
+from tracker.compiled.motion import predict, update
+
+__all__ = ["frame", "overlapping_pairs", "predict", "solve", "update"]

@@ -1,0 +1,118 @@
+"""Twins of tracker/motion.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from tracker.state import LOST
+
+Arrays = tuple[np.ndarray, ...]
+XYSR, XYAH, XYWH = range(3)
+
+
+@njit(cache=True, error_model="numpy")
+def measured(kind: int, xyxy: np.ndarray) -> np.ndarray:
+    """(N, 4) xyxy float64 -> (N, 4) coordinates: twin of `MotionModel.from_xyxy`."""
+    z = np.empty_like(xyxy)
+    for n in range(len(xyxy)):
+        width, height = xyxy[n, 2] - xyxy[n, 0], xyxy[n, 3] - xyxy[n, 1]
+        z[n, 0], z[n, 1] = xyxy[n, 0] + width * 0.5, xyxy[n, 1] + height * 0.5
+        if kind == XYSR:
+            z[n, 2], z[n, 3] = width * height, width / height
+        elif kind == XYAH:
+            z[n, 2], z[n, 3] = width / height, height
+        else:
+            z[n, 2], z[n, 3] = width, height
+    return z
+
+
+@njit(cache=True, error_model="numpy")
+def corners(kind: int, x: np.ndarray) -> np.ndarray:
+    """(T, 4) coordinates -> (T, 4) xyxy: twin of `MotionModel.to_xyxy`."""
+    xyxy = np.empty_like(x)
+    for t in range(len(x)):
+        if kind == XYSR:
+            width = np.sqrt(x[t, 2] * x[t, 3])
+            height = x[t, 2] / width
+        elif kind == XYAH:
+            width, height = x[t, 2] * x[t, 3], x[t, 3]
+        else:
+            width, height = x[t, 2], x[t, 3]
+        width, height = width * 0.5, height * 0.5
+        xyxy[t, 0], xyxy[t, 1] = x[t, 0] - width, x[t, 1] - height
+        xyxy[t, 2], xyxy[t, 3] = x[t, 0] + width, x[t, 1] + height
+    return xyxy
+
+
+@njit(cache=True, error_model="numpy")
+def predict(
+    filters: np.ndarray, steps: float, scale_of: np.ndarray, weight: np.ndarray, constant: np.ndarray
+) -> None:
+    """Twin of `motion.predict`, in place: filters (5, T, 4); the rest is `MotionModel.compiled`."""
+    scale = np.empty(4)
+    for t in range(filters.shape[1]):
+        for k in range(4):
+            scale[k] = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
+        for k in range(4):
+            process = scale[k] * scale[k] * weight[0] + constant[0, k]
+            process_speed = scale[k] * scale[k] * weight[1] + constant[1, k]
+            xx, xv, vv = filters[2, t, k], filters[3, t, k], filters[4, t, k]
+            if steps == 1.0:
+                xx = xx + process + xv
+                xv = xv + vv
+                filters[2, t, k] = xx + xv
+                filters[3, t, k] = xv
+            else:
+                filters[2, t, k] = xx + steps * (2.0 * xv + steps * vv + process)
+                filters[3, t, k] = xv + steps * vv
+            filters[4, t, k] = vv + steps * process_speed
+            moved = filters[0, t, k] + steps * filters[1, t, k]
+            if k >= 2 and moved <= 0:
+                moved -= steps * filters[1, t, k]
+                filters[1, t, k] = 0.0
+            filters[0, t, k] = moved
+
+
+@njit(cache=True, error_model="numpy")
+def predict_tracks(rows: np.ndarray, filters: np.ndarray, steps: float, kalman: Arrays, rules: Any) -> None:
+    """Twin of `Tracker._predict` with a still camera, in place."""
+    if rules.freeze_lost_size:
+        for t in range(len(rows)):
+            if rows[t].status == LOST:
+                if rules.kind != XYAH:
+                    filters[1, t, 2] = 0.0
+                if rules.kind != XYSR:
+                    filters[1, t, 3] = 0.0
+    scale_of, weight, constant = kalman
+    predict(filters, steps, scale_of, weight, constant)
+
+
+@njit(cache=True, error_model="numpy")
+def update(
+    filters: np.ndarray,
+    rows: np.ndarray,
+    z: np.ndarray,
+    doubt: np.ndarray,
+    scale_of: np.ndarray,
+    weight: np.ndarray,
+    constant: np.ndarray,
+) -> None:
+    """Twin of `motion.update`, in place: rows (K,), z (K, 4), doubt (K,)."""
+    inverse = np.empty(4)
+    for i in range(len(rows)):
+        t = rows[i]
+        for k in range(4):
+            scale = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
+            inverse[k] = 1.0 / ((scale * scale * weight[2] + constant[2, k]) * doubt[i] + filters[2, t, k])
+        for k in range(4):
+            xx, xv = filters[2, t, k], filters[3, t, k]
+            gain, gain_speed = xx * inverse[k], xv * inverse[k]
+            surprise = z[i, k] - filters[0, t, k]
+            filters[0, t, k] += gain * surprise
+            filters[1, t, k] += gain_speed * surprise
+            filters[4, t, k] -= gain_speed * xv
+            filters[3, t, k] = xv - gain * xv
+            filters[2, t, k] = xx - gain * xx
