@@ -35,6 +35,7 @@ Term = Literal[
     "iou_score",
     "hmiou",
     "score_gap",
+    "score_change",
     "direction",
     "corner_direction",
     "mahalanobis",

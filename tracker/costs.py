@@ -130,22 +130,37 @@ def direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 
 
 def corner_direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
-    """Mean angle / pi of the four corners over spans of 1, 2, 3 detections, x score (TrackTrack; Hybrid-SORT, eq. 9).
+    """Mean angle / pi of the four corners x score: where each came from, where it would go (Hybrid-SORT, eq. 9).
 
-    A corner that did not move counts half a pi.
+    It came along the mean of its unit steps from 1, 2 and 3 detections back, each divided by how far back (as
+    running TrackTracks weigh them); it would go from its detection of three steps ago, or the oldest since, or
+    the last (OC-SORT). A young or turning track's mean is short and draws the angle to half a pi: unsure says little.
     """
-    past, total = scene.live.past[pairs.row], np.zeros(len(pairs.row))
+    live = scene.live
+    goes_from = _since(live, np.full((len(live), 1), scene.time - len(SPANS) * scene.step * (1 + 1e-6)), 0)
     box = scene.detections.xyxy[pairs.col].astype(np.float64)
-    for x, y in CORNERS:  # twelve angles a pair, not a loop over pairs
-        after = box[:, (x, y)] - past[:, 0][:, (x, y)]
-        for span in SPANS:
-            total += _angle((past[:, 0] - past[:, span])[:, (x, y)], after)
-    return total / (np.pi * len(CORNERS) * len(SPANS)) * scene.detections.score[pairs.col]
+    known = ~np.isnan(live.past_time)
+    total = np.zeros(len(pairs.row))
+    for corner in CORNERS:
+        came = np.zeros((len(live), 2))
+        for k in SPANS:
+            came += (
+                _unit((live.past[:, 0] - live.past[:, k])[:, corner]) * known[:, k, None] / (k * len(SPANS))
+            )
+        goes = _unit(box[:, corner] - goes_from[:, corner][pairs.row])
+        total += np.arccos(np.clip((came[pairs.row] * goes).sum(1), -1, 1))
+    return total / (np.pi * len(CORNERS)) * scene.detections.score[pairs.col]
 
 
 def score_gap(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     """|expected score - score|, the expected one on a line through the last two (TrackTrack; Hybrid-SORT, eq. 4)."""
     gap = expected_score(scene.live)[pairs.row] - scene.detections.score[pairs.col]
+    return np.abs(gap).astype(np.float64)
+
+
+def score_change(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """|last score - score|, where Hybrid-SORT's first round has a Kalman filter of scores (TCM)."""
+    gap = scene.live.score[pairs.row] - scene.detections.score[pairs.col]
     return np.abs(gap).astype(np.float64)
 
 
@@ -162,6 +177,12 @@ def _since(live: LiveTracks, time: np.ndarray, newest: int) -> np.ndarray:
 
 def _centre(box: np.ndarray) -> np.ndarray:
     return (box[:, :2] + box[:, 2:]) * 0.5
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    """(P, 2) -> (P, 2) of length 1; no length stays none."""
+    size = np.hypot(vector[:, 0], vector[:, 1])[:, None]
+    return vector / np.where(size > 0, size, 1.0)
 
 
 def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -231,6 +252,7 @@ TERMS: dict[str, tuple[Term, float]] = {
     "iou_score": (iou_score, 1.0),
     "hmiou": (hmiou, 1.0),
     "score_gap": (score_gap, 0.0),
+    "score_change": (score_change, 0.0),
     "direction": (direction, -0.5),
     "corner_direction": (corner_direction, 0.0),
     "mahalanobis": (mahalanobis, 0.0),

@@ -185,20 +185,33 @@ def direction(w, stage, t, j):
 
 
 def corner_direction(w, stage, t, j):
-    total, last = 0.0, t.boxes[0][1]
+    def unit(x, y):
+        size = math.hypot(x, y)
+        return (x / size, y / size) if size else (0.0, 0.0)
+
+    total, last, box = 0.0, t.boxes[0][1], w.seen[j].box
+    recent = [old for when, old in t.boxes[:4] if when >= w.time - 3 * w.step * (1 + 1e-6)]
+    start = (recent or [last])[-1]
     for x in (0, 2):
         for y in (1, 3):
+            came = [0.0, 0.0]
             for span in (1, 2, 3):
-                old = t.boxes[min(span, len(t.boxes) - 1)][1]
-                box = w.seen[j].box
-                total += angle((last[x] - old[x], last[y] - old[y]), (box[x] - last[x], box[y] - last[y]))
-    return total / 12 / math.pi * float(w.seen[j].score)
+                if span < len(t.boxes):
+                    step = unit(last[x] - t.boxes[span][1][x], last[y] - t.boxes[span][1][y])
+                    came = [a + b / span / 3 for a, b in zip(came, step, strict=True)]
+            goes = unit(box[x] - start[x], box[y] - start[y])
+            total += math.acos(max(-1.0, min(1.0, came[0] * goes[0] + came[1] * goes[1])))
+    return total / 4 / math.pi * float(w.seen[j].score)
 
 
 def score_gap(w, stage, t, j):
     last, before = (*t.scores, t.scores[-1])[:2]
     expected = max(0.0, min(1.0, 2 * float(last) - float(before)))
     return abs(expected - float(w.seen[j].score))
+
+
+def score_change(w, stage, t, j):
+    return abs(float(t.scores[0]) - float(w.seen[j].score))
 
 
 def appearance(w, stage, t, j):
@@ -252,6 +265,7 @@ SLOW_TERMS = {
         direction,
         corner_direction,
         score_gap,
+        score_change,
         appearance,
         half_appearance,
         adaptive_appearance,

@@ -179,20 +179,44 @@ def test_direction_after_a_long_gap_is_from_the_detection_before_it():
 
 
 def test_corner_direction_by_hand():
-    """Two detections: spans 1, 2 and 3 all look at the older. Right and left corners move alike: right, right."""
-    t = track(BOX, (-10, 0, 10, 40))
-    assert value("corner_direction", one_pair(t, (7, 0, 27, 40))) == pytest.approx(0)
-    assert value("corner_direction", one_pair(t, (-7, 0, 13, 40))) == pytest.approx(0.9)
-    assert value("corner_direction", one_pair(t, (0, 9, 20, 49))) == pytest.approx(0.45)
-    assert value("corner_direction", one_pair(track(BOX), (7, 0, 27, 40))) == pytest.approx(0.45), "no motion"
-    grown = one_pair(t, (0, 0, 20, 80))  # two corners stand still, two go down: half a pi each
+    """Four detections in a straight line: (1 + 1 / 2 + 1 / 3) / 3 = 11 / 18 long; it goes from three steps ago."""
+    t = track(BOX, (-10, 0, 10, 40), (-20, 0, 0, 40), (-30, 0, -10, 40))
+    ahead = math.acos(11 / 18) / math.pi
+    assert value("corner_direction", one_pair(t, (7, 0, 27, 40))) == pytest.approx(0.9 * ahead)
+    assert value("corner_direction", one_pair(t, (-27, 0, -7, 40))) == pytest.approx(0.9 * (1 - ahead)), (
+        "back"
+    )
+    assert value("corner_direction", one_pair(t, (-20, 9, 0, 49))) == pytest.approx(0.45), (
+        "from (-20, 0), down"
+    )
+    assert value("corner_direction", one_pair(t, (-17, 4, 3, 44))) == pytest.approx(
+        0.9 * math.acos(11 / 18 * 3 / 5) / math.pi
+    )
+    grown = one_pair(t, (-20, 0, 0, 80))  # two corners stand where they were, two go down: half a pi each
     assert value("corner_direction", grown) == pytest.approx(0.45)
+
+
+def test_corner_direction_of_the_young_and_of_the_lost_says_little():
+    young = one_pair(track(BOX, (-10, 0, 10, 40)), (7, 0, 27, 40))
+    assert value("corner_direction", young) == pytest.approx(0.9 * math.acos(1 / 3) / math.pi)
+    assert value("corner_direction", one_pair(track(BOX), (7, 0, 27, 40))) == pytest.approx(0.45), "no motion"
+    lost = track(BOX, (-10, 0, 10, 40), since=9)  # nothing within three steps: it goes from the last
+    assert value("corner_direction", one_pair(lost, (0, 9, 20, 49))) == pytest.approx(0.45)
+    assert value("corner_direction", one_pair(lost, (-5, 0, 15, 40))) == pytest.approx(
+        0.9 * math.acos(-1 / 3) / math.pi
+    )
 
 
 def test_score_gap_by_hand():
     for scores, expected in (((0.6, 0.7), 0.5), ((0.6,), 0.6), ((0.9, 0.5), 1.0), ((0.2, 0.9), 0.0)):
         w = one_pair(track(BOX, scores=scores), HALF, score=0.4)
         assert value("score_gap", w) == pytest.approx(abs(expected - 0.4), abs=1e-6), scores
+
+
+def test_score_change_by_hand():
+    for scores, expected in (((0.6, 0.7), 0.2), ((0.6,), 0.2), ((0.3, 0.9), 0.1)):
+        w = one_pair(track(BOX, scores=scores), HALF, score=0.4)
+        assert value("score_change", w) == pytest.approx(expected, abs=1e-6), scores
 
 
 ME, YOU = np.eye(2, 8)

@@ -255,10 +255,10 @@ GOLDEN = {  # HOTA, IDF1 on two sequences of MOT17 val-half with camera motion; 
     "deepocsort": (63.07, 80.76),
     "deepsort": (64.50, 83.16),
     "ghost": (65.57, 82.50),
-    "hybridsort": (65.27, 83.63),
+    "hybridsort": (65.50, 83.92),
     "ocsort": (63.07, 80.76),
     "strongsort": (64.84, 83.18),
-    "tracktrack": (64.85, 82.37),
+    "tracktrack": (65.62, 83.44),
 }
 
 
