@@ -53,7 +53,9 @@ class Detections:
         class_id = _array(
             "class_id", np.zeros(n) if self.class_id is None else self.class_id, np.int32, (), n
         )
-        index = _array("index", np.arange(n) if self.index is None else self.index, np.int64, (), n)
+        index = _array(
+            "index", np.arange(n, dtype=np.int64) if self.index is None else self.index, np.int64, (), n
+        )
         finite = np.isfinite(xyxy)
         if not finite.all():
             _refuse_rows("xyxy must be finite", ~finite.all(1), xyxy)
@@ -150,12 +152,12 @@ def _array(
         raise InputError(f"{name} must be an array of numbers, got {type(value).__name__}") from None
     if array.size == 0 and tail and array.ndim < 2:
         array = array.reshape(0, max(tail[0], 0))
-    fits = array.ndim == 1 + len(tail) and all(
-        w in (-1, s) for w, s in zip(tail, array.shape[1:], strict=True)
-    )
+    fits = array.ndim == 1 + len(tail) and (not tail or tail[0] in (-1, array.shape[1]))
     if not fits or (rows is not None and len(array) != rows):
         want = ", ".join(["N" if rows is None else str(rows), *("D" if w == -1 else str(w) for w in tail)])
         raise InputError(f"{name} must have shape ({want}{'' if tail else ','}), got {array.shape}")
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
     if np.issubdtype(dtype, np.integer) and array.dtype.kind == "f":
         _refuse_rows(
             f"{name} must hold whole numbers", ~(np.isfinite(array) & (array == np.floor(array))), array
