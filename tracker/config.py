@@ -48,6 +48,7 @@ Term = Literal[
     "trusted_iou",
     "mahalanobis_share",
     "shape",
+    "shape_by_width",
 ]  # tracker/costs.py says what each is
 Band = Literal["high", "low", "deleted"]
 
@@ -147,7 +148,7 @@ class TrackerConfig(BaseModel):
     )
     boost: Boost | None = None  # raise scores by what the tracks expect (BoostTrack)
 
-    motion: Literal["sort", "xyah", "xywh", "linear"] = "xywh"
+    motion: Literal["sort", "xyah", "xyhr", "xywh", "linear"] = "xywh"
     motion_memory: Annotated[int, Field(ge=1)] = (
         5  # linear: the mean velocity over so many steps between boxes
     )

@@ -15,6 +15,7 @@ from tracker import motion
 from tracker.association import Pairs
 from tracker.config import Stage, TrackerConfig
 from tracker.data import Detections
+from tracker.overlaps import kinds
 from tracker.state import LiveTracks
 
 CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))  # columns of a box's corners
@@ -68,10 +69,20 @@ def trusted_iou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 
 
 def shape(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
-    """1 - c_d c_t exp(-(|dw| / max w + |dh| / max h)) (BoostTrack, eq. 5; its code divides dh by w, this does not)."""
+    """1 - c_d c_t exp(-(|dw| / max w + |dh| / max h)) (BoostTrack, eq. 5)."""
+    return _shape(scene, pairs, [0, 1])
+
+
+def shape_by_width(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - c_d c_t exp(-(|dw| + |dh|) / max w): stricter about heights. BoostTrack's published default (its issue 8)."""
+    return _shape(scene, pairs, [0, 0])
+
+
+def _shape(scene: Scene, pairs: Pairs, by: list[int]) -> np.ndarray:
+    """``by``: what differences of width and of height are measured in, 0: the larger width, 1: the larger height."""
     a, b = scene.box[pairs.row], scene.detections.xyxy[pairs.col]
     a, b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    return 1.0 - _trust(scene, pairs) * np.exp(-(np.abs(a - b) / np.maximum(a, b)).sum(1))
+    return 1.0 - _trust(scene, pairs) * np.exp(-(np.abs(a - b) / np.maximum(a, b)[:, by]).sum(1))
 
 
 def _trust(scene: Scene, pairs: Pairs) -> np.ndarray:
@@ -101,13 +112,20 @@ def centre_mahalanobis(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 def mahalanobis_share(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     """1 - this detection's share of the track (BoostTrack, eq. 3 and 4): softmax of 13.2767 - d2, 0 beyond.
 
-    Over all detections of the frame; those that do not overlap the track, or are not free, count as beyond.
+    Over all detections of the track's class that score enough for this stage; one that is beyond weighs 1.
     """
-    inside = np.where(pairs.iou > 0, BOOST_LIMIT - mahalanobis(scene, pairs, stage), 0.0)
-    weight = np.exp(np.maximum(inside, 0.0))
-    total = np.full(len(scene.live), float(len(scene.detections)))
-    np.add.at(total, pairs.row, weight - 1.0)
-    return 1.0 - np.where(inside > 0, weight / total[pairs.row], 0.0)
+    detections, filters, config = scene.detections, scene.live.filters, scene.config
+    z = scene.model.from_xyxy(detections.xyxy)
+    heard = detections.score >= (config.low if "low" in stage.bands else config.high)
+    mine, theirs = kinds(scene.live.class_id, config), kinds(detections.class_id, config)
+    total = (mine[:, None] == theirs[heard]).sum(1).astype(np.float64)
+    row, col, squared = motion.nearby(filters, z, BOOST_LIMIT)
+    rivals = heard[col] & (mine[row] == theirs[col])
+    np.add.at(total, row[rivals], np.exp(BOOST_LIMIT - squared[rivals]) - 1.0)
+    own = motion.own_distance(filters, pairs.row, z[pairs.col])
+    inside = (own <= BOOST_LIMIT) & heard[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
+    weight = np.where(inside, np.exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
+    return 1.0 - weight / np.maximum(total[pairs.row], 1.0)
 
 
 # -- how it moved, how sure it was
@@ -263,8 +281,9 @@ TERMS: dict[str, tuple[Term, float]] = {
     "nearest_cue": (nearest_cue, 0.0),
     "iou_unless_alike": (iou_unless_alike, 1.0 - RELIEF),
     "trusted_iou": (trusted_iou, 1.0),
-    "mahalanobis_share": (mahalanobis_share, 1.0),
+    "mahalanobis_share": (mahalanobis_share, 0.0),
     "shape": (shape, 0.0),
+    "shape_by_width": (shape_by_width, 0.0),
 }
 LOOKS = {"appearance": 1.0, "half_appearance": 0.5}  # times 1 - cosine
 ALL_LOOKS = {*LOOKS, "adaptive_appearance", "nearest_cue", "iou_unless_alike"}

@@ -68,7 +68,7 @@ class Detections:
             bad = ~((np.abs(norm - 1) <= UNIT_TOLERANCE) | (norm == 0))  # NaN fails both
             _refuse_rows("embedding rows must have norm 1 (or 0: unknown)", bad, norm)
         dropped = self.dropped
-        sized = xyxy[:, 2:] > xyxy[:, :2]
+        sized: np.ndarray = xyxy[:, 2:] > xyxy[:, :2]
         if not sized.all():
             sized = sized.all(1)
             dropped += int(n - sized.sum())

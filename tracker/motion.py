@@ -15,10 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
+from tracker.association import overlapping_pairs
 from tracker.kernels import compiled
 
 Vector4 = tuple[float, float, float, float]
 NONE = -1
+POINT = 0.5  # px; a point as a box, for a search whose finds are measured afterwards
 
 
 class Spread:
@@ -195,13 +197,27 @@ def distance(
     return (np.square(z[:, few] - x[:, few]) / variance[:, few]).sum(axis=1)
 
 
-def distances(model: MotionModel, filters: Filters, z: np.ndarray) -> np.ndarray:
-    """Every track's :func:`distance` to every measurement z (N, 4), of all four coordinates: (T, N)."""
-    variance = filters[XX] + model.measurement.variance(np.square(model.scale(filters[X])))
-    total = np.zeros((filters.shape[1], len(z)))
-    for k in range(4):  # one (T, N) array at a time
-        total += np.square(z[:, k] - filters[X, :, k, None]) / variance[:, k, None]
-    return total
+def own_distance(filters: Filters, rows: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """:func:`distance` of all four coordinates by what the filter itself is unsure of: no noise of the measurement.
+
+    BoostTrack has it so; a track seen in the last frame is stricter then.
+    """
+    return (np.square(z - filters[X, rows]) / filters[XX, rows]).sum(axis=1)
+
+
+def nearby(filters: Filters, z: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, column and :func:`own_distance` (P,) of all pairs of a filter and a measurement z (N, 4) up to ``limit``.
+
+    Found by overlap of what the filters' centres reach, so the cost follows the pairs instead of T x N.
+    """
+    centre, reach = filters[X, :, :2], np.sqrt(limit * filters[XX, :, :2])
+    pairs = overlapping_pairs(
+        np.concatenate((centre - reach, centre + reach), axis=1),
+        np.concatenate((z[:, :2] - POINT, z[:, :2] + POINT), axis=1),
+    )
+    squared = own_distance(filters, pairs.row, z[pairs.col])
+    inside = (squared <= limit).nonzero()[0]
+    return pairs.row[inside], pairs.col[inside], squared[inside]
 
 
 def warp(model: MotionModel, filters: Filters, matrix: np.ndarray) -> None:
@@ -269,6 +285,17 @@ def xywh_to_xyxy(z: np.ndarray) -> np.ndarray:
     return _corners(z, z[:, 2], z[:, 3])
 
 
+def xyxy_to_xyhr(xyxy: np.ndarray) -> np.ndarray:
+    """Centre x, centre y, height, width / height."""
+    z, width, height = _centre_first(xyxy)
+    z[:, 2], z[:, 3] = height, width / height
+    return z
+
+
+def xyhr_to_xyxy(z: np.ndarray) -> np.ndarray:
+    return _corners(z, z[:, 2] * z[:, 3], z[:, 2])
+
+
 def xyxy_to_xysr(xyxy: np.ndarray) -> np.ndarray:
     """Centre x, centre y, area, width / height."""
     z, width, height = _centre_first(xyxy)
@@ -310,6 +337,20 @@ MODELS: dict[str, MotionModel] = {
         measurement=Spread(1 / 20, (0, 0, 1e-1, 0)),
         power=(1, 1, 0, 1),
         sizes=(3,),
+    ),
+    # BoostTrack (Stanojevic 2024): SORT's constant noise on another state; the aspect is measured almost exactly
+    # and has a speed. Variances by measurement: the gains that a reference run's boxes follow.
+    "xyhr": MotionModel(
+        from_xyxy=xyxy_to_xyhr,
+        to_xyxy=xyhr_to_xyxy,
+        scale_of=(NONE, NONE, NONE, NONE),
+        start=Spread(0.0, (10**0.5,) * 4),
+        start_speed=Spread(0.0, (1e2,) * 4),
+        process=Spread(0.0, (1.0,) * 4),
+        process_speed=Spread(0.0, (0.1,) * 4),
+        measurement=Spread(0.0, (1.0, 1.0, 10**0.5, 0.1)),
+        power=(1, 1, 1, 0),
+        sizes=(2,),
     ),
     # BoT-SORT (Aharon 2022), eq. 1-5: width's noise from the width, height's from the height.
     "xywh": MotionModel(

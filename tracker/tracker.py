@@ -197,8 +197,9 @@ class Tracker:
         )
         if config.boost is None or not len(detections):
             return scene
-        near = overlaps_of(scene, "predicted", 0.0, self._clock.fresh(live, config.believed_age))
-        score = boosted(scene, near, config.boost, config.high)
+        believed = self._clock.fresh(live, config.believed_age)
+        near = overlaps_of(scene, "predicted", 0.0, believed)
+        score = boosted(scene, near, believed, config.boost, config.high)
         return replace(scene, detections=replace(detections, score=score))
 
     def _distances(self, detections: Detections) -> np.ndarray | None:

@@ -143,9 +143,15 @@ def shape(w, stage, t, j):
     return 1 - trust(w, t, j) * math.exp(-(abs(wa - wb) / max(wa, wb) + abs(ha - hb) / max(ha, hb)))
 
 
-def squared_distance(w, t, j, coordinates):
+def shape_by_width(w, stage, t, j):
+    a, b = w.predicted(t), w.seen[j].box
+    wa, ha, wb, hb = a[2] - a[0], a[3] - a[1], b[2] - b[0], b[3] - b[1]
+    return 1 - trust(w, t, j) * math.exp(-(abs(wa - wb) + abs(ha - hb)) / max(wa, wb))
+
+
+def squared_distance(w, t, j, coordinates, noise=1):
     f = t.filter
-    s = f.cov[:4, :4] + np.diag(np.square(f.measurement(f.mean[:4])))
+    s = f.cov[:4, :4] + noise * np.diag(np.square(f.measurement(f.mean[:4])))
     s = s[:coordinates, :coordinates]
     off = (w.z(w.seen[j].box) - f.mean[:4])[:coordinates]
     return float(off @ np.linalg.inv(s) @ off)
@@ -159,15 +165,18 @@ def centre_mahalanobis(w, stage, t, j):
     return squared_distance(w, t, j, 2)
 
 
+def own_distance(w, t, j):
+    """BoostTrack's: the filter's own uncertainty, without the measurement's."""
+    return squared_distance(w, t, j, 4, noise=0)
+
+
 def mahalanobis_share(w, stage, t, j):
-    inside = {}
-    for k in range(len(w.seen)):
-        inside[k] = 0.0
-        if k in w.open and w.iou(stage, t, k) > 0:
-            inside[k] = max(0.0, 13.2767 - squared_distance(w, t, k, 4))
-    if inside[j] == 0:
+    least = w.config.low if "low" in stage.bands else w.config.high
+    rivals = [k for k, d in enumerate(w.seen) if d.score >= least and w.alike(t, d)]
+    if j not in rivals or own_distance(w, t, j) > 13.2767:
         return 1.0
-    return 1 - math.exp(inside[j]) / sum(math.exp(v) for v in inside.values())
+    weight = {k: math.exp(max(0.0, 13.2767 - own_distance(w, t, k))) for k in rivals}
+    return 1 - weight[j] / sum(weight.values())
 
 
 def direction(w, stage, t, j):
@@ -259,6 +268,7 @@ SLOW_TERMS = {
         hmiou,
         trusted_iou,
         shape,
+        shape_by_width,
         mahalanobis,
         centre_mahalanobis,
         mahalanobis_share,

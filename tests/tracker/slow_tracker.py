@@ -11,12 +11,13 @@ import math
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tests.tracker.slow_costs import SLOW_TERMS, Seen, Track, World
+from tests.tracker.slow_costs import SLOW_TERMS, Seen, Track, World, own_distance
 from tests.tracker.test_boxes import slow_iou
 from tests.tracker.test_motion import Textbook
 from tracker.motion import MODELS
 
-SIZES = {"sort": [2], "xyah": [3], "xywh": [2, 3], "linear": [2, 3]}  # whose speed a lost track gives up
+# whose speed a lost track gives up
+SIZES = {"sort": [2], "xyah": [3], "xyhr": [2], "xywh": [2, 3], "linear": [2, 3]}
 FAR_LOOKS = {"appearance", "half_appearance", "adaptive_appearance"}  # they join boxes that do not overlap
 
 
@@ -92,17 +93,19 @@ class SlowTracker:
         """BoostTrack: what overlaps a track is likely; what is far from all tracks is somebody new."""
         w, rule, plain = self.world, self.config.boost, self.config.stages[0].model_copy()
         plain = plain.model_copy(update={"against": "predicted", "buffer": 0.0})
-        given, far = [d.score for d in w.seen], []
+        trusted, far = [t for t in w.tracks if w.fresh(t, w.motion_age())], []
         for j, d in enumerate(w.seen):
             if d.score < self.config.low:
                 continue
             best = max((w.iou(plain, t, j) for t in w.tracks), default=0.0)
             d.score = max(d.score, np.float32(rule.likely) * np.float32(best))
-            close = [SLOW_TERMS["mahalanobis"](w, plain, t, j) for t in w.tracks if w.alike(t, d)]
-            if rule.unlikely and w.tracks and min(close, default=math.inf) > rule.distance:
-                far.append(j)
-        for j in self.suppress(far, 0.3, given):
-            w.seen[j].score = max(w.seen[j].score, np.float32(self.config.high))
+            close = [own_distance(w, t, j) for t in trusted if w.alike(t, d)]
+            if rule.unlikely and trusted and d.score < self.config.high:
+                far += [d] * (min(close, default=math.inf) > rule.distance)
+        rivals = [[r.score for r in far if w.alike(d, r) and slow_iou(d.box, r.box) > 0.3] for d in far]
+        for d, others in zip(far, rivals, strict=True):
+            if d.score >= max(others):  # itself among them
+                d.score = np.float32(self.config.high)
         for d in w.seen:
             d.score = min(d.score, np.float32(1))
 

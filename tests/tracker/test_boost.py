@@ -18,7 +18,8 @@ def raised(world, scores, rule=BOTH, high=0.6):
         seen.score = np.float32(score)
     every = all_pairs(world, PLAIN)
     near = every.take((every.iou > 0).nonzero()[0])
-    return boosted(as_scene(world), near, rule, high).tolist()
+    believed = np.array([world.fresh(t, world.motion_age()) for t in world.tracks], bool)
+    return boosted(as_scene(world), near, believed, rule, high).tolist()
 
 
 def test_likely_by_hand():
@@ -30,13 +31,30 @@ def test_likely_by_hand():
 
 def test_unlikely_by_hand():
     """Far from everybody is somebody new; of those that overlap by more than 0.3 only the best."""
-    w = one_pair(track(BOX), FAR, others=(BESIDE, (8, 0, 28, 40)))
-    # (8, 0): d2 = 64 / 5 = 12.8, near enough to be the track; IoU 480 / 1120
-    assert raised(w, [0.2, 0.3, 0.2]) == pytest.approx([0.2, 0.6, 0.65 * 480 / 1120])
+    w = one_pair(track(BOX), FAR, others=(BESIDE, (7, 0, 27, 40)))
+    # (7, 0): d2 = 49 / 4 = 12.3 by the filter's own variance, near enough to be the track; IoU 520 / 1080
+    assert raised(w, [0.2, 0.3, 0.2]) == pytest.approx([0.2, 0.6, 0.65 * 520 / 1080])
     assert raised(w, [0.2, 0.3, 0.2], LIKELY)[1] == pytest.approx(0.3)
-    assert raised(w, [0.2, 0.9, 0.2]) == pytest.approx([0.2, 0.9, 0.65 * 480 / 1120]), "it is there already"
-    nine = one_pair(track(BOX), (9, 0, 29, 40))  # 81 / 5 = 16.2 > 13.3
-    assert raised(nine, [0.1], Boost(likely=0)) == pytest.approx([0.6])
+    assert raised(w, [0.2, 0.9, 0.2]) == pytest.approx([0.6, 0.9, 0.65 * 520 / 1080]), (
+        "the sure are no rivals"
+    )
+    assert raised(w, [0.3, 0.3, 0.2])[:2] == pytest.approx([0.6, 0.6]), "nobody is better"
+    eight = one_pair(track(BOX), (8, 0, 28, 40))  # 64 / 4 = 16 > 13.3
+    assert raised(eight, [0.1], Boost(likely=0)) == pytest.approx([0.6])
+
+
+def test_better_by_what_the_tracks_expect():
+    """Of two unlikely boxes the likelier one counts, whatever the detector said of them first."""
+    w = one_pair(track(BOX), (8, 0, 28, 40), others=((14, 0, 34, 40),))  # 0.65 x 480 / 1120 = 0.279, 0.115
+    assert raised(w, [0.1, 0.2]) == pytest.approx([0.6, 0.2])
+
+
+def test_who_cannot_be_found_again_is_not_near():
+    """A track that is too old for its box to be believed expects nobody, and nobody is compared with it."""
+    old = track(BOX, age=60, since=45)
+    w = one_pair([old, track((600, 0, 620, 40))], BOX, max_age=1.0)
+    assert raised(w, [0.2]) == pytest.approx([0.6])
+    assert raised(one_pair([old], BOX, max_age=1.0), [0.2]) == pytest.approx([0.2]), "nobody to be far from"
 
 
 def test_nobody_to_be_far_from():

@@ -145,6 +145,7 @@ def test_trust_in_the_young_and_in_the_long_unseen_by_hand():
 def test_shape_by_hand():
     w = one_pair(track(BOX, age=30), (500, 500, 510, 520))  # 20 x 40 against 10 x 20, wherever they stand
     assert value("shape", w) == pytest.approx(1 - 0.9 * math.exp(-(10 / 20 + 20 / 40)))
+    assert value("shape_by_width", w) == pytest.approx(1 - 0.9 * math.exp(-(10 / 20 + 20 / 20)))
 
 
 def test_mahalanobis_by_hand():
@@ -155,11 +156,15 @@ def test_mahalanobis_by_hand():
 
 
 def test_mahalanobis_share_by_hand():
-    """d2 of a box moved by x is x2 / 5: 0.2 and 5 for 1 and 5 px; one far away weighs exp(0)."""
-    w = one_pair(track(BOX), (1, 0, 21, 40), others=((5, 0, 25, 40), (300, 0, 320, 40)))
-    near, other = math.exp(13.2767 - 0.2), math.exp(13.2767 - 5)
+    """d2 of a box moved by x is x2 / 4, by the filter's own variance: 0.25 and 4; one far away weighs exp(0)."""
+    w = one_pair(track(BOX), (1, 0, 21, 40), others=((4, 0, 24, 40), (300, 0, 320, 40)))
+    near, other = math.exp(13.2767 - 0.25), math.exp(13.2767 - 4)
     assert value("mahalanobis_share", w) == pytest.approx(1 - near / (near + other + 1))
-    assert value("mahalanobis_share", one_pair(track(BOX), (19, 0, 39, 40))) == 1, "beyond: 19 x 19 / 5"
+    w.seen[1].score = np.float32(0.5)
+    assert value("mahalanobis_share", w) == pytest.approx(1 - near / (near + 1)), "it is not in this stage"
+    w.seen[2].class_id = 1
+    assert value("mahalanobis_share", w) == pytest.approx(0)
+    assert value("mahalanobis_share", one_pair(track(BOX), (8, 0, 28, 40))) == 1, "beyond: 8 x 8 / 4"
     assert value("mahalanobis_share", one_pair(track(BOX), (500, 0, 520, 40))) == 1
 
 

@@ -24,6 +24,13 @@ def textbook(kind):
             lambda z: [z[3] / 20, z[3] / 20, 1e-2, z[3] / 20, z[3] / 160, z[3] / 160, 1e-5, z[3] / 160],
             lambda z: [z[3] / 20, z[3] / 20, 1e-1, z[3] / 20],
         )
+    if kind == "xyhr":  # SORT's, and the aspect measured almost exactly
+        root = np.sqrt
+        return (
+            lambda z: root([10, 10, 10, 10, 1e4, 1e4, 1e4, 1e4]),
+            lambda z: root([1, 1, 1, 1, 0.01, 0.01, 0.01, 0.01]),
+            lambda z: root([1, 1, 10, 0.01]),
+        )
     if kind == "linear":  # no filter: nothing is uncertain
         return lambda z: np.zeros(8), lambda z: np.zeros(8), lambda z: np.zeros(4)
     side = lambda z: np.array([z[2], z[3], z[2], z[3]])  # noqa: E731
@@ -195,9 +202,13 @@ def test_distance_by_hand():
     assert np.allclose(found, [25 / 5 + 100 / 20, 0])
     found = motion.distance(model, filters, np.array([0, 1]), z, 4)
     assert np.allclose(found, [25 / 5 + 100 / 20 + 100 / 5 + 100 / 20, 0])
-    every = motion.distances(model, filters, z)
-    assert np.allclose(every.diagonal(), found)
-    assert np.allclose(every[1, 0], 95**2 / 5 + 100 / 20 + 100 / 5 + 100 / 20)
+    own = 25 / 4 + 100 / 16 + 100 / 4 + 100 / 16  # without the noise
+    assert np.allclose(motion.own_distance(filters, np.array([0, 1]), z), [own, 0])
+    row, col, squared = motion.nearby(filters, z, 43.76)
+    assert (row.tolist(), col.tolist()) == ([0, 1], [0, 1])
+    assert np.allclose(squared, [own, 0])
+    assert motion.nearby(filters, z, 43.74)[0].tolist() == [1]
+    assert all(len(part) == 0 for part in motion.nearby(filters, z[:0], 13.0))
 
 
 @pytest.mark.parametrize("kind", FILTERS)
@@ -207,13 +218,18 @@ def test_distance_equals_the_textbook(kind):
     filters, books = motion.initiate(model, first), [Textbook(kind, row) for row in first]
     z = model.from_xyxy(boxes(rng, 3))
     motion.predict(model, filters)
-    expected = np.zeros((5, 3))
+    expected, own = np.zeros((5, 3)), np.zeros((5, 3))
     for a, book in enumerate(books):
         book.predict()
-        s = book.cov[:4, :4] + np.diag(np.square(book.measurement(book.mean[:4])))
+        p = book.cov[:4, :4]
+        s = p + np.diag(np.square(book.measurement(book.mean[:4])))
         for b, row in enumerate(z):
-            expected[a, b] = (row - book.mean[:4]) @ np.linalg.inv(s) @ (row - book.mean[:4])
-    assert np.allclose(motion.distances(model, filters, z), expected)
+            off = row - book.mean[:4]
+            expected[a, b], own[a, b] = off @ np.linalg.inv(s) @ off, off @ np.linalg.inv(p) @ off
+    limit = np.median(own)
+    row, col, squared = motion.nearby(filters, z, limit * (1 + 1e-9))
+    assert list(zip(row, col, strict=True)) == list(zip(*(own <= limit).nonzero(), strict=True))
+    assert np.allclose(squared, own[row, col])
     row, col = np.indices((5, 3)).reshape(2, -1)
     assert np.allclose(motion.distance(model, filters, row, z[col], 4), expected.ravel())
 
