@@ -5,15 +5,18 @@ ONNX files never import torch; what runs a network is in `reid.backends`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs import InputError
 from configs.load import nearest
 from reid.backends import Network, Wish, one_line, open_network, pick_backend
+
+if TYPE_CHECKING:
+    from reid.torch_backend import VideoSoFar
 
 SHIPPED = Path(__file__).parent / "shipped"
 NORMS = ("stored", "frame", "video")
@@ -39,7 +42,7 @@ class Embedder:
         weights: Path,
         batch_size: int,
         flip: bool = False,
-        forget: Callable[[], None] | None = None,
+        video: VideoSoFar | None = None,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
@@ -47,7 +50,7 @@ class Embedder:
         self._weights = weights
         self._batch_size = network.batch or batch_size
         self._flip = flip
-        self._forget = forget  # None: vectors do not depend on what else is shown
+        self._video = video  # None: vectors do not depend on what else is shown
         self.size = network.size
         self.card = network.card
         self.unseen = 0
@@ -107,13 +110,28 @@ class Embedder:
             return cls(network, path, batch_size, flip)
         from reid.torch_backend import adapt
 
-        network, forget = adapt(network, norm)
-        return cls(network, path, batch_size, flip, forget)
+        network, video = adapt(network, norm)
+        return cls(network, path, batch_size, flip, video)
 
     def reset(self) -> None:
         """Forget the video so far, with norm "video"; before another one begins."""
-        if self._forget is not None:
-            self._forget()
+        if self._video is not None:
+            self._video.forget()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """What the vectors of the next call depend on besides the weights, as plain arrays; empty: nothing."""
+        return {} if self._video is None else self._video.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on where :meth:`state_dict` was taken: on a CPU the same input gives the same bytes.
+
+        Raises:
+            InputError: it is of another network or norm.
+        """
+        if self._video is not None:
+            self._video.load_state_dict(state)
+        elif state:
+            raise InputError("this network keeps no statistics of a video")
 
     def __call__(self, image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         """Appearance of the boxes of one image.
@@ -208,7 +226,7 @@ class Embedder:
 
     def _step(self, count: int) -> int:
         """Crops at a time; where they are each other's statistics all of them, else parts of equal size."""
-        if self._forget is None:
+        if self._video is None:
             return self._batch_size
         parts = max(1, -(-count // TOGETHER))
         return max(1, -(-count // parts))

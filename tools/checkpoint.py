@@ -8,19 +8,52 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs import InputError
 from tracker import Tracker
+from tracker.camera import Camera
 from tracker.data import Detections, Frame, Step, Tracks
 from tracker.mot_file import atomic_write, read_results
+from tracker.reconnect import LooksSoFar
 from tracker.sinks import writing
+
+if TYPE_CHECKING:
+    from reid import Embedder
 
 EVERY = 10.0  # s of wall time
 KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a checkpoint keeps: the tracker's state, and beside it that of everything else with a memory."""
+
+    tracker: Tracker
+    camera: Camera | None = None
+    looks: LooksSoFar | None = None
+    network: Embedder | None = None  # one that goes by what it has seen of the video
+
+    def _beside(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"camera_": self.camera, "ledger_": self.tracker.ledger}
+        parts |= {"looks_": self.looks, "network_": self.network}
+        return {prefix: part for prefix, part in parts.items() if part}
+
+    def state_dict(self) -> dict[str, Any]:
+        state = self.tracker.state_dict()
+        for prefix, part in self._beside().items():
+            state |= {prefix + name: value for name, value in part.state_dict().items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for prefix, part in self._beside().items():
+            own = {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
+            part.load_state_dict(own)
+        self.tracker.load_state_dict(state)
 
 
 class Checkpoint:
@@ -48,16 +81,16 @@ class Checkpoint:
     def due(self) -> bool:
         return time.monotonic() - self._saved >= EVERY
 
-    def save(self, tracker: Tracker, positions: dict[str, int]) -> None:
+    def save(self, memory: Memory, positions: dict[str, int]) -> None:
         """Keep the present; written beside and renamed, so there is always a whole one."""
         self.positions = positions
         meta = {name: getattr(self, name) for name in KEPT}
-        state: dict[str, Any] = tracker.state_dict()
+        state: dict[str, Any] = memory.state_dict()
         with writing(self.path), atomic_write(self.path, "wb") as file:
             np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **state)
         self._saved = time.monotonic()
 
-    def restore(self, tracker: Tracker) -> bool:
+    def restore(self, memory: Memory) -> bool:
         """Go back to what was kept; False: nothing was.
 
         Raises:
@@ -78,7 +111,7 @@ class Checkpoint:
             raise InputError(
                 f"{self.path}: left by a run with another {changed}; run as before, or without --resume"
             )
-        tracker.load_state_dict(state)
+        memory.load_state_dict(state)
         for name in KEPT:
             setattr(self, name, meta[name])
         return True

@@ -1,10 +1,12 @@
-"""Improve tracking results afterwards, over the whole sequence: link, interpolate, smooth, remove what is short.
+"""Improve tracking results afterwards, over the whole sequence: link, reconnect, interpolate, smooth, remove short.
 
     python tools/offline.py --results runs/track --out runs/offline
     python tools/offline.py --results theirs --sequences MOT17/train --out better --passes interpolate
 
 Takes any tracker's SEQUENCE.txt in MOTChallenge format. OUT/run.json says that the results are offline and what was
 done, so that they are not compared with online ones unawares. MOT files have no classes: several are not kept apart.
+Reconnecting needs to know what people look like: from SEQUENCE.looks.npz beside the result (tools/track.py --save
+looks), or from --vectors.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from tools.console import OK, Parser, guarded, say, write_json
 
 if TYPE_CHECKING:
     from tracker.offline import OfflineConfig
+    from tracker.reconnect import Looks
 
+LOOKS = ".looks.npz"  # NAME.looks.npz of tools/track.py --save looks: id (K,), total (K, D), count (K,)
+SAME_BOX = 0.5  # intersection over union from which a detection is what a result's box was made of
 BESIDE = (".online.txt", ".gmc.txt")  # what tools/track.py writes beside a result
 
 
@@ -31,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "--passes",
         default="default",
         metavar="LIST|FILE",
-        help="of link,interpolate,smooth,remove_short, in the order to run them; or a YAML file like "
+        help="of link,reconnect,interpolate,smooth,remove_short, in the order to run them; or a YAML file like "
         "configs/offline/default.yaml, which is the default",
     )
     p.add_argument(
@@ -42,6 +47,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--fps", type=float, help="frame rate of all; default: seqinfo.ini, or run.json in --results"
+    )
+    p.add_argument(
+        "--vectors",
+        metavar="FILE",
+        help="what people look like: .npz of detections with embedding, as tools/track.py --detections takes them; "
+        "{sequence} stands for the name; each box of a result takes the vector of the detection it overlaps most",
     )
     p.add_argument("--quiet", action="store_true", help="print errors only")
     return p
@@ -63,9 +74,13 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--results {args.results}: no SEQUENCE.txt there")
     run = read_manifest(results) or {}
     rates = {path.stem: frame_rate(args, path.stem, run) for path in paths}
-    done = {path: improved(path, rates[path.stem], config) for path in paths}  # before anything is written
-    about = {"arguments": argv, "commit": commit(), "fps": rates}
-    write_json(out / "run.json", marked(run, config) | {"offline": about})  # first: no result goes unmarked
+    looks = {path: find_looks(args, path, run, config) for path in paths}
+    sizes = {path: picture(args, path.stem, run) if looks[path] else None for path in paths}
+    done = {path: improved(path, rates[path.stem], config, looks[path], sizes[path]) for path in paths}
+    known = {path.stem: len(found or ()) for path, found in looks.items()}  # ids that reconnect could compare
+    about = {"arguments": argv, "commit": commit(), "fps": rates, "looks": known}
+    # Everything is done before anything is written, and the manifest is written first: no result goes unmarked.
+    write_json(out / "run.json", marked(run, config) | {"offline": about})
     for path, (table, note) in done.items():
         write(out / path.name, table)
         if not args.quiet:
@@ -115,19 +130,126 @@ def frame_rate(args: argparse.Namespace, name: str, run: Mapping[str, Any]) -> f
         ) from None
 
 
-def improved(path: Path, fps: float, config: OfflineConfig) -> tuple[Any, str]:
-    """The table of a result file after the passes, and in words what they did."""
+def picture(args: argparse.Namespace, name: str, run: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) px of one sequence's picture, of its seqinfo.ini or of the run that tracked it."""
+    from configs import InputError
+    from tracker.mot_file import read_sequence_info
+
+    if args.sequences is not None:
+        info = read_sequence_info(Path(args.sequences) / name)
+        return info.height, info.width
+    try:
+        height, width = run["sequences"][name]["size"]
+        return int(height), int(width)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{name}: size of the picture unknown, and reconnect must see who leaves it; "
+            "give --sequences DIR, or --passes without reconnect"
+        ) from None
+
+
+def find_looks(
+    args: argparse.Namespace, path: Path, run: Mapping[str, Any], config: OfflineConfig
+) -> Looks | None:
+    """What the ids of a result look like; None: nobody knows, or needs to.
+
+    A run's own file is of the ids that it gave online, so it is not taken for results that were joined since.
+    """
+    if "reconnect" not in config.passes:
+        return None
+    if args.vectors is not None:
+        return looks_by_overlap(path, Path(args.vectors.replace("{sequence}", path.stem)))
+    own = path.with_name(path.stem + LOOKS)
+    return read_looks(own) if own.is_file() and run.get("online") is not False else None
+
+
+def looks_by_overlap(result: Path, vectors: Path) -> Looks:
+    """The looks of a result's ids, from the detections (.npz with embedding) that its boxes overlap most.
+
+    Raises:
+        InputError: no such file, not one of detections, or one without vectors.
+    """
+    import numpy as np
+
+    from configs import InputError
+    from tracker.boxes import iou_matrix
+    from tracker.data import Frame
+    from tracker.detection_source import open_detections
+    from tracker.mot_file import read_results
+    from tracker.reconnect import Looks
+
+    rows, detector = read_results(result), open_detections(vectors)
+    ids, found = [np.zeros(0, np.int64)], [np.zeros((0, 0), np.float32)]
+    for number in np.unique(rows.frame).tolist():
+        here = rows.take(slice(*np.searchsorted(rows.frame, (number, number + 1))))
+        boxes = detector(Frame(number, 0.0, None))
+        if boxes.embedding is None:
+            raise InputError(f"--vectors {vectors}: has no array 'embedding'")
+        if not len(boxes):
+            continue
+        overlap = iou_matrix(here.xyxy, boxes.xyxy)
+        same = overlap.max(1) >= SAME_BOX
+        ids.append(here.id[same])
+        found.append(boxes.embedding[overlap.argmax(1)[same]])
+    return Looks.of(np.concatenate(ids), np.concatenate(found[1:] or found))
+
+
+def read_looks(path: Path) -> Looks:
+    """What :func:`write_looks` wrote.
+
+    Raises:
+        InputError: another kind of file.
+    """
+    import zipfile
+
+    import numpy as np
+
+    from configs import InputError
+    from tracker.reconnect import Looks
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            looks = Looks(file["id"], file["total"], file["count"])
+        sound = looks.total.ndim == 2 and looks.id.shape == looks.count.shape == looks.total.shape[:1]
+        if sound and np.isfinite(looks.total).all() and (np.diff(looks.id) > 0).all():
+            return looks
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        pass
+    raise InputError(f"{path}: expected id, total and count as tools/track.py --save looks writes; delete it")
+
+
+def write_looks(path: Path, looks: Looks) -> Path:
+    import numpy as np
+
+    from tracker.mot_file import atomic_write
+    from tracker.sinks import writing
+
+    with writing(path), atomic_write(path, "wb") as file:
+        np.savez(file, id=looks.id, total=looks.total, count=looks.count)
+    return path
+
+
+def improved(
+    path: Path,
+    fps: float,
+    config: OfflineConfig,
+    looks: Looks | None = None,
+    size: tuple[int, int] | None = None,
+) -> tuple[Any, str]:
+    """The table of a result file after the passes (:func:`tracker.offline.improve`), and in words what they did."""
     from configs import InputError
     from tracker.mot_file import read_results
     from tracker.offline import improve
 
     before = read_results(path)
     try:
-        after = improve(before, fps, config)
+        after = improve(before, fps, config, looks, size)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     ids = [len(set(table.id.tolist())) for table in (before, after)]
-    return after, f"{len(before)} -> {len(after)} boxes, {ids[0]} -> {ids[1]} tracks"
+    blind = "reconnect" in config.passes and not looks
+    note = f"{len(before)} -> {len(after)} boxes, {ids[0]} -> {ids[1]} tracks"
+    return after, note + ("; nobody's looks are known, so nobody reconnected" if blind else "")
 
 
 def write(path: Path, table: Any) -> None:

@@ -7,7 +7,7 @@ import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs import InputError
 from configs.load import nearest, parse_assignments
@@ -22,6 +22,9 @@ from tracker.detection_source import Detector, open_detections
 from tracker.offline import OfflineConfig
 from tracker.pipeline import Embed
 from tracker.video import ReadAhead, Source, open_source
+
+if TYPE_CHECKING:
+    from reid import Embedder
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Plan:
     paths: list[str]  # of the sources, as given
     hashes: dict[str, str]  # sha256 of the weights and files a run reads
     offline: OfflineConfig | None = None  # what is done to a result when it is whole
+    adaptive: Embedder | None = None  # one that goes by what it has seen of the video
     stop: threading.Event = field(default_factory=threading.Event)
     live_frames: list[ReadAhead] = field(default_factory=list)  # of running live sources; closing ends them
 
@@ -96,13 +100,14 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", args.device) is None:
         raise InputError(f"--device {args.device}: expected auto, cpu, cuda or cuda:N")
     overrides = parse_assignments(args.set)
-    refuse_video_norm(args)
     offline = open_offline(args.offline, overrides)
     asked = any(key.split(".")[0] == "hidden" for key in overrides)
     if offline is not None and "interpolate" in offline.passes and not asked:
         overrides["hidden"] = None  # what is seen on both sides of a gap beats a guess within it
     trial = Tracker.from_config(args.tracker, **overrides)  # a typing mistake shows before anything is opened
     sources = [open_source(spec, **({} if args.fps is None else {"fps": args.fps})) for spec in args.source]
+    if args.reid_norm == "video" and sum(source.live for source in sources) > 1:
+        raise InputError("--reid-norm video: live sources would share its statistics; run each alone")
     name_apart(sources)
     hashes: dict[str, str] = {}
     detectors = open_detectors(args, sources, hashes)
@@ -133,17 +138,8 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
         args.source,
         hashes,
         offline,
+        embed if args.reid_norm == "video" else None,
     )
-
-
-def refuse_video_norm(args: argparse.Namespace) -> None:
-    """What --reid-norm video cannot do: its statistics are one video's, and no checkpoint keeps them."""
-    if args.reid_norm == "video" and args.resume:
-        raise InputError("--reid-norm video cannot --resume: no checkpoint keeps its statistics; start again")
-    if args.reid_norm == "video" and len(args.source) > 1:
-        raise InputError(
-            "--reid-norm video: one source a run, its statistics are of one video; run each alone"
-        )
 
 
 def open_offline(given: str | None, overrides: dict[str, Any]) -> OfflineConfig | None:
@@ -269,7 +265,7 @@ def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | 
 
 def open_embedder(
     args: argparse.Namespace, tracker: Tracker, hashes: dict[str, str]
-) -> tuple[Embed | None, str]:
+) -> tuple[Embedder | None, str]:
     """The embedder, and one line on it; None where the tracker or the user has no use for one."""
     from reid.embedder import Embedder, find_weights, shipped_weights
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.checkpoint import Checkpoint, replay
+from tools.checkpoint import Checkpoint, Memory, replay
 from tools.console import say, write_json
-from tools.manifest import commit, versions
-from tools.offline import improved, write
+from tools.offline import LOOKS, improved, write, write_looks
+from tools.outcome import Outcome, manifest, record_of, settings_hash, tell
 from tools.plan import Plan
 from tools.progress import bar
-from tracker import Tracker
-from tracker.camera import Camera, shares, warp_lines
+from tracker.camera import warp_lines
 from tracker.data import Frame, Step
 from tracker.pipeline import Clock, run
+from tracker.reconnect import Looks, LooksSoFar
 from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, TextSink, VideoSink, ledger_sink
 from tracker.video import Source, read_ahead
 
@@ -35,27 +32,8 @@ ENDINGS = {
     "sheet": ".png",
     "camera": ".gmc.txt",
     "ledger": ".ledger.jsonl",
+    "looks": LOOKS,
 }
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of one source."""
-
-    index: int  # of the source in the plan
-    name: str
-    frames: int = 0  # in the result
-    new: int = 0  # of them, tracked by this process
-    unreadable: list[int] = field(default_factory=list)  # numbers of frames that could not be read
-    dropped: int = 0  # boxes of no size
-    tracks: int = 0
-    seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)  # s
-    files: list[Path] = field(default_factory=list)
-    detections: str = ""  # sha256 over all frames' detections
-    stopped: bool = False
-    notes: list[str] = field(default_factory=list)
-    record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
 
 
 class Sinks:
@@ -125,30 +103,6 @@ def path_of(plan: Plan, i: int, kind: str) -> Path:
     return plan.out / f"{plan.sources[i].name}{ending}"
 
 
-@dataclass(slots=True)
-class Memory:
-    """What a checkpoint keeps: the tracker's state and, beside it, the camera's and the ledger's."""
-
-    tracker: Tracker
-    camera: Camera | None
-
-    def _beside(self) -> dict[str, Any]:
-        parts = {"camera_": self.camera, "ledger_": self.tracker.ledger}
-        return {prefix: part for prefix, part in parts.items() if part}
-
-    def state_dict(self) -> dict[str, Any]:
-        state = self.tracker.state_dict()
-        for prefix, part in self._beside().items():
-            state |= {prefix + name: value for name, value in part.state_dict().items()}
-        return state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for prefix, part in self._beside().items():
-            own = {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
-            part.load_state_dict(own)
-        self.tracker.load_state_dict(state)
-
-
 def run_all(plan: Plan) -> list[Outcome]:
     """Track in every source; files one after the other, live ones at the same time."""
     if not plan.quiet:
@@ -197,16 +151,12 @@ def _finished_before(plan: Plan) -> dict[int, Outcome]:
     for i, source in enumerate(plan.sources):
         record = records.get(source.name, {})
         files = [plan.out / f"{source.name}.txt", *(path_of(plan, i, kind) for kind in plan.save)]
-        same = record.get("complete") and record.get("settings_sha256") == _settings_hash(plan, i)
+        same = record.get("complete") and record.get("settings_sha256") == settings_hash(plan, i)
         if same and all(path.is_file() for path in files):
             done[i] = Outcome(i, source.name, record=record)
             if not plan.quiet:
                 say(f"{source.name}: complete already")
     return done
-
-
-def _settings_hash(plan: Plan, i: int) -> str:
-    return hashlib.sha256(json.dumps(plan.fingerprint(i), sort_keys=True).encode()).hexdigest()
 
 
 def track_source(plan: Plan, i: int) -> Outcome:
@@ -216,9 +166,11 @@ def track_source(plan: Plan, i: int) -> Outcome:
     """
     source, tracker, clock = plan.sources[i], plan.trackers[i], Clock()
     checkpoint = Checkpoint(plan.out / f"{source.name}.checkpoint.npz", plan.fingerprint(i))
-    memory: Any = Memory(
-        tracker, plan.cameras[i]
-    )  # Any: all that a checkpoint asks of a Tracker are these two
+    needed = "looks" in plan.save or (plan.offline and "reconnect" in plan.offline.passes)
+    looks = LooksSoFar(tracker.config.high) if needed else None
+    memory = Memory(tracker, plan.cameras[i], looks, plan.adaptive)
+    if plan.adaptive:
+        plan.adaptive.reset()  # the source before was another video
     resumed = plan.resume and checkpoint.restore(memory)
     if not resumed:
         checkpoint.forget()  # an older run's would fit neither our files nor our settings
@@ -242,6 +194,8 @@ def track_source(plan: Plan, i: int) -> Outcome:
             for step in _progress(steps, source, plan, start):
                 with clock.stage("write"):
                     sinks.write(step)
+                if looks:
+                    looks.take(step.tracks, step.detections)
                 checkpoint.took(step)
                 if source.live:
                     continue
@@ -255,24 +209,25 @@ def track_source(plan: Plan, i: int) -> Outcome:
         if not outcome.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             outcome.files = sinks.finish()
+            if looks and "looks" in plan.save:
+                outcome.files.append(write_looks(path_of(plan, i, "looks"), looks.looks()))
             if plan.offline:
-                improve_result(plan, outcome)
+                improve_result(plan, outcome, looks.looks() if looks else None)
         outcome.stages = {**clock.seconds, **sinks.seconds()}
     outcome.seconds = time.perf_counter() - begin
     outcome.frames, outcome.new = checkpoint.frames, checkpoint.frames - before
     outcome.unreadable, outcome.dropped = _unreadable(source, start, earlier), checkpoint.dropped
     outcome.tracks, outcome.detections = tracker.count, checkpoint.digest
-    outcome.record = _record(plan, outcome)
-    _tell(plan, source, outcome)
+    outcome.record = record_of(plan, outcome)
+    tell(plan, source, outcome)
     return outcome
 
 
-def improve_result(plan: Plan, outcome: Outcome) -> None:
+def improve_result(plan: Plan, outcome: Outcome, looks: Looks | None) -> None:
     """NAME.txt from NAME.online.txt by the offline passes."""
     assert plan.offline
-    path = plan.out / f"{outcome.name}.txt"
-    fps = plan.sources[outcome.index].fps
-    table, note = improved(path_of(plan, outcome.index, "mot"), fps, plan.offline)
+    path, source = plan.out / f"{outcome.name}.txt", plan.sources[outcome.index]
+    table, note = improved(path_of(plan, outcome.index, "mot"), source.fps, plan.offline, looks, source.size)
     write(path, table)
     outcome.files.insert(0, path)
     outcome.notes.append(f"offline {', '.join(plan.offline.passes)}: {note}")
@@ -293,81 +248,6 @@ def _progress(steps: Iterable[Step], source: Source, plan: Plan, start: int) -> 
         for step in steps:
             advance(step.frame.index + 1, source.length)
             yield step
-
-
-def _tell(plan: Plan, source: Source, outcome: Outcome) -> None:
-    """The summary line, what went wrong on the way, and the files."""
-    for warning in source.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    last = plan.detectors[outcome.index].last_frame
-    if source.length and last is not None and last >= source.length:
-        text = f"the detections go up to frame {last + 1}, {source.name} has {source.length}: are they of this one?"
-        print(f"warning: {text}", file=sys.stderr)
-    if outcome.unreadable:
-        outcome.notes.append(
-            f"unreadable frames skipped: {len(outcome.unreadable)}, first {outcome.unreadable[0]}"
-        )
-    if outcome.dropped:
-        outcome.notes.append(f"boxes of no size dropped: {outcome.dropped}")
-    if source.reconnects or source.dropped:
-        outcome.notes.append(f"{source.reconnects} reconnects, {source.dropped} stale frames dropped")
-    if outcome.stopped:
-        outcome.notes.append(
-            f"stopped: {plan.out}/{source.name}.*.partial is what there is; --resume goes on"
-        )
-    if plan.quiet:
-        return
-    rate = outcome.new / outcome.seconds if outcome.seconds else 0.0
-    stages = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
-    by_stage = ", ".join(
-        f"{name} {outcome.new / outcome.stages[name]:.0f}" for name in stages if outcome.stages.get(name)
-    )
-    say(
-        f"{outcome.name}: {outcome.frames} frames, {outcome.tracks} tracks, {rate:.1f} frames/s "
-        f"(frames/s by stage: {by_stage})"
-    )
-    for note in outcome.notes:
-        say(f"  {note}")
-    for path in outcome.files:
-        say(f"  {path}")
-
-
-def _record(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """What run.json says of one sequence."""
-    i, source = outcome.index, plan.sources[outcome.index]
-    camera = plan.cameras[i]
-    return {
-        "frames": outcome.frames,
-        "fps": source.fps,
-        "tracks": outcome.tracks,
-        "complete": not outcome.stopped,
-        "detector": plan.detectors[i].description,
-        "camera": plan.camera_note(i),
-        "camera_frames": shares(camera) if camera else None,
-        "detections_sha256": outcome.detections,
-        "settings_sha256": _settings_hash(plan, i),
-        "unreadable_frames": len(outcome.unreadable),
-        "boxes_of_no_size": outcome.dropped,
-        "warnings": source.warnings,
-        "seconds": round(outcome.seconds, 3),
-        "seconds_by_stage": {name: round(value, 4) for name, value in outcome.stages.items()},
-    }
-
-
-def manifest(plan: Plan, outcomes: list[Outcome]) -> dict[str, Any]:
-    """What DIR/run.json says."""
-    return {
-        "arguments": plan.arguments,
-        "commit": commit(),
-        "versions": versions(),
-        "seed": None,  # nothing in a run is random
-        "online": plan.offline is None,
-        "post_processing": plan.post_processing,
-        "tracker": plan.trackers[0].config.model_dump(mode="json"),
-        "appearance": plan.appearance,
-        "sha256": plan.hashes,
-        "sequences": {outcome.name: outcome.record for outcome in outcomes},
-    }
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import sys
 
 from tools.console import INTERRUPTED, OK, Parser, guarded
 
-SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger")
+SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
 
 
 def parser() -> Parser:
@@ -65,13 +65,16 @@ def parser() -> Parser:
         nargs="?",
         const="default",
         metavar="PASSES",
-        help="improve the whole result at the end (link,interpolate,smooth,remove_short or some of them, or a "
-        "YAML file; --set offline.KEY=VALUE); NAME.online.txt keeps what the tracker said frame by frame, without "
+        help="improve the whole result at the end (link,reconnect,interpolate,smooth,remove_short or some of them, "
+        "or a YAML file; --set offline.KEY=VALUE); NAME.online.txt keeps what the tracker said frame by frame, without "
         "guesses at hidden people",
     )
     p.add_argument("--out", default="runs/track", metavar="DIR", help="default: runs/track")
     p.add_argument(
-        "--save", default="mot", metavar="LIST", help=f"of {','.join(SAVES)}; mot is always written"
+        "--save",
+        default="mot",
+        metavar="LIST",
+        help=f"of {','.join(SAVES)}; mot is always written; looks is for offline.py",
     )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")

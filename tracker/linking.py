@@ -2,19 +2,18 @@
 
 The frame is AFLink's (StrongSORT, Du 2023, arXiv 2202.13514, sec. 3.4): pairs inside a window of time and space,
 a cost for each, one global assignment. AFLink's cost is a small network's; here it is the mean of how late, how far
-off, how differently sized and, where that is known, how differently looking the second one is.
+off and how differently sized the second one is. What people look like is :mod:`tracker.reconnect`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from configs import InputError
 from tracker.association import solve
 from tracker.config import Seconds, Unit
 from tracker.data import MotTable
@@ -31,7 +30,6 @@ class LinkConfig(BaseModel):
     gap: Annotated[Seconds, Field(gt=0)]  # from the last box of one to the first of the other
     distance: Positive  # box heights between where either is expected across the gap and where the other is
     size: Annotated[float, Field(gt=1, allow_inf_nan=False)]  # ratio of their heights, either way
-    appearance: Annotated[float, Field(gt=0, le=2)]  # cosine distance of their mean vectors
     cost: Unit  # mean of the above, each as a share of its limit; raising it joins more, and errs more
     window: Seconds  # of boxes beside the gap, which speed and height are taken from
 
@@ -46,7 +44,6 @@ class Tracklets:
     centre: np.ndarray  # (K, 2, 2) px
     speed: np.ndarray  # (K, 2, 2) px a frame, over the window
     height: np.ndarray  # (K, 2) px, mean over the window
-    look: np.ndarray  # (K, D) unit rows, zero where unknown; D = 0 where nothing is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,59 +52,80 @@ class Links:
 
     earlier: np.ndarray  # (L,) int64 id
     later: np.ndarray  # (L,) int64 id; each once
-    cost: np.ndarray  # (L,) in [0, 1), small = sure
+    cost: np.ndarray  # (L,) from 0, small = sure
 
 
-def link(
-    table: MotTable, fps: float, config: LinkConfig, appearance: Mapping[int, np.ndarray] | None = None
-) -> MotTable:
-    """Join the tracklets of one person under the id that began first: :func:`find_links`, then renaming.
+def link(table: MotTable, fps: float, config: LinkConfig) -> MotTable:
+    """Join the tracklets of one person under the id that began first: :func:`find_links`, then :func:`rename`."""
+    return rename(table, find_links(table, fps, config))
 
-    Returns:
-        The table, sorted by frame, then id, with as many boxes as before.
-    """
-    links = find_links(table, fps, config, appearance)
+
+def rename(table: MotTable, links: Links) -> MotTable:
+    """The table with linked tracklets under the id that began first, sorted by frame, then id."""
     ids, row = np.unique(table.id, return_inverse=True)
-    root = np.arange(len(ids))
-    root[np.searchsorted(ids, links.later)] = np.searchsorted(ids, links.earlier)
-    while (root != root[root]).any():  # halves every chain; there are no cycles, time runs one way
-        root = root[root]
-    table = replace(table, id=ids[root[row]])
+    table = replace(table, id=renamed(ids, links)[row])
     return table.take(np.lexsort((table.id, table.frame)))
 
 
-def find_links(
-    table: MotTable, fps: float, config: LinkConfig, appearance: Mapping[int, np.ndarray] | None = None
-) -> Links:
-    """Who is who: a gated global assignment of ends to beginnings.
+def renamed(ids: np.ndarray, links: Links) -> np.ndarray:
+    """(K,) what ids (K,), in any order, are called when everybody linked is called as the first of the chain."""
+    known = np.unique(np.concatenate((ids, links.earlier, links.later)))
+    root = np.arange(len(known))
+    root[np.searchsorted(known, links.later)] = np.searchsorted(known, links.earlier)
+    while (root != root[root]).any():  # halves every chain; there are no cycles, time runs one way
+        root = root[root]
+    return known[root[np.searchsorted(known, ids)]]
+
+
+def find_links(table: MotTable, fps: float, config: LinkConfig) -> Links:
+    """Who is who by motion: a gated global assignment of ends to beginnings.
 
     A pair is looked at when one begins after the other has ended, at most ``config.gap`` later, in the same
     class: two that overlap in time are never joined, nor are their chains. Each end is given at most one
-    beginning, so that the sum of ``config.cost - cost`` is largest (:func:`tracker.association.solve`).
+    beginning, so that the sum of ``config.cost - cost`` is largest.
 
     Args:
         table: a whole sequence's result in any order, no id twice in a frame.
         fps: frames a second.
         config: the limits.
-        appearance: id -> (D,) mean vector of its boxes, of any norm; ids may be missing.
-
-    Raises:
-        InputError: appearance vectors that are not finite or of several lengths.
     """
-    ends = tracklets(table, config.window * fps, appearance or {})
-    row, col, cost = candidates(ends, config, fps)
-    rows, cols = solve(row, col, config.cost - cost)
-    key, found = row * len(ends.id) + col, rows * len(ends.id) + cols
-    return Links(ends.id[rows], ends.id[cols], cost[np.searchsorted(key, found)])
+    ends = tracklets(table, config.window * fps)
+    return assigned(candidates(ends, config, fps), ends.id, config.cost)
 
 
-def tracklets(table: MotTable, window: float, appearance: Mapping[int, np.ndarray]) -> Tracklets:
-    """The ends of every id; ``window`` in frames, at least two boxes are looked at."""
+def assigned(found: Sequence[Links], ids: np.ndarray, limit: float) -> Links:
+    """The pairs that stay: each tracklet once as the earlier, once as the later, ``limit - cost`` largest in sum
+    (:func:`tracker.association.solve`).
+
+    Args:
+        found: pairs of rows of ``ids``, in order; their costs lie below ``limit``.
+        ids: (K,) by first frame.
+        limit: of the cost.
+    """
+    row, col, cost = (
+        np.concatenate([getattr(part, name) for part in found]) for name in ("earlier", "later", "cost")
+    )
+    rows, cols = solve(row, col, limit - cost)
+    key = row * len(ids) + col
+    return Links(ids[rows], ids[cols], cost[np.searchsorted(key, rows * len(ids) + cols)])
+
+
+def none_linked() -> Links:
+    return Links(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+
+def by_beginning(table: MotTable) -> tuple[MotTable, np.ndarray, np.ndarray]:
+    """The table by id, then frame, and the rows of every id's first and last box, by first frame, then id."""
     table = table.take(np.lexsort((table.frame, table.id)))
     begin = np.flatnonzero(np.diff(table.id, prepend=table.id[:1] - 1))
     end = np.append(begin[1:], len(table)) - 1 if len(table) else begin
     order = np.lexsort((table.id[begin], table.frame[begin]))
-    begin, end = begin[order], end[order]
+    return table, begin[order], end[order]
+
+
+def tracklets(table: MotTable, window: float) -> Tracklets:
+    """The ends of every id; ``window`` in frames, at least two boxes are looked at."""
+    table, begin, end = by_beginning(table)
     reach = max(int(window), 1)  # rows from one edge of a window to the other
     edges = np.stack((begin, end), 1)
     lower = np.stack((begin, np.maximum(end - reach, begin)), 1)  # (K, 2) first row of each window
@@ -122,45 +140,32 @@ def tracklets(table: MotTable, window: float, appearance: Mapping[int, np.ndarra
         centre[edges],
         (centre[upper] - centre[lower]) / spans,
         (total[upper + 1] - total[lower]) / (upper + 1 - lower),
-        unit_rows(table.id[begin], appearance),
     )
 
 
-def unit_rows(ids: np.ndarray, appearance: Mapping[int, np.ndarray]) -> np.ndarray:
-    """(K, D) unit vectors of the ids, zero where unknown; D is 0 where nothing is known."""
-    known = {k: np.asarray(appearance[i], np.float64) for k, i in enumerate(ids.tolist()) if i in appearance}
-    shapes = {vector.shape for vector in known.values()}
-    if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
-        raise InputError(f"appearance must be id -> (D,) of one length D, got shapes {sorted(shapes)}")
-    rows = np.zeros((len(ids), *(shapes.pop() if shapes else (0,))))
-    for k, vector in known.items():
-        if not np.isfinite(vector).all():
-            raise InputError(f"appearance of id {ids[k]} must be finite")
-        rows[k] = vector
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
-
-
-def candidates(ends: Tracklets, config: LinkConfig, fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs inside every limit: row of the earlier, row of the later, cost; ordered by them."""
+def candidates(ends: Tracklets, config: LinkConfig, fps: float) -> list[Links]:
+    """The pairs inside every limit, as rows; ordered by the earlier, then the later."""
     start = np.searchsorted(ends.frame[:, 0], ends.frame[:, 1], side="right")
     stop = np.searchsorted(ends.frame[:, 0], ends.frame[:, 1] + config.gap * fps + 1e-9, side="right")
-    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for rows in chunks(stop - start):
-        n = (stop - start)[rows]
-        row = np.repeat(rows, n)
-        col = np.arange(len(row)) + np.repeat(start[rows] - (np.cumsum(n) - n), n)
+    found = [none_linked()]
+    for row, col in pairs(start, stop, CHUNK):
         cost = pair_cost(ends, row, col, config, fps)
         near = cost < config.cost
-        found.append((row[near], col[near], cost[near]))
-    row, col, cost = (np.concatenate(part) for part in zip(*found, strict=True))
-    return row, col, cost
+        found.append(Links(row[near], col[near], cost[near]))
+    return found
 
 
-def chunks(count: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows in order, cut where their counts would add up to more than CHUNK; rows that count 0 are left out."""
+def pairs(start: np.ndarray, stop: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each row k with each of start[k] ... stop[k] - 1, in order, about ``most`` at a time."""
+    for rows in chunks(stop - start, most):
+        n = (stop - start)[rows]
+        yield np.repeat(rows, n), np.arange(n.sum()) + np.repeat(start[rows] - (np.cumsum(n) - n), n)
+
+
+def chunks(count: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Rows in order, cut where their counts would add up to more than ``most``; rows that count 0 are left out."""
     rows = np.flatnonzero(count)
-    part = np.cumsum(count[rows]) // CHUNK
+    part = np.cumsum(count[rows]) // most
     return iter(np.split(rows, np.flatnonzero(np.diff(part)) + 1) if len(rows) else [])
 
 
@@ -176,9 +181,5 @@ def pair_cost(
     miss = (np.linalg.norm(ahead, axis=1) + np.linalg.norm(back, axis=1)) / (height + later)
     size = np.abs(np.log(later / height))
     parts = np.stack((gap / fps / config.gap, miss / config.distance, size / np.log(config.size)))
-    known = ends.look[row].any(1) & ends.look[col].any(1)
-    unlike = (1 - np.einsum("pd,pd->p", ends.look[row], ends.look[col])) / config.appearance
-    inside = (
-        (parts <= 1 + 1e-9).all(0) & (~known | (unlike <= 1)) & (ends.class_id[row] == ends.class_id[col])
-    )
-    return np.where(inside, (parts.sum(0) + np.where(known, unlike, 0)) / (len(parts) + known), np.inf)
+    inside = (parts <= 1 + 1e-9).all(0) & (ends.class_id[row] == ends.class_id[col])
+    return np.where(inside, parts.mean(0), np.inf)

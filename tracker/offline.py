@@ -1,13 +1,12 @@
-"""Offline passes over a whole sequence's result: link, interpolate, smooth, remove what is short.
+"""Offline passes over a whole sequence's result: link, reconnect, interpolate, smooth, remove what is short.
 
 They look into the future, so what they made is never compared with what a tracker reported frame by frame.
 Every pass is a pure function MotTable -> MotTable; :func:`improve` runs them one after the other. They need boxes
-only; camera motion was tried and left out: LOG.md.
+only, and ``reconnect`` what people look like; camera motion was tried and left out: LOG.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -19,13 +18,14 @@ from scipy.linalg import cho_factor, cho_solve
 from configs import InputError
 from tracker.config import Seconds
 from tracker.data import MotTable
-from tracker.linking import LinkConfig, link
+from tracker.linking import LinkConfig, Links, find_links, none_linked, rename
+from tracker.reconnect import Looks, ReconnectConfig, find_reconnections
 
 MARGIN = (
     8  # lengths of the kernel beside a window of a long track; what lies farther moves a box by < 0.01 px
 )
 TAU = 10.0  # frames, of GSI's formula
-Pass = Literal["link", "interpolate", "smooth", "remove_short"]
+Pass = Literal["link", "reconnect", "interpolate", "smooth", "remove_short"]
 
 
 class Interpolate(BaseModel):
@@ -57,6 +57,7 @@ class OfflineConfig(BaseModel):
     source: str = ""  # the papers and where each value comes from
     passes: Annotated[tuple[Pass, ...], Field(min_length=1)]
     link: LinkConfig
+    reconnect: ReconnectConfig
     interpolate: Interpolate
     smooth: Smooth
     remove_short: RemoveShort
@@ -67,7 +68,11 @@ class OfflineConfig(BaseModel):
 
 
 def improve(
-    table: MotTable, fps: float, config: OfflineConfig, appearance: Mapping[int, np.ndarray] | None = None
+    table: MotTable,
+    fps: float,
+    config: OfflineConfig,
+    looks: Looks | None = None,
+    size: tuple[int, int] | None = None,
 ) -> MotTable:
     """Run the passes of ``config`` in its order.
 
@@ -75,21 +80,23 @@ def improve(
         table: a whole sequence's result; any order.
         fps: frames a second.
         config: the passes.
-        appearance: id -> (D,) mean vector, for ``link``.
+        looks: what the ids look like, for ``reconnect``, which does nothing without.
+        size: px, (height, width) of the picture; ``reconnect`` needs it with looks.
 
     Returns:
         The table, sorted by frame, then id.
 
     Raises:
-        InputError: fps not above 0, an id twice in a frame, or what :func:`tracker.linking.find_links` refuses.
+        InputError: fps not above 0, an id twice in a frame, looks without a size.
     """
     if not 0 < fps < np.inf:
         raise InputError(f"fps must be a number above 0, got {fps}")
     table = by_frame(table)
     refuse_doubles(table)
     for name in config.passes:
-        if name == "link":
-            table = link(table, fps, config.link, appearance)
+        if name in ("link", "reconnect"):
+            links = who_is_who(name, table, fps, config, looks, size)
+            table, looks = rename(table, links), looks.joined(links) if looks else None
         elif name == "interpolate":
             table = interpolate(table, config.interpolate.gap * fps)
         elif name == "smooth":
@@ -98,6 +105,24 @@ def improve(
         else:
             table = remove_short(table, config.remove_short.seconds * fps)
     return table
+
+
+def who_is_who(
+    name: Pass,
+    table: MotTable,
+    fps: float,
+    config: OfflineConfig,
+    looks: Looks | None,
+    size: tuple[int, int] | None,
+) -> Links:
+    """What ``link`` or ``reconnect`` finds, see :func:`improve`."""
+    if name == "link":
+        return find_links(table, fps, config.link)
+    if not looks:
+        return none_linked()
+    if size is None:
+        raise InputError("reconnect must know the size of the picture, to see who leaves it; leave it out")
+    return find_reconnections(table, fps, config.reconnect, looks, size)
 
 
 def refuse_doubles(table: MotTable) -> None:

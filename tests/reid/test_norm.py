@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_a_long_video_forgets_its_beginning() -> None:
     seen_by(layer, *[dark] * 40)  # 40,960 crops: without a limit light would take as many to come through
     *_, last = seen_by(layer, *[light] * (3 * MEMORY // 1024))
     # Each call moves it by 1024 / (4096 + 1024) = 1/5: after twelve 0.8^12 of the dark is left.
-    assert float(layer._mean) == pytest.approx(101 - 100 * 0.8**12, abs=0.05)
+    assert float(layer.known[0]) == pytest.approx(101 - 100 * 0.8**12, abs=0.05)
     assert np.isfinite(last).all()
 
 
@@ -260,15 +261,44 @@ def test_networks_that_cannot_adapt(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Embedder.from_weights(script, "cpu", norm="frame")
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["a.mp4", "--reid-norm", "video", "--resume"], "--reid-norm video cannot --resume"),
-        (["a.mp4", "b.mp4", "--reid-norm", "video"], "one source a run"),
-    ],
-)
-def test_what_tracking_by_the_video_cannot_do(words: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_statistics_of_a_video_are_kept_and_restored(little: Any, crops: np.ndarray) -> None:
+    whole, stopped, resumed = (little(norm="video") for _ in range(3))
+    for part in (crops[:9], crops[9:12]):
+        whole.crops(part)
+        stopped.crops(part)
+    state = {key: value.copy() for key, value in stopped.state_dict().items()}
+    assert {key: (value.shape, value.dtype.name) for key, value in state.items()} == {
+        "mean": ((16,), "float32"),
+        "var": ((16,), "float32"),
+        "seen": ((1,), "int64"),
+    }
+    assert state["seen"] == PRIOR + 12
+    stopped.crops(crops[:5])  # what is kept does not change with it
+    resumed.load_state_dict(state)
+    for _ in range(2):
+        np.testing.assert_array_equal(resumed.crops(crops[12:]), whole.crops(crops[12:]))
+    resumed.reset()
+    np.testing.assert_array_equal(resumed.crops(crops), little(norm="video").crops(crops))
+
+
+def test_statistics_of_another_network_are_refused(little: Any) -> None:
+    video, plain = little(norm="video"), little()
+    state = video.state_dict()
+    for wrong in ({}, {**state, "mean": state["mean"][:5]}, {**state, "more": state["mean"]}):
+        with pytest.raises(InputError, match="not the statistics of this network"):
+            video.load_state_dict(wrong)
+    assert plain.state_dict() == {}
+    plain.load_state_dict({})
+    with pytest.raises(InputError, match="keeps no statistics"):
+        plain.load_state_dict(state)
+
+
+def test_live_sources_would_share_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.plan.open_source", lambda spec: SimpleNamespace(live=spec.startswith("rtsp")))
+    words = ["rtsp://one", "a.mp4", "rtsp://two", "--reid-norm", "video"]
+    with pytest.raises(
+        InputError, match="--reid-norm video: live sources would share its statistics; run each"
+    ):
         make_plan(parser().parse_args(words), words)
 
 

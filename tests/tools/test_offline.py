@@ -63,17 +63,21 @@ def test_a_run_improves_its_result_and_keeps_the_online_one(sequence, online, tm
     assert np.isin(HIDDEN, after.frame).all()
     assert len(after) == 2 * LENGTH
     said = capsys.readouterr().out
-    assert f"offline link, interpolate, smooth, remove_short: {len(before)} -> {2 * LENGTH} boxes" in said
+    assert (
+        f"offline link, reconnect, interpolate, smooth, remove_short: {len(before)} -> {2 * LENGTH} boxes"
+        in said
+    )
     assert str(out / "MOT99-01.txt") in said
     told = manifest(out)
     assert told["online"] is False
     assert [one["pass"] for one in told["post_processing"]] == [
         "link",
+        "reconnect",
         "interpolate",
         "smooth",
         "remove_short",
     ]
-    assert told["post_processing"][1] == {"pass": "interpolate", "gap": 2.0}
+    assert told["post_processing"][2] == {"pass": "interpolate", "gap": 2.0}
     assert told["tracker"]["max_age"] == 3
     assert not list(out.glob("*.partial"))
     assert manifest(online)["online"] is True
@@ -96,7 +100,9 @@ def test_some_passes_and_a_preset_of_ones_own(sequence, tmp_path):
     assert (after.xyxy[seen] == before.xyxy).all()
     own = tmp_path / "own.yaml"
     text = (ROOT / "configs/offline/default.yaml").read_text()
-    own.write_text(text.replace("passes: [link, interpolate, smooth, remove_short]", "passes: [interpolate]"))
+    own.write_text(
+        text.replace("passes: [link, reconnect, interpolate, smooth, remove_short]", "passes: [interpolate]")
+    )
     run(track, sequence, "--out", tmp_path / "b", "--offline", own, "--quiet")
     assert (tmp_path / "a/MOT99-01.txt").read_bytes() == (tmp_path / "b/MOT99-01.txt").read_bytes()
 
@@ -124,7 +130,7 @@ def test_files_of_a_run_can_be_improved_later(sequence, online, tmp_path, capsys
         "--quiet",
     )
     assert [p.name for p in sorted((tmp_path / "twice").iterdir())] == ["MOT99-01.txt", "run.json"]
-    assert len(manifest(tmp_path / "twice")["post_processing"]) == 5
+    assert len(manifest(tmp_path / "twice")["post_processing"]) == 6
     # a tracking run does not take them for its own
     run(track, sequence, "--out", tmp_path / "later", "--resume", "--quiet")
     assert (tmp_path / "later/MOT99-01.txt").read_bytes() == (online / "MOT99-01.txt").read_bytes()
@@ -146,6 +152,105 @@ def test_files_of_another_tracker(sequence, tmp_path, capsys):
     (theirs / "other.txt").unlink()
     run(offline, *given, "--sequences", sequence.parent, "--out", out)
     assert len(read_results(out / "MOT99-01.txt")) == 11
+
+
+@pytest.fixture
+def returning(tmp_path):
+    """A MOTChallenge folder without images, and detections with vectors: A walks, is away for 3 s inside the picture
+    and goes on where motion does not expect it; B is there all the time."""
+    folder = tmp_path / "MOT99-02"
+    folder.mkdir()
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname=MOT99-02\nframeRate={FPS}\nseqLength=60\nimWidth=640\nimHeight=480\n"
+    )
+    who = [(k, 0, 100 + 2 * k) for k in range(15)] + [(k, 0, 300) for k in range(45, 60)]
+    who = sorted(who + [(k, 1, 500) for k in range(60)])
+    rng = np.random.default_rng(4)
+    vectors = np.eye(4)[[i for _, i, _ in who]] + rng.normal(0, 0.02, (len(who), 4))
+    np.savez(
+        folder / "det.npz",
+        frame=[k for k, _, _ in who],
+        xyxy=[(x, 200, x + 30, 280) for _, _, x in who],
+        score=np.full(len(who), 0.9),
+        embedding=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+    )
+    return folder
+
+
+SHORT = ("--detections", "det.npz", "--tracker", "bytetrack", "--set", "max_age=1", "--quiet")
+
+
+def ids_in(path):
+    return len(set(read_results(path).id.tolist()))
+
+
+def test_people_are_reconnected_by_looks_at_once_or_later(returning, tmp_path, capsys):
+    name = "MOT99-02.txt"
+    run(track, returning, *SHORT, "--out", tmp_path / "once", "--offline")
+    assert ids_in(tmp_path / "once/MOT99-02.online.txt") == 3
+    assert ids_in(tmp_path / "once" / name) == 2
+    run(track, returning, *SHORT, "--out", tmp_path / "run", "--save", "looks")
+    run(offline, "--results", tmp_path / "run", "--out", tmp_path / "later", "--quiet")
+    assert (tmp_path / "later" / name).read_bytes() == (tmp_path / "once" / name).read_bytes()
+    assert manifest(tmp_path / "later")["offline"]["looks"] == {"MOT99-02": 3}
+    # whoever's results: from the vectors of the boxes they overlap
+    (tmp_path / "run/MOT99-02.looks.npz").unlink()
+    given = ("--results", tmp_path / "run", "--out", tmp_path / "theirs", "--quiet")
+    run(offline, *given)
+    assert ids_in(tmp_path / "theirs" / name) == 3
+    run(offline, *given, "--vectors", returning.parent / "{sequence}" / "det.npz")
+    assert (tmp_path / "theirs" / name).read_bytes() == (tmp_path / "once" / name).read_bytes()
+    # and ids that were joined already are not looked up among those of before
+    run(track, returning, *SHORT, "--out", tmp_path / "both", "--save", "looks", "--offline", "link")
+    run(offline, "--results", tmp_path / "both", "--out", tmp_path / "again")
+    assert "nobody's looks are known, so nobody reconnected" in capsys.readouterr().out
+
+
+def test_a_stopped_run_remembers_looks(returning, tmp_path, monkeypatch):
+    words = (returning, *SHORT, "--offline", "--save", "looks", "--out")
+    run(track, *words, tmp_path / "whole")
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    took = checkpoint.Checkpoint.took
+
+    def die(self, step):
+        took(self, step)
+        if step.frame.index == 30:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "took", die)
+    with pytest.raises(KeyboardInterrupt):
+        run(track, *words, tmp_path / "out")
+    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
+    run(track, *words, tmp_path / "out", "--resume")
+    for end in (".txt", ".online.txt", ".looks.npz"):
+        name = f"MOT99-02{end}"
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert ids_in(tmp_path / "out/MOT99-02.txt") == 2
+
+
+def test_what_vectors_must_be(returning, tmp_path, capsys):
+    run(track, returning, *SHORT, "--out", tmp_path / "run")
+    given = ("--results", tmp_path / "run", "--out", tmp_path / "o")
+    assert "no such" in fails(capsys, offline, *given, "--vectors", tmp_path / "none.npz")
+    blind = returning / "blind.npz"
+    with np.load(returning / "det.npz") as file:
+        np.savez(blind, **{key: file[key] for key in ("frame", "xyxy", "score")})
+    assert "has no array 'embedding'" in fails(capsys, offline, *given, "--vectors", blind)
+    whole = returning / "det.npz"
+    (tmp_path / "run/run.json").unlink()
+    said = fails(capsys, offline, *given, "--fps", "10", "--vectors", whole)
+    assert (
+        "MOT99-02: size of the picture unknown, and reconnect must see who leaves it; give --sequences"
+        in said
+    )
+    np.savez(tmp_path / "run/MOT99-02.looks.npz", id=[1, 1], total=np.ones((2, 3)), count=[1, 1])
+    assert "expected id, total and count" in fails(capsys, offline, *given, "--fps", "10")
+    (tmp_path / "run/MOT99-02.looks.npz").write_bytes(b"no")
+    assert "expected id, total and count" in fails(capsys, offline, *given, "--fps", "10")
+    assert not (tmp_path / "o").exists()
+    run(
+        offline, *given, "--fps", "10", "--passes", "interpolate", "--vectors", blind, "--quiet"
+    )  # nobody asks
 
 
 def test_mistakes(sequence, online, tmp_path, capsys):
@@ -203,7 +308,7 @@ def test_the_evaluation_shows_the_mark(sequence, online, tmp_path, capsys):
     score = ("--gt", sequence.parent, "--sequences", "MOT99-01", "--benchmark", "custom")
     run(eval_mot, *score, "--results", tmp_path / "out")
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.endswith("1 sequences, OFFLINE: link, interpolate, smooth, remove_short")
+    assert first.endswith("1 sequences, OFFLINE: link, reconnect, interpolate, smooth, remove_short")
     run(eval_mot, *score, "--results", online)
     assert capsys.readouterr().out.splitlines()[0].endswith("1 sequences")
     said = fails(capsys, eval_mot, *score, "--results", tmp_path / "out", "--compare", online)

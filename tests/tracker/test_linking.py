@@ -7,11 +7,11 @@ import pytest
 
 from configs import InputError, load_preset
 from tests.tracker.test_offline import random_table, same, table
-from tracker.linking import CHUNK, LinkConfig, Links, chunks, find_links, link
+from tracker.linking import CHUNK, LinkConfig, Links, chunks, find_links, link, renamed
 from tracker.offline import OfflineConfig
 
 FPS = 10
-LOOSE = LinkConfig(gap=2, distance=1, size=2, appearance=0.5, cost=1, window=0.5)
+LOOSE = LinkConfig(gap=2, distance=1, size=2, cost=1, window=0.5)
 
 
 def walker(i, frames, x=0.0, speed=2.0, size=(20, 40), class_id=1):
@@ -85,6 +85,13 @@ def test_who_is_there_at_the_same_time_is_never_joined():
     assert len(find_links(table(walker(1, range(9), speed=0) + rows[10:]), FPS, LOOSE).cost) == 1
 
 
+def test_chains_are_followed_whatever_the_order_of_ids():
+    links = Links(np.array([4, 2, 9]), np.array([2, 7, 1]), np.zeros(3))
+    assert renamed(np.array([1, 7, 3, 2, 4, 9]), links).tolist() == [9, 4, 3, 4, 4, 9]
+    assert renamed(np.array([7, 5]), links).tolist() == [4, 5]  # who is between them may be missing
+    assert renamed(np.zeros(0, np.int64), links).tolist() == []
+
+
 def test_the_assignment_is_global():
     """2 fits 3 well and 4 badly, 1 fits 3 only: both are joined, though 2-3 is the best pair."""
     rows = walker(1, range(10), x=-10, speed=0) + walker(2, range(10), x=4, speed=0)
@@ -100,27 +107,6 @@ def test_a_chain_gets_the_first_id():
     joined = link(table(rows), FPS, LOOSE)
     assert set(joined.id) == {4, 9}
     assert (joined.id == 9).sum() == 5 + 2 + 4
-
-
-def test_appearance_tells_apart_and_its_absence_does_not():
-    """Alike: a share of 0 joins the mean, (0.15 + 0 + 0 + 0) / 4. Unlike by 1 - 0.4 > 0.5: nobody."""
-    rows = walker(1, range(10), speed=0) + walker(2, range(12, 20), speed=0)
-    alike = {1: np.array([3.0, 4.0]), 2: np.array([6.0, 8.0])}
-    assert find_links(table(rows), FPS, LOOSE, alike).cost == pytest.approx(0.15 / 4)
-    unlike = {1: np.array([1.0, 0.0]), 2: np.array([0.4, 0.84**0.5])}
-    assert len(find_links(table(rows), FPS, LOOSE, unlike).cost) == 0
-    for unknown in ({}, {1: unlike[1]}, {1: unlike[1], 2: np.zeros(2)}):
-        assert find_links(table(rows), FPS, LOOSE, unknown).cost == pytest.approx(0.15 / 3)
-
-
-def test_bad_appearance():
-    rows = table(walker(1, range(3)) + walker(2, range(5, 8)))
-    with pytest.raises(InputError, match="of one length D"):
-        find_links(rows, FPS, LOOSE, {1: np.ones(2), 2: np.ones(3)})
-    with pytest.raises(InputError, match="of one length D"):
-        find_links(rows, FPS, LOOSE, {1: np.ones((2, 2))})
-    with pytest.raises(InputError, match="appearance of id 2 must be finite"):
-        find_links(rows, FPS, LOOSE, {1: np.ones(2), 2: np.array([1, np.nan])})
 
 
 def slow_cost(one, two, limits, fps):
@@ -147,20 +133,25 @@ def slow_cost(one, two, limits, fps):
 
 
 def slow_links(rows, limits, fps):
-    """All matchings tried: the set of pairs of largest total gain."""
+    """The best set of pairs, and the costs of all."""
     tracks = {}
     for k, i, box in zip(rows.frame.tolist(), rows.id.tolist(), rows.xyxy.tolist(), strict=True):
         tracks.setdefault(i, {})[k] = box
     cost = {(a, b): slow_cost(tracks[a], tracks[b], limits, fps) for a in tracks for b in tracks}
+    return slow_best(cost, limits.cost), cost
+
+
+def slow_best(cost, limit):
+    """All matchings tried: of the pairs {(earlier, later): cost or None} the set of largest total gain."""
     usable = [pair for pair, c in cost.items() if c is not None]
     best, gain = set(), 0.0
     for size in range(1, min(len(usable), 6) + 1):
         for some in combinations(usable, size):
             free = all(len({pair[end] for pair in some}) == size for end in (0, 1))
-            total = sum(limits.cost - cost[pair] for pair in some)
+            total = sum(limit - cost[pair] for pair in some)
             if free and total > gain + 1e-12:
                 best, gain = set(some), total
-    return best, cost
+    return best
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -187,32 +178,28 @@ def test_invariants(seed):
     """As many boxes at the same places, no id twice in a frame, whatever the order of rows."""
     rows = random_table(seed, ids=60, frames=90, area=200)
     rng = np.random.default_rng(seed)
-    looks = {i: rng.normal(size=8) for i in range(0, 60, 2)}
-    joined = link(rows, FPS, with_limits(distance=3, appearance=1.2), looks)
+    joined = link(rows, FPS, with_limits(distance=3))
     assert len(np.unique(joined.id)) < len(np.unique(rows.id))
     assert len(np.unique(np.stack((joined.frame, joined.id)), axis=1).T) == len(rows)
     key = [np.lexsort((*t.xyxy.T, t.frame)) for t in (rows, joined)]
     for name in ("frame", "xyxy", "score", "class_id"):
         assert (getattr(rows, name)[key[0]] == getattr(joined, name)[key[1]]).all()
-    same(
-        joined,
-        link(rows.take(rng.permutation(len(rows))), FPS, with_limits(distance=3, appearance=1.2), looks),
-    )
+    same(joined, link(rows.take(rng.permutation(len(rows))), FPS, with_limits(distance=3)))
 
 
 def test_nobody():
     assert len(link(table([]), FPS, LOOSE)) == 0
-    assert pairs(find_links(table([]), FPS, LOOSE, {1: np.ones(3)})) == []
+    assert pairs(find_links(table([]), FPS, LOOSE)) == []
     assert pairs(find_links(table(walker(1, [4])), FPS, LOOSE)) == []
 
 
 def test_many_pairs_are_looked_at_in_parts():
     count = np.array([0, CHUNK // 2, CHUNK // 2, 0, CHUNK, 5, 1, 0])
-    parts = [part.tolist() for part in chunks(count)]
+    parts = [part.tolist() for part in chunks(count, CHUNK)]
     assert [row for part in parts for row in part] == [1, 2, 4, 5, 6]
     assert all(count[part].sum() <= 2 * CHUNK for part in parts)
     assert len(parts) > 1
-    assert list(chunks(np.zeros(3, int))) == list(chunks(np.zeros(0, int))) == []
+    assert list(chunks(np.zeros(3, int), CHUNK)) == list(chunks(np.zeros(0, int), CHUNK)) == []
 
 
 def test_parts_change_nothing(monkeypatch):
@@ -224,7 +211,7 @@ def test_parts_change_nothing(monkeypatch):
     assert (whole.cost == parts.cost).all()
 
 
-@pytest.mark.parametrize("value", ["size=1", "gap=0", "distance=-1", "cost=2", "appearance=0", "window=x"])
+@pytest.mark.parametrize("value", ["size=1", "gap=0", "distance=-1", "cost=2", "window=x"])
 def test_limits_are_checked(value):
     key, text = value.split("=")
     with pytest.raises(InputError, match=key):

@@ -15,9 +15,10 @@ from tracker.offline import (
     remove_short,
     smooth,
 )
+from tracker.reconnect import Looks
 
 FPS = 10.0
-PASSES = ("link", "interpolate", "smooth", "remove_short")
+PASSES = ("link", "reconnect", "interpolate", "smooth", "remove_short")
 
 
 def config(*passes, **overrides):
@@ -226,6 +227,22 @@ def test_passes_run_in_their_order():
     assert len(improve(table(rows), FPS, config("interpolate", "link", **given))) == 8
 
 
+def test_looks_follow_their_ids_through_the_links():
+    """1 and 2 are linked by motion, 3 comes back 5 s later and looks like both together, beside 9 all the time."""
+    rows = [(k, i, x, 100, x + 10, 120) for i, x, frames in (
+        (1, 50, range(10)), (2, 50, range(12, 20)), (3, 80, range(70, 90)), (9, 150, range(90))
+    ) for k in frames]  # fmt: skip
+    looks = Looks.of(np.array([1, 2, 3, 9]), np.array([[1.0, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]]))
+    both = config("link", "reconnect", reconnect__distance=0.1)
+    joined = improve(table(rows), FPS, both, looks, (200, 300))
+    assert {(i, len(t)) for i, t in tracks_of(joined).items()} == {(1, 38), (9, 90)}
+    assert len(tracks_of(improve(table(rows), FPS, both))) == 3  # nobody's looks are known
+    alone = improve(table(rows), FPS, config("reconnect", reconnect__distance=0.1), looks, (200, 300))
+    assert len(tracks_of(alone)) == 4  # each of the two looks like 3 by half
+    with pytest.raises(InputError, match="reconnect must know the size of the picture"):
+        improve(table(rows), FPS, both, looks)
+
+
 def test_what_a_manifest_says():
     said = config("smooth", "interpolate", interpolate__gap=2).describe()
     assert [one["pass"] for one in said] == ["smooth", "interpolate"]
@@ -241,7 +258,11 @@ def test_bad_input():
         with pytest.raises(InputError, match="fps"):
             improve(table([]), fps, config())
     for key, value, text in (
-        ("passes", ["polish"], "'link', 'interpolate', 'smooth' or 'remove_short', got 'polish'"),
+        (
+            "passes",
+            ["polish"],
+            "'link', 'reconnect', 'interpolate', 'smooth' or 'remove_short', got 'polish'",
+        ),
         ("passes", [], "passes"),
         ("smooth.noise", 0, "greater than or equal"),
         ("smooth.length", 0, "greater than 0"),
