@@ -68,9 +68,8 @@ class Detections:
             bad = ~((np.abs(norm - 1) <= UNIT_TOLERANCE) | (norm == 0))  # NaN fails both
             _refuse_rows("embedding rows must have norm 1 (or 0: unknown)", bad, norm)
         dropped = self.dropped
-        sized: np.ndarray = xyxy[:, 2:] > xyxy[:, :2]
-        if not sized.all():
-            sized = sized.all(1)
+        if not (xyxy[:, 2:] > xyxy[:, :2]).all():
+            sized = (xyxy[:, 2:] > xyxy[:, :2]).all(1)
             dropped += int(n - sized.sum())
             xyxy, score, class_id, index = xyxy[sized], score[sized], class_id[sized], index[sized]
             embedding = embedding[sized] if embedding is not None else None
