@@ -33,6 +33,18 @@ SCORES = ("low", "high", "new", "confirm_score")  # float32, as NumPy compares t
 COUNTS = ("confirm_hits", "start_frames", "report_streak")
 REALS = ("max_age", "motion_age", "tentative_max_age", "duplicate_iou", "coast")
 FLAGS = ("class_agnostic", "noise_by_score", "freeze_lost_size")
+LOOKS = {
+    "appearance_scale",
+    "recent_momentum",
+    "momentum_from",
+    "bank",
+    "active_appearance",
+    "lost_appearance",
+}
+ELSEWHERE = {"motion_memory", "direction_span"}  # of what makes a preset another one anyway
+KNOWN = {*SCORES, *COUNTS, *REALS, *FLAGS, *LOOKS, *ELSEWHERE, "source", "motion", "box", "hidden"}
+KNOWN |= {"stages", "blind_stages"}
+KNOWN_STAGE = {"tracks", "detections", "cost", "limit", "neutral_appearance", "cue_appearance", "cue_iou"}
 RULES = np.dtype(  # of TrackerConfig, by name
     [
         *((name, np.float32) for name in SCORES),
@@ -68,8 +80,7 @@ def at_once(config: TrackerConfig) -> AtOnce | None:
     """None: this preset has more to it than the compiled frame knows."""
     model = MODELS[config.motion]
     stages = [_plain(stage) for stage in config.blind_stages or config.stages]
-    more = config.nms < 1 or config.birth_iou < 1 or config.boost is not None or config.reupdate
-    if more or config.motion not in KINDS or None in stages:
+    if config.motion not in KINDS or None in stages or _more(config, KNOWN):
         return None
     rules = np.zeros(1, RULES)
     for name in (*SCORES, *COUNTS, *REALS, *FLAGS):
@@ -84,11 +95,16 @@ def at_once(config: TrackerConfig) -> AtOnce | None:
 
 def _plain(stage: Stage) -> tuple[Any, ...] | None:
     """The stage as a STAGE; None: it is none."""
-    first, *rest = stage.terms.items()
-    plain = stage.match == "hungarian" and not (stage.gates or stage.cascade or stage.buffer)
-    plain &= stage.against == "predicted" and stage.bands in ({"high": 0.0}, {"low": 0.0})
-    plain &= first[0] in FUSED and first[1] == 1.0 and [name for name, _ in rest] in ([], ["score_gap"])
-    if not plain or (first[0] == "nearest_cue" and stage.neutral_appearance is not None):
+    (first, weight), *rest = stage.terms.items()
+    plain = not _more(stage, KNOWN_STAGE) and stage.bands in ({"high": 0.0}, {"low": 0.0})
+    plain &= first in FUSED and weight == 1.0 and [name for name, _ in rest] in ([], ["score_gap"])
+    if not plain or (first == "nearest_cue" and stage.neutral_appearance is not None):
         return None
     gap = rest[0][1] if rest else 0.0
-    return "high" in stage.bands, FUSED[first[0]], gap, [stage.limit_of(name) for name in STATUS]
+    return "high" in stage.bands, FUSED[first], gap, [stage.limit_of(name) for name in STATUS]
+
+
+def _more(given: TrackerConfig | Stage, known: set[str]) -> bool:
+    """Whether it asks for something else, keys that are yet to come included."""
+    default = {name: field.default for name, field in type(given).model_fields.items()}
+    return any(getattr(given, name) != value for name, value in default.items() if name not in known)

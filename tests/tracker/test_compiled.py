@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.tracker.crowds import crowd
-from tracker import Tracker, association, kernels, motion
+from tests.tracker.crowds import crowd, nightmare
+from tracker import Tracker, association, at_once, kernels, motion
 from tracker import tracker as engine
 
 pytest.importorskip("numba")
@@ -120,6 +121,50 @@ def test_a_preset_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch, preset: 
     fast, slow = twice(monkeypatch, work)
     assert fast == slow
     assert any(fast)
+
+
+def test_which_presets_run_at_once() -> None:
+    """And a preset that asks for more than the compiled frame knows never does."""
+    plain = {name for name in PRESETS if at_once.at_once(Tracker.from_config(name).config)}
+    assert plain == {"sort", "bytetrack", "default", "botsort", "deepsort", "strongsort"}
+    more: list[dict[str, Any]] = [{"nms": 0.8}, {"birth_iou": 0.5}, {"boost": {}}, {"reupdate": True}]
+    more += [{"motion": "linear"}, {"motion": "xyhr"}, {"stages.0.buffer": 0.3}, {"stages.0.match": "mutual"}]
+    more += [{"stages.0.against": "observed"}, {"stages.0.cascade": True}, {"stages.0.gates": {"iou": 0.5}}]
+    more += [{"stages.0.cost": "hmiou"}, {"stages.0.detections": {"high": 0, "low": 0.2}}]
+    for one in more:
+        assert at_once.at_once(Tracker.from_config("bytetrack", **one).config) is None, one
+
+
+ODD: list[dict[str, Any]] = [
+    {"coast": 0.2, "box": "detection", "class_agnostic": True},
+    {"confirm_score": 0.8, "report_streak": 2, "tentative_max_age": 0.3, "start_frames": 5},
+    {"motion": "sort", "freeze_lost_size": True, "noise_by_score": True, "motion_age": 0.1, "max_age": 0.2},
+    {"hidden": {"age": 0.5, "cover": 0.5, "hits": 2, "slack": 0.3}, "duplicate_iou": 0.5, "confirm_hits": 3},
+]
+
+
+@pytest.mark.parametrize("settings", ODD)
+@pytest.mark.parametrize("preset", ["sort", "bytetrack", "default"])
+def test_a_frame_at_once_leaves_the_same_state(
+    monkeypatch: pytest.MonkeyPatch, preset: str, settings: dict[str, Any]
+) -> None:
+    """Every option that the compiled frame knows; crowds, bad frames, a camera, classes, an odd clock."""
+    scenes = [crowd(3, frames=25), crowd(4, 12, 25, classes=2, camera=True, clock=True), nightmare(0, 12)]
+    given = [list(scene) for scene in scenes]
+
+    def work() -> list[bytes]:
+        seen = []
+        for scene in given:
+            engine = Tracker.from_config(preset, **settings)
+            assert at_once.at_once(engine.config) is not None
+            for detections, time, warp in scene:
+                tracks = engine.update(detections.with_embedding(None), timestamp=time, warp=warp)
+                seen += [getattr(tracks, f.name).tobytes() for f in fields(tracks)]
+            seen += [value.tobytes() for value in engine.state_dict().values()]
+        return seen
+
+    fast, slow = twice(monkeypatch, work)
+    assert fast == slow
 
 
 def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
