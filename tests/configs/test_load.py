@@ -34,7 +34,7 @@ def test_durations_in_frames_convert():
         ({"high": "x"}, "high: Input should be a valid number"),
         ({"max_age": "3 weeks"}, 'max_age: expected seconds, or "N frames at F fps"'),
         ({"max_age": -1}, "max_age: Input should be greater than or equal to 0"),
-        ({"motion": "xyz"}, "motion: Input should be 'sort', 'xyah', 'xywh' or 'linear'"),
+        ({"motion": "xyz"}, "motion: Input should be 'sort', 'xyah', 'xyhr', 'xywh' or 'linear'"),
         ({"low": 0.9}, r"low \(0.9\) must not exceed high \(0.6\)"),
         ({"stages.0.limit": {"active": 0.5}}, r"limit names \['active'\], tracks names \['active', 'lost'\]"),
         ({"stages": []}, "stages"),
