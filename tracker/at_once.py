@@ -15,15 +15,12 @@ from tracker.motion import MODELS
 from tracker.state import STATUS, LiveTracks
 
 KINDS = ("sort", "xyah", "xywh")  # as tracker/compiled/motion.py numbers them
-FUSED = {
-    "iou": False,
-    "iou_score": True,
-    "nearest_cue": True,
-}  # what each is where nobody has looks: x score or not
+# As tracker/compiled/association.py numbers them; nearest_cue is IoU x score where nobody has looks.
+COSTS = {"iou": 0, "iou_score": 1, "hmiou": 2, "nearest_cue": 1}
 STAGE = np.dtype(
     [
         ("high", np.bool_),  # takes the high band; else the low one
-        ("fused", np.bool_),  # 1 - IoU x score; else 1 - IoU
+        ("cost", np.int64),  # of COSTS
         ("gap", np.float64),  # times |expected score - score|
         ("limit", np.float64, 3),  # by status; 0: the stage leaves that status out
     ],
@@ -97,11 +94,11 @@ def _plain(stage: Stage) -> tuple[Any, ...] | None:
     """The stage as a STAGE; None: it is none."""
     (first, weight), *rest = stage.terms.items()
     plain = not _more(stage, KNOWN_STAGE) and stage.bands in ({"high": 0.0}, {"low": 0.0})
-    plain &= first in FUSED and weight == 1.0 and [name for name, _ in rest] in ([], ["score_gap"])
+    plain &= first in COSTS and weight == 1.0 and [name for name, _ in rest] in ([], ["score_gap"])
     if not plain or (first == "nearest_cue" and stage.neutral_appearance is not None):
         return None
     gap = rest[0][1] if rest else 0.0
-    return "high" in stage.bands, FUSED[first], gap, [stage.limit_of(name) for name in STATUS]
+    return "high" in stage.bands, COSTS[first], gap, [stage.limit_of(name) for name in STATUS]
 
 
 def _more(given: TrackerConfig | Stage, known: set[str]) -> bool:

@@ -130,7 +130,7 @@ def test_which_presets_run_at_once() -> None:
     more: list[dict[str, Any]] = [{"nms": 0.8}, {"birth_iou": 0.5}, {"boost": {}}, {"reupdate": True}]
     more += [{"motion": "linear"}, {"motion": "xyhr"}, {"stages.0.buffer": 0.3}, {"stages.0.match": "mutual"}]
     more += [{"stages.0.against": "observed"}, {"stages.0.cascade": True}, {"stages.0.gates": {"iou": 0.5}}]
-    more += [{"stages.0.cost": "hmiou"}, {"stages.0.detections": {"high": 0, "low": 0.2}}]
+    more += [{"stages.0.cost": "shape"}, {"stages.0.detections": {"high": 0, "low": 0.2}}]
     for one in more:
         assert at_once.at_once(Tracker.from_config("bytetrack", **one).config) is None, one
 

@@ -10,6 +10,8 @@ from numba import njit
 from tracker.compiled.given import Boxes, Now
 from tracker.state import EPSILON
 
+IOU, IOU_SCORE, HMIOU = range(3)
+
 
 @njit(cache=True, error_model="numpy")
 def _more(row: np.ndarray, col: np.ndarray, iou: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,6 +132,17 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, error_model="numpy")
+def _alike(cost: int, iou: float, score: float, a: np.ndarray, b: np.ndarray) -> float:
+    """One minus `costs.iou`, `iou_score` or `hmiou` of a track's box a (4,) and a detection's b (4,)."""
+    if cost == IOU_SCORE:
+        return iou * score
+    if cost == HMIOU:
+        shared, both = min(a[3], b[3]) - max(a[1], b[1]), max(a[3], b[3]) - min(a[1], b[1])
+        return max(shared, 0.0) / both * iou
+    return iou
+
+
+@njit(cache=True, error_model="numpy")
 def associate(
     rows: np.ndarray, box: np.ndarray, boxes: Boxes, stages: np.ndarray, rules: Any, now: Now
 ) -> np.ndarray:
@@ -144,15 +157,12 @@ def associate(
             t, n = row[p], col[p]
             if joined[t] >= 0 or taken[n] or rows[t].seen < oldest:
                 continue
-            if (
-                (boxes.score[n] < rules.high)
-                if stage.high
-                else (boxes.score[n] >= rules.high or boxes.score[n] < rules.low)
-            ):
+            high = boxes.score[n] >= rules.high
+            if high != stage.high or (not high and boxes.score[n] < rules.low):
                 continue
             if not rules.class_agnostic and rows[t].class_id != boxes.class_id[n]:
                 continue
-            cost = 1.0 - (iou[p] * boxes.score[n] if stage.fused else iou[p])
+            cost = 1.0 - _alike(stage.cost, iou[p], boxes.score[n], box[t], boxes.xyxy[n])
             if stage.gap != 0:
                 expected = np.float32(2) * rows[t].score - rows[t].score_before
                 expected = min(max(expected, np.float32(0)), np.float32(1))
