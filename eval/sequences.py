@@ -20,7 +20,8 @@ from configs import InputError
 from eval.mot import Metrics, score_scene
 from eval.preprocess import check_benchmark, find_fault, prepare
 from tracker.data import MotTable
-from tracker.mot_file import read_ground_truth, read_results, read_rows, read_sequence_length, row_line
+from tracker.mot_file import read_ground_truth, read_results, read_sequence_length
+from tracker.mot_rows import read_rows, row_line
 
 SPLITS = ("all", "val-half")
 NUMBERINGS = ("split", "full")

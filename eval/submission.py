@@ -20,7 +20,7 @@ from configs import InputError
 from eval.overlap import overlaps
 from eval.sequences import base_name, stopped_run
 from tracker.boxes import tlwh_to_xyxy
-from tracker.mot_file import parse_rows, read_rows
+from tracker.mot_rows import parse_rows, read_rows
 
 DETECTORS = ("DPM", "FRCNN", "SDP")
 COLUMNS = 10

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "eval": {"configs", "tracker"},
     "tools": OURS,
 }
-EVAL_MAY_USE = {"tracker.data", "tracker.boxes", "tracker.mot_file"}
+EVAL_MAY_USE = {"tracker.data", "tracker.boxes", "tracker.mot_file", "tracker.mot_rows"}
 HEAVY = [
     "torch",
     "torchvision",
@@ -87,7 +87,7 @@ def test_heavy_packages_have_one_home(package):
     [
         ("import tools.track; tools.track.parser()", set()),
         ("from tracker import Detections, Tracker, Tracks; Tracker.from_config('bytetrack')", set()),
-        ("import tracker.pipeline, tracker.mot_file", set()),
+        ("import tracker.pipeline, tracker.mot_file, tracker.text_sinks", set()),
         ("from reid import Embedder", set()),
         ("from eval.mot import evaluate", set()),
     ],

@@ -173,8 +173,9 @@ def _kalman_floor(frames: Sequence[Any]) -> Callable[[], None]:
     import numpy as np
 
     from tracker import motion
+    from tracker.motion_models import MODELS
 
-    model = motion.MODELS["xyah"]
+    model = MODELS["xyah"]
     z = [model.from_xyxy(frame.xyxy) for frame in frames]
     rows = [np.arange(len(one)) for one in z]
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from configs import InputError
 from tracker import Tracker
+from tracker.atomic_file import atomic_write, writing
 from tracker.camera import Camera
 from tracker.data import Detections, Frame, Step, Tracks
-from tracker.mot_file import atomic_write, read_results
+from tracker.mot_file import read_results
 from tracker.reconnect import LooksSoFar
-from tracker.sinks import writing
 
 if TYPE_CHECKING:
     from reid import Embedder

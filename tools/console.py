@@ -51,8 +51,7 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
 
 def write_json(path: Path, value: Any) -> None:
     """Indented JSON, written beside and renamed."""
-    from tracker.mot_file import atomic_write
-    from tracker.sinks import writing
+    from tracker.atomic_file import atomic_write, writing
 
     with writing(path), atomic_write(path) as file:
         json.dump(value, file, indent=2)

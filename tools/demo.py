@@ -29,7 +29,7 @@ from pathlib import Path
 
 from configs import InputError
 from tools.console import OK, Parser, guarded
-from tracker.mot_file import atomic_write
+from tracker.atomic_file import atomic_write
 
 NAME = "vtest.avi"
 SHA256 = "45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf"

@@ -148,7 +148,7 @@ def write_files(
     from configs import InputError
     from eval.mot import combine
     from eval.report import as_csv, as_markdown, as_svg, rows_of
-    from tracker.mot_file import atomic_write
+    from tracker.atomic_file import atomic_write
 
     rows = rows_of(metrics)
     texts: dict[Path, str] = {}

@@ -213,7 +213,7 @@ def write_files(
     args: argparse.Namespace, notes: Sequence[str], sections: list[Section], under: list[str], found: dict
 ) -> None:
     from configs import InputError
-    from tracker.mot_file import atomic_write
+    from tracker.atomic_file import atomic_write
 
     texts: dict[Path, str] = {}
     first, *others = sections

@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     wish = check(args)
     from configs import InputError
-    from tracker.sinks import writing
+    from tracker.atomic_file import writing
 
     out = Path(args.out)
     if out.exists():

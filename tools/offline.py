@@ -221,8 +221,7 @@ def read_looks(path: Path) -> Looks:
 def write_looks(path: Path, looks: Looks) -> Path:
     import numpy as np
 
-    from tracker.mot_file import atomic_write
-    from tracker.sinks import writing
+    from tracker.atomic_file import atomic_write, writing
 
     with writing(path), atomic_write(path, "wb") as file:
         np.savez(file, id=looks.id, total=looks.total, count=looks.count)
@@ -253,8 +252,8 @@ def improved(
 
 
 def write(path: Path, table: Any) -> None:
+    from tracker.atomic_file import writing
     from tracker.mot_file import write_results
-    from tracker.sinks import writing
 
     with writing(path):
         write_results(path, table)

@@ -24,7 +24,7 @@ from eval.report import Section
 from tools.ranked_page_style import SCRIPT, STYLE
 from tools.reid_features import Bar, Features, Side
 from tools.reid_sections import Result
-from tracker.mot_file import atomic_write
+from tracker.atomic_file import atomic_write
 
 HEIGHT, WIDEST = 128, 128  # px of a thumbnail
 QUALITY = 85  # of its JPEG

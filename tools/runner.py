@@ -18,11 +18,13 @@ from tools.offline import LOOKS, improved, write, write_looks
 from tools.outcome import Outcome, manifest, record_of, settings_hash, tell
 from tools.plan import Plan
 from tools.progress import bar
+from tracker.atomic_file import partial_of
 from tracker.camera import warp_lines
 from tracker.data import Frame, Step
+from tracker.picture_sinks import ContactSheet, VideoSink
 from tracker.pipeline import Clock, run
 from tracker.reconnect import Looks, LooksSoFar
-from tracker.sinks import ContactSheet, JsonLinesSink, MotSink, TextSink, VideoSink, ledger_sink
+from tracker.text_sinks import JsonLinesSink, MotSink, TextSink, ledger_sink
 from tracker.video import Source, read_ahead
 
 ENDINGS = {
@@ -187,7 +189,7 @@ def track_source(plan: Plan, i: int) -> Outcome:
                 plan.begin_live(ahead)
             frames: Iterator[Frame] = ahead
             if again:
-                rows = sinks.paths["mot"].with_name(sinks.paths["mot"].name + ".partial")
+                rows = partial_of(sinks.paths["mot"])
                 frames = replay(ahead, start, rows, sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
             steps = run(frames, plan.detectors[i], tracker, plan.embed, plan.cameras[i], clock)

@@ -13,7 +13,7 @@ import torch
 
 from configs import InputError
 from reid.training import Step, Training
-from tracker.sinks import writing
+from tracker.atomic_file import writing
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 LOG, EVALUATION, RUN = "log.csv", "evaluation.csv", "run.json"

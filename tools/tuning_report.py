@@ -18,8 +18,7 @@ from tools.manifest import commit, versions
 from tools.tuning_search import Search, Tuning
 from tools.tuning_space import Params
 from tools.tuning_study import figure
-from tracker.mot_file import atomic_write
-from tracker.sinks import writing
+from tracker.atomic_file import atomic_write, writing
 
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA")
 ROWS = ("preset", "held out", "in sample (optimistic)")

@@ -11,7 +11,7 @@ from tracker.config import Stage, TrackerConfig
 from tracker.data import Detections, Tracks
 from tracker.kernels import compiled
 from tracker.life import Clock
-from tracker.motion import MODELS
+from tracker.motion_models import MODELS
 from tracker.state import STATUS, LiveTracks
 
 KINDS = ("sort", "xyah", "xywh")  # as tracker/compiled/motion.py numbers them

@@ -35,7 +35,7 @@ Term = Literal[
     "iou_score",
     "hmiou",
     "score_gap",
-    "score_change",
+    "score_forecast",
     "direction",
     "corner_direction",
     "mahalanobis",

@@ -15,6 +15,7 @@ from tracker import motion
 from tracker.association import Pairs
 from tracker.config import Stage, TrackerConfig
 from tracker.data import Detections
+from tracker.motion_models import MotionModel
 from tracker.overlaps import kinds
 from tracker.state import LiveTracks
 
@@ -32,7 +33,7 @@ class Scene:
     config: TrackerConfig
     live: LiveTracks
     detections: Detections
-    model: motion.MotionModel
+    model: MotionModel
     box: np.ndarray  # (T, 4) float64 xyxy px, predicted
     appearance: np.ndarray | None  # (T, N) float64 1 - cosine, NaN: unknown; None: nobody's is known
     time: float  # s
@@ -57,7 +58,8 @@ def iou_score(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 
 def hmiou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
     """1 - HIoU x IoU, HIoU the IoU of the heights alone (Hybrid-SORT, eq. 6 to 8)."""
-    a, b = scene.box[pairs.row], scene.detections.xyxy[pairs.col]
+    mine = scene.live.past[:, 0] if stage.against == "observed" else scene.box
+    a, b = mine[pairs.row], scene.detections.xyxy[pairs.col]
     shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
     both = np.maximum(a[:, 3], b[:, 3]) - np.minimum(a[:, 1], b[:, 1])
     return 1.0 - np.maximum(shared, 0) / both * pairs.iou
@@ -171,15 +173,22 @@ def corner_direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 
 
 def score_gap(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
-    """|expected score - score|, the expected one on a line through the last two (TrackTrack; Hybrid-SORT, eq. 4)."""
+    """|expected score - score|, the expected one on a line through the last two (TrackTrack)."""
     gap = expected_score(scene.live)[pairs.row] - scene.detections.score[pairs.col]
     return np.abs(gap).astype(np.float64)
 
 
-def score_change(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
-    """|last score - score|, where Hybrid-SORT's first round has a Kalman filter of scores (TCM)."""
-    gap = scene.live.score[pairs.row] - scene.detections.score[pairs.col]
-    return np.abs(gap).astype(np.float64)
+def score_forecast(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """|expected score - score| (Hybrid-SORT's TCM, eq. 4 and 5, and as its authors run it).
+
+    A high score is expected where a Kalman filter of the track's scores stands; a low one on a line through the
+    last two, or, if the track was missed since, where the last was. No expectation leaves its band.
+    """
+    live, config = scene.live, scene.config
+    line = np.where(live.streak > 0, 2 * live.score - live.score_before, live.score)
+    high, low = np.clip(live.scores[:, 0], config.high, 1.0), np.clip(line, config.low, config.high)
+    score = scene.detections.score[pairs.col]
+    return np.abs(np.where(score >= config.high, high[pairs.row], low[pairs.row]) - score)
 
 
 def expected_score(live: LiveTracks) -> np.ndarray:
@@ -270,7 +279,7 @@ TERMS: dict[str, tuple[Term, float]] = {
     "iou_score": (iou_score, 1.0),
     "hmiou": (hmiou, 1.0),
     "score_gap": (score_gap, 0.0),
-    "score_change": (score_change, 0.0),
+    "score_forecast": (score_forecast, 0.0),
     "direction": (direction, -0.5),
     "corner_direction": (corner_direction, 0.0),
     "mahalanobis": (mahalanobis, 0.0),

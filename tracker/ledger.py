@@ -18,6 +18,7 @@ from tracker.association import Pairs, overlapping_pairs
 from tracker.config import TrackerConfig
 from tracker.costs import TERMS, Scene
 from tracker.data import Detections, Tracks
+from tracker.motion_models import MODELS
 from tracker.overlaps import doubles, kinds
 from tracker.state import ACTIVE, EPSILON, LOST, LiveTracks, Room, blank
 
@@ -170,7 +171,7 @@ class Ledger:
     def _follow(self, live: LiveTracks, config: TrackerConfig) -> None:
         """Which rows of the frame's beginning are still there, what they are called, how the others ended."""
         before, record = self._live, self.tracks
-        to_xyxy = motion.MODELS[config.motion].to_xyxy
+        to_xyxy = MODELS[config.motion].to_xyxy
         record.box = to_xyxy(before.filters[motion.X]) if self._box is None else self._box
         # an empty frame leaves `column` as the frame before set it, if the engine does not clear it
         record.col = before.column.copy()
@@ -271,7 +272,7 @@ class Ledger:
             return
         box, kind = detections.xyxy[cols], kinds(detections.class_id[cols], config)
         theirs, their_kind = (
-            motion.MODELS[config.motion].to_xyxy(live.filters[motion.X]),
+            MODELS[config.motion].to_xyxy(live.filters[motion.X]),
             kinds(live.class_id, config),
         )
         label, begun = self.labels(live), (live.hits == 1) & (live.column >= 0)

@@ -10,8 +10,12 @@ from tracker import appearance, motion
 from tracker.config import TrackerConfig
 from tracker.data import Detections
 from tracker.matching import deleted
+from tracker.motion_models import MODELS
 from tracker.overlaps import duplicate_tracks, kinds, suppressed_births
 from tracker.state import ACTIVE, EPSILON, LOST, TENTATIVE, LiveTracks, blank
+
+# Variances of a score and of its speed per step: SORT's, as Hybrid-SORT's authors run their filter of nine states
+SCORE_START, SCORE_PROCESS, SCORE_NOISE = (10.0, 1e4), (1.0, 1e-4), 10.0
 
 
 @dataclass(slots=True)
@@ -46,6 +50,8 @@ def absorb(
     cols = joined[rows]
     box, score = detections.xyxy[cols], detections.score[cols]
     _correct(live, rows, box, score, config, clock)
+    if live.scores.shape[1]:
+        _hear(live.scores, rows, score)
     live.hits[rows] += 1
     live.streak[rows] += 1
     sure = (live.hits[rows] >= config.confirm_hits) | (live.status[rows] != TENTATIVE)
@@ -63,6 +69,24 @@ def absorb(
         appearance.remember(live, config, rows[clear], detections.embedding[cols[clear]], score[clear])
 
 
+def forecast(scores: np.ndarray, steps: float) -> None:
+    """Move filters of scores (T, 5) ahead by ``steps`` > 0, in place: a score and its speed (Hybrid-SORT's TCM)."""
+    x, v, xx, xv, vv = scores.T
+    x += steps * v
+    xx += steps * (2.0 * xv + steps * vv + SCORE_PROCESS[0])
+    xv += steps * vv
+    vv += steps * SCORE_PROCESS[1]
+
+
+def _hear(scores: np.ndarray, rows: np.ndarray, score: np.ndarray) -> None:
+    """The filters ``rows`` (K,) of scores (T, 5) take in the scores measured (K,), in place."""
+    x, v, xx, xv, vv = scores[rows].T
+    gain, gain_speed = xx / (xx + SCORE_NOISE), xv / (xx + SCORE_NOISE)
+    surprise = score - x
+    mean = (x + gain * surprise, v + gain_speed * surprise)
+    scores[rows] = np.stack((*mean, xx - gain * xx, xv - gain * xv, vv - gain_speed * xv), axis=1)
+
+
 def _correct(
     live: LiveTracks,
     rows: np.ndarray,
@@ -72,7 +96,7 @@ def _correct(
     clock: Clock,
 ) -> None:
     """Motion takes in the detections box (K, 4), score (K,) of the tracks ``rows``."""
-    model = motion.MODELS[config.motion]
+    model = MODELS[config.motion]
     z = model.from_xyxy(box)
     if config.reupdate:
         steps = np.rint((clock.time - live.seen[rows]) * clock.fps).astype(np.int64)
@@ -116,7 +140,7 @@ def births(live: LiveTracks, detections: Detections, config: TrackerConfig, cloc
         doubled = suppressed_births(
             detections.xyxy[cols],
             kinds(detections.class_id[cols], config),
-            motion.MODELS[config.motion].to_xyxy(known.filters[motion.X]),
+            MODELS[config.motion].to_xyxy(known.filters[motion.X]),
             kinds(known.class_id, config),
             config.birth_iou,
         )
@@ -128,7 +152,7 @@ def born(
     live: LiveTracks, detections: Detections, cols: np.ndarray, config: TrackerConfig, clock: Clock
 ) -> LiveTracks:
     """Tracks of one detection each, ``cols`` (K,), with as much room as ``live`` has."""
-    model, new = motion.MODELS[config.motion], blank(len(cols), live.room, live.recent.shape[1])
+    model, new = MODELS[config.motion], blank(len(cols), live.room, live.recent.shape[1])
     box, score = detections.xyxy[cols], detections.score[cols]
     at_once = config.confirm_hits == 1 or clock.number < config.start_frames
     new.filters = motion.initiate(model, model.from_xyxy(box))
@@ -138,6 +162,8 @@ def born(
     new.score[:] = new.score_before[:] = score
     new.past[:], new.past_time[:, :1] = box[:, None], clock.time
     new.kept[:] = new.filters.transpose(1, 0, 2)[:, : live.room.filters]
+    if live.room.scores:
+        new.scores[:, 0], new.scores[:, 2], new.scores[:, 4] = score, *SCORE_START
     if detections.embedding is not None:
         vector = detections.embedding[cols]
         new.recent[:], new.history[:], new.bank[:, :1] = vector, vector, vector[:, None]

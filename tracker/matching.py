@@ -110,4 +110,4 @@ def room_for(config: TrackerConfig) -> Room:
     if config.motion == "linear":
         boxes.append(config.motion_memory + 1)
     vectors = config.bank if {config.active_appearance, config.lost_appearance} & {"minimum", "median"} else 0
-    return Room(max(boxes), 5 * config.reupdate, vectors)
+    return Room(max(boxes), 5 * config.reupdate, vectors, 5 * ("score_forecast" in terms))

@@ -41,6 +41,7 @@ class Room:
     boxes: int = 0  # K last detections
     filters: int = 0  # 5: also the filter as it was at the last detection; 0: not
     vectors: int = 0  # B last appearance vectors
+    scores: int = 0  # 5: a filter of its scores; 0: not
 
 
 def _column(name: str) -> property:
@@ -56,6 +57,7 @@ class LiveTracks:
     past: np.ndarray  # (T, K, 4) float64 xyxy px, the last K detections, newest first, in this frame's pixels
     past_time: np.ndarray  # (T, K) float64 s, when; NaN: there were not so many
     kept: np.ndarray  # (T, 5 or 0, 4) float64, the filter after the last detection, in this frame's pixels
+    scores: np.ndarray  # (T, 5 or 0) float64, a filter of scores: X, V, XX, XV, VV as in motion.py
     recent: np.ndarray  # (T, D) float32 appearance now: the last vector, or a running mean; zero: none yet
     history: np.ndarray  # (T, D) float32 mean of all appearance vectors matched so far (not a unit vector)
     bank: np.ndarray  # (T, B, D) float32 the last B vectors, newest first; zero: there were not so many
@@ -78,7 +80,7 @@ class LiveTracks:
 
     @property
     def room(self) -> Room:
-        return Room(self.past.shape[1], self.kept.shape[1], self.bank.shape[1])
+        return Room(self.past.shape[1], self.kept.shape[1], self.bank.shape[1], self.scores.shape[1])
 
     def like(self, filters: Filters, rows: np.ndarray) -> LiveTracks:
         """Other tracks that need nothing beside ``filters`` and ``rows``."""
@@ -114,6 +116,7 @@ def blank(count: int, room: Room, dimension: int = 0) -> LiveTracks:
         past=np.zeros((count, room.boxes, 4)),
         past_time=np.full((count, room.boxes), np.nan),
         kept=np.zeros((count, room.filters, 4)),
+        scores=np.zeros((count, room.scores)),
         recent=np.zeros((count, dimension), np.float32),
         history=np.zeros((count, dimension), np.float32),
         bank=np.zeros((count, room.vectors, dimension), np.float32),

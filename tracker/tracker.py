@@ -23,6 +23,7 @@ from tracker.kernels import compiled
 from tracker.ledger import Ledger
 from tracker.life import Clock
 from tracker.matching import associate, overlaps_of, room_for
+from tracker.motion_models import MODELS
 from tracker.report import report
 from tracker.stages import plan
 from tracker.state import LOST, blank, packed, unpacked
@@ -44,7 +45,7 @@ class Tracker:
             raise InputError(f"fps must be a positive number, got {fps}")
         self.config = config
         self.ledger = Ledger() if ledger else None
-        self._model = motion.MODELS[config.motion]
+        self._model = MODELS[config.motion]
         self._seeing = tuple(plan(stage) for stage in config.stages)
         self._blind = tuple(plan(stage) for stage in config.blind_stages or config.stages)
         self._room = room_for(config)
@@ -175,6 +176,8 @@ class Tracker:
             for size in self._model.sizes:
                 live.filters[motion.V, lost, size] = 0.0
         motion.predict(self._model, live.filters, steps)
+        if self._room.scores:
+            life.forecast(live.scores, steps)
         if warp is not None:
             motion.warp(self._model, live.filters, warp)
             if self._room.filters:

@@ -16,6 +16,7 @@ import pytest
 
 from configs import InputError
 from tools import demo, scene
+from tools.scene_walks import SIZE
 
 CONTENT = b"not really a video, but the bytes that the test calls right"
 
@@ -72,8 +73,8 @@ def test_verify_takes_another_build_of_the_same_size_and_length(
     scene.render_scene(path, seconds=0.16, people=1)
     for length, same in ((4, True), (5, False)):
         monkeypatch.setattr(demo, "LENGTH", length)
-        monkeypatch.setattr(demo, "WIDTH", scene.SIZE[1])
-        monkeypatch.setattr(demo, "HEIGHT", scene.SIZE[0])
+        monkeypatch.setattr(demo, "WIDTH", SIZE[1])
+        monkeypatch.setattr(demo, "HEIGHT", SIZE[0])
         if same:
             assert demo.verify(path) is False
         else:

@@ -10,6 +10,23 @@ import numpy as np
 from tests.tracker.test_boxes import slow_iou
 
 
+class Belief:
+    """How sure the detector will be of a track: mean (score, speed) and covariance with full matrices."""
+
+    def __init__(self, score):
+        self.mean, self.cov = np.array([float(score), 0.0]), np.diag([10.0, 10_000.0])
+
+    def predict(self, steps=1.0):
+        move = np.array([[1, steps], [0, 1]])
+        self.mean = move @ self.mean
+        self.cov = move @ self.cov @ move.T + steps * np.diag([1.0, 0.0001])
+
+    def update(self, score):
+        gain = self.cov[:, 0] / (self.cov[0, 0] + 10.0)
+        self.mean = self.mean + gain * (float(score) - self.mean[0])
+        self.cov = self.cov - np.outer(gain, self.cov[0])
+
+
 @dataclass(eq=False)
 class Track:
     """One object for each track; it remembers everything it ever saw."""
@@ -27,6 +44,9 @@ class Track:
     views: list = field(default_factory=list)  # appearance vectors, oldest first
     recent: np.ndarray | None = None
     kept: object = None  # the filter as it was after the last detection
+
+    def __post_init__(self):
+        self.belief = Belief(self.scores[-1])
 
 
 @dataclass(eq=False)
@@ -122,7 +142,7 @@ def iou_score(w, stage, t, j):
 
 
 def hmiou(w, stage, t, j):
-    a, b = w.predicted(t), w.seen[j].box
+    a, b = t.boxes[0][1] if stage.against == "observed" else w.predicted(t), w.seen[j].box
     low, high = min(a[1], b[1]), max(a[3], b[3])
     return 1 - max(0.0, min(a[3], b[3]) - max(a[1], b[1])) / (high - low) * w.iou(stage, t, j)
 
@@ -219,8 +239,12 @@ def score_gap(w, stage, t, j):
     return abs(expected - float(w.seen[j].score))
 
 
-def score_change(w, stage, t, j):
-    return abs(float(t.scores[0]) - float(w.seen[j].score))
+def score_forecast(w, stage, t, j):
+    score, last, before = (float(s) for s in (w.seen[j].score, *(*t.scores, t.scores[-1])[:2]))
+    if w.seen[j].score >= w.config.high:
+        return abs(max(w.config.high, min(1.0, t.belief.mean[0])) - score)
+    missed = t.seen < w.before - 1e-6
+    return abs(max(w.config.low, min(w.config.high, last if missed else 2 * last - before)) - score)
 
 
 def appearance(w, stage, t, j):
@@ -275,7 +299,7 @@ SLOW_TERMS = {
         direction,
         corner_direction,
         score_gap,
-        score_change,
+        score_forecast,
         appearance,
         half_appearance,
         adaptive_appearance,

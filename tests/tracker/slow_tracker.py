@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from tests.tracker.slow_costs import SLOW_TERMS, Seen, Track, World, own_distance
 from tests.tracker.test_boxes import slow_iou
 from tests.tracker.test_motion import Textbook
-from tracker.motion import MODELS
+from tracker.motion_models import MODELS
 
 # whose speed a lost track gives up
 SIZES = {"sort": [2], "xyah": [3], "xyhr": [2], "xywh": [2, 3], "linear": [2, 3]}
@@ -77,6 +77,7 @@ class SlowTracker:
                 for size in SIZES[self.config.motion]:
                     track.filter.mean[4 + size] = 0
             track.filter.predict(steps)
+            track.belief.predict(steps)
             if warp is not None:
                 track.filter.warp(warp, self.model.power)
                 track.kept.warp(warp, self.model.power)
@@ -217,6 +218,7 @@ class SlowTracker:
             track.status = "active"
         track.seen = self.time
         track.scores.insert(0, d.score)
+        track.belief.update(d.score)
         track.class_id = d.class_id
         if d.vector is not None and d.score >= config.high:
             self.remember(track, d)

@@ -14,13 +14,14 @@ from tests.conftest import ROOT
 from tests.tracker.crowds import crowd, nightmare
 from tracker import Tracker, association, at_once, kernels, motion
 from tracker import tracker as engine
+from tracker.motion_models import MODELS
 
 pytest.importorskip("numba")
 
 from tracker import compiled
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs" / "tracker").glob("*.yaml"))
-KALMAN = sorted(set(motion.MODELS) - {"linear"})
+KALMAN = sorted(set(MODELS) - {"linear"})
 
 
 def numpy_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +89,7 @@ def test_ties_gain_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", KALMAN)
 @pytest.mark.parametrize("steps", [1.0, 2.5])
 def test_filters_have_the_same_bytes(monkeypatch: pytest.MonkeyPatch, kind: str, steps: float) -> None:
-    model, rng = motion.MODELS[kind], np.random.default_rng(3)
+    model, rng = MODELS[kind], np.random.default_rng(3)
     start = boxes(rng, 20, 500)
 
     def work() -> bytes:
@@ -130,7 +131,11 @@ def test_which_presets_run_at_once() -> None:
     more: list[dict[str, Any]] = [{"nms": 0.8}, {"birth_iou": 0.5}, {"boost": {}}, {"reupdate": True}]
     more += [{"motion": "linear"}, {"motion": "xyhr"}, {"stages.0.buffer": 0.3}, {"stages.0.match": "mutual"}]
     more += [{"stages.0.against": "observed"}, {"stages.0.cascade": True}, {"stages.0.gates": {"iou": 0.5}}]
-    more += [{"stages.0.cost": "shape"}, {"stages.0.detections": {"high": 0, "low": 0.2}}]
+    more += [
+        {"stages.0.cost": {"iou": 1, "score_forecast": 0.1}},
+        {"stages.0.cost": "shape"},
+        {"stages.0.detections": {"high": 0, "low": 0.2}},
+    ]
     for one in more:
         assert at_once.at_once(Tracker.from_config("bytetrack", **one).config) is None, one
 

@@ -16,11 +16,12 @@ from tracker import Detections, Tracker
 from tracker.association import Pairs
 from tracker.config import Stage, Term, TrackerConfig
 from tracker.costs import ALL_LOOKS, LOOKS, TERMS, Scene
-from tracker.motion import MODELS
+from tracker.motion_models import MODELS
 from tracker.state import STATUS, Room, blank
 
 STEP = 1 / 30
 STAGE = Stage(tracks=["active", "lost"], detections="high", cost="iou", limit=1, neutral_appearance=0.3)
+OBSERVED = STAGE.model_copy(update={"against": "observed"})
 OPEN_CUE = STAGE.model_copy(update={"cue_iou": 1.0, "cue_appearance": 0.4})
 seeds = st.integers(0, 2**32 - 1)
 
@@ -45,7 +46,7 @@ def live_tracks(world, room=6):
         when[k, : len(t.boxes)] = [time for time, _ in t.boxes[:room]]
         recent[k] = t.recent if t.views else 0
     score = [(*t.scores, t.scores[-1])[:2] for t in tracks]
-    live = blank(count, Room(boxes=room), size)
+    live = blank(count, Room(boxes=room, scores=5), size)
     for name in ("id", "hits", "streak", "born", "seen", "class_id"):
         getattr(live, name)[:] = [getattr(t, name) for t in tracks]
     live.status[:] = [STATUS[t.status] for t in tracks]
@@ -54,6 +55,7 @@ def live_tracks(world, room=6):
     live.box[:], live.past[:], live.past_time[:] = past[:, 0], past, when
     live.recent[:] = live.history[:] = recent
     live.filters = np.array(parts)
+    live.scores[:, :2] = np.array([t.belief.mean for t in tracks]).reshape(count, 2)
     return live
 
 
@@ -96,7 +98,13 @@ def track(box, *older, motion="xywh", scores=(0.8,), age=1, since=1, **more):
     z = MODELS[motion].from_xyxy(np.array([box], np.float64))[0]
     boxes = [(1 - (since + k) * STEP, np.array(b, np.float64)) for k, b in enumerate((box, *older))]
     score = [np.float32(s) for s in scores]
-    return Track(Textbook(motion, z), boxes, score, 1 - age * STEP, 1 - since * STEP, status="active", **more)
+    more = {"status": "active", "streak": len(score) - 1 if since == 1 else 0} | more
+    made = Track(Textbook(motion, z), boxes, score, 1 - age * STEP, 1 - since * STEP, **more)
+    for s in score[-2::-1]:
+        made.belief.predict()
+        made.belief.update(s)
+    made.belief.predict(since)
+    return made
 
 
 def one_pair(track_, box, score=0.9, motion="xywh", others=(), vectors=(None,), **changes):
@@ -134,6 +142,13 @@ def test_overlap_by_hand():
     lower = one_pair(track(BOX), (0, 10, 20, 50))
     # IoU 600 / 1000; heights share 30 of 50: HIoU is 0.6 too
     assert value("hmiou", lower) == pytest.approx(1 - 0.6 * 0.6)
+
+
+def test_overlap_with_the_last_box_seen_by_hand():
+    moved = one_pair(track(BOX), (0, 10, 20, 50))
+    moved.tracks[0].filter.mean[1] += 10  # the filter stands where the detection is
+    assert value("hmiou", moved) == pytest.approx(0)
+    assert value("hmiou", moved, OBSERVED) == pytest.approx(1 - 0.6 * 0.6)
 
 
 def test_trust_in_the_young_and_in_the_long_unseen_by_hand():
@@ -218,10 +233,34 @@ def test_score_gap_by_hand():
         assert value("score_gap", w) == pytest.approx(abs(expected - 0.4), abs=1e-6), scores
 
 
-def test_score_change_by_hand():
-    for scores, expected in (((0.6, 0.7), 0.2), ((0.6,), 0.2), ((0.3, 0.9), 0.1)):
-        w = one_pair(track(BOX, scores=scores), HALF, score=0.4)
-        assert value("score_change", w) == pytest.approx(expected, abs=1e-6), scores
+def test_score_forecast_of_high_scores_by_hand():
+    """Born at 0.8, variances 10 and 10000. A step on the score's is 10 + 10000 + 1 = 10011, their covariance 10000.
+
+    A surprise of 0.1 moves the score by 0.1 x 10011 / (10011 + 10), its speed by 0.1 x 10000 / 10021; a step on
+    both count: 20011 / 10021 of it, nearly a line through two. A third score corrects less.
+    """
+    line = 20011 / 10021
+    for scores, expected in (
+        ((0.8,), 0.8),
+        ((0.9, 0.8), 0.8 + 0.1 * line),
+        ((0.7, 0.8), 0.8 - 0.1 * line),
+        ((0.6, 0.8), 0.6),  # 0.4006 would not be high
+        ((0.95, 0.8), 1.0),  # nor is anything above 1
+    ):
+        w = one_pair(track(BOX, scores=scores), HALF, score=0.75)
+        assert value("score_forecast", w) == pytest.approx(abs(expected - 0.75), abs=1e-6), scores
+
+
+def test_score_forecast_of_low_scores_by_hand():
+    for scores, since, expected in (
+        ((0.5,), 1, 0.5),
+        ((0.5, 0.7), 1, 0.3),  # on a line
+        ((0.5, 0.7), 2, 0.5),  # missed since: the last
+        ((0.9, 0.9), 1, 0.6),  # more would not be low
+        ((0.2, 0.9), 1, 0.1),  # less would not be heard
+    ):
+        w = one_pair(track(BOX, scores=scores, since=since), HALF, score=0.4)
+        assert value("score_forecast", w) == pytest.approx(abs(expected - 0.4), abs=1e-6), scores
 
 
 ME, YOU = np.eye(2, 8)
@@ -287,7 +326,7 @@ def test_other_classes_are_no_rivals():
     assert value("adaptive_appearance", w) == pytest.approx(-0.75 * 0.8)
 
 
-@pytest.mark.parametrize("stage", [STAGE, OPEN_CUE], ids=["closed", "open"])
+@pytest.mark.parametrize("stage", [STAGE, OPEN_CUE, OBSERVED], ids=["closed", "open", "observed"])
 @settings(max_examples=10, deadline=None)
 @given(seed=seeds, dimension=st.sampled_from([0, 6]), classes=st.sampled_from([1, 3]), camera=st.booleans())
 def test_equals_its_slow_twin(stage, seed, dimension, classes, camera):

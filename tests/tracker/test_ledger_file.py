@@ -13,7 +13,7 @@ from tracker import tracker as engine
 from tracker.config import TrackerConfig
 from tracker.data import Detections, Frame, Step
 from tracker.ledger_file import NEAREST, LedgerFile, ledger_header, ledger_line
-from tracker.sinks import ledger_sink
+from tracker.text_sinks import ledger_sink
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs" / "tracker").glob("*.yaml"))
 BOX = np.array([100.0, 100, 140, 200])

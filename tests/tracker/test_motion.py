@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tracker import Detections, Tracker, motion
-from tracker.motion import MODELS, VV, XV, XX, V, X
+from tracker.motion import VV, XV, XX, V, X
+from tracker.motion_models import MODELS
 
 FILTERS = [kind for kind in MODELS if kind != "linear"]  # which knows no uncertainty
 
@@ -145,14 +146,6 @@ def test_warp_with_rotation_drops_only_the_coupling(kind):
     assert_same(filters, books, diagonal_only=True)
     for book, (vx, vy) in zip(books, variance, strict=True):  # what is dropped, by the docstring's formula
         assert np.isclose(book.cov[0, 1], np.sin(2 * angle) / 2 * (vx - vy))
-
-
-@pytest.mark.parametrize("kind", MODELS)
-def test_boxes_survive_the_round_trip(kind):
-    model = MODELS[kind]
-    given = boxes(np.random.default_rng(0), 9).astype(np.float32)
-    assert np.allclose(model.to_xyxy(model.from_xyxy(given)), given, atol=1e-3)
-    assert model.to_xyxy(model.from_xyxy(np.zeros((0, 4)))).shape == (0, 4)
 
 
 @pytest.mark.parametrize("kind", MODELS)

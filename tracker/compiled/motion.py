@@ -1,4 +1,4 @@
-"""Twins of tracker/motion.py."""
+"""Twins of tracker/motion.py, and of the conversions in tracker/motion_models.py."""
 
 from __future__ import annotations
 

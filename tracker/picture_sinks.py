@@ -1,21 +1,12 @@
-"""Where results go: MOT text, JSON lines, the ledger, H.264 video, a contact sheet.
-
-Every sink takes a :class:`tracker.data.Step` a frame and writes ``NAME.partial`` beside its target.
-``finish()`` renames it; ``abandon()`` closes it and leaves it, so that what looks whole is whole. Both return
-where the result is. ``position()`` is for checkpoints: bytes that stand, 0 where a sink cannot be resumed.
-"""
+"""Where results go as pictures: an H.264 video, a contact sheet; sinks as tracker/text_sinks.py says, not resumable."""
 
 from __future__ import annotations
 
-import json
-import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
@@ -23,108 +14,11 @@ import cv2
 import numpy as np
 
 from configs import InputError
+from tracker.atomic_file import claim, partial_of, reveal, writing
 from tracker.data import Step
 from tracker.draw import BLANK, FONT, Trails, annotate
-from tracker.ledger_file import ledger_header, ledger_line
-from tracker.mot_file import format_tracks
-from tracker.tracker import Tracker
 
 TICKS = 90_000  # per second; the time base of the video, fine enough for any frame rate
-
-
-class TextSink:
-    """A text file that grows by ``line(step)`` a frame; the only kind that can be resumed.
-
-    Args:
-        line: Step -> text with line ends, may be "".
-        path: the target.
-        resume_at: bytes of the partial file that stand, as ``position()`` told; the rest is cut off.
-        header: what a new file begins with.
-
-    Raises:
-        InputError: the place cannot be written, or holds nothing to resume.
-    """
-
-    def __init__(
-        self, line: Callable[[Step], str], path: str | Path, resume_at: int | None = None, header: str = ""
-    ) -> None:
-        self._line, self._path = line, Path(path)
-        grown = partial_of(self._path)
-        if resume_at is None:
-            claim(self._path)
-        elif not grown.is_file() or grown.stat().st_size < resume_at:
-            raise InputError(
-                f"{grown}: expected the {resume_at} bytes written so far; start without resuming"
-            )
-        with writing(self._path):
-            self._file = open(grown, "r+b")  # noqa: SIM115
-            self._file.truncate(resume_at or 0)
-            self._file.seek(0, os.SEEK_END)
-            if not resume_at:
-                self._file.write(header.encode())
-
-    def write(self, step: Step) -> None:
-        with writing(self._path):
-            self._file.write(self._line(step).encode())
-
-    def position(self) -> int:
-        with writing(self._path):
-            self._file.flush()
-        return self._file.tell()
-
-    def finish(self) -> Path:
-        return reveal(self.abandon(), self._path)
-
-    def abandon(self) -> Path:
-        with writing(self._path):
-            self._file.close()
-        return partial_of(self._path)
-
-
-def mot_lines(step: Step) -> str:
-    """The MOTChallenge lines of one frame, 1-based."""
-    return format_tracks(step.frame.index, step.tracks)
-
-
-def json_line(step: Step) -> str:
-    """One JSON object: frame (0-based), time (s), detections (their number), tracks with every field.
-
-    ``det_index`` is the row in that frame's detector output, -1 if the track was only predicted.
-    """
-    t = step.tracks
-    rows = zip(
-        t.id.tolist(),
-        t.xyxy.astype(np.float64).round(3).tolist(),
-        t.score.astype(np.float64).round(6).tolist(),
-        t.class_id.tolist(),
-        t.det_index.tolist(),
-        strict=True,
-    )
-    names = ("id", "xyxy", "score", "class_id", "det_index")
-    whole = {
-        "frame": step.frame.index,
-        "time": round(step.frame.time, 6),
-        "detections": len(step.detections),
-        "tracks": [dict(zip(names, row, strict=True)) for row in rows],
-    }
-    return json.dumps(whole, separators=(",", ":"), allow_nan=False) + "\n"
-
-
-MotSink = partial(TextSink, mot_lines)
-JsonLinesSink = partial(TextSink, json_line)
-
-
-def ledger_sink(tracker: Tracker, name: str, path: str | Path, resume_at: int | None = None) -> TextSink:
-    """What became of every detection, and why (tracker/ledger_file.py); after every frame of ``tracker``."""
-    ledger, config = tracker.ledger, tracker.config
-    if ledger is None:
-        raise InputError("this tracker keeps no ledger: make it with Tracker(config, fps, ledger=True)")
-    return TextSink(
-        lambda step: ledger_line(step, ledger, config),
-        path,
-        resume_at,
-        ledger_header(name, tracker.fps, config),
-    )
 
 
 class VideoSink:
@@ -180,7 +74,7 @@ class VideoSink:
             self._steps.put(None)
             self._thread.join()
         if self._error is not None:
-            with writing(self._path):
+            with writing(self._path, av.error.FFmpegError):
                 raise self._error
         return partial_of(self._path)
 
@@ -229,6 +123,16 @@ class VideoSink:
         stream.codec_context.colorspace = 6  # BT.601, which is what OpenCV converts to
         stream.codec_context.color_range = 1  # limited
         return stream
+
+
+def _fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """``image`` at ``shape`` (height, width): padded by the one pixel that makes it even, else resized."""
+    down, right = shape[0] - image.shape[0], shape[1] - image.shape[1]
+    if down == right == 0:
+        return image
+    if down in (0, 1) and right in (0, 1):
+        return cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+    return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
 
 
 class ContactSheet:
@@ -303,52 +207,3 @@ class ContactSheet:
         text = f"frame {step.frame.index}   {step.frame.time:.1f} s   {len(step.tracks)} tracks"
         cv2.putText(caption, text, (6, 16), FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
         return np.vstack([small, caption])
-
-
-def partial_of(path: Path) -> Path:
-    """Where a file grows until it is whole."""
-    return path.with_name(path.name + ".partial")
-
-
-def claim(path: Path) -> None:
-    """Make the folder and an empty partial file: better to fail now than after an hour.
-
-    Raises:
-        InputError: that does not work, or the target is a folder.
-    """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a place for a file; choose another output folder")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial_of(path).write_bytes(b"")
-
-
-def reveal(grown: Path, path: Path) -> Path:
-    """Give a whole file its name."""
-    with writing(path):
-        os.replace(grown, path)
-    return path
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What the operating system or the encoder refuses becomes one line.
-
-    Raises:
-        InputError: instead of OSError and FFmpeg's errors.
-    """
-    try:
-        yield
-    except (OSError, av.error.FFmpegError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError(f"{path}: cannot be written ({why}); choose another output folder") from None
-
-
-def _fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """``image`` at ``shape`` (height, width): padded by the one pixel that makes it even, else resized."""
-    down, right = shape[0] - image.shape[0], shape[1] - image.shape[1]
-    if down == right == 0:
-        return image
-    if down in (0, 1) and right in (0, 1):
-        return cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
-    return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
