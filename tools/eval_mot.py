@@ -74,9 +74,11 @@ def main(argv: list[str]) -> int:
     scored = score(sequences, plan_extras(args, sequences, benchmark), args.jobs)
     metrics = {name: s.metrics for name, s in scored.items()}
     sections = make_sections(args, scored)  # before anything is shown: all or nothing
-    mark = offline_mark(read_manifest(Path(args.results)))
+    manifest = read_manifest(Path(args.results))
+    mark = offline_mark(manifest)
     about = f"{benchmark}, {args.split}, {len(sequences)} sequences{mark}"
-    found = as_json(metrics, sections, benchmark=benchmark, split=args.split)
+    online = None if manifest is None else not mark  # None: nobody says
+    found = as_json(metrics, sections, benchmark=benchmark, split=args.split, online=online)
     write_files(args, metrics, sections, found, f"{Path(args.results).resolve().name}: {about}")
     if args.json == "-":
         print(json.dumps(found, indent=2))

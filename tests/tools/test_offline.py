@@ -313,6 +313,9 @@ def test_the_evaluation_shows_the_mark(sequence, online, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[0].endswith("1 sequences")
     said = fails(capsys, eval_mot, *score, "--results", tmp_path / "out", "--compare", online)
     assert "online false against true" in said
+    for results, told in ((tmp_path / "out", False), (online, True)):
+        run(eval_mot, *score, "--results", results, "--json", "-")
+        assert json.loads(capsys.readouterr().out)["online"] is told
 
 
 @pytest.mark.parametrize(
