@@ -31,13 +31,14 @@ HEAVY = [
     "optuna",
     "numba",
 ]
+COMPILED = ("__init__", "association", "frame", "life", "motion", "report")
 AT_HOME = {
     "ultralytics": {"tracker/detector.py"},
     "torchreid": {"reid/models.py"},
     "onnxruntime": {"reid/backends.py", "reid/convert.py", "tracker/detector.py"},
     "openvino": {"reid/backends.py", "reid/convert.py"},
     "optuna": {"tools/tuning_study.py"},
-    "numba": {f"tracker/compiled/{name}.py" for name in ("association", "frame", "life", "motion", "report")},
+    "numba": {f"tracker/compiled/{name}.py" for name in COMPILED},
 }
 
 

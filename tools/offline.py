@@ -75,7 +75,8 @@ def main(argv: list[str]) -> int:
     run = read_manifest(results) or {}
     rates = {path.stem: frame_rate(args, path.stem, run) for path in paths}
     looks = {path: find_looks(args, path, run, config) for path in paths}
-    sizes = {path: picture(args, path.stem, run) if looks[path] else None for path in paths}
+    edges = config.reconnect.edge is not None
+    sizes = {path: picture(args, path.stem, run) if edges and looks[path] else None for path in paths}
     done = {path: improved(path, rates[path.stem], config, looks[path], sizes[path]) for path in paths}
     known = {path.stem: len(found or ()) for path, found in looks.items()}  # ids that reconnect could compare
     about = {"arguments": argv, "commit": commit(), "fps": rates, "looks": known}
@@ -155,7 +156,11 @@ def find_looks(
 
     A run's own file is of the ids that it gave online, so it is not taken for results that were joined since.
     """
+    from configs import InputError
+
     if "reconnect" not in config.passes:
+        if args.vectors is not None:
+            raise InputError("--vectors is for the pass reconnect, which --passes leaves out")
         return None
     if args.vectors is not None:
         return looks_by_overlap(path, Path(args.vectors.replace("{sequence}", path.stem)))
@@ -211,7 +216,13 @@ def read_looks(path: Path) -> Looks:
         with np.load(path, allow_pickle=False) as file:
             looks = Looks(file["id"], file["total"], file["count"])
         sound = looks.total.ndim == 2 and looks.id.shape == looks.count.shape == looks.total.shape[:1]
-        if sound and np.isfinite(looks.total).all() and (np.diff(looks.id) > 0).all():
+        sound &= looks.id.dtype.kind == looks.count.dtype.kind == "i" and looks.total.dtype.kind == "f"
+        if (
+            sound
+            and (looks.count > 0).all()
+            and np.isfinite(looks.total).all()
+            and (np.diff(looks.id) > 0).all()
+        ):
             return looks
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         pass

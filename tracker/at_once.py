@@ -9,8 +9,9 @@ import numpy as np
 
 from tracker.config import Stage, TrackerConfig
 from tracker.data import Detections, Tracks
-from tracker.kernels import compiled
+from tracker.kernels import compiled, sources
 from tracker.life import Clock
+from tracker.matching import room_for
 from tracker.motion_models import MODELS
 from tracker.state import STATUS, LiveTracks
 
@@ -47,7 +48,7 @@ RULES = np.dtype(  # of TrackerConfig, by name
         *((name, np.float32) for name in SCORES),
         *((name, np.int64) for name in (*COUNTS, "kind", "hidden_hits")),
         *((name, np.float64) for name in (*REALS, "hidden_age", "hidden_cover", "hidden_slack")),
-        *((name, np.bool_) for name in (*FLAGS, "detection_box")),
+        *((name, np.bool_) for name in (*FLAGS, "detection_box", f"sources_{sources()}")),
     ],
     align=True,
 )
@@ -77,7 +78,9 @@ def at_once(config: TrackerConfig) -> AtOnce | None:
     """None: this preset has more to it than the compiled frame knows."""
     model = MODELS[config.motion]
     stages = [_plain(stage) for stage in config.blind_stages or config.stages]
-    if config.motion not in KINDS or None in stages or _more(config, KNOWN):
+    remembers = room_for(config)
+    more = remembers.boxes or remembers.filters or remembers.scores or _more(config, KNOWN)
+    if config.motion not in KINDS or None in stages or more:
         return None
     rules = np.zeros(1, RULES)
     for name in (*SCORES, *COUNTS, *REALS, *FLAGS):

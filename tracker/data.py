@@ -143,7 +143,7 @@ class MotTable:
 def _array(
     name: str, value: object, dtype: type, tail: tuple[int, ...], rows: int | None = None
 ) -> np.ndarray:
-    """``value`` as ``(rows, *tail)`` of ``dtype``, contiguous; -1 in ``tail`` is any width."""
+    """``value`` as ``(rows, *tail)`` of ``dtype``, contiguous and writeable; -1 in ``tail`` is any width."""
     try:
         array = np.asarray(value)
         array = array if array.dtype.kind in "biuf" else array.astype(np.float64)
@@ -156,13 +156,13 @@ def _array(
         want = ", ".join(["N" if rows is None else str(rows), *("D" if w == -1 else str(w) for w in tail)])
         raise InputError(f"{name} must have shape ({want}{'' if tail else ','}), got {array.shape}")
     if array.dtype == dtype:
-        return np.ascontiguousarray(array)
+        return array if array.flags.carray else np.array(array, order="C")
     if np.issubdtype(dtype, np.integer) and array.dtype.kind == "f":
         _refuse_rows(
             f"{name} must hold whole numbers", ~(np.isfinite(array) & (array == np.floor(array))), array
         )
     with np.errstate(over="ignore"):  # what does not fit becomes inf, which the caller refuses
-        return np.ascontiguousarray(array, dtype)
+        return np.array(array, dtype, order="C")
 
 
 def _refuse_rows(expectation: str, bad: np.ndarray, values: np.ndarray) -> None:

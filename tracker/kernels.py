@@ -1,9 +1,12 @@
-"""Whether the hot loops run compiled."""
+"""Whether the hot loops run compiled, and what their cache is told about their sources."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import warnings
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 
@@ -16,4 +19,22 @@ def compiled() -> ModuleType | None:
         from tracker import compiled as module
     except ImportError:
         return None
+    except RuntimeError as error:  # numba found no folder that it may write
+        text = f"the tracker runs uncompiled ({error}); set NUMBA_CACHE_DIR to a folder that can be written"
+        warnings.warn(text, stacklevel=2)
+        return None
     return module
+
+
+@cache
+def sources() -> str:
+    """A hash of the compiled files and of what they take for constant.
+
+    Numba's cache looks only at the file that a function stands in. Its functions that call others' take `rules`, and
+    this is part of the type of `rules` (tracker/at_once.py): a change anywhere compiles them again.
+    """
+    room = Path(__file__).parent
+    found = hashlib.sha256()
+    for path in (*sorted((room / "compiled").glob("*.py")), room / "state.py"):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]

@@ -63,7 +63,7 @@ def absorb(
     if config.class_agnostic:  # else it is the same
         live.class_id[rows] = detections.class_id[cols]
     live.box[rows] = box
-    if detections.embedding is not None:
+    if detections.embedding is not None and live.recent.shape[1]:
         # High detections only: what scores low is mostly somebody else's shoulder
         clear = (score >= config.high) & detections.embedding[cols].any(1)
         appearance.remember(live, config, rows[clear], detections.embedding[cols[clear]], score[clear])
@@ -164,7 +164,7 @@ def born(
     new.kept[:] = new.filters.transpose(1, 0, 2)[:, : live.room.filters]
     if live.room.scores:
         new.scores[:, 0], new.scores[:, 2], new.scores[:, 4] = score, *SCORE_START
-    if detections.embedding is not None:
+    if detections.embedding is not None and live.recent.shape[1]:
         vector = detections.embedding[cols]
         new.recent[:], new.history[:], new.bank[:, :1] = vector, vector, vector[:, None]
         new.views[:] = vector.any(1)

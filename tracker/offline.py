@@ -120,9 +120,9 @@ def who_is_who(
         return find_links(table, fps, config.link)
     if not looks:
         return none_linked()
-    if size is None:
+    if size is None and config.reconnect.edge is not None:
         raise InputError("reconnect must know the size of the picture, to see who leaves it; leave it out")
-    return find_reconnections(table, fps, config.reconnect, looks, size)
+    return find_reconnections(table, fps, config.reconnect, looks, size or (0, 0))
 
 
 def refuse_doubles(table: MotTable) -> None:

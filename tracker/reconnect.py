@@ -94,7 +94,9 @@ class LooksSoFar:
         seen = (tracks.det_index >= 0) & (tracks.score >= self._least)
         if detections.embedding is None or not seen.any():
             return
-        vectors = detections.embedding[np.searchsorted(detections.index, tracks.det_index[seen])]
+        order = np.argsort(detections.index)
+        row = order[np.searchsorted(detections.index, tracks.det_index[seen], sorter=order)]
+        vectors = detections.embedding[row]
         ids = tracks.id[seen]
         self._grow(int(ids.max()) + 1, vectors.shape[1])
         self._total[ids] += vectors

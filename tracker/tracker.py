@@ -49,6 +49,7 @@ class Tracker:
         self._seeing = tuple(plan(stage) for stage in config.stages)
         self._blind = tuple(plan(stage) for stage in config.blind_stages or config.stages)
         self._room = room_for(config)
+        self._looks = self.appearance_from <= 1
         self._at_once = at_once(config)
         self._clock = Clock(float(fps))
         self.reset()
@@ -137,8 +138,10 @@ class Tracker:
     # -- one frame, step by step
 
     def _dimension(self, detections: Detections) -> int:
-        """Of the appearance vectors, this frame's included; 0: there were none yet."""
+        """Of the appearance vectors, this frame's included; 0: there were none yet, or nobody looks."""
         known = self._live.recent.shape[1]
+        if not self._looks:
+            return 0
         if detections.embedding is None or not len(detections):
             return known
         dimension = detections.embedding.shape[1]

@@ -248,9 +248,8 @@ def test_what_vectors_must_be(returning, tmp_path, capsys):
     (tmp_path / "run/MOT99-02.looks.npz").write_bytes(b"no")
     assert "expected id, total and count" in fails(capsys, offline, *given, "--fps", "10")
     assert not (tmp_path / "o").exists()
-    run(
-        offline, *given, "--fps", "10", "--passes", "interpolate", "--vectors", blind, "--quiet"
-    )  # nobody asks
+    said = fails(capsys, offline, *given, "--fps", "10", "--passes", "interpolate", "--vectors", blind)
+    assert "--vectors is for the pass reconnect" in said
 
 
 def test_mistakes(sequence, online, tmp_path, capsys):

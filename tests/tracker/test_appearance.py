@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tracker.slow_costs import World
-from tests.tracker.test_costs import config
+from tests.tracker.test_costs import config as any_config
 from tests.tracker.test_presets import assert_equals_twin
 from tracker import Detections, Tracker
 from tracker.appearance import distances, remember, spread
@@ -12,6 +12,12 @@ from tracker.state import ACTIVE, LOST, Room, blank
 from tracker.tracker import Tracker as Engine
 
 A, B, C = np.eye(3, dtype=np.float32)
+
+
+def config(**changes):
+    """A preset that looks, however little."""
+    stage = {"tracks": ["active"], "detections": "high", "cost": {"iou": 1, "appearance": 1e-6}, "limit": 0.7}
+    return any_config(**({"stages": [{**stage, "neutral_appearance": 0}]} | changes))
 
 
 def seen(*vectors, classes=None):
@@ -101,7 +107,7 @@ def test_classes_do_not_compare_unless_asked():
 
 
 def test_low_scores_are_matched_but_not_remembered():
-    tracker = Tracker.from_config("bytetrack")
+    tracker = Tracker.from_config("botsort")
     tracker.update(Detections([[0, 0, 20, 40]], [0.9], embedding=A[None]))
     tracker.update(Detections([[0, 0, 20, 40]], [0.3], embedding=B[None]))
     assert tracker._live.hits.tolist() == [2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -10,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tracker
 from tests.conftest import ROOT
 from tests.tracker.crowds import crowd, nightmare
-from tracker import Tracker, association, at_once, kernels, motion
+from tracker import Detections, Tracker, association, at_once, kernels, motion
 from tracker import tracker as engine
 from tracker.motion_models import MODELS
 
@@ -179,3 +182,59 @@ def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     kernels.compiled.cache_clear()
     monkeypatch.delenv("RETRACE_COMPILED")
     assert kernels.compiled() is compiled
+
+
+def test_without_a_folder_to_cache_in_it_goes_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("cannot cache function 'predict': no locator available")
+
+    kernels.compiled.cache_clear()
+    monkeypatch.delitem(sys.modules, "tracker.compiled")
+    monkeypatch.delattr(tracker, "compiled")
+    finder = type(
+        "Finder", (), {"find_spec": staticmethod(lambda name, *_: refuse() if "compiled" in name else None)}
+    )
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    with pytest.warns(UserWarning, match="set NUMBA_CACHE_DIR"):
+        assert kernels.compiled() is None
+    kernels.compiled.cache_clear()
+
+
+def test_a_change_anywhere_compiles_again() -> None:
+    """Numba's cache knows a function by its own file: who calls into another file must take `rules`, whose type names
+    all sources."""
+    assert f"sources_{kernels.sources()}" in (at_once.RULES.names or ())
+    room = Path(compiled.__file__).parent
+    for path in room.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        foreign = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tracker.")
+            for alias in node.names
+        } - {"Boxes", "Now"}
+        for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+            used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+            given = {argument.arg for argument in function.args.args}
+            assert not used & foreign or given & {"rules", "the_rules"}, f"{path.name}: {function.name}"
+
+
+def test_read_only_boxes_are_not_compiled_for_anew() -> None:
+    """Arrays that cannot be written are another type to numba: seconds of compiling, in the middle of a video."""
+    box, score = np.array([[0, 0, 9, 9]], np.float32), np.array([0.9], np.float32)
+    box.flags.writeable = score.flags.writeable = False
+    engine = Tracker.from_config("bytetrack")
+    engine.update(Detections(box.copy(), score.copy()))
+    before = len(compiled.frame.signatures)
+    engine.update(Detections(box, score))
+    assert len(compiled.frame.signatures) == before
+
+
+@pytest.mark.parametrize("shape", [(3, 90), (90, 3), (60, 60)])
+def test_wide_rows_and_ties(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]) -> None:
+    """Everybody overlaps everybody: more than a few columns a row, in an order that is not theirs."""
+    rng = np.random.default_rng(5)
+    a, b = (np.array([0, 0, 90, 90]) + rng.uniform(-9, 9, (count, 4)) for count in shape)
+    fast, slow = twice(monkeypatch, lambda: association.overlapping_pairs(a, b))
+    for name in ("row", "col", "iou"):
+        assert getattr(fast, name).tobytes() == getattr(slow, name).tobytes()

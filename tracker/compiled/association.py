@@ -23,6 +23,23 @@ def _more(row: np.ndarray, col: np.ndarray, iou: np.ndarray) -> tuple[np.ndarray
 
 
 @njit(cache=True, error_model="numpy")
+def _sort(col: np.ndarray, iou: np.ndarray) -> None:
+    """By column, in place; mostly there are a few."""
+    if len(col) > 32:
+        order = np.argsort(col)
+        sorted_col, sorted_iou = col[order], iou[order]
+        for p in range(len(col)):
+            col[p], iou[p] = sorted_col[p], sorted_iou[p]
+        return
+    for p in range(1, len(col)):
+        n, of, place = col[p], iou[p], p
+        while place > 0 and col[place - 1] > n:
+            col[place], iou[place] = col[place - 1], iou[place - 1]
+            place -= 1
+        col[place], iou[place] = n, of
+
+
+@njit(cache=True, error_model="numpy")
 def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Twin of `association.overlapping_pairs`: (T, 4), (N, 4) float64 -> row, column, IoU (P,), by row, then column.
 
@@ -47,13 +64,10 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndar
                 union -= inter
                 if count == len(row):
                     row, col, iou = _more(row, col, iou)
-                place, n = count, order[at]  # few a row: kept in order by insertion
-                while place > first and col[place - 1] > n:
-                    col[place], iou[place] = col[place - 1], iou[place - 1]
-                    place -= 1
-                row[count], col[place], iou[place] = t, n, inter / union
+                row[count], col[count], iou[count] = t, order[at], inter / union
                 count += 1
             at += 1
+        _sort(col[first:count], iou[first:count])
     return row[:count], col[:count], iou[:count]
 
 
@@ -97,7 +111,12 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
             best = -1
             for k in range(count):
                 c = reached[k]
-                if not done[c] and (best < 0 or far[c] < far[best]):
+                if done[c]:
+                    continue
+                nearer = best < 0 or far[c] < far[best]
+                if nearer or (
+                    far[c] == far[best] and owner[c] < 0
+                ):  # of equal ones a free one ends the search
                     best = c
             if best < 0 or far[best] >= shortest:
                 break
@@ -132,14 +151,13 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, error_model="numpy")
-def _alike(cost: int, iou: float, score: float, a: np.ndarray, b: np.ndarray) -> float:
-    """One minus `costs.iou`, `iou_score` or `hmiou` of a track's box a (4,) and a detection's b (4,)."""
-    if cost == IOU_SCORE:
-        return iou * score
-    if cost == HMIOU:
-        shared, both = min(a[3], b[3]) - max(a[1], b[1]), max(a[3], b[3]) - min(a[1], b[1])
-        return max(shared, 0.0) / both * iou
-    return iou
+def _heights(a: np.ndarray, t: int, b: np.ndarray, n: int) -> float:
+    """The IoU of the heights of boxes a[t] and b[n], see `costs.hmiou`."""
+    shared, both = (
+        min(a[t, 3], b[n, 3]) - max(a[t, 1], b[n, 1]),
+        max(a[t, 3], b[n, 3]) - min(a[t, 1], b[n, 1]),
+    )
+    return max(shared, 0.0) / both
 
 
 @njit(cache=True, error_model="numpy")
@@ -162,7 +180,12 @@ def associate(
                 continue
             if not rules.class_agnostic and rows[t].class_id != boxes.class_id[n]:
                 continue
-            cost = 1.0 - _alike(stage.cost, iou[p], boxes.score[n], box[t], boxes.xyxy[n])
+            alike = iou[p]
+            if stage.cost == IOU_SCORE:
+                alike = alike * boxes.score[n]
+            elif stage.cost == HMIOU:
+                alike = _heights(box, t, boxes.xyxy, n) * alike
+            cost = 1.0 - alike
             if stage.gap != 0:
                 expected = np.float32(2) * rows[t].score - rows[t].score_before
                 expected = min(max(expected, np.float32(0)), np.float32(1))
