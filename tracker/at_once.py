@@ -15,7 +15,6 @@ from tracker.matching import room_for
 from tracker.motion_models import MODELS
 from tracker.state import STATUS, LiveTracks
 
-KINDS = ("sort", "xyah", "xywh")  # as tracker/compiled/motion.py numbers them
 # As tracker/compiled/association.py numbers them; nearest_cue is IoU x score where nobody has looks.
 COSTS = {"iou": 0, "iou_score": 1, "hmiou": 2, "nearest_cue": 1}
 STAGE = np.dtype(
@@ -30,7 +29,7 @@ STAGE = np.dtype(
 SCORES = ("low", "high", "new", "confirm_score")  # float32, as NumPy compares them
 COUNTS = ("confirm_hits", "start_frames", "report_streak")
 REALS = ("max_age", "motion_age", "tentative_max_age", "duplicate_iou", "coast")
-FLAGS = ("class_agnostic", "noise_by_score", "freeze_lost_size")
+FLAGS = ("class_agnostic", "noise_by_score")
 LOOKS = {
     "appearance_scale",
     "recent_momentum",
@@ -40,7 +39,19 @@ LOOKS = {
     "lost_appearance",
 }
 ELSEWHERE = {"motion_memory", "direction_span"}  # of what makes a preset another one anyway
-KNOWN = {*SCORES, *COUNTS, *REALS, *FLAGS, *LOOKS, *ELSEWHERE, "source", "motion", "box", "hidden"}
+KNOWN = {
+    *SCORES,
+    *COUNTS,
+    *REALS,
+    *FLAGS,
+    *LOOKS,
+    *ELSEWHERE,
+    "source",
+    "motion",
+    "box",
+    "hidden",
+    "freeze_lost_size",
+}
 KNOWN |= {"stages", "blind_stages"}
 KNOWN_STAGE = {"tracks", "detections", "cost", "limit", "neutral_appearance", "cue_appearance", "cue_iou"}
 RULES = np.dtype(  # of TrackerConfig, by name
@@ -49,6 +60,7 @@ RULES = np.dtype(  # of TrackerConfig, by name
         *((name, np.int64) for name in (*COUNTS, "kind", "hidden_hits")),
         *((name, np.float64) for name in (*REALS, "hidden_age", "hidden_cover", "hidden_slack")),
         *((name, np.bool_) for name in (*FLAGS, "detection_box", f"sources_{sources()}")),
+        ("frozen", np.uint8, 4),  # the coordinates whose speed a lost track gives up
     ],
     align=True,
 )
@@ -80,12 +92,13 @@ def at_once(config: TrackerConfig) -> AtOnce | None:
     stages = [_plain(stage) for stage in config.blind_stages or config.stages]
     remembers = room_for(config)
     more = remembers.boxes or remembers.filters or remembers.scores or _more(config, KNOWN)
-    if config.motion not in KINDS or None in stages or more:
+    if config.motion == "linear" or None in stages or more:
         return None
     rules = np.zeros(1, RULES)
     for name in (*SCORES, *COUNTS, *REALS, *FLAGS):
         rules[name] = getattr(config, "believed_age" if name == "motion_age" else name)
-    rules["kind"], rules["detection_box"] = KINDS.index(config.motion), config.box == "detection"
+    rules["kind"], rules["detection_box"] = model.kind, config.box == "detection"
+    rules["frozen"][0, list(model.sizes)] = config.freeze_lost_size
     rules["hidden_age"] = -1.0
     if config.hidden is not None:
         for name, value in config.hidden:

@@ -94,6 +94,9 @@ def relive(
         last, found: (K, 4) xyxy px, the detections before and after the gap.
         steps: (K,) int, how many steps lie between the two.
     """
+    if fast := compiled():
+        fast.relive(filters, last, found, steps, model.kind, *model.compiled)
+        return
     for step in range(1, int(steps.max(initial=0)) + 1):  # over steps, not tracks
         moving = (step <= steps).nonzero()[0]
         some = filters[:, moving]

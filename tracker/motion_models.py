@@ -55,6 +55,11 @@ class MotionModel:
         return z[:, self.scale_of] * (np.array(self.scale_of) != NONE)
 
     @cached_property
+    def kind(self) -> int:
+        """Which coordinates these are, as tracker/compiled/motion.py numbers them."""
+        return (xyxy_to_xysr, xyxy_to_xyah, xyxy_to_xywh, xyxy_to_xyhr).index(self.from_xyxy)
+
+    @cached_property
     def compiled(self) -> tuple[np.ndarray, ...]:
         """For compiled loops: scale_of (4,); of process, its speed and measurement weights (3,), constants (3, 4)."""
         spreads = (self.process, self.process_speed, self.measurement)

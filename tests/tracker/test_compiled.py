@@ -132,7 +132,7 @@ def test_which_presets_run_at_once() -> None:
     plain = {name for name in PRESETS if at_once.at_once(Tracker.from_config(name).config)}
     assert plain == {"sort", "bytetrack", "default", "botsort", "deepsort", "strongsort"}
     more: list[dict[str, Any]] = [{"nms": 0.8}, {"birth_iou": 0.5}, {"boost": {}}, {"reupdate": True}]
-    more += [{"motion": "linear"}, {"motion": "xyhr"}, {"stages.0.buffer": 0.3}, {"stages.0.match": "mutual"}]
+    more += [{"motion": "linear"}, {"stages.0.buffer": 0.3}, {"stages.0.match": "mutual"}]
     more += [{"stages.0.against": "observed"}, {"stages.0.cascade": True}, {"stages.0.gates": {"iou": 0.5}}]
     more += [
         {"stages.0.cost": {"iou": 1, "score_forecast": 0.1}},
@@ -147,6 +147,7 @@ ODD: list[dict[str, Any]] = [
     {"coast": 0.2, "box": "detection", "class_agnostic": True},
     {"confirm_score": 0.8, "report_streak": 2, "tentative_max_age": 0.3, "start_frames": 5},
     {"motion": "sort", "freeze_lost_size": True, "noise_by_score": True, "motion_age": 0.1, "max_age": 0.2},
+    {"motion": "xyhr", "freeze_lost_size": True},
     {"hidden": {"age": 0.5, "cover": 0.5, "hits": 2, "slack": 0.3}, "duplicate_iou": 0.5, "confirm_hits": 3},
 ]
 

@@ -15,6 +15,6 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
 from tracker.compiled.association import overlapping_pairs, solve
 from tracker.compiled.frame import frame
-from tracker.compiled.motion import predict, update
+from tracker.compiled.motion import predict, relive, update
 
-__all__ = ["frame", "overlapping_pairs", "predict", "solve", "update"]
+__all__ = ["frame", "overlapping_pairs", "predict", "relive", "solve", "update"]

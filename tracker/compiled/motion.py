@@ -10,7 +10,7 @@ from numba import njit
 from tracker.state import LOST
 
 Arrays = tuple[np.ndarray, ...]
-XYSR, XYAH, XYWH = range(3)
+XYSR, XYAH, XYWH, XYHR = range(4)
 
 
 @njit(cache=True, error_model="numpy")
@@ -24,6 +24,8 @@ def measured(kind: int, xyxy: np.ndarray) -> np.ndarray:
             z[n, 2], z[n, 3] = width * height, width / height
         elif kind == XYAH:
             z[n, 2], z[n, 3] = width / height, height
+        elif kind == XYHR:
+            z[n, 2], z[n, 3] = height, width / height
         else:
             z[n, 2], z[n, 3] = width, height
     return z
@@ -39,6 +41,8 @@ def corners(kind: int, x: np.ndarray) -> np.ndarray:
             height = x[t, 2] / width
         elif kind == XYAH:
             width, height = x[t, 2] * x[t, 3], x[t, 3]
+        elif kind == XYHR:
+            width, height = x[t, 2] * x[t, 3], x[t, 2]
         else:
             width, height = x[t, 2], x[t, 3]
         width, height = width * 0.5, height * 0.5
@@ -79,13 +83,10 @@ def predict(
 @njit(cache=True, error_model="numpy")
 def predict_tracks(rows: np.ndarray, filters: np.ndarray, steps: float, kalman: Arrays, rules: Any) -> None:
     """Twin of `Tracker._predict` with a still camera, in place."""
-    if rules.freeze_lost_size:
-        for t in range(len(rows)):
-            if rows[t].status == LOST:
-                if rules.kind != XYAH:
-                    filters[1, t, 2] = 0.0
-                if rules.kind != XYSR:
-                    filters[1, t, 3] = 0.0
+    for t in range(len(rows)):
+        for k in range(4):
+            if rules.frozen[k] and rows[t].status == LOST:
+                filters[1, t, k] = 0.0
     scale_of, weight, constant = kalman
     predict(filters, steps, scale_of, weight, constant)
 
@@ -116,3 +117,32 @@ def update(
             filters[4, t, k] -= gain_speed * xv
             filters[3, t, k] = xv - gain * xv
             filters[2, t, k] = xx - gain * xx
+
+
+@njit(cache=True, error_model="numpy")
+def relive(
+    filters: np.ndarray,
+    last: np.ndarray,
+    found: np.ndarray,
+    steps: np.ndarray,
+    kind: int,
+    scale_of: np.ndarray,
+    weight: np.ndarray,
+    constant: np.ndarray,
+) -> None:
+    """Twin of `motion.relive`, in place: filters (5, K, 4), last and found (K, 4), steps (K,)."""
+    one, box, own, sure = np.empty((5, 1, 4)), np.empty((1, 4)), np.zeros(1, np.int64), np.ones(1)
+    for i in range(len(steps)):
+        for part in range(5):
+            for k in range(4):
+                one[part, 0, k] = filters[part, i, k]
+        for step in range(1, steps[i] + 1):
+            predict(one, 1.0, scale_of, weight, constant)
+            if step < steps[i]:
+                share = step / steps[i]
+                for k in range(4):
+                    box[0, k] = last[i, k] + share * (found[i, k] - last[i, k])
+                update(one, own, measured(kind, box), sure, scale_of, weight, constant)
+        for part in range(5):
+            for k in range(4):
+                filters[part, i, k] = one[part, 0, k]
