@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tracker.config import Stage, TrackerConfig
-from tracker.data import Detections, Tracks
-from tracker.kernels import compiled, sources
-from tracker.life import Clock
+from tracker.kernels import sources
 from tracker.matching import room_for
 from tracker.motion_models import MODELS
-from tracker.state import STATUS, LiveTracks
+from tracker.state import STATUS
 
 # As tracker/compiled/association.py numbers them; nearest_cue is IoU x score where nobody has looks.
 COSTS = {"iou": 0, "iou_score": 1, "hmiou": 2, "nearest_cue": 1}
@@ -66,24 +63,13 @@ RULES = np.dtype(  # of TrackerConfig, by name
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AtOnce:
+class AtOnce(NamedTuple):
     """One preset, as `tracker.compiled.frame` takes it."""
 
-    given: tuple[Any, ...]
-
-    def __call__(
-        self, live: LiveTracks, detections: Detections, clock: Clock, steps: float, last_id: int
-    ) -> tuple[LiveTracks, Tracks, int]:
-        """The live tracks afterwards, who is reported, the last identity given. ``steps`` 0: predicted already."""
-        now = (clock.number, clock.time, clock.before, steps)
-        d = detections
-        rows, filters, last_id, *shown = compiled().frame(  # type: ignore[union-attr]
-            live.rows, live.filters, d.xyxy, d.score, d.class_id, d.index, *self.given, *now, last_id
-        )
-        if rows is not live.rows:
-            live = live.like(filters, rows)
-        return live, Tracks(*shown), last_id
+    stages: np.ndarray  # (S,) STAGE
+    rules: np.ndarray  # (1,) RULES
+    kalman: tuple[np.ndarray, ...]  # MotionModel.compiled
+    start: tuple[np.ndarray, ...]  # MotionModel.compiled_start
 
 
 def at_once(config: TrackerConfig) -> AtOnce | None:
@@ -103,7 +89,7 @@ def at_once(config: TrackerConfig) -> AtOnce | None:
     if config.hidden is not None:
         for name, value in config.hidden:
             rules[f"hidden_{name}"] = value
-    return AtOnce((np.array(stages, STAGE), rules, model.compiled, model.compiled_start))
+    return AtOnce(np.array(stages, STAGE), rules, model.compiled, model.compiled_start)
 
 
 def _plain(stage: Stage) -> tuple[Any, ...] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -118,9 +119,8 @@ class Tracker:
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
         if dimension != self._live.recent.shape[1]:
             self._live.widen(dimension)
-        alone = not dimension and self.ledger is None
-        if alone and self._at_once is not None and compiled() is not None:
-            return self._run_at_once(self._at_once, detections, steps, warp)
+        if self._at_once is not None and not dimension and self.ledger is None and (fast := compiled()):
+            return self._run_at_once(fast, self._at_once, detections, steps, warp)
         self._predict(steps, warp)
         scene = self._look(detections)
         self._live_on(scene.detections, self._associate(scene))
@@ -161,14 +161,33 @@ class Tracker:
         return 1.0 if abs(steps - 1.0) < STEADY else steps
 
     def _run_at_once(
-        self, at_once: AtOnce, detections: Detections, steps: float, warp: np.ndarray | None
+        self, fast: ModuleType, given: AtOnce, detections: Detections, steps: float, warp: np.ndarray | None
     ) -> Tracks:
-        """The rest of the frame in one call."""
+        """The rest of the frame in one compiled call."""
         if warp is not None:
             self._predict(steps, warp)
-            steps = 0.0
-        self._live, tracks, self._last_id = at_once(self._live, detections, self._clock, steps, self._last_id)
-        return tracks
+            steps = 0.0  # predicted already
+        live, clock, stages, rules, kalman, start = self._live, self._clock, *given
+        rows, filters, self._last_id, ids, xyxy, score, class_id, det_index = fast.frame(
+            live.rows,
+            live.filters,
+            detections.xyxy,
+            detections.score,
+            detections.class_id,
+            detections.index,
+            stages,
+            rules,
+            kalman,
+            start,
+            clock.number,
+            clock.time,
+            clock.before,
+            steps,
+            self._last_id,
+        )
+        if rows is not live.rows:
+            self._live = live.like(filters, rows)
+        return Tracks(ids, xyxy, score, class_id, det_index)
 
     def _predict(self, steps: float, warp: np.ndarray | None) -> None:
         live = self._live
