@@ -9,7 +9,7 @@ import numpy as np
 from tracker.config import Stage, TrackerConfig
 from tracker.kernels import sources
 from tracker.matching import room_for
-from tracker.motion_models import MODELS
+from tracker.motion_models import MODELS, NONE
 from tracker.state import STATUS
 
 # As tracker/compiled/association.py numbers them; nearest_cue is IoU x score where nobody has looks.
@@ -78,7 +78,7 @@ def at_once(config: TrackerConfig) -> AtOnce | None:
     stages = [_plain(stage) for stage in config.blind_stages or config.stages]
     remembers = room_for(config)
     more = remembers.boxes or remembers.filters or remembers.scores or _more(config, KNOWN)
-    if config.motion == "linear" or None in stages or more:
+    if config.motion == "linear" or model.kind == NONE or None in stages or more:
         return None
     rules = np.zeros(1, RULES)
     for name in (*SCORES, *COUNTS, *REALS, *FLAGS):

@@ -13,7 +13,7 @@ import numpy as np
 
 from tracker.association import overlapping_pairs
 from tracker.kernels import compiled
-from tracker.motion_models import MotionModel
+from tracker.motion_models import NONE, MotionModel
 
 POINT = 0.5  # px; a point as a box, for a search whose finds are measured afterwards
 X, V, XX, XV, VV = range(5)  # coordinate, speed per step, and their variances and covariance
@@ -94,7 +94,7 @@ def relive(
         last, found: (K, 4) xyxy px, the detections before and after the gap.
         steps: (K,) int, how many steps lie between the two.
     """
-    if fast := compiled():
+    if model.kind != NONE and (fast := compiled()):
         fast.relive(filters, last, found, steps, model.kind, *model.compiled)
         return
     for step in range(1, int(steps.max(initial=0)) + 1):  # over steps, not tracks

@@ -56,8 +56,9 @@ class MotionModel:
 
     @cached_property
     def kind(self) -> int:
-        """Which coordinates these are, as tracker/compiled/motion.py numbers them."""
-        return (xyxy_to_xysr, xyxy_to_xyah, xyxy_to_xywh, xyxy_to_xyhr).index(self.from_xyxy)
+        """Which coordinates these are, as tracker/compiled/motion.py numbers them; NONE: others."""
+        known = (xyxy_to_xysr, xyxy_to_xyah, xyxy_to_xywh, xyxy_to_xyhr)
+        return known.index(self.from_xyxy) if self.from_xyxy in known else NONE
 
     @cached_property
     def compiled(self) -> tuple[np.ndarray, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.tracker.crowds import crowd, nightmare
 from tracker import Detections, Tracker, association, at_once, kernels, motion
 from tracker import tracker as engine
-from tracker.motion_models import MODELS
+from tracker.motion_models import MODELS, NONE
 
 pytest.importorskip("numba")
 
@@ -239,3 +239,16 @@ def test_wide_rows_and_ties(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, i
     fast, slow = twice(monkeypatch, lambda: association.overlapping_pairs(a, b))
     for name in ("row", "col", "iou"):
         assert getattr(fast, name).tobytes() == getattr(slow, name).tobytes()
+
+
+def test_a_motion_model_of_other_coordinates_runs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that somebody adds: the compiled conversions do not know it, so nothing may guess."""
+    known = MODELS["xywh"]
+    added = replace(known, from_xyxy=lambda box: known.from_xyxy(box), to_xyxy=lambda z: known.to_xyxy(z))
+    monkeypatch.setitem(MODELS, "xywh", added)
+    assert added.kind == NONE
+    assert at_once.at_once(Tracker.from_config("bytetrack", motion="xywh").config) is None
+    engine = Tracker.from_config("ocsort", motion="xywh")
+    for k in (0, 1, 2, 6, 7):  # with a gap to relive
+        tracks = engine.update(Detections([[9.0 * k, 0, 9 * k + 40, 90]], [0.9]), timestamp=k / 30)
+    assert tracks.id.tolist() == [1]
