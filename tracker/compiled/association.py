@@ -113,10 +113,8 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
                 c = reached[k]
                 if done[c]:
                     continue
-                nearer = best < 0 or far[c] < far[best]
-                if nearer or (
-                    far[c] == far[best] and owner[c] < 0
-                ):  # of equal ones a free one ends the search
+                equal = best >= 0 and far[c] == far[best]
+                if best < 0 or far[c] < far[best] or (equal and owner[c] < 0):  # a free one ends the search
                     best = c
             if best < 0 or far[best] >= shortest:
                 break
@@ -153,10 +151,8 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
 @njit(cache=True, error_model="numpy")
 def _heights(a: np.ndarray, t: int, b: np.ndarray, n: int) -> float:
     """The IoU of the heights of boxes a[t] and b[n], see `costs.hmiou`."""
-    shared, both = (
-        min(a[t, 3], b[n, 3]) - max(a[t, 1], b[n, 1]),
-        max(a[t, 3], b[n, 3]) - min(a[t, 1], b[n, 1]),
-    )
+    shared = min(a[t, 3], b[n, 3]) - max(a[t, 1], b[n, 1])
+    both = max(a[t, 3], b[n, 3]) - min(a[t, 1], b[n, 1])
     return max(shared, 0.0) / both
 
 
