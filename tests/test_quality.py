@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
-from eval.mot import combine, evaluate
-from tracker import Detections, Tracker
-from tracker.camera import read_warps
+from configs import load_preset
+from eval.mot import evaluate
+from tools.bench_presets import combined
+from tools.tuning import find_clips
+from tracker import Tracker
+from tracker.config import TrackerConfig
 from tracker.data import Frame, MotTable
 from tracker.detection_source import open_detections
-from tracker.mot_file import read_detections, read_ground_truth, read_sequence_info
+from tracker.mot_file import read_ground_truth
 
 VAL_HALF = [f"MOT17-{number}-FRCNN" for number in ("02", "05", "10", "13")]
 
@@ -22,34 +25,18 @@ def as_table(steps):
 
 
 def val_half(shared, preset, camera):
-    parts = []
-    for name in VAL_HALF:
-        info = read_sequence_info(shared / "MOT17-train" / name)
-        begin = info.length // 2 + 1
-        boxes = read_detections(shared / "MOT17-train" / name / "det_yolox" / "det.txt")
-        frames = list(boxes.by_frame(info.length))[begin:]
-        tracker = Tracker.from_config(preset, fps=info.fps)
-        warps = read_warps(shared / "MOT17-train" / name / "gmc.txt") if camera else {}
-        steps = []
-        for k, f in enumerate(frames):
-            seen = Detections(f.xyxy[f.score >= 0.1], f.score[f.score >= 0.1])
-            steps.append(tracker.update(seen, warp=warps.get(begin + k) if k else None))
-        result = as_table(steps)
-        size = result.xyxy[:, 2:] - result.xyxy[:, :2]
-        result = result.take((size.prod(1) > 100) & (size[:, 0] <= 1.6 * size[:, 1]))
-        gt = read_ground_truth(shared / "MOT17-val-half" / name / "gt" / "gt.txt")
-        parts.append(evaluate(gt, result, len(frames), "MOT17"))
-    return combine(parts).row()
+    clips = find_clips(shared / "MOT17-train", "det_yolox/det.txt", camera, "val-half", VAL_HALF)
+    return combined(clips, load_preset(preset, TrackerConfig, "tracker", {}), least=0.1).row()
 
 
 @pytest.mark.parametrize(
     ("preset", "camera", "hota", "idf1"),
     [
-        ("sort", False, 50.45, 62.94),
-        ("bytetrack", False, 53.90, 68.17),
-        ("default", False, 54.88, 66.96),
-        ("bytetrack", True, 55.82, 71.00),
-        ("default", True, 58.33, 73.27),
+        ("sort", "none", 50.45, 62.94),
+        ("bytetrack", "none", 53.90, 68.17),
+        ("default", "none", 54.88, 66.96),
+        ("bytetrack", "auto", 55.82, 71.00),
+        ("default", "auto", 58.33, 73.27),
     ],
 )
 def test_mot17_val_half(shared, preset, camera, hota, idf1):

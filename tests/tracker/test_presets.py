@@ -287,5 +287,5 @@ GOLDEN = {  # HOTA, IDF1 on two sequences of MOT17 val-half with camera motion; 
 def test_golden_numbers(shared, monkeypatch, preset):
     """A ratchet: who moves a number explains it in LOG.md."""
     monkeypatch.setattr(test_quality, "VAL_HALF", ["MOT17-05-FRCNN", "MOT17-13-FRCNN"])
-    row = test_quality.val_half(shared, preset, camera=True)
+    row = test_quality.val_half(shared, preset, camera="auto")
     assert (100 * row["HOTA"], 100 * row["IDF1"]) == pytest.approx(GOLDEN[preset], abs=0.05)
