@@ -208,7 +208,7 @@ def metrics_from_json(parts: Mapping[str, Any]) -> Metrics:
     return Metrics(hota, Clear(**parts["clear"]), Identity(**parts["identity"]), Count(**parts["count"]))
 
 
-class AtOnce(Executor):
+class InProcess(Executor):
     """Does what is submitted in this process, before ``submit`` returns."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
@@ -224,7 +224,7 @@ class AtOnce(Executor):
 def workers(jobs: int) -> Iterator[Executor]:
     """``jobs`` processes of one thread each; 1: this process itself. What waits at the end is dropped."""
     if jobs == 1:
-        yield AtOnce()
+        yield InProcess()
         return
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker)
     try:

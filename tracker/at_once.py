@@ -27,11 +27,11 @@ SCORES = ("low", "high", "new", "confirm_score")  # float32, as NumPy compares t
 COUNTS = ("confirm_hits", "start_frames", "report_streak")
 REALS = ("max_age", "motion_age", "tentative_max_age", "duplicate_iou", "coast")
 FLAGS = ("class_agnostic", "noise_by_score")
-LOOKS = {"appearance_scale", "recent_momentum", "momentum_from", "bank"}
-LOOKS |= {"active_appearance", "lost_appearance"}
+MEMORIES = {"appearance_scale", "recent_momentum", "momentum_from", "bank"}
+MEMORIES |= {"active_appearance", "lost_appearance"}
 ELSEWHERE = {"motion_memory", "direction_span"}  # of what makes a preset another one anyway
 HANDLED = {"source", "motion", "box", "hidden", "freeze_lost_size", "stages", "blind_stages"}
-KNOWN = {*SCORES, *COUNTS, *REALS, *FLAGS, *LOOKS, *ELSEWHERE, *HANDLED}
+KNOWN = {*SCORES, *COUNTS, *REALS, *FLAGS, *MEMORIES, *ELSEWHERE, *HANDLED}
 KNOWN_STAGE = {"tracks", "detections", "cost", "limit", "neutral_appearance", "cue_appearance", "cue_iou"}
 RULES = np.dtype(  # of TrackerConfig, by name
     [
