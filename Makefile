@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 EXTRAS := yolo,train,openvino,export,tune,fast,dev
-SOURCES := reid tracker eval configs tools tests torchvision_cure.py
+ROOMS := reid tracker eval configs tools
+SOURCES := retrace $(ROOMS) tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types clean
@@ -27,14 +28,15 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing the pinned set into $(VENV) (a few minutes, about 2 GB) ..."
 	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -e '.[$(EXTRAS)]'
 	@echo "Compiling the tracker's hot loops (once, half a minute) ..."
-	@$(BIN)/python -c 'from tracker import Detections, Tracker; Tracker.from_config("sort").update(Detections.empty())'
+	@$(BIN)/python -c 'from retrace import Detections, Tracker; Tracker.from_config("sort").update(Detections.empty())'
+	@mkdir -p .typing/retrace && ln -sfn $(foreach f,$(wildcard retrace/*.py) retrace/py.typed $(ROOMS),../../$(f)) .typing/retrace/
 	@touch $@
 
 demo: $(STAMP)
 	@$(BIN)/python tools/demo.py
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile  # a file's tests stay together: some build on each other
 
 check: format-check lint types test
 

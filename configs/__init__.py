@@ -1,5 +1,6 @@
 """Presets and their strict loader. Imports nothing of ours; every room may import it."""
 
-from configs.load import InputError, load_preset
+from retrace.configs.errors import InputError
+from retrace.configs.loader import load_preset
 
 __all__ = ["InputError", "load_preset"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from configs import InputError
+from retrace.configs import InputError
 
 NAMES = ("manifest.json", "run.json")
 COMPARED = ("detector", "detections", "online", "post_processing")

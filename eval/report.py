@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.hota import ALPHAS
-from eval.mot import Metrics, combine
+from retrace.eval.mot.hota import ALPHAS
+from retrace.eval.mot.score import Metrics, combine
 
 COMBINED = "COMBINED"
 COLUMNS = (

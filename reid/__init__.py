@@ -1,5 +1,5 @@
 """Images of people -> unit vectors. Importing this room loads neither torch nor onnxruntime."""
 
-from reid.embedder import Embedder, shipped_weights
+from retrace.reid.embedder import Embedder, shipped_weights
 
 __all__ = ["Embedder", "shipped_weights"]

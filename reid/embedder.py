@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from configs import InputError
-from configs.load import nearest
-from reid.backends import Network, Wish, one_line, open_network, pick_backend
+from retrace.configs import InputError
+from retrace.configs.errors import nearest
+from retrace.reid.runtime.backends import Network, Wish, one_line, open_network, pick_backend
 
 if TYPE_CHECKING:
-    from reid.torch_backend import VideoSoFar
+    from retrace.reid.runtime.torch_backend import VideoSoFar
 
 SHIPPED = Path(__file__).parent / "shipped"
 NORMS = ("stored", "frame", "video")
@@ -108,7 +108,7 @@ class Embedder:
         network = open_network(path, backend, Wish(device, model, threads, size, precision))
         if norm == "stored":
             return cls(network, path, batch_size, flip)
-        from reid.torch_backend import adapt
+        from retrace.reid.runtime.torch_backend import adapt
 
         network, video = adapt(network, norm)
         return cls(network, path, batch_size, flip, video)

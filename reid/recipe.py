@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from configs import InputError
+from retrace.configs import InputError
 
 KEY = "retrace"  # of the recipe in a file's metadata
 FORMAT = 1

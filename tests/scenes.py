@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracker.data import Detections
+from retrace.tracker.data import Detections
 
 
 def walk(seed: int, people: int = 6, frames: int = 40, dimension: int = 0) -> list[Detections]:

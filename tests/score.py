@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_info
 from tests.eval.reference import combine, judge
-from tracker.mot_file import read_ground_truth, read_results, read_sequence_info
 
 
 def main() -> None:

@@ -3,19 +3,21 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 
-OURS = {"reid", "tracker", "eval", "configs", "tools", "torchvision_cure"}
+ROOMS = ("configs", "reid", "tracker", "eval", "tools", "retrace")
 MAY_IMPORT = {
     "configs": set(),
-    "torchvision_cure": set(),
     "reid": {"configs", "torchvision_cure"},
     "tracker": {"configs", "torchvision_cure"},
     "eval": {"configs", "tracker"},
-    "tools": OURS,
+    "tools": {"configs", "reid", "tracker", "eval", "torchvision_cure"},
 }
 EVAL_MAY_USE = {"tracker.data", "tracker.boxes", "tracker.mot_file", "tracker.mot_rows"}
 HEAVY = [
@@ -33,35 +35,59 @@ HEAVY = [
 ]
 COMPILED = ("__init__", "association", "frame", "life", "motion", "report")
 AT_HOME = {
-    "ultralytics": {"tracker/detector.py"},
-    "torchreid": {"reid/models.py"},
-    "onnxruntime": {"reid/backends.py", "reid/convert.py", "tracker/detector.py"},
-    "openvino": {"reid/backends.py", "reid/convert.py"},
-    "optuna": {"tools/tuning_study.py"},
+    "ultralytics": {"tracker/detection/detectors.py"},
+    "torchreid": {"reid/networks/zoo.py"},
+    "onnxruntime": {"reid/runtime/backends.py", "reid/export/convert.py", "tracker/detection/detectors.py"},
+    "openvino": {"reid/runtime/backends.py", "reid/export/convert.py"},
+    "optuna": {"tools/tuning/study.py"},
     "numba": {f"tracker/compiled/{name}.py" for name in COMPILED},
 }
 
 
-def python_files(room):
-    return [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").exists() else sorted((ROOT / room).rglob("*.py"))
+def python_files(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
 
 
-def imported(path):
-    """Every module named in an import statement of the file, at any depth."""
+def imported(path: Path) -> Iterator[str]:
+    """Every module named in an import statement of the file, at any depth; ours without `retrace.`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module
             yield node.module
 
 
+def ours(module: str) -> str | None:
+    """`tracker.data` for `retrace.tracker.data`, None for what is somebody else's."""
+    return module.removeprefix("retrace.") if module.startswith("retrace.") else None
+
+
+def test_nothing_claims_a_name_of_its_own() -> None:
+    """`import tracker` would be somebody's own file: everything of ours is `retrace.something`."""
+    for room in (*ROOMS, "tests"):
+        for path in python_files(room):
+            for module in imported(path):
+                assert module.split(".")[0] not in ROOMS[:-1], f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_every_folder_is_installed() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {
+        ".".join(("retrace", *path.parent.relative_to(ROOT).parts)).replace("retrace.retrace", "retrace")
+        for room in ROOMS
+        for path in (ROOT / room).rglob("__init__.py")
+    }
+    assert set(told) == found
+
+
 @pytest.mark.parametrize("room", MAY_IMPORT)
-def test_imports_point_one_way(room):
+def test_imports_point_one_way(room: str) -> None:
     for path in python_files(room):
-        for module in imported(path):
+        for module in filter(None, map(ours, imported(path))):
             top = module.split(".")[0]
-            if top not in OURS or top == room:
+            if top == room:
                 continue
             assert top in MAY_IMPORT[room], (
                 f"{path.relative_to(ROOT)} imports {module}; {room} may not use {top}"
@@ -73,10 +99,10 @@ def test_imports_point_one_way(room):
 
 
 @pytest.mark.parametrize("package", AT_HOME)
-def test_heavy_packages_have_one_home(package):
+def test_heavy_packages_have_one_home(package: str) -> None:
     users = {
         str(path.relative_to(ROOT))
-        for room in OURS
+        for room in ROOMS
         for path in python_files(room)
         if any(module.split(".")[0] == package for module in imported(path))
     }
@@ -86,11 +112,11 @@ def test_heavy_packages_have_one_home(package):
 @pytest.mark.parametrize(
     ("code", "allowed"),
     [
-        ("import tools.track; tools.track.parser()", set()),
-        ("from tracker import Detections, Tracker, Tracks; Tracker.from_config('bytetrack')", set()),
-        ("import tracker.pipeline, tracker.mot_file, tracker.text_sinks", set()),
-        ("from reid import Embedder", set()),
-        ("from eval.mot import evaluate", set()),
+        ("from retrace.tools import track; track.parser()", set()),
+        ("from retrace import Detections, Tracker, Tracks; Tracker.from_config('bytetrack')", set()),
+        ("import retrace.tracker.pipeline, retrace.tracker.mot_file, retrace.tracker.outputs.text", set()),
+        ("from retrace import Embedder", set()),
+        ("from retrace.eval.mot import evaluate", set()),
     ],
 )
 def test_light_imports_stay_light(code, allowed):
@@ -102,7 +128,10 @@ def test_light_imports_stay_light(code, allowed):
 
 
 def test_help_imports_nothing_but_the_standard_library():
-    probe = "import sys, tools.track as t; t.parser().format_help()\nprint({'numpy', 'scipy'} & {*sys.modules} or '')"
+    probe = (
+        "import sys, retrace.tools.track as t; t.parser().format_help();"
+        "print({'numpy', 'scipy'} & {*sys.modules} or '')"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -122,6 +151,6 @@ def test_house_style():
         "select.py",
         "token.py",
     }
-    for room in OURS:
+    for room in ROOMS:
         for path in python_files(room):
             assert path.name not in banned, path

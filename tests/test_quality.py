@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from configs import load_preset
-from eval.mot import evaluate
-from tools.bench_presets import combined
-from tools.tuning import find_clips
-from tracker import Tracker
-from tracker.config import TrackerConfig
-from tracker.data import Frame, MotTable
-from tracker.detection_source import open_detections
-from tracker.mot_file import read_ground_truth
+from retrace.configs import load_preset
+from retrace.eval.mot.score import evaluate
+from retrace.tools.benchmarks.presets import combined
+from retrace.tools.tuning.clips import find_clips
+from retrace.tracker import Tracker
+from retrace.tracker.config import TrackerConfig
+from retrace.tracker.data import Frame, MotTable
+from retrace.tracker.detection.boxes_file import open_detections
+from retrace.tracker.mot_file import read_ground_truth
 
 VAL_HALF = [f"MOT17-{number}-FRCNN" for number in ("02", "05", "10", "13")]
 

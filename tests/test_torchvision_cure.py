@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchvision_cure import cure_torchvision, nms
+from retrace.torchvision_cure import cure_torchvision, nms
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,11 +84,11 @@ def run_with_torchvision(folder: Path, body: str, check: str) -> str:
 
 
 def test_a_torchvision_that_loads_is_left_alone(tmp_path: Path) -> None:
-    check = "import torchvision_cure as t; print(t.cure_torchvision(), 'torch' in sys.modules)"
+    check = "from retrace import torchvision_cure as t; print(t.cure_torchvision(), 'torch' in sys.modules)"
     assert run_with_torchvision(tmp_path, "", check) == "False False"
 
 
 def test_another_failure_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
-    check = "import torchvision_cure as t; t.cure_torchvision()"
+    check = "from retrace import torchvision_cure as t; t.cure_torchvision()"
     said = run_with_torchvision(tmp_path, "raise RuntimeError('disk on fire')", check)
     assert said.endswith("RuntimeError: disk on fire")

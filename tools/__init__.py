@@ -1,0 +1,1 @@
+"""Command-line tools: argv in, one library call, exit code out."""

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.console import OK, Parser, guarded, write_json
+from retrace.tools.terminal.console import OK, Parser, guarded, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = {10: 400, 50: 300, 100: 200, 300: 80, 1000: 25}  # of the stream, by number of objects
@@ -58,23 +58,23 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if argv[:1] == ["eval"]:
-        from tools.bench_eval import main as bench_eval
+        from retrace.tools.benchmarks.evaluation import main as bench_eval
 
         return bench_eval(argv[1:])
     if argv[:1] == ["reid"]:
-        from tools.bench_reid import main as bench_reid
+        from retrace.tools.benchmarks.ranking import main as bench_reid
 
         return bench_reid(argv[1:])
     if argv[:1] == ["embed"]:
-        from tools.bench_embed import main as bench_embed
+        from retrace.tools.benchmarks.embed import main as bench_embed
 
         return bench_embed(argv[1:])
     if argv[:1] == ["camera"]:
-        from tools.bench_camera import main as bench_camera
+        from retrace.tools.benchmarks.camera import main as bench_camera
 
         return bench_camera(argv[1:])
     if argv[:1] == ["presets"]:
-        from tools.bench_presets import main as bench_presets
+        from retrace.tools.benchmarks.presets import main as bench_presets
 
         return bench_presets(argv[1:])
     args = parser().parse_args(argv)
@@ -89,7 +89,7 @@ def main(argv: list[str]) -> int:
             "update": bench_update(objects, args.presets.split(","), args.rounds),
         }
     if args.json:
-        from tools.manifest import commit, versions
+        from retrace.tools.runs.manifest import commit, versions
 
         write_json(Path(args.json), {"commit": commit(), "versions": versions(), **result})
     return OK
@@ -97,10 +97,10 @@ def main(argv: list[str]) -> int:
 
 def bench_stages(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Frames per second of each stage on a real video, each at work alone or behind its thread."""
-    from tools.demo import PLACES, cache_folder, obtain
-    from tools.plan import make_plan
-    from tools.runner import track_source
-    from tools.track import parser as track_parser
+    from retrace.tools.demo import PLACES, cache_folder, obtain
+    from retrace.tools.runs.plan import make_plan
+    from retrace.tools.runs.runner import track_source
+    from retrace.tools.track import parser as track_parser
 
     video = args.video or str(obtain(cache_folder(Path("demo")), PLACES, print)[0])
     with tempfile.TemporaryDirectory() as out:
@@ -138,7 +138,7 @@ def bench_update(objects: Sequence[int], presets: Sequence[str], rounds: int) ->
     """Tracker.update() alone, and its floor: the Kalman arithmetic and the assignment solver, nothing else."""
     import numpy as np
 
-    from tracker import Detections, Tracker
+    from retrace.tracker import Detections, Tracker
 
     make_stream = _generator()
     rows = []
@@ -177,8 +177,8 @@ def _kalman_floor(frames: Sequence[Any]) -> Callable[[], None]:
     """Predict and update of as many filters as there are boxes."""
     import numpy as np
 
-    from tracker import motion
-    from tracker.motion_models import MODELS
+    from retrace.tracker.motion import filters as motion
+    from retrace.tracker.motion.models import MODELS
 
     model = MODELS["xyah"]
     z = [model.from_xyxy(frame.xyxy) for frame in frames]
@@ -195,7 +195,7 @@ def _kalman_floor(frames: Sequence[Any]) -> Callable[[], None]:
 
 def _assignment_floor(frames: Sequence[Any]) -> Callable[[], None]:
     """The solver on ready pairs: last frame's boxes against this frame's, IoU > 0.2."""
-    from tracker.association import overlapping_pairs, solve
+    from retrace.tracker.association.assignment import overlapping_pairs, solve
 
     problems = []
     for before, now in zip(frames[:-1], frames[1:], strict=True):
@@ -216,7 +216,7 @@ def bench_assign(objects: Sequence[int], rounds: int) -> list[dict[str, Any]]:
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
-    from tracker import association
+    from retrace.tracker.association import assignment as association
 
     make_stream = _generator()
     rows = []
@@ -279,13 +279,13 @@ def bench_assign(objects: Sequence[int], rounds: int) -> list[dict[str, Any]]:
 
 def run_peers(args: argparse.Namespace) -> int:
     """The shared harness, with our trackers as one more side."""
-    from tools.bench_peers import write_adapter
+    from retrace.tools.benchmarks.peers import write_adapter
 
     bench = shared_bench()
     work = Path(os.environ.get("BENCH_WORK") or Path(tempfile.gettempdir()) / "retrace-bench")
     python = work / "venvs" / "evalv" / "bin" / "python"
     if not python.is_file():
-        from configs import InputError
+        from retrace.configs import InputError
 
         raise InputError(f"{python}: no such environment; make the peers' with {bench / 'setup.sh'}")
     with tempfile.TemporaryDirectory() as folder:
@@ -320,7 +320,7 @@ def interleaved(sides: dict[str, Callable[[], None]], rounds: int) -> dict[str, 
 
 
 def shared_bench() -> Path:
-    from configs import InputError
+    from retrace.configs import InputError
 
     folder = Path(os.environ.get("RETRACE_SHARED", ROOT.parent / "shared")) / "bench"
     if not (folder / "gen.py").is_file():

@@ -27,9 +27,9 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
-from configs import InputError
-from tools.console import OK, Parser, guarded
-from tracker.atomic_file import atomic_write
+from retrace.configs import InputError
+from retrace.configs.files import atomic_write
+from retrace.tools.terminal.console import OK, Parser, guarded
 
 NAME = "vtest.avi"
 SHA256 = "45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf"
@@ -151,7 +151,7 @@ def _gunzip(packed: Path, target: Path) -> Path:
 
 
 def from_drawing(cache: Path) -> tuple[Path, str]:
-    from tools.scene import save_scene  # it needs OpenCV, the places before do not
+    from retrace.tools.scene import save_scene  # it needs OpenCV, the places before do not
 
     path = save_scene(cache)
     return path, f"drawn here, as no place had {NAME}; true identities: {path.with_suffix('')}"
@@ -275,7 +275,7 @@ def _obtain_visibly(cache: Path, note: Callable[[str], None]) -> tuple[Path, str
 
 def report(video: Path, out: Path, save: str) -> int:
     """Name what the tool wrote, in one line; 1 when something it promised is not there."""
-    from tools.runner import ENDINGS
+    from retrace.tools.runs.runner import ENDINGS
 
     wanted = [out / (video.stem + ENDINGS[kind]) for kind in save.split(",") if kind in ENDINGS]
     for path in wanted:

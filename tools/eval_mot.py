@@ -21,13 +21,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.console import OK, Parser, guarded
+from retrace.tools.terminal.console import OK, Parser, guarded
 
 if TYPE_CHECKING:
-    from eval.mot import Metrics
-    from eval.report import Section
-    from eval.sequences import Sequence
-    from tools.eval_sections import Extras, Scored
+    from retrace.eval.mot.score import Metrics
+    from retrace.eval.mot.sequences import Sequence
+    from retrace.eval.report import Section
+    from retrace.tools.scoring.mot_sections import Extras, Scored
 
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
 
@@ -64,10 +64,10 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     names = check_options(args)
     args.numbering = args.numbering or "split"
-    from eval.manifest import offline_mark, read_manifest
-    from eval.report import COLUMNS, as_json, cells, rows_of
-    from eval.sequences import find_sequences, guess_benchmark
-    from tools.eval_sections import make_sections, plan_extras
+    from retrace.eval.manifest import offline_mark, read_manifest
+    from retrace.eval.mot.sequences import find_sequences, guess_benchmark
+    from retrace.eval.report import COLUMNS, as_json, cells, rows_of
+    from retrace.tools.scoring.mot_sections import make_sections, plan_extras
 
     sequences = find_sequences(args.gt, args.results, args.split, args.numbering, names)
     benchmark = args.benchmark if args.benchmark != "auto" else guess_benchmark(s.name for s in sequences)
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
 
 def check_options(args: argparse.Namespace) -> list[str]:
     """Refuse options that contradict each other or would do nothing; the names of --sequences."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     for option in ("gt", "results", "compare", "detections"):
         if getattr(args, option) == "":
@@ -126,7 +126,7 @@ def check_options(args: argparse.Namespace) -> list[str]:
 
 def check_files(args: argparse.Namespace) -> None:
     """Every file to write has a name of its own."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     seen: dict[Path, str] = {}
     for option in ("json", "csv", "markdown", "plot"):
@@ -147,10 +147,10 @@ def write_files(
     args: argparse.Namespace, metrics: dict[str, Metrics], sections: list[Section], found: dict, title: str
 ) -> None:
     """The files that options ask for."""
-    from configs import InputError
-    from eval.mot import combine
-    from eval.report import as_csv, as_markdown, as_svg, rows_of
-    from tracker.atomic_file import atomic_write
+    from retrace.configs import InputError
+    from retrace.configs.files import atomic_write
+    from retrace.eval.mot.score import combine
+    from retrace.eval.report import as_csv, as_markdown, as_svg, rows_of
 
     rows = rows_of(metrics)
     texts: dict[Path, str] = {}
@@ -174,8 +174,8 @@ def write_files(
 
 def score(sequences: list[Sequence], extras: Extras, jobs: int | None) -> dict[str, Scored]:
     """All that is wanted of all sequences, with a progress bar on a terminal."""
-    from eval.sequences import each_sequence
-    from tools.eval_sections import score_one
+    from retrace.eval.mot.sequences import each_sequence
+    from retrace.tools.scoring.mot_sections import score_one
 
     with progress(len(sequences)) as done:
         return each_sequence(partial(score_one, extras=extras), sequences, jobs, done)
@@ -197,7 +197,7 @@ def progress(total: int) -> Iterator:
 
 def show(title: str, lines: list[list[str]], notes: Iterable[str] = (), bold_last: bool = False) -> None:
     """A table: by rich on a terminal wide enough for it, else plain text (rich would cut numbers off)."""
-    from eval.report import as_text
+    from retrace.eval.report import as_text
 
     text = as_text(lines)
     if not sys.stdout.isatty() or text.index("\n") + 2 > shutil.get_terminal_size().columns:

@@ -21,11 +21,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, guarded, say
 
 if TYPE_CHECKING:
-    from eval.report import Section
-    from tools.reid_sections import Result
+    from retrace.eval.report import Section
+    from retrace.tools.scoring.ranking_sections import Result
 
 # Options that mean something only where images are embedded, or a page is made, and their defaults.
 OF_WEIGHTS: dict[str, Any] = {
@@ -105,9 +105,16 @@ def _add_embedding(p: Any) -> None:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     check_options(args)
-    from tools.progress import bar
-    from tools.reid_features import load_features, multi_query, save_features
-    from tools.reid_sections import check_variant, comparison, counts, figures, protocol, score
+    from retrace.tools.scoring.features import load_features, multi_query, save_features
+    from retrace.tools.scoring.ranking_sections import (
+        check_variant,
+        comparison,
+        counts,
+        figures,
+        protocol,
+        score,
+    )
+    from retrace.tools.terminal.progress import bar
 
     check_variant(args.rerank)
     advance = partial(bar, quiet=args.quiet)
@@ -125,7 +132,7 @@ def main(argv: list[str]) -> int:
         sections = [sections[0], section, *_named(results[0]), *_named(results[1], "other_")]
         found |= {"compared_with": results[1].as_json(), "difference": difference}
     if args.html is not None:
-        from tools.ranked_page import write_page
+        from retrace.tools.pages.ranked_page import write_page
 
         lines = ["; ".join(notes), *under]
         write_page(Path(args.html), results, sections, lines, args.top_k, args.html_queries, advance)
@@ -137,7 +144,7 @@ def main(argv: list[str]) -> int:
 
 def check_options(args: argparse.Namespace) -> None:
     """Refuse options that contradict each other or would do nothing; fills in the defaults."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     for option, value in vars(args).items():
         if value == "":
@@ -165,7 +172,7 @@ def check_options(args: argparse.Namespace) -> None:
 
 def parse_size(text: str) -> tuple[int, int]:
     """ "256x128" -> (256, 128), height and width."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
     if found is None:
@@ -175,7 +182,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def check_files(args: argparse.Namespace) -> None:
     """Every file to write has a name of its own and a place to be, before any work is done."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     inputs = ("features", "weights", "compare")
     seen = {Path(name).resolve(): f"--{o}" for o in inputs if (name := getattr(args, o)) is not None}
@@ -212,8 +219,8 @@ def _named(result: Result, prefix: str = "") -> list[Section]:
 def write_files(
     args: argparse.Namespace, notes: Sequence[str], sections: list[Section], under: list[str], found: dict
 ) -> None:
-    from configs import InputError
-    from tracker.atomic_file import atomic_write
+    from retrace.configs import InputError
+    from retrace.configs.files import atomic_write
 
     texts: dict[Path, str] = {}
     first, *others = sections
@@ -239,7 +246,7 @@ def report(
     args: argparse.Namespace, notes: Sequence[str], sections: list[Section], under: list[str], found: dict
 ) -> None:
     """To standard output: the tables, or the JSON."""
-    from tools.eval_mot import show
+    from retrace.tools.eval_mot import show
 
     if args.json == "-":
         say(json.dumps(found, indent=2))

@@ -17,10 +17,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, guarded, say
 
 if TYPE_CHECKING:
-    from tools.history import History
+    from retrace.tracker.ledger.history import History
 
 ENDING = ".ledger.jsonl"
 RERUN = "run tools/track.py again with --save mot,ledger"
@@ -44,8 +44,8 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     check_options(args)
     path = find_ledger(Path(args.run), args.source)
-    from tools.history import read_history
-    from tracker.ledger_file import LedgerFile
+    from retrace.tracker.ledger.file import LedgerFile
+    from retrace.tracker.ledger.history import read_history
 
     history = read_history(LedgerFile(path))
     if args.switches:
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
 
 def check_options(args: argparse.Namespace) -> None:
     """Refuse what contradicts itself or would do nothing."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     both = args.frame is not None and args.id is not None
     if args.switches and (args.frame is not None or args.id is not None):
@@ -75,8 +75,8 @@ def check_options(args: argparse.Namespace) -> None:
 
 def find_ledger(run: Path, source: str | None) -> Path:
     """The ledger of the one source, or of the one named."""
-    from configs import InputError
-    from configs.load import nearest
+    from retrace.configs import InputError
+    from retrace.configs.errors import nearest
 
     if not run.is_dir():
         raise InputError(f"{run}: no such folder; expected one that tools/track.py wrote")
@@ -99,8 +99,8 @@ def find_ledger(run: Path, source: str | None) -> Path:
 
 def frame_lines(args: argparse.Namespace, history: History) -> list[str]:
     """The account of --id in --frame."""
-    from configs import InputError
-    from tools.account import FrameStory
+    from retrace.configs import InputError
+    from retrace.tracker.ledger.explain import FrameStory
 
     frame = args.frame - 1
     if frame not in history.line:
@@ -117,7 +117,7 @@ def frame_lines(args: argparse.Namespace, history: History) -> list[str]:
 
 def switch_lines(args: argparse.Namespace, history: History) -> list[str]:
     """One line a switch, and how many."""
-    from tools.switches import likely_switches, true_switches
+    from retrace.tools.runs.switches import likely_switches, true_switches
 
     if args.gt is None:
         found, kind = likely_switches(history), "likely"

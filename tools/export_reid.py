@@ -19,10 +19,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, guarded, say
 
 if TYPE_CHECKING:
-    from reid.export import Exported
+    from retrace.reid.export.export import Exported
 
 FORMATS = ("onnx", "openvino", "torchscript", "safetensors")
 
@@ -52,9 +52,9 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     batch = _batch(args.batch)
-    from reid.export import FORMATS as ENDINGS
-    from reid.export import Job, export
-    from tools.console import write_json
+    from retrace.reid.export.export import FORMATS as ENDINGS
+    from retrace.reid.export.export import Job, export
+    from retrace.tools.terminal.console import write_json
 
     by_ending = {ending: name for name, ending in ENDINGS.items()}
     chosen = args.format or by_ending.get(Path(args.out).suffix.lower(), "onnx")
@@ -86,7 +86,7 @@ def report(found: Exported) -> None:
 
 
 def _batch(text: str) -> int | None:
-    from configs import InputError
+    from retrace.configs import InputError
 
     if text == "dynamic":
         return None

@@ -33,14 +33,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.console import OK, Parser, guarded, say, write_json
+from retrace.tools.terminal.console import OK, Parser, guarded, say, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tools.crop_choice import Crops, Wish
-    from tracker.mot_file import SequenceInfo
-    from tracker.video import Source
+    from retrace.tracker.mot_file import SequenceInfo
+    from retrace.tracker.outputs.crop_choice import Crops, Wish
+    from retrace.tracker.sources.files import Source
 
 DETECTOR = re.compile(r"-(DPM|FRCNN|SDP)$")  # MOT17 has every sequence three times
 QUALITY = 95  # of the JPEGs
@@ -71,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     wish = check(args)
-    from configs import InputError
-    from tracker.atomic_file import writing
+    from retrace.configs import InputError
+    from retrace.configs.files import writing
 
     out = Path(args.out)
     if out.exists():
@@ -98,7 +98,7 @@ def main(argv: list[str]) -> int:
             os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    from reid.data import read_reid_set
+    from retrace.reid.data.sets import read_reid_set
 
     for note in read_reid_set(out, "csv").notes:
         say(note)
@@ -107,8 +107,8 @@ def main(argv: list[str]) -> int:
 
 def check(args: argparse.Namespace) -> Wish:
     """The filters, each in its range."""
-    from configs import InputError
-    from tools.crop_choice import Wish
+    from retrace.configs import InputError
+    from retrace.tracker.outputs.crop_choice import Wish
 
     for name, low, high in (
         ("min_visibility", 0, 1), ("min_height", 0, 1e5), ("every", 1, 1e9), ("cut", 0, 1), ("gap", 0, 1e9),
@@ -121,7 +121,7 @@ def check(args: argparse.Namespace) -> Wish:
 
 def videos(pairs: list[str]) -> dict[str, str]:
     """--video SEQUENCE=FILE, by sequence."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     found = {}
     for pair in pairs:
@@ -136,7 +136,7 @@ def videos(pairs: list[str]) -> dict[str, str]:
 
 def find_sequences(given: list[str]) -> list[Path]:
     """The sequence folders that are given or lie in a given folder, by name; one of MOT17's copies."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     found: dict[str, Path] = {}
     for folder in map(Path, given):
@@ -158,9 +158,9 @@ def find_sequences(given: list[str]) -> list[Path]:
 
 def open_sequences(folders: list[Path], files: dict[str, str]) -> list[tuple[Path, Source]]:
     """Sequences and their frames; those without frames are left out, with a line."""
-    from configs import InputError
-    from configs.load import nearest
-    from tracker.video import open_source
+    from retrace.configs import InputError
+    from retrace.configs.errors import nearest
+    from retrace.tracker.sources.files import open_source
 
     names = [folder.resolve().name for folder in folders]
     for name in files:
@@ -184,8 +184,8 @@ def open_sequences(folders: list[Path], files: dict[str, str]) -> list[tuple[Pat
 
 def cut_sequence(folder: Path, source: Source, wish: Wish, out: Path) -> list[tuple]:
     """Write the crops of one sequence into ``out``; the rows of images.csv."""
-    from tools.crop_choice import PARTS, choose
-    from tracker.mot_file import read_ground_truth, read_sequence_info
+    from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
+    from retrace.tracker.outputs.crop_choice import PARTS, choose
 
     info = read_sequence_info(folder)
     name = DETECTOR.sub("", folder.resolve().name)
@@ -213,8 +213,8 @@ def _images(crops: Crops, source: Source, info: SequenceInfo, name: str) -> Iter
     """The pixels of each crop whose frame can be read: its number and (h, w, 3) uint8 BGR."""
     import numpy as np
 
-    from configs import InputError
-    from tools.progress import bar
+    from retrace.configs import InputError
+    from retrace.tools.terminal.progress import bar
 
     if not len(crops.frame):
         return

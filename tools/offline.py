@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.console import OK, Parser, guarded, say, write_json
+from retrace.tools.terminal.console import OK, Parser, guarded, say, write_json
 
 if TYPE_CHECKING:
-    from tracker.offline import OfflineConfig
-    from tracker.reconnect import Looks
+    from retrace.tracker.offline.passes import OfflineConfig
+    from retrace.tracker.offline.reconnect import Looks
 
 LOOKS = ".looks.npz"  # NAME.looks.npz of tools/track.py --save looks: id (K,), total (K, D), count (K,)
 SAME_BOX = 0.5  # intersection over union from which a detection is what a result's box was made of
@@ -60,10 +60,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
-    from configs import InputError
-    from configs.load import parse_assignments
-    from eval.manifest import read_manifest
-    from tools.manifest import commit
+    from retrace.configs import InputError
+    from retrace.configs.loader import parse_assignments
+    from retrace.eval.manifest import read_manifest
+    from retrace.tools.runs.manifest import commit
 
     config = read_config(args.passes, parse_assignments(args.set))
     results, out = Path(args.results), Path(args.out)
@@ -95,8 +95,8 @@ def read_config(given: str, overrides: Mapping[str, Any]) -> OfflineConfig:
     Raises:
         InputError: no such file or pass, an unknown key, a value out of range.
     """
-    from configs import load_preset
-    from tracker.offline import OfflineConfig
+    from retrace.configs import load_preset
+    from retrace.tracker.offline.passes import OfflineConfig
 
     if given == "default" or given.lower().endswith((".yaml", ".yml")):
         return load_preset(given, OfflineConfig, "offline", overrides)
@@ -116,8 +116,8 @@ def marked(run: Mapping[str, Any], config: OfflineConfig) -> dict[str, Any]:
 
 def frame_rate(args: argparse.Namespace, name: str, run: Mapping[str, Any]) -> float:
     """Frames a second of one sequence: as said, of its seqinfo.ini, or of the run that tracked it."""
-    from configs import InputError
-    from tracker.mot_file import read_sequence_info
+    from retrace.configs import InputError
+    from retrace.tracker.mot_file import read_sequence_info
 
     if args.fps is not None:
         return float(args.fps)
@@ -133,8 +133,8 @@ def frame_rate(args: argparse.Namespace, name: str, run: Mapping[str, Any]) -> f
 
 def picture(args: argparse.Namespace, name: str, run: Mapping[str, Any]) -> tuple[int, int]:
     """(height, width) px of one sequence's picture, of its seqinfo.ini or of the run that tracked it."""
-    from configs import InputError
-    from tracker.mot_file import read_sequence_info
+    from retrace.configs import InputError
+    from retrace.tracker.mot_file import read_sequence_info
 
     if args.sequences is not None:
         info = read_sequence_info(Path(args.sequences) / name)
@@ -156,7 +156,7 @@ def find_looks(
 
     A run's own file is of the ids that it gave online, so it is not taken for results that were joined since.
     """
-    from configs import InputError
+    from retrace.configs import InputError
 
     if "reconnect" not in config.passes:
         if args.vectors is not None:
@@ -176,12 +176,12 @@ def looks_by_overlap(result: Path, vectors: Path) -> Looks:
     """
     import numpy as np
 
-    from configs import InputError
-    from tracker.boxes import iou_matrix
-    from tracker.data import Frame
-    from tracker.detection_source import open_detections
-    from tracker.mot_file import read_results
-    from tracker.reconnect import Looks
+    from retrace.configs import InputError
+    from retrace.tracker.boxes import iou_matrix
+    from retrace.tracker.data import Frame
+    from retrace.tracker.detection.boxes_file import open_detections
+    from retrace.tracker.mot_file import read_results
+    from retrace.tracker.offline.reconnect import Looks
 
     rows, detector = read_results(result), open_detections(vectors)
     ids, found = [np.zeros(0, np.int64)], [np.zeros((0, 0), np.float32)]
@@ -209,8 +209,8 @@ def read_looks(path: Path) -> Looks:
 
     import numpy as np
 
-    from configs import InputError
-    from tracker.reconnect import Looks
+    from retrace.configs import InputError
+    from retrace.tracker.offline.reconnect import Looks
 
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -232,7 +232,7 @@ def read_looks(path: Path) -> Looks:
 def write_looks(path: Path, looks: Looks) -> Path:
     import numpy as np
 
-    from tracker.atomic_file import atomic_write, writing
+    from retrace.configs.files import atomic_write, writing
 
     with writing(path), atomic_write(path, "wb") as file:
         np.savez(file, id=looks.id, total=looks.total, count=looks.count)
@@ -247,9 +247,9 @@ def improved(
     size: tuple[int, int] | None = None,
 ) -> tuple[Any, str]:
     """The table of a result file after the passes (:func:`tracker.offline.improve`), and in words what they did."""
-    from configs import InputError
-    from tracker.mot_file import read_results
-    from tracker.offline import improve
+    from retrace.configs import InputError
+    from retrace.tracker.mot_file import read_results
+    from retrace.tracker.offline.passes import improve
 
     before = read_results(path)
     try:
@@ -263,8 +263,8 @@ def improved(
 
 
 def write(path: Path, table: Any) -> None:
-    from tracker.atomic_file import writing
-    from tracker.mot_file import write_results
+    from retrace.configs.files import writing
+    from retrace.tracker.mot_file import write_results
 
     with writing(path):
         write_results(path, table)

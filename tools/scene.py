@@ -21,9 +21,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from configs import InputError
-from tools.console import OK, Parser, guarded
-from tools.scene_walks import (
+from retrace.configs import InputError
+from retrace.configs.files import atomic_write
+from retrace.tools.scenes.walks import (
     HORIZON,
     LIMB_RADIUS,
     SIZE,
@@ -34,9 +34,9 @@ from tools.scene_walks import (
     plan_walks,
     pose,
 )
-from tracker.atomic_file import atomic_write
-from tracker.data import MotTable
-from tracker.mot_file import write_ground_truth
+from retrace.tools.terminal.console import OK, Parser, guarded
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import write_ground_truth
 
 SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 SHADE = 0.78  # brightness of the side away from the light

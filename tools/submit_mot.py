@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tools.console import OK, Parser, guarded, write_json
+from retrace.tools.terminal.console import OK, Parser, guarded, write_json
 
 WRITING = ("results", "out", "set", "detections", "online", "post_processing")
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
-    from configs import InputError
+    from retrace.configs import InputError
 
     if args.check is not None:
         useless = [f"--{name.replace('_', '-')}" for name in WRITING if getattr(args, name) is not None]
@@ -58,8 +58,8 @@ def main(argv: list[str]) -> int:
 
 def check_one(path: Path, args: argparse.Namespace) -> int:
     """Print every finding; a refusal ends in exit code 2."""
-    from configs import InputError
-    from eval.submission import check
+    from retrace.configs import InputError
+    from retrace.eval.mot.submission import check
 
     found = check(path, args.benchmark, Path(args.gt) if args.gt is not None else None)
     for finding in found:
@@ -74,8 +74,8 @@ def check_one(path: Path, args: argparse.Namespace) -> int:
 
 def write_one(args: argparse.Namespace) -> int:
     """Collect, write, check, and only then give the archive its name."""
-    from configs import InputError
-    from eval.submission import check, collect, write_archive
+    from retrace.configs import InputError
+    from retrace.eval.mot.submission import check, collect, write_archive
 
     out = Path(args.out)
     if out.suffix != ".zip":
@@ -107,8 +107,8 @@ def write_one(args: argparse.Namespace) -> int:
 
 def manifest(args: argparse.Namespace, files: dict[str, Path], which: str) -> dict[str, Any]:
     """Parameters, detections' hash, online or offline, post-processing: from the run and the options."""
-    from configs import InputError
-    from eval.manifest import COMPARED, facts, files_hash, read_manifest
+    from retrace.configs import InputError
+    from retrace.eval.manifest import COMPARED, facts, files_hash, read_manifest
 
     run = read_manifest(Path(args.results)) or {}
     about: dict[str, Any] = {"benchmark": args.benchmark, "set": which, "parameters": run}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tools.console import INTERRUPTED, OK, Parser, guarded
+from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, guarded
 
 SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
 
@@ -88,8 +88,8 @@ def parser() -> Parser:
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
-    from tools.plan import make_plan  # heavy imports only once the arguments are sound
-    from tools.runner import run_all
+    from retrace.tools.runs.plan import make_plan  # heavy imports only once the arguments are sound
+    from retrace.tools.runs.runner import run_all
 
     plan = make_plan(args, argv)
     outcomes = run_all(plan)

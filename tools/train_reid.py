@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.console import OK, Parser, guarded
+from retrace.tools.terminal.console import OK, Parser, guarded
 
 DEFAULT_OUT = "runs/reid"
 
@@ -48,7 +48,7 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     check_options(args)
-    from tools.training_run import run  # heavy imports only once the arguments are sound
+    from retrace.tools.runs.training import run  # heavy imports only once the arguments are sound
 
     run(args, argv)
     return OK
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
 
 def check_options(args: Any) -> None:
     """Refuse what contradicts itself; fills in ``args.out``."""
-    from configs import InputError
+    from retrace.configs import InputError
 
     if args.resume is not None:
         for option in ("config", "data", "out"):

@@ -23,11 +23,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.console import OK, Parser, guarded, say
-from tools.progress import bar
+from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.progress import bar
 
 if TYPE_CHECKING:
-    from tools.tuning_search import Plan, Tuning
+    from retrace.tools.tuning.search import Plan, Tuning
 
 METRICS = ("HOTA", "AssA", "DetA", "IDF1", "MOTA")
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
@@ -77,11 +77,11 @@ def main(argv: list[str]) -> int:
     check_options(args)
     for library in ("OMP", "OPENBLAS", "MKL"):  # before numpy is loaded: many processes of one thread each
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    from eval.sequences import available_cores
-    from tools.tuning import workers
-    from tools.tuning_report import conclude
-    from tools.tuning_search import Tuning
-    from tools.tuning_study import StudyFile
+    from retrace.eval.mot.sequences import available_cores
+    from retrace.tools.tuning.clips import workers
+    from retrace.tools.tuning.report import conclude
+    from retrace.tools.tuning.search import Tuning
+    from retrace.tools.tuning.study import StudyFile
 
     plan, about = make_plan(args)
     out = writable_folder(Path(args.out))
@@ -107,7 +107,7 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse what cannot be meant, before anything heavy is loaded."""
     from importlib.util import find_spec
 
-    from configs import InputError
+    from retrace.configs import InputError
 
     for option in ("trials", "jobs"):
         value = getattr(args, option)
@@ -131,15 +131,15 @@ def make_plan(args: argparse.Namespace) -> tuple[Plan, dict[str, Any]]:
     Raises:
         InputError: a preset, space, folder or file that is not as it should be.
     """
-    from configs import InputError, load_preset
-    from configs.load import parse_assignments
-    from eval.preprocess import check_benchmark
-    from eval.sequences import guess_benchmark
-    from tools.manifest import file_hash
-    from tools.tuning import find_clips
-    from tools.tuning_search import Plan
-    from tools.tuning_space import load_space
-    from tracker.config import TrackerConfig
+    from retrace.configs import InputError, load_preset
+    from retrace.configs.loader import parse_assignments
+    from retrace.eval.mot.preprocess import check_benchmark
+    from retrace.eval.mot.sequences import guess_benchmark
+    from retrace.tools.runs.manifest import file_hash
+    from retrace.tools.tuning.clips import find_clips
+    from retrace.tools.tuning.search import Plan
+    from retrace.tools.tuning.space import load_space
+    from retrace.tracker.config import TrackerConfig
 
     base = load_preset(args.tracker, TrackerConfig, "tracker", parse_assignments(args.set))
     space = load_space(args.space or Path(args.tracker).stem, base)
@@ -178,8 +178,8 @@ def make_searches(clips: Any, folds: str) -> tuple[Any, ...]:
     Raises:
         InputError: more folds than videos, or one video only.
     """
-    from configs import InputError
-    from tools.tuning_search import Search
+    from retrace.configs import InputError
+    from retrace.tools.tuning.search import Search
 
     videos = sorted({one.video for one in clips})
     count = len(videos) if folds == "leave-one-out" else int(folds)
@@ -199,7 +199,7 @@ def make_searches(clips: Any, folds: str) -> tuple[Any, ...]:
 
 
 def writable_folder(folder: Path) -> Path:
-    from configs import InputError
+    from retrace.configs import InputError
 
     try:
         (folder / "folds").mkdir(parents=True, exist_ok=True)

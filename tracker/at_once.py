@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tracker.config import Stage, TrackerConfig
-from tracker.kernels import sources
-from tracker.matching import room_for
-from tracker.motion_models import MODELS, NONE
-from tracker.state import STATUS
+from retrace.tracker.association.matching import room_for
+from retrace.tracker.config import Stage, TrackerConfig
+from retrace.tracker.kernels import sources
+from retrace.tracker.motion.models import MODELS, NONE
+from retrace.tracker.tracks.state import STATUS
 
 # As tracker/compiled/association.py numbers them; nearest_cue is IoU x score where nobody has looks.
 COSTS = {"iou": 0, "iou_score": 1, "hmiou": 2, "nearest_cue": 1}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from configs import InputError
+from retrace.configs import InputError
 
 NOT_GIVEN: Any = None  # a default that the constructor replaces, so that readers always find an array
 UNIT_TOLERANCE = 1e-3  # |norm - 1| of an embedding row; float16 features normalised elsewhere stay inside

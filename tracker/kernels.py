@@ -16,7 +16,7 @@ def compiled() -> ModuleType | None:
     if os.environ.get("RETRACE_COMPILED") == "0":
         return None
     try:
-        from tracker import compiled as module
+        from retrace.tracker import compiled as module
     except ImportError:
         return None
     except RuntimeError as error:  # numba found no folder that it may write
@@ -35,6 +35,6 @@ def sources() -> str:
     """
     room = Path(__file__).parent
     found = hashlib.sha256()
-    for path in (*sorted((room / "compiled").glob("*.py")), room / "state.py"):
+    for path in (*sorted((room / "compiled").glob("*.py")), room / "tracks" / "state.py"):
         found.update(path.read_bytes())
     return found.hexdigest()[:16]

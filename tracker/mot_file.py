@@ -15,11 +15,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from configs import InputError
-from tracker.atomic_file import atomic_write
-from tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
-from tracker.data import MotTable, Tracks
-from tracker.mot_rows import LAST_FRAME, read_rows
+from retrace.configs import InputError
+from retrace.configs.files import atomic_write
+from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
+from retrace.tracker.data import MotTable, Tracks
+from retrace.tracker.mot_rows import LAST_FRAME, read_rows
 
 Number = TypeVar("Number", int, float)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs import InputError
+from retrace.configs import InputError
 
 MIN_COLUMNS = {"detections": 7, "results": 7, "ground truth": 7}
 LAST_FRAME = 10_000_000  # four days at 30 frames a second; a table of frames that long still fits in memory

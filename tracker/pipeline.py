@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from tracker.data import Detections, Frame, Step
-from tracker.tracker import Tracker
+from retrace.tracker.data import Detections, Frame, Step
+from retrace.tracker.tracker import Tracker
 
 Detect = Callable[[Frame], Detections]
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image (H, W, 3) BGR, xyxy (N, 4) -> (N, D) unit rows

@@ -13,21 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from configs import InputError, load_preset
-from tracker import appearance, life, motion
-from tracker.at_once import AtOnce, at_once
-from tracker.boost import boosted
-from tracker.config import TrackerConfig
-from tracker.costs import ALL_LOOKS, Scene
-from tracker.data import Detections, Tracks
-from tracker.kernels import compiled
-from tracker.ledger import Ledger
-from tracker.life import Clock
-from tracker.matching import associate, overlaps_of, room_for
-from tracker.motion_models import MODELS
-from tracker.report import report
-from tracker.stages import plan
-from tracker.state import LOST, blank, packed, unpacked
+from retrace.configs import InputError, load_preset
+from retrace.tracker.association.boost import boosted
+from retrace.tracker.association.costs import ALL_LOOKS, Scene
+from retrace.tracker.association.matching import associate, overlaps_of, room_for
+from retrace.tracker.association.stages import plan
+from retrace.tracker.at_once import AtOnce, at_once
+from retrace.tracker.config import TrackerConfig
+from retrace.tracker.data import Detections, Tracks
+from retrace.tracker.kernels import compiled
+from retrace.tracker.ledger.record import Ledger
+from retrace.tracker.motion import filters as motion
+from retrace.tracker.motion.models import MODELS
+from retrace.tracker.tracks import appearance
+from retrace.tracker.tracks import lifecycle as life
+from retrace.tracker.tracks.lifecycle import Clock
+from retrace.tracker.tracks.shown import report
+from retrace.tracker.tracks.state import LOST, blank, packed, unpacked
 
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.mot import Metrics
+from retrace.eval.mot.score import Metrics
 
 HOTA_FIELDS = ("HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "OWTA")
 CLEAR_COUNTS = ("IDSW", "MT", "PT", "ML", "Frag")

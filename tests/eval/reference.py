@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import trackeval
 
-from tracker.data import MotTable
+from retrace.tracker.data import MotTable
 
 CLASS_IDS = {
     "pedestrian": 1, "person_on_vehicle": 2, "car": 3, "bicycle": 4, "motorbike": 5, "non_mot_vehicle": 6,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from hypothesis import strategies as st
 
-from tracker.data import MotTable
+from retrace.tracker.data import MotTable
 
 Row = tuple[float, ...]  # frame, id, left, top, width, height[, score[, class]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from configs import InputError
-from eval.manifest import facts, files_hash, read_manifest, unchecked, unlike
+from retrace.configs import InputError
+from retrace.eval.manifest import facts, files_hash, read_manifest, unchecked, unlike
 
 
 def run(**hashes: str | None) -> dict:

@@ -10,8 +10,18 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from eval.mot import Metrics, evaluate
-from eval.report import COLUMNS, COMBINED, Section, as_csv, as_json, as_markdown, as_svg, as_text, rows_of
+from retrace.eval.mot.score import Metrics, evaluate
+from retrace.eval.report import (
+    COLUMNS,
+    COMBINED,
+    Section,
+    as_csv,
+    as_json,
+    as_markdown,
+    as_svg,
+    as_text,
+    rows_of,
+)
 from tests.eval.scenes import random_scene
 
 

@@ -42,7 +42,7 @@ def all_pixels(path: Path, size: tuple[int, int] = (8, 4)) -> Path:
 
 def use_network(monkeypatch: Any, build: Callable[[], Any], recipe: Any) -> None:
     """Let every weights file load as this network and recipe."""
-    from reid import weights
+    from retrace.reid.weights import files as weights
 
     monkeypatch.setattr(weights, "load_network", lambda path, model=None: (build(), recipe))
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs import InputError, load_preset
-from configs.load import HERE, parse_assignments
-from reid.config import TrainConfig
+from retrace.configs import InputError, load_preset
+from retrace.configs.loader import HERE, parse_assignments
+from retrace.reid.config import TrainConfig
 
 PRESETS = sorted((HERE / "reid").glob("*.yaml"))
 MINIMAL = "model: {name: osnet_x0_25}\nlosses: {cross_entropy: {}}\nepochs: 1\n"
@@ -42,7 +42,7 @@ def test_every_preset_makes_a_step(path: Path) -> None:
     for package in ("torchreid", "timm"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"needs {package}: pip install -e .[train]")
-    from reid import training
+    from retrace.reid.training import state as training
 
     small = {
         "size": [64, 32],

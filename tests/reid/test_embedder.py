@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import InputError
-from reid import Embedder, embedder, shipped_weights
+from retrace.configs import InputError
+from retrace.reid import Embedder, embedder, shipped_weights
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
@@ -108,7 +108,7 @@ def test_boxes_are_cut_to_the_image(tmp_path: Path) -> None:
 
 
 def test_a_box_outside_the_image_has_an_all_zero_row_and_is_counted(tmp_path: Path) -> None:
-    from tracker import Detections
+    from retrace.tracker import Detections
 
     embed = Embedder.from_weights(colour_mean(tmp_path))
     boxes = np.array(
@@ -270,8 +270,8 @@ def test_onnx_weights_never_import_torch(tmp_path: Path) -> None:
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 sys.modules["torch"] = sys.modules["torchvision"] = sys.modules["torchreid"] = None  # importing them fails
-import reid
-assert not {{"onnxruntime", "cv2", "reid.models"}} & set(sys.modules), "import reid is not light"
+from retrace import reid
+assert not {{"onnxruntime", "cv2", "retrace.reid.networks.zoo"}} & set(sys.modules), "import reid is not light"
 import numpy as np
 embed = reid.Embedder.from_weights({str(colour_mean(tmp_path))!r})
 print(embed(np.zeros((9, 9, 3), np.uint8), np.array([[1, 1, 5, 8]])).shape)

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from retrace.tools.runs import checkpoint
+from retrace.tools.terminal.console import OK
+from retrace.tracker.camera.warps import read_warps
 from tests.tools.test_track import fails, run
-from tests.tracker.test_camera import seen_from, shift
-from tools import checkpoint
-from tools.console import OK
-from tracker.camera import read_warps
+from tests.tracker.camera.test_warps import seen_from, shift
 
 LENGTH, PAN = 16, 6  # frames; px a frame, from frame 5 on
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import InputError
-from tools import demo, scene
-from tools.scene_walks import SIZE
+from retrace.configs import InputError
+from retrace.tools import demo, scene
+from retrace.tools.scenes.walks import SIZE
 
 CONTENT = b"not really a video, but the bytes that the test calls right"
 

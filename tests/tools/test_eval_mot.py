@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from eval import sequences
-from tests.eval.test_sequences import GT, RESULT, make
-from tools.console import guarded
-from tools.eval_mot import main
-from tracker.data import MotTable
+from retrace.eval.mot import sequences
+from retrace.tools.eval_mot import main
+from retrace.tools.terminal.console import guarded
+from retrace.tracker.data import MotTable
+from tests.eval.mot.test_sequences import GT, RESULT, make
 
 ROOT = Path(__file__).resolve().parents[2]
 

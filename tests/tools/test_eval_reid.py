@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrace.tools import eval_reid
+from retrace.tools.eval_reid import main
+from retrace.tools.scoring import features as reid_features
+from retrace.tools.terminal.console import guarded
 from tests.reid.mini_market import write_mini_market
-from tools import eval_reid, reid_features
-from tools.console import guarded
-from tools.eval_reid import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -408,7 +409,7 @@ def test_other_images_do_not_compare(hand: Path, tmp_path: Path, capsys: pytest.
 def test_features_need_neither_torch_nor_a_runtime(hand: Path) -> None:
     """And --help nothing but the standard library."""
     probe = (
-        "import sys, tools.eval_reid as t; t.parser().format_help()\n"
+        "import sys, retrace.tools.eval_reid as t; t.parser().format_help()\n"
         "assert not {'numpy', 'scipy', 'rich'} & {*sys.modules}\n"
         f"t.main(['--features', {str(hand)!r}, '--audit'])\n"
         "print('heavy', *({'torch', 'cv2', 'onnxruntime', 'onnx'} & {*sys.modules}))"

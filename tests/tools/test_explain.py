@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from eval.mot import evaluate
-from tools import checkpoint, explain, track
-from tools.console import OK, guarded
-from tools.history import read_history
-from tools.switches import changes, likely_switches
-from tracker.data import MotTable
-from tracker.ledger_file import LedgerFile
-from tracker.mot_file import read_ground_truth, read_results
+from retrace.eval.mot.score import evaluate
+from retrace.tools import explain, track
+from retrace.tools.runs import checkpoint
+from retrace.tools.runs.switches import changes, likely_switches
+from retrace.tools.terminal.console import OK, guarded
+from retrace.tracker.data import MotTable
+from retrace.tracker.ledger.file import LedgerFile
+from retrace.tracker.ledger.history import read_history
+from retrace.tracker.mot_file import read_ground_truth, read_results
 
 PLAIN = """
 high: 0.6

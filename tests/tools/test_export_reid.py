@@ -12,11 +12,12 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
-from reid import Embedder
-from reid.recipe import Recipe
+from retrace.reid import Embedder
+from retrace.reid.recipe import Recipe
+from retrace.tools import export_reid
+from retrace.tools.benchmarks import embed as bench_embed
 from tests.conftest import ROOT
 from tests.reid.networks_by_hand import little_network, use_network
-from tools import bench_embed, export_reid
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_it_writes_and_says_what_it_checked(
 
 
 def test_the_tool_offers_every_format() -> None:
-    from reid.export import FORMATS
+    from retrace.reid.export.export import FORMATS
 
     assert {*export_reid.FORMATS} == {*FORMATS}
 
@@ -66,7 +67,7 @@ def test_the_ending_picks_the_format_and_options_reach_the_export(weights: Path,
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
-    command = [sys.executable, "-m", "tools.export_reid", *arguments]
+    command = [sys.executable, "-m", "retrace.tools.export_reid", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert message in done.stderr
@@ -76,7 +77,7 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
 
 def test_help_imports_nothing_but_the_standard_library() -> None:
     probe = (
-        "import sys, tools.export_reid as e, tools.bench_embed as b; e.parser().format_help();"
+        "import sys, retrace.tools.export_reid as e, retrace.tools.benchmarks.embed as b; e.parser().format_help();"
         "b.parser().format_help(); print({'numpy', 'torch', 'reid'} & {*sys.modules} or '')"
     )
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)

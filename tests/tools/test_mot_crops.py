@@ -13,15 +13,23 @@ import cv2
 import numpy as np
 import pytest
 
-from reid.data import has_match, read_reid_set
+from retrace.reid.data.sets import has_match, read_reid_set
+from retrace.tools import mot_crops
+from retrace.tools.mot_crops import main
+from retrace.tools.terminal.console import guarded
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import SequenceInfo
+from retrace.tracker.outputs.crop_choice import (
+    GALLERY,
+    QUERY,
+    TRAIN,
+    Wish,
+    choose,
+    estimate_visibility,
+    halves,
+)
+from retrace.tracker.sources.files import Source
 from tests.conftest import ROOT
-from tools import mot_crops
-from tools.console import guarded
-from tools.crop_choice import GALLERY, QUERY, TRAIN, Wish, choose, estimate_visibility, halves
-from tools.mot_crops import main
-from tracker.data import MotTable
-from tracker.mot_file import SequenceInfo
-from tracker.video import Source
 
 INFO = SequenceInfo("S", fps=10, length=100, width=200, height=100)
 ALL = Wish(min_visibility=0, min_height=0, every=1, cut=0.5, gap=1)
@@ -348,7 +356,7 @@ def test_a_live_stream_is_no_sequence(
 ) -> None:
     folder = write_sequence(tmp_path / "A")
     camera = Source("camera0", 30, (120, 160), None, True, lambda source, start: iter(()))
-    monkeypatch.setattr("tracker.video.open_source", lambda spec: camera)
+    monkeypatch.setattr("retrace.tracker.sources.files.open_source", lambda spec: camera)
     assert "not a live stream" in refused(capsys, folder, "--out", tmp_path / "out", "--video", "A=0")
 
 
@@ -370,7 +378,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_help_imports_nothing_but_the_standard_library() -> None:
     probe = (
-        "import sys, tools.mot_crops as t; t.parser().format_help()\n"
+        "import sys, retrace.tools.mot_crops as t; t.parser().format_help()\n"
         "print({'numpy', 'cv2', 'scipy', 'torch', 'av'} & {*sys.modules} or '')"
     )
     env = os.environ | {"COLUMNS": "100"}

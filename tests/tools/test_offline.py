@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from eval.manifest import offline_mark, unlike
+from retrace.eval.manifest import offline_mark, unlike
+from retrace.tools import eval_mot, offline, track
+from retrace.tools.runs import checkpoint
+from retrace.tools.terminal.console import OK, guarded
+from retrace.tracker.mot_file import read_results
 from tests.conftest import ROOT
 from tests.tools.test_track import FPS, LENGTH, write_boxes
-from tools import checkpoint, eval_mot, offline, track
-from tools.console import OK, guarded
-from tracker.mot_file import read_results
 
 HIDDEN = range(10, 14)  # frames in which nobody is detected
 

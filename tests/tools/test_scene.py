@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from configs import InputError
-from tests.tools.test_scene_walks import standing, truth_of, walks_of
-from tools import scene
-from tools.scene_walks import SIZE, Walks, figure_boxes, plan_walks, pose
-from tracker.boxes import iou_matrix
-from tracker.hog import open_hog
-from tracker.mot_file import read_ground_truth, read_sequence_info
+from retrace.configs import InputError
+from retrace.tools import scene
+from retrace.tools.scenes.walks import SIZE, Walks, figure_boxes, plan_walks, pose
+from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.detection.hog import open_hog
+from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
+from tests.tools.scenes.test_walks import standing, truth_of, walks_of
 
 HEIGHT, WIDTH = SIZE
 

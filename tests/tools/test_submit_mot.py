@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.console import guarded
-from tools.submit_mot import main
+from retrace.tools.submit_mot import main
+from retrace.tools.terminal.console import guarded
 
 LINE = "1,1,10.5,10.5,20.0,40.0,0.9,-1,-1,-1\n"
 

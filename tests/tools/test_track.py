@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from configs import InputError
+from retrace.configs import InputError
+from retrace.tools import track
+from retrace.tools.runs import checkpoint, runner
+from retrace.tools.terminal.console import INTERRUPTED, OK, guarded
+from retrace.tracker.mot_file import read_results
 from tests.conftest import ROOT
-from tools import checkpoint, runner, track
-from tools.console import INTERRUPTED, OK, guarded
-from tracker.mot_file import read_results
 
 LENGTH, FPS = 30, 10
 SQUARES = ((10, 4, (40, 40, 220)), (60, -1, (220, 60, 40)))  # x at frame 0, px per frame, colour
@@ -312,7 +313,7 @@ def test_streams_run_side_by_side_and_end_by_ctrl_c(tmp_path):
 def test_a_signal_during_a_file_does_not_begin_the_live_source(tmp_path):
     from tests.rtsp_server import RtspServer, transport_stream
 
-    length = 6000
+    length = 3000
     folder = tmp_path / "MOT99-01"
     folder.mkdir()
     (folder / "seqinfo.ini").write_text(
@@ -345,17 +346,20 @@ def test_a_signal_during_a_file_does_not_begin_the_live_source(tmp_path):
 def test_torch_stays_out_when_nothing_needs_it(video, det, tmp_path):
     words = [str(video), "--detections", str(det), "--out", str(tmp_path / "o"), "--save", "mot,video,sheet"]
     heavy = ["torch", "ultralytics"]
-    code = f"import sys, tools.track; tools.track.main({words!r}); print([m in sys.modules for m in {heavy}])"
+    code = (
+        f"import sys, retrace.tools.track as t; t.main({words!r}); print([m in sys.modules for m in {heavy}])"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[False, False]"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_named_partial_result(tmp_path, number):
-    length = 6000
+    length = 3000
     video, det = make_video(tmp_path / "long.mp4", length), write_boxes(tmp_path / "det.txt", length)
     out = tmp_path / "out"
-    command = [sys.executable, "tools/track.py", str(video), "--detections", str(det), "--out", str(out)]
+    what = [str(video), "--detections", str(det), "--reid", "none"]
+    command = [sys.executable, "tools/track.py", *what, "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     grown = out / "long.txt.partial"
     while process.poll() is None and not (grown.exists() and grown.stat().st_size):
@@ -366,8 +370,8 @@ def test_a_signal_leaves_a_named_partial_result(tmp_path, number):
     assert "--resume goes on" in said
     assert {p.name for p in out.iterdir()} == {"long.txt.partial", "long.checkpoint.npz", "run.json"}
     assert json.loads((out / "run.json").read_text())["sequences"]["long"]["complete"] is False
-    assert run(video, "--detections", det, "--out", out, "--resume") == OK
-    assert run(video, "--detections", det, "--out", tmp_path / "whole") == OK
+    assert run(*what, "--out", out, "--resume") == OK
+    assert run(*what, "--out", tmp_path / "whole") == OK
     assert (out / "long.txt").read_bytes() == (tmp_path / "whole" / "long.txt").read_bytes()
 
 

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrace.tools.terminal.console import guarded
+from retrace.tools.train_reid import main
 from tests.conftest import ROOT
 from tests.reid.mini_market import write_mini_market
-from tools.console import guarded
-from tools.train_reid import main
 
 torch = pytest.importorskip("torch")
 if importlib.util.find_spec("torchreid") is None:
     pytest.skip("needs torchreid: pip install -e .[train]", allow_module_level=True)
 
-from reid.weights import load_network, read  # noqa: E402
+from retrace.reid.weights.files import load_network, read  # noqa: E402
 
 PRESET = """
 source: a test
@@ -138,10 +138,10 @@ def test_a_run_leaves_everything_behind(place: Path, whole: Path) -> None:
 
 
 def test_evaluations_are_of_the_averaged_network_that_is_kept(place: Path, whole: Path) -> None:
-    from eval.ranking import evaluate_ranking
-    from reid.data import read_reid_set
-    from reid.features import features
-    from reid.image_cache import open_images
+    from retrace.eval.ranking.ranks import evaluate_ranking
+    from retrace.reid.data.image_cache import open_images
+    from retrace.reid.data.sets import read_reid_set
+    from retrace.reid.training.features import features
 
     evaluated = rows(whole / "evaluation.csv")
     assert [row["iteration"] for row in evaluated] == ["6", "12"]
@@ -180,16 +180,16 @@ def test_an_evaluation_that_was_cut_short_is_made_up_for(
     place: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int
 ) -> None:
     """The checkpoint was written, the evaluation due with it was not; at the end or on the way."""
-    import tools.training_run
+    import retrace.tools.runs.training as training_run
 
-    real = tools.training_run.evaluate
+    real = training_run.evaluate
 
     def cut(training: Any, parts: Any) -> Any:
         if training.iteration == stopped_at:
             raise KeyboardInterrupt
         return real(training, parts)
 
-    monkeypatch.setattr(tools.training_run, "evaluate", cut)
+    monkeypatch.setattr(training_run, "evaluate", cut)
     with pytest.raises(KeyboardInterrupt):
         main(arguments(place, tmp_path))
     monkeypatch.undo()
@@ -442,7 +442,7 @@ def test_a_resume_does_not_need_the_initial_weights_any_more(
 
 def test_help_imports_nothing_but_the_standard_library() -> None:
     probe = (
-        "import sys, tools.train_reid as t; t.parser().format_help()\n"
+        "import sys, retrace.tools.train_reid as t; t.parser().format_help()\n"
         "print({'numpy', 'torch', 'pydantic', 'yaml', 'rich'} & {*sys.modules} or '')"
     )
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -19,14 +19,14 @@ import yaml
 
 pytest.importorskip("optuna", reason="needs optuna: pip install -e .[tune]")
 
-from configs import InputError, load_preset
-from configs.load import HERE
-from eval.mot import combine, evaluate
-from tests.conftest import ROOT
-from tools import tune, tuning_study
-from tools.console import guarded
-from tools.tune import make_searches, parser
-from tools.tuning import (
+from retrace.configs import InputError, load_preset
+from retrace.configs.loader import HERE
+from retrace.eval.mot.score import combine, evaluate
+from retrace.tools import tune
+from retrace.tools.terminal.console import guarded
+from retrace.tools.tune import make_searches, parser
+from retrace.tools.tuning import study as tuning_study
+from retrace.tools.tuning.clips import (
     as_result,
     find_clips,
     load_clip,
@@ -34,12 +34,13 @@ from tools.tuning import (
     metrics_to_json,
     track,
 )
-from tools.tuning_space import Parameter, load_space
-from tools.tuning_study import StudyFile, propose
-from tracker import Tracker
-from tracker.config import TrackerConfig
-from tracker.data import Detections, Tracks
-from tracker.mot_file import format_tracks, read_results
+from retrace.tools.tuning.space import Parameter, load_space
+from retrace.tools.tuning.study import StudyFile, propose
+from retrace.tracker import Tracker
+from retrace.tracker.config import TrackerConfig
+from retrace.tracker.data import Detections, Tracks
+from retrace.tracker.mot_file import format_tracks, read_results
+from tests.conftest import ROOT
 
 FRAMES = 16
 TRIALS = "22"  # 16 shared, a batch, half a batch
@@ -292,8 +293,8 @@ def test_sequences_of_one_video_stay_together(tmp_path: Path) -> None:
 
 
 def test_held_out_figures_can_be_had_by_hand(made: Made, tmp_path: Path) -> None:
-    from tools.eval_mot import main as eval_mot
-    from tools.track import main as track_main
+    from retrace.tools.eval_mot import main as eval_mot
+    from retrace.tools.track import main as track_main
 
     data, out, found = made
     for name in "ABC":
@@ -559,7 +560,8 @@ def test_tables_say_what_is_honest(made: Made, capsys: pytest.CaptureFixture[str
 
 def test_help_is_light() -> None:
     probe = (
-        "import sys, tools.tune as t; t.parser().format_help(); print(*{'numpy', 'optuna'} & {*sys.modules})"
+        "import sys, retrace.tools.tune as t; t.parser().format_help();"
+        "print(*{'numpy', 'optuna'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not done.stdout.split()

@@ -13,9 +13,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import tools.training_run
-from reid import models
-from tools.train_reid import main
+import retrace.tools.runs.training as training_run
+from retrace.reid.networks import zoo as models
+from retrace.tools.train_reid import main
 
 models.zoo()  # imports torchreid
 
@@ -51,25 +51,25 @@ def _run(argv: list[str], killed_at: int | None, rank: int, world: int, port: in
 
 def _die_after(iteration: int) -> None:
     """SIGKILL right after the log line of ``iteration``."""
-    log_step = tools.training_run.Log.step
+    log_step = training_run.Log.step
 
     def step(self: Any, step: Any, speed: float) -> None:
         log_step(self, step, speed)
         if step.iteration == iteration:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    tools.training_run.Log.step = step  # type: ignore[method-assign]
+    training_run.Log.step = step  # type: ignore[method-assign]
 
 
 def _keep_weights(rank: int) -> None:
     """Every process leaves its network in OUT/rankN.pt."""
     import torch
 
-    loop = tools.training_run.loop
+    loop = training_run.loop
 
     def kept(training: Any, parts: Any, labels: Any, args: Any, *rest: Any) -> Any:
         figures = loop(training, parts, labels, args, *rest)
         torch.save(dict(training.network.named_parameters()), Path(args.out) / f"rank{rank}.pt")
         return figures
 
-    tools.training_run.loop = kept
+    training_run.loop = kept

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tracker.data import Detections
+from retrace.tracker.data import Detections
 
 Given = tuple[Detections, float | None, np.ndarray | None]  # detections, timestamp, warp
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from tracker.boxes import area, clip, grown, iou_matrix, tlwh_to_xyxy, xyxy_to_tlwh
+from retrace.tracker.boxes import area, clip, grown, iou_matrix, tlwh_to_xyxy, xyxy_to_tlwh
 
 
 def slow_iou(a, b):

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tracker
+import retrace.tracker as tracker
+from retrace.tracker import Detections, Tracker, at_once, kernels
+from retrace.tracker import tracker as engine
+from retrace.tracker.association import assignment as association
+from retrace.tracker.motion import filters as motion
+from retrace.tracker.motion.models import MODELS, NONE
 from tests.conftest import ROOT
 from tests.tracker.crowds import crowd, nightmare
-from tracker import Detections, Tracker, association, at_once, kernels, motion
-from tracker import tracker as engine
-from tracker.motion_models import MODELS, NONE
 
 pytest.importorskip("numba")
 
-from tracker import compiled
+from retrace.tracker import compiled
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs" / "tracker").glob("*.yaml"))
 KALMAN = sorted(set(MODELS) - {"linear"})
@@ -190,7 +192,7 @@ def test_without_a_folder_to_cache_in_it_goes_uncompiled(monkeypatch: pytest.Mon
         raise RuntimeError("cannot cache function 'predict': no locator available")
 
     kernels.compiled.cache_clear()
-    monkeypatch.delitem(sys.modules, "tracker.compiled")
+    monkeypatch.delitem(sys.modules, "retrace.tracker.compiled")
     monkeypatch.delattr(tracker, "compiled")
     finder = type(
         "Finder", (), {"find_spec": staticmethod(lambda name, *_: refuse() if "compiled" in name else None)}
@@ -211,7 +213,7 @@ def test_a_change_anywhere_compiles_again() -> None:
         foreign = {
             alias.name
             for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tracker.")
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("retrace.tracker.")
             for alias in node.names
         } - {"Boxes", "Now"}
         for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):

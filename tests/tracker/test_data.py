@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from configs import InputError
-from tracker.data import Detections, MotTable
+from retrace.configs import InputError
+from retrace.tracker.data import Detections, MotTable
 
 BOX = [[0.0, 0, 10, 20]]
 

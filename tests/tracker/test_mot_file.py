@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import InputError
-from tests.tracker.test_mot_rows import write
-from tracker.data import MotTable, Tracks
-from tracker.mot_file import (
+from retrace.configs import InputError
+from retrace.tracker.data import MotTable, Tracks
+from retrace.tracker.mot_file import (
     format_tracks,
     read_detections,
     read_ground_truth,
@@ -22,6 +21,7 @@ from tracker.mot_file import (
     write_ground_truth,
     write_results,
 )
+from tests.tracker.test_mot_rows import write
 
 
 class TestTables:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs import InputError
-from tracker import mot_rows
-from tracker.mot_file import read_detections, read_ground_truth, read_results
-from tracker.mot_rows import parse_rows, read_rows, row_line
+from retrace.configs import InputError
+from retrace.tracker import mot_rows
+from retrace.tracker.mot_file import read_detections, read_ground_truth, read_results
+from retrace.tracker.mot_rows import parse_rows, read_rows, row_line
 
 ROWS = [[1, 3, 10.5, 20, 30, 40.25, 0.9, -1, -1, -1], [2, 3, -4, 0.125, 30, 40, 1, -1, -1, -1]]
 

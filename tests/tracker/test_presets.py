@@ -4,21 +4,20 @@
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tracker as package
+from retrace.tracker import Detections, Tracker
 from tests import test_quality
+from tests.conftest import ROOT
 from tests.scenes import take, walk
 from tests.tracker.crowds import crowd, nightmare
 from tests.tracker.slow_tracker import SlowTracker
-from tracker import Detections, Tracker
 
-CONFIGS = Path(package.__file__).resolve().parents[1] / "configs" / "tracker"
+CONFIGS = ROOT / "configs" / "tracker"
 PRESETS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 BAD_FRAMES = int(os.environ.get("RETRACE_FRAMES", "120"))
 seeds = st.integers(0, 2**32 - 1)

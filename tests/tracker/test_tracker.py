@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from configs import InputError
+from retrace.configs import InputError
+from retrace.tracker import Detections, Tracker
 from tests.scenes import take, walk
 from tests.tracker.test_presets import PRESETS, assert_same
-from tracker import Detections, Tracker
 
 
 def one(x, y=0.0, score=0.9, **more):

@@ -13,8 +13,8 @@ from numba import config
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
     raise ImportError("NUMBA_DISABLE_JIT is set")
 
-from tracker.compiled.association import overlapping_pairs, solve
-from tracker.compiled.frame import frame
-from tracker.compiled.motion import predict, relive, update
+from retrace.tracker.compiled.association import overlapping_pairs, solve
+from retrace.tracker.compiled.frame import frame
+from retrace.tracker.compiled.motion import predict, relive, update
 
 __all__ = ["frame", "overlapping_pairs", "predict", "relive", "solve", "update"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from tracker.compiled.given import Boxes, Now
-from tracker.state import EPSILON
+from retrace.tracker.compiled.given import Boxes, Now
+from retrace.tracker.tracks.state import EPSILON
 
 IOU, IOU_SCORE, HMIOU = range(3)
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from tracker.compiled.association import associate
-from tracker.compiled.given import Boxes, Now
-from tracker.compiled.life import absorb, begin, births, kept, not_doubled, remembered
-from tracker.compiled.motion import corners, predict_tracks
-from tracker.compiled.report import report
+from retrace.tracker.compiled.association import associate
+from retrace.tracker.compiled.given import Boxes, Now
+from retrace.tracker.compiled.life import absorb, begin, births, kept, not_doubled, remembered
+from retrace.tracker.compiled.motion import corners, predict_tracks
+from retrace.tracker.compiled.report import report
 
 Arrays = tuple[np.ndarray, ...]
 

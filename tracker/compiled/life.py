@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from tracker.compiled.association import overlapping_pairs
-from tracker.compiled.given import Boxes, Now
-from tracker.compiled.motion import measured, update
-from tracker.state import ACTIVE, EPSILON, LOST, TENTATIVE
+from retrace.tracker.compiled.association import overlapping_pairs
+from retrace.tracker.compiled.given import Boxes, Now
+from retrace.tracker.compiled.motion import measured, update
+from retrace.tracker.tracks.state import ACTIVE, EPSILON, LOST, TENTATIVE
 
 Arrays = tuple[np.ndarray, ...]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from tracker.state import LOST
+from retrace.tracker.tracks.state import LOST
 
 Arrays = tuple[np.ndarray, ...]
 XYSR, XYAH, XYWH, XYHR = range(4)

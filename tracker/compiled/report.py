@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from tracker.compiled.association import overlapping_pairs
-from tracker.compiled.given import Boxes, Now
-from tracker.state import ACTIVE, EPSILON, LOST
+from retrace.tracker.compiled.association import overlapping_pairs
+from retrace.tracker.compiled.given import Boxes, Now
+from retrace.tracker.tracks.state import ACTIVE, EPSILON, LOST
 
 
 @njit(cache=True, error_model="numpy")

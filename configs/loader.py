@@ -1,0 +1,136 @@
+"""Strict YAML presets: an unknown key names its nearest valid one, types and ranges are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from retrace.configs.errors import InputError, nearest
+
+HERE = Path(__file__).parent
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+def load_preset(
+    name_or_path: str | Path,
+    model: type[Model],
+    room: str,
+    overrides: Mapping[str, Any] | None = None,
+) -> Model:
+    """Read a preset and validate it.
+
+    Args:
+        name_or_path: a preset's name in ``configs/ROOM/`` or the path of a YAML file.
+        model: the pydantic model that sits beside the code it configures.
+        room: "tracker" or "reid".
+        overrides: values that replace the file's; a dotted key reaches inside ("stages.0.limit").
+
+    Raises:
+        InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
+    """
+    path = preset_path(name_or_path, room)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    for key, value in (overrides or {}).items():
+        _override(raw, key, value, model)
+    return validate(raw, model, str(path))
+
+
+def preset_path(name_or_path: str | Path, room: str) -> Path:
+    """The YAML file of a preset's name or of a path.
+
+    Raises:
+        InputError: there is no such file; the message lists the presets.
+    """
+    path = Path(name_or_path)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        if not path.is_file():
+            raise InputError(f"{path}: no such preset file")
+        return path
+    named = HERE / room / f"{name_or_path}.yaml"
+    if not named.is_file():
+        known = [p.stem for p in (HERE / room).glob("*.yaml")]
+        raise InputError(f"unknown {room} preset {str(name_or_path)!r}; {nearest(str(name_or_path), known)}")
+    return named
+
+
+def validate(raw: Mapping[str, Any], model: type[Model], origin: str) -> Model:
+    """``raw`` as ``model``; every problem in one line that begins with ``origin``."""
+    try:
+        return model.model_validate(raw)
+    except pydantic.ValidationError as error:
+        raise InputError(f"{origin}: " + "; ".join(_explain(e, model) for e in error.errors())) from None
+
+
+def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
+    """``["max_age=2", "stages.0.limit=0.5"]`` -> a mapping with YAML-typed values (for ``--set``)."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair}: expected key=value")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--set {pair}: {value!r} is not a value YAML can read") from None
+    return found
+
+
+def _override(raw: dict[str, Any], dotted: str, value: Any, model: type[pydantic.BaseModel]) -> None:
+    """Set ``raw[a][b][c]`` for "a.b.c"; a list is indexed by number. Unknown last keys fail in validation."""
+    *parents, last = dotted.split(".")
+    node: Any = raw
+    for part in parents:
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, dict) and (part in node or part in model.model_fields):
+            node = node.setdefault(part, {})
+        else:
+            keys = model.model_fields if node is raw else node if isinstance(node, dict) else []
+            valid = map(str, range(len(node))) if isinstance(node, list) else keys
+            raise InputError(f"override {dotted!r}: no {part!r} here; {nearest(part, valid)}")
+    if isinstance(node, list) and not (last.isdigit() and int(last) < len(node)):
+        raise InputError(f"override {dotted!r}: no entry {last!r}; there are {len(node)}, from 0")
+    if isinstance(node, list):
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise InputError(f"override {dotted!r}: {parents[-1]!r} is a value, not a group")
+
+
+def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return (
+            f"unknown key {where!r}; {nearest(str(error['loc'][-1]), _fields_at(model, error['loc'][:-1]))}"
+        )
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error["input"], dict | list) else f", got {error['input']!r}"
+    return f"{where or 'preset'}: {message}{given}"
+
+
+def _fields_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the nested model that ``location`` leads to."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        found = model.model_fields.get(part)
+        for candidate in _models_in(found.annotation if found else None):
+            model = candidate
+            break
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]

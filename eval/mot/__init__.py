@@ -1,0 +1,5 @@
+"""Tracking metrics equal to TrackEval 1.3.0: `evaluate(gt, result)`; folders of sequences; submissions."""
+
+from retrace.eval.mot.score import Metrics, combine, evaluate
+
+__all__ = ["Metrics", "combine", "evaluate"]

@@ -1,0 +1,46 @@
+"""Headroom: what a perfect association of given detections would score.
+
+Every detection that matches ground truth carries the true identity; those that match nothing stay, each as a
+track of its own (a tracker without a better detector cannot know). What is still missing to 1 is the
+detector's; what a tracker misses to this is its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from retrace.eval.mot.match import match_frames
+from retrace.eval.mot.overlap import EPS, overlaps
+from retrace.eval.mot.preprocess import BENCHMARKS, PEDESTRIAN, frame_cuts
+from retrace.tracker.data import MotTable
+
+
+def perfect_association(
+    gt: MotTable, detections: MotTable, length: int, benchmark: str, least_score: float = 0.0
+) -> MotTable:
+    """The detections as tracks with true identities.
+
+    Per frame detections and scored ground truth are matched for the largest summed IoU among pairs of at
+    least 0.5. Matched boxes get the ground truth's id, the others ids beyond.
+
+    Args:
+        gt: ground truth, ascending by frame.
+        detections: boxes with scores, ascending by frame.
+        length: frames of the sequence.
+        benchmark: whose rules say which ground truth is scored.
+        least_score: detections below it are left out.
+    """
+    detections = detections.take(np.flatnonzero(detections.score >= least_score))
+    scored = np.trunc(gt.score) != 0
+    if BENCHMARKS[benchmark].classed:
+        scored &= gt.class_id == PEDESTRIAN
+    gt = gt.take(np.flatnonzero(scored))
+    pairs = overlaps(gt.frame, gt.xyxy, detections.frame, detections.xyxy)
+    close = pairs.take(np.flatnonzero(pairs.iou >= 0.5 - EPS))
+    cuts = frame_cuts(gt.frame, length), frame_cuts(detections.frame, length)
+    matched = match_frames(close.gt, close.result, close.iou, *cuts)
+    ids = int(gt.id.max(initial=0)) + 1 + np.arange(len(detections))
+    ids[close.result[matched]] = gt.id[close.gt[matched]]
+    return replace(detections, id=ids, class_id=np.full(len(detections), PEDESTRIAN))

@@ -1,0 +1,104 @@
+"""Ground truth and results in, metrics out: the entry of the MOT evaluation.
+
+Equal to TrackEval 1.3.0: every count, and every fraction to 1e-12, ties included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.eval.mot.clear import Clear, clear, combine_clear
+from retrace.eval.mot.hota import Hota, combine_hota, hota
+from retrace.eval.mot.identity import Identity, combine_identity, identity
+from retrace.eval.mot.preprocess import Scene, check_benchmark, find_fault, prepare
+from retrace.tracker.data import MotTable
+
+MEANS = ("HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "OWTA")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What there was to score, after preprocessing."""
+
+    gt_boxes: int
+    gt_ids: int
+    boxes: int
+    ids: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Metrics:
+    """All metrics of a sequence, or of several combined."""
+
+    hota: Hota
+    clear: Clear
+    identity: Identity
+    count: Count
+
+    def row(self) -> dict[str, float | int]:
+        """Names to numbers: fractions in [0, 1] (MOTA, MODA and sMOTA may be negative), counts as ints.
+
+        Metrics with an alpha are averaged over it, as leaderboards print them.
+        """
+        h, c, i = self.hota, self.clear, self.identity
+        row: dict[str, float | int] = {name: float(np.mean(getattr(h, name))) for name in MEANS}
+        row |= {"HOTA(0)": float(h.HOTA[0]), "LocA(0)": float(h.LocA[0])}
+        row |= {"HOTALocA(0)": row["HOTA(0)"] * row["LocA(0)"]}
+        row |= {name: getattr(c, name) for name in ("MOTA", "MOTP", "MODA", "sMOTA", "MOTAL", "FAF")}
+        row |= {"Recall": c.recall, "Precision": c.precision}
+        row |= {name: getattr(c, name) for name in ("TP", "FP", "FN", "IDSW", "MT", "PT", "ML", "Frag")}
+        row |= {name: getattr(i, name) for name in ("IDF1", "IDP", "IDR", "IDTP", "IDFN", "IDFP")}
+        n = self.count
+        return row | {"GT": n.gt_boxes, "GT_IDs": n.gt_ids, "Dets": n.boxes, "IDs": n.ids, "Frames": n.frames}
+
+
+def evaluate(gt: MotTable, result: MotTable, length: int | None = None, benchmark: str = "custom") -> Metrics:
+    """Score one sequence.
+
+    Args:
+        gt: ground truth; ``score`` is the considered flag (0: not scored), ``class_id`` the class.
+        result: tracks; ``score`` is not looked at. Both ascend by frame; the order inside a frame only
+            matters where two matchings are equally good.
+        length: frames of the sequence; default: up to the last box.
+        benchmark: whose preprocessing: MOT15, MOT16, MOT17, MOT20, DanceTrack or custom (flag 0 is left out,
+            nothing else).
+
+    Raises:
+        InputError: unknown benchmark, or a row that TrackEval would not score (an id twice in a frame, a
+            frame outside the sequence, a class that the benchmark does not have ...).
+    """
+    check_benchmark(benchmark)
+    if length is None:
+        length = int(max(gt.frame.max(initial=-1), result.frame.max(initial=-1))) + 1
+    for table, name in ((gt, "ground truth"), (result, "result")):
+        if (np.diff(table.frame) < 0).any():
+            raise InputError(f"{name}: rows must ascend by frame")
+        fault = find_fault(table, length, benchmark, is_gt=table is gt)
+        if fault:
+            raise InputError(f"{name}, row {fault.row}: {fault.text}")
+    return score_scene(prepare(gt, result, length, benchmark))
+
+
+def score_scene(scene: Scene) -> Metrics:
+    """All metrics of a prepared sequence."""
+    count = Count(len(scene.gt_id), scene.gt_ids, len(scene.result_id), scene.result_ids, scene.frames)
+    return Metrics(hota(scene), clear(scene), identity(scene), count)
+
+
+def combine(parts: Sequence[Metrics]) -> Metrics:
+    """Several sequences as one, as TrackEval's COMBINED_SEQ."""
+    if not parts:
+        raise InputError("no sequences to combine")
+    counts = [p.count for p in parts]
+    total = Count(*(sum(getattr(c, name) for c in counts) for name in Count.__dataclass_fields__))
+    return Metrics(
+        combine_hota([p.hota for p in parts]),
+        combine_clear([p.clear for p in parts]),
+        combine_identity([p.identity for p in parts]),
+        total,
+    )

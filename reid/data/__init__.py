@@ -1,0 +1,1 @@
+"""Sets of person images: layouts, lists, and a cache of decoded pixels."""

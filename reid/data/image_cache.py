@@ -1,0 +1,216 @@
+"""Decode every image once: a memory-mapped array of uint8 pixels, so that epochs read memory, not JPEGs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.reid.data.sets import ReidImages
+
+CHUNK = 256  # images between two writes and two reports
+STALE = 86400.0  # s after which the file of a killed run is swept away
+VERSION = 1  # of what the pixels mean: decoder, resize
+Progress = Callable[[int, int], None]
+
+
+def cache_folder() -> Path:
+    """Where caches go unless told otherwise: $RETRACE_CACHE, or ~/.cache/retrace; in it, ``images``."""
+    return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace") / "images"
+
+
+def open_images(
+    images: ReidImages,
+    size: tuple[int, int],
+    folder: Path | None = None,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """The pixels of N images, resized bilinearly as the Embedder resizes its crops.
+
+    Args:
+        images: N images.
+        size: px, (H, W).
+        folder: of the cache; None: decode into memory, keep nothing.
+        jobs: threads; None: one a core.
+        progress: called as (images done, N) while decoding.
+
+    Returns:
+        (N, H, W, 3) uint8 BGR; read-only and memory-mapped where a folder is given.
+
+    Raises:
+        InputError: an image that cannot be decoded (see :func:`open_sound_images`), a file that is not there,
+            a folder that cannot be written.
+    """
+    return open_sound_images(images, size, folder, strict=True, jobs=jobs, progress=progress)[1]
+
+
+def open_sound_images(
+    images: ReidImages,
+    size: tuple[int, int],
+    folder: Path | None = None,
+    *,
+    strict: bool = False,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[ReidImages, np.ndarray, list[str]]:
+    """As :func:`open_images`, without the images that are broken.
+
+    The decode itself finds them, so there is no scan to pay for where all are sound; else the sound ones are
+    decoded a second time, once, and the cache remembers which they were.
+
+    Returns:
+        The images that are left, their pixels, and the paths of the broken ones.
+
+    Raises:
+        InputError: as :func:`open_images`; for broken images only if ``strict``, or if all are.
+    """
+    if min(size) < 1:
+        raise InputError(f"size must be (height, width) from 1 px, got {size}")
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs must be a number of threads from 1, got {jobs}")
+    jobs = jobs or _cores()
+    path = None if folder is None else folder / f"{_key(images, size)}.npy"
+    broken = _known_broken(path)
+    pixels = None
+    if not broken:
+        pixels = _load(path, (len(images), *size, 3))
+        if pixels is None:
+            pixels, broken = _build(images, size, path, jobs, progress)
+    if not broken:
+        assert pixels is not None
+        return images, pixels, []
+    names = [str(images.paths[k]) for k in broken]
+    if strict or len(names) == len(images):
+        raise InputError(
+            f"{names[0]}: cannot be decoded as an image ({len(names)} of {len(images)} are broken); "
+            "replace or remove them"
+        )
+    sound = images.take(np.setdiff1d(np.arange(len(images)), broken))
+    return sound, open_images(sound, size, folder, jobs=jobs, progress=progress), names
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _key(images: ReidImages, size: tuple[int, int]) -> str:
+    """A name for these pixels: changes with any file's place, size or time of change."""
+    digest = hashlib.sha256(f"{VERSION} {size[0]}x{size[1]}".encode())
+    for path in images.paths:
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        digest.update(
+            f"\n{path.absolute()} {facts.st_size} {facts.st_mtime_ns}".encode(errors="surrogateescape")
+        )
+    return digest.hexdigest()[:32]
+
+
+def _load(path: Path | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The finished cache file; None if there is none or it is not whole."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        pixels = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):  # cut off
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+
+
+def _known_broken(path: Path | None) -> list[int]:
+    """Rows that an earlier run could not decode."""
+    if path is None:
+        return []
+    try:
+        return [int(line) for line in path.with_suffix(".broken").read_text().split()]
+    except (OSError, ValueError):
+        return []
+
+
+def _build(
+    images: ReidImages, size: tuple[int, int], path: Path | None, jobs: int, progress: Progress | None
+) -> tuple[np.ndarray | None, list[int]]:
+    """Decode everything, into memory or into a file that is renamed when it is whole."""
+    shape = (len(images), *size, 3)
+    broken: list[int] = []
+    blocks = _decoded(images.paths, size, jobs, progress, broken)
+    if path is None or not len(images):
+        pixels = np.empty(shape, np.uint8)
+        done = 0
+        for block in blocks:
+            pixels[done : done + len(block)] = block
+            done += len(block)
+        return pixels, broken
+    partial = path.with_suffix(f".{secrets.token_hex(8)}.partial")  # two runs at once write one each
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        with open(partial, "wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(block.data)
+        if broken:
+            partial.write_text("\n".join(map(str, broken)))
+        partial.replace(path.with_suffix(".broken") if broken else path)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or partial}: the image cache cannot be written ({error.strerror})"
+        ) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return (None if broken else _load(path, shape)), broken
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left behind."""
+    for file in folder.glob("*.partial"):
+        with suppress(OSError):
+            if time.time() - file.stat().st_mtime > STALE:
+                file.unlink()
+
+
+def _decoded(
+    paths: tuple[Path, ...], size: tuple[int, int], jobs: int, progress: Progress | None, broken: list[int]
+) -> Iterator[np.ndarray]:
+    """The pixels in blocks of at most CHUNK images; rows of broken ones are black, and listed in ``broken``."""
+    with ThreadPoolExecutor(jobs) as pool:
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            block = np.empty((len(chunk), *size, 3), np.uint8)
+            sound = list(pool.map(decode, chunk, block))
+            broken += [start + k for k, good in enumerate(sound) if not good]
+            if progress is not None:
+                progress(start + len(chunk), len(paths))
+            yield block
+
+
+def decode(path: Path, out: np.ndarray) -> bool:
+    """Read one image file and resize it into ``out``, (H, W, 3) uint8 BGR; False (and black) if it is broken.
+
+    OpenCV refuses a JPEG or PNG that breaks off.
+    """
+    import cv2
+
+    out[:] = 0
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return False
+    if image is None:
+        return False
+    out[:] = cv2.resize(image, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return True

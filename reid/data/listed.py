@@ -1,0 +1,168 @@
+"""ReID sets whose images are named in a file: MSMT17's lists, CUHK03's splits as JSON, a CSV of one's own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from retrace.configs import InputError
+from retrace.reid.data.layouts import MSMT_NAME, PARTS, Found, few
+
+MSMT_LISTS = {  # 32,621 training images are train and val together
+    "train": ("list_train.txt", "list_val.txt"),
+    "query": ("list_query.txt",),
+    "gallery": ("list_gallery.txt",),
+}
+CSV_COLUMNS = ("path", "id", "camera")
+
+
+def is_msmt17(folder: Path) -> bool:
+    return any((folder / name).is_file() for names in MSMT_LISTS.values() for name in names)
+
+
+def read_msmt17(folder: Path, split: int) -> Found:
+    """Lists of ``path id``, beside train/ and test/ (V1) or mask_train_v2/ and mask_test_v2/ (V2)."""
+    found = Found(one_numbering=False)  # train and test count from 0 each
+    for part, names in MSMT_LISTS.items():
+        half = "train" if part == "train" else "test"
+        places = [folder / half, folder / f"mask_{half}_v2"]
+        lists = [folder / name for name in names if (folder / name).is_file()]
+        place = next((place for place in places if place.is_dir()), None)
+        if lists and place is None:
+            raise InputError(
+                f"{lists[0]}: its images are missing; expected {half}/ or mask_{half}_v2/ beside it"
+            )
+        for file in lists:
+            assert place is not None
+            _read_msmt_list(file, place, part, found)
+    return found
+
+
+def _read_msmt_list(file: Path, place: Path, part: str, found: Found) -> None:
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        if not line.strip():
+            continue
+        path, _, person = line.strip().rpartition(" ")
+        match = MSMT_NAME.match(Path(path).name)
+        if not match or not person.isdecimal():
+            raise InputError(
+                f"{file}, line {number}: expected 'PATH ID' with a path like "
+                f"0000/0000_000_01_0303morning_0008_0.jpg, got {line[:80]!r}"
+            )
+        found.add(part, place / path, int(person) + 1, int(match[1]))
+
+
+def _split_files(folder: Path) -> list[Path]:
+    if folder.is_file():
+        return [folder] if folder.suffix.lower() == ".json" else []
+    return sorted(folder.glob("splits_*.json"))
+
+
+def is_cuhk03_json(folder: Path) -> bool:
+    return bool(_split_files(folder))
+
+
+def read_cuhk03_json(folder: Path, split: int) -> Found:
+    """CUHK03 as extracted for torchreid: splits_KIND.json, a list of {train, query, gallery: [[path, id, camera]]}.
+
+    The classic protocol has 20 splits. The images lie where the file says, or beside it, in images_detected/
+    or images_labeled/.
+    """
+    files = _split_files(folder)
+    if len(files) > 1:
+        raise InputError(f"{folder}: holds {len(files)} protocols ({few(files)}); give one of these files")
+    file = files[0]
+    try:
+        splits: Any = json.loads(_text(file))
+        chosen = splits[split]
+        triples = {part: [(str(p), int(i), int(c)) for p, i, c in chosen[part]] for part in PARTS}
+    except IndexError:
+        raise InputError(f"{file}: has {len(splits)} splits, counted from 0; there is no {split}") from None
+    except (ValueError, TypeError, KeyError):
+        raise InputError(
+            f"{file}: expected a list of {{train, query, gallery}}, each of [path, id, camera]"
+        ) from None
+    found = Found(one_numbering=False)  # training ids are numbered anew
+    kind = "images_labeled" if "label" in file.stem else "images_detected"
+    for part, rows in triples.items():
+        for path, person, camera in rows:
+            # Such a file is written with the absolute paths of the machine it was made on.
+            given = file.parent / path
+            near = file.parent / kind / Path(path).name
+            found.add(part, given if os.path.isfile(given) else near, person + 1, camera)
+    return found
+
+
+def _csv_file(folder: Path) -> Path | None:
+    """The one CSV file of a folder that has our columns."""
+    files = [folder] if folder.is_file() else sorted(folder.glob("*.csv"))
+    good = [file for file in files if file.suffix.lower() == ".csv" and _has_columns(file)]
+    if len(good) > 1:
+        raise InputError(f"{folder}: holds {len(good)} CSV files of images ({few(good)}); give one of them")
+    return good[0] if good else None
+
+
+def _has_columns(file: Path) -> bool:
+    header = next(iter(csv.reader(_text(file).splitlines()[:1])), [])
+    return {*CSV_COLUMNS} <= {name.strip() for name in header}
+
+
+def is_csv(folder: Path) -> bool:
+    return _csv_file(folder) is not None
+
+
+def read_csv(folder: Path, split: int) -> Found:
+    """Columns path (from the file's folder), id, camera[, split: train, query or gallery]; without it, train.
+
+    Ids and cameras are whole numbers (id 0: distractor, -1: junk), or names, which are numbered from 1.
+    """
+    file = _csv_file(folder)
+    assert file is not None
+    lines = list(csv.reader(_text(file).splitlines()))
+    header = [name.strip() for name in lines[0]]
+    columns = [header.index(name) for name in CSV_COLUMNS]
+    which = header.index("split") if "split" in header else None
+    cells: list[tuple[str, str, str, str]] = []
+    for number, line in enumerate(lines[1:], 2):
+        if not line:
+            continue
+        if len(line) != len(header):
+            raise InputError(f"{file}, line {number}: expected {len(header)} columns, got {len(line)}")
+        part = "train" if which is None else line[which].strip()
+        path, person, camera = (line[k].strip() for k in columns)
+        if part not in PARTS or not (path and person and camera):
+            raise InputError(
+                f"{file}, line {number}: expected a path, an id, a camera and a split of {', '.join(PARTS)}, "
+                f"got {','.join(line)[:80]!r}"
+            )
+        cells.append((part, path, person, camera))
+    found = Found()
+    people, cameras = (_numbers({row[k] for row in cells}) for k in (2, 3))
+    for part, path, person, camera in cells:
+        found.add(part, file.parent / path, people[person], cameras[camera])
+    found.count_from_one()
+    return found
+
+
+def _numbers(labels: set[str]) -> dict[str, int]:
+    """Labels as numbers: their own if all are whole, else from 1 in sorted order (0 and -1 stay)."""
+    if all(re.fullmatch(r"-1|\d{1,9}", label) for label in labels):
+        return {label: int(label) for label in labels}
+    special = {"0": 0, "-1": -1}
+    names = sorted(labels - special.keys())
+    return {label: value for label, value in special.items() if label in labels} | {
+        name: number for number, name in enumerate(names, 1)
+    }
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: not a text file") from None

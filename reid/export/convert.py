@@ -1,0 +1,139 @@
+"""Writers of the formats that `reid.export` offers. torch, onnx and openvino are imported when they are used."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.reid.recipe import KEY, Recipe
+from retrace.reid.runtime.backends import normalise
+
+OPSET = 17  # old enough for most runtimes, new enough for attention and layer norm
+HALVED_FROM = 64  # numbers in a tensor; smaller ones weigh nothing and stay float32
+HALF_LARGEST = 65504.0
+CALIBRATION_BATCH = 8
+
+
+def write_onnx(network: Any, recipe: str, size: tuple[int, int], batch: int | None, path: Path) -> None:
+    """A torch module as ONNX "image" (B, 3, H, W) float32 -> "features" (B, D), batch norms folded.
+
+    Written by the older of torch's two exporters: the newer gives the same speed, but needs onnxscript, ten
+    times as long, and leaves paths of this machine in a file of nearly twice the size.
+
+    Args:
+        network: a torch.nn.Module in eval mode.
+        recipe: JSON, goes into the metadata.
+        size: px, (H, W).
+        batch: the only B; None: any.
+    """
+    import onnx
+    import torch
+
+    names = {"input_names": ["image"], "output_names": ["features"]}
+    free = {} if batch else {"dynamic_axes": {"image": {0: "B"}, "features": {0: "B"}}}
+    images = torch.zeros(batch or 2, 3, *size)  # 2: an axis of 1 may be taken for a fixed one
+    with quiet(), torch.no_grad():
+        torch.onnx.export(network, (images,), path, dynamo=False, opset_version=OPSET, **names, **free)  # type: ignore[arg-type]
+    model = onnx.load(path)
+    model.metadata_props.add(key=KEY, value=recipe)
+    onnx.save(model, path)
+
+
+def write_torchscript(network: Any, recipe: str, size: tuple[int, int], path: Path) -> None:
+    """A torch module as a traced TorchScript that carries the recipe."""
+    import torch
+
+    with quiet(), torch.no_grad():
+        traced = torch.jit.trace(network, (torch.zeros(2, 3, *size),), check_trace=False)
+        torch.jit.save(traced, str(path), _extra_files={KEY: recipe})
+
+
+def write_openvino(onnx_file: Path, path: Path, half: bool) -> None:
+    """An ONNX file as OpenVINO's IR, ``path`` (.xml) and its .bin; the recipe goes along."""
+    import openvino
+
+    model = openvino.Core().read_model(onnx_file)
+    if model.has_rt_info(["framework", KEY]):
+        model.set_rt_info(str(model.get_rt_info(["framework", KEY]).astype(str)), KEY)
+    openvino.save_model(model, path, compress_to_fp16=half)
+
+
+def halve(path: Path) -> None:
+    """Store an ONNX file's weights as float16; runtimes cast them once, when they load, and compute in float32."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(path)
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < HALVED_FROM:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if np.abs(values).max() > HALF_LARGEST:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
+
+
+def quantise(path: Path, crops: np.ndarray) -> None:
+    """Make an ONNX file compute in 8 bits: activations unsigned, weights signed and scaled by channel.
+
+    Args:
+        crops: (N, H, W, 3) uint8 BGR; the ranges of activations are the extremes seen on them.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    model = onnx.load(path)
+    entry = model.graph.input[0]
+    batch = entry.type.tensor_type.shape.dim[0].dim_value or CALIBRATION_BATCH
+    text = next((p.value for p in model.metadata_props if p.key == KEY), None)
+    recipe = Recipe.from_json(text, path)
+    if len(crops) < batch:
+        raise InputError(f"int8 with batches of {batch} needs {2 * batch} crops to calibrate and compare on")
+
+    class Batches(CalibrationDataReader):  # what quantize_static asks for
+        def __init__(self) -> None:
+            self.starts = iter(range(0, len(crops) - batch + 1, batch))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            start = next(self.starts, None)
+            if start is None:
+                return None
+            return {entry.name: normalise(crops[start : start + batch], recipe.mean, recipe.std)}
+
+    kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}
+    with quiet():
+        quant_pre_process(path, path, skip_symbolic_shape=True)
+        quantize_static(path, path, Batches(), quant_format=QuantFormat.QDQ, **kinds)
+    model = onnx.load(path)
+    if text is not None and all(p.key != KEY for p in model.metadata_props):
+        model.metadata_props.add(key=KEY, value=text)
+    onnx.save(model, path)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Exporters warn about themselves and log advice meant for others."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.setLevel(level)

@@ -1,0 +1,1 @@
+"""What training minimises: a weighted list of terms, ours and pytorch-metric-learning's."""

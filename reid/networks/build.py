@@ -1,0 +1,272 @@
+"""Networks to train: a backbone of torchreid's zoo or of timm, and the head that a preset asks for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from retrace.configs import InputError
+from retrace.configs.errors import nearest
+from retrace.reid.config import ModelConfig
+from retrace.reid.networks import zoo as models
+from retrace.torchvision_cure import cure_torchvision
+
+TIMM = "timm."
+GEM_POWER, GEM_SMALLEST = 3.0, 1e-6  # where the learned power starts (Radenovic et al. 2018)
+# The last blocks of a ResNet-50's stages, as in AGW.
+NON_LOCAL_AFTER = {"layer2": (2, 3), "layer3": (3, 4, 5)}
+
+
+class Output(NamedTuple):
+    """What a network answers while it trains."""
+
+    embeddings: torch.Tensor  # (B, D) before the neck: what distances are taken of
+    logits: torch.Tensor  # (B, C)
+
+
+class OwnHead(nn.Module):
+    """A network of torchreid's zoo as it is."""
+
+    def __init__(self, body: nn.Module, dimensions: int) -> None:
+        super().__init__()
+        self.body = body
+        self.dimensions = dimensions
+
+    def forward(self, images: torch.Tensor) -> Any:
+        if not self.training:
+            return self.body(images)
+        logits, embeddings = self.body(images)
+        return Output(embeddings, logits)
+
+
+class PooledHead(nn.Module):
+    """Feature map -> pool -> embedding -> neck -> classifier.
+
+    ``classes`` 0: no classifier, for a network that is only used.
+    """
+
+    def __init__(self, backbone: nn.Module, channels: int, config: ModelConfig, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pool = {"avg": AveragePool, "max": MaxPool, "gem": GeneralisedMean}[config.pool]()
+        self.dimensions = config.embedding or channels
+        bnneck = config.neck == "bnneck"
+        self.embedding = (
+            nn.Linear(channels, self.dimensions, bias=not bnneck) if config.embedding else nn.Identity()
+        )
+        self.neck = bn_neck(self.dimensions) if bnneck else nn.Identity()
+        self.classifier = nn.Linear(self.dimensions, classes, bias=not bnneck) if classes else None
+        if self.classifier is not None:
+            nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        pooled = self.pool(self.backbone(images))
+        embeddings = self.embedding(pooled)
+        features = self.neck(embeddings)
+        if not self.training:
+            return features
+        if self.classifier is None:
+            raise RuntimeError("a network without classifier cannot train")
+        return Output(embeddings, self.classifier(features))
+
+
+def bn_neck(dimensions: int) -> nn.BatchNorm1d:
+    """A batch norm whose bias stays 0: the classes' hyperplanes go through the origin (BoT, section 3.5)."""
+    neck = nn.BatchNorm1d(dimensions)
+    neck.bias.requires_grad_(False)
+    return neck
+
+
+class AveragePool(nn.Module):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.mean((2, 3))
+
+
+class MaxPool(nn.Module):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.amax((2, 3))
+
+
+class GeneralisedMean(nn.Module):
+    """(mean x^p)^(1/p) with a learned p (Radenovic et al. 2018, equation 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.tensor([GEM_POWER]))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.float().clamp_min(GEM_SMALLEST).pow(self.power).mean((2, 3)).pow(1 / self.power)
+
+
+class NonLocal(nn.Module):
+    """x + W y, y the dot-product attention of x over x, without softmax (Wang et al. 2018, equations 4, 6).
+
+    The norm after W starts at 0, so that the block starts as the identity.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(channels // 2, 1)
+        self.query, self.key, self.value = (nn.Conv2d(channels, inner, 1) for _ in range(3))
+        self.out = nn.Conv2d(inner, channels, 1)
+        self.norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        query, key, value = (f(maps).flatten(2) for f in (self.query, self.key, self.value))
+        # (q^T k) v / n, with the two small products first: no (HW, HW) matrix.
+        mixed = value @ key.transpose(1, 2) @ query / query.shape[2]
+        return maps + self.norm(self.out(mixed.unflatten(2, maps.shape[2:])))
+
+
+def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead | PooledHead:
+    """A network with random weights; nothing is ever downloaded.
+
+    Args:
+        config: see ModelConfig.
+        classes: C, training identities; 0: without classifier (with neck "own": with one of no rows).
+        size: px, (H, W); transformers need it.
+
+    Raises:
+        InputError: unknown network, or one that does not go with the head asked for.
+    """
+    if config.neck == "own":
+        return _own_head(config, classes, size)
+    if config.name.startswith(TIMM):
+        backbone = _timm(config, size)
+    else:
+        if config.last_stride or config.non_local:
+            raise InputError(
+                "model.last_stride and model.non_local are for timm's ResNets (name: timm.resnet50)"
+            )
+        backbone = _zoo_maps(config.name)
+    channels = _channels(backbone, size, config)
+    return PooledHead(backbone, channels, config, classes)
+
+
+def _own_head(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead:
+    if config.name.startswith(TIMM):
+        raise InputError(
+            f"model.neck 'own' is for torchreid's networks, not {config.name!r}; use bnneck or none"
+        )
+    body = models.build(config.name, classes, loss="triplet")
+    probe = models.build(config.name, 2, loss="triplet").train()
+    answer = _probe(probe, 2, size, config)
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], torch.Tensor)):
+        raise InputError(f"model.name: {config.name!r} does not answer (logits, vectors) while it trains")
+    return OwnHead(body, answer[1].shape[1])
+
+
+class _ZooMaps(nn.Module):
+    """Only the convolutions of a torchreid network, under the keys they have in its checkpoints."""
+
+    def __init__(self, whole: nn.Module) -> None:
+        super().__init__()
+        self.whole: Any = whole
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.whole.featuremaps(images)
+
+
+def _zoo_maps(name: str) -> nn.Module:
+    whole = models.build(name, 1)
+    if not hasattr(whole, "featuremaps"):
+        raise InputError(f"model.name: {name!r} has no feature map to pool; use model.neck=own")
+    for head in ("fc", "classifier"):
+        if hasattr(whole, head):
+            setattr(whole, head, None)
+    return _ZooMaps(whole)
+
+
+def _timm(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
+    cure_torchvision()
+    try:
+        import timm
+    except ImportError:
+        raise InputError(f"{config.name!r} needs timm: pip install -e .[train]") from None
+    name = config.name.removeprefix(TIMM)
+    if not timm.is_model(name):
+        raise InputError(f"unknown network {config.name!r}; {nearest(name, timm.list_models())[:200]}")
+    transformer = name.startswith(("vit", "deit", "swin"))
+    # A transformer's own pooling gives one vector; of a convolutional network we want the map.
+    extra: dict[str, Any] = {"img_size": size} if transformer else {"global_pool": ""}
+    try:
+        network = timm.create_model(name, pretrained=False, num_classes=0, **extra)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise InputError(f"model.name: {config.name!r} cannot be used here: {short(error)}") from None
+    if config.last_stride:
+        _set_last_stride(network, config)
+    if config.non_local:
+        _insert_non_local(network, config)
+    return _Vector(network) if transformer else network
+
+
+class _Vector(nn.Module):
+    """A transformer's one vector as a 1 x 1 feature map."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.body(images)[:, :, None, None]
+
+
+def _set_last_stride(network: nn.Module, config: ModelConfig) -> None:
+    stage = getattr(network, "layer4", None)
+    if stage is None:
+        raise InputError(f"model.last_stride is for ResNets, not {config.name!r}")
+    for part in stage[0].modules():
+        if isinstance(part, nn.Conv2d) and part.stride == (2, 2):
+            part.stride = (config.last_stride or 1, config.last_stride or 1)
+
+
+def _insert_non_local(network: nn.Module, config: ModelConfig) -> None:
+    for stage_name, places in NON_LOCAL_AFTER.items():
+        stage = getattr(network, stage_name, None)
+        if stage is None or len(stage) <= max(places):
+            raise InputError(f"model.non_local is for ResNet-50 and deeper, not {config.name!r}")
+        parts: dict[str, nn.Module] = {}  # the blocks keep their names, so that ImageNet weights fit
+        for place, block in enumerate(stage):
+            parts[str(place)] = block
+            if place in places:
+                norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
+                parts[f"non_local{place}"] = NonLocal(norms[-1].num_features)
+        setattr(network, stage_name, nn.Sequential(OrderedDict(parts)))
+
+
+def _channels(backbone: nn.Module, size: tuple[int, int], config: ModelConfig) -> int:
+    """How many channels the feature map has; asked of the network itself, which stays as it was."""
+    training = backbone.training
+    maps = _probe(backbone.eval(), 1, size, config)
+    backbone.train(training)
+    if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+        answer = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps).__name__
+        raise InputError(f"model.name: {config.name!r} answers {answer}, not a feature map (B, C, h, w)")
+    told = [getattr(backbone, key, None) for key in ("num_features", "head_hidden_size")]
+    if config.name.startswith(TIMM) and any(told) and maps.shape[1] not in told:
+        raise InputError(
+            f"model.name: {config.name!r} answers {tuple(maps.shape)}, which is not (B, C, h, w) with its own "
+            f"{told[0]} channels"
+        )
+    return int(maps.shape[1])
+
+
+def _probe(network: nn.Module, count: int, size: tuple[int, int], config: ModelConfig) -> Any:
+    """What the network answers to ``count`` black images."""
+    try:
+        with torch.no_grad():
+            return network(torch.zeros(count, 3, *size))
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        raise InputError(
+            f"model {config.name!r} does not work on images of {size[0]}x{size[1]} px with these settings: "
+            f"{short(error)}"
+        ) from None
+
+
+def short(error: Exception) -> str:
+    """An error of another library in one short line."""
+    return " ".join(str(error).split())[:160]

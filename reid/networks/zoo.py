@@ -1,0 +1,162 @@
+"""Networks of torchreid's model zoo, their checkpoints loaded strictly.
+
+A network whose weights silently stayed at their random start still gives unit vectors, and wrong ones. So a
+checkpoint either fits to the last key or is refused; and a network is built without storage ("meta"), so a
+weight that was never loaded could not even be computed with.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from retrace.configs import InputError
+from retrace.configs.errors import nearest
+from retrace.torchvision_cure import cure_torchvision
+
+NAMED_KEYS = 3  # how many offending keys an error message names
+
+
+def zoo() -> dict[str, Callable[..., torch.nn.Module]]:
+    """torchreid's networks by name.
+
+    Raises:
+        InputError: torchreid is not installed.
+    """
+    try:
+        cure_torchvision()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about its Cython ranking, which nobody here calls
+            import torchreid.reid.models as models
+    except ImportError as error:
+        raise InputError(
+            f"torchreid's model zoo is needed for torch weights and {error.name} is missing: "
+            "pip install -e .[train], or use ONNX weights"
+        ) from None
+    return dict(getattr(models, "__model_factory"))
+
+
+def build(name: str, classes: int, loss: str = "softmax") -> torch.nn.Module:
+    """A network of the zoo with random weights; nothing is ever downloaded.
+
+    Args:
+        name: e.g. "osnet_x0_25".
+        classes: number of training identities (rows of the classifier, which may be none).
+        loss: "softmax" (training returns logits) or "triplet" (logits and features).
+
+    Raises:
+        InputError: no such network; the message names the nearest.
+    """
+    networks = zoo()
+    if name not in networks:
+        raise InputError(f"unknown network {name!r}; {nearest(name, networks)}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a classifier without rows has nothing to initialise
+        return networks[name](num_classes=classes, loss=loss, pretrained=False, use_gpu=False)
+
+
+def load(path: str | Path, model: str | None = None) -> torch.nn.Module:
+    """The network of a torchreid checkpoint, on the CPU, float32, in eval mode (its output is the features).
+
+    Args:
+        path: a file that holds a state_dict, or {"state_dict": ...}; keys may begin with "module.".
+        model: the network's name; None: the longest zoo name that the file's name contains.
+
+    Raises:
+        InputError: no such file, not such a checkpoint, network unknown, or any key missing, unexpected or of
+            another shape.
+    """
+    weights = read_state_dict(path)
+    name = architecture(path, model)
+    head = weights.get("classifier.weight")
+    if head is None or head.ndim != 2:
+        raise InputError(f"{path}: no 'classifier.weight' in the file, so no weights of torchreid's {name!r}")
+    with torch.device("meta"):  # no storage, no random draw
+        network = build(name, len(head))
+    try:
+        refuse_misfit(path, repr(name), network.state_dict(), weights)
+    except InputError as error:
+        raise InputError(f"{error}; pass the right model=NAME") from None
+    network.load_state_dict(weights, strict=True, assign=True)
+    empty = [k for k, v in (*network.named_parameters(), *network.named_buffers()) if v.is_meta]
+    if empty:
+        raise InputError(f"{path}: {name!r} keeps values that its checkpoints do not hold: {_some(empty)}")
+    return network.float().eval()
+
+
+def architecture(path: str | Path, model: str | None) -> str:
+    """The network's name: ``model`` if given, else the longest zoo name contained in the file's name."""
+    if model is not None:
+        return model
+    networks = zoo()
+    found = [name for name in networks if name in Path(path).name.lower()]
+    if not found:
+        raise InputError(
+            f"{path}: the file's name does not say which network it is: rename it to begin with the name of "
+            f"one, or pass model=NAME; {nearest(Path(path).name.partition('.')[0], networks)}"
+        )
+    return max(found, key=len)
+
+
+def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint by key, without "module."; never runs code that the file brings along."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
+        raise InputError(f"{path}: not readable as a torch checkpoint: {_short(error)}") from None
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content or not _all_tensors(content):
+        raise InputError(f"{path}: expected a state_dict (key -> tensor) or {{'state_dict': ...}}")
+    return {key.removeprefix("module."): value for key, value in content.items()}
+
+
+def refuse_misfit(
+    path: str | Path, name: str, want: Mapping[str, torch.Tensor], got: Mapping[str, torch.Tensor]
+) -> None:
+    """Raises InputError unless the tensors ``got`` from ``path`` are those of the network ``name``, all and no more."""
+    # A batch norm's step counter is absent from checkpoints of torch < 0.4.1; eval mode never reads it.
+    missing = [key for key in want if key not in got and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in got if key not in want]
+    shapes = [
+        f"{key} {tuple(got[key].shape)}, not {tuple(want[key].shape)}"
+        for key in want
+        if key in got and got[key].shape != want[key].shape
+    ]
+    faults = [
+        f"{len(keys)} {kind}: {_some(keys)}"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if keys
+    ]
+    if faults:
+        raise InputError(f"{path}: not the weights of {name}: {'; '.join(faults)}")
+
+
+def _numpy_scalars() -> list[Any]:
+    """Exactly the types of a NumPy number, under both names it has had; torchreid stores its rank-1 so."""
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
+    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)]
+    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]
+
+
+def _all_tensors(content: Mapping[Any, Any]) -> bool:
+    return all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items())
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:NAMED_KEYS]) + (", ..." if len(keys) > NAMED_KEYS else "")
+
+
+def _short(error: Exception) -> str:
+    """The first sentence of an error, in one line."""
+    text = re.split(r"(?<=[.:])\s|\n", str(error).strip(), maxsplit=1)[0]
+    return f"{type(error).__name__}: {text[:160]}"

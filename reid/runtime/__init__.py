@@ -1,0 +1,1 @@
+"""Running weights: torch, ONNX Runtime and OpenVINO behind one function, imported when used."""

@@ -1,0 +1,125 @@
+"""The files of a training run: its logs, its checkpoint, what it says of itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from retrace.configs import InputError
+from retrace.configs.files import writing
+from retrace.reid.training.state import Step, Training
+
+CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
+LOG, EVALUATION, RUN = "log.csv", "evaluation.csv", "run.json"
+
+
+class Log:
+    """log.csv, evaluation.csv and, where asked, TensorBoard's files; lines after ``iteration`` are dropped.
+
+    At iteration 0 whatever an earlier run left is dropped whole: its columns may be others.
+    """
+
+    def __init__(self, out: Path, iteration: int, tensorboard: bool) -> None:
+        self.steps, self.evaluations = out / LOG, out / EVALUATION
+        for path in (self.steps, self.evaluations):
+            if iteration == 0:
+                path.unlink(missing_ok=True)
+            else:
+                _cut(path, iteration)
+        self.board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise InputError("--tensorboard needs tensorboard: pip install -e .[train]") from None
+            self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
+
+    def step(self, step: Step, images_per_second: float) -> None:
+        parts = {name: float(value) for name, value in step.parts.items()}
+        values = {"learning_rate": step.rate, "loss": float(step.loss), **parts}
+        values["images_per_s"] = round(images_per_second, 1)
+        self._add(self.steps, step.iteration, step.images, step.epoch, values)
+
+    def evaluation(self, iteration: int, images: int, epoch: float, figures: dict[str, float]) -> None:
+        self._add(self.evaluations, iteration, images, epoch, figures)
+
+    def evaluated(self, iteration: int) -> bool:
+        """Whether evaluation.csv has this iteration."""
+        return any(row[0] == str(iteration) for row in _rows(self.evaluations)[1:])
+
+    def _add(self, path: Path, iteration: int, images: int, epoch: float, values: dict[str, float]) -> None:
+        row = {"iteration": iteration, "images": images, "epoch": f"{epoch:.3f}", **values}
+        fresh = not path.exists()
+        with writing(path), open(path, "a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        for name, value in values.items() if self.board is not None else ():
+            self.board.add_scalar(name, value, iteration)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The header and the whole lines of a log; none where there is no file, or an empty one."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdigit())]
+
+
+def _cut(path: Path, iteration: int) -> None:
+    """Keep only the lines up to ``iteration``: a run that goes on writes the later ones again."""
+    rows = _rows(path)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    kept = [row for row in rows[1:] if int(row[0]) <= iteration]
+    text = io.StringIO()
+    csv.writer(text).writerows([rows[0], *kept])
+    partial = path.with_name(path.name + ".partial")
+    with writing(path):
+        partial.write_text(text.getvalue(), newline="")
+        os.replace(partial, path)
+
+
+def write_checkpoint(path: Path, training: Training) -> None:
+    partial = path.with_name(path.name + ".partial")
+    state = training.state_dict()
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path}: the checkpoint cannot be written: {str(error).splitlines()[0]}") from None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no checkpoint there to go on from")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
+        raise InputError(
+            f"{path}: not readable as a checkpoint: {' '.join(str(error).split())[:160]}"
+        ) from None
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: not a checkpoint of a training run")
+    return state
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, so there is no run to go on with") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON: {error}") from None

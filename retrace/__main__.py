@@ -1,0 +1,50 @@
+"""`retrace NAME ...` (or `python -m retrace NAME ...`) is the same as `python tools/NAME.py ...`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+# What each tool is for: one line, so that `retrace` alone is a table of contents.
+TOOLS = {
+    "track": "track people through videos",
+    "demo": "track people in a real video, no questions asked",
+    "explain": "why an identity was kept, lost or switched",
+    "offline": "improve tracking results afterwards",
+    "eval-mot": "score tracking results: HOTA, CLEAR, identity",
+    "submit-mot": "write or check a MOTChallenge submission",
+    "train-reid": "train a ReID network",
+    "eval-reid": "score a ReID network: rank-k, mAP, mINP",
+    "export-reid": "convert ReID weights for ONNX Runtime, OpenVINO or torch",
+    "mot-crops": "cut people out of sequences: a ReID set of your own video",
+    "tune": "tune a tracker preset on your sequences",
+    "scene": "draw a street scene with known identities",
+    "bench": "measure speed beside other libraries",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one tool; exits with its code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print("usage: retrace TOOL ...  (retrace TOOL --help says more)\n")
+        print("\n".join(f"  {tool:12} {purpose}" for tool, purpose in TOOLS.items()))
+        sys.exit(0)
+    if name == "--version":
+        from retrace import __version__
+
+        print(f"retrace {__version__}")
+        sys.exit(0)
+    if name not in TOOLS:
+        from retrace.configs.errors import nearest
+
+        print(f"retrace: no tool {name}: {nearest(name, TOOLS)}", file=sys.stderr)
+        sys.exit(2)
+    from retrace.tools.terminal.console import guarded
+
+    guarded(import_module(f"retrace.tools.{name.replace('-', '_')}").main, arguments[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+import pytest
+
+from retrace.configs import InputError, load_preset
+from retrace.configs.loader import HERE, parse_assignments
+from retrace.tracker.config import TrackerConfig
+
+STAGES = "stages: [{tracks: [active], detections: high, cost: iou, limit: 0.7}]\n"
+
+
+def load(name="bytetrack", **overrides):
+    return load_preset(name, TrackerConfig, "tracker", overrides)
+
+
+@pytest.mark.parametrize("path", sorted((HERE / "tracker").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_preset_loads_and_names_its_source(path):
+    config = load_preset(path.stem, TrackerConfig, "tracker")
+    assert len(config.source) > 40
+
+
+def test_durations_in_frames_convert():
+    assert load("bytetrack").max_age == 1.0
+    assert load("bytetrack", max_age="45 frames at 30 fps").max_age == 1.5
+    assert load("bytetrack", max_age=2).max_age == 2.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"max_agee": 2}, r"unknown key 'max_agee'; did you mean 'max_age'\?"),
+        ({"stages.0.limt": 1}, r"unknown key 'stages.0.limt'; did you mean 'limit'\?"),
+        ({"stages.7.limit": 1}, "no '7' here"),
+        ({"stage.0.limit": 1}, r"no 'stage' here; did you mean 'stages'\?"),
+        ({"high": 1.5}, "high: Input should be less than or equal to 1, got 1.5"),
+        ({"high": "x"}, "high: Input should be a valid number"),
+        ({"max_age": "3 weeks"}, 'max_age: expected seconds, or "N frames at F fps"'),
+        ({"max_age": -1}, "max_age: Input should be greater than or equal to 0"),
+        ({"motion": "xyz"}, "motion: Input should be 'sort', 'xyah', 'xyhr', 'xywh' or 'linear'"),
+        ({"low": 0.9}, r"low \(0.9\) must not exceed high \(0.6\)"),
+        ({"stages.0.limit": {"active": 0.5}}, r"limit names \['active'\], tracks names \['active', 'lost'\]"),
+        ({"stages": []}, "stages"),
+        ({"high.x": 1}, "'high' is a value"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(overrides, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(**overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(
+        InputError, match=r"unknown tracker preset 'bytetrak'; did you mean 'bytetrack'\? known: .*sort"
+    ):
+        load("bytetrak")
+
+
+def test_a_preset_of_ones_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("high: 5e-1\n" + STAGES)  # PyYAML reads 5e-1 as a string
+    assert load(path).high == 0.5
+    with pytest.raises(InputError, match="no such preset file"):
+        load(tmp_path / "other.yaml")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "just words", "\x00"])
+def test_files_that_are_no_preset(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"bad\.yaml"):
+        load(path)
+
+
+def test_assignments():
+    assert parse_assignments(["a=2", "b.0.c=x", "d=[1, 2]", "e="]) == {
+        "a": 2,
+        "b.0.c": "x",
+        "d": [1, 2],
+        "e": None,
+    }
+    for wrong in ("a", "=3"):
+        with pytest.raises(InputError, match="expected key=value"):
+            parse_assignments([wrong])
+    with pytest.raises(InputError, match="not a value"):
+        parse_assignments(["a=[1"])

@@ -1,0 +1,318 @@
+"""Weights on disk: what is written comes back, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrace.configs import InputError
+
+torch = pytest.importorskip("torch")
+for package in ("torchreid", "timm", "safetensors"):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs {package}: pip install -e .[train]", allow_module_level=True)
+
+from safetensors.torch import save_file  # noqa: E402
+
+from retrace.reid.config import ModelConfig  # noqa: E402
+from retrace.reid.networks import build as networks  # noqa: E402
+from retrace.reid.networks import zoo as models  # noqa: E402
+from retrace.reid.recipe import KEY, Recipe  # noqa: E402
+from retrace.reid.weights import files as weights  # noqa: E402
+
+CLASSES, SIZE = 3, (64, 32)
+POOLED = ModelConfig(name="osnet_x0_25", embedding=16)
+OWN = ModelConfig(name="osnet_x0_25", neck="own")
+FED = '{"format": 1, "size": [64, 32], "mean": [0, 0, 0], "std": [1, 1, 1]'
+Tensors = dict[str, Any]
+
+
+def fresh(config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    network = networks.build(config, classes, SIZE)
+    for key, value in network.named_buffers():  # as if it had been trained
+        if value.is_floating_point():
+            value.uniform_(0.5, 1.5) if key.endswith("var") else value.normal_()
+    return network.eval()
+
+
+def recipe(config: ModelConfig = POOLED, classes: int = CLASSES) -> Recipe:
+    card = {"data": "mini", "evaluation": {"mAP": 0.5}, "note": "Schrödinger"}
+    return Recipe(config.name, SIZE, (0.5, 0.5, 0.5), (0.2, 0.25, 0.3), classes, config.model_dump(), card)
+
+
+def save(path: Path, config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -> Path:
+    weights.save_network(path, fresh(config, classes, seed), recipe(config, classes))
+    return path
+
+
+def answer(network: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        return network(torch.linspace(-1, 1, 2 * 3 * 64 * 32).reshape(2, 3, 64, 32))
+
+
+@pytest.mark.parametrize("config", [POOLED, OWN], ids=lambda c: c.neck)
+def test_a_network_comes_back(tmp_path: Path, config: ModelConfig) -> None:
+    path = save(tmp_path / "a.safetensors", config)
+    network, told = weights.load_network(path)
+    assert told == recipe(config)
+    assert not network.training
+    assert torch.equal(answer(network), answer(fresh(config)))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]  # nothing left beside
+
+
+def test_channels_last_and_half_precision_come_back(tmp_path: Path) -> None:
+    network = fresh().to(memory_format=torch.channels_last)
+    weights.save_network(tmp_path / "a.safetensors", network, recipe())
+    torch.testing.assert_close(answer(weights.load_network(tmp_path / "a.safetensors")[0]), answer(fresh()))
+    weights.save_network(tmp_path / "b.safetensors", fresh().half(), recipe())
+    half = weights.load_network(tmp_path / "b.safetensors")[0]
+    assert {p.dtype for p in half.parameters()} == {torch.float32}
+    torch.testing.assert_close(answer(half), answer(fresh()), atol=0.05, rtol=0.05)
+
+
+def test_every_weight_counts(tmp_path: Path) -> None:
+    """No value of the file is left out: changing every tensor changes every tensor that is loaded."""
+    tensors = {k: v + 1 for k, v in fresh().state_dict().items()}
+    save_file(tensors, tmp_path / "a.safetensors", {KEY: recipe().to_json()})
+    loaded = weights.load_network(tmp_path / "a.safetensors")[0].state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in tensors.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("neck.weight"), r"1 missing: neck\.weight"),
+        (lambda t: t.update(extra=torch.zeros(1)), "1 unexpected: extra"),
+        (
+            lambda t: t.update({"embedding.weight": torch.zeros(16, 4)}),
+            r"1 of another shape: embedding\.weight \(16, 4\), not \(16, 128\)",
+        ),
+        (
+            lambda t: t.update({"classifier.weight": torch.zeros(CLASSES + 1, 16)}),
+            r"of another shape: classifier\.weight \(4, 16\), not \(3, 16\)",
+        ),
+        (dict.clear, "missing"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change: Any, message: str) -> None:
+    tensors = dict(fresh().state_dict())
+    change(tensors)
+    save_file(tensors, tmp_path / "a.safetensors", {KEY: recipe().to_json()})
+    with pytest.raises(InputError, match=rf"a\.safetensors: not the weights of .*{message}") as caught:
+        weights.load_network(tmp_path / "a.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "no 'retrace' metadata, so it does not say which network it is"),
+        ({"format": "pt"}, "no 'retrace' metadata"),
+        ({KEY: "{"}, "metadata is not readable"),
+        ({KEY: "[1]"}, "metadata is not readable"),
+        ({KEY: "3"}, "metadata is not readable"),
+        ({KEY: '{"format": 99}'}, "format is not 1"),
+        ({KEY: '{"format": 1, "name": "x"}'}, "metadata is not readable"),
+        ({KEY: FED + ', "classes": "3"}'}, "classes is not what it should be"),
+        ({KEY: FED + ', "classes": -1}'}, "classes is not what it should be"),
+        ({KEY: FED + ', "card": [1]}'}, "card is not what it should be"),
+        ({KEY: FED.replace("[1, 1, 1]", "[1, NaN, 1]") + "}"}, "size, mean or std out of range"),
+        ({KEY: FED.replace("[64, 32]", "[1e999, 32]") + "}"}, "metadata is not readable"),
+    ],
+)
+def test_metadata_that_says_nothing_is_refused(tmp_path: Path, metadata: Any, message: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata)
+    with pytest.raises(InputError, match=rf"a\.safetensors: .*{message}") as caught:
+        weights.load_network(tmp_path / "a.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": None}, "model description is not valid"),
+        ({"model": {"name": "osnet_x0_25", "nek": "own"}}, "model description is not valid"),
+        ({"model": {"name": "osnet_x9"}}, "unknown network 'osnet_x9'"),
+        ({"more": 1}, "metadata is not readable"),
+    ],
+)
+def test_a_recipe_that_cannot_be_built_is_refused(tmp_path: Path, change: Any, message: str) -> None:
+    told = json.loads(recipe().to_json()) | change
+    save_file(dict(fresh().state_dict()), tmp_path / "a.safetensors", {KEY: json.dumps(told)})
+    with pytest.raises(InputError, match=message):
+        weights.load_network(tmp_path / "a.safetensors")
+
+
+def test_broken_and_missing_files_are_refused(tmp_path: Path) -> None:
+    whole = save(tmp_path / "a.safetensors").read_bytes()
+    for cut in (b"", b"garbage", whole[: len(whole) // 2]):
+        (tmp_path / "b.safetensors").write_bytes(cut)
+        with pytest.raises(InputError, match=r"b\.safetensors: not readable as safetensors"):
+            weights.load_network(tmp_path / "b.safetensors")
+    with pytest.raises(InputError, match="no such weights file"):
+        weights.load_network(tmp_path / "c.safetensors")
+    with pytest.raises(InputError, match="no such weights file"):
+        weights.start_from(fresh(), tmp_path / "c.safetensors", drop_head=True)
+
+
+def test_a_torchreid_checkpoint_is_a_network_too(tmp_path: Path) -> None:
+    theirs = models.build("osnet_x0_25", 7).eval()
+    torch.save(theirs.state_dict(), tmp_path / "osnet_x0_25.pth")
+    network, told = weights.load_network(tmp_path / "osnet_x0_25.pth")
+    assert torch.equal(answer(network), answer(theirs))
+    assert (told.name, told.classes, told.model) == ("osnet_x0_25", 7, None)
+
+
+# ---- weights to start a training from
+
+
+def equal_to(network: Any, tensors: Tensors) -> set[str]:
+    """Keys of the network whose values are the file's."""
+    return {k for k, v in network.state_dict().items() if k in tensors and torch.equal(v, tensors[k])}
+
+
+@pytest.mark.parametrize("config", [POOLED, OWN], ids=lambda c: c.neck)
+def test_starting_from_ours(tmp_path: Path, config: ModelConfig) -> None:
+    path, network = save(tmp_path / "a.safetensors", config, seed=1), fresh(config, seed=2)
+    assert weights.start_from(network, path, drop_head=False) == []
+    assert torch.equal(answer(network), answer(fresh(config, seed=1)))
+    assert equal_to(network, fresh(config, seed=1).state_dict()) == set(network.state_dict())
+
+
+def test_our_file_of_a_zoo_network_gives_its_convolutions_to_a_pooled_head(tmp_path: Path) -> None:
+    path, network = save(tmp_path / "a.safetensors", OWN, seed=1), fresh(seed=2)
+    left = weights.start_from(network, path, drop_head=True)
+    assert {key.split(".")[0] for key in left} == {"embedding", "neck", "classifier"}
+    with torch.inference_mode():
+        images = torch.randn(1, 3, *SIZE)
+        assert torch.equal(network.backbone(images), fresh(OWN, seed=1).body.featuremaps(images))
+    with pytest.raises(InputError, match="init_head=drop"):
+        weights.start_from(fresh(), path, drop_head=False)
+
+
+@pytest.mark.parametrize("config", [POOLED, OWN], ids=lambda c: c.neck)
+def test_without_its_classifier_a_network_embeds_and_starts_a_training(
+    tmp_path: Path, config: ModelConfig
+) -> None:
+    path = tmp_path / "small.safetensors"
+    weights.save_network(path, *weights.without_classifier(fresh(config), recipe(config)))
+    tensors, told = weights.read(path)
+    assert sum(v.numel() for k, v in tensors.items() if "classifier" in k) == 0
+    assert told == recipe(config, classes=0)
+    assert torch.equal(answer(weights.load_network(path)[0]), answer(fresh(config)))
+    network = fresh(config, classes=9, seed=2)
+    with pytest.raises(InputError, match=r"classifier\.weight.*init_head=drop"):
+        weights.start_from(network, path, drop_head=False)
+    assert all("classifier." in key for key in weights.start_from(network, path, drop_head=True))
+    assert torch.equal(answer(network), answer(fresh(config)))
+
+
+def test_a_torchreid_checkpoint_without_its_classifier_is_ours(tmp_path: Path) -> None:
+    path, theirs = torchreid_file(tmp_path)
+    network, told = weights.without_classifier(*weights.load_network(path))
+    weights.save_network(tmp_path / "small.safetensors", network, told)
+    loaded, again = weights.load_network(tmp_path / "small.safetensors")
+    assert (again.name, again.classes, again.model["neck"]) == ("osnet_x0_25", 0, "own")
+    assert torch.equal(answer(loaded), answer(theirs))
+
+
+def test_the_file_is_for_everybody_to_read_and_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    path = save(tmp_path / "a.safetensors")
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    with pytest.raises(InputError, match=r"b\.safetensors: the weights cannot be written \(No such file"):
+        save(tmp_path / "none" / "b.safetensors")
+
+
+@pytest.mark.parametrize("config", [POOLED, OWN], ids=lambda c: c.neck)
+def test_another_number_of_classes_needs_a_word(tmp_path: Path, config: ModelConfig) -> None:
+    path, network = save(tmp_path / "a.safetensors", config, classes=9, seed=1), fresh(config, seed=2)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    with pytest.raises(InputError, match=r"another shape: .*classifier.weight.*init_head=drop") as caught:
+        weights.start_from(network, path, drop_head=False)
+    assert "\n" not in str(caught.value)
+    assert equal_to(network, before) == set(before)  # a refusal changes nothing
+    left = weights.start_from(network, path, drop_head=True)
+    assert left == [k for k in before if "classifier." in k]
+    assert torch.equal(answer(network), answer(fresh(config, classes=9, seed=1)))
+    assert set(left) <= equal_to(network, before)
+
+
+def test_a_head_is_not_dropped_beyond_the_classifier(tmp_path: Path) -> None:
+    """Another embedding size is no other classifier: init_head=drop does not hide it."""
+    path = save(tmp_path / "a.safetensors", ModelConfig(name="osnet_x0_25", embedding=8))
+    with pytest.raises(InputError, match=r"of another shape: embedding.weight"):
+        weights.start_from(fresh(), path, drop_head=True)
+
+
+def torchreid_file(folder: Path, name: str = "osnet_x0_25", classes: int = 9) -> tuple[Path, Any]:
+    torch.manual_seed(5)
+    theirs = models.build(name, classes).eval()
+    torch.save({"state_dict": theirs.state_dict(), "epoch": 1}, folder / f"{name}.pth.tar-1")
+    return folder / f"{name}.pth.tar-1", theirs
+
+
+def test_starting_from_torchreid(tmp_path: Path) -> None:
+    path, theirs = torchreid_file(tmp_path)
+    pooled = fresh()
+    with pytest.raises(InputError, match=r"init: .*classifier.*init_head=drop starts it anew"):
+        weights.start_from(pooled, path, drop_head=False)
+    left = weights.start_from(pooled, path, drop_head=True)
+    assert {key.split(".")[0] for key in left} == {"embedding", "neck", "classifier"}
+    with torch.inference_mode():
+        images = torch.randn(1, 3, *SIZE)
+        assert torch.equal(pooled.backbone(images), theirs.featuremaps(images))
+    same, other = fresh(OWN, classes=9), fresh(OWN)
+    assert weights.start_from(same, path, drop_head=False) == []
+    assert weights.start_from(other, path, drop_head=True) == [
+        "body.classifier.weight",
+        "body.classifier.bias",
+    ]
+    assert torch.equal(answer(same), answer(theirs))
+    assert torch.equal(answer(other), answer(theirs))
+
+
+def test_another_network_s_weights_are_refused_with_or_without_head(tmp_path: Path) -> None:
+    path, _ = torchreid_file(tmp_path, "osnet_x0_5")
+    for config in (POOLED, OWN):
+        for drop in (True, False):
+            with pytest.raises(InputError, match=r"init: .*of another shape"):
+                weights.start_from(fresh(config), path, drop)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize(("name", "head"), [("resnet18", "fc"), ("vit_tiny_patch16_224", "head")])
+def test_starting_from_timm(tmp_path: Path, name: str, head: str, ending: str) -> None:
+    """ImageNet weights as timm (and for ResNets torchvision) publishes them, under its own keys."""
+    import timm
+
+    size = {} if name == "resnet18" else {"img_size": SIZE}
+    theirs = timm.create_model(name, pretrained=False, num_classes=4, **size).eval()
+    path = tmp_path / f"imagenet.{ending}"
+    if ending == "pth":
+        torch.save(theirs.state_dict(), path)
+    else:
+        save_file(theirs.state_dict(), path, {"format": "pt"})
+    network = fresh(ModelConfig(name="timm." + name))
+    with pytest.raises(InputError, match=rf"unexpected: .*{head}.*init_head=drop starts it anew"):
+        weights.start_from(network, path, drop_head=False)
+    left = weights.start_from(network, path, drop_head=True)
+    assert {key.split(".")[0] for key in left} == {"neck", "classifier"}
+    got = equal_to(network, {f"backbone.{k}": v for k, v in theirs.state_dict().items()})
+    got |= equal_to(network, {f"backbone.body.{k}": v for k, v in theirs.state_dict().items()})
+    assert got == {k for k in network.state_dict() if k.startswith("backbone.")}
+
+
+def test_the_msmt17_weights_start_a_training(shared: Path) -> None:
+    path = shared / "weights" / "osnet_x0_25_msmt17.pth"
+    whole, pooled = fresh(OWN), fresh()
+    weights.start_from(whole, path, drop_head=True)
+    assert torch.equal(answer(whole), answer(models.load(path)))
+    weights.start_from(pooled, path, drop_head=True)
+    with pytest.raises(InputError, match="init_head=drop"):
+        weights.start_from(pooled, path, drop_head=False)

@@ -1,0 +1,98 @@
+"""What every sink promises: when the target appears, what a stopped run leaves, where it cannot be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.tracker.data import Detections, Frame, Step, Tracks
+from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
+from retrace.tracker.outputs.text import JsonLinesSink, MotSink
+
+Sink = Callable[..., Any]
+ALL: list[tuple[Sink, str]] = [
+    (MotSink, "a.txt"),
+    (JsonLinesSink, "a.jsonl"),
+    (lambda path: VideoSink(path, 10), "a.mp4"),
+    (ContactSheet, "a.png"),
+]
+
+
+def step(
+    index: int, time: float | None = None, size: tuple[int, int] | None = (48, 64), boxes: int = 2
+) -> Step:
+    """A grey frame whose level tells its number, with tracks that move to the right."""
+    image = None if size is None else np.full((*size, 3), 50 + 2 * index, np.uint8)
+    x = 4.0 * np.arange(boxes, dtype=np.float32) + 0.5 * index
+    xyxy = np.column_stack([x, x + 2, x + 8.25, x + 20]).astype(np.float32).reshape(-1, 4)
+    det_index = np.arange(boxes)[::-1].copy()
+    det_index[:1] = -1
+    tracks = Tracks(
+        np.arange(1, boxes + 1), xyxy, np.full(boxes, 0.75, np.float32), np.zeros(boxes, np.int32), det_index
+    )
+    return Step(
+        Frame(index, index / 10 if time is None else time, image),
+        Detections(xyxy, np.full(boxes, 0.75)),
+        tracks,
+    )
+
+
+def decoded(path: Path) -> tuple[list[np.ndarray], list[float], av.VideoStream]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = list(container.decode(stream))
+        return [f.to_ndarray(format="bgr24") for f in frames], [f.time for f in frames], stream
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.mark.parametrize(("kind", "name"), ALL)
+def test_the_target_appears_only_when_it_is_whole(tmp_path: Path, kind: Sink, name: str) -> None:
+    (tmp_path / name).write_bytes(b"an earlier result")
+    sink = kind(tmp_path / name)
+    sink.write(step(0))
+    sink.position()
+    assert (tmp_path / name).read_bytes() == b"an earlier result"
+    assert names(tmp_path) == [name, f"{name}.partial"]
+    assert sink.finish() == tmp_path / name
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() != b"an earlier result"
+
+
+@pytest.mark.parametrize(("kind", "name"), ALL)
+def test_an_abandoned_run_leaves_a_usable_file_that_is_called_partial(
+    tmp_path: Path, kind: Sink, name: str
+) -> None:
+    sink = kind(tmp_path / name)
+    for i in range(5):
+        sink.write(step(i))
+    assert sink.abandon() == tmp_path / f"{name}.partial"
+    assert names(tmp_path) == [f"{name}.partial"]
+    left = tmp_path / f"{name}.partial"
+    if name == "a.mp4":
+        assert len(decoded(left)[0]) == 5
+    elif name == "a.png":
+        assert cv2.imdecode(np.fromfile(left, np.uint8), cv2.IMREAD_COLOR) is not None
+    else:
+        assert left.read_text().endswith("\n")
+
+
+@pytest.mark.parametrize(("kind", "name"), ALL)
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, kind: Sink, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError) as caught:
+        kind(tmp_path / "file" / name)
+    assert str(caught.value).startswith(f"{tmp_path / 'file' / name}: cannot be written (")
+    assert str(caught.value).endswith("; choose another output folder")
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="is a folder, expected a place for a file"):
+        kind(tmp_path / name)

@@ -1,0 +1,269 @@
+"""Live sources: reconnect and its clock, a real RTSP stream over loopback, cameras, and no secret in any message."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.tracker.data import Frame
+from retrace.tracker.sources import streams
+from retrace.tracker.sources.files import Source, open_source
+from retrace.tracker.sources.streams import Feed, Reconnecting, connect_camera, live_source, redact, url_name
+from tests.rtsp_server import RtspServer, transport_stream
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+URL = "rtsp://user:s3cr3t@127.0.0.1:9/cam"
+
+
+class World:
+    """A wall clock that only sleeping and frames move, and a list of connections to hand out."""
+
+    def __init__(self, *connections: list[tuple[float, float, bool]] | str) -> None:
+        """A connection is a list of (wall time, stream time, decodable), or the reason why it fails."""
+        self.now = 0.0
+        self.pauses: list[float] = []
+        self.closed = 0
+        self._connections = list(connections)
+
+    def clock(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def connect(self) -> Feed:
+        if not self._connections:
+            raise InputError("cam: not there")
+        connection = self._connections.pop(0)
+        if isinstance(connection, str):
+            raise InputError(f"cam: {connection}")
+        return Feed(10.0, self._frames(connection), self._close)
+
+    def _close(self) -> None:
+        self.closed += 1
+
+    def _frames(self, connection: list[tuple[float, float, bool]]) -> Iterator[Frame]:
+        for number, (wall, time, decodable) in enumerate(connection):
+            self.now = max(self.now, wall)
+            yield Frame(number, time, IMAGE if decodable else None)
+
+
+def follow(world: World, reconnect_for: float = 60.0) -> tuple[list[tuple[int, float]], Source]:
+    source = Source("cam", 10.0, (4, 6), None, True, lambda s, start: iter(()))
+    line = Reconnecting(source, "cam", world.connect, reconnect_for, world.clock, world.wait)
+    return [(f.index, round(f.time, 6)) for f in line.frames(None, threading.Event())], source
+
+
+def test_time_is_the_streams_own_within_a_connection() -> None:
+    """The network jitters; the stream's timestamps do not."""
+    world = World([(5.0, 0.0, True), (5.3, 0.1, True), (5.31, 0.2, True)])
+    got, _ = follow(world, reconnect_for=0)
+    assert got == [(0, 0.0), (1, 0.1), (2, 0.2)]
+
+
+def test_time_goes_on_by_the_wall_clock_across_a_gap() -> None:
+    world = World(
+        [(0.0, 0.0, True), (0.1, 0.1, True)],
+        "refused",
+        "refused",
+        [(7.0, 0.0, True), (7.1, 0.1, True)],
+    )
+    got, source = follow(world, reconnect_for=10)
+    assert got == [(0, 0.0), (1, 0.1), (2, 7.0), (3, 7.1)]
+    assert source.reconnects == 1
+    assert world.pauses[:3] == [0.5, 1.0, 2.0]
+    assert world.closed == 2
+
+
+def test_pauses_double_to_eight_seconds_and_the_source_is_given_up() -> None:
+    got, source = follow(World([(0.0, 0.0, True)]), reconnect_for=30)
+    assert got == [(0, 0.0)]
+    assert source.warnings == ["cam: given up at frame 1, after 30 s without a frame (not there)"]
+    world = World([(0.0, 0.0, True)])
+    follow(world, reconnect_for=30)
+    assert world.pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 6.5]  # 30 s in all
+
+
+def test_a_frame_makes_the_pauses_short_again() -> None:
+    world = World([(0.0, 0.0, True)], "refused", "refused", [(4.0, 0.0, True)], [(6.0, 0.0, True)])
+    follow(world, reconnect_for=5)
+    assert world.pauses == [0.5, 1.0, 2.0, 0.5, 0.5, 1.0, 2.0, 1.5]
+
+
+def test_a_connection_without_a_picture_does_not_count_as_one() -> None:
+    world = World([(0.0, 0.0, True)], [(0.5, 0.0, False)], [(2.0, 0.0, True)])
+    got, source = follow(world, reconnect_for=3)
+    assert got == [(0, 0.0), (1, 2.0)]
+    assert source.reconnects == 1
+    assert source.corrupt == []  # before the first key frame nothing can be decoded
+
+
+def test_a_corrupt_frame_takes_its_number() -> None:
+    world = World([(0.0, 0.0, True), (0.1, 0.1, False), (0.2, 0.2, True)])
+    got, source = follow(world, reconnect_for=0)
+    assert got == [(0, 0.0), (2, 0.2)]
+    assert source.corrupt == [1]
+
+
+def test_a_clock_that_leaps_is_set_right() -> None:
+    """Cameras set theirs by the network some seconds after they start."""
+    world = World([(0.0, 0.0, True), (0.1, 0.1, True), (0.2, 3600.2, True), (0.3, 3600.3, True)])
+    got, _ = follow(world, reconnect_for=0)
+    assert got == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
+
+
+def test_time_never_stands_even_when_a_stream_is_faster_than_the_wall_clock() -> None:
+    """A server that sends what it has stored: 10 s of video in no time, twice."""
+    world = World(*[[(0.0, i / 10, True) for i in range(100)] for _ in range(2)])
+    got, _ = follow(world, reconnect_for=0.6)
+    assert len(got) == 200
+    assert (np.diff([t for _, t in got]) > 0.05).all()
+
+
+def make_live(connect: Callable[[], Feed]) -> Source:
+    return live_source("cam", "cam", connect, Source, 0.0)
+
+
+def test_a_live_source_opens_once_and_reads_on_from_there() -> None:
+    world = World([(0.0, 0.0, False), (0.0, 0.04, True), (0.1, 0.14, True)])
+    source = make_live(world.connect)
+    assert (source.fps, source.size, source.length, source.live) == (10.0, (4, 6), None, True)
+    frames = list(source.frames())
+    assert frames[-1].index == 1
+    assert len(frames) + source.dropped == 2
+
+
+def test_a_live_source_that_shows_nothing_is_refused() -> None:
+    for connection in ([], [(0.0, 0.0, False)]):
+        world = World(connection)
+        with pytest.raises(InputError, match="cam: opens but sends no picture"):
+            make_live(world.connect)
+        assert world.closed == 1
+
+
+def test_a_live_source_cannot_be_resumed() -> None:
+    source = make_live(World([(0.0, 0.0, True)]).connect)
+    with pytest.raises(InputError, match="cannot be resumed"):
+        source.frames(start=5)
+
+
+def test_closing_a_live_source_ends_its_wait_for_a_connection() -> None:
+    world = World([(0.0, 0.0, True)])
+    source = live_source("cam", "cam", world.connect, Source, reconnect_for=1e9)
+    frames = source.frames()
+    next(frames)
+    frames.close()  # type: ignore[attr-defined]
+    assert [t for t in threading.enumerate() if t.name == "read-ahead"] == []
+
+
+def test_frames_arrive_over_rtsp_and_time_goes_on_when_the_server_drops_the_line() -> None:
+    with RtspServer(transport_stream(50), connections=2, pace=0.01) as server:
+        source = open_source(server.url, reconnect_for=1.0, timeout=5)
+        assert (source.live, source.fps, source.size) == (True, 25, (96, 128))
+        frames = list(source.frames())
+        assert server.served == 2
+    numbers = np.array([f.index for f in frames])
+    levels = np.array([f.image.mean() for f in frames])
+    times = np.array([f.time for f in frames])
+    assert (np.diff(numbers) >= 1).all()
+    assert len(frames) + source.dropped == numbers[-1] + 1
+    assert len(frames) > 20
+    [cut] = np.flatnonzero(np.diff(levels) < -10)  # the server begins anew, with dark frames
+    assert (np.diff(times) > 0).all()
+    steps = np.diff(times) / np.diff(numbers)
+    assert np.delete(steps, cut) == pytest.approx(0.04, abs=1e-3)
+    assert source.reconnects == 1
+    [warning] = source.warnings
+    assert f"given up at frame {numbers[-1] + 1}, after 1 s without a frame" in warning
+    for text in (source.name, warning, repr(source)):
+        assert "s3cr3t" not in text
+        assert "user" not in text
+    assert source.name.startswith("127.0.0.1_")
+    assert source.name.endswith("_cam_1")
+
+
+def test_a_server_that_is_not_there_is_refused_without_a_secret() -> None:
+    with pytest.raises(InputError) as caught:
+        open_source(URL, timeout=2)
+    assert str(caught.value) == (
+        "rtsp://127.0.0.1:9/cam: no stream (Connection refused); check the address, the network and the login"
+    )
+
+
+def test_a_server_that_does_not_answer_is_refused_in_time() -> None:
+    with RtspServer(b"", connections=1, answer=False) as server, pytest.raises(InputError) as caught:
+        open_source(server.url, timeout=0.3)
+    assert "no stream (no answer in 0.3 s)" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_camera_that_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        InputError, match=r"^camera 97: cannot be opened; check that it is plugged in"
+    ) as caught:
+        open_source("97")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_camera_is_read_until_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    class Camera:
+        left = 3
+
+        def __init__(self, index: int) -> None:
+            assert index == 2
+
+        def isOpened(self) -> bool:
+            return True
+
+        def get(self, key: int) -> float:
+            return 0.0  # many cameras do not say
+
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            self.left -= 1
+            return self.left >= 0, IMAGE
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    feed = connect_camera(2)
+    assert feed.fps == 30
+    assert [f.index for f in feed.frames] == [0, 1, 2]
+
+
+def test_a_video_behind_a_url_is_no_live_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file stands in for the web server: what has a duration has an end, and no frame of it may be dropped."""
+    from tests.tracker.sources.test_decode import video_bytes
+
+    file = tmp_path / "a.mp4"
+    file.write_bytes(video_bytes("mp4", count=10))
+    opened = streams.open_container
+    monkeypatch.setattr(streams, "open_container", lambda place, timeout: opened(str(file), timeout))
+    source = open_source("https://me:s3cr3t@host/films/street%20one.mp4?key=s3cr3t")
+    assert (source.name, source.live, source.length) == ("street_20one", False, 10)
+    assert len(list(source.frames())) == 10
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "name"),
+    [
+        ("rtsp://10.0.0.1:554/cam/1", "rtsp://10.0.0.1:554/cam/1", "10.0.0.1_554_cam_1"),
+        ("rtsp://user:pw@host/cam?token=t#x", "rtsp://host/cam", "host_cam"),
+        ("rtsp://user:p@w/?d@host/cam", "rtsp://host/cam", "host_cam"),  # unescaped password
+        ("udp://@239.0.0.1:1234", "udp://239.0.0.1:1234", "239.0.0.1_1234"),
+        ("http://[::1]:80/a b", "http://[::1]:80/a b", "1_80_a_b"),
+        ("rtsp://", "rtsp://", "stream"),
+    ],
+)
+def test_urls_are_shown_and_named_without_secrets(url: str, shown: str, name: str) -> None:
+    assert redact(url) == shown
+    assert url_name(url) == name

@@ -1,0 +1,1 @@
+"""Static HTML pages, with nothing from elsewhere."""

@@ -1,0 +1,1 @@
+"""Run folders: what is opened, done, written and told."""

@@ -1,0 +1,155 @@
+"""Where a run stands, kept on disk, so that one that was stopped can go on with the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.files import atomic_write, writing
+from retrace.tracker import Tracker
+from retrace.tracker.camera.warps import Camera
+from retrace.tracker.data import Detections, Frame, Step, Tracks
+from retrace.tracker.mot_file import read_results
+from retrace.tracker.offline.reconnect import LooksSoFar
+
+if TYPE_CHECKING:
+    from retrace.reid import Embedder
+
+EVERY = 10.0  # s of wall time
+KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a checkpoint keeps: the tracker's state, and beside it that of everything else with a memory."""
+
+    tracker: Tracker
+    camera: Camera | None = None
+    looks: LooksSoFar | None = None
+    network: Embedder | None = None  # one that goes by what it has seen of the video
+
+    def _beside(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"camera_": self.camera, "ledger_": self.tracker.ledger}
+        parts |= {"looks_": self.looks, "network_": self.network}
+        return {prefix: part for prefix, part in parts.items() if part}
+
+    def state_dict(self) -> dict[str, Any]:
+        state = self.tracker.state_dict()
+        for prefix, part in self._beside().items():
+            state |= {prefix + name: value for name, value in part.state_dict().items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for prefix, part in self._beside().items():
+            own = {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
+            part.load_state_dict(own)
+        self.tracker.load_state_dict(state)
+
+
+class Checkpoint:
+    """``SEQUENCE.checkpoint.npz``: the tracker's state, the next frame, how much of each text file is good."""
+
+    def __init__(self, path: Path, fingerprint: dict[str, object]) -> None:
+        """``fingerprint``: all that the result depends on; a run with another one may not go on from here."""
+        self.path = path
+        self.next_frame = 0
+        self.digest = ""  # chained sha256 of the detections so far
+        self.positions: dict[str, int] = {}  # bytes of each text sink
+        self.frames = 0  # done so far
+        self.corrupt: list[int] = []  # numbers of frames that could not be read
+        self.dropped = 0  # boxes of no size
+        self._fingerprint = json.dumps(fingerprint, sort_keys=True)
+        self._saved = time.monotonic()
+
+    def took(self, step: Step) -> None:
+        """Note a frame that is done."""
+        self.next_frame = step.frame.index + 1
+        self.digest = chained_hash(self.digest, step.detections)
+        self.frames += 1
+        self.dropped += step.detections.dropped
+
+    def due(self) -> bool:
+        return time.monotonic() - self._saved >= EVERY
+
+    def save(self, memory: Memory, positions: dict[str, int]) -> None:
+        """Keep the present; written beside and renamed, so there is always a whole one."""
+        self.positions = positions
+        meta = {name: getattr(self, name) for name in KEPT}
+        state: dict[str, Any] = memory.state_dict()
+        with writing(self.path), atomic_write(self.path, "wb") as file:
+            np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **state)
+        self._saved = time.monotonic()
+
+    def restore(self, memory: Memory) -> bool:
+        """Go back to what was kept; False: nothing was.
+
+        Raises:
+            InputError: the file is damaged, or the run that left it was another one.
+        """
+        if not self.path.is_file():
+            return False
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                state = dict(file)
+            meta, fingerprint = json.loads(str(state.pop("meta"))), str(state.pop("fingerprint"))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{self.path}: damaged ({type(error).__name__}); delete it to begin anew"
+            ) from None
+        if fingerprint != self._fingerprint:
+            changed = _differences(json.loads(fingerprint), json.loads(self._fingerprint))
+            raise InputError(
+                f"{self.path}: left by a run with another {changed}; run as before, or without --resume"
+            )
+        memory.load_state_dict(state)
+        for name in KEPT:
+            setattr(self, name, meta[name])
+        return True
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def chained_hash(digest: str, detections: Detections) -> str:
+    """sha256 over the hash of the frames before and this frame's boxes, scores and classes."""
+    block = hashlib.sha256(digest.encode())
+    for array in (detections.xyxy, detections.score, detections.class_id):
+        block.update(np.ascontiguousarray(array).tobytes())
+    return block.hexdigest()
+
+
+def replay(
+    frames: Iterator[Frame], start: int, result: Path, redraw: Callable[[Step], None]
+) -> Iterator[Frame]:
+    """Draw the frames before ``start`` again from the rows already in ``result``; returns the frames that remain.
+
+    An encoded video cannot be continued, but drawing costs little beside detecting.
+    """
+    rows = read_results(result)
+    for frame in frames:
+        if frame.index >= start:
+            return itertools.chain([frame], frames)
+        here = rows.take(slice(*np.searchsorted(rows.frame, (frame.index, frame.index + 1))))
+        tracks = Tracks(
+            here.id,
+            here.xyxy.astype(np.float32),
+            here.score.astype(np.float32),
+            np.zeros(len(here), np.int32),
+            np.zeros(len(here), np.int64),
+        )
+        redraw(Step(frame, Detections.empty(), tracks))
+    return iter(())
+
+
+def _differences(before: dict[str, object], now: dict[str, object]) -> str:
+    return ", ".join(sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k)))

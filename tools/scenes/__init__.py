@@ -1,0 +1,1 @@
+"""A drawn street scene with known identities."""

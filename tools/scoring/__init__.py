@@ -1,0 +1,1 @@
+"""What the two evaluation tools have in common with nobody else: features, sections of a report."""

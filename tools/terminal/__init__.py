@@ -1,0 +1,1 @@
+"""What only a terminal needs: exit codes, progress bars, options that tools share."""

@@ -1,0 +1,58 @@
+"""What every tool shares with its terminal: exit codes, one line for a mistake, atomic JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+OK, USER_ERROR, INTERRUPTED = 0, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that keeps to the rule: one line for a mistake, no usage text before it."""
+
+    def error(self, message: str) -> NoReturn:
+        from retrace.configs import InputError
+
+        raise InputError(f"{message} (--help tells more)")
+
+
+def say(line: str) -> None:
+    """Print; a reader who has seen enough (`| head`) ends the talking, not the work."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for the rest of the process
+
+
+def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> NoReturn:
+    """Run a tool: whatever the user can get wrong ends as one line on standard error and exit code 2."""
+    from retrace.configs import InputError
+
+    name = Path(sys.argv[0]).name
+    try:
+        code = main(sys.argv[1:] if argv is None else argv)
+    except InputError as error:
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        code = USER_ERROR
+    except BrokenPipeError:
+        code = OK  # the reader of our output has seen enough
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON, written beside and renamed."""
+    from retrace.configs.files import atomic_write, writing
+
+    with writing(path), atomic_write(path) as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")

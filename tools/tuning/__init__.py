@@ -1,0 +1,1 @@
+"""Searching a preset's numbers with Optuna: clips, space, study, search, report."""

@@ -1,0 +1,246 @@
+"""Sequences in memory, and what a tracker configuration scores on them, in this process or in many.
+
+Boxes go through the two decimals of a result file, so that a figure here is, to the last bit, what
+tools/track.py and tools/eval_mot.py give.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.eval.mot.clear import Clear
+from retrace.eval.mot.hota import Hota
+from retrace.eval.mot.identity import Identity
+from retrace.eval.mot.preprocess import prepare
+from retrace.eval.mot.score import Count, Metrics, score_scene
+from retrace.eval.mot.sequences import FULL_LENGTH, Sequence, base_name, read_truth
+from retrace.tracker import Detections, Tracker, Tracks
+from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
+from retrace.tracker.camera.warps import FileCamera, read_warps
+from retrace.tracker.config import TrackerConfig
+from retrace.tracker.data import Frame, MotTable
+from retrace.tracker.detection.boxes_file import open_detections
+from retrace.tracker.mot_file import read_sequence_info, read_sequence_length
+from retrace.tracker.pipeline import run
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFiles:
+    """One sequence to tune on: where everything of it lies."""
+
+    sequence: Sequence  # its ground truth; the result file is nowhere
+    fps: float
+    detections: Path
+    warps: Path | None  # of the camera; None: it is taken to stand
+
+    @property
+    def name(self) -> str:
+        return self.sequence.name
+
+    @property
+    def video(self) -> str:
+        """What must not be on both sides of a fold: MOT17-02-FRCNN and MOT17-02-SDP are one video."""
+        return base_name(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One sequence in memory."""
+
+    fps: float
+    frames: list[Detections]
+    warps: dict[int, np.ndarray] | None  # frame -> (2, 3) from the frame before
+    truth: MotTable
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a configuration scored."""
+
+    metrics: dict[str, Metrics]  # by sequence
+    seconds: dict[str, float]  # of CPU: load, track, evaluate
+
+
+def find_clips(
+    data: Path, detections: str, camera: str = "auto", split: str = "all", names: Iterable[str] = ()
+) -> list[ClipFiles]:
+    """The sequence folders of ``data`` with ground truth, by name.
+
+    Args:
+        data: folder of MOTChallenge sequence folders.
+        detections: file inside each sequence folder, or a path with ``{sequence}`` in it.
+        camera: "auto" (gmc.txt in the folder, where there is one), "none", or a file named like detections.
+        split: "val-half" keeps the frames after the first floor(N/2) + 1, as :func:`eval.sequences.find_sequences`.
+        names: only these; default: all.
+
+    Raises:
+        InputError: something named is missing.
+    """
+    if not data.is_dir():
+        raise InputError(f"--data {data}: no such folder of sequences")
+    folders = {f.name: f for f in sorted(data.iterdir()) if (f / "gt" / "gt.txt").is_file()}
+    for name in names:
+        if name not in folders:
+            raise InputError(f"--data {data}: no sequence {name!r}; it has: {', '.join(folders) or 'none'}")
+    wanted = list(names) or list(folders)
+    return [_clip_files(folders[name], detections, camera, split) for name in wanted]
+
+
+def _clip_files(folder: Path, detections: str, camera: str, split: str) -> ClipFiles:
+    boxes, warps = _inside(folder, detections), _inside(folder, "gmc.txt" if camera == "auto" else camera)
+    if not boxes.is_file():
+        raise InputError(f"--detections {detections}: no such file for {folder.name} (looked for {boxes})")
+    if camera == "none" or (camera == "auto" and not warps.is_file()):
+        return ClipFiles(_sequence(folder, split), read_sequence_info(folder).fps, boxes, None)
+    if not warps.is_file():
+        raise InputError(f"--camera {camera}: no such file for {folder.name} (looked for {warps})")
+    return ClipFiles(_sequence(folder, split), read_sequence_info(folder).fps, boxes, warps)
+
+
+def _inside(folder: Path, given: str) -> Path:
+    path = Path(given.replace("{sequence}", folder.name))
+    return path if "{sequence}" in given else folder / path
+
+
+def _sequence(folder: Path, split: str) -> Sequence:
+    """As eval.sequences cuts it; there is no result file here."""
+    length, truth = read_sequence_length(folder), folder / "gt" / "gt.txt"
+    full = FULL_LENGTH.get(base_name(folder.name), length)
+    skip = full // 2 + 1
+    if split == "all":
+        whole = full if length == full - skip else length
+        return Sequence(folder.name, truth, Path(), length, full_length=whole)
+    if length not in (full, full - skip):
+        known = f"{folder.name} has {full} frames, {full - skip} in val-half"
+        raise InputError(f"{folder / 'seqinfo.ini'}: seqLength is {length}, but {known}")
+    return Sequence(folder.name, truth, Path(), full - skip, skip if length == full else 0, 0, full)
+
+
+@cache
+def load_clip(files: ClipFiles, benchmark: str) -> Clip:
+    """Read once in a process, checked. Detections and warps may be the full sequence's or cut to the split.
+
+    Raises:
+        InputError: a fault of a file, named.
+    """
+    sequence, detect = files.sequence, open_detections(files.detections)
+    last = -1 if detect.last_frame is None else detect.last_frame
+    skip = _skip(sequence, last + 1, files.detections)
+    frames = [detect(Frame(skip + k, 0.0, None)) for k in range(sequence.length)]
+    warps = None
+    if files.warps is not None:
+        given = read_warps(files.warps)
+        skip = _skip(sequence, max(given, default=-1) + 1, files.warps)
+        missing = set(range(1, sequence.length)) - {k - skip for k in given}
+        if missing:
+            raise InputError(f"{files.warps}: no warp for frame {min(missing) + skip}")
+        warps = {k - skip: warp for k, warp in given.items() if k >= skip}
+    return Clip(files.fps, frames, warps, read_truth(sequence, benchmark))
+
+
+def _skip(sequence: Sequence, last: int, path: Path) -> int:
+    try:
+        return sequence.split_skip(last)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def track(clip: Clip, config: TrackerConfig) -> MotTable:
+    """The result that tools/track.py would write, and tools/eval_mot.py read."""
+    frames = (Frame(k, k / clip.fps, None) for k in range(len(clip.frames)))
+    camera = None if clip.warps is None else FileCamera(clip.warps)
+    steps = run(frames, lambda f: clip.frames[f.index], Tracker(config, clip.fps), camera=camera)
+    return as_result([step.tracks for step in steps])
+
+
+def as_result(tracks: list[Tracks]) -> MotTable:
+    """Each frame's tracks as one table; tlwh is rounded to two decimals as in a file.
+
+    ``np.round`` rounds as formatting does here: 100 times a float32 of pixels fits a float64.
+    """
+    frame = np.repeat(np.arange(len(tracks)), [len(t) for t in tracks])
+    boxes = np.concatenate([np.zeros((0, 4)), *(t.xyxy.astype(np.float64) for t in tracks)])
+    ids = np.concatenate([np.zeros(0, np.int64), *(t.id for t in tracks)])
+    xyxy = tlwh_to_xyxy(np.round(xyxy_to_tlwh(boxes), 2))
+    return MotTable(frame, ids, xyxy, np.ones(len(ids)), np.ones(len(ids), np.int64), np.ones(len(ids)))
+
+
+def score(files: tuple[ClipFiles, ...], benchmark: str, config: TrackerConfig) -> Score:
+    """Track and evaluate; the unit of work that processes are given."""
+    found: dict[str, Metrics] = {}
+    seconds = dict.fromkeys(("load", "track", "evaluate"), 0.0)
+    for one in files:
+        marks = [time.thread_time()]
+        clip = load_clip(one, benchmark)
+        marks.append(time.thread_time())
+        result = track(clip, config)
+        marks.append(time.thread_time())
+        found[one.name] = score_scene(prepare(clip.truth, result, one.sequence.length, benchmark))
+        marks.append(time.thread_time())
+        for k, stage in enumerate(seconds):
+            seconds[stage] += marks[k + 1] - marks[k]
+    return Score(found, seconds)
+
+
+def metrics_to_json(metrics: Metrics) -> dict[str, Any]:
+    """All that combining sequences needs, numbers to the last bit."""
+    parts = asdict(metrics)
+    parts["hota"] = {name: values.tolist() for name, values in parts["hota"].items()}
+    return parts
+
+
+def metrics_from_json(parts: Mapping[str, Any]) -> Metrics:
+    hota = Hota(**{name: np.array(values, np.float64) for name, values in parts["hota"].items()})
+    return Metrics(hota, Clear(**parts["clear"]), Identity(**parts["identity"]), Count(**parts["count"]))
+
+
+class InProcess(Executor):
+    """Does what is submitted in this process, before ``submit`` returns."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Executor]:
+    """``jobs`` processes of one thread each; 1: this process itself. What waits at the end is dropped."""
+    if jobs == 1:
+        yield InProcess()
+        return
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Ctrl-C is the parent's to answer; a worker whose parent was killed must not stay."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Who gets which detection: candidate pairs, costs, stages, gated assignment."""

@@ -1,0 +1,298 @@
+"""The distances that association stages add up: each a small function of candidate pairs.
+
+A term takes the scene and P pairs of a track and a detection and returns (P,) float64, small = same. To add
+one, write it here, give it a line in TERMS, and its name in `tracker.config.Term`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrace.tracker.association.assignment import Pairs
+from retrace.tracker.config import Stage, TrackerConfig
+from retrace.tracker.data import Detections
+from retrace.tracker.motion import filters as motion
+from retrace.tracker.motion.models import MotionModel
+from retrace.tracker.tracks.overlaps import kinds
+from retrace.tracker.tracks.state import LiveTracks
+
+CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))  # columns of a box's corners
+SPANS = (1, 2, 3)  # detections back, over which TrackTrack and Hybrid-SORT measure directions
+ADAPTIVE_WEIGHT, ADAPTIVE_CAP = 0.75, 0.5  # Deep OC-SORT: a_w, and the most that a clear margin adds
+BOOST_LIMIT = 13.2767  # BoostTrack: chi-square, 4 degrees of freedom, 99 %
+ALIKE, RELIEF = 0.75, 0.15  # BoostTrack: from this cosine on so much less IoU is enough
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One frame as the costs see it: T live tracks, moved to now, and N detections."""
+
+    config: TrackerConfig
+    live: LiveTracks
+    detections: Detections
+    model: MotionModel
+    box: np.ndarray  # (T, 4) float64 xyxy px, predicted
+    appearance: np.ndarray | None  # (T, N) float64 1 - cosine, NaN: unknown; None: nobody's is known
+    time: float  # s
+    step: float  # s, a nominal frame
+
+
+Term = Callable[[Scene, Pairs, Stage], np.ndarray]
+
+
+# -- boxes
+
+
+def iou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - IoU (SORT)."""
+    return 1.0 - pairs.iou
+
+
+def iou_score(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - IoU x detection score (ByteTrack's score fusion)."""
+    return 1.0 - pairs.iou * scene.detections.score[pairs.col]
+
+
+def hmiou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - HIoU x IoU, HIoU the IoU of the heights alone (Hybrid-SORT, eq. 6 to 8)."""
+    mine = scene.live.past[:, 0] if stage.against == "observed" else scene.box
+    a, b = mine[pairs.row], scene.detections.xyxy[pairs.col]
+    shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
+    both = np.maximum(a[:, 3], b[:, 3]) - np.minimum(a[:, 1], b[:, 1])
+    return 1.0 - np.maximum(shared, 0) / both * pairs.iou
+
+
+def trusted_iou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - c_d c_t IoU (BoostTrack, eq. 6): IoU weighted by the confidence in both sides."""
+    return 1.0 - _trust(scene, pairs) * pairs.iou
+
+
+def shape(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - c_d c_t exp(-(|dw| / max w + |dh| / max h)) (BoostTrack, eq. 5)."""
+    return _shape(scene, pairs, [0, 1])
+
+
+def shape_by_width(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - c_d c_t exp(-(|dw| + |dh|) / max w): stricter about heights. BoostTrack's published default (its issue 8)."""
+    return _shape(scene, pairs, [0, 0])
+
+
+def _shape(scene: Scene, pairs: Pairs, by: list[int]) -> np.ndarray:
+    """``by``: what differences of width and of height are measured in, 0: the larger width, 1: the larger height."""
+    a, b = scene.box[pairs.row], scene.detections.xyxy[pairs.col]
+    a, b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
+    return 1.0 - _trust(scene, pairs) * np.exp(-(np.abs(a - b) / np.maximum(a, b)[:, by]).sum(1))
+
+
+def _trust(scene: Scene, pairs: Pairs) -> np.ndarray:
+    """(P,) c_d c_t: detection score times 0.9 per step that the track is young (below 7) or was not seen."""
+    live = scene.live
+    age = np.rint((scene.time - live.born) / scene.step)
+    missed = np.rint((scene.time - live.seen) / scene.step) - 1
+    track = 0.9 ** np.where(age < 7, 7 - age, np.maximum(missed, 0))
+    return scene.detections.score[pairs.col] * track[pairs.row]
+
+
+# -- what the filter knows
+
+
+def mahalanobis(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """Squared Mahalanobis distance of all four coordinates (DeepSORT, eq. 1); 9.4877 holds 95 of 100."""
+    z = scene.model.from_xyxy(scene.detections.xyxy[pairs.col])
+    return motion.distance(scene.model, scene.live.filters, pairs.row, z, 4)
+
+
+def centre_mahalanobis(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """The same of the centre alone; its reach grows with the time since the track was seen. 9.21 holds 99 of 100."""
+    z = scene.model.from_xyxy(scene.detections.xyxy[pairs.col])
+    return motion.distance(scene.model, scene.live.filters, pairs.row, z, 2)
+
+
+def mahalanobis_share(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - this detection's share of the track (BoostTrack, eq. 3 and 4): softmax of 13.2767 - d2, 0 beyond.
+
+    Over all detections of the track's class that score enough for this stage; one that is beyond weighs 1.
+    """
+    detections, filters, config = scene.detections, scene.live.filters, scene.config
+    z = scene.model.from_xyxy(detections.xyxy)
+    heard = detections.score >= (config.low if "low" in stage.bands else config.high)
+    mine, theirs = kinds(scene.live.class_id, config), kinds(detections.class_id, config)
+    total = (mine[:, None] == theirs[heard]).sum(1).astype(np.float64)
+    row, col, squared = motion.nearby(filters, z, BOOST_LIMIT)
+    rivals = heard[col] & (mine[row] == theirs[col])
+    np.add.at(total, row[rivals], np.exp(BOOST_LIMIT - squared[rivals]) - 1.0)
+    own = motion.own_distance(filters, pairs.row, z[pairs.col])
+    inside = (own <= BOOST_LIMIT) & heard[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
+    weight = np.where(inside, np.exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
+    return 1.0 - weight / np.maximum(total[pairs.row], 1.0)
+
+
+# -- how it moved, how sure it was
+
+
+def direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """(angle / pi - 1/2) x score, between where the track came from and where it would go (OC-SORT's OCM).
+
+    Both lines begin at the detection of ``direction_span`` steps before they end, or the oldest since, or, after
+    a longer gap, the last one; 0 where the track has but one.
+    """
+    live = scene.live
+    back = scene.config.direction_span * scene.step * (1 + 1e-6)
+    came = _centre(_since(live, live.past_time[:, :1] - back, 1))
+    goes = _centre(_since(live, np.full((len(live), 1), scene.time - back), 0))
+    before = (_centre(live.past[:, 0]) - came)[pairs.row]
+    after = _centre(scene.detections.xyxy[pairs.col].astype(np.float64)) - goes[pairs.row]
+    known = ~np.isnan(live.past_time[pairs.row, 1])
+    return np.where(known, (_angle(before, after) / np.pi - 0.5) * scene.detections.score[pairs.col], 0.0)
+
+
+def corner_direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """Mean angle / pi of the four corners x score: where each came from, where it would go (Hybrid-SORT, eq. 9).
+
+    It came along the mean of its unit steps from 1, 2 and 3 detections back, each divided by how far back (as
+    running TrackTracks weigh them); it would go from its detection of three steps ago, or the oldest since, or
+    the last (OC-SORT). A young or turning track's mean is short and draws the angle to half a pi: unsure says little.
+    """
+    live = scene.live
+    goes_from = _since(live, np.full((len(live), 1), scene.time - len(SPANS) * scene.step * (1 + 1e-6)), 0)
+    box = scene.detections.xyxy[pairs.col].astype(np.float64)
+    known = ~np.isnan(live.past_time)
+    total = np.zeros(len(pairs.row))
+    for corner in CORNERS:
+        came = np.zeros((len(live), 2))
+        for k in SPANS:
+            came += (
+                _unit((live.past[:, 0] - live.past[:, k])[:, corner]) * known[:, k, None] / (k * len(SPANS))
+            )
+        goes = _unit(box[:, corner] - goes_from[:, corner][pairs.row])
+        total += np.arccos(np.clip((came[pairs.row] * goes).sum(1), -1, 1))
+    return total / (np.pi * len(CORNERS)) * scene.detections.score[pairs.col]
+
+
+def score_gap(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """|expected score - score|, the expected one on a line through the last two (TrackTrack)."""
+    gap = expected_score(scene.live)[pairs.row] - scene.detections.score[pairs.col]
+    return np.abs(gap).astype(np.float64)
+
+
+def score_forecast(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """|expected score - score| (Hybrid-SORT's TCM, eq. 4 and 5, and as its authors run it).
+
+    A high score is expected where a Kalman filter of the track's scores stands; a low one on a line through the
+    last two, or, if the track was missed since, where the last was. No expectation leaves its band.
+    """
+    live, config = scene.live, scene.config
+    line = np.where(live.streak > 0, 2 * live.score - live.score_before, live.score)
+    high, low = np.clip(live.scores[:, 0], config.high, 1.0), np.clip(line, config.low, config.high)
+    score = scene.detections.score[pairs.col]
+    return np.abs(np.where(score >= config.high, high[pairs.row], low[pairs.row]) - score)
+
+
+def expected_score(live: LiveTracks) -> np.ndarray:
+    """(T,) float32 in [0, 1], on a line through each track's last two scores."""
+    return np.clip(2 * live.score - live.score_before, 0, 1)
+
+
+def _since(live: LiveTracks, time: np.ndarray, newest: int) -> np.ndarray:
+    """(T, 4) each track's oldest detection not before ``time`` (T, 1), of those from the ``newest`` (0: last) back."""
+    oldest = np.maximum((live.past_time >= time).sum(1) - 1, newest)
+    return live.past[np.arange(len(live)), oldest]
+
+
+def _centre(box: np.ndarray) -> np.ndarray:
+    return (box[:, :2] + box[:, 2:]) * 0.5
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    """(P, 2) -> (P, 2) of length 1; no length stays none."""
+    size = np.hypot(vector[:, 0], vector[:, 1])[:, None]
+    return vector / np.where(size > 0, size, 1.0)
+
+
+def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(P, 2), (P, 2) -> (P,) in [0, pi]; half a pi where one has no length."""
+    return np.abs(np.arctan2(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], (a * b).sum(1))) + np.where(
+        ((a == 0).all(1)) | ((b == 0).all(1)), np.pi / 2, 0.0
+    )
+
+
+# -- looks
+
+
+def appearance(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - cosine; of unknown looks what the stage says, inf where it says nothing."""
+    unknown = np.inf if stage.neutral_appearance is None else stage.neutral_appearance
+    if scene.appearance is None:
+        return np.full(len(pairs.row), unknown)
+    distance = scene.appearance[pairs.row, pairs.col]
+    return np.where(np.isnan(distance), unknown, distance)
+
+
+def half_appearance(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """(1 - cosine) / 2, the scale of BoT-SORT's thresholds."""
+    return appearance(scene, pairs, stage) / 2
+
+
+def adaptive_appearance(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """-(0.75 + bonus) cosine; who stands out from the second-best counts more (Deep OC-SORT, eq. 5 to 7).
+
+    The bonus is the mean of the margins best - second of its row and its column, each capped at 0.5.
+    """
+    if scene.appearance is None:
+        return np.zeros(len(pairs.row))
+    cosine = np.where(np.isnan(scene.appearance), -np.inf, 1.0 - scene.appearance)  # unknown: no rival
+    bonus = (_margin(cosine)[pairs.row] + _margin(cosine.T)[pairs.col]) / 2
+    own = cosine[pairs.row, pairs.col]
+    return -(ADAPTIVE_WEIGHT + bonus) * np.where(np.isfinite(own), own, 0.0)
+
+
+def nearest_cue(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """min(1 - IoU x score, looks) (BoT-SORT, eq. 12 and 13): looks count where both cues allow it."""
+    look = half_appearance(scene, pairs, stage)
+    allowed = (look <= stage.cue_appearance) & (1.0 - pairs.iou <= stage.cue_iou)
+    return np.minimum(iou_score(scene, pairs, stage), np.where(allowed, look, 1.0))
+
+
+def iou_unless_alike(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+    """1 - IoU, and 0.15 less for pairs with a cosine of 0.75 or more (BoostTrack's two thresholds as a gate)."""
+    if scene.appearance is None:
+        return 1.0 - pairs.iou
+    alike = scene.appearance[pairs.row, pairs.col] <= 1.0 - ALIKE  # False for NaN
+    return 1.0 - pairs.iou - np.where(alike, RELIEF, 0.0)
+
+
+def _margin(cosine: np.ndarray) -> np.ndarray:
+    """(T, N) -> (T,) best minus second best of each row, at most the cap; 0 without a second one (-inf)."""
+    if cosine.shape[1] < 2:
+        return np.zeros(len(cosine))
+    second, best = np.partition(cosine, -2, axis=1)[:, -2:].T
+    rival = np.isfinite(second)
+    return np.where(rival, np.minimum(best - np.where(rival, second, 0.0), ADAPTIVE_CAP), 0.0)
+
+
+# name -> (the term, the least it can be for boxes that do not overlap)
+TERMS: dict[str, tuple[Term, float]] = {
+    "iou": (iou, 1.0),
+    "iou_score": (iou_score, 1.0),
+    "hmiou": (hmiou, 1.0),
+    "score_gap": (score_gap, 0.0),
+    "score_forecast": (score_forecast, 0.0),
+    "direction": (direction, -0.5),
+    "corner_direction": (corner_direction, 0.0),
+    "mahalanobis": (mahalanobis, 0.0),
+    "centre_mahalanobis": (centre_mahalanobis, 0.0),
+    "appearance": (appearance, 0.0),
+    "half_appearance": (half_appearance, 0.0),
+    "adaptive_appearance": (adaptive_appearance, -np.inf),
+    "nearest_cue": (nearest_cue, 0.0),
+    "iou_unless_alike": (iou_unless_alike, 1.0 - RELIEF),
+    "trusted_iou": (trusted_iou, 1.0),
+    "mahalanobis_share": (mahalanobis_share, 0.0),
+    "shape": (shape, 0.0),
+    "shape_by_width": (shape_by_width, 0.0),
+}
+LOOKS = {"appearance": 1.0, "half_appearance": 0.5}  # times 1 - cosine
+ALL_LOOKS = {*LOOKS, "adaptive_appearance", "nearest_cue", "iou_unless_alike"}

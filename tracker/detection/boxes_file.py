@@ -1,0 +1,121 @@
+"""What a detector is, a callable Frame -> Detections, and the simplest one: a file of boxes."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.errors import nearest
+from retrace.tracker.data import NOT_GIVEN, Detections, Frame, MotTable
+from retrace.tracker.mot_file import read_detections, scores_to_unit
+
+ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A detector as a callable.
+
+    Attributes:
+        description: one line: what was taken and why.
+        find: the detector itself; the call adds the frame's number to what it refuses.
+        names: the class names by ``class_id``, where they are known.
+        last_frame: the last frame that a file has boxes for; None: not a file, or it is empty.
+    """
+
+    description: str
+    find: Callable[[Frame], Detections]
+    names: Mapping[int, str] = field(default_factory=dict)
+    last_frame: int | None = None
+
+    def __call__(self, frame: Frame) -> Detections:
+        """The boxes of one frame, in the detector's order.
+
+        Raises:
+            InputError: a box that is not finite, a score outside [0, 1], or a frame without an image where
+                one is needed; the message begins with the (0-based) frame number.
+        """
+        try:
+            return self.find(frame)
+        except InputError as error:
+            raise InputError(f"frame {frame.index}: {error}") from None
+
+
+def open_detections(path: str | Path) -> Detector:
+    """Detections from a file instead of a detector: a MOT ``det.txt``, or an .npz.
+
+    The .npz holds ``frame`` (R,) whole numbers from 0, ``xyxy`` (R, 4) px, ``score`` (R,) in [0, 1], and may
+    hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows. Rows of one frame keep their order; a frame
+    that has none is empty.
+
+    Raises:
+        InputError: no such file, malformed, other keys or shapes, values out of range.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npz":
+        a = _read_npz(path)
+        return _by_frame(path, a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding"))
+    return detections_from_table(read_detections(path), str(path))
+
+
+def detections_from_table(table: MotTable, origin: str = "table") -> Detector:
+    """The boxes of a table, frame by frame; raw scores are mapped into [0, 1] and the description says so."""
+    score, note = scores_to_unit(table.score)
+    return _by_frame(origin, table.frame, table.xyxy, score, table.class_id, note=note)
+
+
+def _by_frame(
+    origin: str | Path,
+    frame: np.ndarray,
+    xyxy: np.ndarray,
+    score: np.ndarray,
+    class_id: np.ndarray | None = None,
+    embedding: np.ndarray | None = None,
+    note: str | None = None,
+) -> Detector:
+    try:
+        Detections(
+            xyxy, score, NOT_GIVEN if class_id is None else class_id, embedding
+        )  # every row is checked now, not in the middle of a run
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from None
+    order = np.argsort(frame, kind="stable")
+    frame = frame[order]
+    columns = [None if c is None else c[order] for c in (xyxy, score, class_id, embedding)]
+
+    def find(wanted: Frame) -> Detections:
+        start, stop = np.searchsorted(frame, (wanted.index, wanted.index + 1))
+        return Detections(*(None if c is None else c[start:stop] for c in columns))  # type: ignore[arg-type]
+
+    count = f"{len(frame)} boxes in {len(np.unique(frame))} frames"
+    description = f"detections of {origin}: {count}" + (f"; {note}" if note else "")
+    return Detector(description, find, last_frame=int(frame[-1]) if len(frame) else None)
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such detections file") from None
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: not readable as .npz: {' '.join(str(error).split())}") from None
+    for key, values in arrays.items():
+        if key not in ARRAYS:
+            raise InputError(f"{path}: unknown array {key!r}; {nearest(key, ARRAYS)}")
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{path}: {key} must hold numbers, got {values.dtype}")
+    missing = [key for key in ARRAYS[:3] if key not in arrays]
+    if missing:
+        raise InputError(f"{path}: no array {missing[0]!r}; expected frame, xyxy and score")
+    frame = arrays["frame"]
+    one_a_row = frame.ndim == 1 and frame.shape == arrays["xyxy"].shape[:1]
+    if not one_a_row or not ((frame >= 0) & (frame == np.floor(frame)) & (frame < 2**53)).all():
+        raise InputError(f"{path}: frame must be one whole number from 0 for each row of xyxy")
+    return {**arrays, "frame": frame.astype(np.int64)}

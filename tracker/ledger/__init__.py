@@ -1,0 +1,1 @@
+"""What became of every detection, and why: recorded, read back, told in words."""

@@ -1,0 +1,1 @@
+"""After the last frame: link, reconnect, interpolate, smooth, remove what is short."""

@@ -1,0 +1,1 @@
+"""Where results go: text that grows by a frame, pictures, drawing."""

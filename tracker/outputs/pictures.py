@@ -1,0 +1,209 @@
+"""Where results go as pictures: an H.264 video, a contact sheet; sinks as tracker/text_sinks.py says, not resumable."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.files import claim, partial_of, reveal, writing
+from retrace.tracker.data import Step
+from retrace.tracker.outputs.draw import BLANK, FONT, Trails, annotate
+
+TICKS = 90_000  # per second; the time base of the video, fine enough for any frame rate
+
+
+class VideoSink:
+    """Frames with boxes, ids and trails as an H.264 mp4, drawn and encoded in a thread.
+
+    Frames stand as long as their timestamps say; the first one begins at 0. Frames of another size than the
+    first are resized; a frame without an image is a grey one. Not resumable: feed all steps again.
+    ``seconds`` is what the thread spent on "draw" and on "encode".
+
+    Raises:
+        InputError: the place cannot be written (on construction), or no longer (on a later call).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        size: tuple[int, int] | None = None,
+        *,
+        preset: str = "superfast",
+        crf: int = 23,
+        waiting: int = 8,
+    ) -> None:
+        """``size`` (height, width) px: that of the first frame when None. ``waiting``: frames in the queue."""
+        self._path = Path(path)
+        self.seconds = {"draw": 0.0, "encode": 0.0}
+        claim(self._path)
+        self._options = {"preset": preset, "crf": str(crf)}
+        self._fps, self._size, self._frames = fps, size, 0
+        self._error: BaseException | None = None
+        self._steps: queue.Queue[Step | None] = queue.Queue(waiting)
+        self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
+        self._thread.start()
+
+    def write(self, step: Step) -> None:
+        """Waits only when ``waiting`` frames are in the queue."""
+        if self._error is not None:
+            self.abandon()
+        self._steps.put(step)
+
+    def position(self) -> int:
+        return 0
+
+    def finish(self) -> Path:
+        grown = self.abandon()
+        if self._frames == 0:
+            raise InputError(f"{grown}: no frame came, so there is no video")
+        return reveal(grown, self._path)
+
+    def abandon(self) -> Path:
+        """Encodes what is queued and closes, so that the partial file plays."""
+        if self._thread.is_alive():
+            self._steps.put(None)
+            self._thread.join()
+        if self._error is not None:
+            with writing(self._path, av.error.FFmpegError):
+                raise self._error
+        return partial_of(self._path)
+
+    def _run(self) -> None:
+        try:
+            self._encode(iter(self._steps.get, None))
+        except BaseException as error:  # it crosses over in the next call
+            self._error = error
+            while self._steps.get() is not None:  # nobody may wait for a place in the queue
+                pass
+
+    def _encode(self, steps: Iterator[Step]) -> None:
+        trails, last, origin = Trails(), -1, 0.0
+        with av.open(
+            str(partial_of(self._path)), "w", format="mp4", options={"movflags": "faststart"}
+        ) as out:
+            stream = None
+            for step in steps:
+                begin = time.perf_counter()
+                image = annotate(step, trails, self._size)
+                drawn = time.perf_counter()
+                if stream is None:
+                    stream, origin = self._open(out, image), step.frame.time
+                shape = (stream.height, stream.width)
+                yuv = cv2.cvtColor(_fit(image, shape), cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)
+                picture = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+                # two frames may not share a timestamp
+                last = max(round((step.frame.time - origin) * TICKS), last + 1)
+                picture.pts, picture.time_base = last, Fraction(1, TICKS)
+                picture.duration = round(TICKS / self._fps)
+                out.mux(stream.encode(picture))
+                self._frames += 1
+                self.seconds["draw"] += drawn - begin
+                self.seconds["encode"] += time.perf_counter() - drawn
+            if stream is not None:
+                out.mux(stream.encode())
+
+    def _open(self, out: av.container.OutputContainer, image: np.ndarray) -> av.VideoStream:
+        rate = Fraction(self._fps).limit_denominator(1001)
+        stream = out.add_stream("libx264", rate=rate, options=self._options)
+        height, width = self._size or image.shape[:2]
+        self._size = (height, width)
+        stream.height, stream.width = height + height % 2, width + width % 2  # 4:2:0 needs even sizes
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, TICKS)
+        stream.codec_context.colorspace = 6  # BT.601, which is what OpenCV converts to
+        stream.codec_context.color_range = 1  # limited
+        return stream
+
+
+def _fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """``image`` at ``shape`` (height, width): padded by the one pixel that makes it even, else resized."""
+    down, right = shape[0] - image.shape[0], shape[1] - image.shape[1]
+    if down == right == 0:
+        return image
+    if down in (0, 1) and right in (0, 1):
+        return cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+    return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+
+
+class ContactSheet:
+    """A PNG with annotated frames spread evenly over the run, whatever its length.
+
+    Every k-th frame is kept as a thumbnail; when there are twice as many as places, every other one goes and
+    k doubles. So memory is bounded and the length need not be known.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        size: tuple[int, int] | None = None,
+        length: int | None = None,
+        *,
+        columns: int = 4,
+        rows: int = 3,
+        width: int = 480,
+    ) -> None:
+        """``size`` (height, width) px of frames without an image; ``length`` of the run in frames, a guess that
+        saves drawing what would go again; ``width`` px of one picture."""
+        self._path, self._size, self._columns, self._width = Path(path), size, columns, width
+        self._places = columns * rows
+        self._trails = Trails()
+        self._kept: list[np.ndarray] = []
+        self._every, self._seen = max(1, (length or 0) // self._places), 0
+        claim(self._path)
+
+    def write(self, step: Step) -> None:
+        if self._seen % self._every == 0:
+            if len(self._kept) == 2 * self._places:
+                del self._kept[1::2]
+                self._every *= 2
+            self._kept.append(self._thumbnail(annotate(step, self._trails, self._size), step))
+        else:
+            self._trails.add(step.frame.time, step.tracks)
+        self._seen += 1
+
+    def position(self) -> int:
+        return 0
+
+    def finish(self) -> Path:
+        return reveal(self.abandon(), self._path)
+
+    def abandon(self) -> Path:
+        with writing(self._path):
+            partial_of(self._path).write_bytes(cv2.imencode(".png", self.image())[1].tobytes())
+        return partial_of(self._path)
+
+    def image(self) -> np.ndarray:
+        """(H, W, 3) uint8 BGR of the run so far."""
+        count = min(self._places, len(self._kept))
+        chosen = [self._kept[i] for i in np.linspace(0, len(self._kept) - 1, count).round().astype(int)]
+        height = max((t.shape[0] for t in chosen), default=self._width // 2)
+        rows = -(-count // self._columns) or 1
+        sheet = np.full((rows * height, self._columns * self._width, 3), BLANK, np.uint8)
+        for place, thumbnail in enumerate(chosen):
+            top, left = place // self._columns * height, place % self._columns * self._width
+            sheet[top : top + thumbnail.shape[0], left : left + self._width] = thumbnail
+        return sheet
+
+    def _thumbnail(self, image: np.ndarray, step: Step) -> np.ndarray:
+        height = max(1, round(image.shape[0] * self._width / image.shape[1]))
+        while image.shape[1] >= 2 * self._width:  # halving is quick; averaging by an odd factor is not
+            halved = (image.shape[1] // 2, max(1, image.shape[0] // 2))
+            image = cv2.resize(image, halved, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, (self._width, height))
+        caption = np.full((22, self._width, 3), BLANK, np.uint8)
+        text = f"frame {step.frame.index}   {step.frame.time:.1f} s   {len(step.tracks)} tracks"
+        cv2.putText(caption, text, (6, 16), FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        return np.vstack([small, caption])

@@ -1,0 +1,119 @@
+"""Where results go as text that grows by a frame: MOT text, JSON lines, the ledger.
+
+Every sink, also those of tracker/picture_sinks.py, takes a :class:`tracker.data.Step` a frame and writes
+``NAME.partial`` beside its target. ``finish()`` renames it; ``abandon()`` closes it and leaves it, so that what
+looks whole is whole. Both return where the result is. ``position()`` is for checkpoints: bytes that stand, 0
+where a sink cannot be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.files import claim, partial_of, reveal, writing
+from retrace.tracker.data import Step
+from retrace.tracker.ledger.file import ledger_header, ledger_line
+from retrace.tracker.mot_file import format_tracks
+from retrace.tracker.tracker import Tracker
+
+
+class TextSink:
+    """A text file that grows by ``line(step)`` a frame; the only kind that can be resumed.
+
+    Args:
+        line: Step -> text with line ends, may be "".
+        path: the target.
+        resume_at: bytes of the partial file that stand, as ``position()`` told; the rest is cut off.
+        header: what a new file begins with.
+
+    Raises:
+        InputError: the place cannot be written, or holds nothing to resume.
+    """
+
+    def __init__(
+        self, line: Callable[[Step], str], path: str | Path, resume_at: int | None = None, header: str = ""
+    ) -> None:
+        self._line, self._path = line, Path(path)
+        grown = partial_of(self._path)
+        if resume_at is None:
+            claim(self._path)
+        elif not grown.is_file() or grown.stat().st_size < resume_at:
+            raise InputError(
+                f"{grown}: expected the {resume_at} bytes written so far; start without resuming"
+            )
+        with writing(self._path):
+            self._file = open(grown, "r+b")  # noqa: SIM115
+            self._file.truncate(resume_at or 0)
+            self._file.seek(0, os.SEEK_END)
+            if not resume_at:
+                self._file.write(header.encode())
+
+    def write(self, step: Step) -> None:
+        with writing(self._path):
+            self._file.write(self._line(step).encode())
+
+    def position(self) -> int:
+        with writing(self._path):
+            self._file.flush()
+        return self._file.tell()
+
+    def finish(self) -> Path:
+        return reveal(self.abandon(), self._path)
+
+    def abandon(self) -> Path:
+        with writing(self._path):
+            self._file.close()
+        return partial_of(self._path)
+
+
+def mot_lines(step: Step) -> str:
+    """The MOTChallenge lines of one frame, 1-based."""
+    return format_tracks(step.frame.index, step.tracks)
+
+
+def json_line(step: Step) -> str:
+    """One JSON object: frame (0-based), time (s), detections (their number), tracks with every field.
+
+    ``det_index`` is the row in that frame's detector output, -1 if the track was only predicted.
+    """
+    t = step.tracks
+    rows = zip(
+        t.id.tolist(),
+        t.xyxy.astype(np.float64).round(3).tolist(),
+        t.score.astype(np.float64).round(6).tolist(),
+        t.class_id.tolist(),
+        t.det_index.tolist(),
+        strict=True,
+    )
+    names = ("id", "xyxy", "score", "class_id", "det_index")
+    whole = {
+        "frame": step.frame.index,
+        "time": round(step.frame.time, 6),
+        "detections": len(step.detections),
+        "tracks": [dict(zip(names, row, strict=True)) for row in rows],
+    }
+    return json.dumps(whole, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+MotSink = partial(TextSink, mot_lines)
+JsonLinesSink = partial(TextSink, json_line)
+
+
+def ledger_sink(tracker: Tracker, name: str, path: str | Path, resume_at: int | None = None) -> TextSink:
+    """What became of every detection, and why (tracker/ledger_file.py); after every frame of ``tracker``."""
+    ledger, config = tracker.ledger, tracker.config
+    if ledger is None:
+        raise InputError("this tracker keeps no ledger: make it with Tracker(config, fps, ledger=True)")
+    return TextSink(
+        lambda step: ledger_line(step, ledger, config),
+        path,
+        resume_at,
+        ledger_header(name, tracker.fps, config),
+    )

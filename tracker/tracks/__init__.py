@@ -1,0 +1,1 @@
+"""Live tracks as arrays: state, appearance, how they begin, live and end, who is shown."""
