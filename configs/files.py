@@ -1,12 +1,17 @@
-"""Files that have their name only once they are whole: written as ``NAME.partial`` beside it, then renamed."""
+"""Files that have their name only once they are whole: written as ``NAME.partial`` beside it, then renamed.
+
+Before it gets its name a file's bytes are on the disk, so that a crash leaves the old one or the new one, whole.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from retrace.configs.errors import InputError
 
@@ -20,6 +25,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     try:
         with open(partial, mode) as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -44,8 +51,10 @@ def claim(path: Path) -> None:
 
 
 def reveal(grown: Path, path: Path) -> Path:
-    """Give a whole file its name."""
+    """Give a whole file its name; its bytes are on the disk before."""
     with writing(path):
+        with open(grown, "rb+") as file:
+            os.fsync(file.fileno())
         os.replace(grown, path)
     return path
 
@@ -62,3 +71,39 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
     except (OSError, refusal) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(f"{path}: cannot be written ({why}); choose another output folder") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON, written beside and renamed.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with writing(path), atomic_write(path) as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """What a JSON file holds, which must be a ``kind``: dict (an object) or list.
+
+    Raises:
+        InputError: no such file, no JSON, or another kind of value.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not readable as JSON: {why}") from None
+    if not isinstance(found, kind):
+        wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
+        raise InputError(f"{path}: expected JSON with {wanted}, got {type(found).__name__}")
+    return found
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes, as hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -275,7 +275,7 @@ def _obtain_visibly(cache: Path, note: Callable[[str], None]) -> tuple[Path, str
 
 def report(video: Path, out: Path, save: str) -> int:
     """Name what the tool wrote, in one line; 1 when something it promised is not there."""
-    from retrace.tools.runs.runner import ENDINGS
+    from retrace.tracker.run import ENDINGS
 
     wanted = [out / (video.stem + ENDINGS[kind]) for kind in save.split(",") if kind in ENDINGS]
     for path in wanted:

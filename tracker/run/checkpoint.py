@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,21 +22,18 @@ from retrace.tracker.data import Detections, Frame, Step, Tracks
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.reconnect import LooksSoFar
 
-if TYPE_CHECKING:
-    from retrace.reid import Embedder
-
 EVERY = 10.0  # s of wall time
 KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
 
 
 @dataclass(slots=True)
-class Memory:
+class RunState:
     """What a checkpoint keeps: the tracker's state, and beside it that of everything else with a memory."""
 
     tracker: Tracker
     camera: Camera | None = None
     looks: LooksSoFar | None = None
-    network: Embedder | None = None  # one that goes by what it has seen of the video
+    network: Any = None  # an embedder that goes by what it has seen of the video
 
     def _beside(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"camera_": self.camera, "ledger_": self.tracker.ledger}
@@ -81,16 +78,16 @@ class Checkpoint:
     def due(self) -> bool:
         return time.monotonic() - self._saved >= EVERY
 
-    def save(self, memory: Memory, positions: dict[str, int]) -> None:
+    def save(self, state: RunState, positions: dict[str, int]) -> None:
         """Keep the present; written beside and renamed, so there is always a whole one."""
         self.positions = positions
         meta = {name: getattr(self, name) for name in KEPT}
-        state: dict[str, Any] = memory.state_dict()
+        arrays: dict[str, Any] = state.state_dict()
         with writing(self.path), atomic_write(self.path, "wb") as file:
-            np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **state)
+            np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **arrays)
         self._saved = time.monotonic()
 
-    def restore(self, memory: Memory) -> bool:
+    def restore(self, state: RunState) -> bool:
         """Go back to what was kept; False: nothing was.
 
         Raises:
@@ -100,8 +97,8 @@ class Checkpoint:
             return False
         try:
             with np.load(self.path, allow_pickle=False) as file:
-                state = dict(file)
-            meta, fingerprint = json.loads(str(state.pop("meta"))), str(state.pop("fingerprint"))
+                arrays = dict(file)
+            meta, fingerprint = json.loads(str(arrays.pop("meta"))), str(arrays.pop("fingerprint"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
                 f"{self.path}: damaged ({type(error).__name__}); delete it to begin anew"
@@ -109,9 +106,9 @@ class Checkpoint:
         if fingerprint != self._fingerprint:
             changed = _differences(json.loads(fingerprint), json.loads(self._fingerprint))
             raise InputError(
-                f"{self.path}: left by a run with another {changed}; run as before, or without --resume"
+                f"{self.path}: left by a run with another {changed}; run as before, or without `resume`"
             )
-        memory.load_state_dict(state)
+        state.load_state_dict(arrays)
         for name in KEPT:
             setattr(self, name, meta[name])
         return True
