@@ -8,12 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from retrace.configs.errors import InputError
+
+CREDENTIALS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"/]*@")  # scheme://user:password@
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -74,13 +83,13 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Indented JSON, written beside and renamed.
+    """Indented JSON, written beside and renamed. No URL in it keeps its user and password.
 
     Raises:
         InputError: the place cannot be written.
     """
     with writing(path), atomic_write(path) as file:
-        json.dump(value, file, indent=2)
+        file.write(CREDENTIALS.sub(r"\1", json.dumps(value, indent=2)))
         file.write("\n")
 
 
@@ -107,3 +116,48 @@ def file_hash(path: str | Path) -> str:
     """sha256 of a file's bytes, as hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path, doing: str) -> Iterator[None]:
+    """Hold ``path`` as a lock: no other process, and no other thread of this one, does the same meanwhile.
+
+    The operating system lets go of it when the process ends, however that happens, so none is ever stale. The file
+    names its holder while it is held and goes afterwards. On file systems without locks nothing is held.
+
+    Args:
+        path: of the lock file.
+        doing: in words what is done meanwhile, for the refusal of the other: "tracks into this folder".
+
+    Raises:
+        InputError: somebody holds it, who is named; or it cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _taken(path)
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {platform.node()} {doing}".encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before letting go: who waits for this file finds that it has gone
+        os.close(handle)
+
+
+def _taken(path: Path) -> int:
+    """The open and locked file."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 200).decode(errors="replace") or "another process"
+            os.close(handle)
+            raise InputError(f"{path}: {holder}; wait for it, or choose another output folder") from None
+        except OSError:  # a file system without locks
+            pass
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)  # its holder let go between our opening and locking, and took the file along

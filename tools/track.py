@@ -99,6 +99,8 @@ def main(argv: list[str]) -> int:
 
         run = open_run(jobs_of(args), argv, args.quiet)
         track_all(run)
+        if run.whole:
+            run.refuse_failures()
     return OK if run.whole else INTERRUPTED
 
 

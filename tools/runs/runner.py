@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from retrace.configs import InputError
-from retrace.configs.files import write_json
-from retrace.tools.runs.manifest import finished_records, manifest
+from retrace.configs.files import locked, write_json
+from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, remove_stale
 from retrace.tools.runs.models import Models
 from retrace.tools.terminal.console import say
 from retrace.tools.terminal.progress import bar
@@ -40,14 +41,32 @@ class Run:
     opened: list[OpenedJob]
     arguments: list[str]  # as the user gave them, for run.json
     quiet: bool = False
-    failed: dict[str, str] = field(default_factory=dict)  # source: why it is not tracked
+    failed: dict[str, str] = field(default_factory=dict)  # source: why it could not be tracked
     reports: dict[str, SourceReport] = field(default_factory=dict)  # by name
+    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)  # records of runs before, by name
     stop: threading.Event = field(default_factory=threading.Event)
+    lock: Any = field(default_factory=threading.Lock)
 
     @property
     def whole(self) -> bool:
         """Nothing was stopped on the way."""
-        return len(self.reports) == len(self.opened) and not any(r.stopped for r in self.reports.values())
+        ended = len(self.reports) + sum(one.job.shown in self.failed for one in self.opened)
+        return ended == len(self.opened) and not any(r.stopped for r in self.reports.values())
+
+    def refuse_failures(self) -> None:
+        """The end of a run in which something could not be tracked.
+
+        Raises:
+            InputError: names those sources, with the reason of the first.
+        """
+        if self.failed:
+            first, why = next(iter(self.failed.items()))
+            many = len(self.opened) + sum(
+                shown not in {one.job.shown for one in self.opened} for shown in self.failed
+            )
+            others = ", ".join([*self.failed][1:])
+            others = f"; and {others}" if others else ""
+            raise InputError(f"{len(self.failed)} of {many} sources not tracked: {first} ({why}){others}")
 
 
 def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = False) -> Run:
@@ -117,32 +136,22 @@ def names_apart(names: Sequence[str]) -> list[str]:
 
 def track_all(run: Run) -> None:
     """Track in every source; files one after the other, live ones at the same time. ``run.json`` in the output
-    folder tells the truth whenever this process is killed."""
-    if not run.quiet:
-        _introduce(run)
-    for name, record in finished_records(run.opened).items():
-        run.reports[name] = SourceReport(name, record=record)
-        if not run.quiet:
-            say(f"{name}: complete already")
-    waiting = [one for one in run.opened if one.name not in run.reports]
-    live = [one for one in waiting if one.source.live]
-    lock = threading.Lock()
+    folder tells the truth whenever this process is killed. What is wrong with one source of several ends that one
+    alone: it is told of at once, and noted in ``run.failed``.
 
-    def track(one: OpenedJob) -> None:
-        if run.stop.is_set():
-            return
-        report = track_opened_visibly(run, one)
-        with lock:
-            run.reports[one.name] = report
-            write_manifest(run)
-
-    write_manifest(run)
-    with _stop_on_signals(run.stop):
+    Raises:
+        InputError: another run writes into the folder, or it holds results of another kind.
+    """
+    out = run.opened[0].out
+    with locked(out / "run.lock", f"tracks into {out}"), _stop_on_signals(run.stop):
+        _begin(run)
+        waiting = [one for one in run.opened if one.name not in run.reports]
         for one in waiting:
             if not one.source.live:
-                track(one)
+                _track(run, one)
+        live = [one for one in waiting if one.source.live]
         with ThreadPoolExecutor(max(1, len(live))) as pool:
-            for result in [pool.submit(track, one) for one in live]:
+            for result in [pool.submit(_track, run, one) for one in live]:
                 try:
                     result.result()
                 except BaseException:
@@ -150,16 +159,58 @@ def track_all(run: Run) -> None:
                     raise
 
 
+def _begin(run: Run) -> None:
+    """Say what is about to be done, and what is done already or cannot be."""
+    run.earlier = earlier_records(run.opened)
+    if not run.quiet:
+        for line in dict.fromkeys(one.detector.description for one in run.opened):
+            say(f"detector: {line}")
+        say(f"appearance: {run.opened[0].appearance.description}")
+        for line in dict.fromkeys(one.camera_note for one in run.opened):
+            say(f"camera motion: {line}")
+    for why in run.failed.values():
+        _go_on_without(why)
+    for name, record in finished_records(run.opened).items():
+        run.reports[name] = SourceReport(name, record=record)
+        if not run.quiet:
+            say(f"{name}: complete already")
+    write_manifest(run)
+
+
+def _track(run: Run, one: OpenedJob) -> None:
+    if run.stop.is_set():
+        return
+    why = None
+    try:
+        report = _with_a_bar(run, one)
+    except InputError as error:
+        if len(run.opened) + len(run.failed) == 1:
+            raise
+        why = str(error)
+    with run.lock:  # threads of live sources come here
+        if why is None:
+            remove_stale(run.earlier.get(one.name), one, report)
+            run.reports[one.name] = report
+        else:
+            run.failed[one.job.shown] = why
+            _go_on_without(why)
+        write_manifest(run)
+
+
+def _go_on_without(why: str) -> None:
+    print(f"warning: {why}; going on without it", file=sys.stderr)
+
+
 def write_manifest(run: Run) -> None:
-    """``run.json`` of what is done so far."""
-    records = [run.reports[one.name].record for one in run.opened if one.name in run.reports]
-    names = [one.name for one in run.opened if one.name in run.reports]
-    told = manifest(run.opened, run.arguments, dict(zip(names, records, strict=True)))
+    """``run.json`` of what is done so far, beside the records of earlier runs whose results still lie there."""
+    own = [one.name for one in run.opened if one.name in run.reports]
+    records = run.earlier | {name: run.reports[name].record for name in own}
+    told = manifest(run.opened, run.arguments, records, run.failed)
     write_json(run.opened[0].out / "run.json", told)
 
 
-def track_opened_visibly(run: Run, one: OpenedJob) -> SourceReport:
-    """With a bar on a terminal; nothing in a pipe, where it is to be quiet, or where several run at once."""
+def _with_a_bar(run: Run, one: OpenedJob) -> SourceReport:
+    """Track; with a bar on a terminal, nothing in a pipe, where it is to be quiet, or where several run at once."""
     with ExitStack() as stack:
         shown: list[Callable[[int, int | None], None]] = []
 
@@ -175,14 +226,6 @@ def track_opened_visibly(run: Run, one: OpenedJob) -> SourceReport:
         report.notes.append(f"stopped: {one.out}/{one.name}.*.partial is what there is; --resume goes on")
     tell(report, run.quiet)
     return report
-
-
-def _introduce(run: Run) -> None:
-    for line in dict.fromkeys(one.detector.description for one in run.opened):
-        say(f"detector: {line}")
-    say(f"appearance: {run.opened[0].appearance.description}")
-    for line in dict.fromkeys(one.camera_note for one in run.opened):
-        say(f"camera motion: {line}")
 
 
 def tell(report: SourceReport, quiet: bool = False) -> None:

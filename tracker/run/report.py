@@ -57,6 +57,7 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
         "size": source.size,
         "tracks": report.tracks,
         "complete": not report.stopped,
+        "files": [path.name for path in report.files],
         "detector": opened.detector.description,
         "camera": opened.camera_note,
         "camera_frames": shares(camera) if camera else None,

@@ -10,6 +10,7 @@ from retrace.tracker.data import Step
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
 from retrace.tracker.outputs.text import JsonLinesSink, MotSink, TextSink, ledger_sink
 from retrace.tracker.run.opened import OpenedJob
+from retrace.tracker.run.redraw import ENDING, drawn_rows
 
 
 class Sinks:
@@ -32,11 +33,18 @@ class Sinks:
             self._text["ledger"] = ledger_sink(
                 opened.tracker, opened.name, self.paths["ledger"], positions.get("ledger")
             )
+        if {"video", "sheet"} & set(save) and not source.live:  # live ones cannot be resumed
+            self.drawn = opened.out / f"{opened.name}{ENDING}"
+            self._text["drawn"] = TextSink(drawn_rows, self.drawn, positions.get("drawn"))
         if "video" in save:
             self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
         if "sheet" in save:
             self._drawn["sheet"] = ContactSheet(self.paths["sheet"], source.size, source.length)
         self._open = True
+
+    @property
+    def draws(self) -> bool:
+        return bool(self._drawn)
 
     def __enter__(self) -> Sinks:
         return self
@@ -48,10 +56,6 @@ class Sinks:
 
     def _all(self) -> list[Any]:
         return [*self._text.values(), *self._drawn.values()]
-
-    @property
-    def draws(self) -> bool:
-        return bool(self._drawn)
 
     def write(self, step: Step) -> None:
         for sink in self._all():
@@ -65,6 +69,8 @@ class Sinks:
         return {kind: sink.position() for kind, sink in self._text.items()}
 
     def finish(self) -> list[Path]:
+        if "drawn" in self._text:
+            self._text.pop("drawn").abandon().unlink(missing_ok=True)
         done = [sink.finish() for sink in self._all()]
         self._open = False
         return done

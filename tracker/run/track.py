@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from retrace.configs.files import partial_of
+from retrace.configs.files import locked, partial_of
 from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
 from retrace.tracker.offline.reconnect import Looks, LooksSoFar
 from retrace.tracker.pipeline import Detect, Embed, Stopwatch, run
-from retrace.tracker.run.checkpoint import Checkpoint, RunState, replay
+from retrace.tracker.run.checkpoint import Checkpoint, RunState
 from retrace.tracker.run.job import Job
 from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
+from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
 from retrace.tracker.sources.files import ReadAhead, Source, read_ahead
@@ -60,7 +61,11 @@ def track_opened(
     opened: OpenedJob, on_step: OnStep | None = None, stop: threading.Event | None = None
 ) -> SourceReport:
     """:func:`track_source` for a job that is open already."""
-    stop = stop or threading.Event()
+    with locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"):
+        return _track(opened, on_step, stop or threading.Event())
+
+
+def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
     source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
     checkpoint = Checkpoint(opened.out / f"{opened.name}.checkpoint.npz", opened.fingerprint())
     looks = _looks_so_far(opened)
@@ -81,7 +86,7 @@ def track_opened(
         with _frames(opened, 0 if again else start, stop) as ahead:
             frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), ahead)
             if again:
-                frames = replay(frames, start, partial_of(sinks.paths["mot"]), sinks.redraw)
+                frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
             steps = run(frames, opened.detector, tracker, opened.appearance.embed, opened.camera, stopwatch)
             for step in steps:
