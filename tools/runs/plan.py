@@ -22,7 +22,7 @@ from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector, open_detections
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.pipeline import Embed
-from retrace.tracker.sources.files import ReadAhead, Source, open_source
+from retrace.tracker.sources import ReadAhead, Source, open_source
 
 if TYPE_CHECKING:
     from retrace.reid import Embedder

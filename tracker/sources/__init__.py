@@ -1,5 +1,5 @@
 """Where frames come from: `open_source(spec)` -> files, folders, sequences, cameras, streams."""
 
-from retrace.tracker.sources.files import Source, open_source
+from retrace.tracker.sources.videos import ReadAhead, Source, open_source, read_ahead
 
-__all__ = ["Source", "open_source"]
+__all__ = ["ReadAhead", "Source", "open_source", "read_ahead"]

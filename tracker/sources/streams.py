@@ -19,7 +19,7 @@ from retrace.tracker.sources.decode import DEFAULT_FPS, Decoder
 from retrace.tracker.sources.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
-    from retrace.tracker.sources.files import Source
+    from retrace.tracker.sources import Source
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # s between attempts to reconnect; doubles from one to the other
 DRIFT = 5.0  # s; a stream's clock that is further off the wall clock is set right

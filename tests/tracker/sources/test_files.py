@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.tracker.sources.files import open_source
+from retrace.tracker.sources import open_source
 from tests.tracker.sources.test_decode import number_of, overwritten, picture, video_bytes
 
 INI = "[Sequence]\nname=other\nimDir=img1\nframeRate=20\nseqLength={length}\nimWidth=128\nimHeight=96\nimExt=.png\n"

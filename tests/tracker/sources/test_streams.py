@@ -12,7 +12,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tracker.data import Frame
 from retrace.tracker.sources import streams
-from retrace.tracker.sources.files import Source, open_source
+from retrace.tracker.sources import Source, open_source
 from retrace.tracker.sources.streams import Feed, Reconnecting, connect_camera, live_source, redact, url_name
 from tests.rtsp_server import RtspServer, transport_stream
 
