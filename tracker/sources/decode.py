@@ -7,11 +7,12 @@ import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -220,8 +221,8 @@ def _is_deep_grey(picture: av.VideoFrame) -> bool:
 
 def _display_matrix(picture: av.VideoFrame) -> np.ndarray | None:
     """(3, 3) int32, or None where the picture is upright as it is."""
-    for k in range(len(picture.side_data)):
-        data = picture.side_data[k]
+    told = cast(SideDataContainer, picture.side_data)  # PyAV's own types say otherwise
+    for data in (told[k] for k in range(len(told))):
         if data.type == Type.DISPLAYMATRIX and data.buffer_size == 36:
             return np.frombuffer(bytes(data), np.int32).reshape(3, 3)
     return None

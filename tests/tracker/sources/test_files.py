@@ -196,7 +196,7 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="fps must be a positive number .*, got 0"):
+    with pytest.raises(InputError, match=r"fps must be a positive number .*, got 0"):
         open_source(images(tmp_path / "shots", ["0.png"]), fps=0)
 
 
