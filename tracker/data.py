@@ -169,10 +169,11 @@ def _array(
         _refuse_rows(
             f"{name} must hold whole numbers", ~(np.isfinite(array) & (array == np.floor(array))), array
         )
-    if np.issubdtype(dtype, np.integer) and array.dtype.kind in "iuf" and array.size:
+    if np.issubdtype(dtype, np.integer) and array.dtype.kind in "iuf":
         least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
-        if array.min() < least or array.max() > most:
-            _refuse_rows(f"{name} must lie in {least}..{most}", (array < least) | (array > most), array)
+        # as a float, the largest int64 is one too large
+        outside = (array < least) | (array >= most + 1.0 if array.dtype.kind == "f" else array > most)
+        _refuse_rows(f"{name} must lie in {least}..{most}", outside, array)
     with np.errstate(over="ignore"):  # what does not fit becomes inf, which the caller refuses
         return np.array(array, dtype, order="C")
 
