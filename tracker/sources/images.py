@@ -205,7 +205,8 @@ def _images(folder: Path) -> tuple[list[Path], list[str]]:
         for path in names
         if path.suffix.lower() not in IMAGE_ENDINGS and not path.is_dir()
     )
-    kinds = ", ".join(f"{count} {ending}" for ending, count in others.most_common(NAMED))
+    common = sorted(others, key=lambda ending: (-others[ending], ending))
+    kinds = ", ".join(f"{others[ending]} {ending}" for ending in common[:NAMED])
     kinds += ", ..." * (len(others) > NAMED)
     said = [f"{folder}: left out {others.total()} files that are no images ({kinds})"] if others else []
     return sorted(paths, key=lambda path: _natural(path.name)), said
