@@ -77,6 +77,14 @@ class Decoder:
         self.times = Timeline(float(stream.time_base or 1 / self.fps), self.fps)
         self._chunks = _Chunks.of(self.container, stream)
 
+    @property
+    def expected(self) -> int:
+        """How many frames the container says there are; 0: it does not."""
+        full, stated = self._chunks.full, self.stream.frames
+        if full and full[-1] + 1 >= stated:  # else the index is that of a file that breaks off
+            return len(full)
+        return max(0, stated - self.hidden)
+
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Every frame from number ``start`` on; ``image`` is None where it is lost or flagged as corrupt.
 

@@ -69,7 +69,7 @@ def video_source(
             noticed.append(
                 f"{shown(place)}: has no timestamps, taken for {decoder.fps:g} frames/s; fps sets another rate"
             )
-        seconds, counted = _seconds(decoder), decoder.stream.frames
+        seconds, counted = _seconds(decoder), decoder.expected
     measured = None if stated and stated <= FASTEST else _measured_rate(place, timeout)
     rate = fps or nominal_rate(stated, measured) or DEFAULT_FPS
     length = counted or (round(seconds * rate) if seconds else None)
@@ -128,16 +128,11 @@ def _frames(source: Source, start: int, *, video: _Video) -> Iterator[Frame]:
             source.warnings.append(
                 f"{name}: {gaps} in its timestamps, {times.jumped:.0f} s in all, taken for one frame each"
             )
-        ended, expected = _whole_frames(decoder, source), decoder.stream.frames - decoder.hidden
+        ended = _whole_frames(decoder, source)
         source.corrupt[:] = [number for number in source.corrupt if number < ended]  # cut off, not damaged
-        of = (
-            f" of {expected}"
-            if decoder.stream.frames
-            else f" of about {source.length}"
-            if source.length
-            else ""
-        )
-        if trouble or _is_short(decoder, expected):
+        expected = decoder.expected
+        of = f" of {expected}" if expected else f" of about {source.length}" if source.length else ""
+        if trouble or _is_short(decoder):
             source.warnings.append(f"{name}: breaks off at frame {ended}{of}{trouble}")
 
 
@@ -149,9 +144,9 @@ def _whole_frames(decoder: Decoder, source: Source) -> int:
     return ended
 
 
-def _is_short(decoder: Decoder, expected: int) -> bool:
-    if decoder.stream.frames:
-        return decoder.index < expected
+def _is_short(decoder: Decoder) -> bool:
+    if decoder.expected:
+        return decoder.index < decoder.expected
     seconds, times = _seconds(decoder), decoder.times
     reached = (times.last or 0.0) + times.jumped + 1 / times.fps
     return seconds is not None and seconds - reached > max(2.0, SHORTFALL * seconds)

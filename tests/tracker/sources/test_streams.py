@@ -177,7 +177,11 @@ def test_frames_arrive_over_rtsp_and_time_goes_on_when_the_server_drops_the_line
     [cut] = np.flatnonzero(np.diff(levels) < -10)  # the server begins anew, with dark frames
     assert (np.diff(times) > 0).all()
     steps = np.diff(times) / np.diff(numbers)
-    assert np.delete(steps, cut) == pytest.approx(0.04, abs=0.015)  # four times too fast, so slowed down
+    within = np.delete(
+        steps, cut
+    )  # the server is up to four times too fast, so it is slowed down, to half at most
+    assert within.max() < 0.041
+    assert within.min() > 0.019
     assert source.reconnects == 1
     [warning] = source.warnings
     assert f"given up at frame {numbers[-1] + 1}, after 1 s without a frame" in warning

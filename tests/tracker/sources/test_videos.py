@@ -138,3 +138,55 @@ def test_a_real_video_that_breaks_off(shared: Path, tmp_path: Path) -> None:
     source = open_source(written(tmp_path / "vtest.avi", data[: len(data) // 2]))
     assert sum(1 for _ in source.frames()) == 398
     assert source.warnings[0].endswith("breaks off at frame 398 of 795")
+
+
+def test_the_rate_of_a_short_or_jittered_video_is_told_by_its_timestamps(tmp_path: Path) -> None:
+    """Matroska without a default duration: FFmpeg says 1000 frames/s."""
+    for stamps in ([0, 100, 200], [0, 95, 205, 300, 395, 500, 4000]):
+        data = video_bytes("webm", "libvpx", len(stamps), {"deadline": "realtime"}, milliseconds=stamps)
+        at = data.index(b"\x23\xe3\x83\x84")  # the default duration, 4 bytes, becomes a void of that size
+        data = data[:at] + b"\xec\x86" + bytes(6) + data[at + 8 :]
+        source = open_source(written(tmp_path / "a.webm", data))
+        assert source.fps == pytest.approx(10, abs=0.2)
+        assert [f.time for f in source] == pytest.approx([t / 1000 for t in stamps])
+        assert source.corrupt == []
+
+
+def test_a_gap_in_an_avi_that_repeats_pictures_is_no_lost_frame(tmp_path: Path) -> None:
+    """A screen recorder's AVI at 1000 frames/s: chunks without content stand for "the same again"."""
+    stamps = [0, 33, 67, 100, 133, 167, 200]
+    source = open_source(
+        written(tmp_path / "a.avi", video_bytes("avi", "mpeg4", 7, {"g": "1"}, milliseconds=stamps))
+    )
+    frames = list(source)
+    assert [f.index for f in frames] == [number_of(f.image) for f in frames] == list(range(7))
+    assert [f.time for f in frames] == pytest.approx([t / 1000 for t in stamps], abs=0.002)
+    assert (source.corrupt, source.warnings) == ([], [])
+    assert source.fps == pytest.approx(30, abs=0.5)
+
+
+def test_a_constant_timescale_does_not_make_a_pause_lost_frames(tmp_path: Path) -> None:
+    """An MP4 of 25 ticks a second in which frames 3 to 7 were never made."""
+    stamps = [0, 40, 80, 320, 360]
+    data = video_bytes("mp4", count=5, milliseconds=stamps, muxer={"video_track_timescale": "25"})
+    source = open_source(written(tmp_path / "a.mp4", data))
+    assert [(f.index, f.time) for f in source] == [(i, pytest.approx(t / 1000)) for i, t in enumerate(stamps)]
+    assert source.corrupt == []
+
+
+def test_deep_grey_video_is_stretched(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 20, 600, "gray16le"
+        for k in range(5):
+            grey = np.tile(np.arange(7000 + 50 * k, 7600 + 50 * k, dtype=np.uint16), (20, 1))
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray16le")))
+        out.mux(stream.encode())
+    source = open_source(path)
+    stds = [float(f.image.std()) for f in source if f.image is not None]
+    assert len(stds) == 5
+    assert min(stds) > 40
+    assert "deep grey, levels 6850..7749 are stretched" in source.warnings[0]
+    whole, tail = list(source), list(source.frames(3))
+    assert np.array_equal(whole[3].image, tail[0].image)  # one scale, wherever a reading begins
