@@ -80,9 +80,9 @@ class Decoder:
     @property
     def expected(self) -> int:
         """How many frames the container says there are; 0: it does not."""
-        full, stated = self._chunks.full, self.stream.frames
-        if full and full[-1] + 1 >= stated:  # else the index is that of a file that breaks off
-            return len(full)
+        stated, chunks = self.stream.frames, self._chunks
+        if chunks.full and 2 * len(chunks.number) >= stated:  # else the file breaks off before its index
+            return len(chunks.full)
         return max(0, stated - self.hidden)
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
