@@ -81,7 +81,7 @@ class Decoder:
     def expected(self) -> int:
         """How many frames the container says there are; 0: it does not."""
         stated, chunks = self.stream.frames, self._chunks
-        if chunks.full and 2 * len(chunks.number) >= stated:  # else the file breaks off before its index
+        if chunks.full and 2 * chunks.full[-1] >= stated:  # else the file breaks off before its index
             return len(chunks.full)
         return max(0, stated - self.hidden)
 
