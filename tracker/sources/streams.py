@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from errno import EILSEQ
 from itertools import chain
 
 import av
@@ -75,7 +76,7 @@ def live_source(live: Live, connect: Connect, clock: Clock = time.monotonic) -> 
 
     def check() -> None:
         if clock() > deadline:
-            raise Garbage(f"nothing in {live.timeout:g} s could be decoded")
+            raise Garbage(EILSEQ, f"nothing in {live.timeout:g} s could be decoded")
 
     feed.check = check
     try:
@@ -210,7 +211,7 @@ class Reconnecting:
 
     def _check(self) -> None:
         if self.clock() - self._seen > max(self.live.reconnect_for, self.live.timeout):
-            raise Garbage("nothing that came could be decoded")
+            raise Garbage(EILSEQ, "nothing that came could be decoded")
 
 
 def connect_url(url: str, timeout: float, square: bool = False) -> Feed:
