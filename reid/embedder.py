@@ -13,10 +13,10 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.reid.runtime.backends import Network, Wish, one_line, open_network, pick_backend
+from retrace.reid.runtime.open import Network, Wish, one_line, open_network, pick_backend
 
 if TYPE_CHECKING:
-    from retrace.reid.runtime.torch_backend import VideoSoFar
+    from retrace.reid.runtime.torch_runtime import VideoSoFar
 
 SHIPPED = Path(__file__).parent / "shipped"
 NORMS = ("stored", "frame", "video")
@@ -108,7 +108,7 @@ class Embedder:
         network = open_network(path, backend, Wish(device, model, threads, size, precision))
         if norm == "stored":
             return cls(network, path, batch_size, flip)
-        from retrace.reid.runtime.torch_backend import adapt
+        from retrace.reid.runtime.torch_runtime import adapt
 
         network, video = adapt(network, norm)
         return cls(network, path, batch_size, flip, video)

@@ -13,7 +13,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.reid.recipe import KEY, Recipe
-from retrace.reid.runtime.backends import normalise
+from retrace.reid.runtime.open import normalise
 
 OPSET = 17  # old enough for most runtimes, new enough for attention and layer norm
 HALVED_FROM = 64  # numbers in a tensor; smaller ones weigh nothing and stay float32

@@ -16,7 +16,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.reid.embedder import Embedder, find_weights, image_files, read_image, resize
 from retrace.reid.export import convert
-from retrace.reid.runtime.backends import Wish, one_line, open_network
+from retrace.reid.runtime.open import Wish, one_line, open_network
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript", "safetensors": ".safetensors"}
 OF_TORCH = ("torchscript", "safetensors")  # need the training weights, take any batch, keep float32

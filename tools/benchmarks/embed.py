@@ -142,7 +142,7 @@ def eager(weights: Path, model: str | None, crops: np.ndarray) -> Way:
     """The network as torch runs it without our help, on one thread."""
     import torch
 
-    from retrace.reid.runtime.backends import normalise
+    from retrace.reid.runtime.open import normalise
     from retrace.reid.weights.files import load_network
 
     torch.set_num_threads(1)

@@ -17,9 +17,9 @@ from retrace.configs import InputError  # noqa: E402
 from retrace.reid import Embedder, embedder  # noqa: E402
 from retrace.reid.embedder import find_weights  # noqa: E402
 from retrace.reid.recipe import Recipe  # noqa: E402
-from retrace.reid.runtime import torch_backend  # noqa: E402
-from retrace.reid.runtime.backends import Network  # noqa: E402
-from retrace.reid.runtime.torch_backend import MEMORY, PRIOR, AdaptiveNorm  # noqa: E402
+from retrace.reid.runtime import torch_runtime  # noqa: E402
+from retrace.reid.runtime.open import Network  # noqa: E402
+from retrace.reid.runtime.torch_runtime import MEMORY, PRIOR, AdaptiveNorm  # noqa: E402
 from retrace.tools.runs.plan import make_plan  # noqa: E402
 from retrace.tools.track import parser  # noqa: E402
 from tests.reid.networks_by_hand import little_network, use_network  # noqa: E402

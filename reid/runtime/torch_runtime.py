@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from retrace.configs import InputError
 from retrace.reid.recipe import KEY, Recipe
-from retrace.reid.runtime.backends import Network, Wish, one_line
+from retrace.reid.runtime.open import Network, Wish, one_line
 
 KINDS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 ENOUGH = 8  # crops whose statistics stand alone under norm "frame"; fewer are filled up with stored ones

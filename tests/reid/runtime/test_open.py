@@ -15,7 +15,7 @@ pytest.importorskip("onnx")
 from retrace.configs import InputError
 from retrace.reid import Embedder
 from retrace.reid.recipe import Recipe
-from retrace.reid.runtime.backends import Wish, normalise, open_network, pick_backend
+from retrace.reid.runtime.open import Wish, normalise, open_network, pick_backend
 from tests.reid.networks_by_hand import channel_means, little_network, use_network
 
 OURS = {

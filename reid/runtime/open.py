@@ -186,9 +186,9 @@ def _open_openvino(path: Path, wish: Wish) -> Network:
 
 
 def _open_torch(path: Path, wish: Wish) -> Network:
-    from retrace.reid.runtime import torch_backend
+    from retrace.reid.runtime import torch_runtime
 
-    return torch_backend.open_torch(path, wish)
+    return torch_runtime.open_torch(path, wish)
 
 
 def _network(path: Path, run: Run, shape: list[Any], recipe: Recipe, wish: Wish, place: str) -> Network:
