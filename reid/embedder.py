@@ -1,6 +1,6 @@
 """Boxes of an image, crops, or files -> appearance vectors.
 
-ONNX files never import torch; what runs a network is in `reid.backends`.
+ONNX files never import torch; what runs a network is in `reid.runtime`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
-from retrace.reid.runtime.open import Network, Wish, one_line, open_network, pick_backend
+from retrace.configs.errors import nearest, one_line
+from retrace.configs.files import IMAGE_ENDINGS, read_image
+from retrace.reid.runtime.network import Network, Wish
+from retrace.reid.runtime.open import open_network, pick_backend
 
 if TYPE_CHECKING:
-    from retrace.reid.runtime.torch_runtime import VideoSoFar
+    from retrace.reid.runtime.adaptive_norm import VideoSoFar
+    from retrace.reid.runtime.feed import Feed
 
 SHIPPED = Path(__file__).parent / "shipped"
 NORMS = ("stored", "frame", "video")
 TOGETHER = 128  # crops at most of which statistics are taken at once
-IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class Embedder:
@@ -62,6 +64,8 @@ class Embedder:
         self.reset()
         height, width = network.size
         self.description = f"{weights.name}, {height}x{width} -> {self.dim}, {network.place}"
+        if network.fed:
+            self.description += f"; {network.fed}"
 
     @classmethod
     def from_weights(
@@ -77,6 +81,7 @@ class Embedder:
         precision: str = "f32",
         flip: bool = False,
         norm: str = "stored",
+        input: str | Mapping[str, Any] | Feed | None = None,  # noqa: A002  # the word that users know
     ) -> Embedder:
         """Load weights.
 
@@ -99,16 +104,20 @@ class Embedder:
                 stored ones, so one crop is 7/8 stored. "video": those of all calls since :meth:`reset`, the
                 stored ones counting for 16 crops. The last two need torch, run up to 128 crops together
                 whatever ``batch_size`` says, and make a vector depend on what is shown with it, or before.
+            input: how crops become numbers, for weights that are not ours: "imagenet", "unit" (RGB 0..1), "raw"
+                (RGB 0..255), with ``colour=bgr``, ``range=255``, ``mean=``, ``std=``, ``layout=nhwc`` after it
+                (see `reid.runtime.feed.settle`). None: as the file says, else guessed from its first operations
+                and metadata; the description tells what was guessed.
 
         Raises:
             InputError: no such weights, a file that is not an image -> vector network or does not fit the
                 network, a size that the file does not take, a device or backend that is not there.
         """
         path = find_weights(path_or_name, norm)
-        network = open_network(path, backend, Wish(device, model, threads, size, precision))
+        network = open_network(path, backend, Wish(device, model, threads, size, precision, input))
         if norm == "stored":
             return cls(network, path, batch_size, flip)
-        from retrace.reid.runtime.torch_runtime import adapt
+        from retrace.reid.runtime.adaptive_norm import adapt
 
         network, video = adapt(network, norm)
         return cls(network, path, batch_size, flip, video)
@@ -243,6 +252,8 @@ class Embedder:
             crops = np.concatenate([crops, np.zeros((batch - real, *crops.shape[1:]), np.uint8)])
         try:
             raw = np.asarray(self._network.run(crops))
+            if raw.ndim > 2 and raw.size == raw.shape[0] * raw.shape[1]:  # (B, D, 1, 1), as Youtu's
+                raw = raw.reshape(raw.shape[:2])
         except Exception as error:  # onnxruntime and torch raise kinds of their own
             raise InputError(
                 f"{self._weights}: does not run on {self._network.size} crops: {one_line(error)}"
@@ -353,13 +364,3 @@ def image_files(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder}: no image files in it (looked for {', '.join(IMAGE_ENDINGS)})")
     return files
-
-
-def read_image(file: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR; None if it cannot be read."""
-    import cv2
-
-    try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
-        return cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):  # an empty file raises
-        return None

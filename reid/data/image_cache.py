@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.files import cache_folder, read_image
 from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
@@ -22,9 +23,9 @@ VERSION = 1  # of what the pixels mean: decoder, resize
 Progress = Callable[[int, int], None]
 
 
-def cache_folder() -> Path:
-    """Where caches go unless told otherwise: $RETRACE_CACHE, or ~/.cache/retrace; in it, ``images``."""
-    return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace") / "images"
+def images_folder() -> Path:
+    """Where decoded images are kept unless told otherwise."""
+    return cache_folder() / "images"
 
 
 def open_images(
@@ -206,10 +207,7 @@ def decode(path: Path, out: np.ndarray) -> bool:
     import cv2
 
     out[:] = 0
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return False
+    image = read_image(path)
     if image is None:
         return False
     out[:] = cv2.resize(image, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_LINEAR)

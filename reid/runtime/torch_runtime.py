@@ -1,36 +1,34 @@
-"""Running weights with torch; what `reid.backends` imports only for files that need it."""
+"""Weights for torch, and TorchScript; imported only for files that need it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.reid.recipe import KEY, Recipe
-from retrace.reid.runtime.open import Network, Wish, one_line
+from retrace.reid.runtime.feed import Feed, settle
+from retrace.reid.runtime.network import Network, Wish
+from retrace.reid.runtime.signs import guess, signs_of_torchscript
 
 KINDS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
-ENOUGH = 8  # crops whose statistics stand alone under norm "frame"; fewer are filled up with stored ones
-PRIOR = 16  # crops that the stored statistics count for when a video begins under norm "video"
-MEMORY = 4096  # crops: from there on norm "video" forgets its oldest, so that daylight may change
 
 
 @dataclass(frozen=True, slots=True)
 class TorchRun:
-    """A network on a device; (B, H, W, 3) uint8 BGR -> (B, D)."""
+    """A network on a device; (B, H, W, 3) uint8 BGR -> (B, D). Normalises on the device, so that bytes travel."""
 
     network: Any  # a module, or TorchScript
     place: torch.device
-    mean: torch.Tensor
-    std: torch.Tensor
+    feed: Feed
+    mean: torch.Tensor  # (3,)
+    std: torch.Tensor  # (3,)
     kind: torch.dtype
     threads: int | None
 
@@ -42,18 +40,30 @@ class TorchRun:
             steady = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
             cast = torch.autocast(self.place.type, self.kind, enabled=self.kind != torch.float32)
             with torch.inference_mode(), steady, cast:
-                images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.place)
-                images = images.flip(3).permute(0, 3, 1, 2)
-                return self.network((images.float() / 255 - self.mean) / self.std).float().cpu().numpy()
+                return self.network(self._fed(crops)).float().cpu().numpy()
         finally:
             torch.set_num_threads(before)
 
+    def _fed(self, crops: np.ndarray) -> torch.Tensor:
+        """As `reid.runtime.feed.normalise`, on the device."""
+        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.place)
+        if self.feed.colour == "rgb":
+            images = images.flip(3)
+        mean, std = self.mean, self.std
+        if self.feed.layout == "nchw":
+            images, mean, std = images.permute(0, 3, 1, 2), mean[:, None, None], std[:, None, None]
+        values = images.float() / 255
+        return ((values if self.feed.range == 1 else values * self.feed.range) - mean) / std
+
 
 def open_torch(path: Path, wish: Wish) -> Network:
-    """Weights that `reid.weights` reads, or TorchScript. Normalises on the device, so that bytes travel."""
+    """Weights that `reid.weights` reads, or TorchScript."""
     place = _device(wish.device)
+    signs = None
     if path.suffix.lower() == ".torchscript":
-        network, recipe = _load_torchscript(path, place)
+        network, text = _load_torchscript(path, place)
+        recipe = Recipe.from_json(text, path)
+        signs = None if text else guess(signs_of_torchscript(network, path.stem))
     else:
         from retrace.reid.weights.files import load_network
 
@@ -61,134 +71,24 @@ def open_torch(path: Path, wish: Wish) -> Network:
         network = network.to(place)
         if place.type == "cpu":
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # OSNet x0.25: 1.4 times the crops/s
-    mean, std = (torch.tensor(values).to(place)[:, None, None] for values in (recipe.mean, recipe.std))
-    run = TorchRun(network, place, mean, std, KINDS[wish.precision], wish.threads)
+    feed, said = settle(wish.input, recipe, signs)
+    mean, std = (torch.tensor(values).to(place) for values in (feed.mean, feed.std))
+    run = TorchRun(network, place, feed, mean, std, KINDS[wish.precision], wish.threads)
     on = f"torch on {place}" + ("" if wish.precision == "f32" else f" in {wish.precision}")
-    return Network(run, wish.size or recipe.size, None, on, recipe.card)
+    return Network(run, wish.size or recipe.size, None, on, recipe.card, feed, said)
 
 
-def adapt(network: Network, norm: str) -> tuple[Network, VideoSoFar]:
-    """Let the BatchNorm layers of a network from :func:`open_torch` go by what they are shown.
-
-    Its layers are replaced by :class:`AdaptiveNorm`; the statistics of the file are kept, read and never
-    written.
-
-    Args:
-        network: it changes too: the layers are its own.
-        norm: "frame" or "video", see `Embedder.from_weights`.
-
-    Returns:
-        The network, and what it knows of the video so far.
-
-    Raises:
-        InputError: TorchScript, or a network without such layers.
-    """
-    assert isinstance(network.run, TorchRun)
-    body = network.run.network
-    if isinstance(body, torch.jit.ScriptModule):
-        raise InputError(
-            f"norm {norm!r}: TorchScript cannot be changed; give the .safetensors or .pth it was made from"
-        )
-    layers = []
-    for parent in [*body.modules()]:
-        for name, child in [*parent.named_children()]:
-            if isinstance(child, _BatchNorm) and child.running_mean is not None:
-                setattr(parent, name, AdaptiveNorm(child, norm == "video"))
-                layers.append(getattr(parent, name))
-    if not layers:
-        raise InputError(f"norm {norm!r}: this network has no BatchNorm layers with stored statistics")
-
-    return replace(network, place=f"{network.place}, BatchNorm by the {norm}"), VideoSoFar(layers)
-
-
-class VideoSoFar:
-    """The statistics that the layers of one network have taken from the crops so far, with norm "video"."""
-
-    def __init__(self, layers: list[AdaptiveNorm]) -> None:
-        self._layers = layers
-
-    def forget(self) -> None:
-        for layer in self._layers:
-            layer.forget()
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """mean, var: (C,) float32, of all channels of all L layers; seen (L,) int64 crops."""
-        mean, var = (torch.cat([layer.known[k] for layer in self._layers]).cpu().numpy() for k in (0, 1))
-        return {"mean": mean, "var": var, "seen": np.array([layer.seen for layer in self._layers])}
-
-    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken.
-
-        Raises:
-            InputError: of another network.
-        """
-        sizes = [len(layer.known[0]) for layer in self._layers]
-        if {*state} != {"mean", "var", "seen"} or any(
-            state[k].shape != (sum(sizes),) for k in ("mean", "var")
-        ):
-            raise InputError("not the statistics of this network")
-        for layer, mean, var, seen in zip(
-            self._layers,
-            torch.from_numpy(state["mean"]).split(sizes),
-            torch.from_numpy(state["var"]).split(sizes),
-            state["seen"].tolist(),
-            strict=True,
-        ):
-            place = layer.known[0].device
-            layer.known, layer.seen = (mean.to(place), var.to(place)), seen
-
-
-class AdaptiveNorm(nn.Module):
-    """A BatchNorm layer that normalises by the statistics of the crops it sees; nothing is learned.
-
-    The n crops of a call are mixed with a prior that counts for N crops, as Schneider et al. 2020 (arXiv
-    2006.16971) mix them; the last term, the spread between the two, is ours. With a = n / (N + n):
-
-        mean = (1 - a) prior mean + a mean,   var = (1 - a) prior var + a var + a (1 - a) (mean - prior mean)^2
-
-    "frame", as GHOST (Seidenschwarz et al. 2023, arXiv 2206.04656): the prior is the stored statistics and N
-    what n lacks of ENOUGH crops, so that n >= ENOUGH stand alone. A lone crop would be measured by itself.
-    "video": the prior is the mixture after the last call, N all crops so far and at most MEMORY.
-    """
-
-    def __init__(self, layer: _BatchNorm, video: bool) -> None:
-        super().__init__()
-        self.layer = layer  # its running statistics are only read
-        self._video = video
-        self.forget()
-
-    def forget(self) -> None:
-        assert self.layer.running_mean is not None
-        assert self.layer.running_var is not None
-        self.known = self.layer.running_mean, self.layer.running_var  # mean and variance, each (C,)
-        self.seen = PRIOR  # crops that the two stand for
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """(B, C, ...) -> the same shape."""
-        crops, (before, spread) = len(maps), self.known
-        # 40 times faster on a CPU than var_mean of maps in channels_last.
-        mean, var = torch.batch_norm_update_stats(maps.float(), None, None, 0.0)
-        share = crops / (crops + (self.seen if self._video else max(0, ENOUGH - crops)))
-        apart = mean - before
-        mean = torch.lerp(before, mean, share)
-        var = torch.lerp(spread, var, share) + share * (1 - share) * apart**2
-        if self._video:
-            self.known, self.seen = (mean, var), min(self.seen + crops, MEMORY)
-        return nn.functional.batch_norm(
-            maps, mean, var, self.layer.weight, self.layer.bias, False, 0.0, self.layer.eps
-        )
-
-
-def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, Recipe]:
-    found = {KEY: ""}
+def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, str]:
+    """The module in eval mode, and its recipe as text (empty where it has none)."""
+    found: dict[str, Any] = {KEY: ""}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is on its way out; the file is there all the same
             network = torch.jit.load(path, map_location=place, _extra_files=found)
     except Exception as error:  # torch raises RuntimeError, and others for files that are no zip
         raise InputError(f"{path}: not readable as TorchScript: {one_line(error)}") from None
-    text: Any = found[KEY]
-    return network.eval(), Recipe.from_json(text.decode() if isinstance(text, bytes) else text, path)
+    text = found[KEY]
+    return network.eval(), text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def _device(device: str) -> torch.device:
