@@ -14,6 +14,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import nearest, one_line
 from retrace.configs.files import IMAGE_ENDINGS, read_image
+from retrace.reid.calibration.pairs import strangers
 from retrace.reid.runtime.network import Network, Wish
 from retrace.reid.runtime.open import open_network, pick_backend
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "shipped"
 NORMS = ("stored", "frame", "video")
+ALIKE, ALIKE_FROM = (
+    0.85,
+    30,
+)  # mean cosine of strangers that no sound network has; pairs from which it is said
+PAIRED = 64  # boxes of a frame at most of which pairs are looked at
 TOGETHER = 128  # crops at most of which statistics are taken at once
 
 
@@ -35,6 +41,7 @@ class Embedder:
         description: one line: which weights, on what.
         card: the protocol card of the weights (data, recipe, figures); empty where the file has none.
         unseen: how many boxes so far got an all-zero row.
+        strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
         skipped: names of the files that the latest :meth:`folder` could not read.
     """
 
@@ -56,6 +63,7 @@ class Embedder:
         self.size = network.size
         self.card = network.card
         self.unseen = 0
+        self.strangers = (0, 0.0)
         self.skipped: list[str] = []
         self.dim = 0  # not known before the first run
         # A network that does not run fails here, not in a video; on two crops, since a file may say that it
@@ -122,8 +130,26 @@ class Embedder:
         network, video = adapt(network, norm)
         return cls(network, path, batch_size, flip, video)
 
+    @property
+    def alarm(self) -> str | None:
+        """One line where strangers look so alike that the input must be wrong; None: they do not, or too few came.
+
+        People of one frame are different people. Vectors of a sound network have mean cosines of about 0 to 0.5
+        between them; a network that is fed otherwise than it was trained answers 0.9 to everybody.
+        """
+        pairs, total = self.strangers
+        if pairs < ALIKE_FROM or total / pairs < ALIKE:
+            return None
+        return (
+            f"{self._weights.name}: different people of one frame look alike (mean cosine {total / pairs:.2f} of "
+            f"{pairs:,} pairs, above {ALIKE:g}): appearance tells nobody apart. The network is probably fed otherwise "
+            f"than it was trained ({self._network.feed}): say how it takes images (input: raw, unit, imagenet, "
+            "colour=bgr, ...)"
+        )
+
     def reset(self) -> None:
-        """Forget the video so far, with norm "video"; before another one begins."""
+        """Forget the video so far; before another one begins."""
+        self.strangers = (0, 0.0)
         if self._video is not None:
             self._video.forget()
 
@@ -169,6 +195,8 @@ class Embedder:
             chunk = rows[start : start + step]
             cut = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows[chunk].tolist()]
             features[chunk] = self._features(resize(cut, self.size))
+        cosines = strangers(features[rows[:PAIRED]], windows[rows[:PAIRED]])
+        self.strangers = (self.strangers[0] + len(cosines), self.strangers[1] + float(cosines.sum()))
         return features
 
     def crops(self, crops: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:

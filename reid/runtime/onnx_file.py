@@ -6,11 +6,11 @@ a wire type and a value. The field numbers below are onnx.proto's. Weights are s
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,12 +44,8 @@ def read_onnx(path: Path) -> OnnxFile:
     """The signs of a file; an empty answer where it cannot be read (the runtime says what is wrong with it)."""
     found = OnnxFile()
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            view = memoryview(data)
-            try:
-                _read_model(view, found)
-            finally:
-                view.release()
+        data: Any = np.memmap(path, np.uint8, "r")
+        _read_model(memoryview(data), found)
     except (OSError, ValueError, IndexError, struct.error, UnicodeDecodeError):
         return OnnxFile()
     return found
@@ -66,7 +62,6 @@ def _read_model(data: memoryview, found: OnnxFile) -> None:
         elif number == 14:
             pair = {key: _text(text) for key, text in _fields(value) if not isinstance(text, int)}
             found.texts[pair.get(1, "")] = pair.get(2, "")
-        value.release()
 
 
 def _read_graph(data: memoryview, found: OnnxFile) -> None:
@@ -81,7 +76,6 @@ def _read_graph(data: memoryview, found: OnnxFile) -> None:
             name, numbers = _tensor(value)
             if numbers is not None:
                 found.constants[name] = numbers
-        value.release()
 
 
 def _node(data: memoryview) -> Node:
@@ -97,7 +91,6 @@ def _node(data: memoryview) -> Node:
             name, numbers = _attribute(value)
             if numbers is not None:
                 node.numbers[name] = numbers
-        value.release()
     return node
 
 

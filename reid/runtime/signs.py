@@ -8,6 +8,7 @@ TorchScript; what it was written for is read off that map.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,20 +124,21 @@ def signs_of_torchscript(network: Any, stem: str) -> Signs:
     import torch
 
     try:
-        graph = torch.jit.freeze(network.eval()).inlined_graph
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is on its way out; the file is there all the same
+            frozen = torch.jit.freeze(network.eval())
+        graph = frozen.inlined_graph  # which lives as long as its module
         value = list(graph.inputs())[-1]
         steps = []
         for _ in range(DEEP):
             users = [use.user for use in value.uses()]
-            if len(users) != 1:
+            if len(users) != 1 or not users[0].kind().startswith("aten::"):
                 break
             node = users[0]
-            if node.kind() == "prim::ListConstruct":
-                break
-            first = next(node.inputs()).debugName() == value.debugName()
+            first = list(node.inputs())[0].debugName() == value.debugName()  # noqa: RUF015  # no iterator
             steps.append((node.kind().removeprefix("aten::").rstrip("_"), first, _torch_constants(node)))
             value = node.output()
-    except Exception:  # what cannot be frozen is run all the same
+    except (RuntimeError, AttributeError, IndexError):  # what cannot be frozen is run all the same
         steps = []
     return _signs(steps, [stem], [], None)
 
