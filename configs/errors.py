@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 LONGEST = 500  # characters of a message: what a terminal shows at once
+LISTED = 260  # characters of a list of valid words
 FOREIGN = 200  # characters of another library's message inside ours
 
 
@@ -38,8 +39,12 @@ def one_line(error: BaseException) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """A hint for an error message: the closest valid word, and all of them."""
-    choices = sorted(choices)
-    close = difflib.get_close_matches(word[:FOREIGN], choices, n=1, cutoff=0.4)
+    """A hint for an error message: the closest valid word, and all of them; of many the closest dozen."""
+    choices, word = sorted(choices), word[:FOREIGN]
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(choices)}"
+    told = choices
+    if len(", ".join(choices)) > LISTED:
+        told = difflib.get_close_matches(word, choices, n=12, cutoff=0.0)
+    more = f" and {len(choices) - len(told)} more" if len(told) < len(choices) else ""
+    return f"{hint}known: {', '.join(told)}{more}"

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest, one_line
+from retrace.configs.errors import one_line
 from retrace.configs.files import IMAGE_ENDINGS, read_image
 from retrace.reid.calibration.pairs import strangers
 from retrace.reid.runtime.network import Network, Wish
 from retrace.reid.runtime.open import open_network, pick_backend
+from retrace.reid.weights.shipped import locate
+from retrace.reid.weights.shipped import shipped_weights as shipped_weights
 
 if TYPE_CHECKING:
     from retrace.reid.runtime.adaptive_norm import VideoSoFar
     from retrace.reid.runtime.feed import Feed
 
-SHIPPED = Path(__file__).parent / "shipped"
 NORMS = ("stored", "frame", "video")
 ALIKE, ALIKE_FROM = (
     0.85,
@@ -298,11 +299,6 @@ class Embedder:
         return _unit(raw)
 
 
-def shipped_weights() -> Path | None:
-    """The weights that the project ships; None while it ships none."""
-    return min(SHIPPED.glob("*.onnx"), default=None)
-
-
 def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
     """The file of a path, of a shipped name, or of "auto"; for a norm that needs torch one that torch reads.
 
@@ -311,7 +307,7 @@ def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
     """
     if norm not in NORMS:
         raise InputError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
-    path = _find(path_or_name)
+    path = locate(path_or_name)
     if norm == "stored":
         return path
     if path != Path(path_or_name):  # a name: the same network lies beside it
@@ -323,22 +319,6 @@ def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
         )
         raise InputError(f"{path}: norm {norm!r} needs weights for torch; give {found}")
     return path
-
-
-def _find(path_or_name: str | Path) -> Path:
-    path, named = Path(path_or_name), SHIPPED / f"{path_or_name}.onnx"
-    if str(path_or_name) == "auto":
-        shipped = shipped_weights()
-        if shipped is None:
-            raise InputError("no ReID weights are shipped yet: give a file, --reid FILE.onnx or FILE.pth")
-        return shipped
-    if path.is_file():
-        return path
-    if named.is_file():
-        return named
-    known = [file.stem for file in SHIPPED.glob("*.onnx")] + ["auto"] * (shipped_weights() is not None)
-    near = nearest(str(path_or_name), known) if known else "none are shipped yet"
-    raise InputError(f"{path_or_name}: no such weights file, and no shipped weights of that name ({near})")
 
 
 def _windows(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

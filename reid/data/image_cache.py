@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrace.configs import InputError
-from retrace.configs.files import cache_folder, read_image
+from retrace.configs import InputError, files
+from retrace.configs.files import read_image
 from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
@@ -23,9 +23,9 @@ VERSION = 1  # of what the pixels mean: decoder, resize
 Progress = Callable[[int, int], None]
 
 
-def images_folder() -> Path:
-    """Where decoded images are kept unless told otherwise."""
-    return cache_folder() / "images"
+def cache_folder() -> Path:
+    """Where decoded images are kept unless told otherwise: ``images`` in the cache folder of all."""
+    return files.cache_folder() / "images"
 
 
 def open_images(

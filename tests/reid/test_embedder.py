@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.reid import Embedder, embedder, shipped_weights
+from retrace.reid import Embedder, shipped_weights
+from retrace.reid.weights import shipped
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
@@ -232,7 +233,7 @@ def test_unreadable_files_unknown_names_and_endings_are_refused(
         Embedder.from_weights(tmp_path / "text.onnx")
     with pytest.raises(InputError, match=r"expected weights that end in \.onnx"):
         Embedder.from_weights(tmp_path / "weights.bin")
-    monkeypatch.setattr(embedder, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "none")
     assert shipped_weights() is None
     with pytest.raises(InputError, match="no such weights file"):
         Embedder.from_weights("osnet")
@@ -244,7 +245,7 @@ def test_shipped_weights_are_found_by_name_and_by_auto(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = colour_mean(tmp_path)
-    monkeypatch.setattr(embedder, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
     assert shipped_weights() == path
     assert Embedder.from_weights("auto").description == Embedder.from_weights("mean_B").description
     with pytest.raises(InputError, match="did you mean 'mean_B'"):

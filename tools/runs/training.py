@@ -19,7 +19,7 @@ from retrace.configs import InputError, load_preset
 from retrace.configs.loader import parse_assignments, validate
 from retrace.eval.ranking.ranks import evaluate_ranking
 from retrace.reid.config import TrainConfig
-from retrace.reid.data.image_cache import images_folder, open_sound_images
+from retrace.reid.data.image_cache import cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, has_match, read_reid_set
 from retrace.reid.training.features import features
 from retrace.reid.training.files import (
@@ -111,7 +111,7 @@ def decode(
     """Every part of the data as pixels, and notes; the first process decodes, the others find it done."""
     if data.train is None or not len(data.train):
         raise InputError(f"{data.name}: there are no training images in it")
-    folder = Path(args.cache) if args.cache else images_folder()
+    folder = Path(args.cache) if args.cache else cache_folder()
     parts: dict[str, Pixels] = {}
     notes = list(data.notes)
     if not first:

@@ -106,9 +106,9 @@ def read_data(args: argparse.Namespace) -> ReidSet:
 
 def embed(path: Path, embedder: Embedder, data: ReidSet, args: argparse.Namespace, bar: Bar) -> Features:
     """Vectors of the data's queries and gallery."""
-    from retrace.reid.data.image_cache import images_folder, open_sound_images
+    from retrace.reid.data.image_cache import cache_folder, open_sound_images
 
-    folder = Path(args.cache) if args.cache else images_folder()
+    folder = Path(args.cache) if args.cache else cache_folder()
     notes, sides = list(data.notes), []
     for part in ("query", "gallery"):
         images: ReidImages = getattr(data, part)

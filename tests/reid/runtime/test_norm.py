@@ -21,6 +21,7 @@ from retrace.reid.runtime.adaptive_norm import MEMORY, PRIOR, AdaptiveNorm, adap
 from retrace.reid.runtime.feed import Feed  # noqa: E402
 from retrace.reid.runtime.network import Network  # noqa: E402
 from retrace.reid.runtime.torch_runtime import TorchRun  # noqa: E402
+from retrace.reid.weights import shipped  # noqa: E402
 from retrace.tools.runs.plan import make_plan  # noqa: E402
 from retrace.tools.track import parser  # noqa: E402
 from tests.reid.networks_by_hand import little_network, use_network  # noqa: E402
@@ -231,7 +232,7 @@ def test_onnx_weights_are_refused_and_told_what_lies_beside(tmp_path: Path, norm
 def test_names_of_shipped_weights_mean_the_file_for_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedder, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
     for ending in (".onnx", ".safetensors"):
         (tmp_path / f"net{ending}").touch()
     for name in ("auto", "net"):
