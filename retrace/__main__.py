@@ -9,6 +9,7 @@ from importlib import import_module
 TOOLS = {
     "track": "track people through videos",
     "demo": "track people in a real video, no questions asked",
+    "count": "answers from tracks: line crossings, zones, people by the minute",
     "explain": "why an identity was kept, lost or switched",
     "offline": "improve tracking results afterwards",
     "eval-mot": "score tracking results: HOTA, CLEAR, identity",
