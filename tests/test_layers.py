@@ -35,9 +35,9 @@ HEAVY = [
 ]
 COMPILED = ("__init__", "association", "frame", "life", "motion", "report")
 AT_HOME = {
-    "ultralytics": {"tracker/detection/detectors.py"},
+    "ultralytics": {"tracker/detection/open.py"},
     "torchreid": {"reid/networks/zoo.py"},
-    "onnxruntime": {"reid/runtime/backends.py", "reid/export/convert.py", "tracker/detection/detectors.py"},
+    "onnxruntime": {"reid/runtime/backends.py", "reid/export/convert.py", "tracker/detection/open.py"},
     "openvino": {"reid/runtime/backends.py", "reid/export/convert.py"},
     "optuna": {"tools/tuning/study.py"},
     "numba": {f"tracker/compiled/{name}.py" for name in COMPILED},

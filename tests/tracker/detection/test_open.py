@@ -17,8 +17,8 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.data import Frame
-from retrace.tracker.detection import detectors as detector
-from retrace.tracker.detection.detectors import choose_classes, open_detector
+from retrace.tracker.detection import open as detector
+from retrace.tracker.detection.open import choose_classes, open_detector
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = {0: "person", 1: "bicycle", 2: "traffic light"}
@@ -156,7 +156,7 @@ def test_a_probe_reaches_a_port_that_listens() -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        spec = importlib.util.spec_from_file_location("fresh_detector", detector.__file__)
+        spec = importlib.util.spec_from_file_location("fresh_open", detector.__file__)
         assert spec is not None
         assert spec.loader is not None
         fresh = importlib.util.module_from_spec(spec)  # its _answers is not the fixture's
@@ -298,7 +298,7 @@ def test_importing_ultralytics_leaves_the_process_as_it_was() -> None:
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 import cv2, numpy as np
-from retrace.tracker.detection.detectors import _import_ultralytics
+from retrace.tracker.detection.open import _import_ultralytics
 cv2.setNumThreads(2)
 os.environ.pop("OMP_NUM_THREADS", None)
 printed = str(np.array([1.0]))
@@ -315,7 +315,7 @@ def test_without_ultralytics_its_weights_are_refused_and_the_rest_works(tmp_path
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 sys.modules["ultralytics"] = None  # importing it fails
-import retrace.tracker.detection.detectors as d
+import retrace.tracker.detection.open as d
 heavy = {{"torch", "cv2", "onnxruntime", "torchvision"}} & set(sys.modules)
 assert not heavy, heavy
 print(d.open_detector("hog").description)
