@@ -97,20 +97,25 @@ def open_detector(
     return open_torch(weights, why, **wish)
 
 
-def _automatic() -> tuple[Path | None, str]:
-    """Weights without being told which, and one phrase that says why these, or why none."""
+def in_cache() -> list[Path]:
+    """Weights in the cache folder that `auto` may take, the one it takes first."""
     from retrace.tracker.detection.yolo_torch import installed
 
-    cache = cache_folder()
     endings = (*ONNX, ".pt") if installed() else ONNX
-    for pattern in (*(offer.name for offer in OFFERS), *CACHED):
-        found = sorted(file for file in cache.glob(pattern) if file.suffix in endings)
-        if found:
-            return found[0], f"found in {cache}"
+    names = [offer.name for offer in OFFERS]
+    found = [file for pattern in (*names, *CACHED) for file in sorted(cache_folder().glob(pattern))]
+    return [file for file in dict.fromkeys(found) if file.suffix in endings]
+
+
+def _automatic() -> tuple[Path | None, str]:
+    """Weights without being told which, and one phrase that says why these, or why none."""
+    found = in_cache()
+    if found:
+        return found[0], f"found in {found[0].parent}"
     try:
         return fetch(OFFERS[0])
     except InputError as error:
-        return None, f"{error}"
+        return None, str(error)
 
 
 def _by_name(spec: str) -> tuple[Path, str]:
