@@ -10,6 +10,7 @@ TOOLS = {
     "track": "track people through videos",
     "models": "list detectors that can be had, licence beside each",
     "demo": "track people in a real video, no questions asked",
+    "count": "answers from tracks: line crossings, zones, people by the minute",
     "explain": "why an identity was kept, lost or switched",
     "offline": "improve tracking results afterwards",
     "eval-mot": "score tracking results: HOTA, CLEAR, identity",
