@@ -1,4 +1,5 @@
-"""Files that have their name only once they are whole: written as ``NAME.partial`` beside it, then renamed.
+"""Files: they have their name only once they are whole (written as ``NAME.partial`` beside it, then renamed);
+JSON, hashes and locks; where caches lie; and pixels of an image file.
 
 Before it gets its name a file's bytes are on the disk, so that a crash leaves the old one or the new one, whole.
 """
@@ -13,16 +14,23 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from retrace.configs.errors import InputError
-
-CREDENTIALS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"/]*@")  # scheme://user:password@
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CREDENTIALS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"/]*@")  # scheme://user:password@
+# What OpenCV decodes, by the names such files have.
+IMAGE_ENDINGS = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 
 
 @contextmanager
@@ -161,3 +169,25 @@ def _taken(path: Path) -> int:
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
         os.close(handle)  # its holder let go between our opening and locking, and took the file along
+
+
+def cache_folder() -> Path:
+    """Where caches go unless told otherwise: $RETRACE_CACHE, or ~/.cache/retrace."""
+    return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace")
+
+
+def read_image(path: str | Path) -> np.ndarray | None:
+    """(H, W, 3) uint8 BGR, upright by its EXIF tag; None when it cannot be read.
+
+    A JPEG that breaks off comes as far as it goes, with grey below. What is no plain file (a folder, a pipe that
+    nobody writes to) is not read and so cannot hang.
+    """
+    import cv2
+    import numpy as np
+
+    try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
+        if not os.path.isfile(path):
+            return None
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, ValueError, cv2.error):  # an empty file raises; so does a path with a zero byte
+        return None

@@ -89,7 +89,7 @@ def manifest(
 
 
 def _shared(one: OpenedJob, arguments: Sequence[str]) -> dict[str, Any]:
-    from retrace.tracker.sources.streams import redact
+    from retrace.tracker.sources.address import redact
 
     return {
         "arguments": [URL.sub(lambda found: redact(found[0]), word) for word in arguments],

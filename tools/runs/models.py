@@ -29,7 +29,7 @@ class Models:
         """
         key = (job.detector, job.device, job.classes)
         if key not in self._detectors:
-            from retrace.tracker.detection.detectors import open_detector
+            from retrace.tracker.detection.open import open_detector
 
             detector = open_detector(job.detector, device=job.device, classes=job.classes)
             self._detectors[key] = replace(detector, find=_one_at_a_time(detector.find))

@@ -29,7 +29,7 @@ from retrace.tracker.run import (
     track_opened,
 )
 from retrace.tracker.run.opened import find_detections
-from retrace.tracker.sources.files import Source
+from retrace.tracker.sources import Source
 
 STAGES = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
 

@@ -13,7 +13,7 @@ from retrace.configs.errors import nearest
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
-from retrace.tracker.sources.streams import is_url, redact
+from retrace.tracker.sources.address import is_url, redact
 
 SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
 NORMS = ("stored", "frame", "video")

@@ -19,7 +19,7 @@ from retrace.tracker.offline.files import LOOKS
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.pipeline import Detect, Embed
 from retrace.tracker.run.job import Job
-from retrace.tracker.sources.files import Source, open_source
+from retrace.tracker.sources import Source, open_source
 
 ENDINGS = {
     "mot": ".txt",
@@ -149,7 +149,7 @@ def open_job_source(job: Job) -> Source:
     Raises:
         InputError: there is nothing, or nothing that can be read.
     """
-    return open_source(job.source, **({} if job.fps is None else {"fps": job.fps}))
+    return open_source(job.source, fps=job.fps)
 
 
 def needs_detector(job: Job, source: Source) -> bool:
@@ -167,7 +167,7 @@ def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict
             return _boxes_of(own, hashes)
         raise InputError(f"{job.shown}: has neither images nor det/det.txt; give `detections` FILE")
     if detect is None:
-        from retrace.tracker.detection.detectors import open_detector
+        from retrace.tracker.detection.open import open_detector
 
         detect = open_detector(job.detector, device=job.device, classes=job.classes)
     if Path(job.detector).is_file():

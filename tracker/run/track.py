@@ -19,7 +19,7 @@ from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
 from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
-from retrace.tracker.sources.files import ReadAhead, Source, read_ahead
+from retrace.tracker.sources import ReadAhead, Source, read_ahead
 
 OnStep = Callable[[Step], object]
 POLL = 0.1  # s between looks at whether a live source is to stop
