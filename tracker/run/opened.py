@@ -65,7 +65,7 @@ class OpenedJob:
         return self.out / f"{self.name}{ending}"
 
     def results(self) -> list[Path]:
-        """Every file that the whole run leaves."""
+        """Every file that the run leaves when it is whole."""
         return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in self.job.save)]
 
     @property
@@ -129,7 +129,7 @@ def open_job(
         )
     tracker = Tracker(config, source.fps, ledger="ledger" in job.save)
     appearance = _appearance(job, embed)
-    return OpenedJob(
+    opened = OpenedJob(
         job=job,
         name=job.name or source.name,
         source=source,
@@ -138,9 +138,22 @@ def open_job(
         tracker=tracker,
         appearance=appearance,
         offline=offline,
-        out=job.folder(),
+        out=Path(job.out),
         hashes=hashes | dict(appearance.hashes),
     )
+    _refuse_to_overwrite(opened)
+    job.folder()
+    return opened
+
+
+def _refuse_to_overwrite(opened: OpenedJob) -> None:
+    """What is read must not lie where the result goes."""
+    job = opened.job
+    inputs = {job.source: "the source", **dict.fromkeys(opened.hashes, "a file that the run reads")}
+    for path in filter(Path.exists, opened.results()):
+        for given, what in inputs.items():
+            if Path(given).exists() and path.samefile(given):
+                raise InputError(f"`out` {job.out}: {path.name} there is {what}; name another folder")
 
 
 def open_job_source(job: Job) -> Source:
