@@ -94,6 +94,7 @@ class TrainConfig(Group):
     compile: bool = False
     ema: float | None = Field(default=None, gt=0, lt=1)  # decay an iteration of the averaged weights
     evaluate_every: float | None = Field(default=10, gt=0)  # epochs; null: only at the end
+    patience: int | None = Field(default=None, ge=1)  # evaluations without a better mAP; then training stops
     checkpoint_every: float = Field(default=1, gt=0)  # epochs
     seed: int = Field(default=1, ge=0, lt=2**63)
 
