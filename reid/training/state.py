@@ -20,7 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from retrace.configs import InputError
 from retrace.reid.config import TrainConfig
-from retrace.reid.losses.terms import Objective
+from retrace.reid.losses.batch import Batch
+from retrace.reid.losses.objective import Objective, Sizes
 from retrace.reid.networks import build as networks
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 from retrace.reid.sampling.identities import identity_batches
@@ -168,7 +169,8 @@ def start(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = networks.build(config.model, classes, config.size)
-        objective = Objective(config.losses, classes, network.dimensions)
+        sizes = Sizes(classes, network.dimensions)
+        objective = Objective(config.losses, sizes)
     if config.init is not None and not resumed:
         start_from(network, config.init, config.init_head == "drop")
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -253,7 +255,14 @@ def _iteration(
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 answer = run(images)
             ids, places = (torch.from_numpy(a[part]).to(device) for a in (labels, cameras))
-            loss, values = judge(answer.embeddings.float(), answer.logits.float(), ids, places)
+            loss, values = judge(
+                Batch(
+                    embeddings=answer.embeddings.float(),
+                    logits=answer.logits.float(),
+                    ids=ids,
+                    cameras=places,
+                )
+            )
             (loss / config.accumulate).backward()
             losses.append(loss.detach())
             terms.append({name: value.detach() for name, value in values.items()})
@@ -274,7 +283,7 @@ def _wrapped(training: Training) -> tuple[Any, Any]:
     if _world() > 1:
         ids = [training.device.index] if training.device.type == "cuda" else None
         # Without a term on the logits the classifier gets no gradient, which has to be said beforehand.
-        idle = not training.objective.reads_logits
+        idle = "logits" not in training.objective.reads
         run = DistributedDataParallel(run, device_ids=ids, find_unused_parameters=idle)
         if any(True for _ in judge.parameters()):
             judge = DistributedDataParallel(judge, device_ids=ids)

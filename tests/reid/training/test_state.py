@@ -264,7 +264,7 @@ def test_weights_broken_after_a_finite_loss_do_not_become_a_checkpoint() -> None
         run.state_dict()
     run = begin(losses={"cross_entropy": {}, "centre": {}})
     with torch.no_grad():
-        run.objective.functions["centre"].centres[0, 0] = math.nan  # type: ignore[attr-defined]
+        run.objective.modules_by_name["centre"].centres[0, 0] = math.nan  # type: ignore[operator]
     with pytest.raises(Diverged, match="centres is not finite"):
         run.state_dict()
 
