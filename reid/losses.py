@@ -4,6 +4,10 @@ A term answers ``term(embeddings, logits, ids, cameras)`` with a scalar: ``embed
 the neck, ``logits`` (B, C) float32, ``ids`` (B,) int64 in [0, C), ``cameras`` (B,) int64. It is a function
 below (its keyword arguments are its settings in a preset), or a module made with ``(classes, dimensions)``
 where it learns something. To add one: write it, and add its line to TERMS.
+
+A term may also name ``features`` (B, D) float32, what the user gets (after the neck), and ``teacher`` (B, T)
+float32 unit rows, what the preset's teachers say of the same images; one that learns may name
+``teacher_dimensions``, T, besides the two.
 """
 
 from __future__ import annotations
@@ -118,13 +122,64 @@ class Centre(nn.Module):
         return (embeddings - self.centres[ids]).square().sum(1).mean() / 2
 
 
+class TeacherFeatures(nn.Module):
+    """mean [1 - cos(W f + b, t)]: the teacher's vector is a learned linear function of the student's.
+
+    The map goes with the training (as Romero et al. 2015's regressor, FitNets), so the student keeps a space
+    of its own, in which whatever the teacher knows can be read off.
+    """
+
+    def __init__(self, classes: int, dimensions: int, teacher_dimensions: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(dimensions, teacher_dimensions)
+
+    def forward(self, features: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        return 1 - F.cosine_similarity(self.map(features), teacher, dim=1).mean()
+
+
+def teacher_similarities(
+    features: torch.Tensor, teacher: torch.Tensor, *, temperature: float = 0.1
+) -> torch.Tensor:
+    """Mean KL of the batch's rows of cosines, softmax(teacher / T) from softmax(student / T), times T^2.
+
+    As S2SD's term (Roth et al. 2021, section 3), without each image's cosine with itself.
+    """
+    own, wanted = (
+        _off_diagonal(F.normalize(v, dim=1) @ F.normalize(v, dim=1).T) for v in (features, teacher)
+    )
+    found = (own / temperature).log_softmax(1)
+    return temperature**2 * F.kl_div(
+        found, (wanted / temperature).log_softmax(1), log_target=True, reduction="batchmean"
+    )
+
+
+def teacher_distances(features: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Relational distillation by distances (Park et al. 2019, equations 4 to 6), of unit vectors.
+
+    mean over pairs of the Huber loss between d / mean d of the student and of the teacher.
+    """
+    own, wanted = (_off_diagonal(euclidean(F.normalize(v, dim=1))) for v in (features, teacher))
+    scaled = (d / d.mean().clamp_min(SMALLEST) for d in (own, wanted))
+    return F.smooth_l1_loss(*scaled)
+
+
+def _off_diagonal(square: torch.Tensor) -> torch.Tensor:
+    """(B, B) -> (B, B - 1)."""
+    count = len(square)
+    return square.flatten()[1:].view(count - 1, count + 1)[:, :-1].reshape(count, count - 1)
+
+
 TERMS: dict[str, Callable[..., Any]] = {
     "cross_entropy": cross_entropy,
     "batch_hard_triplet": batch_hard_triplet,
     "weighted_triplet": weighted_triplet,
     "contrastive": contrastive,
     "centre": Centre,
+    "teacher_features": TeacherFeatures,
+    "teacher_similarities": teacher_similarities,
+    "teacher_distances": teacher_distances,
 }
+INPUTS = ("embeddings", "logits", "ids", "cameras", "features", "teacher")
 PML = "pml."  # prefix: a loss of pytorch-metric-learning
 
 
@@ -135,17 +190,25 @@ class Objective(nn.Module):
         losses: term name -> its settings, with ``weight`` (default 1) and, for a term that learns
             something, ``lr`` (default: the network's).
         classes, dimensions: C and D.
+        teacher_dimensions: T; 0: there is no teacher.
 
     Raises:
         InputError: unknown term or setting (the message names the nearest), or settings that a term cannot
             work with: each is tried once on a small batch of ordinary numbers.
     """
 
-    def __init__(self, losses: Mapping[str, Mapping[str, Any]], classes: int, dimensions: int) -> None:
+    def __init__(
+        self,
+        losses: Mapping[str, Mapping[str, Any]],
+        classes: int,
+        dimensions: int,
+        teacher_dimensions: int = 0,
+    ) -> None:
         super().__init__()
         self.weights: dict[str, float] = {}
         self.rates: dict[str, float | None] = {}
         self.functions: dict[str, Callable[..., torch.Tensor]] = {}
+        self.inputs: dict[str, tuple[str, ...]] = {}
         self.modules_by_name = nn.ModuleDict()
         for name, given in losses.items():
             settings = dict(given)
@@ -154,18 +217,32 @@ class Objective(nn.Module):
             self.rates[name] = None if rate is None else _number(name, "lr", rate)
             if rate is not None and self.rates[name] <= 0:  # type: ignore[operator]
                 raise InputError(f"losses.{name}.lr: expected a number above 0, got {rate!r}")
-            term = make_term(name, settings, classes, dimensions)
+            term = make_term(name, settings, classes, dimensions, teacher_dimensions)
             self.functions[name] = term
+            self.inputs[name] = _inputs(term)
             if isinstance(term, nn.Module):
                 self.modules_by_name[name.replace(".", "_")] = term
-        reads = [_reads_logits(name, term, classes, dimensions) for name, term in self.functions.items()]
+        reads = [
+            _reads_logits(name, term, self.inputs[name], classes, dimensions, teacher_dimensions)
+            for name, term in self.functions.items()
+        ]
         self.reads_logits = any(reads)
 
     def forward(
-        self, embeddings: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, cameras: torch.Tensor
+        self,
+        embeddings: torch.Tensor,
+        logits: torch.Tensor,
+        ids: torch.Tensor,
+        cameras: torch.Tensor,
+        features: torch.Tensor | None = None,
+        teacher: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The sum, and each term before its weight."""
-        parts = {name: term(embeddings, logits, ids, cameras) for name, term in self.functions.items()}
+        given = dict(zip(INPUTS, (embeddings, logits, ids, cameras, features, teacher), strict=True))
+        parts = {
+            name: term(**{key: given[key] for key in self.inputs[name]})
+            for name, term in self.functions.items()
+        }
         total = sum((self.weights[name] * value for name, value in parts.items()), embeddings.new_zeros(()))
         return total, parts
 
@@ -184,7 +261,9 @@ class Objective(nn.Module):
         return groups
 
 
-def make_term(name: str, settings: Mapping[str, Any], classes: int, dimensions: int) -> Any:
+def make_term(
+    name: str, settings: Mapping[str, Any], classes: int, dimensions: int, teacher_dimensions: int = 0
+) -> Any:
     """A term by its name, ready to be called."""
     if name.startswith(PML):
         return MetricLearning(name.removeprefix(PML), classes, dimensions, settings)
@@ -192,8 +271,11 @@ def make_term(name: str, settings: Mapping[str, Any], classes: int, dimensions: 
         raise InputError(f"losses: unknown term {name!r}; {nearest(name, [*TERMS, PML + 'NAME'])}")
     make = TERMS[name]
     learns = inspect.isclass(make)
-    own = {"classes", "dimensions"} if learns else {"embeddings", "logits", "ids", "cameras"}
-    known = set(inspect.signature(make).parameters) - own
+    sizes = {"classes": classes, "dimensions": dimensions, "teacher_dimensions": teacher_dimensions}
+    takes = set(inspect.signature(make).parameters)
+    known = takes - (set(sizes) if learns else set(INPUTS))
+    if not teacher_dimensions and "teacher" in _inputs(make.forward if learns else make):
+        raise InputError(f"losses.{name}: there is no teacher; name its weights in teachers")
     for key in settings:
         if key not in known:
             raise InputError(f"losses.{name}: unknown key {key!r}; {nearest(key, [*known, 'weight', 'lr'])}")
@@ -201,7 +283,14 @@ def make_term(name: str, settings: Mapping[str, Any], classes: int, dimensions: 
         key: None if value is None else _number(name, key, value) if not isinstance(value, bool) else value
         for key, value in settings.items()
     }
-    return make(classes, dimensions, **values) if learns else functools.partial(make, **values)
+    own_sizes = {key: size for key, size in sizes.items() if key in takes}
+    return make(**own_sizes, **values) if learns else functools.partial(make, **values)
+
+
+def _inputs(term: Callable[..., Any]) -> tuple[str, ...]:
+    """Which of INPUTS a term takes."""
+    takes = inspect.signature(term.forward if isinstance(term, nn.Module) else term).parameters
+    return tuple(key for key in INPUTS if key in takes)
 
 
 def euclidean(embeddings: torch.Tensor) -> torch.Tensor:
@@ -213,16 +302,24 @@ def euclidean(embeddings: torch.Tensor) -> torch.Tensor:
 
 
 def _reads_logits(
-    name: str, term: Callable[..., torch.Tensor], classes: int, dimensions: int, count: int = 4
+    name: str,
+    term: Callable[..., torch.Tensor],
+    inputs: tuple[str, ...],
+    classes: int,
+    dimensions: int,
+    teacher_dimensions: int,
+    count: int = 4,
 ) -> bool:
     """Try a term (a copy: some remember) on two images each of two people; whether the logits matter to it."""
     draw = torch.Generator().manual_seed(0)
     embeddings = torch.randn(count, dimensions, generator=draw).requires_grad_()
     logits = torch.randn(count, classes, generator=draw).requires_grad_()
-    ids = torch.arange(count) // 2 % classes
+    ids, cameras = torch.arange(count) // 2 % classes, torch.arange(count) % 2
+    teacher = torch.randn(count, teacher_dimensions, generator=draw)
+    given = dict(zip(INPUTS, (embeddings, logits, ids, cameras, embeddings, teacher), strict=True))
     try:
         with torch.random.fork_rng(devices=[]):
-            value = copy.deepcopy(term)(embeddings, logits, ids, torch.arange(count) % 2)
+            value = copy.deepcopy(term)(**{key: given[key] for key in inputs})
             (value + 0 * (embeddings.sum() + logits.sum())).backward()
     except Exception as error:  # whatever a loss of another library raises about its settings
         reason = " ".join(str(error).split())[:160] or type(error).__name__

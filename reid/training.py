@@ -145,7 +145,12 @@ class Training:
 
 
 def start(
-    config: TrainConfig, classes: int, images: int, device: str | torch.device, resumed: bool = False
+    config: TrainConfig,
+    classes: int,
+    images: int,
+    device: str | torch.device,
+    resumed: bool = False,
+    teacher_dimensions: int = 0,
 ) -> Training:
     """A run before its first iteration.
 
@@ -153,6 +158,7 @@ def start(
         classes: C, identities to tell apart.
         images: N, training images; an epoch is N // (P * K) iterations.
         resumed: a checkpoint follows, so ``config.init`` is not read; its file may be gone by now.
+        teacher_dimensions: T of the teachers' vectors that :func:`steps` gets; 0: it gets none.
 
     Raises:
         InputError: unknown network or term, unfit initial weights, a batch that cannot be shared out.
@@ -168,7 +174,7 @@ def start(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = networks.build(config.model, classes, config.size)
-        objective = Objective(config.losses, classes, network.dimensions)
+        objective = Objective(config.losses, classes, network.dimensions, teacher_dimensions)
     if config.init is not None and not resumed:
         start_from(network, config.init, config.init_head == "drop")
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -191,19 +197,27 @@ def start(
     )
 
 
-def steps(training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: np.ndarray) -> Iterator[Step]:
+def steps(
+    training: Training,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    cameras: np.ndarray,
+    teacher: np.ndarray | None = None,
+) -> Iterator[Step]:
     """Train to the end of the run; one Step an iteration. Stop iterating to stop training.
 
     Args:
         pixels: (N, H, W, 3) uint8 BGR, memory-mapped or not.
         labels: (N,) int64 in [0, C).
         cameras: (N,) int64.
+        teacher: (N, T) float32, what `reid.teachers` says of each image; None: nobody was asked.
 
     Raises:
         Diverged: the loss became NaN or infinite; the state is then of no use.
     """
     config, world, rank = training.config, _world(), _rank()
-    batches = identity_batches(labels, config.batch.identities, config.batch.images, config.seed)
+    batch = config.batch
+    batches = identity_batches(labels, batch.identities, batch.images, config.seed, batch.order, cameras)
     batches = itertools.islice(batches, training.iteration, training.iterations)
     run, judge = _wrapped(training)
     base_rates = [group["base_lr"] for group in training.optimizer.param_groups]
@@ -213,7 +227,7 @@ def steps(training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: n
         for group, base in zip(training.optimizer.param_groups, base_rates, strict=True):
             group["lr"] = base * factor
         mine = np.split(rows, world)[rank]
-        loss, parts = _iteration(training, run, judge, pixels, labels, cameras, mine)
+        loss, parts = _iteration(training, run, judge, pixels, (labels, cameras, teacher), mine)
         training.iteration += 1
         training.unchecked.append(loss)
         if training.iteration % CHECK_EVERY == 0 or training.iteration == training.iterations:
@@ -233,11 +247,13 @@ def _iteration(
     run: Any,
     judge: Any,
     pixels: np.ndarray,
-    labels: np.ndarray,
-    cameras: np.ndarray,
+    known: tuple[np.ndarray | None, ...],
     rows: np.ndarray,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """One optimiser step on ``rows``, cut into ``accumulate`` parts; mean loss and mean terms, detached."""
+    """One optimiser step on ``rows``, cut into ``accumulate`` parts; mean loss and mean terms, detached.
+
+    ``known`` of every image: labels, cameras, and the teacher's vectors or None.
+    """
     config, device = training.config, training.device
     seed = _step_seed(config.seed, training.iteration)
     generator = torch.Generator().manual_seed(seed)
@@ -252,8 +268,11 @@ def _iteration(
             images = augment(images, config.augment, mean, std, generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 answer = run(images)
-            ids, places = (torch.from_numpy(a[part]).to(device) for a in (labels, cameras))
-            loss, values = judge(answer.embeddings.float(), answer.logits.float(), ids, places)
+            ids, places, teacher = (
+                None if a is None else torch.from_numpy(a[part]).to(device) for a in known
+            )
+            vectors = (v.float() for v in (answer.embeddings, answer.logits))
+            loss, values = judge(*vectors, ids, places, answer.features.float(), teacher)
             (loss / config.accumulate).backward()
             losses.append(loss.detach())
             terms.append({name: value.detach() for name, value in values.items()})

@@ -22,6 +22,7 @@ from reid.config import TrainConfig
 from reid.data import ReidImages, ReidSet, has_match, read_reid_set
 from reid.features import features
 from reid.image_cache import cache_folder, open_sound_images
+from reid.teachers import teacher_vectors
 from reid.training import Training, start, steps
 from reid.weights import save_network
 from tools.console import say, write_json
@@ -65,7 +66,15 @@ def run(args: argparse.Namespace, argv: list[str]) -> None:
             talk(note)
         train = parts["train"]
         ids, labels = np.unique(train.images.ids, return_inverse=True)
-        training = start(config, len(ids), len(labels), device, resumed=args.resume is not None)
+        teacher = ask_teachers(config, train.images, args, first)
+        training = start(
+            config,
+            len(ids),
+            len(labels),
+            device,
+            resumed=args.resume is not None,
+            teacher_dimensions=0 if teacher is None else teacher.shape[1],
+        )
         if args.resume is not None:
             training.load_state_dict(read_checkpoint(args.out / CHECKPOINT))
         talk(
@@ -73,7 +82,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> None:
             f"{config.batch.identities * config.batch.images} images on {device}"
             + (f", from iteration {training.iteration}" if training.iteration else "")
         )
-        figures = loop(training, parts, labels, args, about, first, talk)
+        figures = loop(training, parts, labels, teacher, args, first, talk)
         if first:
             finish(training, args.out, about, figures, talk)
 
@@ -132,6 +141,22 @@ def decode(
     return parts, notes
 
 
+def ask_teachers(
+    config: TrainConfig, images: ReidImages, args: argparse.Namespace, first: bool
+) -> np.ndarray | None:
+    """(N, T) vectors of the training images; the first process asks, the others find them in the cache."""
+    if not config.teachers:
+        return None
+    folder = Path(args.cache) if args.cache else cache_folder()
+    if not first:
+        dist.barrier()
+    with bar("teachers", len(images), args.quiet or not first) as advance:
+        vectors = teacher_vectors(config.teachers, images, folder, advance, threads=torch.get_num_threads())
+    if first and dist.is_initialized():
+        dist.barrier()
+    return vectors
+
+
 def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -143,8 +168,8 @@ def loop(
     training: Training,
     parts: dict[str, Pixels],
     labels: np.ndarray,
+    teacher: np.ndarray | None,
     args: argparse.Namespace,
-    about: dict[str, Any],
     first: bool,
     talk: Callable[[str], None],
 ) -> dict[str, float]:
@@ -158,7 +183,7 @@ def loop(
         figures = look(training, parts, log, talk)  # killed after a checkpoint, before its evaluation
     clock, done = time.perf_counter(), training.iteration
     with bar("train", training.iterations, args.quiet or not first, training.iteration) as advance:
-        for step in steps(training, train.pixels, labels, train.images.cameras):
+        for step in steps(training, train.pixels, labels, train.images.cameras, teacher):
             last = step.iteration == training.iterations
             if not first:
                 continue
@@ -237,7 +262,8 @@ def finish(
         "data": Path(about["data"]).name,
         "data_notes": read_json(out / RUN)["data_notes"],
         "commit": about["commit"],
-        "config": about["config"] | {"init": init and Path(init).name},
+        "config": about["config"]
+        | {"init": init and Path(init).name, "teachers": [Path(t).name for t in about["config"]["teachers"]]},
         "iterations": training.iterations,
         "images_seen": training.iterations * training.config.batch.identities * training.config.batch.images,
         "evaluation": figures,
