@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 from reid.losses import TERMS, Objective, make_term  # noqa: E402
 
-CLASSES, DIMENSIONS = 5, 6
+CLASSES, DIMENSIONS, TEACHER = 5, 6, 4
 Vectors = list[list[float]]
 
 
@@ -368,11 +367,89 @@ def test_making_an_objective_leaves_memories_and_the_random_state_alone() -> Non
 @pytest.mark.parametrize("name", sorted(TERMS))
 def test_terms_do_not_change_their_input(name: str) -> None:
     vectors, logits, ids = batch(0, [0, 0, 1, 1])
-    before = vectors.clone(), logits.clone()
-    term: Callable[..., torch.Tensor] = make_term(name, {}, CLASSES, DIMENSIONS)
-    term(vectors, logits, ids, ids)
+    teacher = torch.randn(4, TEACHER, generator=torch.Generator().manual_seed(1))
+    before = vectors.clone(), logits.clone(), teacher.clone()
+    Objective({name: {}}, CLASSES, DIMENSIONS, TEACHER)(vectors, logits, ids, ids, vectors, teacher)
     assert torch.equal(vectors, before[0])
     assert torch.equal(logits, before[1])
+    assert torch.equal(teacher, before[2])
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    size = math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / size
+
+
+def slow_similarities(own: Vectors, wanted: Vectors, temperature: float) -> float:
+    total = 0.0
+    for i in range(len(own)):
+        others = [k for k in range(len(own)) if k != i]
+        rows = []
+        for vectors in (own, wanted):
+            weights = [math.exp(cosine(vectors[i], vectors[k]) / temperature) for k in others]
+            rows.append([w / sum(weights) for w in weights])
+        total += sum(t * math.log(t / s) for s, t in zip(*rows, strict=True))
+    return temperature**2 * total / len(own)
+
+
+def slow_distances(own: Vectors, wanted: Vectors) -> float:
+    scaled = []
+    for vectors in (own, wanted):
+        units = [[x / math.sqrt(sum(y * y for y in v)) for x in v] for v in vectors]
+        pairs = [distance(a, b) for i, a in enumerate(units) for j, b in enumerate(units) if i != j]
+        scaled.append([d / mean(pairs) for d in pairs])
+    gaps = [abs(a - b) for a, b in zip(*scaled, strict=True)]
+    return mean([g * g / 2 if g < 1 else g - 0.5 for g in gaps])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 999), st.sampled_from([0.05, 0.1, 1.0]))
+def test_teacher_terms_equal_their_slow_twins(count: int, seed: int, temperature: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    own, teacher = (torch.randn(count, size, generator=draw) for size in (DIMENSIONS, TEACHER))
+    lists = own.tolist(), teacher.tolist()
+    got = make_term("teacher_similarities", {"temperature": temperature}, CLASSES, DIMENSIONS, TEACHER)
+    assert float(got(features=own, teacher=teacher)) == pytest.approx(
+        slow_similarities(*lists, temperature), rel=1e-3, abs=1e-6
+    )
+    got = make_term("teacher_distances", {}, CLASSES, DIMENSIONS, TEACHER)
+    assert float(got(features=own, teacher=teacher)) == pytest.approx(slow_distances(*lists), rel=1e-3, abs=1e-6)
+    term = make_term("teacher_features", {}, CLASSES, DIMENSIONS, TEACHER)
+    mapped = term.map(own).tolist()
+    want = mean([1 - cosine(a, b) for a, b in zip(mapped, lists[1], strict=True)])
+    assert float(term(own, teacher).detach()) == pytest.approx(want, abs=1e-5)
+
+
+def test_a_student_who_agrees_has_nothing_to_learn() -> None:
+    """Also where the student's space is larger, and turned."""
+    teacher = torch.nn.functional.normalize(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    turned = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1)))[0][:3]
+    own = (7 * teacher @ turned).requires_grad_()
+    for name in ("teacher_similarities", "teacher_distances"):
+        loss = make_term(name, {}, CLASSES, 5, 3)(features=own, teacher=teacher)
+        assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
+        loss.backward()
+        assert own.grad is not None
+        assert own.grad.abs().max() < 1e-4
+        own.grad = None
+
+
+def test_a_teacher_term_without_teachers_is_refused() -> None:
+    for name in ("teacher_features", "teacher_similarities", "teacher_distances"):
+        with pytest.raises(InputError, match=rf"losses\.{name}: there is no teacher"):
+            Objective({name: {}}, CLASSES, DIMENSIONS)
+
+
+def test_the_map_to_the_teacher_is_learnt() -> None:
+    objective = Objective({"teacher_features": {"weight": 2}}, CLASSES, DIMENSIONS, TEACHER)
+    (group,) = objective.parameter_groups()
+    assert [tuple(p.shape) for p in group["params"]] == [(TEACHER, DIMENSIONS), (TEACHER,)]
+    vectors, logits, ids = batch(0, [0, 0, 1, 1])
+    total, parts = objective(vectors, logits, ids, ids, vectors, torch.ones(4, TEACHER))
+    assert float(total.detach()) == pytest.approx(2 * float(parts["teacher_features"].detach()))
+    total.backward()
+    assert all(p.grad is not None and p.grad.any() for p in group["params"])
+    assert not objective.reads_logits
 
 
 def test_embeddings_of_half_precision_keep_their_small_distances() -> None:
