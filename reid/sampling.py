@@ -44,19 +44,20 @@ def identity_batches(
     Raises:
         InputError: fewer than P identities.
     """
-    order = np.argsort(labels, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(labels) else []
+    sorted_rows = np.argsort(labels, kind="stable")
+    edges = np.flatnonzero(np.diff(labels[sorted_rows])) + 1
+    groups = np.split(sorted_rows, edges) if len(labels) else []
     if len(groups) < identities:
         raise InputError(
             f"batch.identities={identities}: the training set has only {len(groups)} identities; lower it"
         )
-    one_source = np.zeros(len(groups), int)
-    sources = _sources(groups, cameras) if order == "source" and cameras is not None else one_source
-    short = np.flatnonzero(np.bincount(sources) < identities)
-    if len(short):
+    by_source = order == "source" and cameras is not None
+    sources = _sources(groups, cameras) if by_source else np.zeros(len(groups), int)
+    fewest = np.bincount(sources).min()
+    if fewest < identities:
         raise InputError(
-            f"batch.identities={identities}: a source has only {np.bincount(sources)[short[0]]} identities; lower "
-            "it, or leave batch.order=source out"
+            f"batch.identities={identities}: a source has only {fewest} identities; lower it, or leave "
+            "batch.order=source out"
         )
     number = 0
     while True:
