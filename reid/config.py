@@ -31,6 +31,7 @@ class ModelConfig(Group):
     embedding: int | None = Field(default=None, ge=1)
     last_stride: Literal[1, 2] | None = None  # timm ResNets: stride of the last stage; null: as built
     non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
+    instance_norm: bool = False  # OSNets: in the stem and the first stage, as OSNet-IBN (Zhou et al. 2021)
 
 
 class AugmentConfig(Group):
@@ -45,13 +46,21 @@ class AugmentConfig(Group):
     grey: float = Field(default=0.0, ge=0, le=1)  # share of images that lose their colours
     shrink: float = Field(default=0.0, ge=0, le=1)  # share of images seen from afar: half the pixels a side
     erase: float = Field(default=0.0, ge=0, le=1)  # random erasing (Zhong et al. 2017): share of images
+    box: float = Field(default=0.0, ge=0, lt=0.5)  # each edge of the box off by up to this share of its side
+    occlude: float = Field(default=0.0, ge=0, le=1)  # share of images with somebody else's crop in front
+    blur: float = Field(default=0.0, ge=0, le=1)  # share of images out of focus
+    coarse: float = Field(default=0.0, ge=0, le=1)  # share of images of lower resolution, at random how low
+    hue: float = Field(default=0.0, ge=0, le=0.5)  # in turns of the colour circle, half-width
+    gamma: float = Field(default=0.0, ge=0, le=1)  # of the logarithm of the exponent, half-width
+    swap: float = Field(default=0.0, ge=0, le=1)  # share of images whose colour channels change places
 
 
 class BatchConfig(Group):
-    """P identities with K images each."""
+    """P identities with K images each, and who comes together (`reid.sampling`)."""
 
     identities: int = Field(default=16, ge=2)
     images: int = Field(default=4, ge=2)
+    order: Literal["largest", "spread", "source"] = "largest"
 
 
 class OptimizerConfig(Group):
@@ -82,6 +91,7 @@ class TrainConfig(Group):
     size: tuple[int, int] = (256, 128)  # px, height and width
     init: str | None = None  # weights to start from (ours or torchreid's)
     init_head: Literal["keep", "drop"] = "keep"  # drop: the classifier of ``init`` starts anew
+    teachers: tuple[str, ...] = ()  # weights whose vectors of the training images the teacher terms use
     augment: AugmentConfig = AugmentConfig()
     batch: BatchConfig = BatchConfig()
     losses: dict[str, dict[str, Any]] = Field(min_length=1)
@@ -112,4 +122,6 @@ class TrainConfig(Group):
             raise ValueError("neck 'own' keeps the network's own pool and embedding: leave both out")
         if self.model.neck == "own" and (self.model.last_stride or self.model.non_local):
             raise ValueError("neck 'own' keeps the network as it is: leave last_stride and non_local out")
+        if self.model.neck == "own" and self.model.instance_norm:
+            raise ValueError("neck 'own' keeps the network as it is: leave instance_norm out")
         return self

@@ -24,7 +24,7 @@ from torch import nn
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.reid.losses import classification, pairs, proxies, triplets
+from retrace.reid.losses import classification, distillation, pairs, proxies, triplets
 from retrace.reid.losses.batch import DERIVED, GIVEN, Batch, arguments
 from retrace.reid.losses.pml import MetricLearning
 
@@ -34,6 +34,9 @@ TERMS: dict[str, Callable[..., Any]] = {
     "weighted_triplet": triplets.weighted_triplet,
     "contrastive": pairs.contrastive,
     "centre": proxies.Centre,
+    "teacher_features": distillation.TeacherFeatures,
+    "teacher_similarities": distillation.teacher_similarities,
+    "teacher_distances": distillation.teacher_distances,
 }
 PML = "pml."  # prefix: a loss of pytorch-metric-learning
 WHOLE_BATCH: set[str] = set()  # terms that make no sense on a part of the batch
@@ -41,7 +44,7 @@ FEWEST: dict[str, tuple[int, int]] = {}  # terms that need more than 2 identitie
 
 REMEDIES = {  # what a run lacks, and how to give it
     "second": "set views: 2",
-    "teacher": "give the run a teacher",
+    "teacher": "name its weights in teachers",
     "pooled": "set model.neck to bnneck or none",
     "maps": "set model.neck to bnneck or none",
 }

@@ -16,6 +16,7 @@ from retrace.torchvision_cure import cure_torchvision
 
 TIMM = "timm."
 GEM_POWER, GEM_SMALLEST = 3.0, 1e-6  # where the learned power starts (Radenovic et al. 2018)
+INSTANCE_NORM = ("osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0")  # the zoo can build them with it
 # The last blocks of a ResNet-50's stages, as in AGW.
 NON_LOCAL_AFTER = {"layer2": (2, 3), "layer3": (3, 4, 5)}
 
@@ -25,6 +26,7 @@ class Output(NamedTuple):
 
     embeddings: torch.Tensor  # (B, D) before the neck: what distances are taken of
     logits: torch.Tensor  # (B, C)
+    features: torch.Tensor  # (B, D) after the neck: what the user gets
 
 
 class OwnHead(nn.Module):
@@ -39,7 +41,7 @@ class OwnHead(nn.Module):
         if not self.training:
             return self.body(images)
         logits, embeddings = self.body(images)
-        return Output(embeddings, logits)
+        return Output(embeddings, logits, embeddings)
 
 
 class PooledHead(nn.Module):
@@ -70,7 +72,7 @@ class PooledHead(nn.Module):
             return features
         if self.classifier is None:
             raise RuntimeError("a network without classifier cannot train")
-        return Output(embeddings, self.classifier(features))
+        return Output(embeddings, self.classifier(features), features)
 
 
 def bn_neck(dimensions: int) -> nn.BatchNorm1d:
@@ -136,13 +138,15 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
     if config.neck == "own":
         return _own_head(config, classes, size)
     if config.name.startswith(TIMM):
+        if config.instance_norm:
+            raise InputError(f"model.instance_norm is for {', '.join(INSTANCE_NORM)}, not {config.name!r}")
         backbone = _timm(config, size)
     else:
         if config.last_stride or config.non_local:
             raise InputError(
                 "model.last_stride and model.non_local are for timm's ResNets (name: timm.resnet50)"
             )
-        backbone = _zoo_maps(config.name)
+        backbone = _zoo_maps(config)
     channels = _channels(backbone, size, config)
     return PooledHead(backbone, channels, config, classes)
 
@@ -171,8 +175,12 @@ class _ZooMaps(nn.Module):
         return self.whole.featuremaps(images)
 
 
-def _zoo_maps(name: str) -> nn.Module:
-    whole = models.build(name, 1)
+def _zoo_maps(config: ModelConfig) -> nn.Module:
+    name = config.name
+    if config.instance_norm and name not in INSTANCE_NORM:
+        raise InputError(f"model.instance_norm is for {', '.join(INSTANCE_NORM)}, not {name!r}")
+    options: dict[str, Any] = {"IN": True} if config.instance_norm else {}
+    whole = models.build(name, 1, **options)
     if not hasattr(whole, "featuremaps"):
         raise InputError(f"model.name: {name!r} has no feature map to pool; use model.neck=own")
     for head in ("fc", "classifier"):

@@ -35,6 +35,7 @@ from retrace.reid.training.files import (
     write_checkpoint,
 )
 from retrace.reid.training.state import Step, Training, start, steps
+from retrace.reid.training.teachers import teacher_vectors
 from retrace.reid.weights.files import save_network
 
 DEFAULT_OUT = "runs/reid"
@@ -222,7 +223,15 @@ def _run(
         way.tell(Progress(note=note))
     train = parts["train"]
     ids, labels = np.unique(train.images.ids, return_inverse=True)
-    training = start(config, len(ids), len(labels), device, resumed=resumed)
+    teacher = ask_teachers(config, train.images, way, cache)
+    training = start(
+        config,
+        len(ids),
+        len(labels),
+        device,
+        resumed=resumed,
+        teacher_dimensions=0 if teacher is None else teacher.shape[1],
+    )
     if resumed:
         training.load_state_dict(read_checkpoint(way.out / CHECKPOINT))
     way.tell(
@@ -232,7 +241,7 @@ def _run(
             + (f", from iteration {training.iteration}" if training.iteration else "")
         )
     )
-    figures = loop(training, parts, labels, way)
+    figures = loop(training, parts, labels, teacher, way)
     if way.first:
         _finish(training, about, figures, way)
     images_seen = training.iteration * config.batch.identities * config.batch.images
@@ -267,7 +276,29 @@ def decode(
     return parts, notes
 
 
-def loop(training: Training, parts: dict[str, Pixels], labels: np.ndarray, way: Way) -> dict[str, float]:
+def ask_teachers(
+    config: TrainConfig, images: ReidImages, way: Way, cache: str | Path | None
+) -> np.ndarray | None:
+    """(N, T) vectors of the training images; the first process asks, the others find them in the cache."""
+    if not config.teachers:
+        return None
+    if not way.first:
+        dist.barrier()
+    vectors = teacher_vectors(
+        config.teachers,
+        images,
+        Path(cache) if cache else cache_folder(),
+        lambda done, total: way.tell(Progress("teachers", done, total)),
+        threads=torch.get_num_threads(),
+    )
+    if way.first and dist.is_initialized():
+        dist.barrier()
+    return vectors
+
+
+def loop(
+    training: Training, parts: dict[str, Pixels], labels: np.ndarray, teacher: np.ndarray | None, way: Way
+) -> dict[str, float]:
     """Train to the end, or until ``patience`` runs out; the figures of the last evaluation."""
     config, figures = training.config, {}
     every = training.iterations_per_epoch
@@ -279,7 +310,7 @@ def loop(training: Training, parts: dict[str, Pixels], labels: np.ndarray, way: 
     if _patience_is_out(training, log):
         return figures
     clock = Clock(training.iteration)
-    for step in steps(training, train.pixels, labels, train.images.cameras):
+    for step in steps(training, train.pixels, labels, train.images.cameras, teacher):
         last = step.iteration == training.iterations
         if log is not None:
             logged = step.iteration % way.log_every == 0 or last
@@ -398,7 +429,8 @@ def _finish(training: Training, about: dict[str, Any], figures: dict[str, float]
         "data": Path(about["data"]).name,
         "data_notes": about["data_notes"],
         "commit": about.get("commit"),
-        "config": about["config"] | {"init": init and Path(init).name},
+        "config": about["config"]
+        | {"init": init and Path(init).name, "teachers": [Path(t).name for t in about["config"]["teachers"]]},
         "iterations": training.iteration,
         "images_seen": training.iteration * batch.identities * batch.images,
         "evaluation": figures,

@@ -146,7 +146,12 @@ class Training:
 
 
 def start(
-    config: TrainConfig, classes: int, images: int, device: str | torch.device, resumed: bool = False
+    config: TrainConfig,
+    classes: int,
+    images: int,
+    device: str | torch.device,
+    resumed: bool = False,
+    teacher_dimensions: int = 0,
 ) -> Training:
     """A run before its first iteration.
 
@@ -154,6 +159,7 @@ def start(
         classes: C, identities to tell apart.
         images: N, training images; an epoch is N // (P * K) iterations.
         resumed: a checkpoint follows, so ``config.init`` is not read; its file may be gone by now.
+        teacher_dimensions: T of the teachers' vectors that :func:`steps` gets; 0: it gets none.
 
     Raises:
         InputError: unknown network or term, unfit initial weights, a batch that cannot be shared out.
@@ -169,7 +175,7 @@ def start(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = networks.build(config.model, classes, config.size)
-        sizes = Sizes(classes, network.dimensions)
+        sizes = Sizes(classes, network.dimensions, teacher_dimensions=teacher_dimensions)
         objective = Objective(config.losses, sizes)
     if config.init is not None and not resumed:
         start_from(network, config.init, config.init_head == "drop")
@@ -193,20 +199,29 @@ def start(
     )
 
 
-def steps(training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: np.ndarray) -> Iterator[Step]:
+def steps(
+    training: Training,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    cameras: np.ndarray,
+    teacher: np.ndarray | None = None,
+) -> Iterator[Step]:
     """Train to the end of the run; one Step an iteration. Stop iterating to stop training.
 
     Args:
         pixels: (N, H, W, 3) uint8 BGR, memory-mapped or not.
         labels: (N,) int64 in [0, C).
         cameras: (N,) int64.
+        teacher: (N, T) float32, what `reid.teachers` says of each image; None: nobody was asked.
 
     Raises:
         Diverged: the loss became NaN or infinite; the state is then of no use.
     """
     config, world, rank = training.config, _world(), _rank()
-    batches = identity_batches(labels, config.batch.identities, config.batch.images, config.seed)
+    batch = config.batch
+    batches = identity_batches(labels, batch.identities, batch.images, config.seed, batch.order, cameras)
     batches = itertools.islice(batches, training.iteration, training.iterations)
+    known = {"ids": labels, "cameras": cameras} | ({} if teacher is None else {"teacher": teacher})
     run, judge = _wrapped(training)
     base_rates = [group["base_lr"] for group in training.optimizer.param_groups]
     for rows in batches:
@@ -215,7 +230,7 @@ def steps(training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: n
         for group, base in zip(training.optimizer.param_groups, base_rates, strict=True):
             group["lr"] = base * factor
         mine = np.split(rows, world)[rank]
-        loss, parts = _iteration(training, run, judge, pixels, labels, cameras, mine)
+        loss, parts = _iteration(training, run, judge, pixels, known, mine)
         training.iteration += 1
         training.unchecked.append(loss)
         if training.iteration % CHECK_EVERY == 0 or training.iteration == training.iterations:
@@ -235,11 +250,13 @@ def _iteration(
     run: Any,
     judge: Any,
     pixels: np.ndarray,
-    labels: np.ndarray,
-    cameras: np.ndarray,
+    known: dict[str, np.ndarray],
     rows: np.ndarray,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """One optimiser step on ``rows``, cut into ``accumulate`` parts; mean loss and mean terms, detached."""
+    """One optimiser step on ``rows``, cut into ``accumulate`` parts; mean loss and mean terms, detached.
+
+    ``known`` of every image: what terms may read of it, by name.
+    """
     config, device = training.config, training.device
     seed = _step_seed(config.seed, training.iteration)
     generator = torch.Generator().manual_seed(seed)
@@ -254,13 +271,13 @@ def _iteration(
             images = augment(images, config.augment, mean, std, generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 answer = run(images)
-            ids, places = (torch.from_numpy(a[part]).to(device) for a in (labels, cameras))
+            seen = {name: torch.from_numpy(a[part]).to(device) for name, a in known.items()}
             loss, values = judge(
                 Batch(
                     embeddings=answer.embeddings.float(),
+                    features=answer.features.float(),
                     logits=answer.logits.float(),
-                    ids=ids,
-                    cameras=places,
+                    **seen,
                 )
             )
             (loss / config.accumulate).backward()

@@ -18,18 +18,31 @@ torch = pytest.importorskip("torch")
 from retrace.reid.losses.batch import Batch  # noqa: E402
 from retrace.reid.losses.objective import TERMS, Objective, Sizes, Term, make_term  # noqa: E402
 
-CLASSES, DIMENSIONS = 5, 6
+CLASSES, DIMENSIONS, TEACHER = 5, 6, 4
 Vectors = list[list[float]]
 
 
-def of(vectors: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor) -> Batch:
-    return Batch(embeddings=vectors, logits=logits, ids=ids, cameras=torch.zeros_like(ids))
+def of(
+    vectors: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, teacher: torch.Tensor | None = None
+) -> Batch:
+    return Batch(
+        embeddings=vectors,
+        features=vectors,
+        logits=logits,
+        ids=ids,
+        cameras=torch.zeros_like(ids),
+        teacher=teacher,
+    )
 
 
 def make(
-    name: str, given_settings: dict[str, Any], classes: int = CLASSES, dimensions: int = DIMENSIONS
+    name: str,
+    given_settings: dict[str, Any],
+    classes: int = CLASSES,
+    dimensions: int = DIMENSIONS,
+    teacher: int = TEACHER,
 ) -> Term:
-    return make_term(name, given_settings, Sizes(classes, dimensions))
+    return make_term(name, given_settings, Sizes(classes, dimensions, teacher_dimensions=teacher))
 
 
 def distance(a: list[float], b: list[float]) -> float:
@@ -276,7 +289,7 @@ def test_distance_miner_and_reducer_by_name() -> None:
     assert got == pytest.approx(
         float(ours(of(vectors, logits, ids))), rel=1e-5
     )  # the miner measures likewise
-    unit = make("pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")}, CLASSES, DIMENSIONS)
+    unit = make("pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")})
     assert float(unit(of(vectors, logits, ids))) != pytest.approx(got, rel=1e-2)
 
 
@@ -373,11 +386,98 @@ def test_making_an_objective_leaves_memories_and_the_random_state_alone() -> Non
 @pytest.mark.parametrize("name", sorted(TERMS))
 def test_terms_do_not_change_their_input(name: str) -> None:
     vectors, logits, ids = batch(0, [0, 0, 1, 1])
-    before = vectors.clone(), logits.clone()
-    term = make(name, {})
-    term(of(vectors, logits, ids))
+    teacher = torch.randn(4, TEACHER, generator=torch.Generator().manual_seed(1))
+    before = vectors.clone(), logits.clone(), teacher.clone()
+    make(name, {})(of(vectors, logits, ids, teacher))
     assert torch.equal(vectors, before[0])
     assert torch.equal(logits, before[1])
+    assert torch.equal(teacher, before[2])
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    size = math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / size
+
+
+def slow_similarities(own: Vectors, wanted: Vectors, temperature: float) -> float:
+    total = 0.0
+    for i in range(len(own)):
+        others = [k for k in range(len(own)) if k != i]
+        rows = []
+        for vectors in (own, wanted):
+            weights = [math.exp(cosine(vectors[i], vectors[k]) / temperature) for k in others]
+            rows.append([w / sum(weights) for w in weights])
+        total += sum(t * math.log(t / s) for s, t in zip(*rows, strict=True))
+    return temperature**2 * total / len(own)
+
+
+def slow_distances(own: Vectors, wanted: Vectors) -> float:
+    scaled = []
+    for vectors in (own, wanted):
+        units = [[x / math.sqrt(sum(y * y for y in v)) for x in v] for v in vectors]
+        pairs = [distance(a, b) for i, a in enumerate(units) for j, b in enumerate(units) if i != j]
+        scaled.append([d / mean(pairs) for d in pairs])
+    gaps = [abs(a - b) for a, b in zip(*scaled, strict=True)]
+    return mean([g * g / 2 if g < 1 else g - 0.5 for g in gaps])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 999), st.sampled_from([0.05, 0.1, 1.0]))
+def test_teacher_terms_equal_their_slow_twins(count: int, seed: int, temperature: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    own, teacher = (torch.randn(count, size, generator=draw) for size in (DIMENSIONS, TEACHER))
+    lists = own.tolist(), teacher.tolist()
+    got = make("teacher_similarities", {"temperature": temperature})
+    assert float(got(Batch(features=own, teacher=teacher))) == pytest.approx(
+        slow_similarities(*lists, temperature), rel=1e-3, abs=1e-6
+    )
+    got = make("teacher_distances", {})
+    assert float(got(Batch(features=own, teacher=teacher))) == pytest.approx(
+        slow_distances(*lists), rel=1e-3, abs=1e-6
+    )
+    term = make("teacher_features", {})
+    mapped = term.call.map(own).tolist()
+    want = mean([1 - cosine(a, b) for a, b in zip(mapped, lists[1], strict=True)])
+    assert float(term(Batch(features=own, teacher=teacher)).detach()) == pytest.approx(want, abs=1e-5)
+
+
+def test_a_student_who_agrees_has_nothing_to_learn() -> None:
+    """Also where the student's space is larger, and turned."""
+    teacher = torch.nn.functional.normalize(
+        torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    turned = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1)))[0][:3]
+    own = (7 * teacher @ turned).requires_grad_()
+    for name in ("teacher_similarities", "teacher_distances"):
+        loss = make(name, {}, CLASSES, 5, 3)(Batch(features=own, teacher=teacher))
+        assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
+        loss.backward()
+        assert own.grad is not None
+        assert own.grad.abs().max() < 1e-4
+        own.grad = None
+
+
+def test_a_teacher_term_without_teachers_is_refused() -> None:
+    for name in ("teacher_features", "teacher_similarities", "teacher_distances"):
+        with pytest.raises(
+            InputError,
+            match=rf"losses\.{name}: reads 'teacher', which this run has not: name its weights in teachers",
+        ):
+            Objective({name: {}}, Sizes(CLASSES, DIMENSIONS))
+
+
+def test_the_map_to_the_teacher_is_learnt() -> None:
+    objective = Objective(
+        {"teacher_features": {"weight": 2}}, Sizes(CLASSES, DIMENSIONS, teacher_dimensions=TEACHER)
+    )
+    (group,) = objective.parameter_groups()
+    assert [tuple(p.shape) for p in group["params"]] == [(TEACHER, DIMENSIONS), (TEACHER,)]
+    vectors, logits, ids = batch(0, [0, 0, 1, 1])
+    total, parts = objective(of(vectors, logits, ids, torch.ones(4, TEACHER)))
+    assert float(total.detach()) == pytest.approx(2 * float(parts["teacher_features"].detach()))
+    total.backward()
+    assert all(p.grad is not None and p.grad.any() for p in group["params"])
+    assert "logits" not in objective.reads
 
 
 def test_embeddings_of_half_precision_keep_their_small_distances() -> None:
