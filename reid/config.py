@@ -15,6 +15,23 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class HeadConfig(Group):
+    """Another vector of the network, beside the embedding (`reid.networks.heads`).
+
+    It is there for terms to be put on; with ``keep`` the exported vector holds it too: the unit vectors side by
+    side, each with its share of the dimensions as its weight in the cosine.
+    """
+
+    on: Literal["pooled", "embedding", "maps"] = "pooled"  # stripes, moments, attention: always the map
+    kind: Literal["linear", "mlp", "slice", "stripes", "moments", "attention"] = "linear"
+    dim: int = Field(default=512, ge=1)  # stripes: of each
+    start: int = Field(default=0, ge=0)  # slice: its first dimension
+    parts: int = Field(default=4, ge=1)  # stripes
+    order: int = Field(default=2, ge=1)  # moments
+    width: int = Field(default=256, ge=1)  # moments: of the projections before their product
+    keep: bool = False
+
+
 class ModelConfig(Group):
     """The network: images -> vectors, with a classifier over the training identities while it trains.
 
@@ -32,6 +49,7 @@ class ModelConfig(Group):
     last_stride: Literal[1, 2] | None = None  # timm ResNets: stride of the last stage; null: as built
     non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
     instance_norm: bool = False  # OSNets: in the stem and the first stage, as OSNet-IBN (Zhou et al. 2021)
+    heads: dict[str, HeadConfig] = {}
 
 
 class AugmentConfig(Group):
@@ -63,6 +81,38 @@ class BatchConfig(Group):
     order: Literal["largest", "spread", "source"] = "largest"
 
 
+class SamplerConfig(Group):
+    """Which rule makes the batches (`reid.sampling`)."""
+
+    kind: Literal["identity", "neighbour", "cluster", "random"] = "identity"
+    anchors: int = Field(default=4, ge=1)  # neighbour: people drawn at random; the others are their nearest
+    clusters: int = Field(default=4, ge=2)  # cluster: of the training images
+
+
+class CensusConfig(Group):
+    """How often the training set is looked at as a whole, where a sampler or a term reads what is found."""
+
+    every: float = Field(default=1, gt=0)  # epochs
+    levels: int = Field(default=16, ge=1)  # of the class tree (Ge et al. 2018)
+    top: Literal["sphere", "max"] = "max"  # its last level: squared distance 4, or the largest there is
+
+
+class TeacherConfig(Group):
+    """A second network that looks at the same augmented images; one of the two.
+
+    (``teachers`` looks once at the images as they are, which costs nothing in a step.)
+    """
+
+    weights: str | None = None  # for torch: .safetensors or a checkpoint
+    ema: float | None = Field(default=None, gt=0, lt=1)  # the network's own average, decay an iteration
+
+    @model_validator(mode="after")
+    def _one(self) -> TeacherConfig:
+        if (self.weights is None) == (self.ema is None):
+            raise ValueError("teacher: give weights or ema, one of them")
+        return self
+
+
 class OptimizerConfig(Group):
     name: Literal["adam", "amsgrad", "adamw", "radam", "sgd"] = "adam"
     lr: float = Field(default=3.5e-4, gt=0)
@@ -92,8 +142,12 @@ class TrainConfig(Group):
     init: str | None = None  # weights to start from (ours or torchreid's)
     init_head: Literal["keep", "drop"] = "keep"  # drop: the classifier of ``init`` starts anew
     teachers: tuple[str, ...] = ()  # weights whose vectors of the training images the teacher terms use
+    teacher: TeacherConfig | None = None
     augment: AugmentConfig = AugmentConfig()
+    views: Literal[1, 2] = 1  # 2: every image is augmented twice; terms read the other view as ``second``
     batch: BatchConfig = BatchConfig()
+    sampler: SamplerConfig = SamplerConfig()
+    census: CensusConfig = CensusConfig()
     losses: dict[str, dict[str, Any]] = Field(min_length=1)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -124,4 +178,12 @@ class TrainConfig(Group):
             raise ValueError("neck 'own' keeps the network as it is: leave last_stride and non_local out")
         if self.model.neck == "own" and self.model.instance_norm:
             raise ValueError("neck 'own' keeps the network as it is: leave instance_norm out")
+        if self.model.neck == "own" and self.model.heads:
+            raise ValueError("neck 'own' keeps the network as it is: leave heads out")
+        if self.teacher is not None and self.teachers:
+            raise ValueError("give teachers (images as they are) or teacher (as augmented), not both")
+        if self.sampler.kind == "neighbour" and self.batch.identities % self.sampler.anchors:
+            raise ValueError(
+                f"sampler.anchors={self.sampler.anchors} must divide batch.identities={self.batch.identities}"
+            )
         return self

@@ -28,6 +28,7 @@ GIVEN = {
     "progress": "() float32: share of the run that is done, in [0, 1)",
     "heads": "name -> (B, D_k) float32: every head of the model",
     "second": "(B, D) float32: embeddings of another random view of the same images",
+    "second_heads": "name -> (B, D_k) float32: the heads of that view",
     "teacher": "(B, T) float32 unit rows: what the teacher says of the images",
     "class_means": "(C, D) float32 of the census: means of unit vectors, not normalised",
     "class_spread": "(C,) float32 of the census: mean squared distance of a class's pairs",

@@ -44,7 +44,8 @@ FEWEST: dict[str, tuple[int, int]] = {}  # terms that need more than 2 identitie
 
 REMEDIES = {  # what a run lacks, and how to give it
     "second": "set views: 2",
-    "teacher": "name its weights in teachers",
+    "second_heads": "set views: 2",
+    "teacher": "name its weights in teachers, or set teacher",
     "pooled": "set model.neck to bnneck or none",
     "maps": "set model.neck to bnneck or none",
 }
@@ -88,7 +89,7 @@ class Sizes:
     @property
     def lacks(self) -> set[str]:
         """Of GIVEN, what this run has not."""
-        missing = {"second"} if self.views < 2 else set()
+        missing = {"second", "second_heads"} if self.views < 2 else set()
         missing |= {"teacher"} if not self.teacher_dimensions else set()
         return missing | ({"pooled", "maps"} if not self.channels else set())
 
@@ -246,6 +247,7 @@ def trial_batch(sizes: Sizes, identities: int = 4, images: int = 2) -> Batch:
         pooled=vectors(sizes.channels) if sizes.channels else None,
         maps=vectors(sizes.channels, *sizes.map_size) if sizes.channels else None,
         second=vectors(sizes.dimensions) if sizes.views > 1 else None,
+        second_heads={name: vectors(n) for name, n in sizes.heads.items()} if sizes.views > 1 else None,
         teacher=torch.nn.functional.normalize(vectors(sizes.teacher_dimensions).detach())
         if sizes.teacher_dimensions
         else None,

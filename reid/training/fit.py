@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, has_match, read_reid_set
+from retrace.reid.networks.build import without_aids
 from retrace.reid.training.features import features
 from retrace.reid.training.files import (
     CHECKPOINT,
@@ -438,7 +439,9 @@ def _finish(training: Training, about: dict[str, Any], figures: dict[str, float]
         "rectangle AP, no re-ranking, cosine",
     }
     path = way.out / WEIGHTS
-    save_network(path, training.best_network, training.recipe(card))
+    network, model = without_aids(training.best_network, training.config.model, training.config.size)
+    recipe = replace(training.recipe(card), model=model.model_dump(mode="json"))
+    save_network(path, network, recipe)
     way.tell(Progress(note=f"{path}" + (f": {shown(figures)}" if figures else ""), figures=figures))
 
 

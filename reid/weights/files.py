@@ -141,10 +141,10 @@ def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[st
         fresh = [
             key
             for key in own
-            if key.startswith((*heads, "embedding.", "neck.", "pool.")) and key not in given
+            if key.startswith((*heads, "embedding.", "neck.", "pool.", "heads.")) and key not in given
         ]
     else:
-        fresh = []
+        fresh = [key for key in own if key.startswith("heads.") and key not in given]
     wanted = {key: value for key, value in own.items() if key not in fresh}
     try:
         models.refuse_misfit(path, "the network to train", wanted, given)
