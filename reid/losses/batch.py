@@ -26,6 +26,7 @@ GIVEN = {
     "rows": "(B,) int64: which training image it is",
     "step": "() int64: iterations done",
     "progress": "() float32: share of the run that is done, in [0, 1)",
+    "labels": "name -> (B,) int64 from 0: every label column of the data",
     "heads": "name -> (B, D_k) float32: every head of the model",
     "second": "(B, D) float32: embeddings of another random view of the same images",
     "second_heads": "name -> (B, D_k) float32: the heads of that view",
@@ -116,5 +117,6 @@ class Batch:
             vectors = self.known[vector] if vector in GIVEN else self.known["heads"][vector]
             shared = {name: self[name] for name in DERIVED if name not in OF_VECTORS}
             rest = {name: value for name, value in self.known.items() if name not in DERIVED}
-            self.others[vector] = Batch(**rest | shared | {"embeddings": vectors})
+            own = {"embeddings": vectors, "second": self.known.get("second_heads", {}).get(vector)}
+            self.others[vector] = Batch(**rest | shared | own)
         return self.others[vector]

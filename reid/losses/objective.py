@@ -24,7 +24,16 @@ from torch import nn
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.reid.losses import classification, distillation, pairs, proxies, triplets
+from retrace.reid.losses import (
+    classification,
+    distillation,
+    memory,
+    pairs,
+    proxies,
+    relations,
+    several,
+    triplets,
+)
 from retrace.reid.losses.batch import DERIVED, GIVEN, Batch, arguments
 from retrace.reid.losses.pml import MetricLearning
 
@@ -34,13 +43,39 @@ TERMS: dict[str, Callable[..., Any]] = {
     "weighted_triplet": triplets.weighted_triplet,
     "contrastive": pairs.contrastive,
     "centre": proxies.Centre,
+    "classifier": classification.Classifier,
+    "arcface": classification.ArcFace,
+    "prototypical": classification.prototypical,
+    "viewpoint": classification.Viewpoint,
+    "hierarchical_triplet": triplets.hierarchical_triplet,
+    "drawn_triplet": triplets.drawn_triplet,
+    "margin": triplets.Margin,
+    "selection_balance": triplets.selection_balance,
+    "multi_similarity": pairs.multi_similarity,
+    "ranked_list": pairs.ranked_list,
+    "spanning_tree": pairs.spanning_tree,
+    "boosted_slices": pairs.BoostedSlices,
+    "proxy_nca": proxies.ProxyNCA,
+    "soft_triple": proxies.SoftTriple,
+    "proxy_graph": proxies.ProxyGraph,
+    "memory": memory.Memory,
+    "group_loss": relations.group_loss,
+    "message_passing": relations.MessagePassing,
+    "spectral_clustering": relations.SpectralClustering,
+    "relational_distillation": distillation.relational_distillation,
+    "s2sd": distillation.S2SD,
+    "separation": several.Separation,
+    "diversity": several.diversity,
+    "orthogonal_maps": several.orthogonal_maps,
+    "nt_xent": several.nt_xent,
+    "cross_scale": several.cross_scale,
     "teacher_features": distillation.TeacherFeatures,
     "teacher_similarities": distillation.teacher_similarities,
     "teacher_distances": distillation.teacher_distances,
 }
 PML = "pml."  # prefix: a loss of pytorch-metric-learning
-WHOLE_BATCH: set[str] = set()  # terms that make no sense on a part of the batch
-FEWEST: dict[str, tuple[int, int]] = {}  # terms that need more than 2 identities or 2 images of each
+# Terms that make no sense on a part of the batch.
+WHOLE_BATCH = {"memory", "group_loss", "message_passing", "spectral_clustering", "nt_xent"}
 
 REMEDIES = {  # what a run lacks, and how to give it
     "second": "set views: 2",
@@ -182,7 +217,7 @@ def make_term(name: str, given: Mapping[str, Any], sizes: Sizes) -> Term:
     else:
         call = _made(name, TERMS[kind], settings, sizes, dimensions)
     reads, _ = arguments(call.forward if isinstance(call, nn.Module) else call)
-    _refuse_what_is_missing(name, kind, reads, sizes)
+    _refuse_what_is_missing(name, kind, settings, reads, sizes)
     return Term(name, call, tuple(reads), on, weight, None if rate is None else float(rate))
 
 
@@ -202,11 +237,15 @@ def _made(
     own_sizes = {key: dimensions if key == "dimensions" else getattr(sizes, key) for key in needs}
     try:
         return make(**own_sizes, **values)
-    except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
+    except InputError:
+        raise
+    except (ValueError, TypeError, RuntimeError, AssertionError, ZeroDivisionError) as error:
         raise InputError(f"losses.{name}: cannot be used with these settings: {_short(error)}") from None
 
 
-def _refuse_what_is_missing(name: str, kind: str, reads: list[str], sizes: Sizes) -> None:
+def _refuse_what_is_missing(
+    name: str, kind: str, settings: Mapping[str, Any], reads: list[str], sizes: Sizes
+) -> None:
     for wanted in reads:
         if wanted in sizes.lacks:
             raise InputError(f"losses.{name}: reads {wanted!r}, which this run has not: {REMEDIES[wanted]}")
@@ -217,12 +256,21 @@ def _refuse_what_is_missing(name: str, kind: str, reads: list[str], sizes: Sizes
         raise InputError(
             f"losses.{name}: looks at the whole batch at once: not with accumulate or several processes"
         )
-    fewest = FEWEST.get(kind, (2, 2))
+    fewest = _fewest(kind, settings)
     if sizes.identities < fewest[0] or sizes.images < fewest[1]:
         raise InputError(
             f"losses.{name}: needs batches of at least {fewest[0]} identities with {fewest[1]} images, got "
             f"{sizes.identities} with {sizes.images}: raise batch.identities or batch.images"
         )
+
+
+def _fewest(kind: str, settings: Mapping[str, Any]) -> tuple[int, int]:
+    """Identities and images of each without which a term is always 0."""
+    if kind == "margin" and settings.get("triplets") == "shared":
+        return 3, 2
+    if kind == "margin" and settings.get("triplets") == "intra":
+        return 2, 3
+    return 2, 2
 
 
 def trial_batch(sizes: Sizes, identities: int = 4, images: int = 2) -> Batch:
@@ -234,6 +282,7 @@ def trial_batch(sizes: Sizes, identities: int = 4, images: int = 2) -> Batch:
         return torch.randn(count, *shape, generator=draw).requires_grad_()
 
     ids = torch.arange(count) // images % sizes.classes
+    labels = {name: torch.arange(count) % values for name, values in sizes.labels.items()}
     return Batch(
         embeddings=vectors(sizes.dimensions),
         features=vectors(sizes.dimensions),
@@ -254,7 +303,8 @@ def trial_batch(sizes: Sizes, identities: int = 4, images: int = 2) -> Batch:
         class_means=torch.randn(sizes.classes, sizes.dimensions, generator=draw),
         class_spread=torch.full((sizes.classes,), 0.5),
         class_levels=torch.full((sizes.classes, sizes.classes), 1.0),
-        **{name: torch.arange(count) % values for name, values in sizes.labels.items()},
+        **labels,
+        labels=labels,
     )
 
 

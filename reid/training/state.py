@@ -71,6 +71,7 @@ class Training:
     iteration: int = 0
     census: Census | None = None  # the latest, where a sampler or a term reads one
     teacher: Teacher | None = None
+    columns: tuple[str, ...] = ()  # label columns that terms may read
     unchecked: list[torch.Tensor] = field(default_factory=list)
 
     @property
@@ -242,6 +243,7 @@ def start(
         classes=classes,
         iterations_per_epoch=each,
         teacher=teacher,
+        columns=tuple(columns or ()),
     )
     if world > 1 and (training.census_every or config.sampler.kind != "identity"):
         raise InputError("sampler and census are for one process: leave them out, or train with one")
@@ -368,7 +370,8 @@ def _iteration(
         for part in np.split(rows, config.accumulate):
             images = torch.from_numpy(pixels[part]).to(device, non_blocking=True)
             views = [augment(images, config.augment, mean, std, generator) for _ in range(config.views)]
-            seen = {name: torch.from_numpy(a[part]).to(device) for name, a in known.items()}
+            seen: dict[str, Any] = {name: torch.from_numpy(a[part]).to(device) for name, a in known.items()}
+            seen["labels"] = {name: seen[name] for name in known if name in training.columns}
             if training.teacher is not None:
                 seen["teacher"] = training.teacher(views[0])
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
