@@ -183,7 +183,7 @@ class Reversed(torch.autograd.Function):
         return vectors.view_as(vectors)
 
     @staticmethod
-    def backward(context: object, *gradients: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(context: object, *gradients: torch.Tensor) -> torch.Tensor:
         return -gradients[0]
 
 
