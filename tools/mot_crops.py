@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from retrace.tracker.mot_file import SequenceInfo
     from retrace.tracker.outputs.crop_choice import Crops, Wish
-    from retrace.tracker.sources.files import Source
+    from retrace.tracker.sources import Source
 
 DETECTOR = re.compile(r"-(DPM|FRCNN|SDP)$")  # MOT17 has every sequence three times
 QUALITY = 95  # of the JPEGs
@@ -160,7 +160,7 @@ def open_sequences(folders: list[Path], files: dict[str, str]) -> list[tuple[Pat
     """Sequences and their frames; those without frames are left out, with a line."""
     from retrace.configs import InputError
     from retrace.configs.errors import nearest
-    from retrace.tracker.sources.files import open_source
+    from retrace.tracker.sources import open_source
 
     names = [folder.resolve().name for folder in folders]
     for name in files:

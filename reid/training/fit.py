@@ -235,6 +235,8 @@ def _run(
     )
     if resumed:
         training.load_state_dict(read_checkpoint(way.out / CHECKPOINT))
+    for note in training.notes:
+        way.tell(Progress(note=note))
     way.tell(
         Progress(
             note=f"{config.model.name}: {len(labels)} images of {len(ids)} identities, {training.iterations} "

@@ -72,6 +72,7 @@ class Training:
     census: Census | None = None  # the latest, where a sampler or a term reads one
     teacher: Teacher | None = None
     columns: tuple[str, ...] = ()  # label columns that terms may read
+    notes: list[str] = field(default_factory=list)  # what was done to the weights it started from
     unchecked: list[torch.Tensor] = field(default_factory=list)
 
     @property
@@ -221,8 +222,10 @@ def start(
             labels=columns or {},
         )
         objective = Objective(config.losses, sizes)
+    notes: list[str] = []
     if config.init is not None and not resumed:
-        start_from(network, config.init, config.init_head == "drop")
+        # Weights that the project ships have no classifier.
+        start_from(network, config.init, config.init_head == "drop" or config.init == "auto", notes)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network = network.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     objective = objective.to(device)
@@ -244,6 +247,7 @@ def start(
         iterations_per_epoch=each,
         teacher=teacher,
         columns=tuple(columns or ()),
+        notes=notes,
     )
     if world > 1 and (training.census_every or config.sampler.kind != "identity"):
         raise InputError("sampler and census are for one process: leave them out, or train with one")

@@ -28,7 +28,7 @@ from retrace.tracker.outputs.crop_choice import (
     estimate_visibility,
     halves,
 )
-from retrace.tracker.sources.files import Source
+from retrace.tracker.sources import Source
 from tests.conftest import ROOT
 
 INFO = SequenceInfo("S", fps=10, length=100, width=200, height=100)
@@ -356,7 +356,7 @@ def test_a_live_stream_is_no_sequence(
 ) -> None:
     folder = write_sequence(tmp_path / "A")
     camera = Source("camera0", 30, (120, 160), None, True, lambda source, start: iter(()))
-    monkeypatch.setattr("retrace.tracker.sources.files.open_source", lambda spec: camera)
+    monkeypatch.setattr("retrace.tracker.sources.open_source", lambda spec: camera)
     assert "not a live stream" in refused(capsys, folder, "--out", tmp_path / "out", "--video", "A=0")
 
 
