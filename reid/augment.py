@@ -80,7 +80,9 @@ def _occlude(pixels: torch.Tensor, config: AugmentConfig, generator: torch.Gener
     x = torch.arange(width) - (aside * width).round().long()[image, None]
     inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
     other, y, x, inside, image = (v.to(pixels.device) for v in (other, y, x, inside, image))
-    front = pixels[other[:, None, None], y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]]
+    front = pixels[
+        other[:, None, None], y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]
+    ]
     covered = pixels.clone()
     covered[image] = torch.where(inside[..., None], front, pixels[image])
     return covered
@@ -100,7 +102,9 @@ def _see(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator
     device = images.device
     scale = height / 128
     rows, columns = (
-        _line(side, near[axis].to(device), far[axis].to(device), scale * deviation.to(device), stride.to(device))
+        _line(
+            side, near[axis].to(device), far[axis].to(device), scale * deviation.to(device), stride.to(device)
+        )
         for axis, side in enumerate((height, width))
     )
     lines = images.permute(0, 2, 1, 3).reshape(count, height, 3 * width)
@@ -162,16 +166,15 @@ def _recolour(images: torch.Tensor, config: AugmentConfig, generator: torch.Gene
 
 def _tint(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
     """Turn the colour circle about the grey axis, swap channels, then values to a power."""
-    count = len(images)
+    count, _, height, width = images.shape
     turn, swapped, power = torch.rand(3, count, generator=generator)
     order = torch.rand(count, 3, generator=generator).argsort(1)
     order[swapped >= config.swap] = torch.arange(3)
-    mix = torch.eye(3)[order] @ _hue_matrices(2 * torch.pi * config.hue * (2 * turn - 1))
-    red, green, blue = mix.to(images.device).unbind(2)
-    planes = (red, green, blue) if config.hue or config.swap else ()
-    if planes:
-        images = sum(p[:, :, None, None] * images[:, k, None] for k, p in enumerate(planes))
-        images = images.clamp_(0, 1).contiguous(memory_format=torch.channels_last)
+    if config.hue or config.swap:
+        mix = torch.eye(3)[order] @ _hue_matrices(2 * torch.pi * config.hue * (2 * turn - 1))
+        colours = images.permute(0, 2, 3, 1).reshape(count, height * width, 3)
+        colours = torch.bmm(colours, mix.transpose(1, 2).to(images.device)).clamp_(0, 1)
+        images = colours.view(count, height, width, 3).permute(0, 3, 1, 2)
     if config.gamma:
         images = images.pow(((2 * power - 1) * config.gamma).exp().to(images.device)[:, None, None, None])
     return images

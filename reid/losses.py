@@ -159,8 +159,8 @@ def teacher_distances(features: torch.Tensor, teacher: torch.Tensor) -> torch.Te
     mean over pairs of the Huber loss between d / mean d of the student and of the teacher.
     """
     own, wanted = (_off_diagonal(euclidean(F.normalize(v, dim=1))) for v in (features, teacher))
-    scaled = (d / d.mean().clamp_min(SMALLEST) for d in (own, wanted))
-    return F.smooth_l1_loss(*scaled)
+    own, wanted = (d / d.mean().clamp_min(SMALLEST) for d in (own, wanted))
+    return F.smooth_l1_loss(own, wanted)
 
 
 def _off_diagonal(square: torch.Tensor) -> torch.Tensor:
@@ -274,7 +274,7 @@ def make_term(
     sizes = {"classes": classes, "dimensions": dimensions, "teacher_dimensions": teacher_dimensions}
     takes = set(inspect.signature(make).parameters)
     known = takes - (set(sizes) if learns else set(INPUTS))
-    if not teacher_dimensions and "teacher" in _inputs(make.forward if learns else make):
+    if not teacher_dimensions and name.startswith("teacher_"):
         raise InputError(f"losses.{name}: there is no teacher; name its weights in teachers")
     for key in settings:
         if key not in known:

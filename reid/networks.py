@@ -179,7 +179,8 @@ def _zoo_maps(config: ModelConfig) -> nn.Module:
     name = config.name
     if config.instance_norm and name not in INSTANCE_NORM:
         raise InputError(f"model.instance_norm is for {', '.join(INSTANCE_NORM)}, not {name!r}")
-    whole = models.build(name, 1, **({"IN": True} if config.instance_norm else {}))
+    options: dict[str, Any] = {"IN": True} if config.instance_norm else {}
+    whole = models.build(name, 1, **options)
     if not hasattr(whole, "featuremaps"):
         raise InputError(f"model.name: {name!r} has no feature map to pool; use model.neck=own")
     for head in ("fc", "classifier"):

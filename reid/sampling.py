@@ -51,8 +51,9 @@ def identity_batches(
         raise InputError(
             f"batch.identities={identities}: the training set has only {len(groups)} identities; lower it"
         )
-    by_source = order == "source" and cameras is not None
-    sources = _sources(groups, cameras) if by_source else np.zeros(len(groups), int)
+    sources = np.zeros(len(groups), int)
+    if order == "source" and cameras is not None:
+        sources = _sources(groups, cameras)
     fewest = np.bincount(sources).min()
     if fewest < identities:
         raise InputError(
@@ -85,7 +86,9 @@ def _even_pass(
     """One pass in the orders "spread" (one source) and "source"."""
     batches, times = [], []
     for source in range(sources.max() + 1):
-        hands = [(i, hand) for i in np.flatnonzero(sources == source) for hand in _hands(groups[i], images, rng)]
+        hands = [
+            (i, hand) for i in np.flatnonzero(sources == source) for hand in _hands(groups[i], images, rng)
+        ]
         counts = np.bincount([i for i, _ in hands])
         place = np.concatenate([(rng.permutation(n) + rng.random(n)) / n for n in counts if n])
         queue = [hands[k] for k in np.argsort(place)]

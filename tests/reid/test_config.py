@@ -22,7 +22,14 @@ def load(name: str | Path = "bot_r50", **overrides: Any) -> TrainConfig:
 
 
 def test_there_are_the_presets_that_the_issue_names() -> None:
-    names = {"bot_r50", "osnet_x1_0_scratch", "osnet_x0_25_deploy", "agw_r50", "ghost_r50", "osnet_x0_25_general"}
+    names = {
+        "bot_r50",
+        "osnet_x1_0_scratch",
+        "osnet_x0_25_deploy",
+        "agw_r50",
+        "ghost_r50",
+        "osnet_x0_25_general",
+    }
     assert names <= {path.stem for path in PRESETS}
 
 

@@ -413,7 +413,9 @@ def test_teacher_terms_equal_their_slow_twins(count: int, seed: int, temperature
         slow_similarities(*lists, temperature), rel=1e-3, abs=1e-6
     )
     got = make_term("teacher_distances", {}, CLASSES, DIMENSIONS, TEACHER)
-    assert float(got(features=own, teacher=teacher)) == pytest.approx(slow_distances(*lists), rel=1e-3, abs=1e-6)
+    assert float(got(features=own, teacher=teacher)) == pytest.approx(
+        slow_distances(*lists), rel=1e-3, abs=1e-6
+    )
     term = make_term("teacher_features", {}, CLASSES, DIMENSIONS, TEACHER)
     mapped = term.map(own).tolist()
     want = mean([1 - cosine(a, b) for a, b in zip(mapped, lists[1], strict=True)])
@@ -422,7 +424,9 @@ def test_teacher_terms_equal_their_slow_twins(count: int, seed: int, temperature
 
 def test_a_student_who_agrees_has_nothing_to_learn() -> None:
     """Also where the student's space is larger, and turned."""
-    teacher = torch.nn.functional.normalize(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    teacher = torch.nn.functional.normalize(
+        torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), dim=1
+    )
     turned = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1)))[0][:3]
     own = (7 * teacher @ turned).requires_grad_()
     for name in ("teacher_similarities", "teacher_distances"):

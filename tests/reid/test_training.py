@@ -144,7 +144,15 @@ def test_a_run_that_goes_on_repeats_to_the_last_bit(changes: dict[str, Any]) -> 
 
 TAUGHT = {
     "model": {"name": "osnet_x0_25", "embedding": 16, "instance_norm": True},
-    "augment": {"box": 0.1, "occlude": 0.3, "blur": 0.3, "coarse": 0.3, "hue": 0.1, "gamma": 0.3, "swap": 0.1},
+    "augment": {
+        "box": 0.1,
+        "occlude": 0.3,
+        "blur": 0.3,
+        "coarse": 0.3,
+        "hue": 0.1,
+        "gamma": 0.3,
+        "swap": 0.1,
+    },
     "batch": {"identities": 2, "images": 2, "order": "source"},
     "losses": {
         "cross_entropy": {},
