@@ -55,6 +55,8 @@ def _move(pixels: torch.Tensor, config: AugmentConfig, generator: torch.Generato
     device, pad = pixels.device, config.pad
     mirrored = torch.rand(count, generator=generator) < config.flip
     top, left = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
+    if not pad:
+        return torch.where(mirrored.to(device)[:, None, None, None], pixels.flip(2), pixels)
     y = top + torch.arange(height)
     x = torch.arange(width)
     x = left + torch.where(mirrored[:, None], x.flip(0), x)
