@@ -55,6 +55,8 @@ def _move(pixels: torch.Tensor, config: AugmentConfig, generator: torch.Generato
     device, pad = pixels.device, config.pad
     mirrored = torch.rand(count, generator=generator) < config.flip
     top, left = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
+    if not pad:
+        return torch.where(mirrored.to(device)[:, None, None, None], pixels.flip(2), pixels)
     y = top + torch.arange(height)
     x = torch.arange(width)
     x = left + torch.where(mirrored[:, None], x.flip(0), x)
@@ -166,16 +168,15 @@ def _recolour(images: torch.Tensor, config: AugmentConfig, generator: torch.Gene
 
 def _tint(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
     """Turn the colour circle about the grey axis, swap channels, then values to a power."""
-    count = len(images)
+    count, _, height, width = images.shape
     turn, swapped, power = torch.rand(3, count, generator=generator)
     order = torch.rand(count, 3, generator=generator).argsort(1)
     order[swapped >= config.swap] = torch.arange(3)
-    mix = torch.eye(3)[order] @ _hue_matrices(2 * torch.pi * config.hue * (2 * turn - 1))
-    red, green, blue = mix.to(images.device).unbind(2)
     if config.hue or config.swap:
-        weighted = [p[:, :, None, None] * images[:, k, None] for k, p in enumerate((red, green, blue))]
-        images = 0 + weighted[0] + weighted[1] + weighted[2]
-        images = images.clamp_(0, 1).contiguous(memory_format=torch.channels_last)
+        mix = torch.eye(3)[order] @ _hue_matrices(2 * torch.pi * config.hue * (2 * turn - 1))
+        colours = images.permute(0, 2, 3, 1).reshape(count, height * width, 3)
+        colours = torch.bmm(colours, mix.transpose(1, 2).to(images.device)).clamp_(0, 1)
+        images = colours.view(count, height, width, 3).permute(0, 3, 1, 2)
     if config.gamma:
         images = images.pow(((2 * power - 1) * config.gamma).exp().to(images.device)[:, None, None, None])
     return images
