@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,6 +38,9 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
     from retrace.configs import InputError
 
     name = Path(sys.argv[0]).name
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
     try:
         code = main(sys.argv[1:] if argv is None else argv)
     except InputError as error:
@@ -47,6 +53,19 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
         print(f"{name}: interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+@contextmanager
+def as_flags(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """A library's messages speak of its arguments, as `fps`; here they become this tool's options: --fps."""
+    from retrace.configs import InputError
+
+    flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+    try:
+        yield
+    except InputError as error:
+        said = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), str(error))
+        raise InputError(said) from None
 
 
 def write_json(path: Path, value: Any) -> None:
