@@ -81,8 +81,8 @@ def find_fault(table: MotTable, length: int, benchmark: str, is_gt: bool) -> Fau
         return Fault(row, f"frame {table.frame[row] + 1} is outside the sequence (1..{length})")
     if (table.id < 0).any():
         row = int(np.argmax(table.id < 0))
-        why = "every person needs an id" if is_gt else "a detection file is no tracking result"
-        return Fault(row, f"id {table.id[row]} is negative; {why}")
+        what = "ids of ground truth begin at 0" if is_gt else "a detection file is no tracking result"
+        return Fault(row, f"id {table.id[row]} is negative; {what}")
     wild = ~(np.abs(table.xyxy).max(1, initial=0) < LARGEST)
     if wild.any():
         row = int(np.argmax(wild))

@@ -392,7 +392,7 @@ def test_huge_length_is_one_line(
     ini.write_text("[Sequence]\nseqLength=99999999999\n")
     code, out, err = run(capsys, *folders)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "seqinfo.ini: seqLength is 99999999999, expected at most 10000000" in err
+    assert "seqinfo.ini: seqLength is 99999999999, expected a whole number up to 10000000" in err
 
 
 def test_bad_row_is_one_line_and_no_table(

@@ -28,7 +28,7 @@ from retrace.tracker.outputs.crop_choice import (
     estimate_visibility,
     halves,
 )
-from retrace.tracker.sources.files import Source
+from retrace.tracker.sources import Source
 from tests.conftest import ROOT
 
 INFO = SequenceInfo("S", fps=10, length=100, width=200, height=100)

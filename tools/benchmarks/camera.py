@@ -89,7 +89,7 @@ def show(title: str, rows: Iterable[Row]) -> list[Row]:
 
 def open_clip(data: Path, name: str, frames: int) -> Clip:
     from retrace.tracker.mot_file import read_ground_truth
-    from retrace.tracker.sources.files import open_source
+    from retrace.tracker.sources import open_source
 
     folder = data / "MOT15-train" / name
     source = open_source(str(data / "videos" / "vtest.avi" if name == PETS else folder))

@@ -13,7 +13,7 @@ from retrace.tools.runs.manifest import commit, versions
 from retrace.tools.runs.plan import Plan
 from retrace.tools.terminal.console import say
 from retrace.tracker.camera.warps import shares
-from retrace.tracker.sources.files import Source
+from retrace.tracker.sources import Source
 
 
 @dataclass(slots=True)

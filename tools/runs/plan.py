@@ -22,7 +22,7 @@ from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector, open_detections
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.pipeline import Embed
-from retrace.tracker.sources.files import ReadAhead, Source, open_source
+from retrace.tracker.sources import ReadAhead, Source, open_source
 
 if TYPE_CHECKING:
     from retrace.reid import Embedder
@@ -204,7 +204,7 @@ def open_detectors(args: argparse.Namespace, sources: list[Source], hashes: dict
 
 
 def _open_shared_detector(args: argparse.Namespace, hashes: dict[str, str], many: bool) -> Detector:
-    from retrace.tracker.detection.detectors import open_detector
+    from retrace.tracker.detection.open import open_detector
 
     detector = open_detector(args.detector, device=args.device, classes=args.classes)
     if Path(args.detector).is_file():

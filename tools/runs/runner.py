@@ -25,7 +25,7 @@ from retrace.tracker.offline.reconnect import Looks, LooksSoFar
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
 from retrace.tracker.outputs.text import JsonLinesSink, MotSink, TextSink, ledger_sink
 from retrace.tracker.pipeline import Clock, run
-from retrace.tracker.sources.files import Source, read_ahead
+from retrace.tracker.sources import Source, read_ahead
 
 ENDINGS = {
     "mot": ".txt",

@@ -20,7 +20,7 @@ from retrace.configs.errors import nearest
 from retrace.configs.files import writing
 from retrace.tracker.mot_file import SequenceInfo, read_ground_truth, read_sequence_info
 from retrace.tracker.outputs.crop_choice import PARTS, CropFilter, Crops, choose
-from retrace.tracker.sources.files import Source, open_source
+from retrace.tracker.sources import Source, open_source
 
 DETECTOR = re.compile(r"-(DPM|FRCNN|SDP)$")  # MOT17 has every sequence three times
 QUALITY = 95  # of the JPEGs
