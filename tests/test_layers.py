@@ -229,7 +229,12 @@ def test_no_import_circles() -> None:
 
 LINES = 150  # of a script: what is longer hides a library
 KNOWN_LONG = {"bench.py", "offline.py", "tune.py"}
-KNOWN_ARGPARSE = {"tools/runs/training.py", "tools/runs/plan.py", "tools/runs/outcome.py", "tools/tuning/report.py"}
+KNOWN_ARGPARSE = {
+    "tools/runs/training.py",
+    "tools/runs/plan.py",
+    "tools/runs/outcome.py",
+    "tools/tuning/report.py",
+}
 UNPICKLED = "reid/weights/checkpoints.py"  # other projects keep their arguments in their checkpoints
 TERMINAL = "tools/terminal/"  # options and a parser that the scripts share
 

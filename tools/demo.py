@@ -79,7 +79,7 @@ def track(video: Path, out: Path, save: str, extra: list[str]) -> int:
 
 def report(video: Path, out: Path, save: str) -> int:
     """Name what the tool wrote, in one line; 1 when something it promised is not there."""
-    from retrace.tools.runs.runner import ENDINGS
+    from retrace.tracker.run import ENDINGS
 
     wanted = [out / (video.stem + ENDINGS[kind]) for kind in save.split(",") if kind in ENDINGS]
     for path in wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 import zlib
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, file_hash, writing
 from retrace.eval.ranking.pairing import DISTRACTOR, checked_features, pair_up
 from retrace.eval.ranking.retrieval import pool_queries
 
@@ -69,7 +68,7 @@ def read_features(path: Path) -> Features:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     notes = about.pop(NOTES, None) or [_count_line("query", query), _count_line("gallery", gallery)]
-    about |= {"features": path.name, "features_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    about |= {"features": path.name, "features_sha256": file_hash(path)}
     return Features(path.name.removesuffix(".npz"), query, gallery, tuple(map(str, notes)), about)
 
 

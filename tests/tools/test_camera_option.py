@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from retrace.tools.runs import checkpoint
 from retrace.tools.terminal.console import OK
 from retrace.tracker.camera.warps import read_warps
+from retrace.tracker.run import checkpoint
 from tests.tools.test_track import fails, run
 from tests.tracker.camera.test_warps import seen_from, shift
 

@@ -7,9 +7,9 @@ import pytest
 
 from retrace.eval.manifest import offline_mark, unlike
 from retrace.tools import eval_mot, offline, track
-from retrace.tools.runs import checkpoint
 from retrace.tools.terminal.console import OK, guarded
 from retrace.tracker.mot_file import read_results
+from retrace.tracker.run import checkpoint
 from tests.conftest import ROOT
 from tests.tools.test_track import FPS, LENGTH, write_boxes
 

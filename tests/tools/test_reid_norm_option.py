@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch")
 
 from retrace.reid.recipe import Recipe
-from retrace.tools.runs import checkpoint
 from retrace.tools.terminal.console import OK
+from retrace.tracker.run import checkpoint
 from tests.reid.networks_by_hand import little_network, use_network
 from tests.tools.test_track import FPS, LENGTH, run, write_boxes
 
@@ -49,7 +49,7 @@ def looks(folder, name):
 def test_each_source_begins_anew(words, tmp_path, monkeypatch):
     """What was seen in the first must not be in the second's vectors. (One file of boxes serves one source, so
     the finder is told that it serves both.)"""
-    monkeypatch.setattr("retrace.tools.runs.plan.find_detections", lambda given, source, sources: given)
+    monkeypatch.setattr("retrace.tools.runs.runner._own_detections", lambda job, source: None)
     one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
     for norm, differs in (("video", True), ("stored", False)):
         out = {key: tmp_path / f"{norm}-{key}" for key in ("both", "alone")}

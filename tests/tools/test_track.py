@@ -14,9 +14,9 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools import track
-from retrace.tools.runs import checkpoint, runner
 from retrace.tools.terminal.console import INTERRUPTED, OK, guarded
 from retrace.tracker.mot_file import read_results
+from retrace.tracker.run import checkpoint
 from tests.conftest import ROOT
 
 LENGTH, FPS = 30, 10
@@ -379,7 +379,9 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
     out = tmp_path / "out"
     run(video, "--detections", det, "--out", out)
     before = (out / "squares.txt").read_bytes()
-    monkeypatch.setattr(runner.Checkpoint, "took", lambda *_: (_ for _ in ()).throw(RuntimeError("broken")))
+    monkeypatch.setattr(
+        checkpoint.Checkpoint, "took", lambda *_: (_ for _ in ()).throw(RuntimeError("broken"))
+    )
     with pytest.raises(RuntimeError):
         run(video, "--detections", det, "--out", out)
     assert (out / "squares.txt").read_bytes() == before

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retrace.configs.files import file_hash
 from retrace.eval.ranking.features import Features, Side, check_same_images, read_features, tell_apart
-from retrace.tools.runs.manifest import file_hash
 
 if TYPE_CHECKING:
     from retrace.reid.data.sets import ReidImages, ReidSet

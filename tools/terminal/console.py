@@ -1,17 +1,16 @@
-"""What every tool shares with its terminal: exit codes, one line for a mistake, atomic JSON."""
+"""What every tool shares with its terminal: exit codes, one line for a mistake."""
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
 
@@ -68,10 +67,8 @@ def as_flags(parser: argparse.ArgumentParser) -> Iterator[None]:
         raise InputError(said) from None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Indented JSON, written beside and renamed."""
-    from retrace.configs.files import atomic_write, writing
+def write_json(path: Path, value: object) -> None:
+    """:func:`retrace.configs.files.write_json`, under the name that tools know it by."""
+    from retrace.configs.files import write_json as write
 
-    with writing(path), atomic_write(path) as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+    write(path, value)
