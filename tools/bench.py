@@ -97,8 +97,8 @@ def main(argv: list[str]) -> int:
 
 def bench_stages(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Frames per second of each stage on a real video, each at work alone or behind its thread."""
-    from retrace.tools.demo import PLACES, cache_folder, obtain
     from retrace.tools.runs.models import Models
+    from retrace.tools.scenes.demo_video import PLACES, cache_folder, obtain
     from retrace.tracker.run import Job
 
     video = args.video or str(obtain(cache_folder(Path("demo")), PLACES, print)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -36,6 +37,9 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
     from retrace.configs import InputError
 
     name = Path(sys.argv[0]).name
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
     try:
         code = main(sys.argv[1:] if argv is None else argv)
     except InputError as error:

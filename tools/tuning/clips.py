@@ -26,7 +26,7 @@ from retrace.eval.mot.clear import Clear
 from retrace.eval.mot.hota import Hota
 from retrace.eval.mot.identity import Identity
 from retrace.eval.mot.preprocess import prepare
-from retrace.eval.mot.score import Count, Metrics, score_scene
+from retrace.eval.mot.score import Count, Metrics, score_prepared
 from retrace.eval.mot.sequences import FULL_LENGTH, Sequence, base_name, read_truth
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.camera.warps import FileCamera, read_warps
@@ -176,7 +176,7 @@ def score(files: tuple[ClipFiles, ...], benchmark: str, config: TrackerConfig) -
         marks.append(time.thread_time())
         result = track(clip, config)
         marks.append(time.thread_time())
-        found[one.name] = score_scene(prepare(clip.truth, result, one.sequence.length, benchmark))
+        found[one.name] = score_prepared(prepare(clip.truth, result, one.sequence.length, benchmark))
         marks.append(time.thread_time())
         for k, stage in enumerate(seconds):
             seconds[stage] += marks[k + 1] - marks[k]
