@@ -65,6 +65,8 @@ class Decoder:
         stream = self.container.streams.best("video")
         if not isinstance(stream, VideoStream):
             raise InputError("has no video stream")
+        if stream.codec_context is None:
+            raise InputError("its video is in a code that FFmpeg does not know")
         for other in self.container.streams:
             if other is not stream:
                 other.discard = Discard.all
