@@ -1,4 +1,6 @@
-"""Files that have their name only once they are whole: written as ``NAME.partial`` beside it, then renamed."""
+"""Files: they have their name only once they are whole (written as ``NAME.partial`` beside it, then renamed);
+where caches lie; and pixels of an image file.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from retrace.configs.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# What OpenCV decodes, by the names such files have.
+IMAGE_ENDINGS = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 
 
 @contextmanager
@@ -62,3 +72,25 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
     except (OSError, refusal) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(f"{path}: cannot be written ({why}); choose another output folder") from None
+
+
+def cache_folder() -> Path:
+    """Where caches go unless told otherwise: $RETRACE_CACHE, or ~/.cache/retrace."""
+    return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace")
+
+
+def read_image(path: str | Path) -> np.ndarray | None:
+    """(H, W, 3) uint8 BGR, upright by its EXIF tag; None when it cannot be read.
+
+    A JPEG that breaks off comes as far as it goes, with grey below. What is no plain file (a folder, a pipe that
+    nobody writes to) is not read and so cannot hang.
+    """
+    import cv2
+    import numpy as np
+
+    try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
+        if not os.path.isfile(path):
+            return None
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, ValueError, cv2.error):  # an empty file raises; so does a path with a zero byte
+        return None

@@ -35,10 +35,18 @@ HEAVY = [
 ]
 COMPILED = ("__init__", "association", "frame", "life", "motion", "report")
 AT_HOME = {
-    "ultralytics": {"tracker/detection/detectors.py"},
+    "ultralytics": {"tracker/detection/yolo_torch.py"},
     "torchreid": {"reid/networks/zoo.py"},
-    "onnxruntime": {"reid/runtime/backends.py", "reid/export/convert.py", "tracker/detection/detectors.py"},
-    "openvino": {"reid/runtime/backends.py", "reid/export/convert.py"},
+    "onnxruntime": {
+        "reid/runtime/onnx_runtime.py",
+        "reid/export/convert.py",
+        "tracker/detection/network.py",
+    },
+    "openvino": {
+        "reid/runtime/openvino_runtime.py",
+        "reid/export/convert.py",
+        "tracker/detection/network.py",
+    },
     "optuna": {"tools/tuning/study.py"},
     "numba": {f"tracker/compiled/{name}.py" for name in COMPILED},
 }

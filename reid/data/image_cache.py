@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrace.configs import InputError
+from retrace.configs import InputError, files
+from retrace.configs.files import read_image
 from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
@@ -23,8 +24,8 @@ Progress = Callable[[int, int], None]
 
 
 def cache_folder() -> Path:
-    """Where caches go unless told otherwise: $RETRACE_CACHE, or ~/.cache/retrace; in it, ``images``."""
-    return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace") / "images"
+    """Where decoded images are kept unless told otherwise: ``images`` in the cache folder of all."""
+    return files.cache_folder() / "images"
 
 
 def open_images(
@@ -206,10 +207,7 @@ def decode(path: Path, out: np.ndarray) -> bool:
     import cv2
 
     out[:] = 0
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return False
+    image = read_image(path)
     if image is None:
         return False
     out[:] = cv2.resize(image, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_LINEAR)

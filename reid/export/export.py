@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.reid.embedder import Embedder, find_weights, image_files, read_image, resize
+from retrace.configs.errors import one_line
+from retrace.configs.files import read_image
+from retrace.reid.embedder import Embedder, find_weights, image_files, resize
 from retrace.reid.export import convert
-from retrace.reid.runtime.backends import Wish, one_line, open_network
+from retrace.reid.runtime.feed import Feed
+from retrace.reid.runtime.network import Wish
+from retrace.reid.runtime.open import open_network
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript", "safetensors": ".safetensors"}
 OF_TORCH = ("torchscript", "safetensors")  # need the training weights, take any batch, keep float32
@@ -97,13 +101,14 @@ def export(
     if out.exists() and out.samefile(source):
         raise InputError(f"{out}: would overwrite the weights it is made from; choose another --out")
     limit = limit if limit is not None else INT8_LIMIT if job.store == "int8" else LIMIT
-    original = Embedder(open_network(source, wish=Wish("cpu", job.model, 1)), source, 16)
+    network = open_network(source, wish=Wish("cpu", job.model, 1))
+    original = Embedder(network, source, 16)
     fitting, checking = _crops(original.size, calibration, job.store)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
             made = Path(folder) / out.name
-            _convert(source, made, job, original.size, fitting)
+            _convert(source, made, job, original.size, fitting, network.feed)
             found = _compare(original, made, job.batch, checking, out)
             if found.worst > limit:
                 raise InputError(
@@ -159,7 +164,9 @@ def random_crops(count: int, size: tuple[int, int], rng: np.random.Generator) ->
     return np.clip(blobs + rng.normal(0, 8, blobs.shape), 0, 255).astype(np.uint8)
 
 
-def _convert(source: Path, made: Path, job: Job, size: tuple[int, int], fitting: np.ndarray) -> None:
+def _convert(
+    source: Path, made: Path, job: Job, size: tuple[int, int], fitting: np.ndarray, feed: Feed
+) -> None:
     """Write ``made`` from ``source``, by way of an ONNX file for all but torch's formats."""
     onnx_file = made.with_suffix(".onnx")
     try:
@@ -176,7 +183,7 @@ def _convert(source: Path, made: Path, job: Job, size: tuple[int, int], fitting:
             else:
                 convert.write_onnx(network, recipe.to_json(), size, job.batch, onnx_file)
         if job.store == "int8":
-            convert.quantise(onnx_file, fitting)
+            convert.quantise(onnx_file, fitting, feed)
         elif job.store == "half" and job.format == "onnx":
             convert.halve(onnx_file)
         if job.format == "openvino":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -133,6 +134,7 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
     Raises:
         InputError: unknown network, or one that does not go with the head asked for.
     """
+    _suggest_timm(config.name)
     if config.neck == "own":
         return _own_head(config, classes, size)
     if config.name.startswith(TIMM):
@@ -145,6 +147,17 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
         backbone = _zoo_maps(config.name)
     channels = _channels(backbone, size, config)
     return PooledHead(backbone, channels, config, classes)
+
+
+def _suggest_timm(name: str) -> None:
+    """Refuse a name that only timm knows, and say how to ask for it."""
+    if name.startswith(TIMM) or name in models.zoo():
+        return
+    with suppress(ImportError):
+        import timm
+
+        if timm.is_model(name):
+            raise InputError(f"unknown network {name!r}; timm has it: say {TIMM}{name}")
 
 
 def _own_head(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead:
@@ -189,8 +202,10 @@ def _timm(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
         raise InputError(f"{config.name!r} needs timm: pip install -e .[train]") from None
     name = config.name.removeprefix(TIMM)
     if not timm.is_model(name):
-        raise InputError(f"unknown network {config.name!r}; {nearest(name, timm.list_models())[:200]}")
-    transformer = name.startswith(("vit", "deit", "swin"))
+        raise InputError(
+            f"unknown network {config.name!r}; {nearest(config.name, [TIMM + known for known in timm.list_models()])}"
+        )
+    transformer = name.startswith(("vit", "deit", "swin", "beit", "eva", "cait", "flexivit"))
     # A transformer's own pooling gives one vector; of a convolutional network we want the map.
     extra: dict[str, Any] = {"img_size": size} if transformer else {"global_pool": ""}
     try:

@@ -128,7 +128,8 @@ def some_crops(count: int, size: tuple[int, int], folder: str | None) -> np.ndar
     """People where there is a folder of them: int8's ranges fit nothing else."""
     import numpy as np
 
-    from retrace.reid.embedder import image_files, read_image, resize
+    from retrace.configs.files import read_image
+    from retrace.reid.embedder import image_files, resize
     from retrace.reid.export.export import random_crops
 
     if folder is None:
@@ -142,12 +143,12 @@ def eager(weights: Path, model: str | None, crops: np.ndarray) -> Way:
     """The network as torch runs it without our help, on one thread."""
     import torch
 
-    from retrace.reid.runtime.backends import normalise
+    from retrace.reid.runtime.feed import Feed, normalise
     from retrace.reid.weights.files import load_network
 
     torch.set_num_threads(1)
     network, recipe = load_network(weights, model)
-    images = torch.from_numpy(normalise(crops, recipe.mean, recipe.std))
+    images = torch.from_numpy(normalise(crops, Feed(recipe.mean, recipe.std)))
 
     def run() -> Any:
         with torch.inference_mode():

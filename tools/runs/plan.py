@@ -204,7 +204,7 @@ def open_detectors(args: argparse.Namespace, sources: list[Source], hashes: dict
 
 
 def _open_shared_detector(args: argparse.Namespace, hashes: dict[str, str], many: bool) -> Detector:
-    from retrace.tracker.detection.detectors import open_detector
+    from retrace.tracker.detection.open import open_detector
 
     detector = open_detector(args.detector, device=args.device, classes=args.classes)
     if Path(args.detector).is_file():

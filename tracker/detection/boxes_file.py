@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +27,16 @@ class Detector:
         find: the detector itself; the call adds the frame's number to what it refuses.
         names: the class names by ``class_id``, where they are known.
         last_frame: the last frame that a file has boxes for; None: not a file, or it is empty.
+        find_many: the same for several frames at once; None: one after the other.
+        weights: the file it was loaded from; None: none.
     """
 
     description: str
     find: Callable[[Frame], Detections]
     names: Mapping[int, str] = field(default_factory=dict)
     last_frame: int | None = None
+    find_many: Callable[[Sequence[Frame]], list[Detections]] | None = None
+    weights: Path | None = None
 
     def __call__(self, frame: Frame) -> Detections:
         """The boxes of one frame, in the detector's order.
@@ -45,6 +49,30 @@ class Detector:
             return self.find(frame)
         except InputError as error:
             raise InputError(f"frame {frame.index}: {error}") from None
+
+    def many(self, frames: Sequence[Frame]) -> list[Detections]:
+        """What a call gives for each of these frames, found in batches where the detector can.
+
+        Raises:
+            InputError: as a call; the message begins with the first frame that is refused.
+        """
+        if self.find_many is None or any(frame.image is None for frame in frames):
+            return [self(frame) for frame in frames]
+        try:
+            return self.find_many(frames)
+        except InputError as error:
+            raise InputError(f"frames {frames[0].index} to {frames[-1].index}: {error}") from None
+
+
+def image_of(frame: Frame) -> np.ndarray:
+    """(H, W, 3) uint8 BGR.
+
+    Raises:
+        InputError: the frame has none.
+    """
+    if frame.image is None:
+        raise InputError("the source has no images to detect in: give detections from a file")
+    return frame.image
 
 
 def open_detections(path: str | Path, classes: Collection[int] | None = None) -> Detector:

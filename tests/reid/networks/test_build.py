@@ -210,7 +210,8 @@ def test_the_channel_probe_leaves_no_trace() -> None:
     ("config", "message"),
     [
         ({"name": "osnet_x025"}, r"unknown network 'osnet_x025'; did you mean 'osnet_x0_25'"),
-        ({"name": "timm.resnet50x"}, r"unknown network 'timm\.resnet50x'; did you mean 'resnet50'"),
+        ({"name": "timm.resnet50x"}, r"unknown network 'timm\.resnet50x'; did you mean 'timm.resnet50'"),
+        ({"name": "vit_tiny_patch16_224"}, "timm has it: say timm.vit_tiny_patch16_224"),
         ({"name": "timm."}, r"unknown network 'timm\.'"),
         ({"name": "timm.hf_hub:timm/resnet18"}, "unknown network"),  # would download
         ({"name": "timm.resnet18", "neck": "own"}, "neck 'own' is for torchreid's networks"),

@@ -17,9 +17,11 @@ from retrace.configs import InputError  # noqa: E402
 from retrace.reid import Embedder, embedder  # noqa: E402
 from retrace.reid.embedder import find_weights  # noqa: E402
 from retrace.reid.recipe import Recipe  # noqa: E402
-from retrace.reid.runtime import torch_backend  # noqa: E402
-from retrace.reid.runtime.backends import Network  # noqa: E402
-from retrace.reid.runtime.torch_backend import MEMORY, PRIOR, AdaptiveNorm  # noqa: E402
+from retrace.reid.runtime.adaptive_norm import MEMORY, PRIOR, AdaptiveNorm, adapt  # noqa: E402
+from retrace.reid.runtime.feed import Feed  # noqa: E402
+from retrace.reid.runtime.network import Network  # noqa: E402
+from retrace.reid.runtime.torch_runtime import TorchRun  # noqa: E402
+from retrace.reid.weights import shipped  # noqa: E402
 from retrace.tools.runs.plan import make_plan  # noqa: E402
 from retrace.tools.track import parser  # noqa: E402
 from tests.reid.networks_by_hand import little_network, use_network  # noqa: E402
@@ -140,10 +142,8 @@ def test_a_long_video_forgets_its_beginning() -> None:
 def test_the_statistics_of_the_file_are_only_read(norm: str) -> None:
     body = little_network()
     before = {key: value.clone() for key, value in body.state_dict().items()}
-    run = torch_backend.TorchRun(
-        body, torch.device("cpu"), torch.zeros(3, 1, 1), torch.ones(3, 1, 1), torch.float32, 1
-    )
-    network, _ = torch_backend.adapt(Network(run, SIZE, None, "torch on cpu"), norm)
+    run = TorchRun(body, torch.device("cpu"), Feed(), torch.zeros(3), torch.ones(3), torch.float32, 1)
+    network, _ = adapt(Network(run, SIZE, None, "torch on cpu"), norm)
     assert network.place == f"torch on cpu, BatchNorm by the {norm}"
     for _ in range(3):
         network.run(np.random.default_rng(0).integers(0, 256, (9, *SIZE, 3), dtype=np.uint8))
@@ -232,7 +232,7 @@ def test_onnx_weights_are_refused_and_told_what_lies_beside(tmp_path: Path, norm
 def test_names_of_shipped_weights_mean_the_file_for_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedder, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
     for ending in (".onnx", ".safetensors"):
         (tmp_path / f"net{ending}").touch()
     for name in ("auto", "net"):

@@ -15,7 +15,9 @@ pytest.importorskip("onnx")
 from retrace.configs import InputError
 from retrace.reid import Embedder
 from retrace.reid.recipe import Recipe
-from retrace.reid.runtime.backends import Wish, normalise, open_network, pick_backend
+from retrace.reid.runtime.feed import Feed, normalise
+from retrace.reid.runtime.network import Wish
+from retrace.reid.runtime.open import open_network, pick_backend
 from tests.reid.networks_by_hand import channel_means, little_network, use_network
 
 OURS = {
@@ -40,7 +42,7 @@ def crops() -> np.ndarray:
 
 def test_normalise_is_rgb_minus_mean_over_std() -> None:
     crop = np.array([[[[0, 51, 255]]]], np.uint8)  # blue 0, green 51, red 255
-    found = normalise(crop, (0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
+    found = normalise(crop, Feed((0.5, 0.25, 0.0), (0.5, 0.25, 1.0)))
     want = [(1 - 0.5) / 0.5, (0.2 - 0.25) / 0.25, 0.0]  # red, green, blue
     assert found.shape == (1, 3, 1, 1)
     np.testing.assert_allclose(found[0, :, 0, 0], want, atol=1e-6)
@@ -190,7 +192,7 @@ def test_torch_feeds_as_the_recipe_says(
     threads = torch.get_num_threads()
     network = open_network(path, wish=Wish("cpu", threads=threads + 1))
     with torch.inference_mode():
-        want = little_network()(torch.from_numpy(normalise(crops, mean, std))).numpy()
+        want = little_network()(torch.from_numpy(normalise(crops, Feed(mean, std)))).numpy()
     np.testing.assert_allclose(network.run(crops), want, atol=1e-5)
     assert torch.get_num_threads() == threads
     assert (network.size, network.card, network.place) == ((16, 8), {"seed": 3}, "torch on cpu")
@@ -217,7 +219,7 @@ def test_our_own_weights_file_is_run_as_it_was_trained(tmp_path: Path, crops: np
     found = embed.crops(np.repeat(np.repeat(crops, 4, 1), 4, 2))
     with torch.inference_mode():
         big = np.repeat(np.repeat(crops, 4, 1), 4, 2)
-        want = network(torch.from_numpy(normalise(big, recipe.mean, recipe.std))).numpy()
+        want = network(torch.from_numpy(normalise(big, Feed(recipe.mean, recipe.std)))).numpy()
     np.testing.assert_allclose(found, want / np.linalg.norm(want, axis=1, keepdims=True), atol=1e-5)
 
 

@@ -1,12 +1,9 @@
-"""Running weights with torch; what `reid.backends` imports only for files that need it."""
+"""BatchNorm layers that go by the crops they are shown instead of their training data."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,57 +11,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from retrace.configs import InputError
-from retrace.reid.recipe import KEY, Recipe
-from retrace.reid.runtime.backends import Network, Wish, one_line
+from retrace.reid.runtime.network import Network
+from retrace.reid.runtime.torch_runtime import TorchRun
 
-KINDS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 ENOUGH = 8  # crops whose statistics stand alone under norm "frame"; fewer are filled up with stored ones
 PRIOR = 16  # crops that the stored statistics count for when a video begins under norm "video"
 MEMORY = 4096  # crops: from there on norm "video" forgets its oldest, so that daylight may change
-
-
-@dataclass(frozen=True, slots=True)
-class TorchRun:
-    """A network on a device; (B, H, W, 3) uint8 BGR -> (B, D)."""
-
-    network: Any  # a module, or TorchScript
-    place: torch.device
-    mean: torch.Tensor
-    std: torch.Tensor
-    kind: torch.dtype
-    threads: int | None
-
-    def __call__(self, crops: np.ndarray) -> np.ndarray:
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads or before)  # of the whole process: put back below
-        try:
-            # No cuDNN algorithm is picked by timing: the same input gives the same bytes.
-            steady = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-            cast = torch.autocast(self.place.type, self.kind, enabled=self.kind != torch.float32)
-            with torch.inference_mode(), steady, cast:
-                images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.place)
-                images = images.flip(3).permute(0, 3, 1, 2)
-                return self.network((images.float() / 255 - self.mean) / self.std).float().cpu().numpy()
-        finally:
-            torch.set_num_threads(before)
-
-
-def open_torch(path: Path, wish: Wish) -> Network:
-    """Weights that `reid.weights` reads, or TorchScript. Normalises on the device, so that bytes travel."""
-    place = _device(wish.device)
-    if path.suffix.lower() == ".torchscript":
-        network, recipe = _load_torchscript(path, place)
-    else:
-        from retrace.reid.weights.files import load_network
-
-        network, recipe = load_network(path, wish.model)
-        network = network.to(place)
-        if place.type == "cpu":
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # OSNet x0.25: 1.4 times the crops/s
-    mean, std = (torch.tensor(values).to(place)[:, None, None] for values in (recipe.mean, recipe.std))
-    run = TorchRun(network, place, mean, std, KINDS[wish.precision], wish.threads)
-    on = f"torch on {place}" + ("" if wish.precision == "f32" else f" in {wish.precision}")
-    return Network(run, wish.size or recipe.size, None, on, recipe.card)
 
 
 def adapt(network: Network, norm: str) -> tuple[Network, VideoSoFar]:
@@ -177,26 +129,3 @@ class AdaptiveNorm(nn.Module):
         return nn.functional.batch_norm(
             maps, mean, var, self.layer.weight, self.layer.bias, False, 0.0, self.layer.eps
         )
-
-
-def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, Recipe]:
-    found = {KEY: ""}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is on its way out; the file is there all the same
-            network = torch.jit.load(path, map_location=place, _extra_files=found)
-    except Exception as error:  # torch raises RuntimeError, and others for files that are no zip
-        raise InputError(f"{path}: not readable as TorchScript: {one_line(error)}") from None
-    text: Any = found[KEY]
-    return network.eval(), Recipe.from_json(text.decode() if isinstance(text, bytes) else text, path)
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    place = torch.device(device)
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"device {device!r}: torch sees {torch.cuda.device_count()} CUDA devices; use device 'cpu'"
-        )
-    return place
