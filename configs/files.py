@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from retrace.configs.errors import InputError
+from retrace.configs.image_size import declared_pixels
 
 if TYPE_CHECKING:
     import numpy as np
 
 # What OpenCV decodes, by the names such files have.
 LARGEST_IMAGE = 2**30  # bytes of a file
+MOST_PIXELS = 2**28  # of a picture: 16384 x 16384
 IMAGE_ENDINGS = (
     ".avif", ".bmp", ".dib", ".gif", ".hdr", ".jfif", ".jif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pam", ".pbm", ".pgm",
     ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
@@ -84,9 +86,9 @@ def cache_folder() -> Path:
 def read_image(path: str | Path, deep: bool = False) -> np.ndarray | None:
     """(H, W, 3) uint8 BGR, upright by its EXIF tag; None when it cannot be read.
 
-    A JPEG that breaks off comes as far as it goes, with grey below. What is no plain file (a folder, a pipe that
-    nobody writes to) is not read and so cannot hang. With ``deep`` what has more than eight bits keeps them:
-    (H, W[, 3]) of its own type.
+    A JPEG that breaks off comes as far as it goes, with grey below. Not read, and so without hanging or filling the
+    memory, is what is no plain file (a folder, a pipe that nobody writes to) or says it has more than
+    ``MOST_PIXELS``. With ``deep`` what has more than eight bits keeps them: (H, W[, 3]) of its own type.
     """
     import cv2
     import numpy as np
@@ -94,7 +96,10 @@ def read_image(path: str | Path, deep: bool = False) -> np.ndarray | None:
     try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
         if not os.path.isfile(path) or os.path.getsize(path) > LARGEST_IMAGE:
             return None
-        data, depth = np.fromfile(path, np.uint8), cv2.IMREAD_ANYDEPTH if deep else 0
+        data = np.fromfile(path, np.uint8)
+        if declared_pixels(data.data) > MOST_PIXELS:
+            return None
+        depth = cv2.IMREAD_ANYDEPTH if deep else 0
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | depth)
         if image is None and deep:  # floating point is refused in colour
             image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | depth)
