@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.reid.mini_market import write_mini_market
-from tests.tools.test_track import LENGTH, make_video, write_boxes
+from tests.small_video import LENGTH, make_video, write_boxes
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
@@ -49,6 +49,7 @@ def place(tmp_path_factory):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
     onnx.save(model, folder / "osnet.onnx")
+    (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
     write_mini_market(folder / "Market-1501", ids=16)  # as many people as the preset's batch
     return folder
 

@@ -1,0 +1,352 @@
+"""The memory itself: who is joined, what survives, what is refused."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.tracker.memory import Memory
+from retrace.tracker.memory.editing import (
+    delete,
+    diverse,
+    export,
+    forget,
+    merge,
+    name,
+    pin,
+    split,
+    undo,
+    undo_all_merges,
+)
+from retrace.tracker.memory.search import search
+from retrace.tracker.memory.store import Store
+from tests.tracker.memory.passersby import D, day, tracklet, vector_of
+
+
+def opened(folder: Path, **other: object) -> Memory:
+    return Memory(folder / "m.db", "net-1", D, **other)  # type: ignore[arg-type]
+
+
+def filled(folder: Path, seed: int = 0, **other: object) -> tuple[Memory, list[int], list[int]]:
+    """A memory after a day, who they were, and who the memory says they are."""
+    memory = opened(folder, **other)
+    true, told = [], []
+    for person, one in day(seed):
+        true.append(person)
+        told.append(memory.add([one])[0].person)
+    return memory, true, told
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_returns_has_the_same_id(tmp_path: Path, seed: int) -> None:
+    _, true, told = filled(tmp_path, seed)
+    assert len(set(told)) == len(set(true))
+    assert len(set(zip(true, told, strict=True))) == len(set(true))
+
+
+def test_a_window_decides_as_one_by_one_would(tmp_path: Path) -> None:
+    """Newcomers who come in several pieces within one window are one person too."""
+    rng = np.random.default_rng(1)
+    pieces = [tracklet(p, 10.0 + k, rng, camera=f"c{k}", source=f"c{k}") for k in range(3) for p in (1, 2)]
+    found = [decision.person for decision in opened(tmp_path).add(pieces)]
+    assert found == [1, 2, 1, 2, 1, 2]
+
+
+def test_two_boxes_in_one_frame_are_two_people(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    rng = np.random.default_rng(0)
+    twin = tracklet(1, 10.0, rng, track=7, apart=frozenset({8}))
+    other = tracklet(1, 10.5, rng, track=8, apart=frozenset({7}))
+    first, second = memory.add([twin, other])
+    assert first.person != second.person
+    with pytest.raises(InputError, match="seen together"):
+        merge(memory, first.person, second.person, at=20.0)
+
+
+def test_the_same_tracklet_again_keeps_its_person(tmp_path: Path) -> None:
+    memory, _, told = filled(tmp_path)
+    again = [memory.add([one])[0] for _, one in day(0)]
+    assert [decision.person for decision in again] == told
+    assert {decision.reason for decision in again} == {"known already"}
+
+
+def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
+    memory, _, _ = filled(tmp_path)
+    before, transit = memory.people, memory.transit
+    with opened(tmp_path) as again:
+        assert again.people.count == before.count
+        assert (again.people.person_of[: before.size] == before.person_of[: before.size]).all()
+        np.testing.assert_allclose(
+            again.people.directions(), before.directions(), atol=2e-3
+        )  # float16 on disk
+        np.testing.assert_array_equal(again.transit.same, transit.same)
+        one = tracklet(3, 9999.0, camera="c0", source="c0", track=99999)
+        assert again.add([one])[0].new is False
+
+
+def test_ids_are_never_given_again(tmp_path: Path) -> None:
+    memory, _, told = filled(tmp_path)
+    last = max(told)
+    delete(memory, last)
+    assert memory.add([tracklet(77, 9e5)])[0].person == last + 1
+
+
+def test_late_ones_only_suggest(tmp_path: Path) -> None:
+    memory, _, told = filled(tmp_path)
+    found = memory.add([tracklet(day(0)[0][0], 1.0, track=12345, apart=frozenset())])[0]
+    assert found.new
+    assert found.reason == "came late"
+    assert found.maybe == told[0]
+
+
+def test_too_few_boxes_say_nothing(tmp_path: Path) -> None:
+    memory, _, _ = filled(tmp_path)
+    found = memory.add([tracklet(0, 9e4, boxes=1)])[0]
+    assert found.new
+    assert "too few boxes" in found.reason
+
+
+# -- taking apart
+
+
+def test_undoing_all_merges_gives_the_partition_before(tmp_path: Path) -> None:
+    memory, _, told = filled(tmp_path)
+    before = memory.store.partition()
+    rng = np.random.default_rng(0)
+    people = sorted(set(told))
+    done = 0
+    for _ in range(40):
+        try:
+            merge(memory, *map(int, rng.choice(people, 2, replace=False)), at=1e4)
+            done += 1
+        except InputError:
+            continue  # seen together, or one already
+    assert done >= 2
+    assert memory.store.partition() != before
+    assert undo_all_merges(memory, at=2e4) == done
+    assert memory.store.partition() == (before[0], {})
+
+
+def test_a_merge_keeps_the_older_id_and_an_alias(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    a, b = (memory.add([tracklet(p, 100.0 * p)])[0].person for p in (1, 2))
+    operation = merge(memory, b, a, at=500.0)
+    member, alias = memory.store.partition()
+    assert set(member.values()) == {a}
+    assert alias == {b: a}
+    assert export(memory.store, b)["person"] == a
+    taken_back = undo(memory, operation, at=600.0)
+    assert set(memory.store.partition()[0].values()) == {a, b}
+    undo(memory, taken_back, at=700.0)  # an undo can be undone
+    assert set(memory.store.partition()[0].values()) == {a}
+    with pytest.raises(InputError, match="undone already"):
+        undo(memory, taken_back, at=800.0)
+
+
+def test_who_was_split_stays_apart(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    found = [memory.add([tracklet(1, 100.0 * k)])[0] for k in range(1, 4)]
+    assert len({decision.person for decision in found}) == 1
+    new, operation = split(memory, [found[2].tracklet], at=500.0)
+    member, _ = memory.store.partition()
+    assert member[found[2].tracklet] == new != member[found[0].tracklet]
+    with pytest.raises(InputError, match="split first"):
+        merge(memory, new, found[0].person, at=600.0)
+    undo(memory, operation, at=700.0)
+    assert len(set(memory.store.partition()[0].values())) == 1
+
+
+def test_mistakes_of_the_hand(tmp_path: Path) -> None:
+    memory, _, told = filled(tmp_path)
+    tracklets = [t for t, p in memory.store.partition()[0].items() if p == told[0]]
+    for wrong, message in (
+        (lambda: merge(memory, 1, 1, 0.0), "one person already"),
+        (lambda: merge(memory, 1, 999, 0.0), "nobody there has the id 999"),
+        (lambda: split(memory, [], 0.0), "name the tracklets"),
+        (lambda: split(memory, [9999], 0.0), "no tracklet 9999"),
+        (lambda: split(memory, tracklets, 0.0), "nothing to split from"),
+        (lambda: undo(memory, 9999, 0.0), "no operation 9999"),
+        (lambda: undo(memory, 1, 0.0), "split it off instead"),
+        (lambda: name(memory, 1, " "), "1 to 200 characters"),
+    ):
+        with pytest.raises(InputError, match=message):
+            wrong()
+
+
+# -- forgetting
+
+
+def test_the_oldest_are_forgotten_and_the_pinned_stay(tmp_path: Path) -> None:
+    memory = opened(tmp_path, most_people=3, forget_after=1000.0)
+    found = [memory.add([tracklet(p, 100.0 * p)])[0].person for p in range(1, 7)]
+    pin(memory, found[0])
+    assert forget(memory, now=700.0)["people"] == 3
+    assert set(memory.store.partition()[0].values()) == {found[0], *found[4:]}
+    assert forget(memory, now=1e6)["people"] == 2
+    assert set(memory.store.partition()[0].values()) == {found[0]}
+
+
+def test_rich_people_are_reduced_and_still_known(tmp_path: Path) -> None:
+    memory = opened(tmp_path, most_tracklets=10, bank=4)
+    for k in range(1, 31):
+        memory.add([tracklet(1, 100.0 * k), tracklet(2, 100.0 * k + 1)])
+    before = memory.people.directions()
+    assert forget(memory, now=4000.0) == {"people": 0, "folded": 52}
+    found = memory.add([tracklet(1, 5000.0)])[0]
+    assert not found.new
+    np.testing.assert_allclose(before, opened(tmp_path).people.directions(), atol=0.02)
+
+
+def test_a_deleted_person_is_not_in_the_file(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    gone = memory.add([tracklet(1, 100.0, crop=b"JPEG-of-somebody" * 9)])[0].person
+    memory.add([tracklet(2, 200.0)])
+    counts = delete(memory, gone)
+    assert counts == {"tracklets": 1, "people": 1, "log": 1}
+    memory.close()
+    left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"JPEG-of-somebody" not in left
+
+
+def test_diverse_views_cover() -> None:
+    rng = np.random.default_rng(0)
+    views = np.stack([vector_of(k % 3, rng, 0.1) for k in range(30)])
+    assert {int(k) % 3 for k in diverse(views, 3)} == {0, 1, 2}
+
+
+# -- searching
+
+
+def test_a_photo_finds_its_person_first(tmp_path: Path) -> None:
+    memory, true, told = filled(tmp_path)
+    rng = np.random.default_rng(5)
+    for person in set(true):
+        found = search(memory, vector_of(person, rng))
+        assert found[0].person == told[true.index(person)]
+        assert len(found[0].visits) == true.count(person)
+        assert found[0].probability > 0.9
+    assert search(memory, vector_of(123456, rng), least=0.5) == []
+
+
+def test_filters_of_a_search(tmp_path: Path) -> None:
+    memory, true, _ = filled(tmp_path)
+    photo = vector_of(true[0], np.random.default_rng(5))
+    found = search(memory, photo, since=100.0, until=200.0, cameras=["c1"])
+    for visit in found[0].visits if found else ():
+        assert visit.camera == "c1"
+        assert visit.end >= 100
+        assert visit.begin <= 200
+    for wrong, message in (
+        ({"since": 5.0, "until": 1.0}, "nothing lies between"),
+        ({"cameras": ["roof"]}, "no camera 'roof'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            search(memory, photo, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="photos must be"):
+        search(memory, np.ones(3, np.float32))
+    with pytest.raises(InputError, match="norm 1"):
+        search(memory, np.ones(D, np.float32))
+
+
+# -- what goes wrong
+
+
+def test_vectors_of_two_networks_do_not_compare(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    for weights, dimension in (("net-2", D), ("net-1", D + 1)):
+        with pytest.raises(InputError, match="was made with net-1"):
+            Memory(tmp_path / "m.db", weights, dimension)
+    assert Memory(tmp_path / "m.db").store.weights == "net-1"  # whatever it holds
+
+
+@pytest.mark.parametrize("harm", ["cut", "zeros", "text", "other database", "folder"])
+def test_a_file_that_is_no_memory(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "m.db"
+    if harm == "folder":
+        path.mkdir()
+    elif harm == "text":
+        path.write_text("not a database, but long enough to be read as one" * 99)
+    elif harm == "other database":
+        with sqlite3.connect(path) as other:
+            other.execute("CREATE TABLE x (y)")
+    else:
+        memory, _, _ = filled(tmp_path)
+        memory.store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        memory.close()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:5000] if harm == "cut" else whole[:2000] + bytes(20000) + whole[22000:])
+    with pytest.raises(InputError) as told:
+        Memory(path, "net-1", D).add([tracklet(1, 1e6)])
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"vector": np.ones(3, np.float32)}, r"shape \(3,\)"),
+        ({"vector": np.zeros(D, np.float32)}, "norm 0"),
+        ({"vector": np.full(D, np.nan, np.float32)}, "norm nan"),
+        ({"end": 1.0}, "begins at 50.0 s and ends at 1.0 s"),
+        ({"end": np.inf}, "ends at inf"),
+    ],
+)
+def test_tracklets_that_are_none(tmp_path: Path, other: dict, message: str) -> None:
+    memory = opened(tmp_path)
+    with pytest.raises(InputError, match=message):
+        memory.add([tracklet(2, 40.0), tracklet(1, 50.0, **other)])
+    assert memory.store.read("SELECT COUNT(*) FROM tracklet") == [(0,)]  # all or nothing
+
+
+def test_two_who_write_see_each_other(tmp_path: Path) -> None:
+    one, other = opened(tmp_path), opened(tmp_path)
+    first = one.add([tracklet(1, 100.0)])[0]
+    second = other.add([tracklet(1, 200.0)])[0]
+    assert second.person == first.person
+    assert one.add([tracklet(1, 300.0)])[0].person == first.person
+
+
+def test_who_writes_for_long_is_named(tmp_path: Path) -> None:
+    memory, other = opened(tmp_path), Store(tmp_path / "m.db", "net-1", D)
+    memory.store.db.execute("PRAGMA busy_timeout = 50")
+    with other.writing(), pytest.raises(InputError, match="another process is writing"):
+        memory.add([tracklet(1, 100.0)])
+    assert memory.add([tracklet(1, 100.0)])[0].person == 1
+
+
+def _insert_for_ever(path: Path, told: Path) -> None:
+    with Memory(path, "net-1", D) as memory, told.open("a") as file:
+        for k in range(10**6):
+            found = memory.add([tracklet(k % 7, 100.0 * k)])[0]
+            file.write(f"{found.tracklet}\n")
+            file.flush()
+
+
+def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    for wait in (0.4, 0.7):
+        child = multiprocessing.get_context("fork").Process(
+            target=_insert_for_ever, args=(tmp_path / "m.db", told)
+        )
+        child.start()
+        begun = time.monotonic()
+        while not (told.exists() and told.stat().st_size) and time.monotonic() - begun < 30:
+            time.sleep(0.01)
+        time.sleep(wait)
+        assert child.pid
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        said = {int(line) for line in told.read_text().splitlines()[:-1]}
+        with opened(tmp_path) as memory:
+            there = {number for (number,) in memory.store.read("SELECT id FROM tracklet")}
+            member, _ = memory.store.partition()
+        assert said
+        assert said <= there == set(member)  # and nothing is there half

@@ -1,0 +1,86 @@
+"""Finished results and the answers they hold: read, written as tables, compared with the truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+from retrace.tracker.analytics import Summary, occupancy
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import read_results
+from retrace.tracker.outputs.tables import crossings_csv, occupancy_csv, persons_csv, visits_csv
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One sequence's tracks."""
+
+    name: str
+    table: MotTable
+    fps: float
+    size: tuple[int, int] | None  # (height, width) px, where it is known
+
+
+def results_of(place: Path, fps: float | None) -> list[Result]:
+    """The result in a text file, which needs ``fps``; or every finished one of a run folder, which does not.
+
+    Raises:
+        InputError: nothing there, no frame rate, a folder that is no run, a broken run.json.
+    """
+    if not place.is_dir():
+        if fps is None:
+            raise InputError(f"{place}: a text file does not know its frame rate; give fps")
+        if not (np.isfinite(fps) and fps > 0):
+            raise InputError(f"fps must be a positive number, got {fps}")
+        return [Result(place.stem, read_results(place), fps, None)]
+    try:
+        sequences = json.loads((place / "run.json").read_bytes())["sequences"]
+        records = {str(name): dict(record) for name, record in sequences.items() if record["complete"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(
+            f"{place}: no run.json of tools/track.py there; name a NAME.txt and its fps"
+        ) from None
+    if not records:
+        raise InputError(f"{place}: no finished sequence in its run.json")
+    found = []
+    for name, record in records.items():
+        rate, size = fps or record.get("fps"), record.get("size")
+        if not (isinstance(rate, int | float) and rate > 0):
+            raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
+        known = (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
+        found.append(Result(name, read_results(place / f"{name}.txt"), float(rate), known))
+    return found
+
+
+def write_tables(folder: Path, result: Result, answers: Summary, minute: float) -> list[Path]:
+    """NAME.persons.csv and NAME.people.csv; NAME.lines.csv and NAME.zones.csv where regions were given."""
+    made = [
+        persons_csv(folder / f"{result.name}.persons.csv", answers.persons),
+        occupancy_csv(folder / f"{result.name}.people.csv", occupancy(result.table, result.fps, minute)),
+    ]
+    if answers.crossings:
+        made.append(crossings_csv(folder / f"{result.name}.lines.csv", answers.crossings))
+    if answers.visits:
+        made.append(visits_csv(folder / f"{result.name}.zones.csv", answers.visits))
+    return made
+
+
+def compare(ours: Summary, truth: Summary) -> Iterator[str]:
+    """How far the answers are from the truth's, a line each."""
+    yield f"people: {len(ours.persons)}, in truth {len(truth.persons)}"
+    yield f"at most at once: {ours.most_at_once}, in truth {truth.most_at_once}"
+    for mine, right in zip(ours.crossings, truth.crossings, strict=True):
+        for direction, count in right.totals().items():
+            yield f"{mine.line.name} ({direction}): {mine.totals()[direction]}, in truth {count}"
+    for seen, real in zip(ours.visits, truth.visits, strict=True):
+        dwell = f"{_total(seen.seconds):.1f} person-seconds, in truth {_total(real.seconds):.1f}"
+        yield f"{seen.zone.name}: {len(seen.id)} visits, in truth {len(real.id)}; {dwell}"
+
+
+def _total(seconds: np.ndarray) -> float:
+    return float(seconds.sum())

@@ -1,0 +1,144 @@
+"""Line crossings, visits to zones, and how many people there are at a time.
+
+A person stands at the middle of the lower edge of the box. People who stand on a line sway across it: a crossing
+counts once the feet are `BAND` of the box's height away on the other side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+from retrace.tracker.analytics.regions import Line, Zone, inside
+from retrace.tracker.data import MotTable
+
+BAND = 0.05  # of the box's height on either side of a line; nobody is on a side in there
+GAP = 5.0  # s; who is unseen for longer is not followed across a line
+STEP_OUT = 1.0  # s; who is out of a zone, or unseen, for no longer has not left it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crossings:
+    """C crossings of one line, by time."""
+
+    line: Line
+    id: np.ndarray  # (C,) int64
+    time: np.ndarray  # (C,) s, when the straight path between both sides met the line
+    forward: np.ndarray  # (C,) bool, in the line's first direction
+    place: np.ndarray  # (C, 2) px, on the line
+
+    def totals(self) -> dict[str, int]:
+        """How many in each direction, by its name."""
+        there, back = self.line.labels
+        return {there: int(self.forward.sum()), back: int((~self.forward).sum())}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Visits:
+    """V visits to one zone, by their beginning."""
+
+    zone: Zone
+    id: np.ndarray  # (V,) int64
+    begin: np.ndarray  # (V,) s, of the first frame inside
+    end: np.ndarray  # (V,) s, of the last frame inside, its duration included
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """(V,) s, dwell time."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Occupancy:
+    """How many different people there are in each bin of time."""
+
+    begin: np.ndarray  # (B,) s
+    people: np.ndarray  # (B,) int64, different identities seen in the bin
+    most: np.ndarray  # (B,) int64, the most seen in one frame of it
+
+
+def feet(xyxy: np.ndarray) -> np.ndarray:
+    """(R, 4) boxes -> (R, 2) px, the middle of the lower edge."""
+    return np.stack(((xyxy[:, 0] + xyxy[:, 2]) / 2, xyxy[:, 3]), axis=1)
+
+
+def by_person(table: MotTable) -> MotTable:
+    """The rows by identity, then frame."""
+    return table.take(np.lexsort((table.frame, table.id)))
+
+
+def crossings(table: MotTable, line: Line, fps: float) -> Crossings:
+    """Who crossed the line, when, in which direction.
+
+    Args:
+        table: tracks, with ids.
+        fps: frames/s; time is frame / fps.
+    """
+    rows = by_person(table)
+    foot, seconds = feet(rows.xyxy), rows.frame / _rate(fps)
+    a, b = np.array(line.points)
+    along = b - a
+    length = np.hypot(*along)
+    away = (along[0] * (foot[:, 1] - a[1]) - along[1] * (foot[:, 0] - a[0])) / length  # > 0: on its right
+    band = BAND * (rows.xyxy[:, 3] - rows.xyxy[:, 1])
+    sided = (np.abs(away) > band).nonzero()[0]  # rows that are on a side
+    before, after = sided[:-1], sided[1:]
+    crossed = (rows.id[before] == rows.id[after]) & ((away[before] > 0) != (away[after] > 0))
+    crossed &= seconds[after] - seconds[before] <= GAP
+    before, after = before[crossed], after[crossed]
+    share = (away[before] / (away[before] - away[after]))[:, None]
+    place = foot[before] + share * (foot[after] - foot[before])
+    on_it = (place - a) @ along / length**2
+    time = seconds[before] + share[:, 0] * (seconds[after] - seconds[before])
+    met = ((on_it >= 0) & (on_it <= 1)).nonzero()[0]
+    order = met[np.lexsort((rows.id[after[met]], time[met]))]
+    after = after[order]
+    return Crossings(line, rows.id[after], time[order], away[after] > 0, place[order])
+
+
+def visits(table: MotTable, zone: Zone, fps: float) -> Visits:
+    """Who was in the zone, from when to when. Stepping out for `STEP_OUT` s or less does not end a visit."""
+    rows = by_person(table)
+    rows = rows.take(inside(feet(rows.xyxy), np.array(zone.points)).nonzero()[0])
+    return Visits(zone, *stays(rows.id, rows.frame, _rate(fps), STEP_OUT))
+
+
+def stays(
+    person: np.ndarray, frame: np.ndarray, fps: float, gap: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows sorted by person, then frame -> (V,) person, begin, end s, cut where somebody is away over ``gap`` s."""
+    if not len(person):
+        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+    new = np.ones(len(person), bool)
+    new[1:] = (person[1:] != person[:-1]) | (np.diff(frame) - 1 > gap * fps)
+    first = new.nonzero()[0]
+    last = np.append(first[1:], len(person)) - 1
+    begin, end = frame[first] / fps, (frame[last] + 1) / fps
+    order = np.lexsort((person[first], begin))
+    return person[first][order], begin[order], end[order]
+
+
+def occupancy(table: MotTable, fps: float, bin_seconds: float = 60.0, zone: Zone | None = None) -> Occupancy:
+    """Different people a bin of time (a minute), and the most at once, in the picture or in a zone."""
+    if not (np.isfinite(bin_seconds) and bin_seconds > 0):
+        raise InputError(f"bin_seconds must be a positive number of seconds, got {bin_seconds}")
+    rate = _rate(fps)
+    if zone is not None:
+        table = table.take(inside(feet(table.xyxy), np.array(zone.points)))
+    if not len(table):
+        return Occupancy(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    bin_of = np.floor(table.frame / rate / bin_seconds + 1e-9).astype(np.int64)
+    count = int(bin_of.max()) + 1
+    pair = np.unique(np.stack((bin_of, table.id), axis=1), axis=0)
+    frame, in_frame = np.unique(table.frame, return_counts=True)
+    most = np.zeros(count, np.int64)
+    np.maximum.at(most, np.floor(frame / rate / bin_seconds + 1e-9).astype(np.int64), in_frame)
+    return Occupancy(np.arange(count) * bin_seconds, np.bincount(pair[:, 0], minlength=count), most)
+
+
+def _rate(fps: float) -> float:
+    if not (np.isfinite(fps) and fps > 0):
+        raise InputError(f"fps must be a positive number, got {fps}")
+    return float(fps)

@@ -1,0 +1,87 @@
+"""What a person wants to know first, and as a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retrace.tracker.analytics.counting import Crossings, Visits, crossings, visits
+from retrace.tracker.analytics.paths import Persons, persons
+from retrace.tracker.analytics.regions import Regions
+from retrace.tracker.data import MotTable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """A whole video in numbers."""
+
+    persons: Persons
+    most_at_once: int
+    at: float  # s, when that was first
+    crossings: tuple[Crossings, ...]
+    visits: tuple[Visits, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.sentences())
+
+    def sentences(self) -> list[str]:
+        """'11 people, at most 7 at once', '4 crossed door to the left', ..."""
+        count = len(self.persons)
+        if not count:
+            return ["nobody"]
+        said = [f"{_people(count)}, at most {self.most_at_once} at once"]
+        for found in self.crossings:
+            for direction, times in found.totals().items():
+                if times:
+                    said.append(f"{times} crossed {found.line.name!r} ({direction})")
+            if not len(found.id):
+                said.append(f"nobody crossed {found.line.name!r}")
+        for seen in self.visits:
+            if not len(seen.id):
+                said.append(f"nobody was in {seen.zone.name!r}")
+                continue
+            mean, who = seen.seconds.mean(), len(np.unique(seen.id))
+            said.append(f"{_people(who)} in {seen.zone.name!r}, {mean:.1f} s a visit")
+        return said
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers, for run.json and for pages."""
+        return {
+            "people": len(self.persons),
+            "most_at_once": self.most_at_once,
+            "most_at_once_at": round(self.at, 3),
+            "lines": {found.line.name: found.totals() for found in self.crossings},
+            "zones": {
+                seen.zone.name: {
+                    "people": len(np.unique(seen.id)),
+                    "visits": len(seen.id),
+                    "seconds_a_visit": round(float(seen.seconds.mean()), 3) if len(seen.id) else None,
+                }
+                for seen in self.visits
+            },
+        }
+
+
+def summarise(table: MotTable, fps: float, regions: Regions | None = None) -> Summary:
+    """Everything that is counted of one video.
+
+    Raises:
+        InputError: fps is no positive number.
+    """
+    regions = regions or Regions()
+    people = persons(table, fps)
+    frame, in_frame = np.unique(table.frame, return_counts=True)
+    top = int(in_frame.argmax()) if len(frame) else 0
+    return Summary(
+        people,
+        int(in_frame[top]) if len(frame) else 0,
+        float(frame[top] / fps) if len(frame) else 0.0,
+        tuple(crossings(table, line, fps) for line in regions.lines),
+        tuple(visits(table, zone, fps) for zone in regions.zones),
+    )
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"

@@ -1,0 +1,6 @@
+"""People who return: tracklets remembered in a file, decided by probability, joined and taken apart again."""
+
+from retrace.tracker.memory.config import MemoryConfig
+from retrace.tracker.memory.memory import Decision, Memory, Tracklet
+
+__all__ = ["Decision", "Memory", "MemoryConfig", "Tracklet"]

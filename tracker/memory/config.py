@@ -1,0 +1,60 @@
+"""What an identity memory may be told (configs/memory/*.yaml)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Map(BaseModel):
+    """Distance between two tracklets -> log-likelihood ratio of being one person: ``offset - slope x distance``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    offset: Annotated[float, Field(allow_inf_nan=False)]
+    slope: Positive
+
+
+class MemoryConfig(BaseModel):
+    """Every limit of the memory is a number here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = ""  # where the numbers come from
+
+    # evidence
+    same_camera: Map  # the same camera, later
+    other_camera: Map
+    strangers: Positive  # mean distance of different people where the maps were fitted: their unit
+    strangers_pairs: Annotated[
+        int, Field(ge=1)
+    ]  # from so many pairs on, the unit of the memory's own cameras counts
+    returning: Share  # prior, while nothing is known here, that who comes is somebody known
+    transit_floor: (
+        Share  # how unlikely an unheard-of time of transit may make a person, as a likelihood ratio
+    )
+
+    # decisions
+    accept: Annotated[float, Field(ge=0.5, lt=1)]  # posterior from which a tracklet joins
+    ambiguous: Annotated[float, Field(ge=1)]  # the best person must be this many times likelier than the next
+    suggest: Share  # posterior from which a merge is suggested
+    window: Positive  # s; tracklets that ended within it are decided together
+    lateness: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # s; what comes later may only propose
+
+    # tracklets
+    least_boxes: Annotated[int, Field(ge=1)]  # with known looks; fewer say nothing of anybody
+    split_gap: Positive  # s without a box: what follows is another tracklet
+
+    # limits
+    forget_after: Positive | None  # s since last seen
+    most_people: Annotated[int, Field(ge=1)] | None
+    most_tracklets: (
+        Annotated[int, Field(ge=1)] | None
+    )  # a person's with vectors of their own; above, they are folded
+    bank: Annotated[
+        int, Field(ge=1, le=64)
+    ]  # the most diverse ones, which folding leaves; the others go into the mean

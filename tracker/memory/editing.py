@@ -1,0 +1,262 @@
+"""A hand in the memory: merge, split, undo, name, pin, forget, delete, export. Each is one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+from retrace.tracker.memory.memory import Memory
+from retrace.tracker.memory.store import Store, canonical, from_blob
+
+
+def merge(memory: Memory, a: int, b: int, at: float, by: str = "user", **evidence: Any) -> int:
+    """Two people are one: the older id stays, the younger leads to it. Returns the operation, to undo it by.
+
+    Raises:
+        InputError: no such person, the same one twice, or they were seen at the same moment in one camera.
+    """
+    with _editing(memory) as store:
+        a, b = sorted((_known(store, a), _known(store, b)))
+        if a == b:
+            raise InputError(f"person {a} is one person already")
+        member, _ = store.partition()
+        owner = {tracklet: person for tracklet, person in member.items() if person in (a, b)}
+        for one, other, why in store.read("SELECT a, b, reason FROM link WHERE kind = 'cannot'"):
+            if {owner.get(one), owner.get(other)} == {a, b}:
+                raise InputError(
+                    f"people {a} and {b} are not one: tracklets {one} and {other} ({why}); split first"
+                )
+        operation = store.operation()
+        store.append(operation, at, by, "merge", a, b, **evidence)
+    return operation
+
+
+def split(memory: Memory, tracklets: list[int], at: float, by: str = "user") -> tuple[int, int]:
+    """These tracklets of one person are somebody else: a new person, kept apart from the old one's tracklets.
+
+    Returns:
+        the new person, and the operation to undo.
+
+    Raises:
+        InputError: no such tracklet, tracklets of several people, or all that the person has.
+    """
+    with _editing(memory) as store:
+        member, _ = store.partition()
+        unknown = [tracklet for tracklet in tracklets if tracklet not in member]
+        if unknown or not tracklets:
+            raise InputError(
+                f"no tracklet {unknown[0]} in this memory" if unknown else "name the tracklets to split"
+            )
+        owners = {member[tracklet] for tracklet in tracklets}
+        if len(owners) > 1:
+            raise InputError(f"the tracklets belong to {len(owners)} people; split one at a time")
+        rest = [other for other, person in member.items() if person in owners and other not in set(tracklets)]
+        if not rest:
+            raise InputError(f"person {owners.pop()} has no other tracklets: there is nothing to split from")
+        operation, person = store.operation(), store.new_person(at)
+        for tracklet in sorted(tracklets):
+            store.append(operation, at, by, "assign", tracklet, person, reason="split by hand")
+        pairs = [(min(t, o), max(t, o), f"operation {operation}") for t in tracklets for o in rest]
+        store.db.executemany("INSERT OR IGNORE INTO link VALUES ('cannot', ?, ?, ?)", pairs)
+    return person, operation
+
+
+def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
+    """Take back a merge, a split, or an undo. Returns the operation, which can be undone itself.
+
+    Raises:
+        InputError: no such operation, one that was taken back already, or a tracker's own assignment (split it).
+    """
+    with _editing(memory) as store:
+        ops = {op for (op,) in store.read("SELECT op FROM log WHERE operation = ?", (operation,))}
+        first = store.read("SELECT by FROM log WHERE operation = ? LIMIT 1", (operation,))
+        if not ops & {"merge", "assign", "undo"}:
+            raise InputError(f"no operation {operation} that could be undone; `log` lists them")
+        if "assign" in ops and first[0][0] != "user":
+            raise InputError(
+                f"operation {operation} is where its tracklet was first put; split it off instead"
+            )
+        if operation in _undone(store):
+            raise InputError(f"operation {operation} was undone already")
+        made = store.operation()
+        store.append(made, at, by, "undo", operation, None)
+        store.db.execute("DELETE FROM link WHERE reason = ?", (f"operation {operation}",))
+    return made
+
+
+def undo_all_merges(memory: Memory, at: float, by: str = "user") -> int:
+    """The partition as if nobody had ever been merged. Returns how many merges were taken back."""
+    done = _undone(memory.store)
+    merges = [op for (op,) in memory.store.read("SELECT operation FROM log WHERE op = 'merge' ORDER BY seq")]
+    for operation in (op for op in reversed(merges) if op not in done):
+        undo(memory, operation, at, by)
+    return len([op for op in merges if op not in done])
+
+
+def pin(memory: Memory, person: int, pinned: bool = True) -> None:
+    """A pinned person is never forgotten by a limit."""
+    with _editing(memory) as store:
+        store.db.execute("UPDATE person SET pinned = ? WHERE id = ?", (int(pinned), _known(store, person)))
+
+
+def name(memory: Memory, person: int, text: str) -> None:
+    """What people call this person."""
+    if not text.strip() or len(text) > 200:
+        raise InputError("a name has 1 to 200 characters")
+    with _editing(memory) as store:
+        store.db.execute("UPDATE person SET name = ? WHERE id = ?", (text.strip(), _known(store, person)))
+
+
+def delete(memory: Memory, person: int) -> dict[str, int]:
+    """Everything about one person goes: tracklets, vectors, crops, rows of the log. The id is never given again.
+
+    Returns:
+        how many rows of each table are gone.
+    """
+    with _editing(memory) as store:
+        return _remove(store, _known(store, person))
+
+
+def forget(memory: Memory, now: float) -> dict[str, int]:
+    """Apply the limits of the memory's config: the oldest unpinned people go, rich ones are reduced. Returns counts:
+    people forgotten, tracklets whose vectors were folded into their person's mean."""
+    config, gone, folded = memory.config, 0, 0
+    with _editing(memory) as store:
+        member, _ = store.partition()
+        pinned = {person for (person,) in store.read("SELECT id FROM person WHERE pinned")}
+        seen: dict[int, float] = {}
+        for tracklet, end in store.read("SELECT id, end FROM tracklet"):
+            if tracklet in member:
+                seen[member[tracklet]] = max(seen.get(member[tracklet], -np.inf), end)
+        order = sorted((end, person) for person, end in seen.items() if person not in pinned)
+        too_many = len(seen) - config.most_people if config.most_people is not None else 0
+        for place, (end, person) in enumerate(order):
+            if place < too_many or (config.forget_after is not None and now - end > config.forget_after):
+                _remove(store, person)
+                gone += 1
+        if config.most_tracklets is not None:
+            folded = _fold(store, config.most_tracklets, config.bank)
+    return {"people": gone, "folded": folded}
+
+
+def export(store: Store, person: int) -> dict[str, Any]:
+    """Everything that the memory knows of one person, as plain values; crops are named by their size only."""
+    person = _known(store, person)
+    member, alias = store.partition()
+    mine = sorted(tracklet for tracklet, owner in member.items() if owner == person)
+    created, called, pinned = store.read("SELECT created, name, pinned FROM person WHERE id = ?", (person,))[
+        0
+    ]
+    query = (
+        "SELECT t.id, c.name, source, track, begin, end, boxes, LENGTH(crop) FROM tracklet t "
+        "JOIN camera c ON c.number = t.camera WHERE t.id = ?"
+    )
+    columns = ("tracklet", "camera", "source", "track", "begin", "end", "boxes", "crop_bytes")
+    log = store.read("SELECT seq, operation, at, by, op, a, b, evidence FROM log ORDER BY seq")
+    ids = {person, *(younger for younger, older in alias.items() if older == person)}
+    about = [
+        dict(zip(("seq", "operation", "at", "by", "op", "a", "b", "evidence"), row, strict=True))
+        for row in log
+        if (row[4] == "assign" and row[5] in set(mine))
+        or (row[4] in ("merge", "suggest") and {row[5], row[6]} & ids)
+    ]
+    return {
+        "person": person,
+        "name": called,
+        "pinned": bool(pinned),
+        "created": created,
+        "also_known_as": sorted(ids - {person}),
+        "tracklets": [
+            dict(zip(columns, store.read(query, (tracklet,))[0], strict=True)) for tracklet in mine
+        ],
+        "log": about,
+    }
+
+
+class _editing:
+    """A transaction after which the memory's arrays are read again."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory, self._writing = memory, memory.store.writing()
+
+    def __enter__(self) -> Store:
+        self._memory.stale = True
+        self._writing.__enter__()
+        return self._memory.store
+
+    def __exit__(self, *error: Any) -> None:
+        self._writing.__exit__(*error)
+
+
+def _known(store: Store, person: int) -> int:
+    """The person's id, or that of the one it was merged into."""
+    if not store.read("SELECT 1 FROM person WHERE id = ?", (person,)):
+        raise InputError(f"{store.path}: nobody there has the id {person}")
+    return canonical(person, store.partition()[1])
+
+
+def _undone(store: Store) -> set[int]:
+    found: set[int] = set()
+    for operation, of in store.read("SELECT operation, a FROM log WHERE op = 'undo' ORDER BY seq DESC"):
+        if operation not in found:
+            found.add(of)
+    return found
+
+
+def _remove(store: Store, person: int) -> dict[str, int]:
+    member, alias = store.partition()
+    mine = [(tracklet,) for tracklet, owner in member.items() if owner == person]
+    ids = [(person,), *((younger,) for younger, older in alias.items() if older == person)]
+    counts = {"tracklets": len(mine), "people": len(ids), "log": 0}
+    for statement, rows in (
+        ("DELETE FROM tracklet WHERE id = ?", mine),
+        ("DELETE FROM log WHERE op = 'assign' AND a = ?", mine),
+        ("DELETE FROM link WHERE a = ?1 OR b = ?1", mine),
+        ("DELETE FROM log WHERE op IN ('merge', 'suggest') AND (a = ?1 OR b = ?1)", ids),
+        ("DELETE FROM person WHERE id = ?", ids),
+    ):
+        changed = store.db.executemany(statement, rows).rowcount
+        counts["log"] += max(changed, 0) if " log " in statement else 0
+    return counts
+
+
+def _fold(store: Store, most: int, bank: int) -> int:
+    """Vectors of people with more than ``most`` go into the mean, but for the ``bank`` most diverse."""
+    member, _ = store.partition()
+    of: dict[int, list[int]] = {}
+    for (tracklet,) in store.read("SELECT id FROM tracklet WHERE vector IS NOT NULL ORDER BY id"):
+        if tracklet in member:
+            of.setdefault(member[tracklet], []).append(tracklet)
+    folded = 0
+    for person, mine in of.items():
+        if len(mine) <= most:
+            continue
+        blobs = [
+            store.read("SELECT vector FROM tracklet WHERE id = ?", (tracklet,))[0][0] for tracklet in mine
+        ]
+        vectors = np.stack([from_blob(blob) for blob in blobs])
+        keep = {*diverse(vectors, bank).tolist()}
+        out = [k for k in range(len(mine)) if k not in keep]
+        before, count = store.read("SELECT total, folded FROM person WHERE id = ?", (person,))[0]
+        total = np.zeros(store.dimension, np.float32) if before is None else np.frombuffer(before, "<f4")
+        total = total + vectors[out].sum(0)
+        values = (total.astype("<f4").tobytes(), count + len(out), person)
+        store.db.execute("UPDATE person SET total = ?, folded = ? WHERE id = ?", values)
+        gone = [(mine[k],) for k in out]
+        store.db.executemany("UPDATE tracklet SET vector = NULL, crop = NULL WHERE id = ?", gone)
+        folded += len(out)
+    return folded
+
+
+def diverse(vectors: np.ndarray, count: int) -> np.ndarray:
+    """Rows of (N, D) unit vectors that cover the rest best: farthest-first (Gonzalez 1985), from the one nearest to
+    the mean."""
+    nearest = vectors @ vectors.mean(0)
+    chosen = [int(nearest.argmax())]
+    far = 1.0 - vectors @ vectors[chosen[0]]
+    while len(chosen) < min(count, len(vectors)):
+        chosen.append(int(far.argmax()))
+        far = np.minimum(far, 1.0 - vectors @ vectors[chosen[-1]])
+    return np.sort(np.array(chosen))

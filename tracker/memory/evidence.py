@@ -1,0 +1,100 @@
+"""How likely it is that a tracklet belongs to a person whom the memory knows.
+
+A likelihood ratio from looks and one from the time since the person was last seen, and a prior that knows how many
+there are to choose from: with 1,000 people in memory a stranger who resembles one of them in a thousand matches
+somebody, so every candidate gets its share of the prior of returning (ISO/IEC 19795-1: the false positive rate of
+identification grows with the gallery).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from retrace.tracker.memory.config import Map, MemoryConfig
+
+# s; bins of time from the end of one tracklet to the beginning of the next
+TRANSIT_BINS = np.array([0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 90.0, 300.0, 1200.0, 3600.0, 21600.0, 86400.0])
+POOLED = 50.0  # tracklets' worth of what all pairs of cameras say together in what one pair says
+
+
+def appearance_ratio(
+    distance: np.ndarray, same_camera: np.ndarray, unit: float, config: MemoryConfig
+) -> np.ndarray:
+    """(K, P) log-likelihood ratio that tracklet and person are one.
+
+    Args:
+        distance: (K, P) 1 - cosine of their mean vectors; NaN where looks are not known.
+        same_camera: (K, P) bool, the person was seen in the tracklet's camera.
+        unit: mean distance of different people here; the maps speak of ``config.strangers``.
+    """
+    scaled = distance * (config.strangers / unit)
+    return np.where(same_camera, _ratio(scaled, config.same_camera), _ratio(scaled, config.other_camera))
+
+
+def _ratio(distance: np.ndarray, fitted: Map) -> np.ndarray:
+    return fitted.offset - fitted.slope * distance
+
+
+def posterior(ratio: np.ndarray, returning: float) -> tuple[np.ndarray, np.ndarray]:
+    """Open-set posterior: who each tracklet is, or nobody known.
+
+    Args:
+        ratio: (K, P) log-likelihood ratios; -inf: it cannot be.
+        returning: prior probability that it is anybody known; each of the P people has an equal share of it.
+
+    Returns:
+        (K, P) probability of each person, (K,) of a new one; together 1.
+    """
+    count, people = ratio.shape
+    if not people:
+        return np.zeros((count, 0)), np.ones(count)
+    odds = ratio + np.log(returning / people)
+    fresh = np.full((count, 1), np.log1p(-returning))
+    odds = np.concatenate((odds, fresh), axis=1)
+    odds = np.exp(odds - odds.max(1, keepdims=True))
+    odds /= odds.sum(1, keepdims=True)
+    return odds[:, :-1], odds[:, -1]
+
+
+def transit_bin(seconds: np.ndarray) -> np.ndarray:
+    """Which of the `TRANSIT_BINS` + 1 bins; the first: still or already seen elsewhere at that time."""
+    return np.searchsorted(TRANSIT_BINS, seconds, side="right")
+
+
+@dataclass(slots=True, eq=False)
+class Transit:
+    """How long people take from camera to camera, against how long anybody has been away: counts by camera pair."""
+
+    same: np.ndarray = field(
+        default_factory=lambda: np.zeros((0, 0, len(TRANSIT_BINS) + 1))
+    )  # (C, C, B) joined
+    anybody: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, len(TRANSIT_BINS) + 1)))  # (C, C, B)
+
+    def widen(self, cameras: int) -> None:
+        """Room for so many cameras."""
+        have = len(self.same)
+        if cameras <= have:
+            return
+        grow = ((0, cameras - have), (0, cameras - have), (0, 0))
+        self.same, self.anybody = np.pad(self.same, grow), np.pad(self.anybody, grow)
+
+    def ratio(self, start: np.ndarray, to: np.ndarray, seconds: np.ndarray, floor: float) -> np.ndarray:
+        """(...) log of how much likelier the time since last seen is for the same person than for anybody.
+
+        Args:
+            start, to: (...) cameras, of the person's last tracklet and of this one.
+            seconds: (...) from the end of the one to the beginning of the other.
+            floor: the least likelihood ratio: unheard-of ways stay possible.
+        """
+        column = transit_bin(seconds)
+        stays = start == to
+        shares = []
+        for counts in (self.same, self.anybody):
+            diagonal = np.eye(len(counts), dtype=bool)
+            pooled = np.stack([counts[~diagonal].sum(0), counts[diagonal].sum(0)]) + 1.0  # (2, B)
+            pooled /= pooled.sum(1, keepdims=True)
+            own = counts[start, to, column] + POOLED * pooled[stays.astype(int), column]
+            shares.append(own / (counts.sum(2)[start, to] + POOLED))
+        return np.log(np.maximum(shares[0] / shares[1], floor))

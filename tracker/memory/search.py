@@ -1,0 +1,117 @@
+"""Where and when was this person: photos in, visits out, and an honest 'nobody'."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+from retrace.tracker.memory.evidence import appearance_ratio, posterior
+from retrace.tracker.memory.memory import Memory
+from retrace.tracker.memory.people import NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One tracklet of a person who was found."""
+
+    tracklet: int
+    camera: str
+    begin: float  # s
+    end: float  # s
+    similarity: float  # cosine to the nearest photo
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A person, with the visits that fit the filter, the most similar first."""
+
+    person: int
+    probability: float  # posterior that the photos show this person, beside all others and nobody
+    visits: tuple[Visit, ...]
+
+
+def search(
+    memory: Memory,
+    photos: np.ndarray,
+    least: float = 0.05,
+    top: int = 10,
+    since: float | None = None,
+    until: float | None = None,
+    cameras: Collection[str] | None = None,
+) -> list[Found]:
+    """People who may be on the photos, the likeliest first; empty: nobody reaches ``least``.
+
+    Exact: every vector of the memory is compared.
+
+    Args:
+        photos: (M, D) float32 unit vectors of one person.
+        least: posterior below which nobody is named.
+        since, until: s; only visits that touch this time.
+        cameras: names; only visits there.
+
+    Raises:
+        InputError: vectors of another size or not of norm 1, an unknown camera, an empty time.
+    """
+    people = memory.people
+    photos = np.atleast_2d(np.asarray(photos, np.float32))
+    if photos.ndim != 2 or photos.shape[1] != people.dimension or not len(photos):
+        raise InputError(
+            f"photos must be (M, {people.dimension}) vectors of this memory's weights, got {photos.shape}"
+        )
+    norm = np.linalg.norm(photos, axis=1)
+    if not (np.abs(norm - 1) <= 1e-2).all():
+        raise InputError(f"photo vectors must have norm 1, got {norm.min():g} to {norm.max():g}")
+    rows = _fitting(memory, since, until, cameras)
+    if not len(rows):
+        return []
+    cosine = (people.vectors[: people.size] @ photos.T)[rows]  # (R, M)
+    who, index = np.unique(people.person_of[rows], return_inverse=True)
+    mean = (people.directions() @ photos.T)[who]  # (P, M)
+    distance = 1.0 - mean.mean(1, dtype=np.float64)
+    elsewhere = np.zeros((1, len(who)), bool)
+    ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config)
+    chance = posterior(ratio, memory.returning())[0][0]
+    best = np.lexsort((who, -chance))[:top]
+    nearest = cosine.max(1)
+    found = []
+    for person in best[chance[best] >= least]:  # over the answers
+        mine = (index == person).nonzero()[0]
+        mine = mine[np.lexsort((rows[mine], -nearest[mine]))]
+        visits = tuple(
+            Visit(
+                int(people.tracklet[row]),
+                people.cameras[people.camera_of[row]],
+                float(people.begin_of[row]),
+                float(people.end_of[row]),
+                float(nearest[k]),
+            )
+            for k, row in zip(mine, rows[mine], strict=True)
+        )
+        found.append(Found(int(people.person[who[person]]), float(chance[person]), visits))
+    return found
+
+
+def _fitting(
+    memory: Memory, since: float | None, until: float | None, cameras: Collection[str] | None
+) -> np.ndarray:
+    """(R,) rows of the tracklets of known looks that fit the filter."""
+    people, here = memory.people, slice(0, memory.people.size)
+    if since is not None and until is not None and since > until:
+        raise InputError(f"nothing lies between {since} s and {until} s: since must not be after until")
+    fits = (people.person_of[here] != NOBODY) & people.vectors[here].any(1)
+    if since is not None:
+        fits &= people.end_of[here] >= since
+    if until is not None:
+        fits &= people.begin_of[here] <= until
+    if cameras is not None:
+        unknown = sorted({*cameras} - {*people.cameras})
+        if unknown:
+            raise InputError(
+                f"no camera {unknown[0]!r} in this memory; it knows {', '.join(people.cameras) or 'none'}"
+            )
+        chosen = np.array([name in cameras for name in people.cameras], bool)
+        fits &= chosen[people.camera_of[here]]
+    return np.asarray(fits.nonzero()[0])

@@ -1,0 +1,236 @@
+"""The truth of an identity memory: one SQLite file in WAL mode.
+
+Tracklets are facts. Who they are is a log of assignments, merges and undos that only grows; a person is a view of it
+(`partition`), so whatever was joined can be taken apart by one more row. Only forgetting and deleting remove rows.
+What a committed transaction holds survives a killed process (WAL, synchronous=NORMAL).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+
+VERSION = "1"
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE camera (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 0);
+CREATE TABLE person (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice, also after deleting
+    created REAL NOT NULL, name TEXT, pinned INTEGER NOT NULL DEFAULT 0,
+    total BLOB, folded INTEGER NOT NULL DEFAULT 0 -- sum of the unit vectors of tracklets whose own are gone
+);
+CREATE TABLE tracklet (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    camera INTEGER NOT NULL REFERENCES camera, source TEXT NOT NULL, track INTEGER NOT NULL,
+    begin REAL NOT NULL, end REAL NOT NULL, boxes INTEGER NOT NULL,
+    vector BLOB, -- float16 unit; NULL: folded into its person
+    first_box BLOB, last_box BLOB, crop BLOB,
+    UNIQUE (source, track, begin)
+);
+CREATE INDEX tracklet_time ON tracklet (end);
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, operation INTEGER NOT NULL, at REAL NOT NULL, by TEXT NOT NULL,
+    op TEXT NOT NULL CHECK (op IN ('assign', 'merge', 'undo', 'suggest', 'reject', 'forget')),
+    a INTEGER NOT NULL, b INTEGER, evidence TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE link (
+    kind TEXT NOT NULL CHECK (kind IN ('must', 'cannot')), a INTEGER NOT NULL, b INTEGER NOT NULL,
+    reason TEXT NOT NULL, PRIMARY KEY (kind, a, b)
+) WITHOUT ROWID;
+CREATE TABLE transit (
+    start INTEGER NOT NULL, stop INTEGER NOT NULL, bin INTEGER NOT NULL, same REAL NOT NULL, anybody REAL NOT NULL,
+    PRIMARY KEY (start, stop, bin)
+) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """One open file; every method that writes belongs inside :meth:`writing`."""
+
+    def __init__(
+        self, path: str | Path, weights: str = "", dimension: int = 0, readonly: bool = False
+    ) -> None:
+        """
+        Args:
+            path: is made where it is not, unless ``readonly``.
+            weights: what the vectors come from; a memory of other weights is refused. "": whatever it holds.
+            dimension: of the vectors; 0: whatever it holds.
+
+        Raises:
+            InputError: not a memory, a damaged one, one of other weights, one that cannot be opened.
+        """
+        self.path = Path(path)
+        if self.path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file for the memory")
+        if readonly and not self.path.is_file():
+            raise InputError(f"{path}: no such memory")
+        with self._explained():
+            mode = "ro" if readonly else "rwc"
+            self.db = sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=10, isolation_level=None
+            )
+            self._seen = -1
+            try:
+                self._prepare(weights, dimension, readonly)
+            except BaseException:
+                self.db.close()
+                raise
+
+    def _prepare(self, weights: str, dimension: int, readonly: bool) -> None:
+        tables = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables and not readonly:
+            if not (weights and dimension):
+                raise InputError(
+                    f"{self.path}: a new memory must know its weights and their vectors' dimension"
+                )
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA.split(";\n"):
+                self.db.execute(statement)
+            told = {"version": VERSION, "weights": weights, "dimension": str(dimension)}
+            self.db.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
+            self.db.execute("COMMIT")
+        elif "meta" not in tables:
+            raise InputError(f"{self.path}: is not an identity memory; name another file")
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        self.db.execute("PRAGMA secure_delete = ON")  # what is deleted is not to be found in the file
+        meta = dict(self.db.execute("SELECT key, value FROM meta"))
+        if meta.get("version") != VERSION:
+            raise InputError(f"{self.path}: a memory of version {meta.get('version')}, this reads {VERSION}")
+        self.weights, self.dimension = meta["weights"], int(meta["dimension"])
+        if (weights and weights != self.weights) or (dimension and dimension != self.dimension):
+            raise InputError(
+                f"{self.path}: was made with {self.weights} ({self.dimension} numbers a vector), not with {weights} "
+                f"({dimension}): vectors of two networks do not compare; use those weights or another memory"
+            )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """SQLite's refusals in one line."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            why = str(error)
+            if "locked" in why or "busy" in why:
+                why = "another process is writing to it; try again, or end that one"
+            elif "full" in why:
+                why = "the disk is full; nothing of this step was kept"
+            raise InputError(f"{self.path}: {why}") from None
+        except (sqlite3.DatabaseError, KeyError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{self.path}: is damaged or no memory ({error}); restore a copy of it"
+            ) from None
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        """All or nothing. Yields whether another process has written since this one last did: what was read before
+        must then be read again.
+
+        Raises:
+            InputError: another process keeps writing, a full disk, a damaged file.
+        """
+        with self._explained():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                (version,) = self.db.execute("PRAGMA data_version").fetchone()
+                changed, self._seen = self._seen not in (-1, version), version
+                yield changed
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+
+    def read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        with self._explained():
+            return self.db.execute(query, values).fetchall()
+
+    def changed(self) -> bool:
+        """Whether another process has written since this one last looked."""
+        ((version,),) = self.read("PRAGMA data_version")
+        changed, self._seen = self._seen not in (-1, version), version
+        return changed
+
+    def close(self) -> None:
+        self.db.close()
+
+    # -- writing; inside `writing`
+
+    def camera(self, name: str) -> int:
+        """The camera's number; a new name gets the next one."""
+        self.db.execute(
+            "INSERT OR IGNORE INTO camera (number, name) VALUES ((SELECT COUNT(*) FROM camera), ?)", (name,)
+        )
+        (number,) = self.db.execute("SELECT number FROM camera WHERE name = ?", (name,)).fetchone()
+        return int(number)
+
+    def new_person(self, at: float) -> int:
+        """A global id: 64 bit, from 1, never given before."""
+        return int(self.db.execute("INSERT INTO person (created) VALUES (?)", (at,)).lastrowid or 0)
+
+    def operation(self) -> int:
+        """A number for rows of the log that are undone together: that of the first of them."""
+        (last,) = self.db.execute("SELECT COALESCE(MAX(seq), 0) FROM log").fetchone()
+        return int(last) + 1
+
+    def append(
+        self, operation: int, at: float, by: str, op: str, a: int, b: int | None, **evidence: Any
+    ) -> int:
+        """One row of the log; returns its number."""
+        text = json.dumps({key: value for key, value in evidence.items() if value is not None})
+        row = (operation, at, by, op, a, b, text)
+        insert = "INSERT INTO log (operation, at, by, op, a, b, evidence) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        return int(self.db.execute(insert, row).lastrowid or 0)
+
+    # -- reading
+
+    def partition(self) -> tuple[dict[int, int], dict[int, int]]:
+        """What the log says now: tracklet -> person, and merged-away person -> the one it is part of.
+
+        Rows of an operation that was undone do not count; of a tracklet's assignments the newest does.
+        """
+        rows = self.read(
+            "SELECT operation, op, a, b FROM log WHERE op IN ('assign', 'merge', 'undo') ORDER BY seq"
+        )
+        undone: set[int] = set()
+        for operation, op, a, _ in reversed(rows):  # an undo that was itself undone undoes nothing
+            if op == "undo" and operation not in undone:
+                undone.add(a)
+        person_of: dict[int, int] = {}
+        alias: dict[int, int] = {}
+        for operation, op, a, b in rows:
+            if operation in undone:
+                continue
+            if op == "assign":
+                person_of[a] = b
+            elif op == "merge":
+                alias[b] = a
+        return {t: canonical(p, alias) for t, p in person_of.items()}, {p: canonical(p, alias) for p in alias}
+
+
+def canonical(person: int, alias: dict[int, int]) -> int:
+    """The person whom ``person`` is part of, after all merges."""
+    while person in alias:
+        person = alias[person]
+    return person
+
+
+def to_blob(vector: np.ndarray) -> bytes:
+    """(D,) -> float16 bytes, little endian."""
+    return vector.astype("<f2").tobytes()
+
+
+def from_blob(blob: bytes) -> np.ndarray:
+    """float16 bytes -> (D,) float32."""
+    return np.frombuffer(blob, "<f2").astype(np.float32)
