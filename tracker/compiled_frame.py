@@ -46,10 +46,6 @@ from retrace.tracker.tracks.shown import coasting, in_sight, may_be_hidden
     MAHALANOBIS,
     CENTRE_MAHALANOBIS,
 ) = range(len(COSTS))
-    "error_model": "numpy",
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}  # called by compiled code only
 for rule in (
     *(expected, seen_within, confirmed, confirmed_at_birth, may_begin, remembered, alike, lives_longer),
     *(stands_behind, coasting, in_sight, may_be_hidden, heights_iou, on_a_line, smaller_cue),
@@ -63,7 +59,7 @@ class Found(NamedTuple):
     xyxy: np.ndarray  # (N, 4) float32 px
     score: np.ndarray  # (N,) float32
     class_id: np.ndarray  # (N,) int32
-    index: np.ndarray  # (N,) int64
+    place: np.ndarray  # (N,) int64 Detections.index
     exact: np.ndarray  # (N, 4) float64 px, the same boxes
     embedding: np.ndarray  # (N, D) float32; D = 0: nobody looks
     known: np.ndarray  # (N,) bool, whose appearance is known
@@ -341,7 +337,7 @@ def _doubled(values: np.ndarray) -> np.ndarray:
 
 
 @njit(error_model="numpy")
-def _distance(filters: np.ndarray, t: int, z: np.ndarray, n: int, coordinates: int, rules: Any) -> float:
+def _distance(filters: np.ndarray, t: int, z: np.ndarray, n: Any, coordinates: int, rules: Any) -> float:
     """Twin of `filters.distance`, of one pair."""
     total = 0.0
     for k in range(coordinates):
@@ -652,7 +648,7 @@ def _report(
         t = order[k]
         ids[k], scores[k], class_id[k] = rows[t].id, rows[t].score, rows[t].class_id
         if rows[t].column >= 0:
-            det_index[k] = found.index[rows[t].column]
+            det_index[k] = found.place[rows[t].column]
         for j in range(4):
             observed = rules.detection_box and rows[t].column >= 0
             xyxy[k, j] = rows[t].box[j] if observed else box[t, j]

@@ -134,8 +134,9 @@ class LiveTracks:
 
     def take(self, rows: np.ndarray) -> LiveTracks:
         """Some of them; vectors stay where they are."""
-        parts = (self.memory(name)[rows] for name in MEMORIES)
-        return LiveTracks(self.rows[rows], self.filters.take(rows, axis=1), len(rows), *parts, self.vectors)
+        parts = {name: self.memory(name)[rows] for name in MEMORIES}
+        filters = self.filters.take(rows, axis=1)
+        return LiveTracks(self.rows[rows], filters, len(rows), **parts, vectors=self.vectors)
 
     def append(self, new: LiveTracks, vectors: np.ndarray | None) -> LiveTracks:
         """These and new tracks (K), of these first vectors (K, D); None: they have none."""
@@ -144,10 +145,11 @@ class LiveTracks:
             new.slot[:] = free_slots(self.slot, len(self.vectors.recent))[: len(new)]
             self.vectors.begin(new.slot, vectors)
             new.views[:] = 0 if vectors is None else vectors.any(1)
-        parts = (np.concatenate((self.memory(name), getattr(new, name))) for name in MEMORIES)
+        parts = {name: np.concatenate((self.memory(name), getattr(new, name))) for name in MEMORIES}
         filters = np.concatenate((self.filters, new.filters), axis=1)
         count = self.count + len(new)
-        return LiveTracks(np.concatenate((self.rows, new.rows)), filters, count, *parts, self.vectors)
+        rows = np.concatenate((self.rows, new.rows))
+        return LiveTracks(rows, filters, count, **parts, vectors=self.vectors)
 
     def widen(self, dimension: int) -> None:
         """Give appearance ``dimension`` columns when the first embeddings arrive; zero rows: none yet."""
