@@ -78,6 +78,9 @@ def parser() -> Parser:
         metavar="LIST",
         help="of mot,video,jsonl,sheet,camera,ledger,looks; mot is always written; looks is for offline.py",
     )
+    p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
+    p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
+    p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
     p.add_argument(
@@ -131,6 +134,9 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             offline=args.offline,
             offline_overrides=offline,
             save=tuple(filter(None, args.save.split(","))),
+            memory=args.memory,
+            memory_camera=args.memory_camera,
+            memory_start=args.memory_start,
             device=args.device,
             resume=args.resume,
         )

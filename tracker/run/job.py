@@ -44,6 +44,13 @@ class Job:
     offline: str | None = None  # passes over the whole result at its end, or a YAML file of them
     offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
     save: tuple[str, ...] = ("mot",)  # of SAVES; "mot" is always written
+    memory: str | None = (
+        None  # an identity memory's file: results carry the ids of people, here and in other sources
+    )
+    memory_camera: str | None = None  # what the memory calls this camera; None: as the result is called
+    memory_start: float | None = (
+        None  # s, where time 0 lies on the memory's clock; None: after all that it holds
+    )
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
     resume: bool = False  # go on from the checkpoint of a stopped run
 
@@ -64,6 +71,10 @@ class Job:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
+            raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
+        if self.memory is not None and self.reid == "none":
+            raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.offline is None and self.offline_overrides:
             raise InputError(f"offline.{next(iter(self.offline_overrides))} does nothing without `offline`")
 
