@@ -17,9 +17,9 @@ from retrace.configs.errors import nearest
 REFUSED = {  # measured wrong or of no use here, and what to take instead (docs/losses.md says how it was measured)
     "ArcFaceLoss": "its gradient is NaN where a vector equals its centre; use arcface (margin in radians)",
     "SubCenterArcFaceLoss": "its gradient is NaN where a vector equals its centre; use arcface with centres: 3",
-    "SmoothAPLoss": "it is right only where the batch has as many identities as images of each; use pml.FastAPLoss",
+    "SmoothAPLoss": "it is right only where a batch has as many identities as images of each; use pml.FastAPLoss",
     "NPairsLoss": "it takes one pair an identity, and changes when the batch is reordered; use pml.SupConLoss",
-    "NTXentLoss": "it takes a hundred times as long; use pml.SupConLoss, the same for one positive, or nt_xent for two views",
+    "NTXentLoss": "it takes a hundred times as long; use pml.SupConLoss, or nt_xent for two views",
     "InstanceLoss": "it needs a classifier of its own; use classifier",
     "VICRegLoss": "it takes two views instead of identities; use nt_xent with views: 2",
     "ManifoldLoss": "it takes no identities",
