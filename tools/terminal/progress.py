@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int, int], None]]]  # title, total: done, total
 
 
 @contextmanager

@@ -155,7 +155,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such detections file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, since NumPy leaves a broken file open
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
             for key in sizes:
                 if key not in ARRAYS:
@@ -171,8 +172,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: not readable as .npz: {why}") from None
     for key, values in arrays.items():
-        if values.dtype.kind not in "biuf":
-            raise InputError(f"{path}: {key} must hold numbers, got {str(values.dtype)[:40]}")
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":  # NumPy may give bytes
+            what = str(getattr(values, "dtype", type(values).__name__))[:40]
+            raise InputError(f"{path}: {key} must hold numbers, got {what}")
     missing = [key for key in ARRAYS[:3] if key not in arrays]
     if missing:
         raise InputError(f"{path}: no array {missing[0]!r}; expected frame, xyxy and score")

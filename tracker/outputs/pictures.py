@@ -1,4 +1,4 @@
-"""Where results go as pictures: an H.264 video, a contact sheet; sinks as tracker/text_sinks.py says, not resumable."""
+"""Where results go as pictures: an H.264 video, a contact sheet; sinks as outputs/text.py says, not resumable."""
 
 from __future__ import annotations
 

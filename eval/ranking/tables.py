@@ -1,8 +1,8 @@
-"""The tables of ``eval_reid.py``: figures, intervals, camera pairs, verification, protocol audit, comparison."""
+"""Scores of one network or two, and their tables: figures, intervals, camera pairs, verification, audit, comparison."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.eval.ranking.audit import audit
+from retrace.eval.ranking.features import Features, multi_query
 from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
-from retrace.eval.ranking.reranking import VARIANTS, Reranked, rerank
+from retrace.eval.ranking.reranking import VARIANTS, Reranked, Variant, rerank
 from retrace.eval.ranking.retrieval import (
     SHOWN,
     camera_pairs,
@@ -22,15 +23,28 @@ from retrace.eval.ranking.retrieval import (
 )
 from retrace.eval.ranking.verification import evaluate_verification
 from retrace.eval.report import Cell, Section
-from retrace.tools.scoring.features import Features
 
 RANKS = (1, 5, 10)
 COMPARED = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP", "MAP@R")
 FEW = 30  # identities below which a bootstrap says little
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to measure beside the figures."""
+
+    rerank: Variant | None = None  # a re-ranking variant; its figures are flagged as transductive
+    multi_query: bool = False  # one mean query an identity and camera
+    intervals: bool = False  # 95 % bootstrap intervals by identity
+    per_camera: bool = False  # a row a pair of cameras
+    verification: bool = False  # TPR at FPR, with thresholds
+    single_shot: bool = False  # CUHK03's classic single-gallery-shot rank-k
+    nmi: bool = False  # of k-means clusters and identities
+    audit: bool = False  # the score under common protocol mistakes
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class NetworkScore:
     """One network's features, scored."""
 
     features: Features
@@ -43,35 +57,89 @@ class Result:
         return {"name": self.features.name, **self.features.about, **self.metrics.row(), **self.data}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RankingScore:
+    """One network's scores, or those of two side by side."""
+
+    networks: list[NetworkScore]
+    sections: list[Section]  # the figures first, then what else was wanted
+    notes: tuple[str, ...]  # lines about the data
+    under: list[str]  # lines below the figures: counts, protocol
+    difference: dict[str, Any] | None  # of the two
+
+    def as_json(self) -> dict[str, Any]:
+        """Every figure; fractions in [0, 1]."""
+        first, *others = self.networks
+        found = first.as_json() | {"protocol": protocol(first), "notes": list(self.notes)}
+        if others:
+            found |= {"compared_with": others[0].as_json(), "difference": self.difference}
+        return found
+
+
 def check_variant(variant: str | None) -> None:
+    """Raises InputError for a re-ranking variant that is not known."""
     if variant is not None and variant not in VARIANTS:
-        raise InputError(f"--rerank: unknown variant {variant!r}; {nearest(variant, list(VARIANTS))}")
+        raise InputError(f"`rerank`: unknown variant {variant!r}; {nearest(variant, list(VARIANTS))}")
 
 
-def score(features: Features, args: argparse.Namespace) -> Result:
-    """All that the options want to know of one network's features."""
+def score_features(features: Sequence[Features], wanted: Wanted | None = None) -> RankingScore:
+    """Score one network's features, or compare two by the first's measure.
+
+    Args:
+        features: of one or two networks, of the same images in the same order.
+        wanted: what else to measure; default: only the figures.
+
+    Raises:
+        InputError: an unknown re-ranking variant, or labels that cannot be scored.
+
+    Example:
+        >>> score_features([read_features("mine.npz")]).networks[0].metrics.mAP  # doctest: +SKIP
+        0.772
+    """
+    wanted = wanted or Wanted()
+    check_variant(wanted.rerank)
+    if wanted.multi_query:
+        features = [multi_query(each) for each in features]
+    networks = [score_network(each, wanted) for each in features]
+    first = networks[0]
+    sections, difference = [figures(networks), *first.sections], None
+    if len(networks) > 1:
+        section, difference = comparison(*networks)
+        sections = [sections[0], section, *_named(first), *_named(networks[1], "other_")]
+    under = [counts(first), f"protocol: {protocol(first)}"]
+    return RankingScore(networks, sections, features[0].notes, under, difference)
+
+
+def _named(network: NetworkScore, prefix: str = "") -> list[Section]:
+    """One network's tables beside another's: told apart by title and key."""
+    name = network.features.name
+    return [replace(s, key=prefix + s.key, title=f"{s.title}: {name}") for s in network.sections]
+
+
+def score_network(features: Features, wanted: Wanted) -> NetworkScore:
+    """All that is wanted of one network's features."""
     distances = None
-    if args.rerank is not None:
+    if wanted.rerank is not None:
         q, g = features.query, features.gallery
-        distances = rerank(q.features, g.features, variant=args.rerank, gallery_ids=g.ids)
+        distances = rerank(q.features, g.features, variant=wanted.rerank, gallery_ids=g.ids)
     metrics = evaluate_ranking(*features.arrays, distances=distances)
     found: list[tuple[Section, Any]] = []
-    if args.intervals:
+    if wanted.intervals:
         found.append(intervals_section(metrics))
-    if args.single_shot:
+    if wanted.single_shot:
         found.append(single_shot_section(features, distances))
-    if args.per_camera:
+    if wanted.per_camera:
         found.append(cameras_section(features, distances))
-    if args.verification:
+    if wanted.verification:
         found.append(verification_section(features))
-    if args.audit:
+    if wanted.audit:
         found.append(audit_section(features, metrics if distances is None else None))
     data = {section.key: values for section, values in found}
-    if args.nmi:
+    if wanted.nmi:
         data["NMI"] = nmi(features)
-    plain = ("verification", "audit")  # of cosine distances whatever --rerank says
+    plain = ("verification", "audit")  # of cosine distances, re-ranked or not
     sections = [s if distances is None or s.key in plain else _flagged(s) for s, _ in found]
-    return Result(features, metrics, distances, sections, data)
+    return NetworkScore(features, metrics, distances, sections, data)
 
 
 def _flagged(section: Section) -> Section:
@@ -81,9 +149,9 @@ def _flagged(section: Section) -> Section:
     return replace(section, title=f"{section.title}, transductive", lines=[[corner, *head], *lines])
 
 
-def figures(results: list[Result]) -> Section:
+def figures(networks: Sequence[NetworkScore]) -> Section:
     """The main table, one row a network."""
-    flags = [flags_of(r) for r in results]
+    flags = [flags_of(r) for r in networks]
     head: list[Cell] = [
         "weights",
         *(f"rank-{k}" for k in RANKS),
@@ -93,30 +161,30 @@ def figures(results: list[Result]) -> Section:
         "MAP@R",
         "R-prec",
     ]
-    has_nmi, has_flags = "NMI" in results[0].data, any(flags)
+    has_nmi, has_flags = "NMI" in networks[0].data, any(flags)
     lines = [head + ["NMI"] * has_nmi + ["note"] * has_flags]
-    for r, flag in zip(results, flags, strict=True):
+    for r, flag in zip(networks, flags, strict=True):
         m = r.metrics
         line: list[Cell] = [r.features.name, *(m.rank_at(k) for k in RANKS)]
         line += [m.mAP, m.mAP_trapezoid, m.mINP, m.map_at_r, m.r_precision]
         lines.append(line + [r.data.get("NMI")] * has_nmi + [flag] * has_flags)
-    return Section("figures", " against ".join(r.features.name for r in results), lines)
+    return Section("figures", " against ".join(r.features.name for r in networks), lines)
 
 
-def flags_of(result: Result) -> str:
+def flags_of(network: NetworkScore) -> str:
     """What makes the numbers unlike plain ones; empty: nothing."""
-    about = result.features.about
+    about = network.features.about
     flags = {
-        "transductive": result.metrics.transductive,
+        "transductive": network.metrics.transductive,
         "flip": about.get("flip"),
         "multi-query": about.get("multi_query"),
     }
     return ", ".join(name for name, on in flags.items() if on)
 
 
-def protocol(result: Result) -> str:
+def protocol(network: NetworkScore) -> str:
     """How the numbers came about, in one line."""
-    m, about = result.metrics, result.features.about
+    m, about = network.metrics, network.features.about
     pooled = "multi-query (mean of each identity's images by a camera)"
     parts = [pooled if about.get("multi_query") else "single query", "same identity and camera dropped"]
     parts += ["junk dropped", "distractors kept", "rectangle AP", m.distance]
@@ -129,8 +197,8 @@ def protocol(result: Result) -> str:
     return ", ".join(parts)
 
 
-def counts(result: Result) -> str:
-    m = result.metrics
+def counts(network: NetworkScore) -> str:
+    m = network.metrics
     skipped = m.queries - m.valid_queries
     missing = f" ({skipped:,} skipped: no match by another camera)" if skipped else ""
     gallery = f"gallery {m.gallery:,} images, {m.distractors:,} of them distractors"
@@ -147,7 +215,7 @@ def intervals_section(metrics: RankingMetrics) -> tuple[Section, Any]:
     return Section("intervals", "95% intervals, bootstrap by identity", lines, notes), bounds
 
 
-def comparison(mine: Result, other: Result) -> tuple[Section, Any]:
+def comparison(mine: NetworkScore, other: NetworkScore) -> tuple[Section, Any]:
     """The first network minus the second, on the same queries."""
     names = COMPARED
     bounds = identity_intervals(mine.metrics, other.metrics, names=names)

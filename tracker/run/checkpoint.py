@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,25 +18,21 @@ from retrace.configs import InputError
 from retrace.configs.files import atomic_write, writing
 from retrace.tracker import Tracker
 from retrace.tracker.camera.warps import Camera
-from retrace.tracker.data import Detections, Frame, Step, Tracks
-from retrace.tracker.mot_file import read_results
+from retrace.tracker.data import Detections, Step
 from retrace.tracker.offline.reconnect import LooksSoFar
-
-if TYPE_CHECKING:
-    from retrace.reid import Embedder
 
 EVERY = 10.0  # s of wall time
 KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
 
 
 @dataclass(slots=True)
-class Memory:
+class RunState:
     """What a checkpoint keeps: the tracker's state, and beside it that of everything else with a memory."""
 
     tracker: Tracker
     camera: Camera | None = None
     looks: LooksSoFar | None = None
-    network: Embedder | None = None  # one that goes by what it has seen of the video
+    network: Any = None  # an embedder that goes by what it has seen of the video
 
     def _beside(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"camera_": self.camera, "ledger_": self.tracker.ledger}
@@ -81,16 +77,17 @@ class Checkpoint:
     def due(self) -> bool:
         return time.monotonic() - self._saved >= EVERY
 
-    def save(self, memory: Memory, positions: dict[str, int]) -> None:
+    def save(self, state: RunState, positions: dict[str, int]) -> None:
         """Keep the present; written beside and renamed, so there is always a whole one."""
         self.positions = positions
         meta = {name: getattr(self, name) for name in KEPT}
-        state: dict[str, Any] = memory.state_dict()
+        arrays: dict[str, Any] = state.state_dict()
+        arrays |= {"meta": np.array(json.dumps(meta)), "fingerprint": np.array(self._fingerprint)}
         with writing(self.path), atomic_write(self.path, "wb") as file:
-            np.savez(file, meta=json.dumps(meta), fingerprint=self._fingerprint, **state)
+            np.savez(file, checksum=_checksum(arrays), **arrays)
         self._saved = time.monotonic()
 
-    def restore(self, memory: Memory) -> bool:
+    def restore(self, state: RunState) -> bool:
         """Go back to what was kept; False: nothing was.
 
         Raises:
@@ -98,23 +95,34 @@ class Checkpoint:
         """
         if not self.path.is_file():
             return False
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                state = dict(file)
-            meta, fingerprint = json.loads(str(state.pop("meta"))), str(state.pop("fingerprint"))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{self.path}: damaged ({type(error).__name__}); delete it to begin anew"
-            ) from None
+        arrays = self._read()
+        meta, fingerprint = json.loads(str(arrays.pop("meta"))), str(arrays.pop("fingerprint"))
         if fingerprint != self._fingerprint:
             changed = _differences(json.loads(fingerprint), json.loads(self._fingerprint))
             raise InputError(
-                f"{self.path}: left by a run with another {changed}; run as before, or without --resume"
+                f"{self.path}: left by a run with another {changed}; run as before, or without `resume`"
             )
-        memory.load_state_dict(state)
+        try:
+            state.load_state_dict(arrays)
+        except (KeyError, ValueError, TypeError, IndexError):
+            raise InputError(f"{self.path}: left by another version; delete it to begin anew") from None
         for name in KEPT:
             setattr(self, name, meta[name])
         return True
+
+    def _read(self) -> dict[str, np.ndarray]:
+        """The file's arrays, which are what was written."""
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                arrays = dict(file)
+            told = str(arrays.pop("checksum"))
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(
+                f"{self.path}: damaged ({type(error).__name__}); delete it to begin anew"
+            ) from None
+        if told != _checksum(arrays):
+            raise InputError(f"{self.path}: damaged (its checksum differs); delete it to begin anew")
+        return arrays
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -128,27 +136,14 @@ def chained_hash(digest: str, detections: Detections) -> str:
     return block.hexdigest()
 
 
-def replay(
-    frames: Iterator[Frame], start: int, result: Path, redraw: Callable[[Step], None]
-) -> Iterator[Frame]:
-    """Draw the frames before ``start`` again from the rows already in ``result``; returns the frames that remain.
-
-    An encoded video cannot be continued, but drawing costs little beside detecting.
-    """
-    rows = read_results(result)
-    for frame in frames:
-        if frame.index >= start:
-            return itertools.chain([frame], frames)
-        here = rows.take(slice(*np.searchsorted(rows.frame, (frame.index, frame.index + 1))))
-        tracks = Tracks(
-            here.id,
-            here.xyxy.astype(np.float32),
-            here.score.astype(np.float32),
-            np.zeros(len(here), np.int32),
-            np.zeros(len(here), np.int64),
-        )
-        redraw(Step(frame, Detections.empty(), tracks))
-    return iter(())
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 over names, types, shapes and bytes, in the order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
 
 
 def _differences(before: dict[str, object], now: dict[str, object]) -> str:

@@ -10,18 +10,9 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from retrace.eval.mot.report import COLUMNS, COMBINED, as_csv, as_json, as_markdown, as_svg, rows_of
 from retrace.eval.mot.score import Metrics, evaluate
-from retrace.eval.report import (
-    COLUMNS,
-    COMBINED,
-    Section,
-    as_csv,
-    as_json,
-    as_markdown,
-    as_svg,
-    as_text,
-    rows_of,
-)
+from retrace.eval.report import Section, as_text
 from tests.eval.scenes import random_scene
 
 

@@ -1,34 +1,25 @@
-"""Features of a query and a gallery: from weights and a data set, or from a features file."""
+"""Features of a query and a gallery with all that is known of them, and the .npz files that hold them."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import zipfile
 import zlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.files import atomic_write, file_hash, writing
 from retrace.eval.ranking.pairing import DISTRACTOR, checked_features, pair_up
 from retrace.eval.ranking.retrieval import pool_queries
-from retrace.tools.runs.manifest import file_hash
 
-if TYPE_CHECKING:
-    from retrace.reid.data.sets import ReidImages, ReidSet
-    from retrace.reid.embedder import Embedder
-
-NAMED = 20  # broken images that a note names
-CHUNK = 256  # images between two moves of the progress bar
 ARRAYS = tuple(f"{side}_{what}" for side in ("query", "gallery") for what in ("features", "ids", "cameras"))
 PATHS = ("query_paths", "gallery_paths")
 ABOUT, NOTES = "about", "notes"  # JSON: which weights on which data, mirrored or not; lines about the data
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int, int], None]]]  # title, total: done, total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,87 +47,6 @@ class Features:
         """The six positional arguments of ``evaluate_ranking``."""
         q, g = self.query, self.gallery
         return q.features, q.ids, q.cameras, g.features, g.ids, g.cameras
-
-
-def load_features(args: argparse.Namespace, bar: Bar) -> list[Features]:
-    """The features that the options name, and those to compare them with, image by image.
-
-    Raises:
-        InputError: whatever the user can get wrong; two results that are not of the same images.
-    """
-    names = [args.features or args.weights, *([] if args.compare is None else [args.compare])]
-    data = None if args.data is None else read_data(args)
-    # All are opened before one is put to work: a mistake in the second must not cost the first's minutes.
-    opened = [_open(name, args) for name in names]
-    found = []
-    for each in opened:
-        if isinstance(each, Features):
-            found.append(each)
-        else:
-            assert data is not None
-            found.append(embed(*each, data, args, bar))
-    for other in found[1:]:
-        _check_same_images(found[0], other)
-    return _tell_apart(found)
-
-
-def _open(name: str, args: argparse.Namespace) -> Features | tuple[Path, Embedder]:
-    """A features file, read, or weights, loaded."""
-    if name == args.features or name.lower().endswith(".npz"):
-        if name == args.weights:
-            raise InputError(f"--weights {name}: is a features file; give it as --features, without --data")
-        return read_features(Path(name))
-    if args.data is None:
-        raise InputError(f"--compare {name}: with --features, give a features file (.npz) to compare with")
-    from retrace.reid.embedder import Embedder, find_weights
-
-    path = find_weights(name)
-    options = {
-        key: getattr(args, key) for key in ("backend", "model", "batch_size", "threads", "size", "flip")
-    }
-    return path, Embedder.from_weights(path, args.device, **options)
-
-
-def read_data(args: argparse.Namespace) -> ReidSet:
-    from retrace.reid.data.sets import read_reid_set
-
-    need = ("query", "gallery")
-    return read_reid_set(args.data, args.layout, parts=need, need=need, split=args.split, strict=args.strict)
-
-
-def embed(path: Path, embedder: Embedder, data: ReidSet, args: argparse.Namespace, bar: Bar) -> Features:
-    """Vectors of the data's queries and gallery."""
-    from retrace.reid.data.image_cache import cache_folder, open_sound_images
-
-    folder = Path(args.cache) if args.cache else cache_folder()
-    notes, sides = list(data.notes), []
-    for part in ("query", "gallery"):
-        images: ReidImages = getattr(data, part)
-        with bar(f"decode {part}", len(images)) as advance:
-            images, pixels, broken = open_sound_images(
-                images, embedder.size, folder, strict=args.strict, jobs=args.threads, progress=advance
-            )
-        if broken:
-            rest = " ..." * (len(broken) > NAMED)
-            notes.append(f"{part}: {len(broken)} broken images left out: {', '.join(broken[:NAMED])}{rest}")
-        features = np.empty((len(images), embedder.dim), np.float32)
-        with bar(f"embed {part}", len(images)) as advance:
-            for start in range(0, len(images), CHUNK):
-                # A copy: the cache is read-only, and torch warns about that.
-                features[start : start + CHUNK] = embedder.crops(np.array(pixels[start : start + CHUNK]))
-                advance(min(start + CHUNK, len(images)), len(images))
-        sides.append(
-            Side(features, images.ids, images.cameras, tuple(str(p.resolve()) for p in images.paths))
-        )
-    about = {
-        "data": data.name,
-        "weights": path.name,
-        "weights_sha256": file_hash(path),
-        "description": embedder.description,
-        "flip": args.flip,
-    }
-    query, gallery = sides
-    return Features(_name(path), query, gallery, tuple(notes), about)
 
 
 def read_features(path: Path) -> Features:
@@ -216,16 +126,8 @@ def save_features(path: Path, features: Features) -> None:
         if side.paths is not None:
             values[name] = np.array(side.paths, dtype=np.str_)
     values[ABOUT] = np.array(json.dumps(features.about | {NOTES: features.notes}))
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            np.savez(file, **values)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(path), atomic_write(path, "wb") as file:
+        np.savez(file, **values)
 
 
 def multi_query(features: Features) -> Features:
@@ -242,14 +144,13 @@ def multi_query(features: Features) -> Features:
     return replace(features, query=Side(pooled, ids, cameras, paths), notes=notes, about=about)
 
 
-def _check_same_images(mine: Features, other: Features) -> None:
+def check_same_images(mine: Features, other: Features) -> None:
+    """Raises InputError unless both are of the same images in the same order."""
     for name in ("query", "gallery"):
         a: Side = getattr(mine, name)
         b: Side = getattr(other, name)
         same = np.array_equal(a.ids, b.ids) and np.array_equal(a.cameras, b.cameras)
-        if (
-            same and a.paths is not None and b.paths is not None
-        ):  # where the names are known; folders may differ
+        if same and a.paths is not None and b.paths is not None:  # the names are known; folders may differ
             same = all(Path(x).stem == Path(y).stem for x, y in zip(a.paths, b.paths, strict=True))
         if not same:
             raise InputError(
@@ -258,17 +159,11 @@ def _check_same_images(mine: Features, other: Features) -> None:
             )
 
 
-def _tell_apart(found: list[Features]) -> list[Features]:
+def tell_apart(found: Sequence[Features]) -> list[Features]:
     """Two files of one name (runs/a/weights, runs/b/weights) get numbers."""
     if len({each.name for each in found}) == len(found):
-        return found
+        return list(found)
     return [replace(each, name=f"{each.name} ({k})") for k, each in enumerate(found, 1)]
-
-
-def _name(weights: Path) -> str:
-    """Of a training's result (RUN/weights.safetensors) the run's name."""
-    stem = weights.name.removesuffix(".tar").rpartition(".")[0] or weights.name
-    return weights.resolve().parent.name if stem == "weights" else stem
 
 
 def _count_line(name: str, side: Side) -> str:

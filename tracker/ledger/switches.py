@@ -1,31 +1,15 @@
-"""Identity switches of a run: where they probably are, from the ledger alone, and where they are, from ground truth."""
+"""Identity switches of a run in words: where they probably are, and what the ledger says of one that is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from retrace.configs import InputError
-from retrace.eval.mot.clear import NOBODY, matches
-from retrace.eval.mot.match import match_frames
-from retrace.eval.mot.overlap import EPS, overlaps
-from retrace.eval.mot.preprocess import (
-    BENCHMARKS,
-    PEDESTRIAN,
-    check_benchmark,
-    find_fault,
-    frame_cuts,
-    prepare,
-)
-from retrace.eval.mot.sequences import guess_benchmark
-from retrace.tracker.data import MotTable
 from retrace.tracker.ledger.explain import FrameStory
 from retrace.tracker.ledger.history import SOON, History, iou
 from retrace.tracker.ledger.pairs_in_words import called
-from retrace.tracker.mot_file import read_ground_truth, read_results
 
 JUMP = 0.1  # IoU with where it was expected, below which an identity has jumped
 STEADY = 0.5  # IoU from which it went on as expected
@@ -168,26 +152,18 @@ def _told(call: _Call) -> str:
     )
 
 
-# -- with ground truth
+# -- what is known to be one
 
 
-def true_switches(history: History, gt_path: Path, benchmark: str | None = None) -> list[Switch]:
-    """Every IDSW of CLEAR, with what the ledger says of it.
-
-    Raises:
-        InputError: a file that cannot be read, a benchmark not known, ground truth of other frames.
-    """
-    gt, result = _tables(history, gt_path, benchmark)
-    found = []
-    for person, frame, last, before, after in changes(gt, result, int(max(history.line)) + 1):
-        text = (
-            f"person {person} was id {before} until frame {last + 1}, is id {after} now: "
-            f"{_of_old(history, before, last, frame)}; {_of_new(history, after, frame)}"
-        )
-        if all(_undisturbed(history, identity, last, frame) for identity in (before, after)):
-            text += "; both went on where they were expected: they are two on one person, or side by side"
-        found.append(Switch(frame, before, after, text))
-    return found
+def tell_switch(history: History, person: int, frame: int, last: int, before: int, after: int) -> Switch:
+    """What the ledger says of a switch that is known: ``person`` was ``before`` until ``last``, is ``after`` now."""
+    text = (
+        f"person {person} was id {before} until frame {last + 1}, is id {after} now: "
+        f"{_of_old(history, before, last, frame)}; {_of_new(history, after, frame)}"
+    )
+    if all(_undisturbed(history, identity, last, frame) for identity in (before, after)):
+        text += "; both went on where they were expected: they are two on one person, or side by side"
+    return Switch(frame, before, after, text)
 
 
 def _undisturbed(history: History, identity: int, since: int, until: int) -> bool:
@@ -197,52 +173,6 @@ def _undisturbed(history: History, identity: int, since: int, until: int) -> boo
         if expected is None or seen is None or iou(expected["xyxy"], seen["xyxy"][None])[0] < STEADY:
             return False
     return True
-
-
-def changes(gt: MotTable, result: MotTable, length: int) -> list[tuple[int, int, int, int, int]]:
-    """(person, frame, last frame before it with a match, identity then, identity now), by frame.
-
-    A person is matched to another identity than the last time, however long ago (CLEAR's IDSW).
-    """
-    if not len(gt) or not len(result):
-        return []
-    scene = prepare(gt, result, length, "custom")
-    pairs, _ = matches(scene)
-    partner = np.full(len(scene.gt_id), NOBODY)
-    partner[pairs.gt] = np.unique(result.id)[scene.result_id[pairs.result]]
-    people = np.unique(gt.id[np.trunc(gt.score) != 0])[scene.gt_id]
-    rows = (partner != NOBODY).nonzero()[0]
-    rows = rows[np.lexsort((scene.gt_frame[rows], people[rows]))]
-    a, b = rows[:-1], rows[1:]
-    which = ((people[a] == people[b]) & (partner[a] != partner[b])).nonzero()[0]
-    a, b = a[which], b[which]
-    columns = (people[b], scene.gt_frame[b], scene.gt_frame[a], partner[a], partner[b])
-    listed = zip(*(column.tolist() for column in columns), strict=True)
-    return sorted(listed, key=lambda row: (row[1], row[0]))
-
-
-def _tables(history: History, gt_path: Path, benchmark: str | None) -> tuple[MotTable, MotTable]:
-    """Ground truth and result as the benchmark counts them: pedestrians only, nothing on distractors."""
-    benchmark = benchmark or guess_benchmark([history.file.name])
-    check_benchmark(benchmark)
-    gt = read_ground_truth(gt_path)
-    online = history.file.path.with_name(f"{history.file.name}.online.txt")
-    path = online if online.is_file() else history.file.path.with_name(f"{history.file.name}.txt")
-    result, length = read_results(path), int(max(history.line)) + 1
-    for table, name in ((gt, gt_path), (result, path)):
-        fault = find_fault(table, length, benchmark, is_gt=table is gt)
-        if fault:
-            raise InputError(f"{name}: {fault.text}; is it of the same frames as {history.file.path.name}?")
-    rules = BENCHMARKS[benchmark]
-    if rules.classed:
-        close = overlaps(gt.frame, gt.xyxy, result.frame, result.xyxy)
-        close = close.take(np.flatnonzero(close.iou >= 0.5 - EPS))
-        cuts = frame_cuts(gt.frame, length), frame_cuts(result.frame, length)
-        on = match_frames(close.gt, close.result, close.iou, *cuts)
-        keep = np.ones(len(result), bool)
-        keep[close.result[on][np.isin(gt.class_id[close.gt[on]], rules.distractors)]] = False
-        gt, result = gt.take(gt.class_id == PEDESTRIAN), result.take(keep)
-    return gt, result
 
 
 def _of_old(history: History, identity: int, last: int, frame: int) -> str:
