@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +17,14 @@ from retrace.tracker.data import NOT_GIVEN, Detections, Frame, MotTable
 from retrace.tracker.mot_file import read_detections, scores_to_unit
 
 ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
+
+
+class Memory(Protocol):
+    """What goes into a checkpoint."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class Detector:
         last_frame: the last frame that a file has boxes for; None: not a file, or it is empty.
         find_many: the same for several frames at once; None: one after the other.
         weights: the file it was loaded from; None: none.
+        memory: what it keeps from frame to frame; None: nothing, frames may come in any order.
+        another: opens the same again, with a memory of its own; given where there is a memory.
     """
 
     description: str
@@ -37,6 +48,8 @@ class Detector:
     last_frame: int | None = None
     find_many: Callable[[Sequence[Frame]], list[Detections]] | None = None
     weights: Path | None = None
+    memory: Memory | None = None
+    another: Callable[[], Detector] | None = None
 
     def __call__(self, frame: Frame) -> Detections:
         """The boxes of one frame, in the detector's order.
