@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+LONGEST = 500  # characters of a message: what a terminal shows at once
+LISTED = 260  # characters of a list of valid words
+FOREIGN = 200  # characters of another library's message inside ours
 
 
 class InputError(ValueError):
     """Something the caller handed in is wrong. The message says what was expected, what came, what to do.
 
-    Tools turn it into one line on standard error and exit code 2.
+    One line of at most ``LONGEST`` characters, whatever came: longer ones lose their middle, since where it
+    was stands at the front and what to do at the end. Tools turn it into one line on standard error and exit
+    code 2.
     """
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*(shorten(str(part)) for part in message))
+
+
+def shorten(text: str, longest: int = LONGEST) -> str:
+    """One printable line of at most ``longest`` characters; what is too long loses its middle."""
+    text = re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text)
+    if len(text) <= longest:
+        return text
+    tail = (longest - 5) // 3
+    return f"{text[: longest - 5 - tail]} ... {text[len(text) - tail :]}"
+
+
+def one_line(error: BaseException) -> str:
+    """An error of another library in one short line: its kind and the beginning of what it says."""
+    text = " ".join(str(error).split())[:FOREIGN]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """A hint for an error message: the closest valid word, and all of them."""
-    choices = sorted(choices)
+    """A hint for an error message: the closest valid word, and all of them; of many the closest dozen."""
+    choices, word = sorted(choices), word[:FOREIGN]
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(choices)}"
+    told = choices
+    if len(", ".join(choices)) > LISTED:
+        told = difflib.get_close_matches(word, choices, n=12, cutoff=0.0)
+    more = f" and {len(choices) - len(told)} more" if len(told) < len(choices) else ""
+    return f"{hint}known: {', '.join(told)}{more}"

@@ -1,6 +1,6 @@
 """Boxes of an image, crops, or files -> appearance vectors.
 
-ONNX files never import torch; what runs a network is in `reid.backends`.
+ONNX files never import torch; what runs a network is in `reid.runtime`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
-from retrace.reid.runtime.backends import Network, Wish, one_line, open_network, pick_backend
+from retrace.configs.errors import one_line
+from retrace.configs.files import IMAGE_ENDINGS, read_image
+from retrace.reid.calibration.pairs import strangers
+from retrace.reid.runtime.network import Network, Wish
+from retrace.reid.runtime.open import open_network, pick_backend
+from retrace.reid.weights.shipped import locate
+from retrace.reid.weights.shipped import shipped_weights as shipped_weights
 
 if TYPE_CHECKING:
-    from retrace.reid.runtime.torch_backend import VideoSoFar
+    from retrace.reid.runtime.adaptive_norm import VideoSoFar
+    from retrace.reid.runtime.feed import Feed
 
-SHIPPED = Path(__file__).parent / "shipped"
 NORMS = ("stored", "frame", "video")
+ALIKE, ALIKE_FROM = (
+    0.85,
+    30,
+)  # mean cosine of strangers that no sound network has; pairs from which it is said
+PAIRED = 64  # boxes of a frame at most of which pairs are looked at
 TOGETHER = 128  # crops at most of which statistics are taken at once
-IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class Embedder:
@@ -33,6 +42,7 @@ class Embedder:
         description: one line: which weights, on what.
         card: the protocol card of the weights (data, recipe, figures); empty where the file has none.
         unseen: how many boxes so far got an all-zero row.
+        strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
         skipped: names of the files that the latest :meth:`folder` could not read.
     """
 
@@ -54,6 +64,7 @@ class Embedder:
         self.size = network.size
         self.card = network.card
         self.unseen = 0
+        self.strangers = (0, 0.0)
         self.skipped: list[str] = []
         self.dim = 0  # not known before the first run
         # A network that does not run fails here, not in a video; on two crops, since a file may say that it
@@ -62,6 +73,8 @@ class Embedder:
         self.reset()
         height, width = network.size
         self.description = f"{weights.name}, {height}x{width} -> {self.dim}, {network.place}"
+        if network.fed:
+            self.description += f"; {network.fed}"
 
     @classmethod
     def from_weights(
@@ -77,6 +90,7 @@ class Embedder:
         precision: str = "f32",
         flip: bool = False,
         norm: str = "stored",
+        input: str | Mapping[str, Any] | Feed | None = None,  # noqa: A002  # the word that users know
     ) -> Embedder:
         """Load weights.
 
@@ -99,22 +113,44 @@ class Embedder:
                 stored ones, so one crop is 7/8 stored. "video": those of all calls since :meth:`reset`, the
                 stored ones counting for 16 crops. The last two need torch, run up to 128 crops together
                 whatever ``batch_size`` says, and make a vector depend on what is shown with it, or before.
+            input: how crops become numbers, for weights that are not ours: "imagenet", "unit" (RGB 0..1), "raw"
+                (RGB 0..255), with ``colour=bgr``, ``range=255``, ``mean=``, ``std=``, ``layout=nhwc`` after it
+                (see `reid.runtime.feed.settle`). None: as the file says, else guessed from its first operations
+                and metadata; the description tells what was guessed.
 
         Raises:
             InputError: no such weights, a file that is not an image -> vector network or does not fit the
                 network, a size that the file does not take, a device or backend that is not there.
         """
         path = find_weights(path_or_name, norm)
-        network = open_network(path, backend, Wish(device, model, threads, size, precision))
+        network = open_network(path, backend, Wish(device, model, threads, size, precision, input))
         if norm == "stored":
             return cls(network, path, batch_size, flip)
-        from retrace.reid.runtime.torch_backend import adapt
+        from retrace.reid.runtime.adaptive_norm import adapt
 
         network, video = adapt(network, norm)
         return cls(network, path, batch_size, flip, video)
 
+    @property
+    def alarm(self) -> str | None:
+        """One line where strangers look so alike that the input must be wrong; None: they do not, or too few came.
+
+        People of one frame are different people. Vectors of a sound network have mean cosines of about 0 to 0.5
+        between them; a network that is fed otherwise than it was trained answers 0.9 to everybody.
+        """
+        pairs, total = self.strangers
+        if pairs < ALIKE_FROM or total / pairs < ALIKE:
+            return None
+        return (
+            f"{self._weights.name}: different people of one frame look alike (mean cosine {total / pairs:.2f} of "
+            f"{pairs:,} pairs, above {ALIKE:g}): appearance tells nobody apart. The network is probably fed otherwise "
+            f"than it was trained ({self._network.feed}): say how it takes images (input: raw, unit, imagenet, "
+            "colour=bgr, ...)"
+        )
+
     def reset(self) -> None:
-        """Forget the video so far, with norm "video"; before another one begins."""
+        """Forget the video so far; before another one begins."""
+        self.strangers = (0, 0.0)
         if self._video is not None:
             self._video.forget()
 
@@ -160,6 +196,8 @@ class Embedder:
             chunk = rows[start : start + step]
             cut = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows[chunk].tolist()]
             features[chunk] = self._features(resize(cut, self.size))
+        cosines = strangers(features[rows[:PAIRED]], windows[rows[:PAIRED]])
+        self.strangers = (self.strangers[0] + len(cosines), self.strangers[1] + float(cosines.sum()))
         return features
 
     def crops(self, crops: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
@@ -243,6 +281,8 @@ class Embedder:
             crops = np.concatenate([crops, np.zeros((batch - real, *crops.shape[1:]), np.uint8)])
         try:
             raw = np.asarray(self._network.run(crops))
+            if raw.ndim > 2 and raw.size == raw.shape[0] * raw.shape[1]:  # (B, D, 1, 1), as Youtu's
+                raw = raw.reshape(raw.shape[:2])
         except Exception as error:  # onnxruntime and torch raise kinds of their own
             raise InputError(
                 f"{self._weights}: does not run on {self._network.size} crops: {one_line(error)}"
@@ -259,11 +299,6 @@ class Embedder:
         return _unit(raw)
 
 
-def shipped_weights() -> Path | None:
-    """The weights that the project ships; None while it ships none."""
-    return min(SHIPPED.glob("*.onnx"), default=None)
-
-
 def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
     """The file of a path, of a shipped name, or of "auto"; for a norm that needs torch one that torch reads.
 
@@ -272,7 +307,7 @@ def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
     """
     if norm not in NORMS:
         raise InputError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
-    path = _find(path_or_name)
+    path = locate(path_or_name)
     if norm == "stored":
         return path
     if path != Path(path_or_name):  # a name: the same network lies beside it
@@ -284,22 +319,6 @@ def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
         )
         raise InputError(f"{path}: norm {norm!r} needs weights for torch; give {found}")
     return path
-
-
-def _find(path_or_name: str | Path) -> Path:
-    path, named = Path(path_or_name), SHIPPED / f"{path_or_name}.onnx"
-    if str(path_or_name) == "auto":
-        shipped = shipped_weights()
-        if shipped is None:
-            raise InputError("no ReID weights are shipped yet: give a file, --reid FILE.onnx or FILE.pth")
-        return shipped
-    if path.is_file():
-        return path
-    if named.is_file():
-        return named
-    known = [file.stem for file in SHIPPED.glob("*.onnx")] + ["auto"] * (shipped_weights() is not None)
-    near = nearest(str(path_or_name), known) if known else "none are shipped yet"
-    raise InputError(f"{path_or_name}: no such weights file, and no shipped weights of that name ({near})")
 
 
 def _windows(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -353,13 +372,3 @@ def image_files(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder}: no image files in it (looked for {', '.join(IMAGE_ENDINGS)})")
     return files
-
-
-def read_image(file: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR; None if it cannot be read."""
-    import cv2
-
-    try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
-        return cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):  # an empty file raises
-        return None

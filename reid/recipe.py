@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 
 KEY = "retrace"  # of the recipe in a file's metadata
 FORMAT = 1
 SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
+LARGEST = 4096  # px each way of a crop, and numbers in a vector: more is a damaged or hostile file
+MOST_CLASSES = 10_000_000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of images in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
 KINDS: dict[str, Any] = {"name": str, "classes": int, "model": (dict, type(None)), "card": dict}
@@ -61,11 +64,14 @@ class Recipe:
             finite = all(map(math.isfinite, mean + std))
             if not finite or len(mean) != 3 or len(std) != 3 or min(height, width, *std) <= 0:
                 raise ValueError("size, mean or std out of range")
+            if max(height, width) > LARGEST:
+                raise ValueError(f"size {height}x{width} is above {LARGEST} px")
             odd = [key for key, kind in KINDS.items() if key in raw and not isinstance(raw[key], kind)]
-            if odd or raw.get("classes", 0) < 0:
+            if odd or not 0 <= raw.get("classes", 0) <= MOST_CLASSES:
                 raise ValueError(f"{odd[0] if odd else 'classes'} is not what it should be")
+            embedding = (raw.get("model") or {}).get("embedding")
+            if isinstance(embedding, int) and embedding > LARGEST:
+                raise ValueError(f"vectors of {embedding} numbers are above {LARGEST}")
             return cls(**{**raw, "size": (height, width), "mean": mean, "std": std})
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise InputError(
-                f"{origin}: its {KEY!r} metadata is not readable: {type(error).__name__}: {error}"
-            ) from None
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            raise InputError(f"{origin}: its {KEY!r} metadata is not readable: {one_line(error)}") from None

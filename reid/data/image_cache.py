@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrace.configs import InputError
+from retrace.configs import InputError, files
+from retrace.configs.files import read_image
 from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
@@ -23,8 +24,8 @@ Progress = Callable[[int, int], None]
 
 
 def cache_folder() -> Path:
-    """Where caches go unless told otherwise: $RETRACE_CACHE, or ~/.cache/retrace; in it, ``images``."""
-    return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace") / "images"
+    """Where decoded images are kept unless told otherwise: ``images`` in the cache folder of all."""
+    return files.cache_folder() / "images"
 
 
 def open_images(
@@ -106,7 +107,12 @@ def _cores() -> int:
 
 def _key(images: ReidImages, size: tuple[int, int]) -> str:
     """A name for these pixels: changes with any file's place, size or time of change."""
-    digest = hashlib.sha256(f"{VERSION} {size[0]}x{size[1]}".encode())
+    return images_key(images, f"{VERSION} {size[0]}x{size[1]}")
+
+
+def images_key(images: ReidImages, what: str = "") -> str:
+    """A name for something made of these files, in this order: changes with any one's place, size or time."""
+    digest = hashlib.sha256(what.encode())
     for path in images.paths:
         try:
             facts = path.stat()
@@ -206,10 +212,7 @@ def decode(path: Path, out: np.ndarray) -> bool:
     import cv2
 
     out[:] = 0
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return False
+    image = read_image(path)
     if image is None:
         return False
     out[:] = cv2.resize(image, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -141,22 +141,45 @@ def read_csv(folder: Path, split: int) -> Found:
             )
         cells.append((part, path, person, camera))
     found = Found()
-    people, cameras = (_numbers({row[k] for row in cells}) for k in (2, 3))
+    numbers = []
+    for name, column in (("ids", 2), ("cameras", 3)):
+        labels, note = _numbers(file, name, [row[column] for row in cells])
+        numbers.append(labels)
+        found.notes += note
     for part, path, person, camera in cells:
-        found.add(part, file.parent / path, people[person], cameras[camera])
+        found.add(part, file.parent / path, numbers[0][person], numbers[1][camera])
     found.count_from_one()
     return found
 
 
-def _numbers(labels: set[str]) -> dict[str, int]:
-    """Labels as numbers: their own if all are whole, else from 1 in sorted order (0 and -1 stay)."""
-    if all(re.fullmatch(r"-1|\d{1,9}", label) for label in labels):
-        return {label: int(label) for label in labels}
-    special = {"0": 0, "-1": -1}
-    names = sorted(labels - special.keys())
-    return {label: value for label, value in special.items() if label in labels} | {
-        name: number for number, name in enumerate(names, 1)
-    }
+def _numbers(file: Path, name: str, labels: list[str]) -> tuple[dict[str, int], list[str]]:
+    """Labels as numbers: their own if all are whole, else from 1 in sorted order (0 and -1 stay); and a note.
+
+    0001, 1 and 1.0 (which pandas makes of whole numbers beside a blank) are one label, whatever the others are.
+    """
+    plain = {label: _plain(label) for label in dict.fromkeys(labels)}
+    broken = next((k for k, label in enumerate(labels) if re.fullmatch(r"-?\d*\.?\d+|nan|NaN", plain[label])
+                   and not re.fullmatch(r"-1|\d+", plain[label])), None)  # fmt: skip
+    if broken is not None:
+        raise InputError(
+            f"{file}: {name} has {labels[broken][:40]!r} (data row {broken + 1}); expected whole numbers "
+            "from -1, or names"
+        )
+    twice = len(plain) - len({*plain.values()})
+    note = [f"{name}: {twice} labels are spelled in more than one way (0001, 1, 1.0) and taken as one"]
+    whole = {label: int(label) for label in {*plain.values()} if re.fullmatch(r"-1|\d{1,9}", label)}
+    if len(whole) < len({*plain.values()}):
+        names = sorted({*plain.values()} - {"0", "-1"})
+        whole = {label: k for label, k in whole.items() if k <= 0} | {
+            label: number for number, label in enumerate(names, 1)
+        }
+    return {label: whole[meant] for label, meant in plain.items()}, note if twice else []
+
+
+def _plain(label: str) -> str:
+    """A whole number without leading zeros and decimals; anything else as it is."""
+    match = re.fullmatch(r"(-?)0*(\d+?)(?:\.0*)?", label)
+    return label if match is None else ("" if match[2] == "0" else match[1]) + match[2]
 
 
 def _text(file: Path) -> str:

@@ -7,6 +7,7 @@ Sources of the official counts: the papers and read-me files of the sets (Market
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.reid.data import layouts, listed
+from retrace.reid.data import known, layouts, listed
 from retrace.reid.data.layouts import FOLDERS, MSMT_NAME, PARTS, Found, Row, few, names_match
 
 __all__ = ["PARTS", "ReidImages", "ReidSet", "read_reid_set"]
@@ -34,20 +35,36 @@ LAYOUTS = {  # in the order in which "auto" asks
     "csv": Layout(listed.is_csv, listed.read_csv, "a CSV file with the columns path,id,camera[,split]"),
     "msmt17": Layout(listed.is_msmt17, listed.read_msmt17, "MSMT17's list_train.txt, list_query.txt ..."),
     "cuhk03-json": Layout(listed.is_cuhk03_json, listed.read_cuhk03_json, "CUHK03's splits_*.json"),
+    "ltcc": Layout(layouts.is_ltcc, layouts.read_ltcc, "LTCC's names like 094_1_c9_015833.png"),
     "market": Layout(
         layouts.is_market,
         layouts.read_market,
-        "bounding_box_train/ (or train/), query/, bounding_box_test/ (gallery/, test/) of names like 0002_c1s1_...jpg",
+        "train/ (bounding_box_train/), query/, gallery/ (bounding_box_test/, test/) of names like 0002_c1s1_...jpg",
     ),
+    "viper": Layout(known.is_viper, known.read_viper, "VIPeR's cam_a/, cam_b/"),
+    "prid": Layout(known.is_prid, known.read_prid, "PRID 2011's single_shot/cam_a/ ..."),
+    "prcc": Layout(known.is_prcc, known.read_prcc, "PRCC's rgb/train/, rgb/test/A/, rgb/test/C/"),
+    "occluded-reid": Layout(
+        known.is_occluded,
+        known.read_occluded,
+        "Occluded-REID's occluded_body_images/, whole_body_images/",
+    ),
+    "grid": Layout(layouts.is_grid, layouts.read_grid, "GRID's probe/, gallery/"),
     "plain": Layout(
         layouts.is_plain,
         layouts.read_plain,
-        "train/, query/, gallery/ of names like 12_3_...jpg (id, camera)",
+        "such folders of names like 12_3_...jpg (id, camera)",
     ),
+    "folders": Layout(known.is_folders, known.read_folders, "such folders with a folder a person"),
+    "cuhk01": Layout(known.is_cuhk01, known.read_cuhk01, "CUHK01's flat folder of names like 0001003.png"),
     "cuhk03": Layout(
-        layouts.is_cuhk03, layouts.read_cuhk03, "a flat folder of names like 0012_07.jpg (id, image)"
+        known.is_cuhk03, known.read_cuhk03, "CUHK03's flat folder of names like 0012_07.jpg (id, image)"
     ),
 }
+SHORTLY = (
+    "train/, query/, gallery/ (or Market-1501's folders) of names like 0002_c1s1_...jpg or 12_3_...jpg (id, camera), "
+    "or with a folder a person; a CSV file with the columns path,id,camera[,split]"
+)
 NAMED = 20  # files that a note names one by one
 Counts = dict[str, tuple[int, int]]  # part: images, identities
 OFFICIAL: dict[str, Counts] = {
@@ -142,8 +159,8 @@ def read_reid_set(
 def _finish(place: Path, found: Found, parts: Sequence[str], need: Sequence[str], strict: bool) -> ReidSet:
     """Rows as arrays, checked, with the notes."""
     if found.skipped and strict:
-        count = len(found.skipped)
-        raise InputError(f"{found.skipped[0]} ({count} such files); remove them, or read without strict")
+        count, (file, why) = len(found.skipped), found.skipped[0]
+        raise InputError(f"{file}: {why} ({count} such files); remove them, or read without strict")
     notes = list(found.notes)
     images: dict[str, ReidImages] = {}
     for part in PARTS:
@@ -157,12 +174,15 @@ def _finish(place: Path, found: Found, parts: Sequence[str], need: Sequence[str]
             images[part] = people
     missing = [part for part in (need if images else need or parts) if part not in images]
     if missing:
-        reason = f"; {found.skipped[0]}" if found.skipped else f"; {found.notes[0]}" if found.notes else ""
+        first = f"{found.skipped[0][0]}: {found.skipped[0][1]}" if found.skipped else "".join(found.notes[:1])
+        reason = f"; {first}" if first else _others_line(found.others, "; there are ")
         has = f"only {', '.join(images)}" if images else "none of " + ", ".join(parts)
         raise InputError(f"{place}: no images for {missing[0]} (there is {has}){reason}")
     name, verdict = _compare(place, images)
     lines = [verdict, *(_count_line(part, part_images) for part, part_images in images.items())]
-    lines += notes + _skipped_lines(found.skipped) + _warnings(images, found.one_numbering)
+    others = _others_line(found.others, "left out: ")
+    lines += [*notes, *_skipped_lines(found.skipped), *([others] if others else [])]
+    lines += _warnings(images, found.one_numbering)
     train, query, gallery = (images.get(part) for part in PARTS)
     return ReidSet(name, train, query, gallery, tuple(lines))
 
@@ -205,11 +225,21 @@ def _count_line(part: str, images: ReidImages) -> str:
     return line + (f", of them {distractors:,} distractors and {junk:,} junk" if distractors or junk else "")
 
 
-def _skipped_lines(skipped: Sequence[str]) -> list[str]:
+def _skipped_lines(skipped: Sequence[tuple[Path, str]]) -> list[str]:
+    """What was left out, by reason with counts, and the first of it by name."""
     if not skipped:
         return []
+    reasons = ", ".join(f"{count:,} {why}" for why, count in Counter(why for _, why in skipped).most_common())
     rest = [f"... and {len(skipped) - NAMED:,} more"] if len(skipped) > NAMED else []
-    return [f"{len(skipped):,} files left out:", *(f"  {line}" for line in [*skipped[:NAMED], *rest])]
+    named = [f"{file}: {why}" for file, why in skipped[:NAMED]]
+    return [f"{len(skipped):,} files left out ({reasons}):", *(f"  {line}" for line in [*named, *rest])]
+
+
+def _others_line(others: Counter[str], begin: str) -> str:
+    if not others:
+        return ""
+    kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
+    return f"{begin}{others.total():,} files that are no images ({kinds}{', ...' * (len(others) > 6)})"
 
 
 def _warnings(images: dict[str, ReidImages], one_numbering: bool) -> list[str]:
@@ -228,12 +258,26 @@ def _warnings(images: dict[str, ReidImages], one_numbering: bool) -> list[str]:
             lines.append("no query has a match by another camera: rank-k and mAP are undefined")
         elif lost:
             lines.append(f"{lost:,} of {len(query):,} queries have no match by another camera: not scored")
+    lines += [line for part, found in images.items() if (line := _hardly_cameras(part, found))]
     if train is not None and one_numbering:
         tested = [part.ids for part in (query, gallery) if part is not None]
         both = _shared(train.ids, tested)
         if both:
             lines.append(f"{both:,} people are in train and in query or gallery: no honest test")
     return lines
+
+
+def _hardly_cameras(part: str, images: ReidImages) -> str | None:
+    """Says where nobody was seen twice by one camera and everybody by three or more: frames, not cameras."""
+    people = images.ids > 0
+    views = np.unique(np.stack([images.ids[people], images.cameras[people]], 1), axis=0)
+    _, seen = np.unique(images.ids[people], return_counts=True)
+    if len(views) < people.sum() or not len(seen) or np.median(seen) < 3:
+        return None
+    return (
+        f"{part}: as many cameras as images a person ({np.median(seen):g}): what the names give as the camera is "
+        "hardly one (a frame or an image number?), and then scores across cameras mean nothing"
+    )
 
 
 def _shared(ids: np.ndarray, others: Iterable[np.ndarray]) -> int:
@@ -268,9 +312,9 @@ def locate(folder: Path, layout: str) -> tuple[str, Path]:
             raise InputError(f"{folder}: holds {len(distinct)} data sets ({names}); give one of them")
         for place, name in distinct.items():
             return name, place
-    looked = "; or ".join(kind.looks_like for kind in wanted.values())
+    looked = SHORTLY + f"; and {', '.join(LAYOUTS)}" if layout == "auto" else LAYOUTS[layout].looks_like
     raise InputError(
-        f"{folder}: no ReID data set; looked for {looked}; found {_contents(folder)}{_hint(folder)}"
+        f"{folder}: no ReID data set; found {_contents(folder)}{_hint(folder)}; looked for {looked}"
     )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.reid.recipe import KEY, Recipe
-from retrace.reid.runtime.backends import normalise
+from retrace.reid.recipe import KEY
+from retrace.reid.runtime.feed import Feed, normalise
 
 OPSET = 17  # old enough for most runtimes, new enough for attention and layer norm
 HALVED_FROM = 64  # numbers in a tensor; smaller ones weigh nothing and stay float32
@@ -87,11 +87,12 @@ def halve(path: Path) -> None:
     onnx.save(model, path)
 
 
-def quantise(path: Path, crops: np.ndarray) -> None:
+def quantise(path: Path, crops: np.ndarray, feed: Feed) -> None:
     """Make an ONNX file compute in 8 bits: activations unsigned, weights signed and scaled by channel.
 
     Args:
         crops: (N, H, W, 3) uint8 BGR; the ranges of activations are the extremes seen on them.
+        feed: how the file takes them.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -101,7 +102,6 @@ def quantise(path: Path, crops: np.ndarray) -> None:
     entry = model.graph.input[0]
     batch = entry.type.tensor_type.shape.dim[0].dim_value or CALIBRATION_BATCH
     text = next((p.value for p in model.metadata_props if p.key == KEY), None)
-    recipe = Recipe.from_json(text, path)
     if len(crops) < batch:
         raise InputError(f"int8 with batches of {batch} needs {2 * batch} crops to calibrate and compare on")
 
@@ -113,7 +113,7 @@ def quantise(path: Path, crops: np.ndarray) -> None:
             start = next(self.starts, None)
             if start is None:
                 return None
-            return {entry.name: normalise(crops[start : start + batch], recipe.mean, recipe.std)}
+            return {entry.name: normalise(crops[start : start + batch], feed)}
 
     kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}
     with quiet():

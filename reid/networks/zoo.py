@@ -7,17 +7,16 @@ weight that was never loaded could not even be computed with.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
+from retrace.reid.weights.checkpoints import read_state_dict
 from retrace.torchvision_cure import cure_torchvision
 
 NAMED_KEYS = 3  # how many offending keys an error message names
@@ -42,13 +41,14 @@ def zoo() -> dict[str, Callable[..., torch.nn.Module]]:
     return dict(getattr(models, "__model_factory"))
 
 
-def build(name: str, classes: int, loss: str = "softmax") -> torch.nn.Module:
+def build(name: str, classes: int, loss: str = "softmax", **options: Any) -> torch.nn.Module:
     """A network of the zoo with random weights; nothing is ever downloaded.
 
     Args:
         name: e.g. "osnet_x0_25".
         classes: number of training identities (rows of the classifier, which may be none).
         loss: "softmax" (training returns logits) or "triplet" (logits and features).
+        options: of the zoo's own function.
 
     Raises:
         InputError: no such network; the message names the nearest.
@@ -58,7 +58,7 @@ def build(name: str, classes: int, loss: str = "softmax") -> torch.nn.Module:
         raise InputError(f"unknown network {name!r}; {nearest(name, networks)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a classifier without rows has nothing to initialise
-        return networks[name](num_classes=classes, loss=loss, pretrained=False, use_gpu=False)
+        return networks[name](num_classes=classes, loss=loss, pretrained=False, use_gpu=False, **options)
 
 
 def load(path: str | Path, model: str | None = None) -> torch.nn.Module:
@@ -104,24 +104,12 @@ def architecture(path: str | Path, model: str | None) -> str:
     return max(found, key=len)
 
 
-def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint by key, without "module."; never runs code that the file brings along."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such weights file")
-    try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
-        raise InputError(f"{path}: not readable as a torch checkpoint: {_short(error)}") from None
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping) or not content or not _all_tensors(content):
-        raise InputError(f"{path}: expected a state_dict (key -> tensor) or {{'state_dict': ...}}")
-    return {key.removeprefix("module."): value for key, value in content.items()}
-
-
 def refuse_misfit(
-    path: str | Path, name: str, want: Mapping[str, torch.Tensor], got: Mapping[str, torch.Tensor]
+    path: str | Path,
+    name: str,
+    want: Mapping[str, torch.Tensor],
+    got: Mapping[str, torch.Tensor],
+    hint: str = "",
 ) -> None:
     """Raises InputError unless the tensors ``got`` from ``path`` are those of the network ``name``, all and no more."""
     # A batch norm's step counter is absent from checkpoints of torch < 0.4.1; eval mode never reads it.
@@ -138,25 +126,8 @@ def refuse_misfit(
         if keys
     ]
     if faults:
-        raise InputError(f"{path}: not the weights of {name}: {'; '.join(faults)}")
-
-
-def _numpy_scalars() -> list[Any]:
-    """Exactly the types of a NumPy number, under both names it has had; torchreid stores its rank-1 so."""
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)]
-    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]
-
-
-def _all_tensors(content: Mapping[Any, Any]) -> bool:
-    return all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items())
+        raise InputError(f"{path}: not the weights of {name}: {'; '.join(faults)}{hint}")
 
 
 def _some(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED_KEYS]) + (", ..." if len(keys) > NAMED_KEYS else "")
-
-
-def _short(error: Exception) -> str:
-    """The first sentence of an error, in one line."""
-    text = re.split(r"(?<=[.:])\s|\n", str(error).strip(), maxsplit=1)[0]
-    return f"{type(error).__name__}: {text[:160]}"

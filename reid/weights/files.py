@@ -6,7 +6,7 @@ card of its training. So nothing about it has to be guessed from a file name.
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,21 @@ import torch
 from torch import nn
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
+from retrace.configs.files import atomic_write
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
 from retrace.reid.recipe import KEY, Recipe
+from retrace.reid.weights.checkpoints import read_tensors
+from retrace.reid.weights.foreign import Placed, place
+from retrace.reid.weights.shipped import SHIPPED, locate
 
-PREFIXES = ("body.", "backbone.whole.", "backbone.", "backbone.body.")  # of a foreign network inside ours
-FOREIGN_HEADS = ("backbone.fc.", "backbone.head.", "backbone.classifier.", "backbone.body.head.")  # timm's
+HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
+OUR_ENDS = ("embedding.", "neck.", "pool.", "heads.")
+FOREIGN_HEADS = tuple(  # timm's, and DeiT's second one
+    f"backbone.{head}." for head in ("fc", "head", "classifier", "body.head", "body.head_dist")
+)
+SUM = "retrace_sha256"  # of the tensors and the recipe, in the metadata of our files
 
 
 def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:
@@ -34,12 +43,22 @@ def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:
 
     path = Path(path)
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    partial = path.with_name(path.name + ".partial")
     try:  # save_file would make a file that only its owner may read
-        partial.write_bytes(save(tensors, {KEY: recipe.to_json()}))
-        os.replace(partial, path)
+        text = recipe.to_json()
+        with atomic_write(path, "wb") as file:
+            file.write(save(tensors, {KEY: text, SUM: checksum(tensors, text)}))
     except OSError as error:
         raise InputError(f"{path}: the weights cannot be written ({error.strerror})") from None
+
+
+def checksum(tensors: Mapping[str, torch.Tensor], text: str) -> str:
+    """SHA-256 over names, types, shapes and bytes of all tensors, in order of their names, and over the recipe."""
+    digest = hashlib.sha256(text.encode())
+    for key in sorted(tensors):
+        tensor = tensors[key].detach().cpu().contiguous()
+        digest.update(f"\n{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()
 
 
 def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, Recipe]:
@@ -49,7 +68,7 @@ def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, R
     """
     tensors = network.state_dict()
     if recipe.model is None:
-        tensors = {PREFIXES[0] + key: value for key, value in tensors.items()}
+        tensors = {"body." + key: value for key, value in tensors.items()}
         recipe = replace(recipe, model=ModelConfig(name=recipe.name, neck="own").model_dump(mode="json"))
     recipe = replace(recipe, classes=0)
     bare = build(recipe, recipe.name)
@@ -97,8 +116,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not readable as safetensors: {error}") from None
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        raise InputError(f"{path}: not readable as safetensors: {one_line(error)}") from None
+    if SUM in metadata and metadata[SUM] != checksum(tensors, metadata.get(KEY, "")):
+        raise InputError(f"{path}: is damaged: its weights do not match the checksum they were written with")
     return tensors, metadata
 
 
@@ -115,58 +136,70 @@ def build(recipe: Recipe, origin: str | Path) -> nn.Module:
     return networks.build(config, recipe.classes, recipe.size)
 
 
-def start_from(network: nn.Module, path: str | Path, drop_head: bool) -> list[str]:
+def start_from(
+    network: nn.Module, path: str | Path, drop_head: bool, notes: list[str] | None = None
+) -> list[str]:
     """Copy weights into a network that is about to train; returns the keys that stay at their random start.
 
-    Our files fit key by key. A checkpoint of torchreid (also ours with neck "own"), timm or torchvision gives
-    its convolutions to a pooled head, and one of torchreid everything to neck "own".
+    Our files fit key by key. A checkpoint of torchreid (also ours with neck "own"), timm, torchvision and the
+    projects of `reid.weights.foreign` gives its convolutions or blocks to a pooled head, and one of torchreid
+    everything to neck "own".
 
     Args:
+        path: a file, the name of shipped weights, or "auto": the shipped ones.
         drop_head: the classifier (of a foreign checkpoint under a pooled head: all after the convolutions)
             stays random; without it a file with another number of classes is refused.
+        notes: gets a line for all that was changed or left out on the way.
 
     Raises:
-        InputError: a key is missing, unexpected or of another shape; the message says when drop_head helps.
+        InputError: a key is missing, unexpected or of another shape, named as it is in the file; the message says
+            when drop_head helps.
     """
-    path = Path(path)
-    own = network.state_dict()
-    given = _given(path, own)
-    heads = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
-    if drop_head:
-        given = {
-            key: value
-            for key, value in given.items()
-            if not key.startswith(heads) and (key in own or not key.startswith(FOREIGN_HEADS))
-        }
-        fresh = [
-            key
-            for key in own
-            if key.startswith((*heads, "embedding.", "neck.", "pool.")) and key not in given
-        ]
-    else:
-        fresh = []
-    wanted = {key: value for key, value in own.items() if key not in fresh}
     try:
-        models.refuse_misfit(path, "the network to train", wanted, given)
-    except InputError as error:
+        path = _trainable(locate(path))
+        placed = _placed(path, network)
+        own, rest = network.state_dict(), placed.rest
+        given = placed.tensors
+        fresh = [key for key in own if key.startswith("heads.") and key not in given]
+        if drop_head:
+            dropped = [
+                key
+                for key in given
+                if key.startswith(HEADS) or (key not in own and key.startswith(FOREIGN_HEADS))
+            ]
+            given = {key: value for key, value in given.items() if key not in dropped}
+            fresh = [key for key in own if key.startswith((*HEADS, *OUR_ENDS)) and key not in given]
+            if notes is not None and rest:
+                some = ", ".join(list(rest)[:3]) + ", ..." * (len(rest) > 3)
+                notes.append(f"{path.name}: {len(rest)} tensors of other parts left out: {some}")
+            rest = {}
+        wanted = {placed.in_file(key): value for key, value in own.items() if key not in fresh}
+        found = {placed.in_file(key): value for key, value in given.items()} | rest
         hint = "" if drop_head else "; if only the classifier differs, init_head=drop starts it anew"
-        raise InputError(f"init: {error}{hint}") from None
+        models.refuse_misfit(path, "the network to train", wanted, found, hint)
+    except InputError as error:
+        raise InputError(f"init: {error}") from None
     network.load_state_dict(given, strict=False)  # strict above, but for what is meant to stay fresh
+    if notes is not None:
+        notes += placed.notes
     return fresh
 
 
-def _given(path: Path, own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors of a file, under the keys they have in a network of ours; foreign keys get a prefix."""
-    if path.suffix.lower() == ".safetensors":
-        tensors, metadata = _read_safetensors(path)
-        zoo = all(key.startswith(PREFIXES[0]) for key in tensors)  # ours with neck "own": as torchreid's
-        if KEY in metadata and not zoo:
-            return tensors
-        tensors = {key.removeprefix(PREFIXES[0]) if zoo else key: value for key, value in tensors.items()}
-    else:
-        tensors = models.read_state_dict(path)
-    prefix = max(PREFIXES, key=lambda p: sum(p + key in own for key in tensors))
-    return {prefix + key: value for key, value in tensors.items()}
+def _trainable(path: Path) -> Path:
+    """Of shipped ONNX weights the same network for torch, which lies beside it."""
+    beside = path.with_suffix(".safetensors")
+    return beside if path.parent == SHIPPED and path.suffix == ".onnx" and beside.is_file() else path
+
+
+def _placed(path: Path, network: nn.Module) -> Placed:
+    """The tensors of a file, under the keys they have in a network of ours."""
+    if path.suffix.lower() != ".safetensors":
+        return place(path, read_tensors(path), network)
+    tensors, metadata = _read_safetensors(path)
+    zoo = all(key.startswith("body.") for key in tensors)  # ours with neck "own": as torchreid's
+    if KEY in metadata and not zoo:
+        return Placed(tensors, "", "", {}, ())
+    return place(path, tensors, network)
 
 
 def _head_rows(network: nn.Module) -> int:

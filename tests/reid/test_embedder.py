@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.reid import Embedder, embedder, shipped_weights
+from retrace.reid import Embedder, shipped_weights
+from retrace.reid.weights import shipped
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
@@ -201,10 +202,10 @@ def test_files_that_are_no_image_embedders_are_refused(tmp_path: Path) -> None:
         helper.make_node("Cast", ["image"], ["f"], to=FLOAT),
         helper.make_node("GlobalAveragePool", ["f"], ["p"]),
         helper.make_node("Flatten", ["p"], ["q"]),
-        helper.make_node("Cast", ["q"], ["out"], to=BYTE),
+        helper.make_node("Cast", ["q"], ["out"], to=TensorProto.INT32),
     ]
-    bytes_in = save(tmp_path / "bytes.onnx", pool, ["B", 3, 8, 4], BYTE)
-    for path in (rank2, map_out, channels, bytes_in):
+    whole_in = save(tmp_path / "whole.onnx", pool, ["B", 3, 8, 4], TensorProto.INT32)
+    for path in (rank2, map_out, channels, whole_in):
         with pytest.raises(InputError, match=rf"{path.name}: expected a network .* -> \[B, D\], got"):
             Embedder.from_weights(path)
 
@@ -232,7 +233,7 @@ def test_unreadable_files_unknown_names_and_endings_are_refused(
         Embedder.from_weights(tmp_path / "text.onnx")
     with pytest.raises(InputError, match=r"expected weights that end in \.onnx"):
         Embedder.from_weights(tmp_path / "weights.bin")
-    monkeypatch.setattr(embedder, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "none")
     assert shipped_weights() is None
     with pytest.raises(InputError, match="no such weights file"):
         Embedder.from_weights("osnet")
@@ -244,7 +245,7 @@ def test_shipped_weights_are_found_by_name_and_by_auto(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = colour_mean(tmp_path)
-    monkeypatch.setattr(embedder, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
     assert shipped_weights() == path
     assert Embedder.from_weights("auto").description == Embedder.from_weights("mean_B").description
     with pytest.raises(InputError, match="did you mean 'mean_B'"):
@@ -262,7 +263,9 @@ def test_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(InputError, match="no CUDA"):
             Embedder.from_weights(path, device="cuda:1")
-    assert Embedder.from_weights(path, device="cpu").description.endswith("on cpu")
+    assert Embedder.from_weights(path, device="cpu").description.startswith(
+        "mean_B.onnx, 8x4 -> 3, onnxruntime on cpu; input"
+    )
 
 
 def test_onnx_weights_never_import_torch(tmp_path: Path) -> None:
@@ -354,7 +357,7 @@ def test_a_folder_is_read_in_order_and_broken_files_are_named(tmp_path: Path) ->
     with pytest.raises(InputError, match="none of its 1 image files is readable"):
         embed.folder(folder / "deeper")
     (folder / "deeper" / "d.png").unlink()
-    with pytest.raises(InputError, match=r"no image files in it \(looked for \.bmp"):
+    with pytest.raises(InputError, match=r"no image files in it \(looked for \.avif, \.bmp"):
         embed.folder(folder / "deeper")
 
 

@@ -102,7 +102,7 @@ def open_ways(
 ) -> dict[str, Way]:
     """What is measured, by name; exported files go into ``folder``."""
     from retrace.reid import Embedder
-    from retrace.reid.export.export import Job, export
+    from retrace.reid.export.job import Job, export
 
     embedder = Embedder.from_weights(
         weights, "cpu", backend="torch", model=model, threads=1, batch_size=batch
@@ -128,8 +128,9 @@ def some_crops(count: int, size: tuple[int, int], folder: str | None) -> np.ndar
     """People where there is a folder of them: int8's ranges fit nothing else."""
     import numpy as np
 
-    from retrace.reid.embedder import image_files, read_image, resize
-    from retrace.reid.export.export import random_crops
+    from retrace.configs.files import read_image
+    from retrace.reid.embedder import image_files, resize
+    from retrace.reid.export.job import random_crops
 
     if folder is None:
         return random_crops(count, size, np.random.default_rng(0))
@@ -142,12 +143,12 @@ def eager(weights: Path, model: str | None, crops: np.ndarray) -> Way:
     """The network as torch runs it without our help, on one thread."""
     import torch
 
-    from retrace.reid.runtime.backends import normalise
+    from retrace.reid.runtime.feed import Feed, normalise
     from retrace.reid.weights.files import load_network
 
     torch.set_num_threads(1)
     network, recipe = load_network(weights, model)
-    images = torch.from_numpy(normalise(crops, recipe.mean, recipe.std))
+    images = torch.from_numpy(normalise(crops, Feed(recipe.mean, recipe.std)))
 
     def run() -> Any:
         with torch.inference_mode():

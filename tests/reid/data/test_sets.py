@@ -11,30 +11,11 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.reid.data import sets as data
-from retrace.reid.data.sets import ReidImages, ReidSet, has_match, read_reid_set
+from retrace.reid.data.sets import ReidImages, has_match, read_reid_set
+from tests.reid.data.names_only import rows, sizes, touch
 from tests.reid.mini_market import write_mini_market
 
 PARTS = ("train", "query", "gallery")
-
-
-def touch(folder: Path, *names: str) -> Path:
-    """Empty files: readers look at names only."""
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    return folder
-
-
-def rows(images: ReidImages | None) -> list[tuple[str, int, int]]:
-    assert images is not None
-    assert images.ids.dtype == images.cameras.dtype == np.int64
-    names = [path.name for path in images.paths]
-    return list(zip(names, images.ids.tolist(), images.cameras.tolist(), strict=True))
-
-
-def sizes(found: ReidSet) -> list[int | None]:
-    return [None if part is None else len(part) for part in (found.train, found.query, found.gallery)]
 
 
 MARKET = {
@@ -156,7 +137,7 @@ def test_cuhk03_folder(tmp_path: Path) -> None:
     assert found.train is None
     assert rows(found.query) == [("0000_00.jpg", 1, 0), ("0000_04.jpg", 1, 0)]
     assert rows(found.gallery) == [("0000_05.jpg", 1, 1), ("0012_09.jpg", 13, 1)]
-    assert "1 files left out:" in found.notes
+    assert "1 files left out (1 expected a name like 0012_07.jpg (id, image)):" in found.notes
     assert any("cover.jpg: expected a name like 0012_07.jpg" in note for note in found.notes)
 
 
@@ -347,7 +328,7 @@ def test_csv_with_a_bad_line(tmp_path: Path, line: str, message: str) -> None:
 
 def test_csv_that_is_not_ours(tmp_path: Path) -> None:
     csv_set(tmp_path, "path,person\na.jpg,1\n", "a.jpg")
-    with pytest.raises(InputError, match=r"looked for a CSV file with the columns path,id,camera"):
+    with pytest.raises(InputError, match=r"looked for .* a CSV file with the columns path,id,camera"):
         read_reid_set(tmp_path)
     (tmp_path / "images.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"images\.csv: not a text file"):
@@ -433,7 +414,7 @@ def test_files_that_cannot_be_used_are_counted_and_named(tmp_path: Path) -> None
     market(tmp_path, "train", "query", "test")
     touch(tmp_path / "train", *(f"photo{k:02}.jpg" for k in range(data.NAMED + 3)))
     notes = read_reid_set(tmp_path).notes
-    assert "23 files left out:" in notes
+    assert "23 files left out (23 expected a name like 0002_c1s1_000451_03.jpg):" in notes
     assert sum("photo" in note for note in notes) == data.NAMED
     assert "  ... and 3 more" in notes
     with pytest.raises(InputError, match=r"photo00\.jpg: expected a name like 0002_c1s1.*\(23 such files\)"):
@@ -476,7 +457,10 @@ def test_take() -> None:
         (["cuhk-03.mat"], "a .mat of CUHK03 must be unpacked first"),
         (["train/0000/0000_000_01_0303morning_0008_0.jpg"], "MSMT17's images: put its list_train.txt"),
         (["a/query/1_c1.jpg", "b/query/1_c1.jpg"], r"holds 2 data sets \(a, b\); give one of them"),
-        (["query/"], "looked for a CSV .*; or MSMT17's .*; or bounding_box_train/ .*; found 1 entries"),
+        (
+            ["query/"],
+            r"found 1 entries \(query\); looked for train/, query/, gallery/ .*; a CSV file .*; and csv, msmt17",
+        ),
     ],
 )
 def test_not_a_reid_set(tmp_path: Path, names: list[str], message: str) -> None:
@@ -506,7 +490,7 @@ def test_what_the_caller_can_get_wrong(tmp_path: Path) -> None:
             read_reid_set(tmp_path, parts=wrong)
     market(tmp_path, "train", "query", "test")
     with pytest.raises(
-        InputError, match=r"looked for MSMT17's list_train\.txt, list_query\.txt .*; found 3 entries"
+        InputError, match=r"found 3 entries .*; looked for MSMT17's list_train\.txt, list_query\.txt"
     ):
         read_reid_set(tmp_path, "msmt17")
     with pytest.raises(InputError, match="found a file"):

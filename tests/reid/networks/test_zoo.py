@@ -130,7 +130,9 @@ def test_the_network_is_told_from_the_longest_name_in_the_file_name() -> None:
     assert models.architecture("OSNet_ibn_x1_0-duke.pt", None) == "osnet_ibn_x1_0"
     assert models.architecture("resnet50_fc512_market.pth", None) == "resnet50_fc512"  # not resnet50
     assert models.architecture("best.pth", "osnet_x0_5") == "osnet_x0_5"
-    with pytest.raises(InputError, match=r"best\.pth: .*rename it .*or pass model=NAME; .*osnet_x1_0"):
+    with pytest.raises(
+        InputError, match=r"best\.pth: .*rename it .*or pass model=NAME; .*known: resnet50, .*more"
+    ):
         models.architecture("best.pth", None)
 
 

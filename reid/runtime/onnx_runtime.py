@@ -1,0 +1,69 @@
+"""ONNX files by ONNX Runtime: the only runtime of the base installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.errors import one_line
+from retrace.reid.recipe import KEY, Recipe
+from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
+from retrace.reid.runtime.signs import guess, signs_of_onnx
+
+
+def open_onnx(path: Path, wish: Wish) -> Network:
+    """An ONNX file (B, 3, H, W) or (B, H, W, 3) -> (B, D); of several outputs the first counts.
+
+    Raises:
+        InputError: not such a file, or a precision or device that is not to be had.
+    """
+    import onnxruntime
+
+    if wish.precision != "f32":
+        raise InputError(
+            f"{path}: onnxruntime computes as the file says, not in {wish.precision!r}; use backend 'openvino'"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = wish.threads or 0  # 0: one a core
+    options.log_severity_level = 4  # what fails comes back as an exception
+    options.use_deterministic_compute = True
+    # Threads that wait for the next frame must not spin: the detector's runtime works on the same cores then.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = _providers(onnxruntime.get_available_providers(), wish.device)
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # onnxruntime raises kinds of its own, all plain Exceptions
+        raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
+    on_gpu = session.get_providers()[0] == "CUDAExecutionProvider"
+    if wish.device.startswith("cuda") and not on_gpu:
+        raise InputError(f"device {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
+    inputs, output = session.get_inputs(), session.get_outputs()[0]
+    meta = session.get_modelmeta()
+    text = meta.custom_metadata_map.get(KEY)
+    kind = check_signature(path, [(i.type, i.shape) for i in inputs], output.shape)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        return session.run([output.name], {inputs[0].name: images})[0]
+
+    place = f"onnxruntime on {wish.device if on_gpu else 'cpu'}"
+    recipe = Recipe.from_json(text, path)
+    shape = list(inputs[0].shape)
+    signs = None if text else guess(signs_of_onnx(path, inputs[0].name, shape, kind))
+    return fitted(path, Found(run, shape, kind, place, recipe, signs), wish)
+
+
+def _providers(available: list[str], device: str) -> list[Any]:
+    """onnxruntime's execution providers for a device, best first."""
+    wants_gpu = device.startswith("cuda")
+    has_gpu = "CUDAExecutionProvider" in available
+    if wants_gpu and not has_gpu:
+        raise InputError(
+            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use device 'cpu'"
+        )
+    if not has_gpu or device == "cpu":
+        return ["CPUExecutionProvider"]
+    number = int(device.partition(":")[2] or 0)
+    return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]

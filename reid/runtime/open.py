@@ -1,0 +1,86 @@
+"""Runtimes of a network behind one function: torch, ONNX Runtime and OpenVINO, each imported only when used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from retrace.configs import InputError
+from retrace.reid.runtime.network import Network, Wish
+
+BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
+PRECISIONS = ("f32", "bf16", "f16")
+ENDINGS = {  # a file's ending -> the backends that read it, the default first
+    # On one core f32 ONNX Runtime is the faster of the two for OSNet x0.25 (450 to 335 crops/s) and OSNet x1.0
+    # (46 to 40), equal for ResNet-50; it is a base dependency, OpenVINO is not.
+    r"\.onnx": ("onnxruntime", "openvino"),
+    r"\.xml": ("openvino",),
+    # torchreid writes model.pth.tar-60.
+    r"\.safetensors|\.torchscript|\.pth|\.pt|\.pth\.tar(-\d+)?": ("torch",),
+}
+
+
+def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) -> Network:
+    """Load a file that exists.
+
+    Args:
+        path: its ending says what it is, see ``ENDINGS``.
+        backend: of ``BACKENDS``; "auto": the default of the ending.
+        wish: device, size and so on; None: the defaults.
+
+    Raises:
+        InputError: a file, backend, device, size or precision that do not go together, or a file that is no
+            image -> vector network.
+    """
+    wish = wish or Wish()
+    _check(wish)
+    name = pick_backend(path, backend)
+    try:
+        if name == "torch":
+            from retrace.reid.runtime.torch_runtime import open_torch
+
+            return open_torch(path, wish)
+        if name == "openvino":
+            from retrace.reid.runtime.openvino_runtime import open_openvino
+
+            return open_openvino(path, wish)
+        from retrace.reid.runtime.onnx_runtime import open_onnx
+
+        return open_onnx(path, wish)
+    except ImportError as error:
+        extra = {"torch": "train", "openvino": "openvino"}.get(name)
+        cure = f"pip install -e .[{extra}]" if extra else "pip install onnxruntime"
+        kind = "torch weights need" if name == "torch" else f"backend {name!r} needs"
+        raise InputError(f"{path}: {kind} {error.name}: {cure}, or use ONNX weights") from None
+
+
+def pick_backend(path: Path, backend: str = "auto") -> str:
+    """Which runtime reads this file: "torch", "onnxruntime" or "openvino".
+
+    Raises:
+        InputError: unknown backend or ending, or a backend that does not read such files.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    for ending, readers in ENDINGS.items():
+        if re.search(f"({ending})$", path.name, re.IGNORECASE):
+            if backend not in ("auto", *readers):
+                raise InputError(
+                    f"{path}: backend {backend!r} does not read it; use {' or '.join(readers)}, or convert the "
+                    "training weights with tools/export_reid.py"
+                )
+            return readers[0] if backend == "auto" else backend
+    raise InputError(
+        f"{path}: expected weights that end in .onnx, .safetensors, .xml, .torchscript, .pth, .pt or .pth.tar"
+    )
+
+
+def _check(wish: Wish) -> None:
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", wish.device) is None:
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wish.device!r}")
+    if wish.precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {wish.precision!r}")
+    if wish.size is not None and (len(wish.size) != 2 or min(wish.size) < 1):
+        raise InputError(f"size must be (height, width) in pixels, got {wish.size}")
+    if wish.threads is not None and wish.threads < 1:
+        raise InputError(f"threads must be at least 1, got {wish.threads}")
