@@ -19,7 +19,7 @@ LARGEST_NPZ = 2**33  # bytes unpacked: 4 million boxes with vectors of 512 numbe
 ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
 
 
-class Memory(Protocol):
+class FrameMemory(Protocol):
     """What goes into a checkpoint."""
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -39,7 +39,6 @@ class Detector:
         find_many: the same for several frames at once; None: one after the other.
         weights: the file it was loaded from; None: none.
         memory: what it keeps from frame to frame; None: nothing, frames may come in any order.
-        another: opens the same again, with a memory of its own; given where there is a memory.
     """
 
     description: str
@@ -48,8 +47,7 @@ class Detector:
     last_frame: int | None = None
     find_many: Callable[[Sequence[Frame]], list[Detections]] | None = None
     weights: Path | None = None
-    memory: Memory | None = None
-    another: Callable[[], Detector] | None = None
+    memory: FrameMemory | None = None
 
     def __call__(self, frame: Frame) -> Detections:
         """The boxes of one frame, in the detector's order.

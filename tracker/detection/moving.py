@@ -43,14 +43,15 @@ class Background:
         size = (max(1, image.shape[1] // factor), max(1, image.shape[0] // factor))
         grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
         now = cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32)
-        if self._level is None or self._level.shape != now.shape:
+        anew = self._level is None or self._level.shape != now.shape or time <= self._time
+        if self._level is None or anew:  # time that does not go on is another video's
             self._level, self._begin, self._time = now, time, time
             return np.zeros(now.shape, np.uint8), False
         away = now - self._level
         mask = (np.abs(away) > APART).astype(np.uint8)
         stands = float(mask.mean()) < MOVED
-        passed = max(time - self._time, 0.0)
-        step = (FIRST_RATE if time - self._begin < SETTLE else RATE) * passed if stands else CATCH_UP
+        rate = FIRST_RATE if time - self._begin < SETTLE else RATE
+        step = rate * (time - self._time) if stands else CATCH_UP
         self._level += np.clip(away, -step, step)
         self._time = time
         return mask, stands

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,5 +153,4 @@ def _open_hog(why: str, classes: str | None, min_score: float) -> Detector:
     names = {0: PERSON[0]}
     choose_classes(names, classes)
     watch = PeopleWatch(min_score)
-    another = partial(_open_hog, why, classes, min_score)
-    return Detector(f"HOG people detector of OpenCV ({why})", watch, names, memory=watch, another=another)
+    return Detector(f"HOG people detector of OpenCV ({why})", watch, names, memory=watch)

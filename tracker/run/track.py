@@ -69,7 +69,7 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
     source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
     checkpoint = Checkpoint(opened.out / f"{opened.name}.checkpoint.npz", opened.fingerprint())
     looks = _looks_so_far(opened)
-    state = RunState(tracker, opened.camera, looks, opened.appearance.adaptive)
+    state = RunState(tracker, opened.camera, looks, opened.appearance.adaptive, opened.detector.memory)
     if opened.appearance.adaptive:
         opened.appearance.adaptive.reset()  # the source before was another video
     resumed = opened.job.resume and checkpoint.restore(state)
