@@ -8,8 +8,11 @@ from importlib import import_module
 # What each tool is for: one line, so that `retrace` alone is a table of contents.
 TOOLS = {
     "track": "track people through videos",
+    "models": "list detectors that can be had, licence beside each",
     "demo": "track people in a real video, no questions asked",
     "count": "answers from tracks: line crossings, zones, people by the minute",
+    "memory": "look into an identity memory, and mend it",
+    "search": "where and when was this person: a photo and a memory",
     "explain": "why an identity was kept, lost or switched",
     "offline": "improve tracking results afterwards",
     "eval-mot": "score tracking results: HOTA, CLEAR, identity",

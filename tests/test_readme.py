@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.reid.mini_market import write_mini_market
-from tests.tools.test_track import LENGTH, make_video, write_boxes
+from tests.small_video import LENGTH, make_video, write_boxes
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)

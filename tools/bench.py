@@ -97,39 +97,24 @@ def main(argv: list[str]) -> int:
 
 def bench_stages(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Frames per second of each stage on a real video, each at work alone or behind its thread."""
-    from retrace.tools.demo import PLACES, cache_folder, obtain
-    from retrace.tools.runs.plan import make_plan
-    from retrace.tools.runs.runner import track_source
-    from retrace.tools.track import parser as track_parser
+    from retrace.tools.runs.models import Models
+    from retrace.tools.scenes.demo_video import PLACES, cache_folder, obtain
+    from retrace.tracker.run import Job
 
     video = args.video or str(obtain(cache_folder(Path("demo")), PLACES, print)[0])
     with tempfile.TemporaryDirectory() as out:
-        words = [
-            video,
-            "--detector",
-            args.detector,
-            "--reid",
-            args.reid,
-            "--save",
-            "mot,video",
-            "--out",
-            out,
-            "--quiet",
-        ]
-        plan = make_plan(track_parser().parse_args(words), words)
-        source = plan.sources[0]
-        whole = source._read
-        source._read = lambda s, start: (f for f, _ in zip(whole(s, start), range(args.frames), strict=False))
-        outcome = track_source(plan, 0)
-    wall = outcome.seconds
+        job = Job(
+            video, out, detector=args.detector, reid=args.reid, save=("mot", "video"), length=args.frames
+        )
+        report = Models().track(job)
+    wall = report.seconds
     rows = [
-        {"stage": name, "frames/s": round(outcome.new / s, 1), "share of wall time": round(s / wall, 4)}
-        for name, s in outcome.stages.items()
+        {"stage": name, "frames/s": round(report.new / s, 1), "share of wall time": round(s / wall, 4)}
+        for name, s in report.stages.items()
         if s > 0
     ]
-    table(
-        f"{source.name}, {source.size}, {outcome.frames} frames, {outcome.frames / wall:.1f} frames/s", rows
-    )
+    size = report.record["size"]
+    table(f"{report.name}, {size}, {report.frames} frames, {report.frames / wall:.1f} frames/s", rows)
     print("decode, draw and encode run in threads of their own: their share is not waited for; 'write' is.\n")
     return rows
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, guarded
+from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, guarded
 
-SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
+if TYPE_CHECKING:
+    from retrace.tracker.run import Job
 
 
 def parser() -> Parser:
@@ -74,7 +76,7 @@ def parser() -> Parser:
         "--save",
         default="mot",
         metavar="LIST",
-        help=f"of {','.join(SAVES)}; mot is always written; looks is for offline.py",
+        help="of mot,video,jsonl,sheet,camera,ledger,looks; mot is always written; looks is for offline.py",
     )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
@@ -87,14 +89,53 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
-    from retrace.tools.runs.plan import make_plan  # heavy imports only once the arguments are sound
-    from retrace.tools.runs.runner import run_all
+    options = parser()
+    args = options.parse_args(argv)
+    with as_flags(options):
+        from retrace.tools.runs.runner import (
+            open_run,
+            track_all,
+        )  # heavy imports only once the arguments are sound
 
-    plan = make_plan(args, argv)
-    outcomes = run_all(plan)
-    whole = len(outcomes) == len(plan.sources) and not any(outcome.stopped for outcome in outcomes)
-    return OK if whole else INTERRUPTED
+        run = open_run(jobs_of(args), argv, args.quiet)
+        track_all(run)
+        if run.whole:
+            run.refuse_failures()
+    return OK if run.whole else INTERRUPTED
+
+
+def jobs_of(args: argparse.Namespace) -> list[Job]:
+    """One job a source; nothing is opened yet.
+
+    Raises:
+        InputError: an argument that is wrong by itself.
+    """
+    from retrace.configs.loader import parse_assignments
+    from retrace.tracker.run import Job
+
+    told = parse_assignments(args.set)
+    offline = {key.removeprefix("offline."): told.pop(key) for key in [*told] if key.startswith("offline.")}
+    return [
+        Job(
+            source=source,
+            out=args.out,
+            tracker=args.tracker,
+            overrides=told,
+            detector=args.detector,
+            detections=args.detections,
+            classes=args.classes,
+            reid=args.reid,
+            reid_norm=args.reid_norm,
+            camera=args.camera,
+            fps=args.fps,
+            offline=args.offline,
+            offline_overrides=offline,
+            save=tuple(filter(None, args.save.split(","))),
+            device=args.device,
+            resume=args.resume,
+        )
+        for source in args.source
+    ]
 
 
 if __name__ == "__main__":

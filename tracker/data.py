@@ -6,15 +6,18 @@ Empty arrays are normal input. Validation happens here, once; inner functions tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 
 NOT_GIVEN: Any = None  # a default that the constructor replaces, so that readers always find an array
+RATES = (1e-6, 1e6)  # frames/s: from one in twelve days to a high-speed camera's
+ROUNDING = 1e-5  # by which a score may lie outside [0, 1]: a sum of shares, or a sigmoid in half precision
 UNIT_TOLERANCE = 1e-3  # |norm - 1| of an embedding row; float16 features normalised elsewhere stay inside
 
 
@@ -31,6 +34,7 @@ class Frame:
 class Detections:
     """What a detector saw in one frame: N boxes.
 
+    Each field takes whatever NumPy makes an array of, and tensors, of any device and with or without gradient.
     Boxes of zero or negative size are dropped and counted; ``index`` keeps each remaining row's place in the
     input, so nothing that is reported later loses its origin.
 
@@ -60,7 +64,9 @@ class Detections:
         if not finite.all():
             _refuse_rows("xyxy must be finite", ~finite.all(1), xyxy)
         if n and not (score.min() >= 0 and score.max() <= 1):  # NaN fails too
-            _refuse_rows("score must lie in [0, 1]", ~((score >= 0) & (score <= 1)), score)
+            bad = ~((score >= -ROUNDING) & (score <= 1 + ROUNDING))
+            _refuse_rows("score must lie in [0, 1]", bad, score)
+            score = score.clip(0, 1)
         embedding = self.embedding
         if embedding is not None:
             embedding = _array("embedding", embedding, np.float32, (-1,), n)
@@ -126,6 +132,30 @@ class MotTable:
     class_id: np.ndarray  # (R,) int64
     visibility: np.ndarray  # (R,) float64 in [0, 1]; 1 where the file has none
 
+    @classmethod
+    def of(cls, steps: Iterable[Step], *, as_file: bool = False) -> MotTable:
+        """What a tracker reported, frame by frame, as one table: ``MotTable.of(run(...))``.
+
+        Args:
+            steps: by frame; only their tracks are kept, not their images.
+            as_file: exactly what writing a result file and reading it again gives: tlwh with two decimals, scores
+                with four, class 1 throughout, since result files have no classes.
+        """
+        pieces = [(step.frame.index, step.tracks) for step in steps]
+        count = [len(tracks) for _, tracks in pieces]
+        frame = np.repeat(np.array([index for index, _ in pieces], np.int64), count)
+
+        def column(name: str, start: np.ndarray) -> np.ndarray:
+            found = [getattr(tracks, name).astype(start.dtype) for _, tracks in pieces]
+            return np.concatenate([start, *found])
+
+        xyxy, score = column("xyxy", np.zeros((0, 4))), column("score", np.zeros(0))
+        class_id = column("class_id", np.zeros(0, np.int64))
+        if as_file:  # np.round rounds as formatting does here: 100 times a float32 of pixels fits a float64
+            xyxy, score = tlwh_to_xyxy(np.round(xyxy_to_tlwh(xyxy), 2)), np.round(score, 4)
+            class_id = np.ones_like(class_id)
+        return cls(frame, column("id", np.zeros(0, np.int64)), xyxy, score, class_id, np.ones(len(frame)))
+
     def __len__(self) -> int:
         return len(self.frame)
 
@@ -145,10 +175,13 @@ def _array(
 ) -> np.ndarray:
     """``value`` as ``(rows, *tail)`` of ``dtype``, contiguous and writeable; -1 in ``tail`` is any width."""
     try:
-        array = np.asarray(value)
-        array = array if array.dtype.kind in "biuf" else array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be an array of numbers, got {type(value).__name__}") from None
+        array = value if type(value) is np.ndarray else _plain(value)
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+        if array.dtype.kind not in "biuf":
+            raise TypeError
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise InputError(f"{name} must be an array of numbers, got {_kind(value)}") from None
     if array.size == 0 and tail and array.ndim < 2:
         array = array.reshape(0, max(tail[0], 0))
     fits = array.ndim == 1 + len(tail) and (not tail or tail[0] in (-1, array.shape[1]))
@@ -161,8 +194,47 @@ def _array(
         _refuse_rows(
             f"{name} must hold whole numbers", ~(np.isfinite(array) & (array == np.floor(array))), array
         )
+    if np.issubdtype(dtype, np.integer) and array.dtype.kind in "iuf":
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        # as a float, the largest int64 is one too large
+        outside = (array < least) | (array >= most + 1.0 if array.dtype.kind == "f" else array > most)
+        _refuse_rows(f"{name} must lie in {least}..{most}", outside, array)
     with np.errstate(over="ignore"):  # what does not fit becomes inf, which the caller refuses
         return np.array(array, dtype, order="C")
+
+
+def _plain(value: Any) -> np.ndarray:
+    """``value`` as NumPy has it; a tensor (or a list of them) leaves its graph and its device."""
+    if isinstance(value, list | tuple) and any(hasattr(one, "detach") for one in value):
+        return np.array([_plain(one) for one in value])
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError
+    return np.asarray(value)
+
+
+def _kind(value: object) -> str:
+    dtype = getattr(value, "dtype", None)
+    return type(value).__name__ + (f" of {dtype}" if dtype is not None else "")
+
+
+def frame_rate(value: Any) -> float:
+    """Frames a second, as any number (``Fraction``, NumPy's) -> float.
+
+    Raises:
+        InputError: it is no number, or outside ``RATES``.
+    """
+    try:
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
+        rate = float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise InputError(f"fps must be a number, got {str(value)[:40]!r} ({type(value).__name__})") from None
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"fps must be a positive number ({RATES[0]:g}..{RATES[1]:g}), got {rate:g}")
+    return rate
 
 
 def _refuse_rows(expectation: str, bad: np.ndarray, values: np.ndarray) -> None:

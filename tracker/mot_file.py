@@ -18,8 +18,14 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
-from retrace.tracker.data import MotTable, Tracks
-from retrace.tracker.mot_rows import LAST_FRAME, read_rows
+from retrace.tracker.data import RATES, ROUNDING, MotTable, Tracks
+from retrace.tracker.mot_rows import LAST_FRAME, read_bounded, read_rows
+
+PEDESTRIAN = 1  # MOTChallenge's class of people; class_id 0 of a detector
+LARGEST_SIDE = 65_535  # px of an image
+LARGEST_INI = 2**20  # bytes
+FEW = 0.01  # share of scores that may lie outside [0, 1] before all are taken for raw ones
+OUTLIER, TAIL = 3.0, 99  # a range that so many times exceeds that of all but 1 % at either end is one row's
 
 Number = TypeVar("Number", int, float)
 
@@ -47,10 +53,10 @@ def read_sequence_info(folder: str | Path) -> SequenceInfo:
     path, part = _sequence_part(folder)
     return SequenceInfo(
         name=part.get("name", Path(folder).name),
-        fps=_positive(path, part, "frameRate", float),
-        length=_positive(path, part, "seqLength", int),
-        width=_positive(path, part, "imWidth", int),
-        height=_positive(path, part, "imHeight", int),
+        fps=_positive(path, part, "frameRate", float, RATES[1]),
+        length=_positive(path, part, "seqLength", int, LAST_FRAME),
+        width=_positive(path, part, "imWidth", int, LARGEST_SIDE),
+        height=_positive(path, part, "imHeight", int, LARGEST_SIDE),
         image_folder=part.get("imDir", "img1"),
         image_ending=part.get("imExt", ".jpg"),
     )
@@ -63,10 +69,7 @@ def read_sequence_length(folder: str | Path) -> int:
         InputError: as :func:`read_sequence_info`, or more frames than that.
     """
     path, part = _sequence_part(folder)
-    length = _positive(path, part, "seqLength", int)
-    if length > LAST_FRAME:
-        raise InputError(f"{path}: seqLength is {length}, expected at most {LAST_FRAME}")
-    return length
+    return _positive(path, part, "seqLength", int, LAST_FRAME)
 
 
 def _sequence_part(folder: str | Path) -> tuple[Path, Mapping[str, str]]:
@@ -76,32 +79,35 @@ def _sequence_part(folder: str | Path) -> tuple[Path, Mapping[str, str]]:
         raise InputError(f"{path}: no such file; a MOTChallenge sequence folder needs it")
     ini = configparser.ConfigParser(interpolation=None)
     try:
-        ini.read_string(path.read_text(encoding="utf-8-sig"))
+        ini.read_string(read_bounded(path, "text", LARGEST_INI).decode("utf-8-sig"))
     except configparser.DuplicateOptionError as error:
-        raise InputError(f"{path}, line {error.lineno}: {error.option} is given twice") from None
-    except configparser.ParsingError as error:
-        if not isinstance(error, configparser.MissingSectionHeaderError):
-            raise InputError(f"{path}, line {error.errors[0][0]}: expected key=value") from None
-        raise InputError(f"{path}: expected a [Sequence] line, then key=value lines") from None
+        raise InputError(f"{path}, line {error.lineno}: {error.option[:40]} is given twice") from None
     except configparser.DuplicateSectionError as error:
-        raise InputError(f"{path}, line {error.lineno}: [{error.section}] is there twice") from None
-    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path}, line {error.lineno}: [{error.section[:40]}] is there twice") from None
+    except configparser.MissingSectionHeaderError:
+        raise InputError(f"{path}: expected a [Sequence] line, then key=value lines") from None
+    except configparser.ParsingError as error:
+        raise InputError(f"{path}, line {error.errors[0][0]}: expected key=value") from None
+    except UnicodeDecodeError:
         raise InputError(f"{path}: not readable as text") from None
     if "Sequence" not in ini:
-        raise InputError(f"{path}: expected a part [Sequence]; it has {ini.sections() or 'none'}")
+        parts = ", ".join(f"[{name[:40]}]" for name in ini.sections()[:3]) or "none"
+        raise InputError(f"{path}: expected a part [Sequence]; it has {parts}")
     return path, ini["Sequence"]
 
 
-def _positive(path: Path, part: Mapping[str, str], key: str, kind: type[Number]) -> Number:
-    """A finite number above 0 of the [Sequence] part."""
+def _positive(path: Path, part: Mapping[str, str], key: str, kind: type[Number], most: float) -> Number:
+    """A number above 0 of the [Sequence] part, ``most`` at most."""
     if key not in part:
         raise InputError(f"{path}: {key} is missing; expected a line {key}=NUMBER under [Sequence]")
     try:
         value = kind(part[key])
     except ValueError:
         value = kind(0)
-    if not 0 < value < math.inf:
-        what = "whole number" if kind is int else "number"
+    what = "whole number" if kind is int else "number"
+    if value > most and value != math.inf:
+        raise InputError(f"{path}: {key} is {part[key][:40]}, expected a {what} up to {most:.0f}")
+    if not (RATES[0] if kind is float else 1) <= value <= most:
         raise InputError(f"{path}: {key} is {part[key][:40]!r}, expected a {what} above 0")
     return value
 
@@ -176,35 +182,56 @@ def scores_to_unit(score: np.ndarray) -> tuple[np.ndarray, str | None]:
     """Raw detector scores mapped into [0, 1]; scores that already lie there stay as they are.
 
     The rule, "min-max to [0.3, 1]": 0.3 + 0.7 (s - min) / (max - min) over the file. It is monotone, and the
-    lowest box stays above the usual 0.1 floor because public detectors have thresholded already.
+    lowest box stays above the usual 0.1 floor because public detectors have thresholded already. One row
+    cannot flatten the others: where the range is ``OUTLIER`` times that of the inner 98 %, theirs is taken
+    and what lies beyond is cut. Nor does a file count as raw for a few rows: up to ``FEW`` of them, and
+    what is outside [0, 1] by rounding, are cut.
+
+    One score for all boxes that is 0 or outside [0, 1] (-1: not given; 100: per cent) tells nothing: 1 for all.
 
     Returns:
         (R,) scores, and one line that says what was done (None: nothing).
     """
-    if not len(score) or (score.min() >= 0 and score.max() <= 1):
+    low, high = (float(score.min()), float(score.max())) if len(score) else (1.0, 1.0)
+    if low == high and not 0 < low <= 1:
+        return np.ones(len(score)), f"all scores are {low:g}, which tells nothing: 1 for all"
+    outside = (score < 0) | (score > 1)
+    if not outside.any():
         return score, None
-    low, high = float(score.min()), float(score.max())
-    unit = 0.3 + 0.7 * (score - low) / (high - low if high > low else 1.0)
-    return np.clip(unit, 0, 1), f"raw scores {low:g}..{high:g} mapped by 'min-max to [0.3, 1]'"
+    if ((score < -ROUNDING) | (score > 1 + ROUNDING)).mean() <= FEW:
+        return score.clip(0, 1), f"{outside.sum()} of {len(score)} scores cut to [0, 1], where the others lie"
+    inner = np.percentile(score, (100 - TAIL, TAIL))
+    cut = ""
+    if high - low > OUTLIER * (inner[1] - inner[0]) > 0:
+        cut = f" ({low:g}..{high:g} cut)"
+        low, high = map(float, inner)
+    unit = 0.3 + 0.7 * (score - low) / (high - low)
+    return np.clip(unit, 0.3, 1), f"raw scores {low:g}..{high:g}{cut} mapped by 'min-max to [0.3, 1]'"
 
 
-def format_tracks(frame: int, tracks: Tracks) -> str:
-    """The result lines of one frame (0-based ``frame``), "" when there is no track."""
-    return "".join(_result_lines(np.full(len(tracks), frame), tracks))
+def format_tracks(frame: int, tracks: Tracks, classes: bool = False) -> str:
+    """The result lines of one frame (0-based ``frame``), "" when there is no track.
+
+    With ``classes`` the eighth column is the class as MOTChallenge counts, from 1: ``class_id`` + 1. Without it
+    is -1, as the benchmark wants it: evaluation refuses other classes than people.
+    """
+    kinds = tracks.class_id + PEDESTRIAN if classes else np.full(len(tracks), -1)
+    return "".join(_result_lines(np.full(len(tracks), frame), tracks, kinds))
 
 
 def write_results(path: str | Path, table: MotTable) -> None:
-    """A whole sequence as a result file, written beside and renamed."""
+    """A whole sequence as a result file, written beside and renamed; with classes if it has more than people."""
+    several = (table.class_id > PEDESTRIAN).any()
+    kinds = table.class_id if several else np.full(len(table), -1)
     with atomic_write(path) as file:
-        file.writelines(_result_lines(table.frame, table))
+        file.writelines(_result_lines(table.frame, table, kinds))
 
 
-def _result_lines(frame: np.ndarray, boxes: Tracks | MotTable) -> Iterator[str]:
+def _result_lines(frame: np.ndarray, boxes: Tracks | MotTable, kinds: np.ndarray) -> Iterator[str]:
     tlwh = xyxy_to_tlwh(boxes.xyxy.astype(np.float64))
-    for k, i, (x, y, w, h), s in zip(
-        frame.tolist(), boxes.id.tolist(), tlwh.tolist(), boxes.score.tolist(), strict=True
-    ):
-        yield f"{k + 1},{i},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{s:.4f},-1,-1,-1\n"
+    columns = (frame, boxes.id, tlwh, boxes.score, kinds)
+    for k, i, (x, y, w, h), s, c in zip(*(column.tolist() for column in columns), strict=True):
+        yield f"{k + 1},{i},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{s:.4f},{c},-1,-1\n"
 
 
 def write_ground_truth(path: str | Path, truth: MotTable) -> None:

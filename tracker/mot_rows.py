@@ -6,7 +6,10 @@ The columns are as the file has them, frames from 1 and tlwh; tracker/mot_file.p
 from __future__ import annotations
 
 import io
+import itertools
 import math
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from retrace.configs import InputError
 MIN_COLUMNS = {"detections": 7, "results": 7, "ground truth": 7}
 LAST_FRAME = 10_000_000  # four days at 30 frames a second; a table of frames that long still fits in memory
 LARGEST = 1e9  # of any number in a file: squares of it are still exact enough, and it is no whole 2^63
+LARGEST_FILE, PIECE = 2**30, 2**20  # bytes: of a file that is read whole, and at a time
 BOM = b"\xef\xbb\xbf"
 
 
@@ -36,11 +40,26 @@ def read_rows(path: str | Path, kind: str, strict: bool = False) -> np.ndarray:
             than the first, with too few columns, with a frame or id that is no whole number or a frame
             outside 1..LAST_FRAME.
     """
+    return parse_rows(read_bounded(path, f"MOTChallenge {kind}"), Path(path), kind, strict)
+
+
+def read_bounded(path: str | Path, expected: str, most: int = LARGEST_FILE) -> bytes:
+    """A file's bytes; a pipe is read to its end.
+
+    Raises:
+        InputError: it cannot be read, or has more than ``most`` bytes (a device never ends).
+    """
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected MOTChallenge {kind}") from None
-    return parse_rows(data, Path(path), kind, strict)
+        with open(path, "rb") as file:
+            large = os.fstat(file.fileno()).st_size > most
+            pieces = itertools.islice(iter(partial(file.read, PIECE), b""), most // PIECE + 1)
+            data = b"" if large else b"".join(pieces)
+    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read ({why}); expected {expected}") from None
+    if large or len(data) > most:
+        raise InputError(f"{path}: more than {most:,} bytes; expected {expected}")
+    return data
 
 
 def parse_rows(data: bytes, path: Path, kind: str, strict: bool = False) -> np.ndarray:
@@ -182,7 +201,7 @@ def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: i
             if column <= 2 and value != math.floor(value):
                 return f"{where}{'frame' if column == 1 else 'id'} must be a whole number, got {cell.strip()[:40]}"
             if column == 1 and value < 1:
-                return f"{where}frames are 1-based, got {cell.strip()}"
+                return f"{where}frames are 1-based, got {cell.strip()[:40]}"
             if column == 1 and value > LAST_FRAME:
                 return f"{where}frame {cell.strip()[:40]} is beyond {LAST_FRAME}"
             if abs(value) > LARGEST:
@@ -192,5 +211,5 @@ def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: i
 
 def row_line(path: str | Path, row: int) -> int:
     """The line number (from 1) of the ``row``-th row (from 0) that :func:`read_rows` gives."""
-    lines = Path(path).read_bytes().decode("utf-8-sig").splitlines()
+    lines = read_bounded(path, "MOTChallenge text").decode("utf-8-sig").splitlines()
     return [number for number, line in enumerate(lines, 1) if line.strip()][row]

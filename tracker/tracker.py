@@ -20,7 +20,7 @@ from retrace.tracker.association.matching import associate, overlaps_of, room_fo
 from retrace.tracker.association.stages import plan
 from retrace.tracker.at_once import AtOnce, at_once
 from retrace.tracker.config import TrackerConfig
-from retrace.tracker.data import Detections, Tracks
+from retrace.tracker.data import Detections, Tracks, frame_rate
 from retrace.tracker.kernels import compiled
 from retrace.tracker.ledger.record import Ledger
 from retrace.tracker.motion import filters as motion
@@ -44,8 +44,11 @@ class Tracker:
             fps: the source's nominal frame rate: the unit of motion, and the clock where no timestamps come.
             ledger: keep in ``self.ledger`` what became of each detection of the last frame, and why.
         """
-        if not (np.isfinite(fps) and fps > 0):
-            raise InputError(f"fps must be a positive number, got {fps}")
+        if not isinstance(config, TrackerConfig):
+            raise InputError(
+                f"expected a TrackerConfig, got {type(config).__name__}; a preset's name goes to Tracker.from_config"
+            )
+        fps = frame_rate(fps)
         self.config = config
         self.ledger = Ledger() if ledger else None
         self._model = MODELS[config.motion]
@@ -54,7 +57,7 @@ class Tracker:
         self._room = room_for(config)
         self._looks = self.appearance_from <= 1
         self._at_once = at_once(config)
-        self._clock = Clock(float(fps))
+        self._clock = Clock(fps)
         self.reset()
 
     @classmethod
@@ -116,6 +119,10 @@ class Tracker:
         Raises:
             InputError: time does not advance, a malformed warp, embeddings of another dimension than before.
         """
+        if not isinstance(detections, Detections):
+            raise InputError(
+                f"expected Detections, got {type(detections).__name__}; make one: Detections(xyxy, score, class_id)"
+            )
         warp = None if warp is None else _checked_warp(warp)
         dimension = self._dimension(detections)
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far

@@ -41,9 +41,7 @@ class MetricLearning(nn.Module):
         sizes = {key: value for key, value in sizes.items() if key in accepted and key not in settings}
         self.loss = _pml(losses, {name: {**settings, **sizes, **parts}})
 
-    def forward(
-        self, embeddings: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, cameras: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, embeddings: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         if self.miner is None:
             return self.loss(embeddings, ids)
         return self.loss(embeddings, ids, self.miner(embeddings, ids))

@@ -37,7 +37,7 @@ class Log:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                raise InputError("--tensorboard needs tensorboard: pip install -e .[train]") from None
+                raise InputError("tensorboard=True needs tensorboard: pip install -e .[train]") from None
             self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
 
     def step(self, step: Step, images_per_second: float) -> None:
@@ -52,6 +52,11 @@ class Log:
     def evaluated(self, iteration: int) -> bool:
         """Whether evaluation.csv has this iteration."""
         return any(row[0] == str(iteration) for row in _rows(self.evaluations)[1:])
+
+    def column(self, name: str) -> list[float]:
+        """A figure of every evaluation so far."""
+        header, *rows = _rows(self.evaluations) or [[]]
+        return [float(row[header.index(name)]) for row in rows] if name in header else []
 
     def _add(self, path: Path, iteration: int, images: int, epoch: float, values: dict[str, float]) -> None:
         row = {"iteration": iteration, "images": images, "epoch": f"{epoch:.3f}", **values}

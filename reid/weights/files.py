@@ -26,7 +26,7 @@ from retrace.reid.weights.foreign import Placed, place
 from retrace.reid.weights.shipped import SHIPPED, locate
 
 HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
-OUR_ENDS = ("embedding.", "neck.", "pool.")
+OUR_ENDS = ("embedding.", "neck.", "pool.", "heads.")
 FOREIGN_HEADS = tuple(  # timm's, and DeiT's second one
     f"backbone.{head}." for head in ("fc", "head", "classifier", "body.head", "body.head_dist")
 )
@@ -159,7 +159,7 @@ def start_from(
         placed = _placed(path, network)
         own, rest = network.state_dict(), placed.rest
         given = placed.tensors
-        fresh: list[str] = []
+        fresh = [key for key in own if key.startswith("heads.") and key not in given]
         if drop_head:
             dropped = [
                 key

@@ -180,14 +180,14 @@ def test_an_evaluation_that_was_cut_short_is_made_up_for(
     place: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int
 ) -> None:
     """The checkpoint was written, the evaluation due with it was not; at the end or on the way."""
-    import retrace.tools.runs.training as training_run
+    import retrace.reid.training.fit as training_run
 
     real = training_run.evaluate
 
-    def cut(training: Any, parts: Any) -> Any:
+    def cut(training: Any, *rest: Any) -> Any:
         if training.iteration == stopped_at:
             raise KeyboardInterrupt
-        return real(training, parts)
+        return real(training, *rest)
 
     monkeypatch.setattr(training_run, "evaluate", cut)
     with pytest.raises(KeyboardInterrupt):
@@ -198,12 +198,24 @@ def test_an_evaluation_that_was_cut_short_is_made_up_for(
     assert_same_run(whole, tmp_path)
 
 
-def test_a_finished_run_can_be_resumed_and_keeps_its_figures(whole: Path, tmp_path: Path) -> None:
+def test_a_finished_run_can_be_resumed_and_keeps_its_figures(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     again = shutil.copytree(whole, tmp_path / "again")
     (again / "log.csv").write_text((again / "log.csv").read_text() + "13,10")  # a line that was cut short
+    import retrace.reid.training.fit as training_run
+
+    real, threads = training_run.loop, []
+
+    def loop(*given: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return real(*given)
+
+    monkeypatch.setattr(training_run, "loop", loop)
     torch.set_num_threads(2)
     assert main(["--resume", str(again), "--quiet"]) == 0
-    assert torch.get_num_threads() == 1  # the run's own: sums round otherwise with another number
+    assert threads == [1]  # the run's own: sums round otherwise with another number
+    assert torch.get_num_threads() == 2  # the caller's, as before
     assert_same_run(whole, again)
 
 
@@ -338,10 +350,10 @@ def check_one_line(code: int, error: str, *words: str) -> None:
         (["--set", "init=nothing.safetensors"], ["nothing.safetensors: no such weights file"]),
         (["--set", "size=[16, 8]"], ["size must be at least 16 px"]),
         (["--data", "nowhere"], ["nowhere: no such folder"]),
-        (["--device", "cuda:77"], ["--device cuda:77", "CUDA devices"]),
-        (["--device", "tpu"], ["--device tpu: expected auto, cpu, cuda or cuda:N"]),
-        (["--log-every", "0"], ["--log-every must be at least 1, got 0"]),
-        (["--threads", "0"], ["--threads must be at least 1, got 0"]),
+        (["--device", "cuda:77"], ["device cuda:77", "CUDA devices"]),
+        (["--device", "tpu"], ["device tpu: expected auto, cpu, cuda or cuda:N"]),
+        (["--log-every", "0"], ["log_every must be at least 1, got 0"]),
+        (["--threads", "0"], ["threads must be at least 1, got 0"]),
         (["--resume", "x"], ["takes --config from the run itself"]),
         (["--colour"], ["--colour"]),
     ],
@@ -356,11 +368,11 @@ def test_mistakes_are_one_line(
 
 def test_folders_that_are_not_free_are_refused(place: Path, whole: Path, tmp_path: Path, tool: Tool) -> None:
     before = (whole / "log.csv").read_bytes()
-    check_one_line(*tool(*arguments(place, whole)), "holds a run already: go on with --resume")
+    check_one_line(*tool(*arguments(place, whole)), "holds a run already: go on with resume")
     assert (whole / "log.csv").read_bytes() == before
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        check_one_line(*tool(*arguments(place, out)), "--out", "cannot be made a folder")
+        check_one_line(*tool(*arguments(place, out)), f"{out}: cannot be made a folder")
 
 
 def test_data_without_training_images_is_refused(place: Path, tmp_path: Path, tool: Tool) -> None:

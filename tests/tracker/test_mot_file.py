@@ -89,11 +89,22 @@ class TestWriting:
         assert (back.frame.tolist(), back.id.tolist()) == ([0, 4], [1, 12])
         assert np.abs(back.xyxy - self.TABLE.xyxy).max() <= 0.01
 
+    def test_classes_read_back_where_there_is_more_than_people(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.txt"
+        write_results(path, replace(self.TABLE, class_id=np.array([1, 3])))
+        assert [line.split(",")[7] for line in path.read_text().splitlines()] == ["1", "3"]
+        assert read_results(path).class_id.tolist() == [1, 3]
+
     def test_tracks_of_a_frame(self) -> None:
         tracks = Tracks(
-            np.array([3]), np.array([[1, 2, 4, 6]], np.float32), np.array([0.5]), np.zeros(1), np.zeros(1)
+            np.array([3]),
+            np.array([[1, 2, 4, 6]], np.float32),
+            np.array([0.5]),
+            np.zeros(1, int),
+            np.zeros(1),
         )
         assert format_tracks(0, tracks) == "1,3,1.00,2.00,3.00,4.00,0.5000,-1,-1,-1\n"
+        assert format_tracks(0, tracks, classes=True) == "1,3,1.00,2.00,3.00,4.00,0.5000,1,-1,-1\n"
         none = Tracks(*(np.zeros(0),), np.zeros((0, 4)), *(np.zeros(0),) * 3)
         assert format_tracks(0, none) == ""
 
@@ -121,7 +132,35 @@ class TestScores:
         assert "-10..90" in said
 
     def test_one_value_only(self) -> None:
-        assert scores_to_unit(np.array([7.0, 7.0]))[0].tolist() == [0.3, 0.3]
+        """The same for all tells nothing of the boxes: -1 is "not given", 100 per cent, 0 both."""
+        for value in (7.0, -1.0, 100.0, 0.0):
+            unit, said = scores_to_unit(np.full(3, value))
+            assert unit.tolist() == [1, 1, 1]
+            assert said == f"all scores are {value:g}, which tells nothing: 1 for all"
+        half = np.array([0.5, 0.5])
+        assert scores_to_unit(half) == (half, None)
+
+    def test_a_score_above_1_by_rounding_is_no_raw_score(self) -> None:
+        unit, said = scores_to_unit(np.array([0.5, 1.0000001, -1e-9]))
+        assert unit.tolist() == [0.5, 1, 0]
+        assert said == "2 of 3 scores cut to [0, 1], where the others lie"
+
+    def test_a_few_strays_do_not_make_a_file_raw(self) -> None:
+        """One of a hundred is cut; two of a hundred are a raw file's."""
+        score = np.linspace(0, 0.99, 100)
+        score[50] = 1.5
+        assert scores_to_unit(score)[0][[49, 50, 51]] == pytest.approx([0.49, 1, 0.51])
+        score[60] = -3
+        assert scores_to_unit(score)[0][60] == pytest.approx(0.3)
+
+    def test_one_row_does_not_flatten_the_others(self) -> None:
+        score = np.append(np.linspace(0, 100, 999), 1e6)
+        unit, said = scores_to_unit(score)
+        assert unit[500] == pytest.approx(0.65, abs=0.01)
+        assert unit.min() == pytest.approx(0.3)
+        assert unit.max() == 1
+        assert said is not None
+        assert "(0..1e+06 cut)" in said
 
     def test_none(self) -> None:
         assert scores_to_unit(np.zeros(0))[1] is None
@@ -146,8 +185,13 @@ class TestSequenceInfo:
             (("=10\n", "=ten\n"), "seqLength is 'ten', expected a whole number above 0"),
             (("=10\n", "=1.5\n"), "seqLength is '1.5', expected a whole number above 0"),
             (("29.97", "inf"), "frameRate is 'inf', expected a number above 0"),
+            (("29.97", "1e-300"), "frameRate is '1e-300', expected a number above 0"),
+            (("29.97", "1e300"), "frameRate is 1e300, expected a number up to 1000000"),
+            (("=10\n", f"={10**30}\n"), f"seqLength is {10**30}, expected a whole number up to 10000000"),
+            (("=10\n", "=²\n"), "seqLength is '²', expected a whole number above 0"),
+            (("=480", "=70000"), "imHeight is 70000, expected a whole number up to 65535"),
             (("=640", "=0"), "imWidth is '0', expected a whole number above 0"),
-            (("[Sequence]", "[Other]"), "expected a part [Sequence]; it has ['Other']"),
+            (("[Sequence]", "[Other]"), "expected a part [Sequence]; it has [Other]"),
             (("[Sequence]\n", ""), "expected a [Sequence] line, then key=value lines"),
             (("imWidth", "seqLength"), "line 6: seqlength is given twice"),
             (("imDir=img1", "what"), "line 3: expected key=value"),
@@ -163,8 +207,19 @@ class TestSequenceInfo:
         (tmp_path / "seqinfo.ini").write_text("[Sequence]\nseqLength=10\n")
         assert read_sequence_length(tmp_path) == 10
         (tmp_path / "seqinfo.ini").write_text("[Sequence]\nseqLength=99999999999\n")
-        with pytest.raises(InputError, match="seqLength is 99999999999, expected at most 10000000"):
+        with pytest.raises(
+            InputError, match="seqLength is 99999999999, expected a whole number up to 10000000"
+        ):
             read_sequence_length(tmp_path)
+
+    def test_a_file_that_is_no_text_or_too_large(self, tmp_path: Path) -> None:
+        for data, said in (
+            (b"\xff\xfe\x00", "not readable as text"),
+            (b"#" * 2**21, "more than 1,048,576 bytes"),
+        ):
+            (tmp_path / "seqinfo.ini").write_bytes(data)
+            with pytest.raises(InputError, match=said):
+                read_sequence_info(tmp_path)
 
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no such file"):

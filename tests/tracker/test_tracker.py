@@ -1,5 +1,7 @@
 """The engine by hand: lifecycle, time, classes, warps, looks, what a caller can get wrong."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -199,10 +201,22 @@ def test_det_index_points_into_the_detectors_output():
     assert tracker.update(frame).det_index.tolist() == [1]
 
 
-@pytest.mark.parametrize("fps", [0, -1, float("nan")])
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), 1e9, "25", None, True, 1j])
 def test_bad_frame_rate(fps):
-    with pytest.raises(InputError, match="fps must be a positive number"):
+    with pytest.raises(InputError, match="fps must be a "):
         Tracker.from_config("sort", fps=fps)
+
+
+def test_a_frame_rate_may_be_any_number():
+    assert Tracker.from_config("sort", fps=Fraction(30000, 1001)).fps == 30000 / 1001
+    assert Tracker.from_config("sort", fps=np.float32(25)).fps == 25.0
+
+
+def test_what_is_no_configuration_or_no_detections_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"expected a TrackerConfig, got str; .*Tracker.from_config"):
+        Tracker("default")
+    with pytest.raises(InputError, match=r"expected Detections, got ndarray; make one: Detections\(xyxy"):
+        Tracker.from_config("sort").update(np.zeros((1, 5)))
 
 
 def test_a_sure_detection_confirms_at_once():

@@ -89,7 +89,7 @@ def show(title: str, rows: Iterable[Row]) -> list[Row]:
 
 def open_clip(data: Path, name: str, frames: int) -> Clip:
     from retrace.tracker.mot_file import read_ground_truth
-    from retrace.tracker.sources.files import open_source
+    from retrace.tracker.sources import open_source
 
     folder = data / "MOT15-train" / name
     source = open_source(str(data / "videos" / "vtest.avi" if name == PETS else folder))
@@ -294,17 +294,7 @@ def score(
 
     frames = (Frame(k, k / clip.fps, photograph(i, path[k])) for k, i in enumerate(clip.images))
     tracker = Tracker.from_config("default", fps=clip.fps)
-    steps = list(run(frames, detections_from_table(seen), tracker, camera=camera))
-    tracks = [step.tracks for step in steps]
-    count = sum(map(len, tracks))
-    result = MotTable(
-        frame=np.repeat([step.frame.index for step in steps], [len(t) for t in tracks]),
-        id=np.concatenate([t.id for t in tracks]),
-        xyxy=np.concatenate([t.xyxy for t in tracks]).astype(np.float64),
-        score=np.concatenate([t.score for t in tracks]).astype(np.float64),
-        class_id=np.ones(count, np.int64),
-        visibility=np.ones(count),
-    )
+    result = MotTable.of(run(frames, detections_from_table(seen), tracker, camera=camera))
     return evaluate(gt, result, len(path), "MOT15").row()
 
 

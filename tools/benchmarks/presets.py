@@ -89,7 +89,7 @@ def combined(
 ) -> Metrics:
     """What ``config`` scores on all clips together; ``passes``: after these."""
     from retrace.eval.mot.preprocess import prepare
-    from retrace.eval.mot.score import combine, score_scene
+    from retrace.eval.mot.score import combine, score_prepared
     from retrace.tools.tuning.clips import load_clip, track
     from retrace.tracker.offline.passes import improve
 
@@ -100,7 +100,7 @@ def combined(
         result = kept(track(replace(clip, frames=frames), config))
         if passes is not None:
             result = kept(improve(result, clip.fps, passes))
-        parts.append(score_scene(prepare(clip.truth, result, files.sequence.length, benchmark)))
+        parts.append(score_prepared(prepare(clip.truth, result, files.sequence.length, benchmark)))
     return combine(parts)
 
 

@@ -26,10 +26,9 @@ from retrace.eval.mot.clear import Clear
 from retrace.eval.mot.hota import Hota
 from retrace.eval.mot.identity import Identity
 from retrace.eval.mot.preprocess import prepare
-from retrace.eval.mot.score import Count, Metrics, score_scene
+from retrace.eval.mot.score import Count, Metrics, score_prepared
 from retrace.eval.mot.sequences import FULL_LENGTH, Sequence, base_name, read_truth
-from retrace.tracker import Detections, Tracker, Tracks
-from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
+from retrace.tracker import Detections, Tracker
 from retrace.tracker.camera.warps import FileCamera, read_warps
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Frame, MotTable
@@ -164,19 +163,7 @@ def track(clip: Clip, config: TrackerConfig) -> MotTable:
     frames = (Frame(k, k / clip.fps, None) for k in range(len(clip.frames)))
     camera = None if clip.warps is None else FileCamera(clip.warps)
     steps = run(frames, lambda f: clip.frames[f.index], Tracker(config, clip.fps), camera=camera)
-    return as_result([step.tracks for step in steps])
-
-
-def as_result(tracks: list[Tracks]) -> MotTable:
-    """Each frame's tracks as one table; tlwh is rounded to two decimals as in a file.
-
-    ``np.round`` rounds as formatting does here: 100 times a float32 of pixels fits a float64.
-    """
-    frame = np.repeat(np.arange(len(tracks)), [len(t) for t in tracks])
-    boxes = np.concatenate([np.zeros((0, 4)), *(t.xyxy.astype(np.float64) for t in tracks)])
-    ids = np.concatenate([np.zeros(0, np.int64), *(t.id for t in tracks)])
-    xyxy = tlwh_to_xyxy(np.round(xyxy_to_tlwh(boxes), 2))
-    return MotTable(frame, ids, xyxy, np.ones(len(ids)), np.ones(len(ids), np.int64), np.ones(len(ids)))
+    return MotTable.of(steps, as_file=True)
 
 
 def score(files: tuple[ClipFiles, ...], benchmark: str, config: TrackerConfig) -> Score:
@@ -189,7 +176,7 @@ def score(files: tuple[ClipFiles, ...], benchmark: str, config: TrackerConfig) -
         marks.append(time.thread_time())
         result = track(clip, config)
         marks.append(time.thread_time())
-        found[one.name] = score_scene(prepare(clip.truth, result, one.sequence.length, benchmark))
+        found[one.name] = score_prepared(prepare(clip.truth, result, one.sequence.length, benchmark))
         marks.append(time.thread_time())
         for k, stage in enumerate(seconds):
             seconds[stage] += marks[k + 1] - marks[k]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +12,9 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.tracker.data import NOT_GIVEN, Detections, Frame, MotTable
 from retrace.tracker.mot_file import read_detections, scores_to_unit
+from retrace.tracker.mot_rows import LAST_FRAME
 
+LARGEST_NPZ = 2**33  # bytes unpacked: 4 million boxes with vectors of 512 numbers
 ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
 
 
@@ -27,12 +27,16 @@ class Detector:
         find: the detector itself; the call adds the frame's number to what it refuses.
         names: the class names by ``class_id``, where they are known.
         last_frame: the last frame that a file has boxes for; None: not a file, or it is empty.
+        find_many: the same for several frames at once; None: one after the other.
+        weights: the file it was loaded from; None: none.
     """
 
     description: str
     find: Callable[[Frame], Detections]
     names: Mapping[int, str] = field(default_factory=dict)
     last_frame: int | None = None
+    find_many: Callable[[Sequence[Frame]], list[Detections]] | None = None
+    weights: Path | None = None
 
     def __call__(self, frame: Frame) -> Detections:
         """The boxes of one frame, in the detector's order.
@@ -46,22 +50,70 @@ class Detector:
         except InputError as error:
             raise InputError(f"frame {frame.index}: {error}") from None
 
+    def many(self, frames: Sequence[Frame]) -> list[Detections]:
+        """What a call gives for each of these frames, found in batches where the detector can.
 
-def open_detections(path: str | Path) -> Detector:
+        Raises:
+            InputError: as a call; the message begins with the first frame that is refused.
+        """
+        if self.find_many is None or any(frame.image is None for frame in frames):
+            return [self(frame) for frame in frames]
+        try:
+            return self.find_many(frames)
+        except InputError as error:
+            raise InputError(f"frames {frames[0].index} to {frames[-1].index}: {error}") from None
+
+
+def image_of(frame: Frame) -> np.ndarray:
+    """(H, W, 3) uint8 BGR.
+
+    Raises:
+        InputError: the frame has none.
+    """
+    if frame.image is None:
+        raise InputError("the source has no images to detect in: give detections from a file")
+    return frame.image
+
+
+def open_detections(path: str | Path, classes: Collection[int] | None = None) -> Detector:
     """Detections from a file instead of a detector: a MOT ``det.txt``, or an .npz.
 
     The .npz holds ``frame`` (R,) whole numbers from 0, ``xyxy`` (R, 4) px, ``score`` (R,) in [0, 1], and may
     hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows. Rows of one frame keep their order; a frame
     that has none is empty.
 
+    Args:
+        path: the file.
+        classes: the class ids to keep, None: all; for an .npz with ``class_id``.
+
     Raises:
-        InputError: no such file, malformed, other keys or shapes, values out of range.
+        InputError: no such file, malformed, other keys or shapes, values out of range; ``classes`` of a file
+            that has none, or that are not in it.
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":
         a = _read_npz(path)
-        return _by_frame(path, a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding"))
+        note = None if classes is None else _keep_classes(path, a, classes)
+        return _by_frame(path, a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding"), note)
+    if classes is not None:
+        raise InputError(
+            f"{path}: MOT text says no classes; leave classes out, or give an .npz with class_id"
+        )
     return detections_from_table(read_detections(path), str(path))
+
+
+def _keep_classes(path: Path, arrays: dict[str, np.ndarray], classes: Collection[int]) -> str:
+    """Leave only rows of these classes in ``arrays``; what was left out, in words."""
+    if "class_id" not in arrays:
+        raise InputError(f"{path}: has no class_id; leave classes out")
+    there = np.unique(arrays["class_id"])
+    wrong = next((c for c in classes if c not in there), None)
+    if wrong is not None or not classes:
+        held = ", ".join(f"{c:g}" for c in there[:20].tolist())
+        raise InputError(f"{path}: no box of class {wrong}; it has {held or 'no box'}")
+    kept = np.isin(arrays["class_id"], list(classes))
+    arrays.update({key: values[kept] for key, values in arrays.items()})
+    return f"{(~kept).sum()} boxes of other classes left out"
 
 
 def detections_from_table(table: MotTable, origin: str = "table") -> Detector:
@@ -99,23 +151,40 @@ def _by_frame(
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a detections file, checked but for what :class:`Detections` checks."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such detections file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, since NumPy leaves a broken file open
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
+            for key in sizes:
+                if key not in ARRAYS:
+                    raise InputError(f"{path}: unknown array {key[:40]!r}; {nearest(key[:40], ARRAYS)}")
+            if sum(sizes.values()) > LARGEST_NPZ:
+                raise InputError(
+                    f"{path}: more than {LARGEST_NPZ:,} bytes when unpacked; split it by sequence"
+                )
             arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such detections file") from None
-    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not readable as .npz: {' '.join(str(error).split())}") from None
+    except InputError:
+        raise
+    except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: not readable as .npz: {why}") from None
     for key, values in arrays.items():
-        if key not in ARRAYS:
-            raise InputError(f"{path}: unknown array {key!r}; {nearest(key, ARRAYS)}")
-        if values.dtype.kind not in "biuf":
-            raise InputError(f"{path}: {key} must hold numbers, got {values.dtype}")
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":  # NumPy may give bytes
+            what = str(getattr(values, "dtype", type(values).__name__))[:40]
+            raise InputError(f"{path}: {key} must hold numbers, got {what}")
     missing = [key for key in ARRAYS[:3] if key not in arrays]
     if missing:
         raise InputError(f"{path}: no array {missing[0]!r}; expected frame, xyxy and score")
     frame = arrays["frame"]
-    one_a_row = frame.ndim == 1 and frame.shape == arrays["xyxy"].shape[:1]
-    if not one_a_row or not ((frame >= 0) & (frame == np.floor(frame)) & (frame < 2**53)).all():
-        raise InputError(f"{path}: frame must be one whole number from 0 for each row of xyxy")
+    for key, values in arrays.items():
+        if values.shape[:1] != frame.shape or not values.ndim:
+            raise InputError(
+                f"{path}: {key} has shape {str(values.shape)[:40]}, frame {str(frame.shape)[:40]};"
+                " expected one row of each a box"
+            )
+    if not ((frame >= 0) & (frame == np.floor(frame)) & (frame < LAST_FRAME)).all():
+        raise InputError(f"{path}: frame must be one whole number from 0 below {LAST_FRAME} for each box")
     return {**arrays, "frame": frame.astype(np.int64)}

@@ -41,7 +41,7 @@ def open_hog(min_score: float) -> Callable[[np.ndarray], Detections]:
 
     if not hasattr(cv2, "HOGDescriptor"):
         raise InputError(
-            f"OpenCV {cv2.__version__} has no HOG detector: install opencv-python 4, or give --detector FILE"
+            f"OpenCV {cv2.__version__} has no HOG detector: install opencv-python 4, or name weights"
         )
     hog = cv2.HOGDescriptor()
     hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))

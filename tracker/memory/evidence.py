@@ -98,7 +98,3 @@ class Transit:
             own = counts[start, to, column] + POOLED * pooled[stays.astype(int), column]
             shares.append(own / (counts.sum(2)[start, to] + POOLED))
         return np.log(np.maximum(shares[0] / shares[1], floor))
-
-    def learn(self, counts: np.ndarray, start: np.ndarray, to: np.ndarray, seconds: np.ndarray) -> None:
-        """Count transits into ``counts`` (``self.same`` or ``self.anybody``), in place."""
-        np.add.at(counts, (start, to, transit_bin(seconds)), 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.boxes import area, clip, iou_matrix
 from retrace.tracker.data import Detections, Step, Tracks
 from retrace.tracker.memory.memory import Tracklet
 
@@ -19,7 +19,13 @@ class Gather:
     """
 
     def __init__(
-        self, camera: str, source: str, split_gap: float, least_score: float = 0.0, start: float = 0.0
+        self,
+        camera: str,
+        source: str,
+        split_gap: float,
+        least_score: float = 0.0,
+        start: float = 0.0,
+        crops: bool = False,
     ) -> None:
         """
         Args:
@@ -27,6 +33,7 @@ class Gather:
             split_gap: s.
             least_score: of a box that may speak for a person's looks.
             start: s, where the source's time 0 lies on the memory's clock.
+            crops: keep the largest sure box of each as a JPEG.
         """
         self._camera, self._source, self._gap = camera, source, split_gap
         self._least, self._start = least_score, start
@@ -36,6 +43,8 @@ class Gather:
         self._total = np.zeros((0, 0))  # (T, D)
         self._first, self._last = np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)
         self._beside = np.zeros((0, 0), bool)  # (T, T) seen in one frame
+        self._crops, self._best = crops, np.zeros(0)  # (T,) score x area of the crop that is kept
+        self._picture: dict[int, np.ndarray] = {}  # identity -> (h, w, 3) uint8 BGR
         self._met: dict[int, set[int]] = {}  # identities that an open one met and that have ended
 
     def take(self, step: Step) -> list[Tracklet]:
@@ -51,9 +60,20 @@ class Gather:
         if vectors.shape[1]:
             self._total[rows] += vectors
             self._count[rows] += vectors.any(1)
+        if self._crops and step.frame.image is not None:
+            self._keep_crops(rows, tracks.xyxy[seen], tracks.score[seen], step.frame.image)
         apart = iou_matrix(tracks.xyxy[seen], tracks.xyxy[seen]) < BESIDE
         self._beside[np.ix_(rows, rows)] |= apart & ~np.eye(len(rows), dtype=bool)
         return ended
+
+    def _keep_crops(self, rows: np.ndarray, xyxy: np.ndarray, score: np.ndarray, image: np.ndarray) -> None:
+        box = clip(xyxy, image.shape[:2])
+        worth = score * area(box)
+        for k in (worth > self._best[rows]).nonzero()[0]:  # over those that get a better crop
+            x1, y1, x2, y2 = np.rint(box[k]).astype(int)
+            if x2 > x1 and y2 > y1:
+                self._best[rows[k]] = worth[k]
+                self._picture[int(self._id[rows[k]])] = image[y1:y2, x1:x2].copy()
 
     def finish(self) -> list[Tracklet]:
         """Everything that is still open: the source has ended."""
@@ -69,6 +89,7 @@ class Gather:
             self._id = np.append(self._id, ids[fresh])
             self._begin, self._end = (np.append(a, np.full(count, time)) for a in (self._begin, self._end))
             self._count = np.append(self._count, np.zeros(count, np.int64))
+            self._best = np.append(self._best, np.zeros(count))
             self._total = np.concatenate((self._total, np.zeros((count, self._total.shape[1]))))
             self._first, self._last = (np.concatenate((a, xyxy[fresh])) for a in (self._first, self._last))
             self._beside = np.pad(self._beside, ((0, count), (0, count)))
@@ -83,21 +104,18 @@ class Gather:
         for row in over.nonzero()[0]:  # over those that end in this frame
             me = int(self._id[row])
             apart = {*self._id[self._beside[row]].tolist(), *self._met.pop(me, set())}
+            crop = self._picture.pop(me, None)
             norm = float(np.linalg.norm(self._total[row]))
             if norm > 0:
                 vector = (self._total[row] / norm).astype(np.float32)
                 times = self._start + self._begin[row], self._start + self._end[row]
-                boxes = self._first[row], self._last[row]
-                count = int(self._count[row])
-                told.append(
-                    Tracklet(
-                        self._camera, self._source, me, *times, count, vector, frozenset(apart - {me}), *boxes
-                    )
-                )
+                who, met = (self._camera, self._source, me), frozenset(apart - {me})
+                boxes, picture = (self._first[row], self._last[row]), None if crop is None else _jpeg(crop)
+                told.append(Tracklet(*who, *times, int(self._count[row]), vector, met, *boxes, picture))
             for other in self._id[self._beside[row] & ~over].tolist():
                 self._met.setdefault(int(other), set()).add(me)
         keep = ~over
-        for name in ("_id", "_begin", "_end", "_count", "_total", "_first", "_last"):
+        for name in ("_id", "_begin", "_end", "_count", "_total", "_first", "_last", "_best"):
             setattr(self, name, getattr(self, name)[keep])
         self._beside = self._beside[np.ix_(keep, keep)]
         return sorted(told, key=lambda one: (one.end, one.track))
@@ -112,3 +130,15 @@ def _vectors(tracks: Tracks, seen: np.ndarray, detections: Detections, least: fl
     vectors = detections.embedding[row].copy()
     vectors[tracks.score[seen] < least] = 0
     return vectors
+
+
+def _jpeg(crop: np.ndarray) -> bytes:
+    """At most 256 px high, about 10 kB."""
+    import cv2
+
+    shrink = min(1.0, 256 / crop.shape[0])
+    if shrink < 1:
+        crop = cv2.resize(crop, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    whole, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    assert whole
+    return bytes(data)

@@ -13,11 +13,13 @@ from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.decide import NEW, Round, decide
-from retrace.tracker.memory.evidence import Transit, appearance_ratio, transit_bin
+from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, appearance_ratio, transit_bin
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.store import Store, to_blob
 
+BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
+FAR = -8.0  # log-likelihood ratio of looks below which nobody is asked when he was last seen
 SURE = 0.9  # posterior from which a join teaches how long people take from camera to camera
 
 
@@ -93,6 +95,7 @@ class Memory:
         self._strangers = np.array(
             [float(told.get("strangers_sum", 0)), float(told.get("strangers_pairs", 0))]
         )
+        self._changed_to: set[int] = set()  # cameras
         self.stale = False
 
     def close(self) -> None:
@@ -166,6 +169,7 @@ class Memory:
             found[k] = self._settle(
                 tracklets[k], rows[k], nobody, 0, np.zeros(0), by, "too few boxes to tell"
             )
+        self._write_transit()
         return [found[k] for k in range(len(tracklets))]
 
     def _insert(self, one: Tracklet) -> int:
@@ -204,14 +208,15 @@ class Memory:
             return np.zeros((len(some), 0)), np.zeros((len(some), 0))
         rows = np.array([row for _, row in some])
         mean = people.directions()
-        distance = 1.0 - people.vectors[rows].astype(np.float64) @ mean.T.astype(np.float64)
+        distance = 1.0 - (people.vectors[rows] @ mean.T).astype(np.float64)
         camera = people.camera_of[rows]
         been = people.been[: people.count, camera].T
         ratio = appearance_ratio(distance, been, self.unit(), self.config)
-        last = people.last[: people.count]
-        away = people.begin_of[rows][:, None] - people.end_of[last][None]
-        ratio = ratio + self.transit.ratio(
-            people.camera_of[last][None], camera[:, None], away, self.config.transit_floor
+        who, near = (ratio > FAR).nonzero()  # when somebody was last seen matters only for who may be it
+        last = people.last[near]
+        away = people.begin_of[rows[who]] - people.end_of[last]
+        ratio[who, near] += self.transit.ratio(
+            people.camera_of[last], camera[who], away, self.config.transit_floor
         )
         ratio[:, ~mean.any(1)] = -np.inf  # nothing is known of their looks
         for k, row in enumerate(rows):
@@ -303,23 +308,27 @@ class Memory:
         """How long anybody has been away when this one came, and how long the one it is."""
         people, to = self.people, int(self.people.camera_of[row])
         last = people.last[: people.count]
-        known = last != NOBODY
-        start, away = people.camera_of[last[known]], people.begin_of[row] - people.end_of[last[known]]
-        stop = np.full(len(start), to)
-        self.transit.learn(self.transit.anybody, start, stop, away)
-        changed = {(int(s), to, int(b)) for s, b in zip(start, transit_bin(away), strict=True)}
+        last = last[last != NOBODY]
+        start, away = people.camera_of[last], people.begin_of[row] - people.end_of[last]
+        count = np.bincount(start * BINS + transit_bin(away), minlength=len(people.cameras) * BINS)
+        self.transit.anybody[: len(people.cameras), to] += count.reshape(-1, BINS)
+        self._changed_to.add(to)
         if sure:
-            began = int(people.camera_of[people.last[joined]])
-            gap = np.array([people.begin_of[row] - people.end_of[people.last[joined]]])
-            self.transit.learn(self.transit.same, np.array([began]), np.array([to]), gap)
-            changed.add((began, to, int(transit_bin(gap)[0])))
-        self.store.db.executemany(
-            "INSERT OR REPLACE INTO transit VALUES (?, ?, ?, ?, ?)",
-            [
-                (*key, float(self.transit.same[key]), float(self.transit.anybody[key]))
-                for key in sorted(changed)
-            ],
-        )
+            before = people.last[joined]
+            gap = people.begin_of[row] - people.end_of[before]
+            self.transit.same[people.camera_of[before], to, int(transit_bin(np.array(gap)))] += 1
+
+    def _write_transit(self) -> None:
+        """What this window has learned of ways."""
+        for to in sorted(self._changed_to):
+            start, column = self.transit.anybody[:, to].nonzero()
+            told = zip(start.tolist(), column.tolist(), strict=True)
+            rows = [
+                (s, to, c, float(self.transit.same[s, to, c]), float(self.transit.anybody[s, to, c]))
+                for s, c in told
+            ]
+            self.store.db.executemany("INSERT OR REPLACE INTO transit VALUES (?, ?, ?, ?, ?)", rows)
+        self._changed_to.clear()
 
 
 def _check(one: Tracklet, dimension: int) -> None:

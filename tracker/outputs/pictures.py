@@ -1,4 +1,4 @@
-"""Where results go as pictures: an H.264 video, a contact sheet; sinks as tracker/text_sinks.py says, not resumable."""
+"""Where results go as pictures: an H.264 video, a contact sheet; sinks as outputs/text.py says, not resumable."""
 
 from __future__ import annotations
 
@@ -169,7 +169,8 @@ class ContactSheet:
             if len(self._kept) == 2 * self._places:
                 del self._kept[1::2]
                 self._every *= 2
-            self._kept.append(self._thumbnail(annotate(step, self._trails, self._size), step))
+            small = annotate(step, self._trails, self._size, width=self._width)
+            self._kept.append(self._captioned(small, step))
         else:
             self._trails.add(step.frame.time, step.tracks)
         self._seen += 1
@@ -197,12 +198,7 @@ class ContactSheet:
             sheet[top : top + thumbnail.shape[0], left : left + self._width] = thumbnail
         return sheet
 
-    def _thumbnail(self, image: np.ndarray, step: Step) -> np.ndarray:
-        height = max(1, round(image.shape[0] * self._width / image.shape[1]))
-        while image.shape[1] >= 2 * self._width:  # halving is quick; averaging by an odd factor is not
-            halved = (image.shape[1] // 2, max(1, image.shape[0] // 2))
-            image = cv2.resize(image, halved, interpolation=cv2.INTER_AREA)
-        small = cv2.resize(image, (self._width, height))
+    def _captioned(self, small: np.ndarray, step: Step) -> np.ndarray:
         caption = np.full((22, self._width, 3), BLANK, np.uint8)
         text = f"frame {step.frame.index}   {step.frame.time:.1f} s   {len(step.tracks)} tracks"
         cv2.putText(caption, text, (6, 16), FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)

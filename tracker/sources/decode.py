@@ -4,53 +4,32 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer, Type
+from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from retrace.configs import InputError
 from retrace.tracker.data import Frame
+from retrace.tracker.sources.container import NO_TIMESTAMPS
+from retrace.tracker.sources.pixels import Levels, eight_bits, levels_of, orient, turns_sideways
+from retrace.tracker.sources.source import DEFAULT_FPS
+from retrace.tracker.sources.times import Timeline, nominal_rate
 
-DEFAULT_FPS = 30.0  # where a container, a folder or a camera does not say
-RESTART = 1.0  # s; a clock that goes back further than this has begun anew
 TRIES = 16  # damaged places in a row that the container may skip before the video counts as broken off
 AVI_CHUNK_HEADER = 8  # bytes; an AVI's index points at the chunk, PyAV's packet at what follows its header
-
-
-@dataclass(slots=True)
-class Clock:
-    """Seconds since the first timestamp it is shown.
-
-    Timestamps are honoured as they are (variable frame rate) with two repairs: a missing one, or one that is
-    not later than that of the frame before, counts as one frame duration later; a clock that goes back by
-    more than ``RESTART`` seconds has begun anew, so all that follows is shifted to go on from there.
-    """
-
-    tick: float  # s
-    fps: float
-    origin: float | None = None  # s on the container's clock that is time 0
-    last: float | None = None  # s, what was told last
-
-    def __call__(self, pts: int | None) -> float:
-        now = None if pts is None else pts * self.tick
-        if self.last is None:
-            self.origin, self.last = now, 0.0
-            return 0.0
-        expected = self.last + 1 / self.fps
-        if now is not None and self.origin is None:
-            self.origin = now - expected  # the frames before had no timestamp
-        time = expected if now is None or self.origin is None else now - self.origin
-        if time <= self.last:
-            if now is not None and time < self.last - RESTART:
-                self.origin = now - expected
-            time = expected
-        self.last = time
-        return time
+MOST_PIXELS = 2**27  # of a picture: 16K is below it, and a damaged size takes gigabytes
+LARGEST_ASPECT = 4.0  # of a pixel, either way; beyond it is damage
+MARGIN = 0.25  # of the range of the first frame, below and above: later ones are darker or brighter
+SQUARE = 0.02  # share by which a pixel's sides may differ: some encoders round
 
 
 @dataclass(slots=True)
@@ -65,30 +44,50 @@ class Decoder:
     """
 
     container: InputContainer
-    fps: float = DEFAULT_FPS
+    fps: float | None = None  # nominal; None: as the container states it, or DEFAULT_FPS
+    square: bool = False  # widen or heighten pictures whose pixels are not square
+    levels: Levels | None = None  # of deep grey video; None: those of the first frame, with a margin
+    on_packet: Callable[[], None] = lambda: None  # called for each; what it raises breaks off
     index: int = 0  # of the next frame
     hidden: int = 0  # packets that an edit list cuts off; they are no frames
-    clock: Clock = field(init=False)
+    stamped: bool = field(init=False)  # the container has timestamps of its own
+    stated: float | None = field(init=False)  # frames/s by the container
+    pixel_aspect: float = 1.0  # width by height of a pixel, of the latest picture as it is given out
+    times: Timeline = field(init=False)
     stream: VideoStream = field(init=False)
     _waiting: list[int] = field(default_factory=list)  # heap of timestamps inside the decoder
     _lost: set[int | None] = field(default_factory=set)
     _errors: float = 0  # decoding errors that no lost frame accounts for yet
     _paired: bool = False  # some packets are no frames of their own
-    _numbered: bool = field(init=False)  # timestamps are frame numbers (AVI), so a gap is lost frames
+    _chunks: _Chunks = field(init=False)
     _last_pts: int | None = None
 
     def __post_init__(self) -> None:
         stream = self.container.streams.best("video")
         if not isinstance(stream, VideoStream):
             raise InputError("has no video stream")
-        rate = stream.average_rate or stream.guessed_rate
-        if rate and 0 < rate <= 1000:
-            self.fps = float(rate)
-        tick = stream.time_base
+        if stream.codec_context is None:
+            raise InputError("its video is in a code that FFmpeg does not know")
+        for other in self.container.streams:
+            if other is not stream:
+                other.discard = Discard.all
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         self.stream = stream
-        self.clock = Clock(float(tick or 1 / self.fps), self.fps)
-        self._numbered = bool(tick and rate and tick * rate == 1)
+        self.stamped = not self.container.format.flags & NO_TIMESTAMPS
+        rate = stream.average_rate or stream.guessed_rate
+        self.stated = float(rate) if rate and rate > 0 else None
+        self.fps = self.fps or nominal_rate(self.stated, None) or DEFAULT_FPS
+        self.times = Timeline(float(stream.time_base or 1 / self.fps), self.fps)
+        self._chunks = _Chunks.of(self.container, stream)
+
+    @property
+    def expected(self) -> int:
+        """How many frames the container says there are; 0: it does not."""
+        stated, chunks = self.stream.frames, self._chunks
+        if chunks.full and 2 * chunks.full[-1] >= stated:  # else the file breaks off before its index
+            return len(chunks.full)
+        return max(0, stated - self.hidden)
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Every frame from number ``start`` on; ``image`` is None where it is lost or flagged as corrupt.
@@ -97,7 +96,7 @@ class Decoder:
             av.FFmpegError: the network failed or was silent too long (files just end where they break off).
         """
         reformatter = VideoReformatter()  # kept, since a new one for each frame takes twice as long
-        for packet in itertools.chain(self._packets(), [None]):
+        for packet in itertools.chain(self.packets(), [None]):
             for picture in self._decode(packet):
                 if picture.pts in self._lost:
                     continue  # it comes out of order after damage; its place is taken
@@ -105,24 +104,25 @@ class Decoder:
                     yield from self._next(pts, None, start)
                 image = None
                 if self.index >= start and not picture.is_corrupt:
-                    image = _to_bgr(picture, reformatter)
+                    image = self._to_bgr(picture, reformatter)
                 yield from self._next(picture.pts, image, start)
         for pts in self._lost_before(None, at_end=True):
             yield from self._next(pts, None, start)
 
     def _next(self, pts: int | None, image: np.ndarray | None, start: int) -> Iterator[Frame]:
-        frame = Frame(self.index, self.clock(pts), image)
+        frame = Frame(self.index, self.times(pts if self.stamped else None), image)
         self.index += 1
         if frame.index >= start:
             yield frame
 
-    def _packets(self) -> Iterator[av.Packet]:
+    def packets(self) -> Iterator[av.Packet]:
         """Packets with content. Damage in the container is skipped where the format finds its way again."""
-        numbers = self._avi_numbers()
+        numbers = self._chunks.number
         damaged = 0
         while damaged < TRIES:
             try:
                 for packet in self.container.demux(self.stream):
+                    self.on_packet()
                     if packet.size == 0:  # the end, or "same picture again"; a decoder takes it for the end
                         continue
                     damaged = 0
@@ -135,12 +135,6 @@ class Decoder:
                 return
             except av.error.InvalidDataError:
                 damaged += 1
-
-    def _avi_numbers(self) -> dict[int | None, int]:
-        """Place in the file -> frame number, from an AVI's index; empty for other formats."""
-        if self.container.format.name != "avi" or not self._numbered:
-            return {}
-        return {entry.pos + AVI_CHUNK_HEADER: entry.timestamp for entry in self.stream.index_entries}
 
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         if packet is not None and packet.pts is not None and not packet.is_discard:
@@ -171,15 +165,76 @@ class Decoder:
             self._paired, lost = True, []
         self._errors = max(0, self._errors - len(lost))
         self._lost.update(lost)
-        if self._numbered and pts is not None:
+        if self._chunks.full and pts is not None:
             if self._last_pts is not None:
-                lost = list(range(self._last_pts + 1, pts))
+                lost = self._chunks.between(self._last_pts, pts)
             self._last_pts = pts
         return lost
 
+    def _to_bgr(self, picture: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+        """(H, W, 3) uint8 BGR, upright when the container's display matrix says so."""
+        aspect = _aspect(self.stream)
+        height, width = picture.height, picture.width
+        if self.square:
+            width, height = round(width * max(1.0, aspect)), round(height / min(1.0, aspect))
+            aspect = 1.0
+        deep = _is_deep_grey(picture)
+        form = "gray16le" if deep else "bgr24"
+        image = reformatter.reformat(picture, width=width, height=height, format=form).to_ndarray()
+        if deep:
+            if self.levels is None:
+                low, high = levels_of([image])
+                self.levels = low - MARGIN * (high - low), high + MARGIN * (high - low)
+            image = eight_bits(image, self.levels)
+        matrix = _display_matrix(picture)
+        if matrix is not None:
+            upright = orient(image, matrix)
+            aspect = 1 / aspect if turns_sideways(matrix) else aspect
+            image = upright
+        self.pixel_aspect = aspect
+        return image
 
-def _to_bgr(picture: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
-    """(H, W, 3) uint8 BGR, turned upright when the container's display matrix says so."""
-    image = reformatter.reformat(picture, format="bgr24").to_ndarray()
-    turns = round(picture.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+@dataclass(frozen=True, slots=True)
+class _Chunks:
+    """What an AVI's index says: its timestamps are frame numbers, so what is in it and never came is lost.
+
+    A chunk without content means "the picture before again", which is no frame. Empty for other formats.
+    """
+
+    number: dict[int | None, int]  # place of its content in the file -> its frame number
+    full: list[int]  # numbers of the chunks with content, ascending
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream) -> _Chunks:
+        if container.format.name != "avi":
+            return cls({}, [])
+        entries = list(stream.index_entries)
+        number: dict[int | None, int] = {entry.pos + AVI_CHUNK_HEADER: entry.timestamp for entry in entries}
+        return cls(number, sorted({entry.timestamp for entry in entries if entry.size}))
+
+    def between(self, before: int, after: int) -> list[int | None]:
+        """The numbers of the frames between two."""
+        return list(self.full[bisect_right(self.full, before) : bisect_left(self.full, after)])
+
+
+def _aspect(stream: VideoStream) -> float:
+    """Width by height of a pixel; 1 where it is not said, as good as 1 or beyond belief."""
+    told = stream.sample_aspect_ratio
+    aspect = float(told) if told else 1.0
+    believed = 1 / LARGEST_ASPECT <= aspect <= LARGEST_ASPECT and abs(aspect - 1) > SQUARE
+    return aspect if believed else 1.0
+
+
+def _is_deep_grey(picture: av.VideoFrame) -> bool:
+    """Whether it has more than eight bits of grey: a thermal camera's, whose range is its own."""
+    return picture.format.name.startswith("gray") and picture.format.components[0].bits > 8
+
+
+def _display_matrix(picture: av.VideoFrame) -> np.ndarray | None:
+    """(3, 3) int32, or None where the picture is upright as it is."""
+    told = cast(SideDataContainer, picture.side_data)  # PyAV's own types say otherwise
+    for data in (told[k] for k in range(len(told))):
+        if data.type == Type.DISPLAYMATRIX and data.buffer_size == 36:
+            return np.frombuffer(bytes(data), np.int32).reshape(3, 3)
+    return None

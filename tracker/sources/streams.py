@@ -2,98 +2,142 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from errno import EILSEQ
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import av
-from av.container import InputContainer
+import numpy as np
 
 from retrace.configs import InputError
 from retrace.tracker.data import Frame
-from retrace.tracker.sources.decode import DEFAULT_FPS, Decoder
+from retrace.tracker.sources.address import redact
+from retrace.tracker.sources.container import open_container, reason
+from retrace.tracker.sources.cv2_log import quiet_cv2
+from retrace.tracker.sources.decode import Decoder
 from retrace.tracker.sources.read_ahead import ReadAhead
-
-if TYPE_CHECKING:
-    from retrace.tracker.sources.files import Source
+from retrace.tracker.sources.source import DEFAULT_FPS, Source
+from retrace.tracker.sources.times import FASTEST, arrival_rate, rate_of
+from retrace.tracker.sources.videos import pictures_noticed
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # s between attempts to reconnect; doubles from one to the other
-DRIFT = 5.0  # s; a stream's clock that is further off the wall clock is set right
+DRIFT = 5.0  # s; a stream's clock that is further off the wall clock is set right at once
+LEEWAY, SETTLE = 0.5, 2.0  # s; one that is further off than the first is led back, in about the second
+MEASURED_FOR = 2.0  # s of listening where the rate is not known
 LIVE_DEPTH = 2  # frames; what waits longer is stale
-OPTIONS = {"rtsp_flags": "prefer_tcp"}  # UDP loses packets and does not pass most routers
 
 
 @dataclass(slots=True)
 class Feed:
     """One connection to something live."""
 
-    fps: float
+    fps: float | None  # None: not known, or not to be believed
     frames: Iterator[Frame]  # time: seconds since the connection began; image None: not decodable
     close: Callable[[], None]
+    stamped: bool = True  # time is the sender's; else it is when the frame came
+    check: Callable[[], None] = lambda: (
+        None
+    )  # called now and then while no frame comes; what it raises breaks off
+    noticed: Callable[[], list[str]] = list  # what is to be said of its pictures
 
 
 Connect = Callable[[], Feed]  # raises InputError, which does not name credentials
+Clock = Callable[[], float]  # s, wall clock
 
 
-def live_source(
-    name: str,
-    shown: str,
-    connect: Connect,
-    make: type[Source],
-    reconnect_for: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> Source:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a live source is called and how patient one is with it."""
+
+    name: str  # safe as a file name
+    shown: str  # in messages
+    reconnect_for: float  # s without a frame after which it is given up
+    timeout: float = 10.0  # s that it may take to show its first picture
+
+
+class Garbage(OSError):
+    """Something comes, but no picture."""
+
+
+def live_source(live: Live, connect: Connect, clock: Clock = time.monotonic) -> Source:
     """A source that reads ahead by itself, drops what nobody took in time, and reconnects.
 
-    ``shown`` is how messages call it. The first connection is made here, to tell of a wrong address at once.
+    The first connection is made here, to tell of a wrong address at once. Where it does not say how many
+    frames a second it sends, or is not to be believed, that is measured for ``MEASURED_FOR`` seconds.
 
     Raises:
         InputError: it does not open, or opens and sends no picture.
     """
     feed = connect()
+    deadline = clock() + live.timeout
+
+    def check() -> None:
+        if clock() > deadline:
+            raise Garbage(EILSEQ, f"nothing in {live.timeout:g} s could be decoded")
+
+    feed.check = check
     try:
         first = next((frame for frame in feed.frames if frame.image is not None), None)
+        feed.check = lambda: None
+        if first is not None:
+            fps, first = (feed.fps, first) if feed.fps else _measure(feed, first, clock)
     except (av.error.FFmpegError, OSError) as error:
         feed.close()
-        raise InputError(f"{shown}: opens but sends no picture ({reason(error)})") from None
+        raise InputError(f"{live.shown}: opens but sends no picture ({reason(error)})") from None
     if first is None or first.image is None:
         feed.close()
-        raise InputError(f"{shown}: opens but sends no picture; is the camera switched on?")
+        raise InputError(f"{live.shown}: opens but sends no picture; is the camera switched on?")
     feed.frames = chain([first], feed.frames)
     opened = [feed]  # for the first reading; later ones connect anew
 
     def read(source: Source, start: int) -> Iterator[Frame]:
         if start:
-            raise InputError(f"{shown}: a live source has gone on and cannot be resumed; start a new run")
-        source.warnings.clear()
+            raise InputError(
+                f"{live.shown}: a live source has gone on and cannot be resumed; start a new run"
+            )
         stop = threading.Event()
-        line = Reconnecting(source, shown, connect, reconnect_for, clock, stop.wait)
+        line = Reconnecting(source, live, connect, clock, stop.wait)
         return ReadAhead(
             line.frames(opened.pop() if opened else None, stop), LIVE_DEPTH, source.count_drop, stop.set
         )
 
-    height, width = first.image.shape[:2]
-    return make(name, feed.fps, (height, width), None, True, read)
+    noticed = tuple(f"{live.shown}: {line}" for line in feed.noticed())
+    return Source(live.name, fps, first.image.shape[:2], None, True, read, noticed=noticed)
+
+
+def _measure(feed: Feed, first: Frame, clock: Clock) -> tuple[float, Frame]:
+    """Frames a second of a feed, and its latest frame: those before are stale by then."""
+    begin, latest = clock(), first
+    arrivals, times = [begin], [first.time]
+    while clock() - begin < MEASURED_FOR:
+        frame = next(feed.frames, None)
+        if frame is None:
+            break
+        if frame.image is not None:
+            latest = frame
+            arrivals.append(clock())
+            times.append(frame.time)
+    measured = rate_of(times) if feed.stamped else arrival_rate(arrivals)
+    return (measured if measured and measured <= FASTEST else DEFAULT_FPS), latest
 
 
 @dataclass(slots=True)
 class Reconnecting:
     """Frames of a source across its connections, on one time axis.
 
-    Time is the stream's own within a connection and goes on by the wall clock from one to the next, so a
-    tracker sees how long it was blind. After a loss it connects anew, 0.5 s later, then 1, 2, 4, 8, 8 ...;
-    when ``reconnect_for`` seconds pass without a frame it leaves a warning in ``source`` and ends.
+    Within a connection time is the sender's, led back to the wall clock where it runs too fast or too slowly,
+    or the wall clock's where the sender tells none. From one connection to the next it goes on by the wall
+    clock, so a tracker sees how long it was blind. After a loss it connects anew, 0.5 s later, then 1, 2, 4,
+    8, 8 ...; when ``reconnect_for`` seconds pass without a frame it leaves a warning in ``source`` and ends.
     """
 
     source: Source
-    shown: str
+    live: Live
     connect: Connect
-    reconnect_for: float  # s
-    clock: Callable[[], float]  # s
+    clock: Clock
     wait: Callable[[float], object]  # sleeps so many seconds, or less when the reader is closed
     _index: int = 0
     _begun: float | None = None
@@ -112,17 +156,17 @@ class Reconnecting:
                 yield from self._connection(feed)
                 trouble = "the stream ended"
             except (av.error.FFmpegError, OSError, InputError) as error:
-                trouble = reason(error).removeprefix(f"{self.shown}: ")
+                trouble = reason(error).removeprefix(f"{self.live.shown}: ")
             finally:
                 if feed is not None:
                     feed.close()
             feed = None
             if self._index > before:
                 pause = FIRST_PAUSE
-            left = self.reconnect_for - (self.clock() - self._seen)
+            left = self.live.reconnect_for - (self.clock() - self._seen)
             if left <= 0:
                 self.source.warnings.append(
-                    f"{self.shown}: given up at frame {self._index}, after {self.reconnect_for:g} s"
+                    f"{self.live.shown}: given up at frame {self._index}, after {self.live.reconnect_for:g} s"
                     f" without a frame ({trouble})"
                 )
                 return
@@ -130,40 +174,62 @@ class Reconnecting:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _connection(self, feed: Feed) -> Iterator[Frame]:
-        offset = None
+        offset: float | None = None  # from the feed's time to ours
+        feed.check = self._check
         for picture in feed.frames:
             if picture.image is None:
+                self._check()
                 if offset is not None:  # before, the decoder only waits for its first key frame
                     self.source.corrupt.append(self._index)
                     self._index += 1
                 continue
-            self._seen = now = self.clock()
+            since, self._seen = self.clock() - self._seen, self.clock()
             if self._begun is None:
-                self._begun = now
-            elapsed = now - self._begun
+                self._begun = self._seen
+            elapsed = self._seen - self._begun
             if offset is None:
                 self.source.reconnects += self._index > 0
-            if offset is None or abs(picture.time + offset - elapsed) > DRIFT:
-                following = self._time + 1 / feed.fps if self._index else 0.0
-                offset = max(elapsed, following) - picture.time
-            self._time = picture.time + offset
+            if feed.stamped:
+                offset = self._offset(offset, picture.time, elapsed, since)
+                self._time = picture.time + offset
+            else:
+                offset = 0.0
+                soonest = self._time + 0.25 / self.source.fps if self._index else 0.0  # a burst after a jam
+                self._time = max(elapsed, soonest)
             self._index += 1
             yield Frame(self._index - 1, self._time, picture.image)
 
+    def _offset(self, offset: float | None, time: float, elapsed: float, since: float) -> float:
+        """What is added to the sender's ``time``; ``elapsed`` s on the wall clock, ``since`` the last frame."""
+        behind = 0.0 if offset is None else elapsed - (time + offset)
+        if offset is None or abs(behind) > DRIFT:
+            following = self._time + 1 / self.source.fps if self._index else 0.0
+            return max(elapsed, following) - time
+        excess = behind - float(np.clip(behind, -LEEWAY, LEEWAY))
+        step = time + offset - self._time  # may be slowed down to half, never turned round
+        return offset + max(excess * min(1.0, since / SETTLE), -step / 2)
 
-def connect_url(url: str, timeout: float) -> Feed:
-    """A connection to a stream.
+    def _check(self) -> None:
+        if self.clock() - self._seen > max(self.live.reconnect_for, self.live.timeout):
+            raise Garbage(EILSEQ, "nothing that came could be decoded")
+
+
+def connect_url(url: str, timeout: float, square: bool = False) -> Feed:
+    """A connection to a stream; ``square``: pixels that are not square are made so.
 
     Raises:
         InputError: it does not open, or is silent for ``timeout`` seconds.
     """
     container = open_container(url, timeout)
     try:
-        decoder = Decoder(container)
+        decoder = Decoder(container, square=square, on_packet=lambda: feed.check())
     except InputError as error:
         container.close()
         raise InputError(f"{redact(url)}: {error}") from None
-    return Feed(decoder.fps, decoder.frames(), container.close)
+    stated = decoder.stated if decoder.stamped and decoder.stated and decoder.stated <= FASTEST else None
+    feed = Feed(stated, decoder.frames(), container.close, decoder.stamped)
+    feed.noticed = lambda: list(pictures_noticed(decoder))
+    return feed
 
 
 def connect_camera(index: int) -> Feed:
@@ -174,20 +240,12 @@ def connect_camera(index: int) -> Feed:
     """
     import cv2
 
-    log = cv2.utils.logging
-    level = log.getLogLevel()
-    log.setLogLevel(
-        log.LOG_LEVEL_SILENT
-    )  # it warns at length about a camera that is not there; the error says it in one line
-    try:
+    with quiet_cv2():
         capture = cv2.VideoCapture(index)
-    finally:
-        log.setLogLevel(level)
     if not capture.isOpened():
         raise InputError(
             f"camera {index}: cannot be opened; check that it is plugged in and that no other program uses it"
         )
-    fps = capture.get(cv2.CAP_PROP_FPS)
 
     def frames() -> Iterator[Frame]:
         begun, number = time.monotonic(), 0
@@ -198,58 +256,6 @@ def connect_camera(index: int) -> Feed:
             yield Frame(number, time.monotonic() - begun, image)
             number += 1
 
-    return Feed(fps if 0 < fps <= 1000 else DEFAULT_FPS, frames(), capture.release)
-
-
-def open_container(place: str, timeout: float | None = None) -> InputContainer:
-    """A file or URL opened by FFmpeg; ``timeout`` in seconds bounds the opening and each read.
-
-    Raises:
-        InputError: it cannot be opened; the message says why, without credentials.
-    """
-    network, begin = is_url(place), time.monotonic()
-    try:
-        container = av.open(
-            place,
-            options=OPTIONS if place.lower().startswith("rtsp") else {},
-            timeout=(timeout, timeout) if timeout else None,
-        )
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        if network:
-            late = timeout is not None and time.monotonic() - begin >= timeout  # told as many kinds of error
-            why = f"no answer in {timeout:g} s" if late else reason(error)
-            what = "check the address, the network and the login"
-            raise InputError(f"{redact(place)}: no stream ({why}); {what}") from None
-        raise InputError(f"{place}: not readable as a video ({reason(error)})") from None
-    if container.format.name == "tty":  # FFmpeg would play any text
-        container.close()
-        raise InputError(
-            f"{redact(place) if network else place}: not readable as a video (it is a text file)"
-        )
-    return container
-
-
-def is_url(spec: str) -> bool:
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", spec) is not None
-
-
-def redact(url: str) -> str:
-    """A URL without user, password, query and fragment, any of which may hold a secret."""
-    scheme, _, rest = url.partition("://")
-    # the last @, since an unescaped password may hold any character
-    return f"{scheme}://{re.split('[?#]', rest.rsplit('@', 1)[-1], maxsplit=1)[0]}"
-
-
-def url_name(url: str) -> str:
-    """A file name from a URL: host and path, nothing that may be secret."""
-    place = redact(url).partition("://")[2]
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", place).strip("_.") or "stream"
-
-
-def reason(error: Exception) -> str:
-    """Why, in a few words, without the address that FFmpeg adds."""
-    if isinstance(error, av.error.ExitError):
-        return "no answer in time"
-    if isinstance(error, InputError):
-        return str(error)
-    return getattr(error, "strerror", None) or type(error).__name__
+    return Feed(
+        None, frames(), capture.release, stamped=False
+    )  # what it says of its rate holds in bright light

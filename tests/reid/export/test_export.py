@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from retrace.configs import InputError  # noqa: E402
 from retrace.reid import Embedder  # noqa: E402
 from retrace.reid.export import convert  # noqa: E402
-from retrace.reid.export.export import FORMATS, Job, export, random_crops  # noqa: E402
+from retrace.reid.export.job import FORMATS, Job, export, random_crops  # noqa: E402
 from retrace.reid.recipe import Recipe  # noqa: E402
 from tests.reid.networks_by_hand import channel_means, little_network, use_network  # noqa: E402
 

@@ -63,8 +63,8 @@ def begin(**changes: Any) -> Training:
     return training.start(config(**changes), IDS, len(LABELS), "cpu")
 
 
-def go(run: Training, count: int | None = None) -> list[Step]:
-    return list(itertools.islice(training.steps(run, PIXELS, LABELS, CAMERAS), count))
+def go(run: Training, count: int | None = None, teacher: np.ndarray | None = None) -> list[Step]:
+    return list(itertools.islice(training.steps(run, PIXELS, LABELS, CAMERAS, teacher), count))
 
 
 def stored(state: Any) -> Any:
@@ -140,6 +140,50 @@ def test_a_run_that_goes_on_repeats_to_the_last_bit(changes: dict[str, Any]) -> 
     again += [step.loss for step in go(second)]
     assert torch.equal(torch.stack(losses), torch.stack(again))
     assert_same(whole.state_dict(), second.state_dict())
+
+
+TAUGHT = {
+    "model": {"name": "osnet_x0_25", "embedding": 16, "instance_norm": True},
+    "augment": {
+        "box": 0.1,
+        "occlude": 0.3,
+        "blur": 0.3,
+        "coarse": 0.3,
+        "hue": 0.1,
+        "gamma": 0.3,
+        "swap": 0.1,
+    },
+    "batch": {"identities": 2, "images": 2, "order": "source"},
+    "losses": {
+        "cross_entropy": {},
+        "teacher_features": {"weight": 2},
+        "teacher_similarities": {"weight": 10},
+        "teacher_distances": {},
+    },
+}
+
+
+def test_a_taught_run_goes_on_to_the_last_bit_and_the_teacher_matters() -> None:
+    vectors = np.random.default_rng(5).standard_normal((len(LABELS), 7)).astype(np.float32)
+
+    def begin_taught() -> Training:
+        return training.start(config(**TAUGHT), IDS, len(LABELS), "cpu", teacher_dimensions=7)
+
+    whole = begin_taught()
+    losses = [step.loss for step in go(whole, teacher=vectors)]
+    first = begin_taught()
+    again = [step.loss for step in go(first, 4, vectors)]
+    second = begin_taught()
+    second.load_state_dict(stored(first.state_dict()))
+    again += [step.loss for step in go(second, teacher=vectors)]
+    assert torch.equal(torch.stack(losses), torch.stack(again))
+    assert_same(whole.state_dict(), second.state_dict())
+    other = go(begin_taught(), 1, -vectors)[0]
+    for name in ("teacher_features", "cross_entropy"):
+        assert torch.equal(other.parts[name], go(begin_taught(), 1, vectors)[0].parts[name]) == (
+            name == "cross_entropy"
+        )
+    assert second.objective.modules_by_name["teacher_features"].map.weight.shape == (7, 16)
 
 
 def test_training_leaves_the_random_state_alone_and_a_seed_decides() -> None:
@@ -264,7 +308,7 @@ def test_weights_broken_after_a_finite_loss_do_not_become_a_checkpoint() -> None
         run.state_dict()
     run = begin(losses={"cross_entropy": {}, "centre": {}})
     with torch.no_grad():
-        run.objective.functions["centre"].centres[0, 0] = math.nan  # type: ignore[attr-defined]
+        run.objective.modules_by_name["centre"].centres[0, 0] = math.nan  # type: ignore[operator]
     with pytest.raises(Diverged, match="centres is not finite"):
         run.state_dict()
 

@@ -9,7 +9,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools.benchmarks.evaluation import folders, interpreters, main, summary
-from tests.eval.mot.test_sequences import GT, RESULT, make
+from tests.eval.folders import GT, RESULT, make
 
 
 def test_table_of_two_evaluators(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,11 +113,11 @@ def test_every_row_is_looked_up_once(tmp_path: Path) -> None:
     [
         ({"score": None}, "no array 'score'; expected frame, xyxy and score"),
         ({"embeddings": np.zeros((3, 2))}, "unknown array 'embeddings'; did you mean 'embedding'"),
-        ({"frame": np.array([0, 1])}, "frame must be one whole number"),
+        ({"frame": np.array([0, 1])}, "xyxy has shape .*; expected one row of each a box"),
         ({"frame": np.array([0, 1.5, 2])}, "frame must be one whole number"),
         ({"frame": np.array([0, np.nan, 2])}, "frame must be one whole number"),
         ({"frame": np.array([0, -1, 2])}, "frame must be one whole number from 0"),
-        ({"frame": np.array(1), "xyxy": np.array(1.0)}, "frame must be one whole number"),
+        ({"frame": np.array(1), "xyxy": np.array(1.0)}, "frame has shape .*; expected one row"),
         ({"score": np.array([0.1, 7, 0.3])}, r"score must lie in \[0, 1\]; row 1 is 7"),
         ({"score": np.array(["a", "b", "c"])}, "score must hold numbers"),
         ({"xyxy": np.zeros((3, 5))}, r"xyxy must have shape \(N, 4\), got \(3, 5\)"),

@@ -84,11 +84,15 @@ def test_transit_times_are_learned_and_bounded() -> None:
     transit = Transit()
     transit.widen(2)
     zero, one = np.zeros(1, int), np.ones(1, int)
+
+    def learn(counts: np.ndarray, gap: float) -> None:
+        counts[0, 1, transit_bin(np.array(gap))] += 1
+
     assert transit.ratio(zero, one, np.array([7.0]), 0.05)[0] == 0  # nothing known
     for _ in range(100):
-        transit.learn(transit.same, zero, one, np.array([7.0]))
+        learn(transit.same, 7.0)
         for gap in (7.0, 60.0, 500.0, 2000.0):
-            transit.learn(transit.anybody, zero, one, np.array([gap]))
+            learn(transit.anybody, gap)
     usual, odd = transit.ratio(np.array([0, 0]), np.array([1, 1]), np.array([8.0, 60.0]), 0.05)
     assert usual > 1
     assert odd == pytest.approx(np.log(0.05))  # the floor

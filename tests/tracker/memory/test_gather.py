@@ -88,3 +88,22 @@ def test_time_lies_on_the_memory_clock() -> None:
         early.take(step)
         late.take(step)
     assert [one.begin + 1000 for one in early.finish()] == [one.begin for one in late.finish()]
+
+
+def test_the_best_crop_is_kept() -> None:
+    """Green while small, red when it is largest: the red one stays."""
+    import cv2
+
+    gather = Gather("c", "s", 1.0, crops=True)
+    tracker = Tracker.from_config("default", fps=10)
+    for k, size in enumerate((40, 80, 60)):
+        image = np.zeros((200, 300, 3), np.uint8)
+        image[...] = (0, 0, 255) if size == 80 else (0, 255, 0)
+        box = np.array([[100 - size / 4, 100 - size / 2, 100 + size / 4, 100 + size / 2]])
+        seen = Detections(box, [0.9], embedding=np.eye(1, 8))
+        gather.take(Step(Frame(k, k / 10, image), seen, tracker.update(seen)))
+    (found,) = gather.finish()
+    assert found.crop is not None
+    crop = cv2.imdecode(np.frombuffer(found.crop, np.uint8), cv2.IMREAD_COLOR)
+    assert abs(crop.shape[0] - 80) < 12
+    assert crop[..., 2].mean() > 200 > 50 > crop[..., 1].mean()

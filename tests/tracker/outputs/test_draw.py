@@ -61,6 +61,15 @@ def test_colours_depend_on_the_id_alone_and_neighbours_are_far_apart() -> None:
     assert colours_of(np.zeros(0, np.int64)) == []
 
 
+def test_no_two_of_the_first_59_ids_have_nearly_the_same_colour() -> None:
+    """CIE76 distance in CIELAB; 2.3 is just noticeable side by side. Ids 1 and 22 once had the same blue."""
+    colours = np.array(colours_of(np.arange(1, 60)), np.float32)
+    lab = cv2.cvtColor(colours[None] / 255, cv2.COLOR_BGR2LAB)[0]
+    apart = np.linalg.norm(lab[:, None] - lab, axis=2)
+    assert apart[~np.eye(59, dtype=bool)].min() > 11
+    assert np.ptp(lab[:, 0]) > 40  # lightness, of 100: colour-blind eyes go by it
+
+
 def test_an_only_predicted_track_is_dashed() -> None:
     box = (3, 100.0, 200.0, 300.0, 600.0)
     [colour] = colours_of(np.array([3]))
@@ -81,6 +90,24 @@ def test_a_label_stands_out_on_any_ground(ground: int) -> None:
         [(blue, green, red)] = colours_of(np.array([i]))
         luma = 0.114 * blue + 0.587 * green + 0.299 * red
         assert np.abs(plate - luma).max() > 90
+
+
+def test_a_class_is_named_behind_the_id_where_names_are_given() -> None:
+    """A longer plate for the class that has a name, the same as ever for one that has none."""
+    person = tracks((1, 100, 150, 200, 290))
+    plain = draw(GREY, person)
+    assert np.array_equal(draw(GREY, person, names={2: "car"}), plain)
+    named = draw(GREY, person, names={0: "person"})
+    assert (named[:149] != 100).any(-1).sum() > 2 * (plain[:149] != 100).any(-1).sum()
+
+
+def test_boxes_of_a_larger_picture_are_drawn_in_proportion() -> None:
+    half = cv2.resize(GREY, (640, 360))
+    big = tracks((1, 200, 400, 600, 600))
+    small = tracks((1, 100, 200, 300, 300))
+    assert np.array_equal(draw(half, big, ratio=(0.5, 0.5)), draw(half, small))
+    seen = annotate(Step(Frame(0, 0.0, GREY), Detections.empty(), big), Trails(), width=640)
+    assert np.array_equal(seen, draw(half, small))
 
 
 def test_labels_grow_with_the_image() -> None:

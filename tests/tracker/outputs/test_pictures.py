@@ -151,14 +151,14 @@ def test_a_contact_sheet_is_spread_evenly_over_a_run_of_unknown_length(
     captions: list[int] = []
     one = step(0)
     sheet = ContactSheet(tmp_path / "a.png", columns=3, rows=2, width=64)
-    make = sheet._thumbnail
+    make = sheet._captioned
 
     def marked(image: np.ndarray, s: Step) -> np.ndarray:
         thumbnail = make(image, s)
         thumbnail[-1, -1] = s.frame.index % 256, s.frame.index // 256, 77
         return thumbnail
 
-    monkeypatch.setattr(sheet, "_thumbnail", marked)
+    monkeypatch.setattr(sheet, "_captioned", marked)
     for i in range(count):
         sheet.write(Step(Frame(i, i / 10, np.zeros((48, 64, 3), np.uint8)), Detections.empty(), one.tracks))
         assert len(sheet._kept) <= 12
@@ -185,7 +185,9 @@ def test_a_contact_sheet_that_knows_the_length_draws_little(
     drawn: list[int] = []
     real = picture_sinks.annotate
     monkeypatch.setattr(
-        picture_sinks, "annotate", lambda s, *rest: drawn.append(s.frame.index) or real(s, *rest)
+        picture_sinks,
+        "annotate",
+        lambda s, *rest, **more: drawn.append(s.frame.index) or real(s, *rest, **more),
     )
     sheet = ContactSheet(tmp_path / "a.png", None, length, columns=3, rows=2, width=64)
     for i in range(1000):
@@ -194,6 +196,22 @@ def test_a_contact_sheet_that_knows_the_length_draws_little(
     assert 2 <= len(drawn) <= 24
     if length == 1000:
         assert len(drawn) == 7  # every 166th
+
+
+def test_labels_of_a_contact_sheet_are_as_large_whatever_the_frame(tmp_path: Path) -> None:
+    """Drawn after shrinking: on a frame eight times as large a label would shrink to nothing."""
+    high = []
+    for times in (1, 8):
+        image = np.zeros((180 * times, 320 * times, 3), np.uint8)
+        box = np.array([[40, 60, 80, 150]], np.float32) * times
+        tracks = Tracks(np.array([1]), box, np.ones(1), np.zeros(1, int), np.zeros(1, int))
+        sheet = ContactSheet(tmp_path / "a.png", columns=1, rows=1, width=320)
+        sheet.write(Step(Frame(0, 0.0, image), Detections.empty(), tracks))
+        drawn = sheet.image()[:180].any(-1)
+        assert drawn[150].any()  # the box is where it belongs
+        assert not drawn[152:].any()
+        high.append(int(drawn[:59].any(1).sum()))  # of the label above it
+    assert high[0] == high[1] >= 10
 
 
 def test_a_contact_sheet_shows_grey_frames_and_nothing(tmp_path: Path) -> None:

@@ -3,64 +3,14 @@
 from __future__ import annotations
 
 import io
-import tempfile
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from retrace.tracker.sources.decode import Clock, Decoder
-
-SIZE = (96, 128)
-
-
-def picture(index: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Noise, so that packets have a size worth damaging, under six blocks that are the bits of the number."""
-    noise = np.random.default_rng(index).integers(100, 140, (*size, 3), dtype=np.uint8)
-    for bit in range(6):
-        noise[:32, 16 * bit : 16 * bit + 16] = 235 if index >> bit & 1 else 20
-    return noise
-
-
-def number_of(image: np.ndarray) -> int:
-    return sum(int(image[8:24, 16 * bit + 4 : 16 * bit + 12].mean() > 128) << bit for bit in range(6))
-
-
-def video_bytes(
-    container: str,
-    codec: str = "libx264",
-    count: int = 60,
-    options: dict[str, str] | None = None,
-    milliseconds: list[int] | None = None,
-    size: tuple[int, int] = SIZE,
-    muxer: dict[str, str] | None = None,
-) -> bytes:
-    """A video of ``picture(0), picture(1), ...`` at 25 frames/s, or with the given timestamps."""
-    buffer = tempfile.NamedTemporaryFile()  # noqa: SIM115 - the index moves to the front of a real file only
-    with av.open(buffer.name, "w", format=container, options=muxer or {}) as out:
-        stream = out.add_stream(codec, rate=25, options=options or {"g": "10"})
-        stream.height, stream.width = size
-        stream.pix_fmt = "yuv420p"
-        if codec == "mpeg4":
-            stream.bit_rate = 1_000_000
-        if milliseconds is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
-        for index in range(count):
-            frame = av.VideoFrame.from_ndarray(picture(index, size), format="bgr24")
-            frame.pts = index if milliseconds is None else milliseconds[index]
-            frame.time_base = Fraction(1, 25) if milliseconds is None else Fraction(1, 1000)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    return buffer.read()
-
-
-def overwritten(data: bytes, share: float, count: int) -> bytes:
-    """``count`` bytes from ``share`` of the way on replaced by random ones."""
-    at = int(len(data) * share)
-    rubbish = np.random.default_rng(0).integers(0, 256, count, dtype=np.uint8).tobytes()
-    return data[:at] + rubbish + data[at + count :]
+from retrace.tracker.sources.decode import Decoder
+from tests.tracker.sources.made_videos import number_of, overwritten, video_bytes
 
 
 def decode(data: bytes) -> tuple[dict[int, tuple[float, np.ndarray]], list[int], Decoder]:
@@ -74,35 +24,6 @@ def decode(data: bytes) -> tuple[dict[int, tuple[float, np.ndarray]], list[int],
             else:
                 shown[frame.index] = (frame.time, frame.image)
     return shown, lost, decoder
-
-
-def times(ticks: list[int | None], fps: float = 10.0) -> list[float]:
-    clock = Clock(tick=0.01, fps=fps)
-    return [round(clock(t), 6) for t in ticks]
-
-
-def test_clock_counts_from_the_first_timestamp() -> None:
-    assert times([700, 710, 745]) == [0.0, 0.1, 0.45]
-
-
-def test_clock_gives_a_frame_without_timestamp_one_frame_duration() -> None:
-    assert times([0, None, 30]) == [0.0, 0.1, 0.3]
-    assert times([None, None, 900, 910]) == [0.0, 0.1, 0.2, 0.3]
-
-
-def test_clock_moves_a_frame_that_is_not_later_and_then_trusts_the_stamps_again() -> None:
-    assert times([0, 0, 20, 15, 40]) == [0.0, 0.1, 0.2, 0.3, 0.4]
-
-
-def test_clock_goes_on_when_the_timestamps_begin_anew() -> None:
-    assert times([5000, 5010, 0, 10, 25]) == [0.0, 0.1, 0.2, 0.3, 0.45]
-
-
-def test_clock_never_stands_or_goes_back() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(50):
-        got = times([None if t < 0 else int(t) for t in rng.integers(-50, 500, 40)])
-        assert (np.diff(got) > 0).all()
 
 
 @pytest.mark.parametrize(

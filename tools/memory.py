@@ -1,0 +1,95 @@
+"""Look into an identity memory, and mend it.
+
+    python tools/memory.py people.db list
+    python tools/memory.py people.db show 3
+    python tools/memory.py people.db merge 3 8          says the operation; undo takes it back
+    python tools/memory.py people.db split 14 15        these tracklets are somebody else
+    python tools/memory.py people.db undo 20
+    python tools/memory.py people.db name 3 "red coat"
+    python tools/memory.py people.db delete 8           tracklets, vectors, crops, log: all of it goes
+
+VERB is list, show PERSON, log, suggestions, merge A B, split TRACKLET ..., undo OPERATION, undo-merges, name PERSON
+TEXT, pin PERSON, unpin PERSON, delete PERSON, forget or export PERSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from retrace.tools.terminal.console import OK, Parser, guarded, say
+
+WORDS = {  # how many words each verb takes; None: one or more
+    "list": 0, "show": 1, "log": 0, "suggestions": 0, "merge": 2, "split": None, "undo": 1, "undo-merges": 0, "name": 2,
+    "pin": 1, "unpin": 1, "delete": 1, "forget": 0, "export": 1,
+}  # fmt: skip
+
+
+def parser() -> Parser:
+    p = Parser(prog="memory.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("memory", metavar="FILE", help="made by track.py --memory FILE")
+    p.add_argument("verb", metavar="VERB", choices=[*WORDS], help=", ".join(WORDS))
+    p.add_argument("words", nargs="*", metavar="WORD", help="ids, or a name")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    args = parser().parse_args(argv)
+    from pathlib import Path
+
+    from retrace.configs import InputError
+    from retrace.tools.runs import memories
+    from retrace.tracker.memory import Memory, editing
+
+    verb, words = args.verb, args.words
+    wanted = WORDS[verb]
+    if (len(words) < 1) if wanted is None else (len(words) != wanted):
+        raise InputError(
+            f"{verb} takes {'one or more words' if wanted is None else wanted}, got {len(words)}"
+        )
+    numbers = memories.numbers(words[:1] if verb == "name" else words)
+    if not Path(args.memory).is_file():
+        raise InputError(f"{args.memory}: no such memory")
+    now = time.time()
+    with Memory(args.memory) as memory:
+        match verb:
+            case "list":
+                lines = memories.people_lines(memory.store)
+            case "log" | "suggestions":
+                lines = memories.log_lines(memory.store, only_suggestions=verb == "suggestions")
+            case "show" | "export":
+                lines = memories.person_lines(memory.store, numbers[0], as_json=verb == "export")
+            case "merge":
+                lines = [f"merged: operation {editing.merge(memory, numbers[0], numbers[1], at=now)}"]
+            case "split":
+                person, operation = editing.split(memory, numbers, at=now)
+                lines = [f"they are person {person} now: operation {operation}"]
+            case "undo":
+                lines = [f"undone: operation {editing.undo(memory, numbers[0], at=now)}"]
+            case "undo-merges":
+                lines = [f"{editing.undo_all_merges(memory, at=now)} merges undone"]
+            case "delete":
+                lines = [
+                    ", ".join(f"{n} {what}" for what, n in editing.delete(memory, numbers[0]).items())
+                    + " deleted"
+                ]
+            case "forget":
+                lines = [
+                    ", ".join(
+                        f"{what}: {n}" for what, n in editing.forget(memory, memory.people.newest).items()
+                    )
+                ]
+            case "name":
+                editing.name(memory, numbers[0], words[1])
+                lines = []
+            case _:
+                editing.pin(memory, numbers[0], verb == "pin")
+                lines = []
+    for line in lines:
+        say(line)
+    return OK
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

@@ -1,0 +1,234 @@
+"""Identity memories on the command line: what is printed of them, photos, sheets of what was found."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+from retrace.configs.files import atomic_write, writing
+from retrace.tools.runs.manifest import file_hash
+from retrace.tracker.memory.editing import export
+from retrace.tracker.memory.search import Found
+from retrace.tracker.memory.store import Store
+
+if TYPE_CHECKING:
+    from retrace.reid import Embedder
+
+CROP = 1.3  # height / width from which a picture is a crop of one person
+TILE = (96, 192)  # (width, height) px, of a crop on a sheet
+MOST = 8  # visits of a person on a sheet
+
+
+def numbers(words: Sequence[str]) -> list[int]:
+    """Ids from the command line."""
+    wrong = [word for word in words if not (word.isascii() and word.isdigit() and len(word) < 19)]
+    if wrong:
+        raise InputError(f"{wrong[0][:40]!r} is no id: expected a whole number")
+    return [int(word) for word in words]
+
+
+def open_embedder(weights: str, device: str = "auto") -> tuple[Embedder, str]:
+    """The embedder, and what a memory calls its weights: file name and the first half of its sha256."""
+    from retrace.reid import Embedder
+    from retrace.reid.embedder import find_weights
+
+    path = find_weights(weights)
+    return Embedder.from_weights(path, device=device), weights_name(path)
+
+
+def weights_name(path: Path) -> str:
+    return f"{path.name} {file_hash(path)[:32]}"
+
+
+def photo_vectors(photos: Sequence[Path], embedder: Embedder, detector: str) -> np.ndarray:
+    """(M, D) float32 unit rows, one a photo: of the crop itself, or of the largest person in the picture."""
+    from retrace.configs.files import read_image
+
+    found, detect = [], None
+    for path in photos:
+        image = read_image(path) if path.is_file() else None
+        if image is None:
+            raise InputError(f"{path}: no such picture, or none that can be read")
+        height, width = image.shape[:2]
+        box = np.array([[0, 0, width, height]], np.float32)
+        if height < CROP * width:
+            if detect is None:
+                from retrace.tracker.detection import open_detector
+
+                detect = open_detector(detector)
+            box = _largest_person(path, image, detect)
+        found.append(embedder(image, box)[0])
+    return np.stack(found)
+
+
+def _largest_person(path: Path, image: np.ndarray, detect: Any) -> np.ndarray:
+    from retrace.tracker.boxes import area
+    from retrace.tracker.data import Frame
+
+    seen = detect.find(Frame(0, 0.0, image))
+    sure = seen.xyxy[seen.score >= 0.3]
+    if not len(sure):
+        raise InputError(
+            f"{path}: nobody found in the picture ({detect.description}); give a crop of the person"
+        )
+    return np.asarray(sure[[area(sure).argmax()]])
+
+
+# -- in words
+
+
+def people_lines(store: Store) -> list[str]:
+    """A line a person: id, name, visits, cameras, from when to when."""
+    member, _ = store.partition()
+    rows: dict[int, list[tuple[str, float, float]]] = {}
+    for tracklet, camera, begin, end in store.read(
+        "SELECT t.id, c.name, begin, end FROM tracklet t JOIN camera c ON c.number = t.camera ORDER BY begin"
+    ):
+        if tracklet in member:
+            rows.setdefault(member[tracklet], []).append((camera, begin, end))
+    named = {person: (name, pin) for person, name, pin in store.read("SELECT id, name, pinned FROM person")}
+    lines = []
+    for person in sorted(rows):
+        name, pinned = named[person]
+        seen = rows[person]
+        cameras = ", ".join(dict.fromkeys(camera for camera, _, _ in seen))
+        called = (f" {name!r}" if name else "") + (" (pinned)" if pinned else "")
+        visits = f"{len(seen)} visit{'s' if len(seen) != 1 else ''}"
+        lines.append(
+            f"{person}{called}: {visits}, {cameras}, {clock(seen[0][1])} to {clock(max(end for *_, end in seen))}"
+        )
+    return lines or ["nobody yet"]
+
+
+def person_lines(store: Store, person: int, as_json: bool = False) -> list[str]:
+    """Everything about one person; a line a visit, or JSON."""
+    told = export(store, person)
+    if as_json:
+        return [json.dumps(told, indent=2)]
+    also = f", merged from {', '.join(map(str, told['also_known_as']))}" if told["also_known_as"] else ""
+    reason = {row["a"]: json.loads(row["evidence"]) for row in told["log"] if row["op"] == "assign"}
+    lines = [f"person {told['person']}{also}: {len(told['tracklets'])} visits"]
+    for one in told["tracklets"]:
+        why = reason.get(one["tracklet"], {})
+        lines.append(
+            f"  tracklet {one['tracklet']}: {one['camera']}, {clock(one['begin'])} to {clock(one['end'])}, "
+            f"track {one['track']} of {one['source']}; {why.get('reason', '')}"
+        )
+    return lines
+
+
+def log_lines(store: Store, only_suggestions: bool = False) -> list[str]:
+    """The log, a line a row."""
+    where = "WHERE op = 'suggest'" if only_suggestions else ""
+    lines = []
+    for operation, by, op, a, b, text in store.read(
+        f"SELECT operation, by, op, a, b, evidence FROM log {where} ORDER BY seq"
+    ):
+        known = json.loads(text)
+        words = {
+            "assign": f"tracklet {a} is person {b}",
+            "merge": f"person {b} is person {a}",
+            "undo": f"operation {a} undone",
+            "suggest": f"person {b} may be person {a}",
+        }.get(op, op)
+        why = ", ".join(f"{key} {value}" for key, value in known.items())
+        lines.append(f"{operation}: {words} ({by}{'; ' + why if why else ''})")
+    return lines or ["nothing yet"]
+
+
+def found_lines(found: Sequence[Found]) -> list[str]:
+    """People, and their visits."""
+    lines = []
+    for one in found:
+        lines.append(f"person {one.person}: {100 * one.probability:.1f} %")
+        for visit in one.visits:
+            lines.append(
+                f"  {visit.camera}, {clock(visit.begin)} to {clock(visit.end)} (similarity {visit.similarity:.2f})"
+            )
+    return lines
+
+
+def clock(seconds: float) -> str:
+    """h:mm:ss.s on the memory's clock."""
+    tenths = round(seconds * 10)
+    sign, tenths = ("-", -tenths) if tenths < 0 else ("", tenths)
+    return f"{sign}{tenths // 36000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"
+
+
+def as_json(found: Sequence[Found]) -> list[dict[str, Any]]:
+    return [
+        {
+            "person": one.person,
+            "probability": round(one.probability, 6),
+            "visits": [
+                {
+                    "tracklet": visit.tracklet,
+                    "camera": visit.camera,
+                    "begin": round(visit.begin, 3),
+                    "end": round(visit.end, 3),
+                    "similarity": round(visit.similarity, 4),
+                }
+                for visit in one.visits
+            ],
+        }
+        for one in found
+    ]
+
+
+def write_csv(path: Path, found: Sequence[Found]) -> Path:
+    """A row a visit."""
+    with writing(path), atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("person", "probability", "camera", "begin", "end", "similarity", "tracklet"))
+        for one in found:
+            for visit in one.visits:
+                when = (f"{visit.begin:.3f}", f"{visit.end:.3f}", f"{visit.similarity:.4f}", visit.tracklet)
+                writer.writerow((one.person, f"{one.probability:.6f}", visit.camera, *when))
+    return path
+
+
+def write_sheet(path: Path, store: Store, found: Sequence[Found]) -> Path:
+    """A row a person, a crop a visit, `MOST` at most; grey where no crop was kept."""
+    import cv2
+
+    rows = []
+    for one in found:
+        tiles = [_text_tile(f"{one.person}", f"{100 * one.probability:.0f} %")]
+        for visit in one.visits[:MOST]:
+            crop = store.read("SELECT crop FROM tracklet WHERE id = ?", (visit.tracklet,))[0][0]
+            image = None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
+            tile = np.full((TILE[1], TILE[0], 3), 128, np.uint8) if image is None else cv2.resize(image, TILE)
+            label = f"{visit.camera[:9]} {clock(visit.begin)[:-2]}"
+            tiles.append(np.concatenate((tile, _label(label))))
+        tiles += [np.full_like(tiles[0], 255)] * (MOST + 1 - len(tiles))
+        rows.append(np.concatenate(tiles, axis=1))
+    whole, data = cv2.imencode(
+        path.suffix if path.suffix in (".png", ".jpg") else ".jpg", np.concatenate(rows)
+    )
+    assert whole
+    with writing(path), atomic_write(path, "wb") as file:
+        file.write(bytes(data))
+    return path
+
+
+def _label(text: str) -> np.ndarray:
+    import cv2
+
+    strip = np.full((18, TILE[0], 3), 255, np.uint8)
+    cv2.putText(strip, text, (2, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (40, 40, 40), 1, cv2.LINE_AA)
+    return strip
+
+
+def _text_tile(*lines: str) -> np.ndarray:
+    import cv2
+
+    tile = np.full((TILE[1] + 18, TILE[0], 3), 255, np.uint8)
+    for k, line in enumerate(lines):
+        cv2.putText(tile, line, (8, 60 + 36 * k), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA)
+    return tile

@@ -1,0 +1,73 @@
+"""Where and when was this person? A photo and an identity memory, and an honest 'nobody'.
+
+    python tools/search.py people.db photo.jpg
+    python tools/search.py people.db photo.jpg other.jpg --cameras door,hall --since 3600 --sheet found.jpg
+
+A photo is a crop of one person (higher than wide), or a picture in which the largest person is meant; several photos
+are of one person. Every vector of the memory is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from retrace.tools.terminal.console import OK, Parser, guarded, say
+
+
+def parser() -> Parser:
+    p = Parser(prog="search.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("memory", metavar="MEMORY", help="made by track.py --memory FILE")
+    p.add_argument("photo", nargs="+", metavar="PHOTO", help="pictures of one person")
+    p.add_argument(
+        "--reid", default="auto", metavar="auto|WEIGHTS", help="those that the memory was made with"
+    )
+    p.add_argument(
+        "--detector", default="auto", metavar="auto|WEIGHTS|hog", help="for pictures that are no crops"
+    )
+    p.add_argument(
+        "--least", type=float, default=0.05, metavar="P", help="nobody below this probability (0.05)"
+    )
+    p.add_argument("--top", type=int, default=10, metavar="N", help="people at most (10)")
+    p.add_argument("--since", type=float, metavar="S", help="s on the memory's clock")
+    p.add_argument("--until", type=float, metavar="S")
+    p.add_argument("--cameras", metavar="NAMES", help="separated by commas")
+    p.add_argument("--sheet", metavar="FILE", help="a picture of what was found")
+    p.add_argument("--csv", metavar="FILE", help="a row a visit")
+    p.add_argument("--json", metavar="FILE")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    args = parser().parse_args(argv)
+    from retrace.configs import InputError
+    from retrace.tools.runs import memories
+    from retrace.tools.terminal.console import write_json
+    from retrace.tracker.memory import Memory
+    from retrace.tracker.memory.search import search
+
+    if not Path(args.memory).is_file():
+        raise InputError(f"{args.memory}: no such memory")
+    if not (0 <= args.least <= 1 and args.top >= 1):
+        raise InputError(f"expected a probability and at least one person, got {args.least} and {args.top}")
+    embedder, weights = memories.open_embedder(args.reid)
+    photos = memories.photo_vectors([Path(photo) for photo in args.photo], embedder, args.detector)
+    cameras = args.cameras.split(",") if args.cameras else None
+    with Memory(args.memory, weights, photos.shape[1]) as memory:
+        found = search(memory, photos, args.least, args.top, args.since, args.until, cameras)
+        if not found:
+            say(f"nobody among {memory.people.count} people is as likely as {args.least:g}")
+        for line in memories.found_lines(found):
+            say(line)
+        if args.sheet and found:
+            say(f"  {memories.write_sheet(Path(args.sheet), memory.store, found)}")
+        if args.csv:
+            say(f"  {memories.write_csv(Path(args.csv), found)}")
+    if args.json:
+        write_json(Path(args.json), memories.as_json(found))
+    return OK
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

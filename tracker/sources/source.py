@@ -1,0 +1,58 @@
+"""What a source is; the rooms beside this file make one of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retrace.tracker.data import Frame
+
+DEFAULT_FPS = 30.0  # where a container, a folder or a camera does not say
+
+
+@dataclass(slots=True)
+class Source:
+    """One thing to be tracked in; iterating over it reads its frames from the beginning.
+
+    ``corrupt``, ``warnings``, ``dropped`` and ``reconnects`` are about the latest reading, and grow while it
+    goes on; ``warnings`` begins with what was ``noticed`` at the opening.
+    """
+
+    name: str  # of the sequence; safe as a file name
+    fps: float  # nominal; a frame's ``time`` is what counts
+    size: tuple[int, int] | None  # (height, width) px of the first frame
+    length: int | None  # frames, estimated where the container only knows seconds; None: unknown
+    live: bool
+    _read: Callable[[Source, int], Iterator[Frame]] = field(repr=False)  # the frames from a number on
+    corrupt: list[int] = field(default_factory=list)  # numbers of frames that were skipped as unreadable
+    warnings: list[str] = field(default_factory=list)  # one line each
+    dropped: int = 0  # live: frames that were stale before anybody took them
+    reconnects: int = 0  # live
+    has_images: bool = True
+    folder: Path | None = None  # of a MOTChallenge sequence
+    pixel_aspect: float = 1.0  # width by height of a pixel, as the frames come
+    noticed: tuple[str, ...] = ()  # one line each
+
+    def __post_init__(self) -> None:
+        self.warnings[:] = self.noticed
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """The frames from number ``start`` on, exactly: a video is decoded from its beginning for that.
+
+        A frame that cannot be decoded keeps its number and its time and is left out; see ``corrupt``. Images
+        may change their size on the way. For a sequence without images every ``image`` is None.
+
+        Raises:
+            InputError: a live source is to start elsewhere than at 0.
+        """
+        self.corrupt.clear()
+        self.warnings[:] = self.noticed
+        self.dropped = self.reconnects = 0
+        return self._read(self, start)
+
+    def count_drop(self) -> None:
+        self.dropped += 1
