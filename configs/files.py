@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from retrace.configs.errors import InputError
+from retrace.configs.image_size import declared_pixels
 
 try:
     import fcntl
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 
 CREDENTIALS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"/]*@")  # scheme://user:password@
 # What OpenCV decodes, by the names such files have.
+LARGEST_IMAGE = 2**30  # bytes of a file
+MOST_PIXELS = 2**28  # of a picture: 16384 x 16384
 IMAGE_ENDINGS = (
-    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    ".avif", ".bmp", ".dib", ".gif", ".hdr", ".jfif", ".jif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pam", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 
 
@@ -176,18 +180,31 @@ def cache_folder() -> Path:
     return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace")
 
 
-def read_image(path: str | Path) -> np.ndarray | None:
+def read_image(path: str | Path, deep: bool = False) -> np.ndarray | None:
     """(H, W, 3) uint8 BGR, upright by its EXIF tag; None when it cannot be read.
 
-    A JPEG that breaks off comes as far as it goes, with grey below. What is no plain file (a folder, a pipe that
-    nobody writes to) is not read and so cannot hang.
+    A JPEG that breaks off comes as far as it goes, with grey below. Not read, and so without hanging or filling the
+    memory, is what is no plain file (a folder, a pipe that nobody writes to) or says it has more than
+    ``MOST_PIXELS``. With ``deep`` what has more than eight bits keeps them: (H, W[, 3]) of its own type.
     """
     import cv2
     import numpy as np
 
     try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
-        if not os.path.isfile(path):
+        if not os.path.isfile(path) or os.path.getsize(path) > LARGEST_IMAGE:
             return None
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, ValueError, cv2.error):  # an empty file raises; so does a path with a zero byte
+        data = np.fromfile(path, np.uint8)
+        if declared_pixels(data.data) > MOST_PIXELS:
+            return None
+        depth = cv2.IMREAD_ANYDEPTH if deep else 0
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | depth)
+        if image is None and deep:  # floating point is refused in colour
+            image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | depth)
+        return image
+    except (
+        OSError,
+        ValueError,
+        MemoryError,
+        cv2.error,
+    ):  # an empty file raises; so does a path with a zero byte
         return None

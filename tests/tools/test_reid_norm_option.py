@@ -8,9 +8,9 @@ pytest.importorskip("torch")
 
 from retrace.reid.recipe import Recipe
 from retrace.tools.terminal.console import OK
-from retrace.tracker.run import checkpoint
 from tests.reid.networks_by_hand import little_network, use_network
-from tests.tools.test_track import FPS, LENGTH, run, write_boxes
+from tests.small_video import FPS, LENGTH, write_boxes
+from tests.tools.run_track import run, stop_at
 
 
 def noise(path, seed):
@@ -64,18 +64,7 @@ def test_each_source_begins_anew(words, tmp_path, monkeypatch):
 def test_a_stopped_run_goes_on_with_what_it_had_seen(words, tmp_path, monkeypatch, capsys):
     words = (tmp_path / "one.mp4", *words, "--reid-norm", "video", "--out")
     assert run(*words, tmp_path / "whole") == OK
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    took = checkpoint.Checkpoint.took
-
-    def die(self, step):
-        took(self, step)
-        if step.frame.index == 17:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", die)
-    with pytest.raises(KeyboardInterrupt):
-        run(*words, tmp_path / "out")
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
+    stop_at(monkeypatch, 17, *words, tmp_path / "out")
     forgetful = tmp_path / "forgetful"
     forgetful.mkdir()
     for file in (tmp_path / "out").iterdir():

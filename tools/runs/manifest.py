@@ -121,9 +121,9 @@ def earlier_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
         if not isinstance(record, dict) or not (out / f"{name}.txt").is_file():
             continue
         if name not in names and any(before.get(key) != now[key] for key in KIND):
-            mine, theirs = ("online" if kind else "offline" for kind in (now["online"], before.get("online")))
             raise InputError(
-                f"`out` {out}: holds {name}, {theirs} with other passes than this run, {mine}; name another folder"
+                f"`out` {out}: holds {name}, which was improved offline otherwise than this run does; "
+                "name another folder"
             )
         was = {key: before.get(key) for key in SHARED if before.get(key) != now[key]}
         found[name] = {**record, "made_with": was | record.get("made_with", {})} if was else record

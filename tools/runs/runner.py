@@ -89,13 +89,17 @@ def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = F
     if jobs[0].reid_norm == "video" and sum(source.live for _, source in found) > 1:
         raise InputError("`reid_norm` video: live sources would share its statistics; run each alone")
     models, opened = Models(), []
-    for name, (job, source) in zip(names_apart([source.name for _, source in found]), found, strict=True):
-        detect = models.detector(job) if needs_detector(job, source) else None
-        appearance = models.appearance(job)
+    # networks first: what is wrong with one is wrong for all, and is told before the output folder is made
+    networks = [
+        (models.detector(job) if needs_detector(job, source) else None, models.appearance(job))
+        for job, source in found
+    ]
+    names = names_apart([source.name for _, source in found])
+    for name, (job, source), (detect, embed) in zip(names, found, networks, strict=True):
         with _noted(failed, job, len(jobs)):
             if len(jobs) > 1:
                 _own_detections(job, source)
-            opened.append(open_job(replace(job, name=name), source=source, detect=detect, embed=appearance))
+            opened.append(open_job(replace(job, name=name), source=source, detect=detect, embed=embed))
     if not opened:
         raise InputError(next(iter(failed.values())))
     return Run(opened, list(arguments), quiet, failed)

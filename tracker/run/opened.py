@@ -65,7 +65,7 @@ class OpenedJob:
         return self.out / f"{self.name}{ending}"
 
     def results(self) -> list[Path]:
-        """Every file that the whole run leaves."""
+        """Every file that the run leaves when it is whole."""
         return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in self.job.save)]
 
     @property
@@ -129,7 +129,7 @@ def open_job(
         )
     tracker = Tracker(config, source.fps, ledger="ledger" in job.save)
     appearance = _appearance(job, embed)
-    return OpenedJob(
+    opened = OpenedJob(
         job=job,
         name=job.name or source.name,
         source=source,
@@ -138,9 +138,22 @@ def open_job(
         tracker=tracker,
         appearance=appearance,
         offline=offline,
-        out=job.folder(),
+        out=Path(job.out),
         hashes=hashes | dict(appearance.hashes),
     )
+    _refuse_to_overwrite(opened)
+    job.folder()
+    return opened
+
+
+def _refuse_to_overwrite(opened: OpenedJob) -> None:
+    """What is read must not lie where the result goes."""
+    job = opened.job
+    inputs = {job.source: "the source", **dict.fromkeys(opened.hashes, "a file that the run reads")}
+    for path in filter(Path.exists, opened.results()):
+        for given, what in inputs.items():
+            if Path(given).exists() and path.samefile(given):
+                raise InputError(f"`out` {job.out}: {path.name} there is {what}; name another folder")
 
 
 def open_job_source(job: Job) -> Source:
@@ -157,6 +170,23 @@ def needs_detector(job: Job, source: Source) -> bool:
     return job.detections is None and source.has_images
 
 
+def open_job_detector(job: Job) -> Detector:
+    """The detector that the job names.
+
+    Raises:
+        InputError: as :func:`open_detector`.
+    """
+    from retrace.tracker.detection.open import open_detector
+
+    return open_detector(
+        job.detector,
+        device=job.device,
+        classes=job.classes,
+        conf=job.conf,
+        detector_format=job.detector_format,
+    )
+
+
 def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict[str, str]) -> Detector:
     """A file of boxes (the job's, or the sequence's own where there is nothing to look at), else a detector."""
     if job.detections is not None:
@@ -167,11 +197,9 @@ def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict
             return _boxes_of(own, hashes)
         raise InputError(f"{job.shown}: has neither images nor det/det.txt; give `detections` FILE")
     if detect is None:
-        from retrace.tracker.detection.open import open_detector
-
-        detect = open_detector(job.detector, device=job.device, classes=job.classes)
-    if Path(job.detector).is_file():
-        hashes[job.detector] = file_hash(job.detector)
+        detect = open_job_detector(job)
+    if isinstance(detect, Detector) and detect.weights:
+        hashes[str(detect.weights)] = file_hash(detect.weights)
     return detect if isinstance(detect, Detector) else Detector(_named(detect), detect)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from retrace.tracker.camera.warps import warp_lines
 from retrace.tracker.data import Step
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
+from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.outputs.text import JsonLinesSink, MotSink, TextSink, ledger_sink
 from retrace.tracker.run.opened import OpenedJob
 from retrace.tracker.run.redraw import ENDING, drawn_rows
@@ -21,7 +21,8 @@ class Sinks:
         source, camera, save = opened.source, opened.camera, opened.job.save
         self.paths = {kind: opened.path(kind) for kind in save}
         self._text: dict[str, TextSink] = {"mot": MotSink(self.paths["mot"], positions.get("mot"))}
-        self._drawn: dict[str, Any] = {}
+        self._drawn: dict[str, Sink] = {}
+        self._video: VideoSink | None = None
         if "jsonl" in save:
             self._text["jsonl"] = JsonLinesSink(self.paths["jsonl"], positions.get("jsonl"))
         if "camera" in save and camera is not None:
@@ -37,7 +38,8 @@ class Sinks:
             self.drawn = opened.out / f"{opened.name}{ENDING}"
             self._text["drawn"] = TextSink(drawn_rows, self.drawn, positions.get("drawn"))
         if "video" in save:
-            self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
+            self._video = VideoSink(self.paths["video"], source.fps, source.size)
+            self._drawn["video"] = self._video
         if "sheet" in save:
             self._drawn["sheet"] = ContactSheet(self.paths["sheet"], source.size, source.length)
         self._open = True
@@ -54,7 +56,7 @@ class Sinks:
             for sink in self._all():
                 sink.abandon()
 
-    def _all(self) -> list[Any]:
+    def _all(self) -> list[Sink]:
         return [*self._text.values(), *self._drawn.values()]
 
     def write(self, step: Step) -> None:
@@ -77,4 +79,4 @@ class Sinks:
 
     def seconds(self) -> dict[str, float]:
         """s that drawing and encoding took, in whatever thread."""
-        return dict(self._drawn["video"].seconds) if "video" in self._drawn else {}
+        return {} if self._video is None else dict(self._video.seconds)

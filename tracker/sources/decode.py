@@ -26,7 +26,8 @@ from retrace.tracker.sources.times import Timeline, nominal_rate
 
 TRIES = 16  # damaged places in a row that the container may skip before the video counts as broken off
 AVI_CHUNK_HEADER = 8  # bytes; an AVI's index points at the chunk, PyAV's packet at what follows its header
-LARGEST_ASPECT = 8.0  # of a pixel, either way; beyond it is damage
+MOST_PIXELS = 2**27  # of a picture: 16K is below it, and a damaged size takes gigabytes
+LARGEST_ASPECT = 4.0  # of a pixel, either way; beyond it is damage
 MARGIN = 0.25  # of the range of the first frame, below and above: later ones are darker or brighter
 SQUARE = 0.02  # share by which a pixel's sides may differ: some encoders round
 
@@ -65,10 +66,13 @@ class Decoder:
         stream = self.container.streams.best("video")
         if not isinstance(stream, VideoStream):
             raise InputError("has no video stream")
+        if stream.codec_context is None:
+            raise InputError("its video is in a code that FFmpeg does not know")
         for other in self.container.streams:
             if other is not stream:
                 other.discard = Discard.all
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         self.stream = stream
         self.stamped = not self.container.format.flags & NO_TIMESTAMPS
         rate = stream.average_rate or stream.guessed_rate

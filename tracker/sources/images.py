@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,17 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.files import IMAGE_ENDINGS, read_image
 from retrace.tracker.data import Frame
 from retrace.tracker.mot_file import SequenceInfo, read_sequence_info
 from retrace.tracker.sources.cv2_log import quiet_cv2
 from retrace.tracker.sources.pixels import FULL, Levels, eight_bits, levels_of
 from retrace.tracker.sources.source import DEFAULT_FPS, Source
 
-IMAGE_ENDINGS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".avif", ".gif", ".jp2", ".hdr", ".sr", ".ras"),
-)  # fmt: skip
-LARGEST_FILE = 2**30  # bytes; no picture is larger
 LEVEL_SAMPLES = 16  # deep images that tell the range of a whole folder
 NAMED = 3  # files that a message names
 
@@ -159,12 +154,12 @@ def _some(paths: Sequence[Path]) -> str:
 def _pictured(folder: Path, name: str, files: _Files, noticed: list[str]) -> Source:
     """A source of images; the first that can be read tells their size, and some their range if it is deep."""
     present = [path for path in files.paths if path is not None]
-    first = next((image for image in map(_decoded, present) if image is not None), None)
+    first = next((image for image in map(_read, present) if image is not None), None)
     if first is None:
         raise InputError(f"{folder}: none of its {len(present)} images can be read")
     if first.dtype != np.uint8:
         chosen = present[:: max(1, len(present) // LEVEL_SAMPLES)]
-        deep = (image for image in map(_decoded, chosen) if image is not None and image.dtype != np.uint8)
+        deep = (image for image in map(_read, chosen) if image is not None and image.dtype != np.uint8)
         low, high = levels_of(deep)
         files = replace(files, levels=(low, high))
         noticed.append(
@@ -178,7 +173,9 @@ def _pictured(folder: Path, name: str, files: _Files, noticed: list[str]) -> Sou
 def _frames(source: Source, start: int, *, files: _Files) -> Iterator[Frame]:
     for index in range(start, len(files.paths)):
         path = files.paths[index]
-        image = read_image(path, files.levels) if path is not None else None
+        image = _read(path) if path is not None else None
+        if image is not None and image.dtype != np.uint8:
+            image = eight_bits(image, files.levels)
         if image is None:
             source.corrupt.append(index)
         else:
@@ -217,31 +214,7 @@ def _natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     return [(p[0] not in "0123456789", int(p) if p[0] in "0123456789" else 0, p) for p in parts], name
 
 
-def read_image(path: Path, levels: Levels = FULL) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, upright by its EXIF tag; None when it cannot be read or is no regular file.
-
-    A JPEG that breaks off comes as far as it goes, with grey below. ``levels`` become black and white where
-    it has more than eight bits.
-    """
-    image = _decoded(path)
-    if image is None or image.dtype == np.uint8:
-        return image
-    return eight_bits(image, levels)
-
-
-def _decoded(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, or (H, W[, 3]) of the file's own depth where that is more."""
-    import cv2
-
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE:
-            return None  # a pipe would be waited for
-        data = np.fromfile(path, np.uint8)
-        with quiet_cv2():
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-            if image is None:  # floating point is refused in colour
-                image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-    except (OSError, cv2.error, MemoryError):
-        return None
-    return image
+def _read(path: Path) -> np.ndarray | None:
+    """(H, W, 3) uint8 BGR, or (H, W[, 3]) of the file's own type where that has more bits; None: unreadable."""
+    with quiet_cv2():
+        return read_image(path, deep=True)

@@ -46,6 +46,7 @@ def eight_bits(image: np.ndarray, levels: Levels) -> np.ndarray:
     """(H, W) or (H, W, 3) of any depth -> (H, W, 3) uint8, ``levels`` stretched to 0..255, cut beyond."""
     low, high = levels
     scale = 255.0 / max(high - low, 1e-9)
-    values = np.nan_to_num((image.astype(np.float32) - low) * scale)
+    with np.errstate(invalid="ignore", over="ignore"):  # floating point may hold anything
+        values = np.nan_to_num((image.astype(np.float32) - np.float32(low)) * np.float32(scale))
     grey = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2) if grey.ndim == 2 else np.ascontiguousarray(grey[..., :3])

@@ -10,6 +10,7 @@ import numpy as np
 RESTART = 1.0  # s; timestamps that go back further than this have begun anew
 LONGEST_GAP = 3600.0  # s; a longer one between two frames is damage, not an idle hour of a recorder
 FASTEST = 120.0  # frames/s; a container that states more may be telling the tick of its clock
+PLAUSIBLE = (1e-3, 10_000.0)  # frames/s
 LIKE = 0.1  # share by which a measured rate may differ from the stated one
 
 
@@ -75,9 +76,15 @@ def arrival_rate(arrivals: Sequence[float]) -> float | None:
 
 
 def nominal_rate(stated: float | None, measured: float | None) -> float | None:
-    """The rate to go by: the stated one unless it cannot be trusted and the measured one differs."""
-    if stated is None or not 0 < stated < float("inf"):
+    """The rate to go by: the stated one, unless it may be a tick and the measured one says or is nothing else.
+
+    Returns:
+        frames/s within ``PLAUSIBLE``; None: neither is to be believed.
+    """
+    low, high = PLAUSIBLE
+    measured = measured if measured is not None and low <= measured <= high else None
+    if stated is None or not low <= stated <= high:
         return measured
-    if stated <= FASTEST or measured is None:
+    if stated <= FASTEST:
         return stated
-    return stated if abs(measured / stated - 1) <= LIKE else measured
+    return stated if measured is not None and abs(measured / stated - 1) <= LIKE else measured

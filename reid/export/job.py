@@ -99,7 +99,7 @@ def export(
     if source.suffix.lower() == ".onnx" and job.format in OF_TORCH:
         raise InputError(f"{source}: is an export itself; {job.format} needs the weights as trained")
     if out.exists() and out.samefile(source):
-        raise InputError(f"{out}: would overwrite the weights it is made from; choose another --out")
+        raise InputError(f"{out}: would overwrite the weights it is made from; choose another file")
     limit = limit if limit is not None else INT8_LIMIT if job.store == "int8" else LIMIT
     network = open_network(source, wish=Wish("cpu", job.model, 1))
     original = Embedder(network, source, 16)
@@ -137,7 +137,7 @@ def _check(out: Path, job: Job, calibration: str | Path | None) -> None:
             f"{job.format} takes any batch and keeps float32: no fixed batch, half or int8 with it"
         )
     if job.store == "int8" and calibration is None:
-        raise InputError("int8 needs a folder of person crops to find its ranges: --calibration DIR")
+        raise InputError("int8 needs a folder of person crops to find its ranges: give calibration")
 
 
 def _crops(
@@ -186,6 +186,8 @@ def _convert(
             convert.quantise(onnx_file, fitting, feed)
         elif job.store == "half" and job.format == "onnx":
             convert.halve(onnx_file)
+        if job.format == "onnx":
+            convert.seal(onnx_file)
         if job.format == "openvino":
             convert.write_openvino(onnx_file, made, job.store == "half")
             onnx_file.unlink()

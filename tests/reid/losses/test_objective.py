@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,10 +16,35 @@ from retrace.configs import InputError
 
 torch = pytest.importorskip("torch")
 
-from retrace.reid.losses.terms import TERMS, Objective, make_term  # noqa: E402
+from retrace.reid.losses.batch import Batch  # noqa: E402
+from retrace.reid.losses.objective import TERMS, Objective, Sizes, Term, make_term  # noqa: E402
+from retrace.reid.losses.pml import REFUSED  # noqa: E402
 
-CLASSES, DIMENSIONS = 5, 6
+CLASSES, DIMENSIONS, TEACHER = 5, 6, 4
 Vectors = list[list[float]]
+
+
+def of(
+    vectors: torch.Tensor, logits: torch.Tensor, ids: torch.Tensor, teacher: torch.Tensor | None = None
+) -> Batch:
+    return Batch(
+        embeddings=vectors,
+        features=vectors,
+        logits=logits,
+        ids=ids,
+        cameras=torch.zeros_like(ids),
+        teacher=teacher,
+    )
+
+
+def make(
+    name: str,
+    given_settings: dict[str, Any],
+    classes: int = CLASSES,
+    dimensions: int = DIMENSIONS,
+    teacher: int = TEACHER,
+) -> Term:
+    return make_term(name, given_settings, Sizes(classes, dimensions, teacher_dimensions=teacher))
 
 
 def distance(a: list[float], b: list[float]) -> float:
@@ -106,11 +131,11 @@ def check_against_twins(vectors: torch.Tensor, logits: torch.Tensor, ids: torch.
     centres = torch.randn(CLASSES, vectors.shape[1], generator=generator)
     wanted = twins(vectors.tolist(), logits.tolist(), ids.tolist(), centres.tolist())
     for (name, *given_settings), value in wanted.items():
-        term = make_term(name, dict(given_settings), CLASSES, vectors.shape[1])
+        term = make(name, dict(given_settings), CLASSES, vectors.shape[1])
         if name == "centre":
-            term.centres.data.copy_(centres)
+            term.call.centres.data.copy_(centres)
         v, x = vectors.clone().requires_grad_(), logits.clone().requires_grad_()
-        got = term(v, x, ids, torch.zeros_like(ids))
+        got = term(of(v, x, ids))
         assert got.shape == ()
         # The distances come from float32 Gram products: absolute errors of about sqrt(eps) where they vanish.
         assert float(got.detach()) == pytest.approx(value, rel=1e-4, abs=2e-3), (name, given_settings)
@@ -149,18 +174,18 @@ def test_batch_hard_by_hand() -> None:
     """On a line: 0 and 1 are one person, 3 and 7 another; hardest gaps 1-3, 1-2, 4-2, 4-6."""
     vectors = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
     ids, none = torch.tensor([4, 4, 2, 2]), torch.zeros(4, 5)
-    term = make_term("batch_hard_triplet", {"margin": 0.5}, 5, 1)
-    assert float(term(vectors, none, ids, ids)) == pytest.approx((0 + 0 + 2.5 + 0) / 4)
-    soft = make_term("batch_hard_triplet", {"margin": None}, 5, 1)
+    term = make("batch_hard_triplet", {"margin": 0.5}, 5, 1)
+    assert float(term(of(vectors, none, ids))) == pytest.approx((0 + 0 + 2.5 + 0) / 4)
+    soft = make("batch_hard_triplet", {"margin": None}, 5, 1)
     want = sum(math.log1p(math.exp(gap)) for gap in (-2, -1, 2, -2)) / 4
-    assert float(soft(vectors, none, ids, ids)) == pytest.approx(want)
+    assert float(soft(of(vectors, none, ids))) == pytest.approx(want)
 
 
 def test_gradients_of_batch_hard_reach_only_the_hardest() -> None:
     """0 | 1 at x = 0 and 1, the other person at 1.2 and 5: a = 0, p = 1, n = 1.2 is the first anchor's triplet."""
     vectors = torch.tensor([[0.0], [1.0], [1.2], [5.0]], requires_grad=True)
     ids = torch.tensor([0, 0, 1, 1])
-    make_term("batch_hard_triplet", {}, 2, 1)(vectors, torch.zeros(4, 2), ids, ids).backward()
+    make("batch_hard_triplet", {}, 2, 1)(of(vectors, torch.zeros(4, 2), ids)).backward()
     # Gaps + 0.3: 0.1 | 1.1 | 3.9 | 0.1; d/dx of [|x0-x1| - |x0-x2|] + [|x1-x0| - |x1-x2|] + [|x2-x3| - |x2-x1|]
     # + [|x3-x2| - |x3-x1|], a quarter each.
     want = [(-1 + 1) - 1, 1 + (1 + 1) + 1 + 1, -1 - 1 + (-1 - 1) - 1, 1 + (1 - 1)]
@@ -168,13 +193,13 @@ def test_gradients_of_batch_hard_reach_only_the_hardest() -> None:
 
 
 def test_centres_are_pulled_towards_their_people() -> None:
-    centre = make_term("centre", {}, 3, 2)
+    centre = make("centre", {}, 3, 2)
     vectors, ids = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([1, 1])
-    centre.centres.data.zero_()
-    loss = centre(vectors, torch.zeros(2, 3), ids, ids)
+    centre.call.centres.data.zero_()
+    loss = centre(of(vectors, torch.zeros(2, 3), ids))
     assert float(loss.detach()) == pytest.approx((1 + 9) / 4)
     loss.backward()
-    assert centre.centres.grad.tolist() == [[0, 0], [-2, 0], [0, 0]]
+    assert centre.call.centres.grad.tolist() == [[0, 0], [-2, 0], [0, 0]]
 
 
 pml = pytest.importorskip("pytorch_metric_learning")
@@ -193,8 +218,8 @@ def test_batch_hard_equals_pytorch_metric_learning(seed: int, soft: bool) -> Non
         margin=0.0 if soft else 0.3, smooth_loss=soft, distance=euclid, reducer=reducers.MeanReducer()
     )
     a, b = vectors.clone().requires_grad_(), vectors.clone().requires_grad_()
-    ours = make_term("batch_hard_triplet", {"margin": None if soft else 0.3}, CLASSES, DIMENSIONS)
-    one, other = ours(a, logits, ids, ids), theirs(b, ids, mined)
+    ours = make("batch_hard_triplet", {"margin": None if soft else 0.3})
+    one, other = ours(of(a, logits, ids)), theirs(b, ids, mined)
     assert float(one.detach()) == pytest.approx(float(other.detach()), rel=1e-5)
     one.backward()
     other.backward()
@@ -205,51 +230,120 @@ def public_losses() -> list[str]:
     return sorted(name for name, value in vars(losses).items() if inspect.isclass(value))
 
 
-NEEDS = {  # settings without which a loss cannot be made
-    "P2SGradLoss": {"descriptors_dim": DIMENSIONS},
+NEEDS: dict[str, dict[str, Any]] = {  # settings without which a loss cannot be made
     "RankedListLoss": {"margin": 0.5, "Tn": 1.0},
 }
-UNFIT = {  # wrappers of other losses, abstract classes, mixins, and two that take no identities
+NONE = {  # base classes and mixins
     "BaseLossWrapper",
     "BaseMetricLossFunction",
-    "CrossBatchMemory",
     "EmbeddingRegularizerMixin",
-    "GenericPairLoss",
-    "ManifoldLoss",
-    "MultipleLosses",
-    "SelfSupervisedLoss",
-    "VICRegLoss",
     "WeightRegularizerMixin",
 }
+UNFIT = NONE | REFUSED.keys()
 
 
 @pytest.mark.parametrize("name", public_losses())
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")  # in their HistogramLoss
 def test_every_loss_of_pytorch_metric_learning_trains_or_is_refused(name: str) -> None:
-    def make(given: dict[str, Any]) -> Objective:
+    def objective_of(given: dict[str, Any]) -> Objective:
         torch.manual_seed(0)
-        return Objective({"pml." + name: given}, CLASSES, DIMENSIONS)
+        return Objective({"pml." + name: given}, Sizes(CLASSES, DIMENSIONS))
 
     if name in UNFIT | NEEDS.keys():
         with pytest.raises(InputError, match=name) as caught:
-            make({})
+            objective_of({})
         assert "\n" not in str(caught.value)
     if name in UNFIT:
         return
-    objective = make(NEEDS.get(name, {}))
+    objective = objective_of(NEEDS.get(name, {}))
     vectors, logits, ids = batch(1, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
     vectors.requires_grad_()
-    total, parts = objective(vectors, logits, ids, ids)
+    total, parts = objective(of(vectors, logits, ids))
     total.backward()
     assert total.isfinite()
     assert list(parts) == ["pml." + name]
     assert vectors.grad.isfinite().all()
     assert vectors.grad.any()
-    assert not objective.reads_logits
+    assert "logits" not in objective.reads
 
 
 def test_the_refused_losses_are_the_ones_we_know() -> None:
     assert set(public_losses()) >= UNFIT | NEEDS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_refusal_says_why_and_what_to_take_instead(name: str) -> None:
+    with pytest.raises(InputError, match=rf"losses\.pml\.{name}: it") as caught:
+        make("pml." + name, {"margin": 0.3, "anything": 1})
+    assert len(str(caught.value)) < 200
+    instead = re.search(r"use ([\w.]+)", str(caught.value))
+    if instead is not None:
+        assert instead[1] in TERMS or instead[1].removeprefix("pml.") in public_losses()
+
+
+@pytest.mark.parametrize("name", ["SmoothAPLoss", "NPairsLoss"])
+def test_these_are_refused_since_the_order_of_a_batch_changes_them(name: str) -> None:
+    ids = torch.arange(8).repeat_interleave(4)
+    vectors = torch.randn(32, 8, generator=torch.Generator().manual_seed(1))
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(2))
+    loss = getattr(losses, name)()
+    assert float(loss(vectors, ids)) != pytest.approx(float(loss(vectors[order], ids[order])), rel=1e-3)
+
+
+def test_angular_does_not_see_lengths() -> None:
+    vectors, logits, ids = batch(1, [0, 0, 0, 1, 1, 1])
+    term = make("pml.AngularLoss", {})
+    short, long = (float(term(of(scale * vectors, logits, ids))) for scale in (0.1, 10))
+    assert short == pytest.approx(long, rel=1e-4)
+    plain = losses.AngularLoss()
+    assert float(plain(0.1 * vectors, ids)) != pytest.approx(float(plain(10 * vectors, ids)), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "message"),
+    [
+        ("NCALoss", {"softmax_scale": 32}, r"NCALoss: with softmax_scale above 9 .*, got 32; use proxy_nca"),
+        ("ProxyNCALoss", {"softmax_scale": "1e1"}, "ProxyNCALoss: with softmax_scale above 9"),
+        (
+            "ContrastiveLoss",
+            {"distance": "CosineSimilarity"},
+            "with a similarity set pos_margin: 1 and neg_margin: 0",
+        ),
+        ("ContrastiveLoss", {"weight_regularizer": "LpRegularizer"}, "no setting 'weight_regularizer'"),
+        ("ContrastiveLoss", {"embedding_regularizer": "Lp"}, "no 'Lp'; known: BaseRegularizer"),
+        ("ContrastiveLoss", {"reducer": "DivisorReducer"}, "cannot be used with these settings"),
+        ("ContrastiveLoss", {"reducer": "MultipleReducers"}, "MultipleReducers refuses"),
+        ("ContrastiveLoss", {"miner": "BaseMiner"}, "cannot be used on this batch"),
+        ("SubCenterArcFaceLoss", {}, "use arcface with centres"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_one_line(name: str, spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Objective({"pml." + name: spec}, Sizes(CLASSES, DIMENSIONS))
+    assert "\n" not in str(caught.value)
+
+
+def test_regularisers_by_name() -> None:
+    vectors, logits, ids = batch(2, [0, 0, 1, 1, 2, 2])
+    plain, heavy = (
+        float(make("pml.ContrastiveLoss", more)(of(vectors, logits, ids)))
+        for more in ({}, {"embedding_regularizer": "LpRegularizer", "embedding_reg_weight": 0.5})
+    )
+    assert heavy == pytest.approx(plain + 0.5 * float(vectors.norm(dim=1).mean()), rel=1e-4)
+    spec = {
+        "weight_regularizer": {"SparseCentersRegularizer": {"centers_per_class": 2}},
+        "centers_per_class": 2,
+    }
+    term = make("pml.SoftTripleLoss", spec | {"weight_reg_weight": 0.2})
+    assert float(term(of(vectors, logits, ids)).detach()) > 0
+
+
+def test_a_loss_that_fails_on_a_batch_is_one_line() -> None:
+    """Their HistogramLoss raises where all distances are equal."""
+    vectors, logits, ids = batch(2, [0, 0, 1, 1])
+    term = make("pml.HistogramLoss", {})
+    with pytest.raises(InputError, match="HistogramLoss: cannot be used on this batch"):
+        term(of(vectors[:1].expand(4, -1), logits, ids))
 
 
 def test_distance_miner_and_reducer_by_name() -> None:
@@ -259,17 +353,15 @@ def test_distance_miner_and_reducer_by_name() -> None:
         "miner": "BatchHardMiner",
         "reducer": "MeanReducer",
     }
-    term = make_term("pml.TripletMarginLoss", spec, CLASSES, DIMENSIONS)
+    term = make("pml.TripletMarginLoss", spec)
     vectors, logits, ids = batch(2, [0, 0, 1, 1, 2, 2])
-    got = float(term(vectors, logits, ids, ids))
-    ours = make_term("batch_hard_triplet", {"margin": 0.3}, CLASSES, DIMENSIONS)
+    got = float(term(of(vectors, logits, ids)))
+    ours = make("batch_hard_triplet", {"margin": 0.3})
     assert got == pytest.approx(
-        float(ours(vectors, logits, ids, ids)), rel=1e-5
+        float(ours(of(vectors, logits, ids))), rel=1e-5
     )  # the miner measures likewise
-    unit = make_term(
-        "pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")}, CLASSES, DIMENSIONS
-    )
-    assert float(unit(vectors, logits, ids, ids)) != pytest.approx(got, rel=1e-2)
+    unit = make("pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")})
+    assert float(unit(of(vectors, logits, ids))) != pytest.approx(got, rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -313,33 +405,32 @@ def test_distance_miner_and_reducer_by_name() -> None:
 )
 def test_mistakes_are_named_in_one_line(given_losses: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        Objective(given_losses, CLASSES, DIMENSIONS)
+        Objective(given_losses, Sizes(CLASSES, DIMENSIONS))
     assert "\n" not in str(caught.value)
 
 
 def test_a_rate_for_a_term_that_learns_nothing_is_refused() -> None:
     for name in ("cross_entropy", "pml.TripletMarginLoss"):
         with pytest.raises(InputError, match=rf"losses\.{name}\.lr: this term learns nothing"):
-            Objective({name: {"lr": 0.1}}, CLASSES, DIMENSIONS).parameter_groups()
+            Objective({name: {"lr": 0.1}}, Sizes(CLASSES, DIMENSIONS)).parameter_groups()
 
 
 def test_the_sum_is_weighted() -> None:
     vectors, logits, ids = batch(0, [0, 0, 1, 1])
     objective = Objective(
         {"cross_entropy": {"weight": "5e-1"}, "contrastive": {"weight": 2}, "batch_hard_triplet": {}},
-        CLASSES,
-        DIMENSIONS,
+        Sizes(CLASSES, DIMENSIONS),
     )
-    total, parts = objective(vectors, logits, ids, ids)
+    total, parts = objective(of(vectors, logits, ids))
     want = 0.5 * parts["cross_entropy"] + 2 * parts["contrastive"] + parts["batch_hard_triplet"]
     assert float(total) == pytest.approx(float(want))
-    assert objective.reads_logits
+    assert "logits" in objective.reads
     assert objective.parameter_groups() == []
 
 
 def test_terms_that_learn_have_a_group_and_travel() -> None:
     spec = {"cross_entropy": {}, "centre": {"weight": 5e-4, "lr": 0.5}, "pml.ProxyAnchorLoss": {}}
-    objective = Objective(spec, CLASSES, DIMENSIONS)
+    objective = Objective(spec, Sizes(CLASSES, DIMENSIONS))
     centre, proxies = objective.parameter_groups()
     assert [p.shape for p in centre["params"]] == [(CLASSES, DIMENSIONS)]
     assert centre["lr"] == 0.5
@@ -357,29 +448,103 @@ def test_making_an_objective_leaves_memories_and_the_random_state_alone() -> Non
     torch.manual_seed(4)
     fresh = losses.DynamicSoftMarginLoss()
     state = torch.get_rng_state()
-    term = Objective({"pml.DynamicSoftMarginLoss": {}}, CLASSES, DIMENSIONS).functions[
-        "pml.DynamicSoftMarginLoss"
-    ]
+    term = Objective({"pml.DynamicSoftMarginLoss": {}}, Sizes(CLASSES, DIMENSIONS)).terms[0].call
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(term.loss.hist_, fresh.hist_)  # type: ignore[attr-defined]
     assert all(p.grad is None for p in term.parameters())  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", sorted(TERMS))
-def test_terms_do_not_change_their_input(name: str) -> None:
+def cosine(a: list[float], b: list[float]) -> float:
+    size = math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / size
+
+
+def slow_similarities(own: Vectors, wanted: Vectors, temperature: float) -> float:
+    total = 0.0
+    for i in range(len(own)):
+        others = [k for k in range(len(own)) if k != i]
+        rows = []
+        for vectors in (own, wanted):
+            weights = [math.exp(cosine(vectors[i], vectors[k]) / temperature) for k in others]
+            rows.append([w / sum(weights) for w in weights])
+        total += sum(t * math.log(t / s) for s, t in zip(*rows, strict=True))
+    return temperature**2 * total / len(own)
+
+
+def slow_distances(own: Vectors, wanted: Vectors) -> float:
+    scaled = []
+    for vectors in (own, wanted):
+        units = [[x / math.sqrt(sum(y * y for y in v)) for x in v] for v in vectors]
+        pairs = [distance(a, b) for i, a in enumerate(units) for j, b in enumerate(units) if i != j]
+        scaled.append([d / mean(pairs) for d in pairs])
+    gaps = [abs(a - b) for a, b in zip(*scaled, strict=True)]
+    return mean([g * g / 2 if g < 1 else g - 0.5 for g in gaps])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 999), st.sampled_from([0.05, 0.1, 1.0]))
+def test_teacher_terms_equal_their_slow_twins(count: int, seed: int, temperature: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    own, teacher = (torch.randn(count, size, generator=draw) for size in (DIMENSIONS, TEACHER))
+    lists = own.tolist(), teacher.tolist()
+    got = make("teacher_similarities", {"temperature": temperature})
+    assert float(got(Batch(features=own, teacher=teacher))) == pytest.approx(
+        slow_similarities(*lists, temperature), rel=1e-3, abs=1e-6
+    )
+    got = make("teacher_distances", {})
+    assert float(got(Batch(features=own, teacher=teacher))) == pytest.approx(
+        slow_distances(*lists), rel=1e-3, abs=1e-6
+    )
+    term = make("teacher_features", {})
+    mapped = term.call.map(own).tolist()
+    want = mean([1 - cosine(a, b) for a, b in zip(mapped, lists[1], strict=True)])
+    assert float(term(Batch(features=own, teacher=teacher)).detach()) == pytest.approx(want, abs=1e-5)
+
+
+def test_a_student_who_agrees_has_nothing_to_learn() -> None:
+    """Also where the student's space is larger, and turned."""
+    teacher = torch.nn.functional.normalize(
+        torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    turned = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1)))[0][:3]
+    own = (7 * teacher @ turned).requires_grad_()
+    for name in ("teacher_similarities", "teacher_distances"):
+        loss = make(name, {}, CLASSES, 5, 3)(Batch(features=own, teacher=teacher))
+        assert float(loss.detach()) == pytest.approx(0, abs=1e-6)
+        loss.backward()
+        assert own.grad is not None
+        assert own.grad.abs().max() < 1e-4
+        own.grad = None
+
+
+def test_a_teacher_term_without_teachers_is_refused() -> None:
+    for name in ("teacher_features", "teacher_similarities", "teacher_distances"):
+        with pytest.raises(
+            InputError,
+            match=rf"losses\.{name}: reads 'teacher', which this run has not: name its weights in teachers",
+        ):
+            Objective({name: {}}, Sizes(CLASSES, DIMENSIONS))
+
+
+def test_the_map_to_the_teacher_is_learnt() -> None:
+    objective = Objective(
+        {"teacher_features": {"weight": 2}}, Sizes(CLASSES, DIMENSIONS, teacher_dimensions=TEACHER)
+    )
+    (group,) = objective.parameter_groups()
+    assert [tuple(p.shape) for p in group["params"]] == [(TEACHER, DIMENSIONS), (TEACHER,)]
     vectors, logits, ids = batch(0, [0, 0, 1, 1])
-    before = vectors.clone(), logits.clone()
-    term: Callable[..., torch.Tensor] = make_term(name, {}, CLASSES, DIMENSIONS)
-    term(vectors, logits, ids, ids)
-    assert torch.equal(vectors, before[0])
-    assert torch.equal(logits, before[1])
+    total, parts = objective(of(vectors, logits, ids, torch.ones(4, TEACHER)))
+    assert float(total.detach()) == pytest.approx(2 * float(parts["teacher_features"].detach()))
+    total.backward()
+    assert all(p.grad is not None and p.grad.any() for p in group["params"])
+    assert "logits" not in objective.reads
 
 
 def test_embeddings_of_half_precision_keep_their_small_distances() -> None:
     """bfloat16 keeps 8 bits: differences of squares need float32."""
     vectors = torch.tensor([[100.0, 0], [101, 0], [100, 8], [101, 8]], dtype=torch.bfloat16)
     ids = torch.tensor([0, 0, 1, 1])
-    term = make_term("batch_hard_triplet", {"margin": 10}, 2, 2)
+    term = make("batch_hard_triplet", {"margin": 10}, 2, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert float(term(vectors, torch.zeros(4, 2), ids, ids)) == pytest.approx(10 + 1 - 8, abs=0.05)
+        assert float(term(of(vectors, torch.zeros(4, 2), ids))) == pytest.approx(10 + 1 - 8, abs=0.05)
