@@ -32,7 +32,18 @@ def parser() -> Parser:
         "--detector",
         default="auto",
         metavar="auto|WEIGHTS|hog|none",
-        help="auto: YOLO where it can be had, else OpenCV's HOG; WEIGHTS: any file ultralytics loads",
+        help="auto: what lies in the cache folder, YOLOX-tiny downloaded once, or OpenCV's HOG; WEIGHTS: an ONNX, "
+        "OpenVINO or torch file, or a name that models.py lists",
+    )
+    p.add_argument(
+        "--detector-format",
+        metavar="FAMILY|FILE.yaml",
+        help="how an ONNX file is read that is not recognised by itself",
+    )
+    p.add_argument(
+        "--conf",
+        type=float,
+        help="lowest score of a box, as the detector itself counts (default: by its family)",
     )
     p.add_argument(
         "--detections",
@@ -125,6 +136,8 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             tracker=args.tracker,
             overrides=told,
             detector=args.detector,
+            detector_format=args.detector_format,
+            conf=args.conf,
             detections=args.detections,
             classes=args.classes,
             reid=args.reid,

@@ -33,7 +33,9 @@ class Job:
     name: str | None = None  # of the result's files; None: the source's own
     tracker: str = "default"  # a preset's name, or a YAML file
     overrides: Mapping[str, Any] = field(default_factory=dict)  # of the preset: {"max_age": 2.0}
-    detector: str = "auto"  # "auto", "hog", or weights that ultralytics loads
+    detector: str = "auto"  # "auto", "hog", a name or a file: see `open_detector`
+    detector_format: str | None = None  # of weights that are not recognised: a family's name or a YAML file
+    conf: float | None = None  # lowest score as the detector itself counts; None: 0.1 after calibration
     detections: str | None = None  # a file of boxes instead; may be given relative to the sequence folder
     classes: str | None = None  # names separated by commas, or "all"; None: people, if the model knows any
     reid: str = "auto"  # "auto": the shipped weights, "none", or weights
@@ -67,6 +69,8 @@ class Job:
             raise InputError(f"`reid_norm` {self.reid_norm}: {nearest(self.reid_norm, NORMS)}")
         if self.detections and self.detector not in ("auto", "none"):
             raise InputError("`detections` replaces the detector: leave `detector` out")
+        if self.detections and (self.detector_format is not None or self.conf is not None):
+            raise InputError("`detections` replaces the detector: leave `detector_format` and `conf` out")
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
         if self.length is not None and self.length < 1:

@@ -73,7 +73,14 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
     checkpoint = Checkpoint(opened.out / f"{opened.name}.checkpoint.npz", opened.fingerprint())
     looks = _looks_so_far(opened)
     remembering = _remembering(opened)
-    state = RunState(tracker, opened.camera, looks, remembering, opened.appearance.adaptive)
+    state = RunState(
+        tracker,
+        camera=opened.camera,
+        looks=looks,
+        memory=remembering,
+        network=opened.appearance.adaptive,
+        detector=opened.detector.memory,
+    )
     if opened.appearance.adaptive:
         opened.appearance.adaptive.reset()  # the source before was another video
     resumed = opened.job.resume and checkpoint.restore(state)
