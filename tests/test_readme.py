@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import av
+import cv2
 import pytest
 
 import retrace
@@ -57,6 +58,9 @@ def place(tmp_path_factory):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
     onnx.save(model, folder / "osnet.onnx")
+    write_boxes(folder / "boxes.txt")
+    picture = cv2.imread(str(ROOT / "docs" / "tracked.jpg"))
+    cv2.imwrite(str(folder / "photo.jpg"), picture[:128, :64])
     (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
     write_mini_market(folder / "Market-1501", ids=16)  # as many people as the preset's batch
     return folder
