@@ -86,9 +86,8 @@ class VideoSink(Sink):
 
     def _encode(self, steps: Iterator[Step]) -> None:
         trails, last, origin = Trails(), -1, 0.0
-        with av.open(
-            str(partial_of(self._path)), "w", format="mp4", options={"movflags": "faststart"}
-        ) as out:
+        place = f"file:{partial_of(self._path)}"  # a name like 10:30.mp4 would be protocol 10
+        with av.open(place, "w", format="mp4", options={"movflags": "faststart"}) as out:
             stream = None
             for step in steps:
                 begin = time.perf_counter()
