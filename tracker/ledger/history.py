@@ -35,7 +35,7 @@ def find_ledgers(run: Path, source: str | None = None) -> dict[str, Path]:
     if grown and (not found or (source is not None and source not in found)):
         raise InputError(f"{run}: {grown[0]} is of a stopped run; resume it with tools/track.py")
     if not found:
-        raise InputError(f"{run}: holds no ledger; track again and save one (mot,ledger)")
+        raise InputError(f"{run}: holds no ledger; run tools/track.py again and save mot,ledger")
     if source is None:
         return found
     if source not in found:
