@@ -1,21 +1,33 @@
 """Files: they have their name only once they are whole (written as ``NAME.partial`` beside it, then renamed);
-where caches lie; and pixels of an image file.
+JSON, hashes and locks; where caches lie; and pixels of an image file.
+
+Before it gets its name a file's bytes are on the disk, so that a crash leaves the old one or the new one, whole.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from retrace.configs.errors import InputError
 from retrace.configs.image_size import declared_pixels
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     import numpy as np
 
+CREDENTIALS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"/]*@")  # scheme://user:password@
 # What OpenCV decodes, by the names such files have.
 LARGEST_IMAGE = 2**30  # bytes of a file
 MOST_PIXELS = 2**28  # of a picture: 16384 x 16384
@@ -34,6 +46,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     try:
         with open(partial, mode) as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -58,8 +72,10 @@ def claim(path: Path) -> None:
 
 
 def reveal(grown: Path, path: Path) -> Path:
-    """Give a whole file its name."""
+    """Give a whole file its name; its bytes are on the disk before."""
     with writing(path):
+        with open(grown, "rb+") as file:
+            os.fsync(file.fileno())
         os.replace(grown, path)
     return path
 
@@ -76,6 +92,88 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
     except (OSError, refusal) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(f"{path}: cannot be written ({why}); choose another output folder") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON, written beside and renamed. No URL in it keeps its user and password.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with writing(path), atomic_write(path) as file:
+        file.write(CREDENTIALS.sub(r"\1", json.dumps(value, indent=2)))
+        file.write("\n")
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """What a JSON file holds, which must be a ``kind``: dict (an object) or list.
+
+    Raises:
+        InputError: no such file, no JSON, or another kind of value.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not readable as JSON: {why}") from None
+    if not isinstance(found, kind):
+        wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
+        raise InputError(f"{path}: expected JSON with {wanted}, got {type(found).__name__}")
+    return found
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes, as hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path, doing: str) -> Iterator[None]:
+    """Hold ``path`` as a lock: no other process, and no other thread of this one, does the same meanwhile.
+
+    The operating system lets go of it when the process ends, however that happens, so none is ever stale. The file
+    names its holder while it is held and goes afterwards. On file systems without locks nothing is held.
+
+    Args:
+        path: of the lock file.
+        doing: in words what is done meanwhile, for the refusal of the other: "tracks into this folder".
+
+    Raises:
+        InputError: somebody holds it, who is named; or it cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _taken(path)
+    try:
+        os.ftruncate(handle, 0)
+        told = f"process {os.getpid()} on {platform.node()} {doing}"
+        os.write(handle, told.encode(errors="backslashreplace"))
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before letting go: who waits for this file finds that it has gone
+        os.close(handle)
+
+
+def _taken(path: Path) -> int:
+    """The open and locked file."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 200).decode(errors="replace") or "another process"
+            os.close(handle)
+            raise InputError(f"{path}: {holder}; wait for it, or choose another output folder") from None
+        except OSError:  # a file system without locks
+            pass
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)  # its holder let go between our opening and locking, and took the file along
 
 
 def cache_folder() -> Path:

@@ -15,6 +15,23 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class HeadConfig(Group):
+    """Another vector of the network, beside the embedding (`reid.networks.heads`).
+
+    It is there for terms to be put on; with ``keep`` the exported vector holds it too: the unit vectors side by
+    side, each with its share of the dimensions as its weight in the cosine.
+    """
+
+    on: Literal["pooled", "embedding", "maps"] = "pooled"  # stripes, moments, attention: always the map
+    kind: Literal["linear", "mlp", "slice", "stripes", "moments", "attention"] = "linear"
+    dim: int = Field(default=512, ge=1)  # stripes: of each
+    start: int = Field(default=0, ge=0)  # slice: its first dimension
+    parts: int = Field(default=4, ge=1)  # stripes
+    order: int = Field(default=2, ge=1)  # moments
+    width: int = Field(default=256, ge=1)  # moments: of the projections before their product
+    keep: bool = False
+
+
 class ModelConfig(Group):
     """The network: images -> vectors, with a classifier over the training identities while it trains.
 
@@ -31,6 +48,8 @@ class ModelConfig(Group):
     embedding: int | None = Field(default=None, ge=1)
     last_stride: Literal[1, 2] | None = None  # timm ResNets: stride of the last stage; null: as built
     non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
+    instance_norm: bool = False  # OSNets: in the stem and the first stage, as OSNet-IBN (Zhou et al. 2021)
+    heads: dict[str, HeadConfig] = {}
 
 
 class AugmentConfig(Group):
@@ -45,13 +64,53 @@ class AugmentConfig(Group):
     grey: float = Field(default=0.0, ge=0, le=1)  # share of images that lose their colours
     shrink: float = Field(default=0.0, ge=0, le=1)  # share of images seen from afar: half the pixels a side
     erase: float = Field(default=0.0, ge=0, le=1)  # random erasing (Zhong et al. 2017): share of images
+    box: float = Field(default=0.0, ge=0, lt=0.5)  # each edge of the box off by up to this share of its side
+    occlude: float = Field(default=0.0, ge=0, le=1)  # share of images with somebody else's crop in front
+    blur: float = Field(default=0.0, ge=0, le=1)  # share of images out of focus
+    coarse: float = Field(default=0.0, ge=0, le=1)  # share of images of lower resolution, at random how low
+    hue: float = Field(default=0.0, ge=0, le=0.5)  # in turns of the colour circle, half-width
+    gamma: float = Field(default=0.0, ge=0, le=1)  # of the logarithm of the exponent, half-width
+    swap: float = Field(default=0.0, ge=0, le=1)  # share of images whose colour channels change places
 
 
 class BatchConfig(Group):
-    """P identities with K images each."""
+    """P identities with K images each, and who comes together (`reid.sampling`)."""
 
     identities: int = Field(default=16, ge=2)
     images: int = Field(default=4, ge=2)
+    order: Literal["largest", "spread", "source"] = "largest"
+
+
+class SamplerConfig(Group):
+    """Which rule makes the batches (`reid.sampling`)."""
+
+    kind: Literal["identity", "neighbour", "cluster", "random"] = "identity"
+    anchors: int = Field(default=4, ge=1)  # neighbour: people drawn at random; the others are their nearest
+    clusters: int = Field(default=4, ge=2)  # cluster: of the training images
+
+
+class CensusConfig(Group):
+    """How often the training set is looked at as a whole, where a sampler or a term reads what is found."""
+
+    every: float = Field(default=1, gt=0)  # epochs
+    levels: int = Field(default=16, ge=1)  # of the class tree (Ge et al. 2018)
+    top: Literal["sphere", "max"] = "max"  # its last level: squared distance 4, or the largest there is
+
+
+class TeacherConfig(Group):
+    """A second network that looks at the same augmented images; one of the two.
+
+    (``teachers`` looks once at the images as they are, which costs nothing in a step.)
+    """
+
+    weights: str | None = None  # for torch: .safetensors or a checkpoint
+    ema: float | None = Field(default=None, gt=0, lt=1)  # the network's own average, decay an iteration
+
+    @model_validator(mode="after")
+    def _one(self) -> TeacherConfig:
+        if (self.weights is None) == (self.ema is None):
+            raise ValueError("teacher: give weights or ema, one of them")
+        return self
 
 
 class OptimizerConfig(Group):
@@ -82,8 +141,13 @@ class TrainConfig(Group):
     size: tuple[int, int] = (256, 128)  # px, height and width
     init: str | None = None  # weights to start from (ours or torchreid's)
     init_head: Literal["keep", "drop"] = "keep"  # drop: the classifier of ``init`` starts anew
+    teachers: tuple[str, ...] = ()  # weights whose vectors of the training images the teacher terms use
+    teacher: TeacherConfig | None = None
     augment: AugmentConfig = AugmentConfig()
+    views: Literal[1, 2] = 1  # 2: every image is augmented twice; terms read the other view as ``second``
     batch: BatchConfig = BatchConfig()
+    sampler: SamplerConfig = SamplerConfig()
+    census: CensusConfig = CensusConfig()
     losses: dict[str, dict[str, Any]] = Field(min_length=1)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -94,6 +158,7 @@ class TrainConfig(Group):
     compile: bool = False
     ema: float | None = Field(default=None, gt=0, lt=1)  # decay an iteration of the averaged weights
     evaluate_every: float | None = Field(default=10, gt=0)  # epochs; null: only at the end
+    patience: int | None = Field(default=None, ge=1)  # evaluations without a better mAP; then training stops
     checkpoint_every: float = Field(default=1, gt=0)  # epochs
     seed: int = Field(default=1, ge=0, lt=2**63)
 
@@ -111,4 +176,14 @@ class TrainConfig(Group):
             raise ValueError("neck 'own' keeps the network's own pool and embedding: leave both out")
         if self.model.neck == "own" and (self.model.last_stride or self.model.non_local):
             raise ValueError("neck 'own' keeps the network as it is: leave last_stride and non_local out")
+        if self.model.neck == "own" and self.model.instance_norm:
+            raise ValueError("neck 'own' keeps the network as it is: leave instance_norm out")
+        if self.model.neck == "own" and self.model.heads:
+            raise ValueError("neck 'own' keeps the network as it is: leave heads out")
+        if self.teacher is not None and self.teachers:
+            raise ValueError("give teachers (images as they are) or teacher (as augmented), not both")
+        if self.sampler.kind == "neighbour" and self.batch.identities % self.sampler.anchors:
+            raise ValueError(
+                f"sampler.anchors={self.sampler.anchors} must divide batch.identities={self.batch.identities}"
+            )
         return self

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tests.conftest import ROOT
 
@@ -65,6 +67,43 @@ def imported(path: Path) -> Iterator[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             assert node.module
             yield node.module
+
+
+def imported_files(path: Path) -> set[str]:
+    """Our files that a file imports, lazily or not. `from retrace.a import b` is a/b.py where there is one, else
+    a.py or a/__init__.py; importing a sub-module counts for it alone, not for the packages on the way."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {file_of(name.name) for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {file_of(f"{node.module}.{name.name}") or file_of(node.module) for name in node.names}
+    return {name for name in found if name} - {str(path.relative_to(ROOT))}
+
+
+def file_of(module: str) -> str | None:
+    """`retrace.eval.mot` -> eval/mot/__init__.py; None: no file of ours."""
+    top, _, rest = module.partition(".")
+    if top != "retrace":
+        return None
+    place = rest.replace(".", "/") or "retrace"
+    for name in (f"{place}.py", f"retrace/{place}.py", f"{place}/__init__.py"):
+        if (ROOT / name).is_file():
+            return name
+    return None
+
+
+def circles() -> list[list[str]]:
+    """Files that import each other, directly or through others, one list a circle."""
+    names = sorted(str(path.relative_to(ROOT)) for room in ROOMS for path in python_files(room))
+    number = {name: k for k, name in enumerate(names)}
+    edges = [(number[n], number[m]) for n in names for m in imported_files(ROOT / n)]
+    graph = coo_array(([True] * len(edges), tuple(zip(*edges, strict=True))), shape=(len(names),) * 2)
+    count, label = connected_components(graph, connection="strong")
+    groups: list[list[str]] = [[] for _ in range(count)]
+    for name, group in zip(names, label.tolist(), strict=True):
+        groups[group].append(name)
+    return [group for group in groups if len(group) > 1]
 
 
 def ours(module: str) -> str | None:
@@ -162,3 +201,78 @@ def test_house_style():
     for room in ROOMS:
         for path in python_files(room):
             assert path.name not in banned, path
+
+
+# Others are at work in these rooms; each line goes when its circle does.
+KNOWN_CIRCLES = [
+    [
+        "tracker/association/assignment.py",
+        "tracker/compiled/__init__.py",
+        "tracker/compiled/association.py",
+        "tracker/compiled/frame.py",
+        "tracker/compiled/life.py",
+        "tracker/compiled/motion.py",
+        "tracker/compiled/report.py",
+        "tracker/kernels.py",
+        "tracker/motion/filters.py",
+        "tracker/tracks/state.py",
+    ],
+]
+
+
+def test_no_import_circles() -> None:
+    unknown = [circle for circle in circles() if not any(set(circle) <= set(old) for old in KNOWN_CIRCLES)]
+    assert not unknown, "these files import each other: " + "; ".join(map(" ".join, unknown))
+
+
+LINES = 150  # of a script: what is longer hides a library
+KNOWN_LONG: set[str] = set()
+KNOWN_ARGPARSE = {
+    "tools/runs/training.py",
+    "tools/runs/plan.py",
+    "tools/runs/outcome.py",
+    "tools/tuning/report.py",
+}
+UNPICKLED = "reid/weights/checkpoints.py"  # other projects keep their arguments in their checkpoints
+TERMINAL = "tools/terminal/"  # options and a parser that the scripts share
+
+
+def test_tools_are_scripts() -> None:
+    """argv in, one library call, exit code out; whatever could be called from Python lies below."""
+    for path in sorted((ROOT / "tools").glob("*.py")):
+        if path.name == "__init__.py":
+            continue
+        text = path.read_text()
+        assert 'if __name__ == "__main__":\n    guarded(main, sys.argv[1:])\n' in text, (
+            f"{path.name}: no script"
+        )
+        length = text.count("\n")
+        assert length <= LINES or path.name in KNOWN_LONG, f"{path.name}: {length} lines"
+
+
+def test_arguments_are_parsed_in_scripts() -> None:
+    for room in ROOMS:
+        for path in python_files(room):
+            name = str(path.relative_to(ROOT))
+            if (
+                path.parent != ROOT / "tools"
+                and not name.startswith(TERMINAL)
+                and name not in (*KNOWN_ARGPARSE, UNPICKLED)
+            ):
+                assert "argparse" not in imported(path), f"{name} imports argparse: that is for tools/NAME.py"
+
+
+def test_the_tracker_s_top_is_short() -> None:
+    assert len(list((ROOT / "tracker").glob("*.py"))) <= 15
+
+
+KNOWN_REACHES = {"tests/tracker/", "tests/test_readme.py", "tests/tools/"}
+
+
+def test_tests_do_not_import_each_other() -> None:
+    """What two test files need is a plain module beside them."""
+    for path in python_files("tests"):
+        name = str(path.relative_to(ROOT))
+        if not any(name.startswith(known) for known in KNOWN_REACHES):
+            reached = [m for m in imported(path) if any(part.startswith("test_") for part in m.split("."))]
+            assert not reached, f"{name} imports {reached[0]}"

@@ -13,35 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal import options
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+from retrace.tools.terminal.progress import bar
+from retrace.tools.terminal.tables import show
 
 if TYPE_CHECKING:
-    from retrace.eval.report import Section
-    from retrace.tools.scoring.ranking_sections import Result
-
-# Options that mean something only where images are embedded, or a page is made, and their defaults.
-OF_WEIGHTS: dict[str, Any] = {
-    "layout": "auto",
-    "split": 0,
-    "strict": False,
-    "flip": False,
-    "size": None,
-    "model": None,
-    "batch_size": 16,
-    "device": "auto",
-    "backend": "auto",
-    "threads": None,
-    "cache": None,
-}
-OF_PAGE = {"top_k": 10, "html_queries": 300}
+    from retrace.eval.ranking.tables import RankingScore
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,14 +35,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--compare", metavar="FILE|NAME", help="other weights, or another features file")
     _add_outputs(p.add_argument_group("what to write"))
     _add_extras(p.add_argument_group("what else to measure"))
-    _add_embedding(p.add_argument_group("how to embed (with --weights)"))
+    options.add_embedding(p.add_argument_group("how to embed (with --weights)"))
     return p
 
 
 def _add_outputs(p: Any) -> None:
-    p.add_argument("--json", metavar="FILE", help="all figures; - for standard output instead of the tables")
-    p.add_argument("--csv", metavar="FILE.csv", help="other tables go to FILE.intervals.csv and so on")
-    p.add_argument("--markdown", metavar="FILE")
+    options.add_table_outputs(p)
     p.add_argument("--html", metavar="DIR", help="a page of ranked lists, hardest queries first")
     p.add_argument("--html-queries", type=int, metavar="N", help="queries on the page (default: 300)")
     p.add_argument("--top-k", type=int, metavar="K", help="gallery images a query on the page (default: 10)")
@@ -82,181 +63,69 @@ def _add_extras(p: Any) -> None:
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
 
 
-def _add_embedding(p: Any) -> None:
-    p.add_argument(
-        "--flip", action="store_true", default=None, help="mean of each image and its mirror image"
-    )
-    p.add_argument("--layout", metavar="NAME", help="of the data; default: found out")
-    p.add_argument(
-        "--split", type=int, metavar="N", help="of CUHK03's classic protocol, 0 to 19 (default: 0)"
-    )
-    p.add_argument(
-        "--strict", action="store_true", default=None, help="a broken image is an error, not skipped"
-    )
-    p.add_argument("--size", metavar="HxW", help="of a crop, px; default: as the weights say, else 256x128")
-    p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
-    p.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")
-    p.add_argument("--device", metavar="auto|cpu|cuda[:N]")
-    p.add_argument("--backend", metavar="auto|torch|onnxruntime|openvino")
-    p.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the runtime's choice")
-    p.add_argument("--cache", metavar="DIR", help="of decoded images; default: ~/.cache/retrace/images")
-
-
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     check_options(args)
-    from retrace.tools.scoring.features import load_features, multi_query, save_features
-    from retrace.tools.scoring.ranking_sections import (
-        check_variant,
-        comparison,
-        counts,
-        figures,
-        protocol,
-        score,
-    )
-    from retrace.tools.terminal.progress import bar
+    from retrace.eval.ranking.features import save_features
+    from retrace.eval.ranking.tables import Wanted, check_variant, score_features
+    from retrace.tools.scoring.embedding import Embedding, load_features
 
-    check_variant(args.rerank)
+    how = Embedding(args.data, **options.given(args, options.EMBEDDING)) if args.data else None
+    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__))
+    names = [name for name in (args.features or args.weights, args.compare) if name is not None]
     advance = partial(bar, quiet=args.quiet)
-    loaded = load_features(args, advance)
-    if args.save_features is not None:
-        save_features(Path(args.save_features), loaded[0])
-    if args.multi_query:
-        loaded = [multi_query(each) for each in loaded]
-    results = [score(each, args) for each in loaded]
-    sections, notes = [figures(results), *results[0].sections], loaded[0].notes
-    under = [counts(results[0]), f"protocol: {protocol(results[0])}"]
-    found = results[0].as_json() | {"protocol": protocol(results[0]), "notes": list(notes)}
-    if len(results) > 1:
-        section, difference = comparison(*results)
-        sections = [sections[0], section, *_named(results[0]), *_named(results[1], "other_")]
-        found |= {"compared_with": results[1].as_json(), "difference": difference}
-    if args.html is not None:
-        from retrace.tools.pages.ranked_page import write_page
+    with as_flags(p):
+        check_variant(args.rerank)
+        loaded = load_features(names, how, advance)
+        if args.save_features is not None:
+            save_features(Path(args.save_features), loaded[0])
+        found = score_features(loaded, wanted)
+        if args.html is not None:
+            from retrace.tools.pages.ranked_page import write_page
 
-        lines = ["; ".join(notes), *under]
-        write_page(Path(args.html), results, sections, lines, args.top_k, args.html_queries, advance)
-    write_files(args, notes, sections, under, found)
+            write_page(Path(args.html), found, advance, **options.given(args, ("top_k", "html_queries")))
+    first, *others = found.sections
+    lines = "".join(f"\n{line}\n" for line in (*found.notes, *found.under))
+    options.write_tables(args, found.as_json(), (first.as_csv(), first.as_markdown() + lines), others)
     if not args.quiet:
-        report(args, notes, sections, under, found)
+        report(args, found)
     return OK
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Refuse options that contradict each other or would do nothing; fills in the defaults."""
+    """Refuse options that contradict each other or would do nothing."""
     from retrace.configs import InputError
 
-    for option, value in vars(args).items():
-        if value == "":
-            raise InputError(f"--{option.replace('_', '-')} '': expected a name")
-    if args.features is not None and (args.weights is not None or args.data is not None):
+    weights, compare, features = args.weights, args.compare, args.features
+    options.refuse_empty(args, vars(args))
+    if features is not None and (weights is not None or args.data is not None):
         raise InputError("give --features FILE.npz, or --weights with --data, not both")
-    if args.features is None and (args.weights is None or args.data is None):
+    if features is None and (weights is None or args.data is None):
         raise InputError("expected --weights FILE|NAME|auto with --data DIR, or --features FILE.npz")
-    for options, needed, there in (
-        (OF_WEIGHTS, "--weights", args.weights is not None),
-        (OF_PAGE, "--html", args.html is not None),
-    ):
-        for option, default in options.items():
-            if getattr(args, option) is None:
-                setattr(args, option, default)
-            elif not there:
-                raise InputError(f"--{option.replace('_', '-')} does nothing without {needed}")
-    for option in ("batch_size", "threads", "top_k", "html_queries"):
-        value = getattr(args, option)
-        if value is not None and value < 1:
-            raise InputError(f"--{option.replace('_', '-')} must be at least 1, got {value}")
-    args.size = None if args.size is None else parse_size(args.size)
-    check_files(args)
+    if weights is not None and weights.lower().endswith(".npz"):
+        raise InputError(f"--weights {weights}: is a features file; give it as --features, without --data")
+    if features is not None and compare is not None and not compare.lower().endswith(".npz"):
+        raise InputError(f"--compare {compare}: with --features, give a features file (.npz) to compare with")
+    options.refuse_idle(args, options.EMBEDDING, "--weights", weights is not None)
+    options.refuse_idle(args, ("top_k", "html_queries"), "--html", args.html is not None)
+    options.refuse_below_one(args, ("batch_size", "threads", "top_k", "html_queries"))
+    files = ("json", "csv", "markdown", "save_features")
+    options.check_outputs(args, files, folders=("html",), inputs=("features", "weights", "compare"))
+    options.check_ending(args, "save_features", ".npz")
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """ "256x128" -> (256, 128), height and width."""
-    from retrace.configs import InputError
-
-    found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
-    if found is None:
-        raise InputError(f"--size {text!r}: expected HEIGHTxWIDTH in pixels, such as 256x128")
-    return int(found[1]), int(found[2])
-
-
-def check_files(args: argparse.Namespace) -> None:
-    """Every file to write has a name of its own and a place to be, before any work is done."""
-    from retrace.configs import InputError
-
-    inputs = ("features", "weights", "compare")
-    seen = {Path(name).resolve(): f"--{o}" for o in inputs if (name := getattr(args, o)) is not None}
-    for option in ("json", "csv", "markdown", "save_features", "html"):
-        name, shown = getattr(args, option), f"--{option.replace('_', '-')}"
-        if name is None or (option, name) == ("json", "-"):
-            continue
-        if name == "-":
-            raise InputError(f"{shown} -: expected a name; only --json writes to standard output")
-        path = Path(name).resolve()
-        if option == "html" and path.exists() and not path.is_dir():
-            raise InputError(f"{shown} {name}: is a file; expected a folder for the page")
-        if option != "html" and path.is_dir():
-            raise InputError(f"{shown} {name}: is a folder; expected the name of a file")
-        if path in seen:
-            raise InputError(f"{seen[path]} and {shown} name the same file: {name}")
-        seen[path] = shown
-        place = next(folder for folder in path.parents if folder.exists())  # the rest is made
-        if not place.is_dir() or not os.access(place, os.W_OK):
-            raise InputError(f"{shown} {name}: cannot be written, {place} is no folder that takes files")
-    if args.save_features is not None and not args.save_features.lower().endswith(".npz"):
-        raise InputError(f"--save-features {args.save_features}: expected a name that ends in .npz")
-
-
-def _named(result: Result, prefix: str = "") -> list[Section]:
-    """One network's tables beside another's: told apart by title and key."""
-    from dataclasses import replace
-
-    return [
-        replace(s, key=prefix + s.key, title=f"{s.title}: {result.features.name}") for s in result.sections
-    ]
-
-
-def write_files(
-    args: argparse.Namespace, notes: Sequence[str], sections: list[Section], under: list[str], found: dict
-) -> None:
-    from retrace.configs import InputError
-    from retrace.configs.files import atomic_write
-
-    texts: dict[Path, str] = {}
-    first, *others = sections
-    if args.json not in (None, "-"):
-        texts[Path(args.json)] = json.dumps(found, indent=2) + "\n"
-    if args.csv is not None:
-        path = Path(args.csv)
-        texts[path] = first.as_csv()
-        texts |= {path.with_name(f"{path.stem}.{s.key}{path.suffix}"): s.as_csv() for s in others}
-    if args.markdown is not None:
-        lines = "".join(f"\n{line}\n" for line in (*notes, *under))
-        texts[Path(args.markdown)] = first.as_markdown() + lines + "".join(s.as_markdown() for s in others)
-    for path, text in texts.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as file:
-                file.write(text)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def report(
-    args: argparse.Namespace, notes: Sequence[str], sections: list[Section], under: list[str], found: dict
-) -> None:
+def report(args: argparse.Namespace, found: RankingScore) -> None:
     """To standard output: the tables, or the JSON."""
-    from retrace.tools.eval_mot import show
-
     if args.json == "-":
-        say(json.dumps(found, indent=2))
+        say(json.dumps(found.as_json(), indent=2))
         return
-    for note in notes:
+    for note in found.notes:
         say(note)
-    for k, section in enumerate(sections):
-        if k or notes:
+    for k, section in enumerate(found.sections):
+        if k or found.notes:
             say("")
-        show(section.title, section.texts(), [*section.notes, *(under if k == 0 else [])])
+        show(section.title, section.texts(), [*section.notes, *(found.under if k == 0 else [])])
     if args.html is not None:
         say(f"\n{Path(args.html) / 'index.html'}")
 

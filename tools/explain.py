@@ -117,11 +117,13 @@ def frame_lines(args: argparse.Namespace, history: History) -> list[str]:
 
 def switch_lines(args: argparse.Namespace, history: History) -> list[str]:
     """One line a switch, and how many."""
-    from retrace.tools.runs.switches import likely_switches, true_switches
-
     if args.gt is None:
+        from retrace.tracker.ledger.switches import likely_switches
+
         found, kind = likely_switches(history), "likely"
     else:
+        from retrace.tools.scoring.switches import true_switches
+
         found, kind = true_switches(history, Path(args.gt), args.benchmark), "true (CLEAR's IDSW)"
     lines = [f"frame {switch.frame + 1}: {switch.text}" for switch in found]
     return [*lines, f"{history.file.name}: {len(found)} switches, {kind}; frames count from 1"]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from retrace.tools.terminal.console import OK, Parser, guarded, say
 
 if TYPE_CHECKING:
-    from retrace.reid.export.export import Exported
+    from retrace.reid.export.job import Exported
 
 FORMATS = ("onnx", "openvino", "torchscript", "safetensors")
 
@@ -52,8 +52,8 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     batch = _batch(args.batch)
-    from retrace.reid.export.export import FORMATS as ENDINGS
-    from retrace.reid.export.export import Job, export
+    from retrace.reid.export.job import FORMATS as ENDINGS
+    from retrace.reid.export.job import Job, export
     from retrace.tools.terminal.console import write_json
 
     by_ending = {ending: name for name, ending in ENDINGS.items()}

@@ -22,29 +22,10 @@ may then be on both sides of the cut (PETS09-S2L1 has that): where it matters, t
 from __future__ import annotations
 
 import argparse
-import csv
-import os
-import re
-import shutil
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say, write_json
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from retrace.tracker.mot_file import SequenceInfo
-    from retrace.tracker.outputs.crop_choice import Crops, Wish
-    from retrace.tracker.sources import Source
-
-DETECTOR = re.compile(r"-(DPM|FRCNN|SDP)$")  # MOT17 has every sequence three times
-QUALITY = 95  # of the JPEGs
-COLUMNS = ("path", "id", "camera", "split", "frame", "visibility")
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+from retrace.tools.terminal.progress import bar
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,54 +50,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
-    wish = check(args)
-    from retrace.configs import InputError
-    from retrace.configs.files import writing
-
-    out = Path(args.out)
-    if out.exists():
-        raise InputError(f"--out {out}: is already there; remove it, or choose another name")
-    sequences = open_sequences(find_sequences(args.sequence), videos(args.video))
-    partial = out.with_name(out.name + ".partial")
-    try:
-        with writing(out):
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            rows = [
-                row for folder, source in sequences for row in cut_sequence(folder, source, wish, partial)
-            ]
-            if not rows:
-                raise InputError(
-                    f"no crop is left of {len(sequences)} sequence(s); "
-                    "try a smaller --min-height, --min-visibility or --every"
-                )
-            with open(partial / "images.csv", "w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([COLUMNS, *rows])
-            names = [folder.name for folder, _ in sequences]
-            write_json(partial / "crops.json", {"sequences": names, **asdict(wish)})
-            os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    p = parser()
+    args = p.parse_args(argv)
+    files = videos(args.video)
     from retrace.reid.data.sets import read_reid_set
+    from retrace.tracker.outputs.crop_choice import CropFilter
+    from retrace.tracker.outputs.crops import cut_crops
 
-    for note in read_reid_set(out, "csv").notes:
+    with as_flags(p):
+        wish = CropFilter(args.min_visibility, args.min_height, args.every, args.cut, args.gap)
+        cut_crops(args.sequence, args.out, wish, files, say, bar)
+    for note in read_reid_set(args.out, "csv").notes:
         say(note)
     return OK
-
-
-def check(args: argparse.Namespace) -> Wish:
-    """The filters, each in its range."""
-    from retrace.configs import InputError
-    from retrace.tracker.outputs.crop_choice import Wish
-
-    for name, low, high in (
-        ("min_visibility", 0, 1), ("min_height", 0, 1e5), ("every", 1, 1e9), ("cut", 0, 1), ("gap", 0, 1e9),
-    ):  # fmt: skip
-        value = getattr(args, name)
-        if not low <= value <= high:
-            raise InputError(f"--{name.replace('_', '-')} {value}: expected a number in {low:g}..{high:g}")
-    return Wish(args.min_visibility, args.min_height, args.every, args.cut, args.gap)
 
 
 def videos(pairs: list[str]) -> dict[str, str]:
@@ -132,119 +78,6 @@ def videos(pairs: list[str]) -> dict[str, str]:
             raise InputError(f"--video {pair}: {name} has a video already")
         found[name] = file
     return found
-
-
-def find_sequences(given: list[str]) -> list[Path]:
-    """The sequence folders that are given or lie in a given folder, by name; one of MOT17's copies."""
-    from retrace.configs import InputError
-
-    found: dict[str, Path] = {}
-    for folder in map(Path, given):
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder; expected a MOTChallenge sequence, or a folder of them"
-            )
-        inside = [folder] if (folder / "gt").is_dir() else sorted(folder.iterdir())
-        inside = [place for place in inside if (place / "gt" / "gt.txt").is_file()]
-        if not inside:
-            raise InputError(f"{folder}: no gt/gt.txt in it, nor in its sub folders")
-        for place in inside:
-            name = DETECTOR.sub("", place.resolve().name)
-            known = found.setdefault(name, place)
-            if known.resolve() != place.resolve() and known.resolve().name == place.resolve().name:
-                raise InputError(f"{known} and {place}: two sequences of one name; rename one")
-    return [found[name] for name in sorted(found)]
-
-
-def open_sequences(folders: list[Path], files: dict[str, str]) -> list[tuple[Path, Source]]:
-    """Sequences and their frames; those without frames are left out, with a line."""
-    from retrace.configs import InputError
-    from retrace.configs.errors import nearest
-    from retrace.tracker.sources import open_source
-
-    names = [folder.resolve().name for folder in folders]
-    for name in files:
-        if name not in names:
-            raise InputError(f"--video {name}: no such sequence; {nearest(name, names)}")
-    opened, bare = [], []
-    for folder, name in zip(folders, names, strict=True):
-        source = open_source(files.get(name, folder))
-        if source.live:
-            raise InputError(f"--video {name}={files[name]}: expected a file or folder, not a live stream")
-        if source.has_images:
-            opened.append((folder, source))
-        else:
-            bare.append(name)
-    if not opened:
-        raise InputError(f"{bare[0]}: no img1/ with its frames; give them: --video {bare[0]}=FILE")
-    for name in bare:
-        say(f"{name}: left out, no img1/ with its frames (or --video {name}=FILE)")
-    return opened
-
-
-def cut_sequence(folder: Path, source: Source, wish: Wish, out: Path) -> list[tuple]:
-    """Write the crops of one sequence into ``out``; the rows of images.csv."""
-    from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
-    from retrace.tracker.outputs.crop_choice import PARTS, choose
-
-    info = read_sequence_info(folder)
-    name = DETECTOR.sub("", folder.resolve().name)
-    crops = choose(read_ground_truth(folder / "gt" / "gt.txt"), info, wish)
-    rows = []
-    for k, image in _images(crops, source, info, name):
-        part, person = PARTS[crops.part[k]], int(crops.id[k])
-        path = Path(part, name, f"{person:06d}_{crops.frame[k] + 1:06d}.jpg")
-        camera = name if part == "train" else f"{name}/{'late' if crops.late[k] else 'early'}"
-        _write(out / path, image)
-        seen = f"{crops.visibility[k]:.2f}"
-        rows.append((path.as_posix(), f"{name}/{person}", camera, part, int(crops.frame[k]) + 1, seen))
-    count = Counter(row[3] for row in rows)
-    people = {
-        side: len({row[1] for row in rows if (row[3] == "train") == (side == "train")}) for side in PARTS[:2]
-    }
-    line = f"{name}: train {count['train']} crops of {people['train']} people, query {count['query']} and "
-    line += f"gallery {count['gallery']} of {people['query']}"
-    lost = len(crops.frame) - len(rows)
-    say(line + (f"; {lost} crops lost, their frames cannot be read" if lost else ""))
-    return sorted(rows, key=lambda row: (PARTS.index(row[3]), row[0]))
-
-
-def _images(crops: Crops, source: Source, info: SequenceInfo, name: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The pixels of each crop whose frame can be read: its number and (h, w, 3) uint8 BGR."""
-    import numpy as np
-
-    from retrace.configs import InputError
-    from retrace.tools.terminal.progress import bar
-
-    if not len(crops.frame):
-        return
-    cuts = np.searchsorted(crops.frame, np.arange(crops.frame[-1] + 2))
-    total = int(crops.frame[-1]) + 1
-    with bar(name, total) as done:
-        for frame in source.frames():
-            if frame.index >= len(cuts) - 1:
-                break
-            done(frame.index + 1, total)
-            rows = range(cuts[frame.index], cuts[frame.index + 1])
-            if not rows or frame.image is None:
-                continue
-            height, width = frame.image.shape[:2]
-            if (height, width) != (info.height, info.width):
-                raise InputError(
-                    f"{name}: frame {frame.index + 1} is {width}x{height}, seqinfo.ini says "
-                    f"{info.width}x{info.height}; are these the sequence's frames?"
-                )
-            for k in rows:
-                x1, y1, x2, y2 = crops.xyxy[k]
-                yield k, frame.image[y1:y2, x1:x2]
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    import cv2
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    path.write_bytes(data.tobytes())  # unlike cv2.imwrite it says what went wrong
 
 
 if __name__ == "__main__":

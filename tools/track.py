@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, guarded
+from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, guarded
 
-SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
+if TYPE_CHECKING:
+    from retrace.tracker.run import Job
 
 
 def parser() -> Parser:
@@ -30,7 +32,18 @@ def parser() -> Parser:
         "--detector",
         default="auto",
         metavar="auto|WEIGHTS|hog|none",
-        help="auto: YOLO where it can be had, else OpenCV's HOG; WEIGHTS: any file ultralytics loads",
+        help="auto: what lies in the cache folder, YOLOX-tiny downloaded once, or OpenCV's HOG; WEIGHTS: an ONNX, "
+        "OpenVINO or torch file, or a name that models.py lists",
+    )
+    p.add_argument(
+        "--detector-format",
+        metavar="FAMILY|FILE.yaml",
+        help="how an ONNX file is read that is not recognised by itself",
+    )
+    p.add_argument(
+        "--conf",
+        type=float,
+        help="lowest score of a box, as the detector itself counts (default: by its family)",
     )
     p.add_argument(
         "--detections",
@@ -74,8 +87,11 @@ def parser() -> Parser:
         "--save",
         default="mot",
         metavar="LIST",
-        help=f"of {','.join(SAVES)}; mot is always written; looks is for offline.py",
+        help="of mot,video,jsonl,sheet,camera,ledger,looks; mot is always written; looks is for offline.py",
     )
+    p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
+    p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
+    p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
     p.add_argument(
@@ -87,14 +103,58 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
-    from retrace.tools.runs.plan import make_plan  # heavy imports only once the arguments are sound
-    from retrace.tools.runs.runner import run_all
+    options = parser()
+    args = options.parse_args(argv)
+    with as_flags(options):
+        from retrace.tools.runs.runner import (
+            open_run,
+            track_all,
+        )  # heavy imports only once the arguments are sound
 
-    plan = make_plan(args, argv)
-    outcomes = run_all(plan)
-    whole = len(outcomes) == len(plan.sources) and not any(outcome.stopped for outcome in outcomes)
-    return OK if whole else INTERRUPTED
+        run = open_run(jobs_of(args), argv, args.quiet)
+        track_all(run)
+        if run.whole:
+            run.refuse_failures()
+    return OK if run.whole else INTERRUPTED
+
+
+def jobs_of(args: argparse.Namespace) -> list[Job]:
+    """One job a source; nothing is opened yet.
+
+    Raises:
+        InputError: an argument that is wrong by itself.
+    """
+    from retrace.configs.loader import parse_assignments
+    from retrace.tracker.run import Job
+
+    told = parse_assignments(args.set)
+    offline = {key.removeprefix("offline."): told.pop(key) for key in [*told] if key.startswith("offline.")}
+    return [
+        Job(
+            source=source,
+            out=args.out,
+            tracker=args.tracker,
+            overrides=told,
+            detector=args.detector,
+            detector_format=args.detector_format,
+            conf=args.conf,
+            detections=args.detections,
+            classes=args.classes,
+            reid=args.reid,
+            reid_norm=args.reid_norm,
+            camera=args.camera,
+            fps=args.fps,
+            offline=args.offline,
+            offline_overrides=offline,
+            save=tuple(filter(None, args.save.split(","))),
+            memory=args.memory,
+            memory_camera=args.memory_camera,
+            memory_start=args.memory_start,
+            device=args.device,
+            resume=args.resume,
+        )
+        for source in args.source
+    ]
 
 
 if __name__ == "__main__":

@@ -12,12 +12,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-from typing import Any
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
-from retrace.tools.terminal.console import OK, Parser, guarded
+from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.progress import bar
+
+if TYPE_CHECKING:
+    from retrace.reid.training.fit import Progress
 
 DEFAULT_OUT = "runs/reid"
+EVERY = 10.0  # s between lines where there is no terminal
 
 
 def parser() -> Parser:
@@ -48,14 +54,80 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     check_options(args)
-    from retrace.tools.runs.training import run  # heavy imports only once the arguments are sound
+    from retrace.configs import load_preset
+    from retrace.configs.loader import parse_assignments
+    from retrace.eval.ranking import evaluate_ranking
+    from retrace.reid.config import TrainConfig
+    from retrace.reid.training.fit import fit  # heavy imports only once the arguments are sound
+    from retrace.tools.runs.manifest import commit, versions
 
-    run(args, argv)
+    what: dict[str, Any] = {"resume": args.resume}
+    if args.resume is None:
+        config = load_preset(args.config, TrainConfig, "reid", parse_assignments(args.set))
+        record = {"command": ["tools/train_reid.py", *argv], "commit": commit(), "versions": versions()}
+        what = {"config": config, "data": args.data, "out": args.out, "record": record}
+    with Shown(args.quiet) as shown:
+        fit(
+            **what,
+            evaluate=evaluate_ranking,
+            device=args.device,
+            threads=args.threads,
+            strict=args.strict,
+            cache=args.cache,
+            log_every=args.log_every,
+            tensorboard=args.tensorboard,
+            on_progress=shown,
+        )
     return OK
 
 
+class Shown:
+    """Progress on a terminal as a bar for each stage; elsewhere notes, and a line every EVERY seconds."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.stage, self.last = quiet, "", time.monotonic()
+        self.bar: Any = None
+        self.open = ExitStack()
+
+    def __enter__(self) -> Shown:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.open.close()
+
+    def __call__(self, progress: Progress) -> None:
+        if self.quiet:
+            return
+        if progress.note:
+            say(progress.note)
+            return
+        if progress.stage != self.stage:
+            self.open.close()
+            self.stage = progress.stage
+            self.bar = self.open.enter_context(bar(self.stage, progress.total))
+        self.bar(progress.done, progress.total, line(progress) if progress.epoch else self.stage)
+        if progress.epoch and not sys.stderr.isatty() and time.monotonic() - self.last >= EVERY:
+            self.last = time.monotonic()
+            say(f"iteration {progress.done} of {progress.total}: {line(progress)}, {left(progress)} left")
+
+
+def line(progress: Progress) -> str:
+    """Where a training is, in a few words."""
+    score = progress.figures.get("mAP")
+    return (
+        f"epoch {progress.epoch:.1f}, loss {progress.loss:.3f}, learning rate {progress.rate:.2g}, "
+        f"{progress.images_per_s:.0f} images/s"
+        + (f", last mAP {100 * score:.1f}" if score is not None else "")
+    )
+
+
+def left(progress: Progress) -> str:
+    minutes, seconds = divmod(round(progress.seconds_left), 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {seconds:02} s"
+
+
 def check_options(args: Any) -> None:
-    """Refuse what contradicts itself; fills in ``args.out``."""
+    """Refuse what contradicts itself."""
     from retrace.configs import InputError
 
     if args.resume is not None:
@@ -66,14 +138,8 @@ def check_options(args: Any) -> None:
             raise InputError(
                 "--resume DIR goes on with the run's own values; start another run to change them"
             )
-        args.out = args.resume
     elif args.config is None or args.data is None:
         raise InputError("expected --config NAME|FILE and --data DIR (or --resume DIR)")
-    args.out = Path(args.out or DEFAULT_OUT)
-    if args.log_every < 1:
-        raise InputError(f"--log-every must be at least 1, got {args.log_every}")
-    if args.threads is not None and args.threads < 1:
-        raise InputError(f"--threads must be at least 1, got {args.threads}")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ Empty arrays are normal input. Validation happens here, once; inner functions tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 
 NOT_GIVEN: Any = None  # a default that the constructor replaces, so that readers always find an array
 RATES = (1e-3, 1e6)  # frames/s: from one in a quarter of an hour to a high-speed camera's
@@ -130,6 +131,30 @@ class MotTable:
     score: np.ndarray  # (R,) float64; ground truth: the 'considered' flag
     class_id: np.ndarray  # (R,) int64
     visibility: np.ndarray  # (R,) float64 in [0, 1]; 1 where the file has none
+
+    @classmethod
+    def of(cls, steps: Iterable[Step], *, as_file: bool = False) -> MotTable:
+        """What a tracker reported, frame by frame, as one table: ``MotTable.of(run(...))``.
+
+        Args:
+            steps: by frame; only their tracks are kept, not their images.
+            as_file: exactly what writing a result file and reading it again gives: tlwh with two decimals, scores
+                with four, class 1 throughout, since result files have no classes.
+        """
+        pieces = [(step.frame.index, step.tracks) for step in steps]
+        count = [len(tracks) for _, tracks in pieces]
+        frame = np.repeat(np.array([index for index, _ in pieces], np.int64), count)
+
+        def column(name: str, start: np.ndarray) -> np.ndarray:
+            found = [getattr(tracks, name).astype(start.dtype) for _, tracks in pieces]
+            return np.concatenate([start, *found])
+
+        xyxy, score = column("xyxy", np.zeros((0, 4))), column("score", np.zeros(0))
+        class_id = column("class_id", np.zeros(0, np.int64))
+        if as_file:  # np.round rounds as formatting does here: 100 times a float32 of pixels fits a float64
+            xyxy, score = tlwh_to_xyxy(np.round(xyxy_to_tlwh(xyxy), 2)), np.round(score, 4)
+            class_id = np.ones_like(class_id)
+        return cls(frame, column("id", np.zeros(0, np.int64)), xyxy, score, class_id, np.ones(len(frame)))
 
     def __len__(self) -> int:
         return len(self.frame)

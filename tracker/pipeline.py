@@ -1,7 +1,7 @@
 """Retrace on one page: frames -> detections -> embeddings -> association -> tracks.
 
-Everything here is a callable that `tools/track.py` (or you) hands in: a detector, an embedder, a camera. This
-file only says what happens to a frame, and in which order.
+Everything here is a callable that is handed in: a detector, an embedder, a camera. This file only says what
+happens to a frame, and in which order; `tracker/run/` puts files around it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image (H, W, 3) BGR, x
 Camera = Callable[[Frame, Detections], np.ndarray | None]  # -> (2, 3) warp from the last frame, None: still
 
 
-class Clock:
+class Stopwatch:
     """Seconds spent in each stage, by name."""
 
     def __init__(self) -> None:
@@ -41,30 +41,30 @@ def run(
     tracker: Tracker,
     embed: Embed | None = None,
     camera: Camera | None = None,
-    clock: Clock | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Iterator[Step]:
     """Follow everybody through the frames; yields each frame with its detections and tracks.
 
     Detections that come with vectors (cached ones) keep them; others get theirs from ``embed``, when the frame
     has an image. Scores below the tracker's lowest threshold are not embedded: nobody would look at them.
     """
-    clock = clock or Clock()
+    stopwatch = stopwatch or Stopwatch()
     frames = iter(frames)
     while True:
-        with clock.stage("decode"):
+        with stopwatch.stage("decode"):
             frame = next(frames, None)
         if frame is None:
             return
-        with clock.stage("detect"):
+        with stopwatch.stage("detect"):
             detections = detect(frame)
         if embed is not None and detections.embedding is None and frame.image is not None:
-            with clock.stage("embed"):
+            with stopwatch.stage("embed"):
                 detections = detections.with_embedding(embed_useful(embed, frame.image, detections, tracker))
         warp = None
         if camera is not None:
-            with clock.stage("camera"):
+            with stopwatch.stage("camera"):
                 warp = camera(frame, detections)  # which it looks past
-        with clock.stage("track"):
+        with stopwatch.stage("track"):
             tracks = tracker.update(detections, timestamp=frame.time, warp=warp)
         yield Step(frame, detections, tracks)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from retrace.eval.mot.match import decide, solve_frame
-from retrace.eval.mot.overlap import EPS, Pairs
-from retrace.eval.mot.preprocess import Scene, relabel
+from retrace.eval.mot.overlap import EPS, Overlaps
+from retrace.eval.mot.preprocess import Prepared, relabel
 
 THRESHOLD = 0.5
 KEEP = 1000.0  # what a match of the previous frame is worth more
@@ -73,33 +73,33 @@ class Clear:
         return 0.0 if self.empty else amount / max(1.0, self.TP + self.FN)
 
 
-def clear(scene: Scene) -> Clear:
+def clear(ready: Prepared) -> Clear:
     """CLEAR of one sequence."""
-    gts, results = len(scene.gt_id), len(scene.result_id)
+    gts, results = len(ready.gt_id), len(ready.result_id)
     if not gts or not results:
         # TrackEval returns early here, before it notes the number of frames
-        return Clear(0, gts, results, 0, 0, 0, scene.gt_ids, 0, frames=0, overlap=0.0, empty=True)
-    pairs, before = matches(scene)
+        return Clear(0, gts, results, 0, 0, 0, ready.gt_ids, 0, frames=0, overlap=0.0, empty=True)
+    pairs, before = matches(ready)
     partner = np.full(gts + 1, NOBODY)
-    partner[pairs.gt] = scene.result_id[pairs.result]
+    partner[pairs.gt] = ready.result_id[pairs.result]
     matched = partner[:-1] != NOBODY
-    length = np.bincount(scene.gt_id, minlength=scene.gt_ids)
-    share = np.bincount(scene.gt_id[matched], minlength=scene.gt_ids) / length
+    length = np.bincount(ready.gt_id, minlength=ready.gt_ids)
+    share = np.bincount(ready.gt_id[matched], minlength=ready.gt_ids) / length
     mostly = int((share > 0.8).sum())
     partly = int((share >= 0.2).sum()) - mostly
-    starts = np.bincount(scene.gt_id[matched & (partner[before] == NOBODY)], minlength=scene.gt_ids)
+    starts = np.bincount(ready.gt_id[matched & (partner[before] == NOBODY)], minlength=ready.gt_ids)
     tp = len(pairs)
     return Clear(
         TP=tp,
         FN=gts - tp,
         FP=results - tp,
-        IDSW=_switches(scene, partner[:-1]),
+        IDSW=_switches(ready, partner[:-1]),
         MT=mostly,
         PT=partly,
-        ML=scene.gt_ids - mostly - partly,
+        ML=ready.gt_ids - mostly - partly,
         Frag=int(np.maximum(starts - 1, 0).sum()),
-        frames=scene.frames,
-        overlap=float(np.bincount(scene.gt_frame[pairs.gt], pairs.iou).sum()),
+        frames=ready.frames,
+        overlap=float(np.bincount(ready.gt_frame[pairs.gt], pairs.iou).sum()),
     )
 
 
@@ -109,15 +109,15 @@ def combine_clear(parts: Sequence[Clear]) -> Clear:
     return Clear(**{name: sum(getattr(p, name) for p in parts) for name in names})
 
 
-def matches(scene: Scene) -> tuple[Pairs, np.ndarray]:
+def matches(ready: Prepared) -> tuple[Overlaps, np.ndarray]:
     """The matched pairs of all frames, sorted by ground-truth row, and for every ground-truth box its row in
     the previous frame, -1 if it was not there."""
-    close = scene.pairs.take(np.flatnonzero(scene.pairs.iou >= THRESHOLD - EPS))
-    both = (np.diff(scene.gt_cut) > 0) & (np.diff(scene.result_cut) > 0)
+    close = ready.pairs.take(np.flatnonzero(ready.pairs.iou >= THRESHOLD - EPS))
+    both = (np.diff(ready.gt_cut) > 0) & (np.diff(ready.result_cut) > 0)
     turn = np.cumsum(both)  # frames with boxes on one side only do not count as previous
-    before_gt = _predecessors(scene.gt_id, turn[scene.gt_frame], both[scene.gt_frame])
-    before_result = _predecessors(scene.result_id, turn[scene.result_frame], both[scene.result_frame])
-    partner = _partners(close, before_gt[close.gt], before_result[close.result], scene)
+    before_gt = _predecessors(ready.gt_id, turn[ready.gt_frame], both[ready.gt_frame])
+    before_result = _predecessors(ready.result_id, turn[ready.result_frame], both[ready.result_frame])
+    partner = _partners(close, before_gt[close.gt], before_result[close.result], ready)
     return close.take(np.flatnonzero(partner[close.gt] == close.result)), before_gt
 
 
@@ -137,22 +137,24 @@ def _by_id(ids: np.ndarray) -> np.ndarray:
     return np.argsort(ids.astype(np.uint16) if small else ids, kind="stable")
 
 
-def _partners(pairs: Pairs, before_gt: np.ndarray, before_result: np.ndarray, scene: Scene) -> np.ndarray:
+def _partners(
+    pairs: Overlaps, before_gt: np.ndarray, before_result: np.ndarray, ready: Prepared
+) -> np.ndarray:
     """(G + 1,) result row matched to each ground-truth row, NOBODY if none (and in the last place).
 
     Each frame depends on the one before. All frames are solved at once with the matches known so far, then
     again where that changed the previous frame's matches, until nothing changes: by induction over frames
     that is the one solution. A pair with no rival is matched whatever came before, so it is not iterated.
     """
-    partner = np.full(len(scene.gt_id) + 1, NOBODY)
+    partner = np.full(len(ready.gt_id) + 1, NOBODY)
     rivals = np.bincount(pairs.gt, minlength=len(partner))[pairs.gt]
-    rivals = rivals + np.bincount(pairs.result, minlength=len(scene.result_id))[pairs.result]
+    rivals = rivals + np.bincount(pairs.result, minlength=len(ready.result_id))[pairs.result]
     lone = rivals == 2
     partner[pairs.gt[lone]] = pairs.result[lone]
-    frame = scene.gt_frame[pairs.gt]
+    frame = ready.gt_frame[pairs.gt]
     contested = np.flatnonzero(~lone)
     rows, cols = relabel(pairs.gt[contested])[0], relabel(pairs.result[contested])[0]
-    stale = np.ones(scene.frames, bool)  # frames to solve (again)
+    stale = np.ones(ready.frames, bool)  # frames to solve (again)
     watched, kept = (
         tuple(x[contested] for x in (before_gt, before_result, frame)),
         np.zeros(len(contested), bool),
@@ -172,22 +174,22 @@ def _partners(pairs: Pairs, before_gt: np.ndarray, before_result: np.ndarray, sc
         if len(tied):
             # a tie is broken by the dense solver, which sees the frame's other pairs too: watch them all
             watched, kept = (before_gt, before_result, frame), partner[before_gt] == before_result
-            dense = _dense(pairs, KEEP * kept + pairs.iou, np.unique(frame[todo[tied]]), scene)
+            dense = _dense(pairs, KEEP * kept + pairs.iou, np.unique(frame[todo[tied]]), ready)
             taken = np.concatenate((taken[~np.isin(frame[taken], frame[dense])], dense))
         partner[pairs.gt[todo]] = NOBODY
         partner[pairs.gt[taken]] = pairs.result[taken]
 
 
-def _dense(pairs: Pairs, weight: np.ndarray, frames: np.ndarray, scene: Scene) -> np.ndarray:
+def _dense(pairs: Overlaps, weight: np.ndarray, frames: np.ndarray, ready: Prepared) -> np.ndarray:
     """The pairs that the dense solver takes in these frames."""
-    cuts = scene.gt_cut, scene.result_cut
+    cuts = ready.gt_cut, ready.result_cut
     solved = [solve_frame(pairs.gt, pairs.result, weight, *(c[f : f + 2] for c in cuts)) for f in frames]
     return np.concatenate(solved)
 
 
-def _switches(scene: Scene, partner: np.ndarray) -> int:
+def _switches(ready: Prepared, partner: np.ndarray) -> int:
     """How often an identity's match differs from its last one, however long ago."""
     rows = np.flatnonzero(partner != NOBODY)
-    rows = rows[_by_id(scene.gt_id[rows])]
-    same = scene.gt_id[rows[1:]] == scene.gt_id[rows[:-1]]
+    rows = rows[_by_id(ready.gt_id[rows])]
+    same = ready.gt_id[rows[1:]] == ready.gt_id[rows[:-1]]
     return int((same & (partner[rows[1:]] != partner[rows[:-1]])).sum())

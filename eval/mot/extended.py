@@ -10,7 +10,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.eval.mot.overlap import EPS
-from retrace.eval.mot.preprocess import Scene
+from retrace.eval.mot.preprocess import Prepared
 from retrace.eval.report import Cell
 
 COUNTS = (
@@ -21,23 +21,23 @@ COUNTS = (
 FRACTIONS = ("idf1", "idp", "idr", "recall", "precision", "mota", "motp")
 
 
-def accumulate(scene: Scene) -> Any:
+def accumulate(ready: Prepared) -> Any:
     """A filled ``motmetrics.MOTAccumulator``: distance 1 - IoU, pairs below IoU 0.5 excluded (NaN)."""
     try:
         import motmetrics
     except ImportError:
-        raise InputError("--motmetrics needs py-motmetrics: pip install motmetrics") from None
+        raise InputError("`motmetrics` needs py-motmetrics: pip install motmetrics") from None
 
     accumulator = motmetrics.MOTAccumulator()
-    pair_cut = np.searchsorted(scene.pairs.gt, scene.gt_cut)
-    for t in range(scene.frames):
-        g, r, p = (slice(*cut[t : t + 2]) for cut in (scene.gt_cut, scene.result_cut, pair_cut))
+    pair_cut = np.searchsorted(ready.pairs.gt, ready.gt_cut)
+    for t in range(ready.frames):
+        g, r, p = (slice(*cut[t : t + 2]) for cut in (ready.gt_cut, ready.result_cut, pair_cut))
         distance = np.full((g.stop - g.start, r.stop - r.start), np.nan)
-        iou = scene.pairs.iou[p]
-        distance[scene.pairs.gt[p] - g.start, scene.pairs.result[p] - r.start] = np.where(
+        iou = ready.pairs.iou[p]
+        distance[ready.pairs.gt[p] - g.start, ready.pairs.result[p] - r.start] = np.where(
             iou >= 0.5 - EPS, 1 - iou, np.nan
         )
-        accumulator.update(scene.gt_id[g], scene.result_id[r], distance, frameid=t)
+        accumulator.update(ready.gt_id[g], ready.result_id[r], distance, frameid=t)
     return accumulator
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from retrace.eval.mot.match import match_frames
 from retrace.eval.mot.overlap import EPS
-from retrace.eval.mot.preprocess import Scene, relabel
+from retrace.eval.mot.preprocess import Prepared, relabel
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 COUNT = len(ALPHAS)
@@ -54,23 +54,23 @@ class Hota:
         return np.sqrt(self.DetRe * self.AssA)
 
 
-def hota(scene: Scene) -> Hota:
+def hota(ready: Prepared) -> Hota:
     """HOTA of one sequence."""
-    gts, results, zero = len(scene.gt_id), len(scene.result_id), np.zeros(COUNT)
+    gts, results, zero = len(ready.gt_id), len(ready.result_id), np.zeros(COUNT)
     if not gts or not results:
         return Hota(zero, zero + gts, zero + results, zero, zero, zero, zero + 1)
-    pairs = scene.pairs
-    gt_length = np.bincount(scene.gt_id, minlength=scene.gt_ids)[scene.gt_id[pairs.gt]]
-    result_length = np.bincount(scene.result_id, minlength=scene.result_ids)[scene.result_id[pairs.result]]
-    both, code = _id_pairs(scene)
-    common = np.bincount(code, _soft_overlap(scene), both)[code]
+    pairs = ready.pairs
+    gt_length = np.bincount(ready.gt_id, minlength=ready.gt_ids)[ready.gt_id[pairs.gt]]
+    result_length = np.bincount(ready.result_id, minlength=ready.result_ids)[ready.result_id[pairs.result]]
+    both, code = _id_pairs(ready)
+    common = np.bincount(code, _soft_overlap(ready), both)[code]
     # how well two identities fit, before any matching: shared frames over all their frames, weighted by overlap
     alignment = common / (gt_length + result_length - common)
-    matched = match_frames(pairs.gt, pairs.result, alignment * pairs.iou, scene.gt_cut, scene.result_cut)
+    matched = match_frames(pairs.gt, pairs.result, alignment * pairs.iou, ready.gt_cut, ready.result_cut)
     level = np.searchsorted(ALPHAS - EPS, pairs.iou[matched], side="right")  # how many alphas it satisfies
     matched, level = matched[level > 0], level[level > 0]
     tp = _per_alpha(np.zeros(len(matched), np.int64), level, 1)[0].astype(float)
-    located = _per_alpha(scene.gt_frame[pairs.gt[matched]], level, scene.frames, pairs.iou[matched]).sum(0)
+    located = _per_alpha(ready.gt_frame[pairs.gt[matched]], level, ready.frames, pairs.iou[matched]).sum(0)
     place, pairings = relabel(code[matched])
     count = _per_alpha(place, level, pairings)  # (id pairs, alphas) matches
     example = np.zeros(pairings, np.int64)
@@ -107,41 +107,41 @@ def _per_alpha(
     return table[:, :0:-1].cumsum(1)[:, ::-1]
 
 
-def _id_pairs(scene: Scene) -> tuple[int, np.ndarray]:
+def _id_pairs(ready: Prepared) -> tuple[int, np.ndarray]:
     """A number for each pair of identities: (how many numbers, (P,) numbers)."""
-    code = scene.gt_id[scene.pairs.gt] * scene.result_ids + scene.result_id[scene.pairs.result]
+    code = ready.gt_id[ready.pairs.gt] * ready.result_ids + ready.result_id[ready.pairs.result]
     size = int(code.max(initial=0)) + 1
     if size > DENSE:
         code, size = relabel(code)
     return size, code
 
 
-def _soft_overlap(scene: Scene) -> np.ndarray:
+def _soft_overlap(ready: Prepared) -> np.ndarray:
     """(P,) each pair's IoU over all that its two boxes have with anybody: 1 where nobody else is near."""
-    pairs = scene.pairs
-    gt_sum, result_sum = _box_sums(scene)
+    pairs = ready.pairs
+    gt_sum, result_sum = _box_sums(ready)
     union = result_sum[pairs.result] + gt_sum[pairs.gt] - pairs.iou
     return np.where(union > EPS, pairs.iou / union, 0)
 
 
-def _box_sums(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+def _box_sums(ready: Prepared) -> tuple[np.ndarray, np.ndarray]:
     """Each box's summed IoU with the other side's boxes of its frame: (G,), (R,).
 
     To the last bit as numpy sums TrackEval's dense matrices, because these sums decide ties of identities
     that move alike: a matrix's columns are summed row after row, its rows (and a single column) in blocks.
     """
-    pairs = scene.pairs
-    frame = scene.gt_frame[pairs.gt]
-    gt_count, result_count = np.diff(scene.gt_cut), np.diff(scene.result_cut)
+    pairs = ready.pairs
+    frame = ready.gt_frame[pairs.gt]
+    gt_count, result_count = np.diff(ready.gt_cut), np.diff(ready.result_cut)
     gt_sum = _blocked_sum(
-        pairs.gt, pairs.result - scene.result_cut[frame], pairs.iou, result_count[scene.gt_frame]
+        pairs.gt, pairs.result - ready.result_cut[frame], pairs.iou, result_count[ready.gt_frame]
     )
-    result_sum = np.bincount(pairs.result, pairs.iou, len(scene.result_id))
-    lone = result_count[scene.result_frame] == 1
+    result_sum = np.bincount(pairs.result, pairs.iou, len(ready.result_id))
+    lone = result_count[ready.result_frame] == 1
     some = np.flatnonzero(lone[pairs.result])
     if len(some):
-        place = pairs.gt[some] - scene.gt_cut[frame[some]]
-        blocked = _blocked_sum(pairs.result[some], place, pairs.iou[some], gt_count[scene.result_frame])
+        place = pairs.gt[some] - ready.gt_cut[frame[some]]
+        blocked = _blocked_sum(pairs.result[some], place, pairs.iou[some], gt_count[ready.result_frame])
         result_sum[lone] = blocked[lone]
     return gt_sum, result_sum
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrace.eval.mot.match import best_total
-from retrace.eval.mot.preprocess import Scene
+from retrace.eval.mot.preprocess import Prepared
 
 THRESHOLD = 0.5
 
@@ -37,17 +37,17 @@ class Identity:
         return self.IDTP / max(1.0, self.IDTP + self.IDFP)
 
 
-def identity(scene: Scene) -> Identity:
+def identity(ready: Prepared) -> Identity:
     """Identity metrics of one sequence.
 
     The assignment that misses least is the one that matches most boxes: FN + FP = gt + results - 2 TP. So
     IDTP is the weight of a maximum matching, a whole number that ties cannot change.
     """
-    gts, results = len(scene.gt_id), len(scene.result_id)
-    close = scene.pairs.take(np.flatnonzero(scene.pairs.iou >= THRESHOLD))
-    code = scene.gt_id[close.gt] * max(1, scene.result_ids) + scene.result_id[close.result]
+    gts, results = len(ready.gt_id), len(ready.result_id)
+    close = ready.pairs.take(np.flatnonzero(ready.pairs.iou >= THRESHOLD))
+    code = ready.gt_id[close.gt] * max(1, ready.result_ids) + ready.result_id[close.result]
     seen, count = np.unique(code, return_counts=True)
-    row, col = np.divmod(seen, max(1, scene.result_ids))
+    row, col = np.divmod(seen, max(1, ready.result_ids))
     tp = round(best_total(row, col, count.astype(np.float64)))
     return Identity(tp, gts - tp, results - tp)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from retrace.eval.mot.match import match_frames
 from retrace.eval.mot.overlap import EPS, overlaps
-from retrace.eval.mot.preprocess import BENCHMARKS, PEDESTRIAN, frame_cuts
+from retrace.eval.mot.preprocess import PEDESTRIAN, frame_cuts, is_scored
 from retrace.tracker.data import MotTable
 
 
@@ -33,10 +33,7 @@ def perfect_association(
         least_score: detections below it are left out.
     """
     detections = detections.take(np.flatnonzero(detections.score >= least_score))
-    scored = np.trunc(gt.score) != 0
-    if BENCHMARKS[benchmark].classed:
-        scored &= gt.class_id == PEDESTRIAN
-    gt = gt.take(np.flatnonzero(scored))
+    gt = gt.take(np.flatnonzero(is_scored(gt, benchmark)))
     pairs = overlaps(gt.frame, gt.xyxy, detections.frame, detections.xyxy)
     close = pairs.take(np.flatnonzero(pairs.iou >= 0.5 - EPS))
     cuts = frame_cuts(gt.frame, length), frame_cuts(detections.frame, length)

@@ -20,7 +20,7 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class Overlaps:
     """P pairs of boxes of one frame, sorted by ground-truth row, then result row."""
 
     gt: np.ndarray  # (P,) int64 row of the ground truth
@@ -30,12 +30,12 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.gt)
 
-    def take(self, which: np.ndarray) -> Pairs:
+    def take(self, which: np.ndarray) -> Overlaps:
         """The pairs of a mask or of indices, in that order."""
-        return Pairs(*(getattr(self, f.name)[which] for f in fields(self)))
+        return Overlaps(*(getattr(self, f.name)[which] for f in fields(self)))
 
 
-def overlaps(gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, result: np.ndarray) -> Pairs:
+def overlaps(gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, result: np.ndarray) -> Overlaps:
     """Every pair of the same frame whose intersection over union is above 0.
 
     Args:
@@ -45,7 +45,7 @@ def overlaps(gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, res
     Returns:
         the pairs; ``iou`` has the very bits of TrackEval's, which adds, multiplies and divides in this order.
     """
-    none = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    none = Overlaps(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     if not len(gt) or not len(result):
         return none
     pair = np.concatenate(list(_candidates(gt_frame, gt, result_frame, result)))
@@ -53,7 +53,7 @@ def overlaps(gt_frame: np.ndarray, gt: np.ndarray, result_frame: np.ndarray, res
     parts = [_iou(gt, result, pair[at : at + CHUNK]) for at in range(0, len(pair), CHUNK)]
     if not parts:
         return none
-    return Pairs(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return Overlaps(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _candidates(

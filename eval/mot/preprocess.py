@@ -2,18 +2,20 @@
 
 Per frame all ground truth, of every class, is matched to the result boxes at IoU 0.5; a result box matched to
 a distractor is taken out of the game. Then only pedestrians whose flag is not 0 are ground truth.
-Rules: TrackEval 1.3.0, ``mot_challenge_2d_box.py``.
+Rules: TrackEval 1.3.0, ``mot_challenge_2d_box.py``; for a benchmark of one's own ("custom") its defaults, and
+ground truth that has no classes (0 or -1) counts as pedestrians.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from retrace.configs import InputError
 from retrace.eval.mot.match import match_frames
-from retrace.eval.mot.overlap import EPS, Pairs, overlaps
+from retrace.eval.mot.overlap import EPS, Overlaps, overlaps
 from retrace.tracker.data import MotTable
 
 PEDESTRIAN = 1
@@ -30,13 +32,14 @@ class Rules:
 
 
 _MOT16 = Rules(True, (2, 7, 8, 12))  # person on vehicle, static person, distractor, reflection
+NO_CLASSES = "MOT15"  # whose rules score every class alike
 BENCHMARKS = {
     "MOT15": Rules(False),
     "MOT16": _MOT16,
     "MOT17": _MOT16,
     "MOT20": Rules(True, (2, 6, 7, 8, 12)),  # and non-motorised vehicles
     "DanceTrack": _MOT16,
-    "custom": Rules(False),
+    "custom": _MOT16,
 }
 
 
@@ -49,17 +52,19 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class Prepared:
     """One sequence ready for the metrics: G ground-truth and R result boxes, in order of frames."""
 
     frames: int
+    gt_row: np.ndarray  # (G,) int64 rows of the ground truth that are scored, ascending
     gt_frame: np.ndarray  # (G,) int64 from 0, ascending
     gt_id: np.ndarray  # (G,) int64, 0 .. gt_ids - 1
     gt_ids: int
+    result_row: np.ndarray  # (R,) rows of the result that are scored
     result_frame: np.ndarray  # (R,)
     result_id: np.ndarray  # (R,) 0 .. result_ids - 1
     result_ids: int
-    pairs: Pairs  # of boxes that overlap
+    pairs: Overlaps  # of boxes that overlap
     gt_cut: np.ndarray  # (frames + 1,) first row of every frame
     result_cut: np.ndarray  # (frames + 1,)
 
@@ -83,8 +88,11 @@ def find_fault(table: MotTable, length: int, benchmark: str, is_gt: bool) -> Fau
         row = int(np.argmax(wild))
         return Fault(row, f"box {table.xyxy[row].tolist()} is not finite or beyond {LARGEST:g} px")
     if is_gt and BENCHMARKS[benchmark].classed:
-        foreign = (table.class_id < CLASSES[0]) | (table.class_id > CLASSES[-1])
-        text = f"is none of {benchmark}'s ({CLASSES[0]}..{CLASSES[-1]})"
+        lowest, whose, hint = CLASSES[0], f"{benchmark}'s", ""
+        if benchmark == "custom":
+            lowest, whose, hint = -1, "MOTChallenge's", f"; `benchmark` {NO_CLASSES} ignores them"
+        foreign = (table.class_id < lowest) | (table.class_id > CLASSES[-1])
+        text = f"is none of {whose} ({CLASSES[0]}..{CLASSES[-1]}){hint}"
     else:
         foreign = (table.class_id > PEDESTRIAN) & (not is_gt)
         text = "in a result (column 8); only pedestrians (1, or -1 for none) are evaluated"
@@ -116,7 +124,7 @@ def relabel(number: np.ndarray) -> tuple[np.ndarray, int]:
     return label[number], int(used.sum())
 
 
-def prepare(gt: MotTable, result: MotTable, length: int, benchmark: str) -> Scene:
+def prepare(gt: MotTable, result: MotTable, length: int, benchmark: str) -> Prepared:
     """Apply the benchmark's rules.
 
     Args:
@@ -128,10 +136,9 @@ def prepare(gt: MotTable, result: MotTable, length: int, benchmark: str) -> Scen
     """
     rules = BENCHMARKS[benchmark]
     pairs = overlaps(gt.frame, gt.xyxy, result.frame, result.xyxy)
-    gt_keep = np.trunc(gt.score) != 0
+    gt_keep = is_scored(gt, benchmark)
     result_keep = np.ones(len(result), bool)
     if rules.classed:
-        gt_keep &= gt.class_id == PEDESTRIAN
         result_keep[_on_distractors(gt, result, pairs, length, rules.distractors)] = False
     gt_id, gt_ids = relabel(gt.id[gt_keep])
     result_id, result_ids = relabel(result.id[result_keep])
@@ -139,12 +146,14 @@ def prepare(gt: MotTable, result: MotTable, length: int, benchmark: str) -> Scen
     if not (gt_keep.all() and result_keep.all()):
         pairs = pairs.take(np.flatnonzero(gt_keep[pairs.gt] & result_keep[pairs.result]))
         gt_row, result_row = np.cumsum(gt_keep) - 1, np.cumsum(result_keep) - 1
-        pairs = Pairs(gt_row[pairs.gt], result_row[pairs.result], pairs.iou)
-    return Scene(
+        pairs = Overlaps(gt_row[pairs.gt], result_row[pairs.result], pairs.iou)
+    return Prepared(
         frames=length,
+        gt_row=np.flatnonzero(gt_keep),
         gt_frame=gt_frame,
         gt_id=gt_id,
         gt_ids=gt_ids,
+        result_row=np.flatnonzero(result_keep),
         result_frame=result_frame,
         result_id=result_id,
         result_ids=result_ids,
@@ -154,13 +163,23 @@ def prepare(gt: MotTable, result: MotTable, length: int, benchmark: str) -> Scen
     )
 
 
+def is_scored(gt: MotTable, benchmark: str) -> np.ndarray:
+    """(G,) bool: ground truth that is to be found: its flag is not 0, and it is a pedestrian where classes count."""
+    considered = np.trunc(gt.score) != 0
+    if not BENCHMARKS[benchmark].classed:
+        return considered
+    return considered & (
+        gt.class_id <= PEDESTRIAN
+    )  # below: no class, which only one's own benchmark may have
+
+
 def frame_cuts(frame: np.ndarray, length: int) -> np.ndarray:
     """(length + 1,) first row of every frame, for ascending (N,) frames."""
     return np.searchsorted(frame, np.arange(length + 1))
 
 
 def _on_distractors(
-    gt: MotTable, result: MotTable, pairs: Pairs, length: int, distractors: tuple[int, ...]
+    gt: MotTable, result: MotTable, pairs: Overlaps, length: int, distractors: tuple[int, ...]
 ) -> np.ndarray:
     """Rows of the result that are matched to a distractor."""
     is_distractor = np.isin(gt.class_id, distractors)
@@ -176,3 +195,19 @@ def check_benchmark(benchmark: str) -> None:
     """Raises InputError for a benchmark that is not known."""
     if benchmark not in BENCHMARKS:
         raise InputError(f"unknown benchmark {benchmark!r}; known: {', '.join(BENCHMARKS)}")
+
+
+def check_some_scored(classes: Collection[int], scored: int, benchmark: str) -> None:
+    """Raises InputError where no box of one's own ground truth is a pedestrian.
+
+    Args:
+        classes: those of the boxes whose flag is not 0.
+        scored: boxes that are ground truth after preprocessing.
+        benchmark: whose rules were applied.
+    """
+    if classes and not scored and benchmark == "custom":
+        found = ", ".join(map(str, sorted(classes)))
+        raise InputError(
+            f"no ground-truth box is a pedestrian (class 1), the classes are {found}; "
+            f"with `benchmark` {NO_CLASSES} all classes are scored alike"
+        )

@@ -14,7 +14,7 @@ from retrace.configs import InputError
 from retrace.eval.mot.clear import Clear, clear, combine_clear
 from retrace.eval.mot.hota import Hota, combine_hota, hota
 from retrace.eval.mot.identity import Identity, combine_identity, identity
-from retrace.eval.mot.preprocess import Scene, check_benchmark, find_fault, prepare
+from retrace.eval.mot.preprocess import Prepared, check_benchmark, check_some_scored, find_fault, prepare
 from retrace.tracker.data import MotTable
 
 MEANS = ("HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "OWTA")
@@ -65,12 +65,13 @@ def evaluate(gt: MotTable, result: MotTable, length: int | None = None, benchmar
         result: tracks; ``score`` is not looked at. Both ascend by frame; the order inside a frame only
             matters where two matchings are equally good.
         length: frames of the sequence; default: up to the last box.
-        benchmark: whose preprocessing: MOT15, MOT16, MOT17, MOT20, DanceTrack or custom (flag 0 is left out,
-            nothing else).
+        benchmark: whose preprocessing: MOT15 (all classes alike), MOT16, MOT17, MOT20, DanceTrack or custom
+            (MOT17's; ground truth without classes, 0 or -1, are pedestrians).
 
     Raises:
         InputError: unknown benchmark, or a row that TrackEval would not score (an id twice in a frame, a
-            frame outside the sequence, a class that the benchmark does not have ...).
+            frame outside the sequence, a class that the benchmark does not have ...); ground truth without a
+            single pedestrian.
     """
     check_benchmark(benchmark)
     if length is None:
@@ -81,13 +82,16 @@ def evaluate(gt: MotTable, result: MotTable, length: int | None = None, benchmar
         fault = find_fault(table, length, benchmark, is_gt=table is gt)
         if fault:
             raise InputError(f"{name}, row {fault.row}: {fault.text}")
-    return score_scene(prepare(gt, result, length, benchmark))
+    metrics = score_prepared(prepare(gt, result, length, benchmark))
+    classes = set(np.unique(gt.class_id[np.trunc(gt.score) != 0]).tolist())
+    check_some_scored(classes, metrics.count.gt_boxes, benchmark)
+    return metrics
 
 
-def score_scene(scene: Scene) -> Metrics:
+def score_prepared(ready: Prepared) -> Metrics:
     """All metrics of a prepared sequence."""
-    count = Count(len(scene.gt_id), scene.gt_ids, len(scene.result_id), scene.result_ids, scene.frames)
-    return Metrics(hota(scene), clear(scene), identity(scene), count)
+    count = Count(len(ready.gt_id), ready.gt_ids, len(ready.result_id), ready.result_ids, ready.frames)
+    return Metrics(hota(ready), clear(ready), identity(ready), count)
 
 
 def combine(parts: Sequence[Metrics]) -> Metrics:

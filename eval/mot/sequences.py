@@ -18,7 +18,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.eval.mot.preprocess import check_benchmark, find_fault, prepare
-from retrace.eval.mot.score import Metrics, score_scene
+from retrace.eval.mot.score import Metrics, score_prepared
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_length
 from retrace.tracker.mot_rows import read_rows, row_line
@@ -122,20 +122,27 @@ def _sequence(name: str, folder: Path, results: Path, split: str, numbering: str
             missing = f"{result_path}: no such file; every sequence needs one, be it empty"
             raise InputError(missing + stopped_run(result_path, shared_name))
         result_path = shared_name
-    length = read_sequence_length(folder)
+    truth = find_truth(folder, split)
+    skip = truth.full_length - truth.length if split == "val-half" and numbering == "full" else 0
+    return replace(truth, result_path=result_path, result_skip=skip)
+
+
+def find_truth(folder: Path, split: str = "all") -> Sequence:
+    """The ground truth of a sequence folder, cut to the split; its result is nowhere.
+
+    Raises:
+        InputError: no seqinfo.ini, or a length that fits neither the whole of a known sequence nor its half.
+    """
+    name, length = folder.name, read_sequence_length(folder)
     full = FULL_LENGTH.get(base_name(name), length)
     skip = full // 2 + 1
+    whole = Sequence(name, folder / "gt" / "gt.txt", Path(), length, full_length=length)
     if split == "all":
-        return Sequence(
-            name, gt_path, result_path, length, full_length=full if length == full - skip else length
-        )
+        return replace(whole, full_length=full) if length == full - skip else whole
     if length not in (full, full - skip):
         known = f"{name} has {full} frames, {full - skip} in val-half"
         raise InputError(f"{folder / 'seqinfo.ini'}: seqLength is {length}, but {known}")
-    gt_skip = skip if length == full else 0
-    return Sequence(
-        name, gt_path, result_path, full - skip, gt_skip, skip if numbering == "full" else 0, full
-    )
+    return replace(whole, length=full - skip, gt_skip=skip if length == full else 0, full_length=full)
 
 
 def stopped_run(*missing: Path) -> str:
@@ -143,7 +150,7 @@ def stopped_run(*missing: Path) -> str:
     for path in missing:
         partial_file = path.with_name(path.name + ".partial")
         if partial_file.is_file():
-            return f" ({partial_file.name} is there: that run was stopped, tools/track.py --resume ends it)"
+            return f" ({partial_file.name} is there: that run was stopped; resume it with tools/track.py)"
     return ""
 
 
@@ -164,21 +171,29 @@ def read_sequence(sequence: Sequence, benchmark: str) -> tuple[MotTable, MotTabl
 
 def read_truth(sequence: Sequence, benchmark: str) -> MotTable:
     """Ground truth of the scored frames; raises as :func:`read_sequence`."""
-    table = read_ground_truth(sequence.gt_path, by_id=False, classed=benchmark != "custom", strict=True)
-    return _scored(table, sequence.gt_path, sequence.gt_skip, sequence.length, benchmark, is_gt=True)
+    classed = None if benchmark == "custom" else True  # None: by the number of columns
+    table = read_ground_truth(sequence.gt_path, by_id=False, classed=classed, strict=True)
+    return _scored(table, sequence, benchmark, is_gt=True)
 
 
 def read_result(sequence: Sequence, benchmark: str) -> MotTable:
     """Result of the scored frames; raises as :func:`read_sequence`."""
     table = read_results(sequence.result_path, by_id=False, strict=True)
-    return _scored(table, sequence.result_path, sequence.result_skip, sequence.length, benchmark, is_gt=False)
+    return _scored(table, sequence, benchmark, is_gt=False)
 
 
-def _scored(table: MotTable, path: Path, skip: int, length: int, benchmark: str, is_gt: bool) -> MotTable:
-    """The checked table without its first ``skip`` frames, renumbered."""
-    fault = find_fault(table, length + skip, benchmark, is_gt)
+def _scored(table: MotTable, sequence: Sequence, benchmark: str, is_gt: bool) -> MotTable:
+    """The checked table without the frames before the scored ones, renumbered."""
+    path = sequence.gt_path if is_gt else sequence.result_path
+    skip = sequence.gt_skip if is_gt else sequence.result_skip
+    length = sequence.length + skip
+    fault = find_fault(table, length, benchmark, is_gt)
     if fault:
-        raise InputError(f"{path}, line {_line(path, fault.row)}: {fault.text}")
+        hint = ""
+        if length <= table.frame[fault.row] < sequence.full_length:
+            whole = f"the whole sequence (1..{sequence.full_length})"
+            hint = f"; if this is of {whole}: `split` val-half, `numbering` full"
+        raise InputError(f"{path}, line {_line(path, fault.row)}: {fault.text}{hint}")
     if not skip:
         return table
     table = table.take(slice(int(np.searchsorted(table.frame, skip)), None))
@@ -194,7 +209,7 @@ def _line(path: Path, row: int) -> int:
 def score_sequence(sequence: Sequence, benchmark: str) -> Metrics:
     """Read, check and score one sequence."""
     gt, result = read_sequence(sequence, benchmark)
-    return score_scene(prepare(gt, result, sequence.length, benchmark))
+    return score_prepared(prepare(gt, result, sequence.length, benchmark))
 
 
 def score_sequences(
@@ -251,22 +266,39 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+STARTS = {  # of the names of each benchmark's sequences
+    "MOT16": ("MOT16-",), "MOT17": ("MOT17-",), "MOT20": ("MOT20-",), "DanceTrack": ("dancetrack",),
+    "MOT15": ("TUD-", "ETH-", "PETS09-", "ADL-Rundle-", "KITTI-", "Venice-", "AVG-"),
+}  # fmt: skip
+
+
 def guess_benchmark(names: Iterable[str]) -> str:
     """The benchmark that sequence names belong to; "custom" if to none.
 
     Raises:
         InputError: to several, or only some to one: whose rules hold then is not for us to guess.
     """
-    starts = {
-        "MOT16": ("MOT16-",), "MOT17": ("MOT17-",), "MOT20": ("MOT20-",), "DanceTrack": ("dancetrack",),
-        "MOT15": ("TUD-", "ETH-", "PETS09-", "ADL-Rundle-", "KITTI-", "Venice-", "AVG-"),
-    }  # fmt: skip
     first: dict[str, str] = {}  # benchmark -> the first name that is its
     for name in names:
-        first.setdefault(next((b for b, s in starts.items() if name.startswith(s)), "custom"), name)
+        first.setdefault(next((b for b, s in STARTS.items() if name.startswith(s)), "custom"), name)
     if len(first) > 1:
         listed = ", ".join(f"{name} ({b if b != 'custom' else 'no benchmark'})" for b, name in first.items())
         raise InputError(
-            f"the sequences are not of one benchmark: {listed}; say --benchmark (or --sequences)"
+            f"the sequences are not of one benchmark: {listed}; say `benchmark`, or choose `sequences`"
         )
     return next(iter(first), "custom")
+
+
+def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
+    """(name, benchmark) of names that are a classed benchmark's but for case or punctuation: MOT17_02, mot17-02."""
+    plain = {b: _plain(starts[0]) for b, starts in STARTS.items() if b != "MOT15"}
+    return [
+        (name, benchmark)
+        for name in names
+        for benchmark, start in plain.items()
+        if _plain(name).startswith(start) and not name.startswith(STARTS[benchmark])
+    ]
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())

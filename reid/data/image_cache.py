@@ -107,7 +107,12 @@ def _cores() -> int:
 
 def _key(images: ReidImages, size: tuple[int, int]) -> str:
     """A name for these pixels: changes with any file's place, size or time of change."""
-    digest = hashlib.sha256(f"{VERSION} {size[0]}x{size[1]}".encode())
+    return images_key(images, f"{VERSION} {size[0]}x{size[1]}")
+
+
+def images_key(images: ReidImages, what: str = "") -> str:
+    """A name for something made of these files, in this order: changes with any one's place, size or time."""
+    digest = hashlib.sha256(what.encode())
     for path in images.paths:
         try:
             facts = path.stat()

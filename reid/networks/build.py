@@ -13,10 +13,12 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
+from retrace.reid.networks.heads import make_head, side_by_side, source_of
 from retrace.torchvision_cure import cure_torchvision
 
 TIMM = "timm."
 GEM_POWER, GEM_SMALLEST = 3.0, 1e-6  # where the learned power starts (Radenovic et al. 2018)
+INSTANCE_NORM = ("osnet_x0_25", "osnet_x0_5", "osnet_x0_75", "osnet_x1_0")  # the zoo can build them with it
 # The last blocks of a ResNet-50's stages, as in AGW.
 NON_LOCAL_AFTER = {"layer2": (2, 3), "layer3": (3, 4, 5)}
 
@@ -26,6 +28,10 @@ class Output(NamedTuple):
 
     embeddings: torch.Tensor  # (B, D) before the neck: what distances are taken of
     logits: torch.Tensor  # (B, C)
+    features: torch.Tensor  # (B, D) after the neck: what the user gets
+    pooled: torch.Tensor | None = None  # (B, c) before the embedding layer
+    maps: torch.Tensor | None = None  # (B, c, h, w)
+    heads: dict[str, torch.Tensor] | None = None  # name -> (B, D_k)
 
 
 class OwnHead(nn.Module):
@@ -35,12 +41,18 @@ class OwnHead(nn.Module):
         super().__init__()
         self.body = body
         self.dimensions = dimensions
+        self.channels = 0  # no map to be seen
+
+    def answer(self, images: torch.Tensor) -> Output:
+        """What a term sees, without training; there are no logits."""
+        vectors = self.body(images)
+        return Output(vectors, vectors[:, :0], vectors)
 
     def forward(self, images: torch.Tensor) -> Any:
         if not self.training:
             return self.body(images)
         logits, embeddings = self.body(images)
-        return Output(embeddings, logits)
+        return Output(embeddings, logits, embeddings)
 
 
 class PooledHead(nn.Module):
@@ -49,10 +61,18 @@ class PooledHead(nn.Module):
     ``classes`` 0: no classifier, for a network that is only used.
     """
 
-    def __init__(self, backbone: nn.Module, channels: int, config: ModelConfig, classes: int) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        channels: int,
+        config: ModelConfig,
+        classes: int,
+        map_size: tuple[int, int] = (1, 1),
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pool = {"avg": AveragePool, "max": MaxPool, "gem": GeneralisedMean}[config.pool]()
+        self.channels, self.map_size = channels, map_size
         self.dimensions = config.embedding or channels
         bnneck = config.neck == "bnneck"
         self.embedding = (
@@ -62,16 +82,49 @@ class PooledHead(nn.Module):
         self.classifier = nn.Linear(self.dimensions, classes, bias=not bnneck) if classes else None
         if self.classifier is not None:
             nn.init.normal_(self.classifier.weight, std=0.001)
+        self.heads = nn.ModuleDict(
+            {
+                name: make_head(name, head, channels, self.dimensions, map_size)
+                for name, head in config.heads.items()
+            }
+        )
+        self.reads = {name: source_of(head) for name, head in config.heads.items()}
+        self.kept = [name for name, head in config.heads.items() if head.keep]
 
-    def forward(self, images: torch.Tensor) -> Any:
-        pooled = self.pool(self.backbone(images))
+    def answer(self, images: torch.Tensor) -> Output:
+        """Everything that a term may see; logits of no columns without a classifier."""
+        maps = self.backbone(images)
+        pooled = self.pool(maps)
         embeddings = self.embedding(pooled)
         features = self.neck(embeddings)
-        if not self.training:
-            return features
-        if self.classifier is None:
-            raise RuntimeError("a network without classifier cannot train")
-        return Output(embeddings, self.classifier(features))
+        logits = features[:, :0] if self.classifier is None else self.classifier(features)
+        sources = {"maps": maps, "pooled": pooled, "embedding": embeddings}
+        heads = {name: head(sources[self.reads[name]]) for name, head in self.heads.items()}
+        return Output(embeddings, logits, features, pooled, maps, heads)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        if self.training:
+            if self.classifier is None:
+                raise RuntimeError("a network without classifier cannot train")
+            return self.answer(images)
+        if not self.kept:
+            return self.neck(self.embedding(self.pool(self.backbone(images))))
+        seen = self.answer(images)
+        return side_by_side([seen.features, *(seen.heads[name] for name in self.kept)])  # type: ignore[index]
+
+
+def without_aids(network: nn.Module, config: ModelConfig, size: tuple[int, int]) -> tuple[Any, ModelConfig]:
+    """The network without heads that only training needs, and its description."""
+    kept = {name: head for name, head in config.heads.items() if head.keep}
+    if len(kept) == len(config.heads):
+        return network, config
+    config = config.model_copy(update={"heads": kept})
+    tensors = network.state_dict()
+    rows = tensors["classifier.weight"].shape[0] if "classifier.weight" in tensors else 0
+    with torch.random.fork_rng(devices=[]):
+        bare = build(config, rows, size)
+    bare.load_state_dict({key: tensors[key] for key in bare.state_dict()})
+    return bare.eval(), config
 
 
 def bn_neck(dimensions: int) -> nn.BatchNorm1d:
@@ -138,15 +191,17 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
     if config.neck == "own":
         return _own_head(config, classes, size)
     if config.name.startswith(TIMM):
+        if config.instance_norm:
+            raise InputError(f"model.instance_norm is for {', '.join(INSTANCE_NORM)}, not {config.name!r}")
         backbone = _timm(config, size)
     else:
         if config.last_stride or config.non_local:
             raise InputError(
                 "model.last_stride and model.non_local are for timm's ResNets (name: timm.resnet50)"
             )
-        backbone = _zoo_maps(config.name)
-    channels = _channels(backbone, size, config)
-    return PooledHead(backbone, channels, config, classes)
+        backbone = _zoo_maps(config)
+    shape = _map_shape(backbone, size, config)
+    return PooledHead(backbone, shape[0], config, classes, shape[1:])
 
 
 def _suggest_timm(name: str) -> None:
@@ -184,8 +239,12 @@ class _ZooMaps(nn.Module):
         return self.whole.featuremaps(images)
 
 
-def _zoo_maps(name: str) -> nn.Module:
-    whole = models.build(name, 1)
+def _zoo_maps(config: ModelConfig) -> nn.Module:
+    name = config.name
+    if config.instance_norm and name not in INSTANCE_NORM:
+        raise InputError(f"model.instance_norm is for {', '.join(INSTANCE_NORM)}, not {name!r}")
+    options: dict[str, Any] = {"IN": True} if config.instance_norm else {}
+    whole = models.build(name, 1, **options)
     if not hasattr(whole, "featuremaps"):
         raise InputError(f"model.name: {name!r} has no feature map to pool; use model.neck=own")
     for head in ("fc", "classifier"):
@@ -253,8 +312,8 @@ def _insert_non_local(network: nn.Module, config: ModelConfig) -> None:
         setattr(network, stage_name, nn.Sequential(OrderedDict(parts)))
 
 
-def _channels(backbone: nn.Module, size: tuple[int, int], config: ModelConfig) -> int:
-    """How many channels the feature map has; asked of the network itself, which stays as it was."""
+def _map_shape(backbone: nn.Module, size: tuple[int, int], config: ModelConfig) -> tuple[int, int, int]:
+    """(c, h, w) of the feature map; asked of the network itself, which stays as it was."""
     training = backbone.training
     maps = _probe(backbone.eval(), 1, size, config)
     backbone.train(training)
@@ -267,7 +326,7 @@ def _channels(backbone: nn.Module, size: tuple[int, int], config: ModelConfig) -
             f"model.name: {config.name!r} answers {tuple(maps.shape)}, which is not (B, C, h, w) with its own "
             f"{told[0]} channels"
         )
-    return int(maps.shape[1])
+    return int(maps.shape[1]), int(maps.shape[2]), int(maps.shape[3])
 
 
 def _probe(network: nn.Module, count: int, size: tuple[int, int], config: ModelConfig) -> Any:

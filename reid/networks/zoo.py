@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -40,13 +41,14 @@ def zoo() -> dict[str, Callable[..., torch.nn.Module]]:
     return dict(getattr(models, "__model_factory"))
 
 
-def build(name: str, classes: int, loss: str = "softmax") -> torch.nn.Module:
+def build(name: str, classes: int, loss: str = "softmax", **options: Any) -> torch.nn.Module:
     """A network of the zoo with random weights; nothing is ever downloaded.
 
     Args:
         name: e.g. "osnet_x0_25".
         classes: number of training identities (rows of the classifier, which may be none).
         loss: "softmax" (training returns logits) or "triplet" (logits and features).
+        options: of the zoo's own function.
 
     Raises:
         InputError: no such network; the message names the nearest.
@@ -56,7 +58,7 @@ def build(name: str, classes: int, loss: str = "softmax") -> torch.nn.Module:
         raise InputError(f"unknown network {name!r}; {nearest(name, networks)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a classifier without rows has nothing to initialise
-        return networks[name](num_classes=classes, loss=loss, pretrained=False, use_gpu=False)
+        return networks[name](num_classes=classes, loss=loss, pretrained=False, use_gpu=False, **options)
 
 
 def load(path: str | Path, model: str | None = None) -> torch.nn.Module:

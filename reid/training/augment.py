@@ -11,6 +11,9 @@ ERASE_AREA = (0.02, 0.4)  # share of the image (Zhong et al. 2017, random erasin
 ERASE_ASPECT = (0.3, 1 / 0.3)  # height over width
 ERASE_TRIES = 10  # rectangles drawn for an image; the first that fits counts
 GREY = (0.299, 0.587, 0.114)  # RGB, ITU-R BT.601
+BLUR = (0.3, 1.5)  # px at 128 px of height: the deviation of the Gaussian
+COARSE = (1.5, 4.0)  # pixels of the image to one that was seen
+BESIDE = (0.45, 0.8)  # of the width (height): how far somebody in front stands aside (lower)
 
 
 def augment(
@@ -20,7 +23,7 @@ def augment(
     std: torch.Tensor,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Flip, shift, change colours, normalise, erase.
+    """Flip, shift, cover, move the box, blur, change colours, normalise, erase.
 
     Args:
         pixels: (B, H, W, 3) uint8 BGR, on the device.
@@ -30,8 +33,12 @@ def augment(
     Returns:
         (B, 3, H, W) float32 normalised RGB, channels last in memory.
     """
-    images = _move(pixels, config, generator).permute(0, 3, 1, 2).flip(1).float().div_(255)
+    pixels = _move(pixels, config, generator)
+    pixels = _occlude(pixels, config, generator) if config.occlude else pixels
+    images = pixels.permute(0, 3, 1, 2).flip(1).float().div_(255)
+    images = _see(images, config, generator) if config.box or config.blur or config.coarse else images
     images = _recolour(images, config, generator)
+    images = _tint(images, config, generator) if config.hue or config.swap or config.gamma else images
     images = (images - mean[:, None, None]) / std[:, None, None]
     return _erase(images, config, generator) if config.erase else images
 
@@ -48,12 +55,94 @@ def _move(pixels: torch.Tensor, config: AugmentConfig, generator: torch.Generato
     device, pad = pixels.device, config.pad
     mirrored = torch.rand(count, generator=generator) < config.flip
     top, left = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
+    if not pad:
+        return torch.where(mirrored.to(device)[:, None, None, None], pixels.flip(2), pixels)
     y = top + torch.arange(height)
     x = torch.arange(width)
     x = left + torch.where(mirrored[:, None], x.flip(0), x)
     padded = F.pad(pixels, (0, 0, pad, pad, pad, pad))
     image = torch.arange(count, device=device)[:, None, None]
     return padded[image, y.to(device)[:, :, None], x.to(device)[:, None, :]]
+
+
+def _occlude(pixels: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    """Somebody else's crop in front of some images: beside the person, or lower, as if nearer to the camera.
+
+    The other one is half a batch away, so another person: images of an identity are side by side.
+    """
+    count, height, width, _ = pixels.shape
+    chosen = torch.rand(count, generator=generator) < config.occlude
+    lower, side, far, across = torch.rand(4, count, generator=generator)
+    far = BESIDE[0] + far * (BESIDE[1] - BESIDE[0])
+    down = torch.where(lower < 0.5, far, 0.25 * across)
+    aside = torch.where(lower < 0.5, 0.3 * across, far) * (1 - 2 * (side < 0.5).float())
+    image = chosen.nonzero()[:, 0]
+    other = (image + count // 2) % max(count, 1)
+    y = torch.arange(height) - (down * height).round().long()[image, None]
+    x = torch.arange(width) - (aside * width).round().long()[image, None]
+    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+    other, y, x, inside, image = (v.to(pixels.device) for v in (other, y, x, inside, image))
+    front = pixels[
+        other[:, None, None], y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]
+    ]
+    covered = pixels.clone()
+    covered[image] = torch.where(inside[..., None], front, pixels[image])
+    return covered
+
+
+def _see(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    """Another box, out of focus, with fewer pixels: each is a linear map of rows and one of columns.
+
+    Args:
+        images: (B, 3, H, W) float32, channels last in memory; so is the answer.
+    """
+    count, _, height, width = images.shape
+    near, far = config.box * (2 * torch.rand(2, 2, count, generator=generator) - 1)
+    blurred, deviation, coarse, stride = torch.rand(4, count, generator=generator)
+    deviation = (BLUR[0] + deviation * (BLUR[1] - BLUR[0])) * (blurred < config.blur)
+    stride = torch.where(coarse < config.coarse, COARSE[0] + stride * (COARSE[1] - COARSE[0]), 1)
+    device = images.device
+    scale = height / 128
+    rows, columns = (
+        _line(
+            side, near[axis].to(device), far[axis].to(device), scale * deviation.to(device), stride.to(device)
+        )
+        for axis, side in enumerate((height, width))
+    )
+    lines = images.permute(0, 2, 1, 3).reshape(count, height, 3 * width)
+    lines = torch.bmm(rows, lines).view(count, height * 3, width)
+    seen = torch.bmm(lines, columns.transpose(1, 2)).view(count, height, 3, width)
+    return seen.permute(0, 2, 1, 3).contiguous(memory_format=torch.channels_last)
+
+
+def _line(
+    side: int, near: torch.Tensor, far: torch.Tensor, deviation: torch.Tensor, stride: torch.Tensor
+) -> torch.Tensor:
+    """What :func:`_see` does along one axis, as (B, side, side) matrices that map old pixels to new ones.
+
+    Args:
+        near, far: (B,) shares of the side by which the box's edges move towards higher coordinates.
+        deviation: (B,) px of the Gaussian; 0: none.
+        stride: (B,) pixels to one that was seen; 1: all were.
+    """
+    place = torch.arange(side, device=near.device, dtype=torch.float32)
+    centres = near[:, None] * side + (place + 0.5) * (1 + far - near)[:, None] - 0.5
+    map_ = _between(centres.clamp(0, side - 1), place)  # outside the image its border goes on
+    chosen = (deviation > 0).nonzero()[:, 0]
+    weights = (-(place[:, None] - place).square() / (2 * deviation[chosen, None, None].square())).exp()
+    map_[chosen] = torch.bmm(weights / weights.sum(2, keepdim=True), map_[chosen])
+    chosen = (stride > 1).nonzero()[:, 0]
+    kept = (side / stride[chosen]).round().clamp_min(1)[:, None, None]
+    left, right = place[:, None] * side / kept, (place[:, None] + 1) * side / kept
+    area = (torch.minimum(right, place + 1) - torch.maximum(left, place)).clamp_min(0) * kept / side
+    centres = ((place + 0.5) * kept[:, 0] / side - 0.5).clamp_min(0).minimum(kept[:, 0] - 1)
+    map_[chosen] = torch.bmm(_between(centres, place), torch.bmm(area, map_[chosen]))
+    return map_
+
+
+def _between(centres: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """(B, n) positions -> (B, n, n) weights of linear interpolation between whole positions."""
+    return (1 - (centres[:, :, None] - place).abs()).clamp_min_(0)
 
 
 def _recolour(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
@@ -75,6 +164,29 @@ def _recolour(images: torch.Tensor, config: AugmentConfig, generator: torch.Gene
         grey = _grey(images)
         images = (grey + (images - grey) * saturation).clamp_(0, 1)
     return _shrink(images, config, generator) if config.shrink else images
+
+
+def _tint(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    """Turn the colour circle about the grey axis, swap channels, then values to a power."""
+    count, _, height, width = images.shape
+    turn, swapped, power = torch.rand(3, count, generator=generator)
+    order = torch.rand(count, 3, generator=generator).argsort(1)
+    order[swapped >= config.swap] = torch.arange(3)
+    if config.hue or config.swap:
+        mix = torch.eye(3)[order] @ _hue_matrices(2 * torch.pi * config.hue * (2 * turn - 1))
+        colours = images.permute(0, 2, 3, 1).reshape(count, height * width, 3)
+        colours = torch.bmm(colours, mix.transpose(1, 2).to(images.device)).clamp_(0, 1)
+        images = colours.view(count, height, width, 3).permute(0, 3, 1, 2)
+    if config.gamma:
+        images = images.pow(((2 * power - 1) * config.gamma).exp().to(images.device)[:, None, None, None])
+    return images
+
+
+def _hue_matrices(angles: torch.Tensor) -> torch.Tensor:
+    """(B,) radians -> (B, 3, 3) rotations of RGB about the grey axis (Rodrigues' formula)."""
+    across = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
+    cosine, sine = angles.cos()[:, None, None], angles.sin()[:, None, None]
+    return cosine * torch.eye(3) + sine * across + (1 - cosine) / 3
 
 
 def _shrink(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:

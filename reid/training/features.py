@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,12 +19,14 @@ def features(
     recipe: Recipe,
     device: str | torch.device = "cpu",
     batch_size: int = 64,
+    call: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> np.ndarray:
     """Vectors of images.
 
     Args:
         network: images -> (B, D); comes back in the mode it came in.
         pixels: (N, H, W, 3) uint8 BGR of the recipe's size.
+        call: asked instead of the network itself, for another of its vectors.
 
     Returns:
         (N, D) float32 unit rows.
@@ -35,7 +39,9 @@ def features(
         with torch.inference_mode():
             for start in range(0, len(pixels), batch_size):
                 batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(device)
-                found.append(F.normalize(network(normalise(batch, mean, std)).float(), dim=1).cpu().numpy())
+                found.append(
+                    F.normalize((call or network)(normalise(batch, mean, std)).float(), dim=1).cpu().numpy()
+                )
     finally:
         network.train(training)
     return np.concatenate(found) if found else np.empty((0, 0), np.float32)

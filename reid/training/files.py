@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Log:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                raise InputError("--tensorboard needs tensorboard: pip install -e .[train]") from None
+                raise InputError("tensorboard=True needs tensorboard: pip install -e .[train]") from None
             self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
 
     def step(self, step: Step, images_per_second: float) -> None:
@@ -52,6 +53,11 @@ class Log:
     def evaluated(self, iteration: int) -> bool:
         """Whether evaluation.csv has this iteration."""
         return any(row[0] == str(iteration) for row in _rows(self.evaluations)[1:])
+
+    def column(self, name: str) -> list[float]:
+        """A figure of every evaluation so far."""
+        header, *rows = _rows(self.evaluations) or [[]]
+        return [float(row[header.index(name)]) for row in rows] if name in header else []
 
     def _add(self, path: Path, iteration: int, images: int, epoch: float, values: dict[str, float]) -> None:
         row = {"iteration": iteration, "images": images, "epoch": f"{epoch:.3f}", **values}
@@ -104,7 +110,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there to go on from")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the sums that it writes
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise InputError(f"{path}: is damaged: {damaged} does not match its checksum; start the run anew")
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
         raise InputError(
             f"{path}: not readable as a checkpoint: {' '.join(str(error).split())[:160]}"

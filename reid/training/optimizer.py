@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from retrace.reid.config import OptimizerConfig, ScheduleConfig
-from retrace.reid.losses.terms import Objective
+from retrace.reid.losses.objective import Objective
 
 
 def make_optimizer(

@@ -20,17 +20,16 @@ from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
-from retrace.reid.recipe import KEY, Recipe
+from retrace.reid.recipe import KEY, SUM, Recipe
 from retrace.reid.weights.checkpoints import read_tensors
 from retrace.reid.weights.foreign import Placed, place
 from retrace.reid.weights.shipped import SHIPPED, locate
 
 HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
-OUR_ENDS = ("embedding.", "neck.", "pool.")
+OUR_ENDS = ("embedding.", "neck.", "pool.", "heads.")
 FOREIGN_HEADS = tuple(  # timm's, and DeiT's second one
     f"backbone.{head}." for head in ("fc", "head", "classifier", "body.head", "body.head_dist")
 )
-SUM = "retrace_sha256"  # of the tensors and the recipe, in the metadata of our files
 
 
 def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:
@@ -160,7 +159,7 @@ def start_from(
         placed = _placed(path, network)
         own, rest = network.state_dict(), placed.rest
         given = placed.tensors
-        fresh: list[str] = []
+        fresh = [key for key in own if key.startswith("heads.") and key not in given]
         if drop_head:
             dropped = [
                 key

@@ -22,7 +22,14 @@ def load(name: str | Path = "bot_r50", **overrides: Any) -> TrainConfig:
 
 
 def test_there_are_the_presets_that_the_issue_names() -> None:
-    names = {"bot_r50", "osnet_x1_0_scratch", "osnet_x0_25_deploy", "agw_r50", "ghost_r50"}
+    names = {
+        "bot_r50",
+        "osnet_x1_0_scratch",
+        "osnet_x0_25_deploy",
+        "agw_r50",
+        "ghost_r50",
+        "osnet_x0_25_general",
+    }
     assert names <= {path.stem for path in PRESETS}
 
 
@@ -50,22 +57,26 @@ def test_every_preset_makes_a_step(path: Path) -> None:
         "accumulate": 1,
         "precision": "float32",
     }
-    run = training.start(load(path.stem, **small), 3, 12, "cpu")
+    config = load(path.stem, **small)
+    width = 7 if config.teachers else 0
+    run = training.start(config, 3, 12, "cpu", teacher_dimensions=width)
     before = {k: p.detach().clone() for k, p in run.network.named_parameters()}
     pixels = np.random.default_rng(0).integers(0, 256, (12, 64, 32, 3), np.uint8)
     labels = np.arange(12) // 4
-    step = next(training.steps(run, pixels, labels, labels))
+    teacher = np.random.default_rng(1).random((12, width), np.float32) if width else None
+    step = next(training.steps(run, pixels, labels, labels, teacher))
     assert step.loss.isfinite()
-    assert list(step.parts) == list(load(path.stem).losses)
+    assert list(step.parts) == list(config.losses)
     # Behind a norm that starts at 0 (ResNets, non-local blocks) weights have a gradient of 0 in a first step.
     assert not [k for k, p in run.network.named_parameters() if p.requires_grad and p.grad is None]
     moved = {k.split(".")[0] for k, p in run.network.named_parameters() if not torch.equal(p, before[k])}
     assert moved >= {k.split(".")[0] for k in before} - {"pool"}
 
 
-def test_deploy_does_not_erase_and_jitters_colours() -> None:
+@pytest.mark.parametrize("name", ["osnet_x0_25_deploy", "osnet_x0_25_general"])
+def test_presets_for_trackers_do_not_erase_and_jitter_colours(name: str) -> None:
     """Random erasing costs across domains, and a tracker always runs across domains."""
-    augment = load("osnet_x0_25_deploy").augment
+    augment = load(name).augment
     assert augment.erase == 0
     assert min(augment.brightness, augment.contrast, augment.saturation) > 0
 
@@ -113,6 +124,14 @@ def test_numbers_that_yaml_reads_as_text(tmp_path: Path) -> None:
             "neck 'own' keeps.*last_stride",
         ),
         ({"model": {"name": "osnet_x0_25", "neck": "own", "non_local": True}}, "neck 'own' keeps.*non_local"),
+        (
+            {"model": {"name": "osnet_x0_25", "neck": "own", "instance_norm": True}},
+            "neck 'own' keeps.*instance_norm",
+        ),
+        ({"augment.box": 0.5}, r"augment\.box: .*less than 0\.5"),
+        ({"augment.hue": 0.6}, r"augment\.hue: .*less than or equal to 0\.5"),
+        ({"batch.order": "random"}, r"batch\.order: .*'largest', 'spread' or 'source', got 'random'"),
+        ({"teachers": "one.onnx"}, "teachers: .*tuple"),
         ({"model": {"neck": "own"}}, r"model\.name: Field required"),
     ],
     ids=str,

@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from retrace.tools.runs import checkpoint
 from retrace.tools.terminal.console import OK
 from retrace.tracker.camera.warps import read_warps
-from tests.tools.test_track import fails, run
+from tests.tools.run_track import fails, run, stop_at
 from tests.tracker.camera.test_warps import seen_from, shift
 
 LENGTH, PAN = 16, 6  # frames; px a frame, from frame 5 on
@@ -89,18 +88,16 @@ def test_a_standing_camera_is_as_none(folder, tmp_path):
 def test_a_stopped_run_goes_on_with_the_same_warps(folder, tmp_path, monkeypatch, stop):
     arguments = ("--save", "mot,camera")
     assert track(folder, "whole", *arguments) == OK
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    took = checkpoint.Checkpoint.took
-
-    def die(self, step):
-        took(self, step)
-        if step.frame.index == stop:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", die)
-    with pytest.raises(KeyboardInterrupt):
-        track(folder, "out", *arguments)
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
+    stop_at(
+        monkeypatch,
+        stop,
+        folder,
+        "--detections",
+        folder.parent / "det.txt",
+        "--out",
+        folder.parent / "out",
+        *arguments,
+    )
     assert track(folder, "out", *arguments, "--resume") == OK
     for name in ("pan.txt", "pan.gmc.txt"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -14,7 +14,7 @@ from retrace.eval.mot import sequences
 from retrace.tools.eval_mot import main
 from retrace.tools.terminal.console import guarded
 from retrace.tracker.data import MotTable
-from tests.eval.mot.test_sequences import GT, RESULT, make
+from tests.eval.folders import GT, RESULT, make
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -337,8 +337,8 @@ def test_motmetrics_agrees(folders: list[str], capsys: pytest.CaptureFixture[str
         (("--gt", "nowhere", "--results", "."), "nowhere: no such folder of ground truth"),
         (("--gt", ".", "--results", ".", "--benchmark", "MOT18"), "invalid choice: 'MOT18'"),
         (("--gt", ".", "--results", ".", "--headroom"), "--headroom and --detections DIR go together"),
-        (("--gt", "", "--results", "."), "--gt '': expected a folder"),
-        (("--gt", ".", "--results", ".", "--compare", ""), "--compare '': expected a folder"),
+        (("--gt", "", "--results", "."), "--gt '': expected a name"),
+        (("--gt", ".", "--results", ".", "--compare", ""), "--compare '': expected a name"),
         (("--gt", ".", "--results", ".", "--jobs", "0"), "--jobs 0"),
         (("--gt", ".", "--results", ".", "--detections", "."), "--headroom and --detections DIR go together"),
         (
@@ -354,8 +354,11 @@ def test_motmetrics_agrees(folders: list[str], capsys: pytest.CaptureFixture[str
         (("--gt", ".", "--results", ".", "--sequences", ""), "--sequences '': a name is empty"),
         (("--gt", ".", "--results", ".", "--sequences", "A,"), "--sequences 'A,': a name is empty"),
         (("--gt", ".", "--results", ".", "--sequences", "A,B,A"), "'A' is there twice"),
-        (("--gt", ".", "--results", ".", "--json", ""), "--json '': expected the name of a file"),
-        (("--gt", ".", "--results", ".", "--csv", "."), "--csv '.': expected the name of a file"),
+        (("--gt", ".", "--results", ".", "--json", ""), "--json '': expected a name"),
+        (
+            ("--gt", ".", "--results", ".", "--csv", "."),
+            "--csv '.': is a folder; expected the name of a file",
+        ),
         (
             ("--gt", ".", "--results", ".", "--json", "a", "--csv", "./a"),
             "--json and --csv name the same file",
@@ -389,7 +392,7 @@ def test_huge_length_is_one_line(
     ini.write_text("[Sequence]\nseqLength=99999999999\n")
     code, out, err = run(capsys, *folders)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "seqinfo.ini: seqLength is 99999999999, expected at most 10000000" in err
+    assert "seqinfo.ini: seqLength is 99999999999, expected a whole number up to 10000000" in err
 
 
 def test_bad_row_is_one_line_and_no_table(

@@ -14,7 +14,8 @@ import pytest
 
 from retrace.tools import eval_reid
 from retrace.tools.eval_reid import main
-from retrace.tools.scoring import features as reid_features
+from retrace.tools.scoring import embedding
+from retrace.tools.terminal import options
 from retrace.tools.terminal.console import guarded
 from tests.reid.mini_market import write_mini_market
 
@@ -349,7 +350,7 @@ def test_features_files_that_are_broken(
         (["--features", "HAND", "--flip"], "--flip does nothing without --weights"),
         (["--features", "HAND", "--batch-size", "4"], "--batch-size does nothing without --weights"),
         (["--features", "HAND", "--top-k", "4"], "--top-k does nothing without --html"),
-        (["--features", "HAND", "--html", "p", "--top-k", "0"], "--top-k must be at least 1"),
+        (["--features", "HAND", "--html", "p", "--top-k", "0"], "--top-k 0: expected a whole number from 1"),
         (["--features", "HAND", "--html", "p"], "does not say where its images are"),
         (["--features", "HAND", "--html", "HAND"], "is a file; expected a folder"),
         (["--features", "HAND", "--json", "x", "--csv", "x"], "name the same file"),
@@ -358,7 +359,7 @@ def test_features_files_that_are_broken(
         (["--features", "HAND", "--json", "HAND"], "--features and --json name the same file"),
         (["--features", "HAND", "--json", "HAND/x.json"], "is no folder that takes files"),
         (["--features", "HAND", "--html", "HAND/page"], "is no folder that takes files"),
-        (["--weights", "w.npz", "--data", "."], "no ReID data set"),
+        (["--weights", "w.onnx", "--data", "."], "no ReID data set"),
         (["--features", "HAND", "--rerank", "zhong"], "did you mean 'zhong-d2'?"),
         (["--features", "HAND", "--compare", "other.onnx"], "give a features file"),
         (["--features", "none.npz"], "no such features file"),
@@ -383,7 +384,7 @@ def test_mistakes_with_weights(mini: list[str | Path], capsys: pytest.CaptureFix
 def test_a_mistake_in_the_second_name_costs_no_embedding(
     mini: list[str | Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reid_features, "embed", lambda *_: pytest.fail("embedded all the same"))
+    monkeypatch.setattr(embedding, "embed", lambda *_: pytest.fail("embedded all the same"))
     assert "no such weights" in mistake(capsys, *mini, "--compare", "no_such_weights")
     assert "no such features file" in mistake(capsys, *mini, "--compare", "none.npz")
 
@@ -421,7 +422,7 @@ def test_features_need_neither_torch_nor_a_runtime(hand: Path) -> None:
 def test_every_option_of_the_weights_is_refused_without_them() -> None:
     """The list that check_options goes by is the group of the help."""
     group = next(g for g in eval_reid.parser()._action_groups if "with --weights" in (g.title or ""))
-    assert {a.dest for a in group._group_actions} == set(eval_reid.OF_WEIGHTS)
+    assert {a.dest for a in group._group_actions} == set(options.EMBEDDING)
 
 
 def test_golden_cuhk03(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,18 +2,16 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from retrace.eval.mot.score import evaluate
 from retrace.tools import explain, track
-from retrace.tools.runs import checkpoint
-from retrace.tools.runs.switches import changes, likely_switches
 from retrace.tools.terminal.console import OK, guarded
-from retrace.tracker.data import MotTable
 from retrace.tracker.ledger.file import LedgerFile
 from retrace.tracker.ledger.history import read_history
+from retrace.tracker.ledger.switches import likely_switches
 from retrace.tracker.mot_file import read_ground_truth, read_results
+from retrace.tracker.run import checkpoint
 
 PLAIN = """
 high: 0.6
@@ -226,31 +224,6 @@ def test_ground_truth_of_other_frames_is_refused(crossed, capsys):
     assert "frame 99 is outside the sequence (1..40); is it of the same frames as C.ledger.jsonl?" in error
     error = fails(capsys, crossed / "out", "--switches", "--gt", crossed / "gt.txt", "--benchmark", "MOT1")
     assert "unknown benchmark 'MOT1'" in error
-
-
-def test_changes_are_what_clear_counts():
-    """Random identities on random boxes: one row for every IDSW."""
-    rng = np.random.default_rng(2)
-    frames = np.repeat(np.arange(30), 5)
-    left = rng.uniform(0, 60, len(frames))
-    boxes = np.stack((left, left * 0, left + 30, left * 0 + 60), axis=1)
-
-    def table(ids, keep):
-        one = np.ones(keep.sum())
-        rows = MotTable(frames[keep], ids[keep], boxes[keep], one, one.astype(np.int64), one)
-        return rows.take(np.lexsort((rows.id, rows.frame)))
-
-    gt = table(np.tile(np.arange(5), 30), rng.random(150) < 0.9)
-    result = table(rng.permuted(np.tile(np.arange(3, 8) * 7, (30, 1)), axis=1).ravel(), rng.random(150) < 0.8)
-    found = changes(gt, result, 30)
-    assert len(found) == evaluate(gt, result, 30).clear.IDSW > 20
-    for person, frame, last, before, after in found:
-        assert last < frame
-        assert before != after
-        assert person in gt.id[gt.frame == frame]
-        assert after in result.id[result.frame == frame]
-        assert before in result.id[result.frame == last]
-    assert changes(gt.take(slice(0, 0)), result, 30) == []
 
 
 def test_true_switches_of_real_boxes(shared, tmp_path, capsys):

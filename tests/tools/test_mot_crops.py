@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 from retrace.reid.data.sets import has_match, read_reid_set
-from retrace.tools import mot_crops
 from retrace.tools.mot_crops import main
 from retrace.tools.terminal.console import guarded
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import SequenceInfo
+from retrace.tracker.outputs import crops as crops_file
 from retrace.tracker.outputs.crop_choice import (
     GALLERY,
     QUERY,
     TRAIN,
-    Wish,
+    CropFilter,
     choose,
     estimate_visibility,
     halves,
@@ -32,7 +32,7 @@ from retrace.tracker.sources import Source
 from tests.conftest import ROOT
 
 INFO = SequenceInfo("S", fps=10, length=100, width=200, height=100)
-ALL = Wish(min_visibility=0, min_height=0, every=1, cut=0.5, gap=1)
+ALL = CropFilter(min_visibility=0, min_height=0, every=1, cut=0.5, gap=1)
 
 
 def table(rows: list[tuple[float, ...]]) -> MotTable:
@@ -56,7 +56,7 @@ def life(person: int, first: int, last: int, step: int = 1) -> list[tuple[float,
 # ---- which boxes
 
 
-def kept(rows: list[tuple[float, ...]], wish: Wish = ALL) -> list[tuple[int, int]]:
+def kept(rows: list[tuple[float, ...]], wish: CropFilter = ALL) -> list[tuple[int, int]]:
     crops = choose(table(rows), INFO, wish)
     return list(zip(crops.frame.tolist(), crops.id.tolist(), strict=True))
 
@@ -71,8 +71,8 @@ def test_pedestrians_that_count() -> None:
 
 def test_filters() -> None:
     rows = [(0, 1, *BOX, 1, 1, 0.29), (0, 2, *BOX, 1, 1, 0.3), (0, 3, 10, 10, 30, 49, 1, 1, 1), (1, 4, *BOX)]
-    assert kept(rows, Wish(0.3, 40, 1, 0.5, 1)) == [(0, 2), (1, 4)]
-    assert kept(rows, Wish(0.3, 39, 2, 0.5, 1)) == [(0, 2), (0, 3)]
+    assert kept(rows, CropFilter(0.3, 40, 1, 0.5, 1)) == [(0, 2), (1, 4)]
+    assert kept(rows, CropFilter(0.3, 39, 2, 0.5, 1)) == [(0, 2), (0, 3)]
 
 
 def test_boxes_are_cut_to_the_image_before_they_are_measured() -> None:
@@ -81,7 +81,9 @@ def test_boxes_are_cut_to_the_image_before_they_are_measured() -> None:
     )
     assert crops.id.tolist() == [1, 2]
     assert crops.xyxy.tolist() == [[0, 0, 13, 61], [190, 60, 200, 100]]
-    assert kept([(0, 1, -5, -10, 12, 60), (0, 2, 190, 60, 250, 160)], Wish(0, 41, 1, 0.5, 1)) == [(0, 1)]
+    assert kept([(0, 1, -5, -10, 12, 60), (0, 2, 190, 60, 250, 160)], CropFilter(0, 41, 1, 0.5, 1)) == [
+        (0, 1)
+    ]
 
 
 def test_visibility_where_the_file_has_none() -> None:
@@ -90,7 +92,7 @@ def test_visibility_where_the_file_has_none() -> None:
     gt = table(rows)
     inside = np.clip(gt.xyxy, 0, [200, 100, 200, 100])
     assert estimate_visibility(gt, inside).tolist() == [1, 0.5, 0.5, 1]
-    assert kept(rows, Wish(0.6, 0, 1, 0.5, 1)) == [(0, 1), (1, 2)]
+    assert kept(rows, CropFilter(0.6, 0, 1, 0.5, 1)) == [(0, 1), (1, 2)]
 
 
 def test_visibility_equals_the_slow_one() -> None:
@@ -116,7 +118,7 @@ def test_nobody_is_on_both_sides() -> None:
     """Cut at frame 50: 1 leaves before, 2 spans it, 3 comes after, 4 was there, but hidden, before it."""
     hidden = [(40, 4, *BOX, 1, 1, 0.0)]
     rows = life(1, 0, 20) + life(2, 30, 80) + life(3, 50, 99) + hidden + [(60, 4, *BOX, 1, 1, 0.9)]
-    crops = choose(table(rows), INFO, Wish(0.3, 0, 1, 0.5, 1))
+    crops = choose(table(rows), INFO, CropFilter(0.3, 0, 1, 0.5, 1))
     train, test = crops.part == TRAIN, crops.part != TRAIN
     assert np.unique(crops.id[train]).tolist() == [1, 2]
     assert np.unique(crops.id[test]).tolist() == [3]
@@ -127,7 +129,7 @@ def test_nobody_is_on_both_sides() -> None:
 
 @pytest.mark.parametrize(("cut", "parts"), [(0, {QUERY, GALLERY}), (1, {TRAIN})])
 def test_all_on_one_side(cut: float, parts: set[int]) -> None:
-    crops = choose(table(life(1, 0, 99)), INFO, Wish(0, 0, 1, cut, 1))
+    crops = choose(table(life(1, 0, 99)), INFO, CropFilter(0, 0, 1, cut, 1))
     assert {*crops.part.tolist()} == parts
 
 
@@ -261,7 +263,7 @@ def test_several_sequences_share_no_identity(tmp_path: Path, capsys: pytest.Capt
     write_sequence(tmp_path / "gt" / "C", images=False)
     code, text, _ = run(capsys, tmp_path / "gt", "--out", tmp_path / "out")
     assert code == 0
-    assert "C: left out, no img1/ with its frames (or --video C=FILE)" in text
+    assert "C: left out, no img1/ with its frames, and no video of it" in text
     assert {row["id"] for row in lines_of(tmp_path / "out")} == {"A/1", "A/2", "B/1", "B/2"}
 
 
@@ -305,14 +307,14 @@ def test_a_stopped_run_leaves_nothing(
     folder = write_sequence(tmp_path / "A")
     (tmp_path / "out.partial").mkdir()  # of a run that was killed
     (tmp_path / "out.partial" / "old.jpg").write_bytes(b"")
-    write = mot_crops._write
+    write = crops_file._write
 
     def stop(path: Path, image: np.ndarray) -> None:
         write(path, image)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(mot_crops, "_write", stop)
+        patch.setattr(crops_file, "_write", stop)
         assert run(capsys, folder, "--out", tmp_path / "out")[0] == 130
     assert [path.name for path in tmp_path.iterdir()] == ["A"]
     assert run(capsys, folder, "--out", tmp_path / "out")[0] == 0
@@ -356,7 +358,7 @@ def test_a_live_stream_is_no_sequence(
 ) -> None:
     folder = write_sequence(tmp_path / "A")
     camera = Source("camera0", 30, (120, 160), None, True, lambda source, start: iter(()))
-    monkeypatch.setattr("retrace.tracker.sources.open_source", lambda spec: camera)
+    monkeypatch.setattr("retrace.tracker.outputs.crops.open_source", lambda spec: camera)
     assert "not a live stream" in refused(capsys, folder, "--out", tmp_path / "out", "--video", "A=0")
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from retrace.eval.manifest import offline_mark, unlike
 from retrace.tools import eval_mot, offline, track
-from retrace.tools.runs import checkpoint
 from retrace.tools.terminal.console import OK, guarded
 from retrace.tracker.mot_file import read_results
 from tests.conftest import ROOT
-from tests.tools.test_track import FPS, LENGTH, write_boxes
+from tests.small_video import FPS, LENGTH, write_boxes
+from tests.tools.run_track import stop_at
 
 HIDDEN = range(10, 14)  # frames in which nobody is detected
 
@@ -210,18 +210,7 @@ def test_people_are_reconnected_by_looks_at_once_or_later(returning, tmp_path, c
 def test_a_stopped_run_remembers_looks(returning, tmp_path, monkeypatch):
     words = (returning, *SHORT, "--offline", "--save", "looks", "--out")
     run(track, *words, tmp_path / "whole")
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    took = checkpoint.Checkpoint.took
-
-    def die(self, step):
-        took(self, step)
-        if step.frame.index == 30:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", die)
-    with pytest.raises(KeyboardInterrupt):
-        run(track, *words, tmp_path / "out")
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
+    stop_at(monkeypatch, 30, *words, tmp_path / "out")
     run(track, *words, tmp_path / "out", "--resume")
     for end in (".txt", ".online.txt", ".looks.npz"):
         name = f"MOT99-02{end}"
@@ -274,19 +263,8 @@ def test_mistakes(sequence, online, tmp_path, capsys):
 
 def test_a_stopped_run_goes_on_to_the_same_result(sequence, tmp_path, monkeypatch):
     run(track, sequence, "--out", tmp_path / "whole", "--offline", "--quiet")
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    took = checkpoint.Checkpoint.took
-
-    def die(self, step):
-        took(self, step)
-        if step.frame.index == 15:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", die)
-    with pytest.raises(KeyboardInterrupt):
-        run(track, sequence, "--out", tmp_path / "out", "--offline", "--quiet")
+    stop_at(monkeypatch, 15, sequence, "--out", tmp_path / "out", "--offline", "--quiet")
     assert not list((tmp_path / "out").glob("*.txt"))
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
     for _ in range(2):  # the second time everything is there
         run(track, sequence, "--out", tmp_path / "out", "--offline", "--resume", "--quiet")
         for end in (".txt", ".online.txt"):

@@ -7,10 +7,10 @@ import pytest
 pytest.importorskip("torch")
 
 from retrace.reid.recipe import Recipe
-from retrace.tools.runs import checkpoint
 from retrace.tools.terminal.console import OK
 from tests.reid.networks_by_hand import little_network, use_network
-from tests.tools.test_track import FPS, LENGTH, run, write_boxes
+from tests.small_video import FPS, LENGTH, write_boxes
+from tests.tools.run_track import run, stop_at
 
 
 def noise(path, seed):
@@ -49,7 +49,7 @@ def looks(folder, name):
 def test_each_source_begins_anew(words, tmp_path, monkeypatch):
     """What was seen in the first must not be in the second's vectors. (One file of boxes serves one source, so
     the finder is told that it serves both.)"""
-    monkeypatch.setattr("retrace.tools.runs.plan.find_detections", lambda given, source, sources: given)
+    monkeypatch.setattr("retrace.tools.runs.runner._own_detections", lambda job, source: None)
     one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
     for norm, differs in (("video", True), ("stored", False)):
         out = {key: tmp_path / f"{norm}-{key}" for key in ("both", "alone")}
@@ -64,18 +64,7 @@ def test_each_source_begins_anew(words, tmp_path, monkeypatch):
 def test_a_stopped_run_goes_on_with_what_it_had_seen(words, tmp_path, monkeypatch, capsys):
     words = (tmp_path / "one.mp4", *words, "--reid-norm", "video", "--out")
     assert run(*words, tmp_path / "whole") == OK
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    took = checkpoint.Checkpoint.took
-
-    def die(self, step):
-        took(self, step)
-        if step.frame.index == 17:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", die)
-    with pytest.raises(KeyboardInterrupt):
-        run(*words, tmp_path / "out")
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
+    stop_at(monkeypatch, 17, *words, tmp_path / "out")
     forgetful = tmp_path / "forgetful"
     forgetful.mkdir()
     for file in (tmp_path / "out").iterdir():

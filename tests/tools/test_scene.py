@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from retrace.configs import InputError
-from retrace.tools import scene
+from retrace.tools.scenes import drawing
 from retrace.tools.scenes.walks import SIZE, Walks, figure_boxes, plan_walks, pose
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.detection.hog import open_hog
@@ -23,7 +23,7 @@ HEIGHT, WIDTH = SIZE
 def frames_of(seed: int, count: int = 3) -> list[bytes]:
     rng = np.random.default_rng(seed)
     walks = plan_walks(count, 25.0, 4, rng)
-    return [image.tobytes() for image in scene.draw_frames(walks, scene.dress(4, rng), rng)]
+    return [image.tobytes() for image in drawing.draw_frames(walks, drawing.dress(4, rng), rng)]
 
 
 @pytest.mark.parametrize("heading", [0.0, np.pi, np.pi / 2, -np.pi / 2, 0.6])
@@ -32,8 +32,8 @@ def test_boxes_are_tight_around_what_is_drawn(heading: float, gait: float) -> No
     walks = standing([400.0], [180.0], heading, gait)
     limbs, trunk = pose(walks)
     image = np.zeros((*SIZE, 3), np.uint8)
-    clothes = scene.dress(1, np.random.default_rng(0))[0]  # the first person carries no bag
-    scene.draw_person(image, limbs[0, 0], trunk[0, 0], 180.0, heading, clothes)
+    clothes = drawing.dress(1, np.random.default_rng(0))[0]  # the first person carries no bag
+    drawing.draw_person(image, limbs[0, 0], trunk[0, 0], 180.0, heading, clothes)
     rows, columns = np.nonzero(image.any(2))
     drawn = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     box = figure_boxes(walks, limbs, trunk)[0, 0]
@@ -43,8 +43,8 @@ def test_boxes_are_tight_around_what_is_drawn(heading: float, gait: float) -> No
 
 def test_who_is_nearer_hides_who_is_farther() -> None:
     walks = standing([480.0, 480.0], [190.0, 120.0])
-    near, far = clothes = scene.dress(2, np.random.default_rng(1))
-    image = next(iter(scene.draw_frames(walks, clothes, np.random.default_rng(0))))
+    near, far = clothes = drawing.dress(2, np.random.default_rng(1))
+    image = next(iter(drawing.draw_frames(walks, clothes, np.random.default_rng(0))))
     x1, y1, x2, _ = figure_boxes(walks, *pose(walks))[0, 0]
     seen = image[round(y1 + 0.28 * 190), round((x1 + x2) / 2)].astype(float)
     assert np.abs(seen - near.top).max() < 0.3 * 255 < np.abs(near.top - far.top).max()
@@ -56,13 +56,13 @@ def test_same_seed_same_frames_other_seed_other_frames() -> None:
 
 
 def test_tops_differ_between_all_people() -> None:
-    tops = np.array([c.top for c in scene.dress(8, np.random.default_rng(0))])
+    tops = np.array([c.top for c in drawing.dress(8, np.random.default_rng(0))])
     apart = np.abs(tops[:, None] - tops).max(2) + 255 * np.eye(8)
     assert apart.min() > 20
 
 
 def test_saved_scene_reads_back(tmp_path: Path) -> None:
-    video = scene.save_scene(tmp_path, seconds=0.4, fps=12.5, people=3, seed=2)
+    video = drawing.save_scene(tmp_path, seconds=0.4, fps=12.5, people=3, seed=2)
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
@@ -86,14 +86,14 @@ def test_saved_scene_reads_back(tmp_path: Path) -> None:
 )
 def test_a_scene_that_cannot_be_is_refused(tmp_path: Path, wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="2 to 100000 frames"):
-        scene.render_scene(tmp_path / "scene.mp4", **wrong)  # type: ignore[arg-type]
+        drawing.render_scene(tmp_path / "scene.mp4", **wrong)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file.scene\.mp4: cannot be written"):
-        scene.render_scene(tmp_path / "file" / "scene.mp4", seconds=0.2)
+        drawing.render_scene(tmp_path / "file" / "scene.mp4", seconds=0.2)
 
 
 def test_the_built_in_people_detector_finds_the_figures() -> None:
@@ -103,7 +103,9 @@ def test_the_built_in_people_detector_finds_the_figures() -> None:
     few = Walks(*(a[::50] for a in (walks.x, walks.height, walks.heading, walks.gait)))
     rng = np.random.default_rng(0)
     found = total = 0
-    for frame, image in zip(range(0, 400, 50), scene.draw_frames(few, scene.dress(8, rng), rng), strict=True):
+    for frame, image in zip(
+        range(0, 400, 50), drawing.draw_frames(few, drawing.dress(8, rng), rng), strict=True
+    ):
         shown = truth.xyxy[(truth.frame == frame) & (truth.visibility > 0.5)]
         hit = iou_matrix(shown, find(image).xyxy.astype(np.float64)) >= 0.5
         found += hit[linear_sum_assignment(hit, maximize=True)].sum()

@@ -13,37 +13,12 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.tools import track
-from retrace.tools.runs import checkpoint, runner
 from retrace.tools.terminal.console import INTERRUPTED, OK, guarded
 from retrace.tracker.mot_file import read_results
+from retrace.tracker.run import checkpoint
 from tests.conftest import ROOT
-
-LENGTH, FPS = 30, 10
-SQUARES = ((10, 4, (40, 40, 220)), (60, -1, (220, 60, 40)))  # x at frame 0, px per frame, colour
-
-
-def boxes(frame):
-    return [(x + speed * frame, 20, 24, 50) for x, speed, _ in SQUARES]
-
-
-def make_video(path, length=LENGTH, size=(96, 192)):
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
-        stream.height, stream.width = size
-        for k in range(length):
-            image = np.full((*size, 3), 90, np.uint8)
-            for (x, y, w, h), (_, _, colour) in zip(boxes(k % LENGTH), SQUARES, strict=True):
-                cv2.rectangle(image, (x, y), (x + w, y + h), colour, -1)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-        out.mux(stream.encode())
-    return path
-
-
-def write_boxes(path, length=LENGTH):
-    lines = [f"{k + 1},-1,{x},{y},{w},{h},0.9" for k in range(length) for x, y, w, h in boxes(k % LENGTH)]
-    path.write_text("\n".join(lines) + "\n")
-    return path
+from tests.small_video import FPS, LENGTH, boxes, make_video, write_boxes
+from tests.tools.run_track import fails, run, stop_at
 
 
 @pytest.fixture
@@ -66,21 +41,6 @@ def sequence(tmp_path):
         f"[Sequence]\nname=MOT99-01\nframeRate={FPS}\nseqLength={LENGTH}\nimWidth=192\nimHeight=96\n"
     )
     return folder
-
-
-def run(*arguments):
-    return track.main([str(a) for a in arguments])
-
-
-def fails(capsys, *arguments):
-    """Exit code 2 and one line on standard error, which is returned."""
-    with pytest.raises(SystemExit) as caught:
-        guarded(track.main, [str(a) for a in arguments])
-    assert caught.value.code == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    assert "Traceback" not in error
-    return error
 
 
 def test_everything_from_a_video(video, det, tmp_path, capsys):
@@ -221,23 +181,12 @@ def test_a_stopped_run_goes_on_with_the_same_bytes(video, det, tmp_path, monkeyp
     save = ("--save", "mot,jsonl,video,sheet")
     assert run(video, "--detections", det, "--out", tmp_path / "whole", *save) == OK
     out = tmp_path / "out"
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    took = checkpoint.Checkpoint.took
-
-    def die_at_frame_17(self, step):
-        took(self, step)
-        if step.frame.index == 17:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", die_at_frame_17)
-    with pytest.raises(KeyboardInterrupt):
-        run(video, "--detections", det, "--out", out, *save)
+    stop_at(monkeypatch, 17, video, "--detections", det, "--out", out, *save)
     assert {p.name for p in out.iterdir()} == {
         "run.json",
         "squares.checkpoint.npz",
-        *(f"squares.{e}.partial" for e in ("txt", "jsonl", "mp4", "png")),
+        *(f"squares.{e}.partial" for e in ("txt", "jsonl", "mp4", "png", "drawn")),
     }
-    monkeypatch.setattr(checkpoint.Checkpoint, "took", took)
     assert run(video, "--detections", det, "--out", out, *save, "--resume") == OK
     assert "resumed at frame 17" in capsys.readouterr().out
     for ending in ("txt", "jsonl"):
@@ -379,7 +328,9 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
     out = tmp_path / "out"
     run(video, "--detections", det, "--out", out)
     before = (out / "squares.txt").read_bytes()
-    monkeypatch.setattr(runner.Checkpoint, "took", lambda *_: (_ for _ in ()).throw(RuntimeError("broken")))
+    monkeypatch.setattr(
+        checkpoint.Checkpoint, "took", lambda *_: (_ for _ in ()).throw(RuntimeError("broken"))
+    )
     with pytest.raises(RuntimeError):
         run(video, "--detections", det, "--out", out)
     assert (out / "squares.txt").read_bytes() == before

@@ -20,6 +20,7 @@ from retrace.tools.terminal.console import guarded
 from retrace.tools.train_reid import main
 from tests.conftest import ROOT
 from tests.reid.mini_market import write_mini_market
+from tests.reid.networks_by_hand import all_pixels
 
 torch = pytest.importorskip("torch")
 if importlib.util.find_spec("torchreid") is None:
@@ -180,14 +181,14 @@ def test_an_evaluation_that_was_cut_short_is_made_up_for(
     place: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int
 ) -> None:
     """The checkpoint was written, the evaluation due with it was not; at the end or on the way."""
-    import retrace.tools.runs.training as training_run
+    import retrace.reid.training.fit as training_run
 
     real = training_run.evaluate
 
-    def cut(training: Any, parts: Any) -> Any:
+    def cut(training: Any, *rest: Any) -> Any:
         if training.iteration == stopped_at:
             raise KeyboardInterrupt
-        return real(training, parts)
+        return real(training, *rest)
 
     monkeypatch.setattr(training_run, "evaluate", cut)
     with pytest.raises(KeyboardInterrupt):
@@ -198,12 +199,24 @@ def test_an_evaluation_that_was_cut_short_is_made_up_for(
     assert_same_run(whole, tmp_path)
 
 
-def test_a_finished_run_can_be_resumed_and_keeps_its_figures(whole: Path, tmp_path: Path) -> None:
+def test_a_finished_run_can_be_resumed_and_keeps_its_figures(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     again = shutil.copytree(whole, tmp_path / "again")
     (again / "log.csv").write_text((again / "log.csv").read_text() + "13,10")  # a line that was cut short
+    import retrace.reid.training.fit as training_run
+
+    real, threads = training_run.loop, []
+
+    def loop(*given: Any) -> Any:
+        threads.append(torch.get_num_threads())
+        return real(*given)
+
+    monkeypatch.setattr(training_run, "loop", loop)
     torch.set_num_threads(2)
     assert main(["--resume", str(again), "--quiet"]) == 0
-    assert torch.get_num_threads() == 1  # the run's own: sums round otherwise with another number
+    assert threads == [1]  # the run's own: sums round otherwise with another number
+    assert torch.get_num_threads() == 2  # the caller's, as before
     assert_same_run(whole, again)
 
 
@@ -338,10 +351,10 @@ def check_one_line(code: int, error: str, *words: str) -> None:
         (["--set", "init=nothing.safetensors"], ["nothing.safetensors: no such weights file"]),
         (["--set", "size=[16, 8]"], ["size must be at least 16 px"]),
         (["--data", "nowhere"], ["nowhere: no such folder"]),
-        (["--device", "cuda:77"], ["--device cuda:77", "CUDA devices"]),
-        (["--device", "tpu"], ["--device tpu: expected auto, cpu, cuda or cuda:N"]),
-        (["--log-every", "0"], ["--log-every must be at least 1, got 0"]),
-        (["--threads", "0"], ["--threads must be at least 1, got 0"]),
+        (["--device", "cuda:77"], ["device cuda:77", "CUDA devices"]),
+        (["--device", "tpu"], ["device tpu: expected auto, cpu, cuda or cuda:N"]),
+        (["--log-every", "0"], ["log_every must be at least 1, got 0"]),
+        (["--threads", "0"], ["threads must be at least 1, got 0"]),
         (["--resume", "x"], ["takes --config from the run itself"]),
         (["--colour"], ["--colour"]),
     ],
@@ -356,11 +369,11 @@ def test_mistakes_are_one_line(
 
 def test_folders_that_are_not_free_are_refused(place: Path, whole: Path, tmp_path: Path, tool: Tool) -> None:
     before = (whole / "log.csv").read_bytes()
-    check_one_line(*tool(*arguments(place, whole)), "holds a run already: go on with --resume")
+    check_one_line(*tool(*arguments(place, whole)), "holds a run already: go on with resume")
     assert (whole / "log.csv").read_bytes() == before
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        check_one_line(*tool(*arguments(place, out)), "--out", "cannot be made a folder")
+        check_one_line(*tool(*arguments(place, out)), f"{out}: cannot be made a folder")
 
 
 def test_data_without_training_images_is_refused(place: Path, tmp_path: Path, tool: Tool) -> None:
@@ -438,6 +451,22 @@ def test_a_resume_does_not_need_the_initial_weights_any_more(
     assert read(tmp_path / "out" / "weights.safetensors")[1].card["config"]["init"] == "weights.safetensors"
     Path(init).unlink()
     assert main(["--resume", str(tmp_path / "out"), "--quiet"]) == 0
+
+
+def test_a_taught_run_asks_its_teachers_once_and_names_them(
+    place: Path, tmp_path: Path, tool: Tool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teacher = all_pixels(tmp_path / "pixels.onnx", (8, 4))
+    taught = ["--set", f"teachers=[{teacher}]", "--set", "losses.teacher_features={weight: 2}"]
+    assert main(arguments(place, tmp_path / "out", *taught, "--set", "epochs=1")) == 0
+    assert "teacher_features" in rows(tmp_path / "out" / "log.csv")[0]
+    card = read(tmp_path / "out" / "weights.safetensors")[1].card
+    assert card["config"]["teachers"] == ["pixels.onnx"]  # no path of this machine
+    teacher.unlink()
+    check_one_line(*tool("--resume", tmp_path / "out"), "pixels.onnx", "no such")
+    check_one_line(
+        *tool(*arguments(place, tmp_path / "none", *taught[2:])), "reads 'teacher', which this run has not"
+    )
 
 
 def test_help_imports_nothing_but_the_standard_library() -> None:

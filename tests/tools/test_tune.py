@@ -24,10 +24,9 @@ from retrace.configs.loader import HERE
 from retrace.eval.mot.score import combine, evaluate
 from retrace.tools import tune
 from retrace.tools.terminal.console import guarded
-from retrace.tools.tune import make_searches, parser
+from retrace.tools.tune import parser
 from retrace.tools.tuning import study as tuning_study
 from retrace.tools.tuning.clips import (
-    as_result,
     find_clips,
     load_clip,
     metrics_from_json,
@@ -36,10 +35,10 @@ from retrace.tools.tuning.clips import (
 )
 from retrace.tools.tuning.space import Parameter, load_space
 from retrace.tools.tuning.study import StudyFile, propose
+from retrace.tools.tuning.tuning import make_searches
 from retrace.tracker import Tracker
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks
-from retrace.tracker.mot_file import format_tracks, read_results
 from tests.conftest import ROOT
 
 FRAMES = 16
@@ -206,23 +205,6 @@ def test_proposals_are_valid_and_follow_the_values(tmp_path: Path, bytetrack: Tr
 
 
 # -- sequences and scores
-
-
-def test_a_result_is_what_the_file_would_say(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    steps = []
-    for k in (4, 0, 3):
-        xyxy = rng.uniform(-50, 1900, (k, 4)).astype(np.float32)
-        xyxy[:, 2:] = xyxy[:, :2] + rng.uniform(1, 300, (k, 2)).astype(np.float32)
-        xyxy[:1, 0] = 0.125  # a tie: both ways round to even
-        ids = np.arange(1, k + 1)
-        steps.append(Tracks(ids, xyxy, np.ones(k, np.float32), np.zeros(k, np.int32), ids))
-    path = tmp_path / "r.txt"
-    path.write_text("".join(format_tracks(k, t) for k, t in enumerate(steps)))
-    ours, theirs = as_result(steps), read_results(path, by_id=False)
-    for name in ("frame", "id", "xyxy", "class_id"):
-        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
-    assert len(as_result([])) == 0
 
 
 def test_metrics_survive_json(made: Made, bytetrack: TrackerConfig) -> None:

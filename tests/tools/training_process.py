@@ -10,10 +10,9 @@ import multiprocessing
 import os
 import signal
 import socket
-from pathlib import Path
 from typing import Any
 
-import retrace.tools.runs.training as training_run
+import retrace.reid.training.fit as training_run
 from retrace.reid.networks import zoo as models
 from retrace.tools.train_reid import main
 
@@ -67,9 +66,9 @@ def _keep_weights(rank: int) -> None:
 
     loop = training_run.loop
 
-    def kept(training: Any, parts: Any, labels: Any, args: Any, *rest: Any) -> Any:
-        figures = loop(training, parts, labels, args, *rest)
-        torch.save(dict(training.network.named_parameters()), Path(args.out) / f"rank{rank}.pt")
+    def kept(training: Any, parts: Any, labels: Any, teacher: Any, way: Any) -> Any:
+        figures = loop(training, parts, labels, teacher, way)
+        torch.save(dict(training.network.named_parameters()), way.out / f"rank{rank}.pt")
         return figures
 
     training_run.loop = kept

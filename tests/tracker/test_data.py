@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.tracker.data import Detections, MotTable, frame_rate
+from retrace.tracker.data import Detections, Frame, MotTable, Step, Tracks, frame_rate
+from retrace.tracker.mot_file import format_tracks, read_results
 
 BOX = [[0.0, 0, 10, 20]]
 
@@ -84,6 +87,42 @@ def test_table_by_frame():
     frame = np.array([0, 0, 2])
     table = MotTable(frame, np.arange(3), np.zeros((3, 4)), np.ones(3), np.ones(3, int), np.ones(3))
     assert [part.id.tolist() for part in table.by_frame(4)] == [[0, 1], [], [2], []]
+
+
+def made_steps(*counts: int, first: int = 0) -> list[Step]:
+    """A step a frame with so many tracks, of class 3."""
+    rng = np.random.default_rng(0)
+    steps = []
+    for number, k in enumerate(counts, first):
+        xyxy = rng.uniform(-50, 1900, (k, 4)).astype(np.float32)
+        xyxy[:, 2:] = xyxy[:, :2] + rng.uniform(1, 300, (k, 2)).astype(np.float32)
+        xyxy[:1, 0] = 0.125  # a tie: both ways round to even
+        ids, score = np.arange(1, k + 1), rng.random(k).astype(np.float32)
+        tracks = Tracks(ids, xyxy, score, np.full(k, 3, np.int32), ids)
+        steps.append(Step(Frame(number, number / 25, None), Detections.empty(), tracks))
+    return steps
+
+
+def test_a_table_of_steps_keeps_what_they_say() -> None:
+    steps = made_steps(2, 0, 1, first=7)
+    table = MotTable.of(iter(steps))
+    assert table.frame.tolist() == [7, 7, 9]
+    assert table.id.tolist() == [1, 2, 1]
+    assert table.class_id.tolist() == [3, 3, 3]
+    assert table.xyxy.dtype == np.float64
+    np.testing.assert_array_equal(table.xyxy[2], steps[2].tracks.xyxy[0])
+    np.testing.assert_array_equal(table.score[:2], steps[0].tracks.score)
+    assert len(MotTable.of([])) == len(MotTable.of(made_steps(0))) == 0
+    assert MotTable.of([]).xyxy.shape == (0, 4)
+
+
+def test_a_table_as_its_file_would_say(tmp_path: Path) -> None:
+    steps = made_steps(4, 0, 3)
+    path = tmp_path / "r.txt"
+    path.write_text("".join(format_tracks(s.frame.index, s.tracks) for s in steps))
+    ours, theirs = MotTable.of(steps, as_file=True), read_results(path)
+    for name in ("frame", "id", "xyxy", "score", "class_id", "visibility"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
 
 def test_scores_beyond_the_unit_by_rounding_are_cut():

@@ -10,6 +10,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write
+from retrace.eval.ranking.features import Features, Side
 from retrace.eval.ranking.ranked_lists import (
     JUNK_IMAGE,
     NOTHING,
@@ -21,10 +22,11 @@ from retrace.eval.ranking.ranked_lists import (
     fixed_and_broken,
     rank_lists,
 )
+from retrace.eval.ranking.tables import NetworkScore, RankingScore
 from retrace.eval.report import Section
-from retrace.tools.pages.ranked_page_style import SCRIPT, STYLE
-from retrace.tools.scoring.features import Bar, Features, Side
-from retrace.tools.scoring.ranking_sections import Result
+from retrace.tools.pages.templates import filled, text_of
+from retrace.tools.terminal.options import as_utf8
+from retrace.tools.terminal.progress import Bar
 
 HEIGHT, WIDEST = 128, 128  # px of a thumbnail
 QUALITY = 85  # of its JPEG
@@ -38,32 +40,24 @@ MARKS = {  # class, symbol, words
 CHANGES = {"fixed": "fixed", "broken": "broken", "": "same first answer"}
 
 
-def write_page(
-    folder: Path,
-    results: Sequence[Result],
-    sections: Sequence[Section],
-    under: Sequence[str],
-    top_k: int,
-    queries: int,
-    bar: Bar,
-) -> None:
+def write_page(folder: Path, score: RankingScore, bar: Bar, top_k: int = 10, html_queries: int = 300) -> None:
     """Write FOLDER/index.html and its thumbnails.
 
     Args:
         folder: made if it is not there; a page that an earlier run left in it is replaced.
-        results: one or two networks on the same images; the second is what the first is compared with.
-        sections: the tables of the page's head, the figures first.
-        under: lines below the figures.
-        top_k: ranked gallery images a query.
-        queries: at most so many, the hardest.
+        score: one or two networks on the same images; the second is what the first is compared with. Its tables
+            are the page's head.
         bar: (title, total) -> a context that gives a function (done, total).
+        top_k: ranked gallery images a query.
+        html_queries: at most so many, the hardest.
 
     Raises:
         InputError: the features do not know their images, an image is not readable, the folder not writable.
     """
+    results = score.networks
     features = results[0].features
     _check_paths(features, folder)
-    shown = choose_queries(queries, *(r.metrics for r in results))
+    shown = choose_queries(html_queries, *(r.metrics for r in results))
     lists = [
         rank_lists(*r.features.arrays, queries=shown, length=top_k, distances=r.distances) for r in results
     ]
@@ -76,8 +70,9 @@ def write_page(
             old.unlink()
         for name, (_, data) in pictures.items():
             (folder / IMAGES / f"{name}.jpg").write_bytes(data)
-        with atomic_write(folder / PAGE) as file:
-            file.writelines(_page(results, lists, sections, under, sizes))
+        under = ["; ".join(score.notes), *score.under]
+        with atomic_write(folder / PAGE, "wb") as file:
+            file.write(as_utf8(_page(results, lists, score.sections, under, sizes)))
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
 
@@ -86,8 +81,8 @@ def _check_paths(features: Features, folder: Path) -> None:
     for name, side in (("query", features.query), ("gallery", features.gallery)):
         if side.paths is None:
             raise InputError(
-                f"--html {folder}: the features file does not say where its images are; it needs {name}_paths, "
-                "as --save-features writes them"
+                f"{folder}: the features file does not say where its images are; it needs {name}_paths, "
+                "as `save_features` writes them"
             )
 
 
@@ -121,36 +116,36 @@ def _thumbnail(path: str) -> tuple[int, bytes]:
 
 
 def _page(
-    results: Sequence[Result],
+    results: Sequence[NetworkScore],
     lists: Sequence[RankedLists],
     sections: Sequence[Section],
     under: Sequence[str],
     sizes: dict[str, int],
-) -> Iterator[str]:
+) -> str:
     data = results[0].features.about.get("data")
     title = (
         "Ranked lists: "
         + " against ".join(r.features.name for r in results)
         + (f" on {data}" if data else "")
     )
-    yield (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<a class="skip" href="#queries">To the queries</a>\n<header>\n<h1>{escape(title)}</h1>\n'
-    )
-    yield from _tables(sections, under)
-    yield _legend(len(results) > 1)
-    yield f"<p>{_which(len(lists[0].queries), results)}</p>\n</header>\n"
     changes = _changes(results)
-    yield _controls(lists, results, changes)
-    yield '<main id="queries">\n'
-    for at, query in enumerate(lists[0].queries.tolist()):
-        yield _query(query, at, results, lists, changes[query], sizes)
-    yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    return filled(
+        "ranked_page.html",
+        title=escape(title),
+        style=text_of("ranked_page.css"),
+        tables="".join(_tables(sections, under)),
+        legend=_legend(len(results) > 1),
+        which=_which(len(lists[0].queries), results),
+        controls=_controls(lists, results, changes),
+        queries="".join(
+            _query(query, at, results, lists, changes[query], sizes)
+            for at, query in enumerate(lists[0].queries.tolist())
+        ),
+        script=text_of("ranked_page.js"),
+    )
 
 
-def _which(shown: int, results: Sequence[Result]) -> str:
+def _which(shown: int, results: Sequence[NetworkScore]) -> str:
     """Which queries the page has, and in which order."""
     valid, two = results[0].metrics.valid_queries, len(results) > 1
     which = f"all {valid:,} scored"
@@ -187,19 +182,12 @@ def _table(section: Section, notes: Iterable[str], caption: bool = True) -> str:
 
 
 def _legend(two: bool) -> str:
-    text = (
-        '<li class="right"><b aria-hidden="true">✓</b> right: the same person by another camera</li>'
-        '<li class="wrong"><b aria-hidden="true">✗</b> wrong: another person, or a distractor '
-        "(pale: after the last right answer, so harmless)</li>"
-        '<li class="unranked"><b aria-hidden="true">–</b> not ranked: the same person by the same camera, or junk</li>'
-    )
-    if two:
-        text += "<li><b>fixed</b>: only the first network's first answer is right</li>"
-        text += "<li><b>broken</b>: only the second network's is</li>"
-    return f'<ul class="legend">{text}</ul>\n'
+    """What the marks mean; the last two lines only where two networks are compared."""
+    lines = text_of("ranked_legend.html").splitlines()
+    return "".join(lines if two else lines[:3])
 
 
-def _changes(results: Sequence[Result]) -> list[str]:
+def _changes(results: Sequence[NetworkScore]) -> list[str]:
     """For each query "fixed", "broken" or neither."""
     found = [""] * results[0].metrics.queries
     if len(results) > 1:
@@ -211,7 +199,7 @@ def _changes(results: Sequence[Result]) -> list[str]:
     return found
 
 
-def _controls(lists: Sequence[RankedLists], results: Sequence[Result], changes: Sequence[str]) -> str:
+def _controls(lists: Sequence[RankedLists], results: Sequence[NetworkScore], changes: Sequence[str]) -> str:
     """Filters by style sheet alone; order and search by script, hidden without it."""
     shown = lists[0].queries
     missed = int((results[0].metrics.first_rank[shown] != 1).sum())
@@ -223,19 +211,13 @@ def _controls(lists: Sequence[RankedLists], results: Sequence[Result], changes: 
         f"{words} ({count:,})</label>"
         for key, words, count in filters
     )
-    return (
-        f'<form class="controls" aria-label="Filter and order"><fieldset><legend>Show</legend>{radios}</fieldset>'
-        '<span class="scripted" hidden><label>Order <select id="order"><option value="at">lowest AP first</option>'
-        '<option value="inp">lowest INP first</option><option value="last">deepest right answer first</option>'
-        '</select></label><label>Person <input id="person" inputmode="numeric" size="6" autocomplete="off"></label>'
-        '<output id="count"></output></span></form>\n'
-    )
+    return filled("ranked_controls.html", filters=radios)
 
 
 def _query(
     query: int,
     at: int,
-    results: Sequence[Result],
+    results: Sequence[NetworkScore],
     lists: Sequence[RankedLists],
     change: str,
     sizes: dict[str, int],
@@ -248,16 +230,23 @@ def _query(
     badge = f' <span class="badge">{CHANGES[change]}</span>' if change else ""
     blocks = "".join(_list(query, at, r, each, sizes) for r, each in zip(results, lists, strict=True))
     picture = _image(f"q{query}", f"Query: person {person}, camera {camera}", sizes)
-    return (
-        f'<article class="{kinds}" id="query-{query}" data-at="{at}" data-inp="{m.inp[query]:.6f}" '
-        f'data-last="{-int(lists[0].hardest_rank[at])}" data-person="{person}">\n'
-        f"<h2>Person {person}, camera {camera}{badge}</h2>\n"
-        f'<figure class="asked">{picture}<figcaption>query {query}</figcaption></figure>\n'
-        f'<div class="lists{" two" * (len(results) > 1)}">{blocks}</div>\n</article>\n'
+    return filled(
+        "ranked_query.html",
+        kinds=kinds,
+        query=query,
+        at=at,
+        inp=f"{m.inp[query]:.6f}",
+        last=-int(lists[0].hardest_rank[at]),
+        person=person,
+        camera=camera,
+        badge=badge,
+        picture=picture,
+        two=" two" * (len(results) > 1),
+        lists=blocks,
     )
 
 
-def _list(query: int, at: int, result: Result, lists: RankedLists, sizes: dict[str, int]) -> str:
+def _list(query: int, at: int, result: NetworkScore, lists: RankedLists, sizes: dict[str, int]) -> str:
     """One network's answers to one query, and its last right one if that lies further down."""
     m, gallery = result.metrics, result.features.gallery
     first, last, count = int(m.first_rank[query]), int(lists.hardest_rank[at]), int(m.positives[query])

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
+import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrace.configs import InputError
+from retrace.configs.files import file_hash as file_hash
+from retrace.configs.files import read_json
+
+if TYPE_CHECKING:
+    from retrace.tracker.offline.passes import OfflineConfig
+    from retrace.tracker.run import OpenedJob, SourceReport
 
 ROOT = Path(__file__).resolve().parents[2]
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 PACKAGES = (
     "numpy",
     "scipy",
@@ -21,11 +32,6 @@ PACKAGES = (
     "timm",
     "ultralytics",
 )
-
-
-def file_hash(path: str | Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def commit() -> str | None:
@@ -53,3 +59,114 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+# What all sources of one run share; a record of an earlier run keeps what was otherwise then.
+SHARED = ("arguments", "commit", "versions", "tracker", "appearance")
+KIND = ("online", "post_processing")  # results of two kinds are not kept in one folder
+
+
+def manifest(
+    opened: Sequence[OpenedJob],
+    arguments: Sequence[str],
+    records: Mapping[str, Any],
+    failed: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What DIR/run.json says of a run.
+
+    Args:
+        opened: the jobs, which differ by their source only.
+        arguments: what the user typed.
+        records: of what is done, by name.
+        failed: sources that could not be tracked, and why.
+    """
+    return {
+        **_shared(opened[0], arguments),
+        "sha256": {path: value for one in opened for path, value in one.hashes.items()},
+        "sequences": dict(records),
+        **({"failed": dict(failed)} if failed else {}),
+    }
+
+
+def _shared(one: OpenedJob, arguments: Sequence[str]) -> dict[str, Any]:
+    from retrace.tracker.sources.address import redact
+
+    return {
+        "arguments": [URL.sub(lambda found: redact(found[0]), word) for word in arguments],
+        "commit": commit(),
+        "versions": versions(),
+        "seed": None,  # nothing in a run is random
+        "online": one.offline is None,
+        "post_processing": one.post_processing,
+        "tracker": one.tracker.config.model_dump(mode="json"),
+        "appearance": one.appearance.description,
+    }
+
+
+def earlier_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
+    """What the run.json that lies in the output folder says of each sequence whose result is there. Whatever was
+    made with something else than this run tells so itself from now on, as ``"made_with"``.
+
+    Raises:
+        InputError: results of other sources are there that were improved offline in another way.
+    """
+    out, names = opened[0].out, {one.name for one in opened}
+    try:
+        before = read_json(out / "run.json")
+    except InputError:
+        return {}
+    now = _shared(opened[0], [])
+    found = {}
+    for name, record in _records(out).items():
+        if not isinstance(record, dict) or not (out / f"{name}.txt").is_file():
+            continue
+        if name not in names and any(before.get(key) != now[key] for key in KIND):
+            raise InputError(
+                f"`out` {out}: holds {name}, which was improved offline otherwise than this run does; "
+                "name another folder"
+            )
+        was = {key: before.get(key) for key in SHARED if before.get(key) != now[key]}
+        found[name] = {**record, "made_with": was | record.get("made_with", {})} if was else record
+    return found
+
+
+def remove_stale(record: Mapping[str, Any] | None, one: OpenedJob, report: SourceReport) -> None:
+    """Remove what an earlier run has left of a source whose new result is whole: an old video beside new text
+    would show what the text does not say."""
+    if record is None or report.stopped:
+        return
+    for name in record.get("files") or ():
+        path = one.out / str(name)
+        if path.parent == one.out and path not in report.files:
+            path.unlink(missing_ok=True)
+
+
+def finished_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
+    """Of jobs that resume: what run.json says of those that are done already, with the same settings."""
+    found = {}
+    for one in opened:
+        record: Any = _records(one.out).get(one.name) if one.job.resume else None
+        if not isinstance(record, dict) or not record.get("complete"):
+            continue
+        if record.get("settings_sha256") == one.settings_hash() and all(map(Path.is_file, one.results())):
+            found[one.name] = record
+    return found
+
+
+def _records(folder: Path) -> dict[str, Any]:
+    """What the run.json of a folder says of each sequence; nothing where there is none."""
+    try:
+        found = read_json(folder / "run.json").get("sequences")
+    except InputError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def marked(run: Mapping[str, Any], config: OfflineConfig) -> dict[str, Any]:
+    """A run's manifest for its results after the passes; --resume of that run will not take them for its own."""
+    before = run.get("post_processing") or []
+    history = [*(before if isinstance(before, list) else [before]), *config.describe()]
+    records = run.get("sequences")
+    if isinstance(records, dict):
+        run = {**run, "sequences": {n: {**r, "settings_sha256": None} for n, r in records.items()}}
+    return {**run, "online": False, "post_processing": history}

@@ -48,7 +48,7 @@ def weights_name(path: Path) -> str:
 
 def photo_vectors(photos: Sequence[Path], embedder: Embedder, detector: str) -> np.ndarray:
     """(M, D) float32 unit rows, one a photo: of the crop itself, or of the largest person in the picture."""
-    from retrace.reid.embedder import read_image
+    from retrace.configs.files import read_image
 
     found, detect = [], None
     for path in photos:

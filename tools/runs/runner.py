@@ -1,267 +1,264 @@
-"""The run itself: every source through the pipeline into its sinks, with checkpoints and a summary."""
+"""Every source of a run: opened together, tracked one after the other (live ones at the same time), told of."""
 
 from __future__ import annotations
 
-import json
 import signal
+import sys
 import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from retrace.configs.files import partial_of
-from retrace.tools.offline import LOOKS, improved, write, write_looks
-from retrace.tools.runs.checkpoint import Checkpoint, Memory, replay
-from retrace.tools.runs.outcome import Outcome, manifest, record_of, settings_hash, tell
-from retrace.tools.runs.plan import Plan
-from retrace.tools.terminal.console import say, write_json
+from retrace.configs import InputError
+from retrace.configs.files import locked, write_json
+from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, remove_stale
+from retrace.tools.runs.models import Models
+from retrace.tools.terminal.console import say
 from retrace.tools.terminal.progress import bar
-from retrace.tracker.camera.warps import warp_lines
-from retrace.tracker.data import Frame, Step
-from retrace.tracker.offline.reconnect import Looks, LooksSoFar
-from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
-from retrace.tracker.outputs.text import JsonLinesSink, MotSink, TextSink, ledger_sink
-from retrace.tracker.pipeline import Clock, run
-from retrace.tracker.sources import Source, read_ahead
+from retrace.tracker.data import Step
+from retrace.tracker.run import (
+    Job,
+    OpenedJob,
+    SourceReport,
+    needs_detector,
+    open_job,
+    open_job_source,
+    track_opened,
+)
+from retrace.tracker.run.opened import find_detections
+from retrace.tracker.sources import Source
 
-ENDINGS = {
-    "mot": ".txt",
-    "jsonl": ".jsonl",
-    "video": ".mp4",
-    "sheet": ".png",
-    "camera": ".gmc.txt",
-    "ledger": ".ledger.jsonl",
-    "looks": LOOKS,
-}
+STAGES = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
 
 
-class Sinks:
-    """The files that one source is written to. Leaving without :meth:`finish` abandons them as partial."""
+@dataclass(slots=True)
+class Run:
+    """Several sources into one folder."""
 
-    def __init__(self, plan: Plan, i: int, positions: dict[str, int]) -> None:
-        source, camera = plan.sources[i], plan.cameras[i]
-        self.paths = {kind: path_of(plan, i, kind) for kind in plan.save}
-        self._text: dict[str, Any] = {"mot": MotSink(self.paths["mot"], positions.get("mot"))}
-        self._drawn: dict[str, Any] = {}
-        if "jsonl" in plan.save:
-            self._text["jsonl"] = JsonLinesSink(self.paths["jsonl"], positions.get("jsonl"))
-        if "camera" in plan.save and camera is not None:
-            told = camera  # at every step it knows what it has just told
-            self._text["camera"] = TextSink(
-                lambda _: warp_lines(told.latest), self.paths["camera"], positions.get("camera")
-            )
-        if "ledger" in plan.save:
-            self._text["ledger"] = ledger_sink(
-                plan.trackers[i], source.name, self.paths["ledger"], positions.get("ledger")
-            )
-        if "video" in plan.save:
-            self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
-        if "sheet" in plan.save:
-            self._drawn["sheet"] = ContactSheet(self.paths["sheet"], source.size, source.length)
-        self._open = True
-
-    def __enter__(self) -> Sinks:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._open:
-            for sink in self._all():
-                sink.abandon()
-
-    def _all(self) -> list[Any]:
-        return [*self._text.values(), *self._drawn.values()]
+    opened: list[OpenedJob]
+    arguments: list[str]  # as the user gave them, for run.json
+    quiet: bool = False
+    failed: dict[str, str] = field(default_factory=dict)  # source: why it could not be tracked
+    reports: dict[str, SourceReport] = field(default_factory=dict)  # by name
+    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)  # records of runs before, by name
+    stop: threading.Event = field(default_factory=threading.Event)
+    lock: Any = field(default_factory=threading.Lock)
 
     @property
-    def draws(self) -> bool:
-        return bool(self._drawn)
+    def whole(self) -> bool:
+        """Nothing was stopped on the way."""
+        ended = len(self.reports) + sum(one.job.shown in self.failed for one in self.opened)
+        return ended == len(self.opened) and not any(r.stopped for r in self.reports.values())
 
-    def write(self, step: Step) -> None:
-        for sink in self._all():
-            sink.write(step)
+    def refuse_failures(self) -> None:
+        """The end of a run in which something could not be tracked.
 
-    def redraw(self, step: Step) -> None:
-        for sink in self._drawn.values():
-            sink.write(step)
-
-    def positions(self) -> dict[str, int]:
-        return {kind: sink.position() for kind, sink in self._text.items()}
-
-    def finish(self) -> list[Path]:
-        done = [sink.finish() for sink in self._all()]
-        self._open = False
-        return done
-
-    def seconds(self) -> dict[str, float]:
-        """s that drawing and encoding took, in whatever thread."""
-        return dict(self._drawn["video"].seconds) if "video" in self._drawn else {}
+        Raises:
+            InputError: names those sources, with the reason of the first.
+        """
+        if self.failed:
+            first, why = next(iter(self.failed.items()))
+            many = len(self.opened) + sum(
+                shown not in {one.job.shown for one in self.opened} for shown in self.failed
+            )
+            others = ", ".join([*self.failed][1:])
+            others = f"; and {others}" if others else ""
+            raise InputError(f"{len(self.failed)} of {many} sources not tracked: {first} ({why}){others}")
 
 
-def path_of(plan: Plan, i: int, kind: str) -> Path:
-    """Where source i's file of that kind goes; with --offline NAME.txt is made from NAME.online.txt at the end."""
-    ending = ".online.txt" if kind == "mot" and plan.offline else ENDINGS[kind]
-    return plan.out / f"{plan.sources[i].name}{ending}"
+def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = False) -> Run:
+    """Open and check all sources; those that cannot be are in ``failed``, unless there is no other.
 
+    Args:
+        jobs: of one output folder; equal but for their source.
+        arguments: what the user typed, for run.json.
+        quiet: print errors only.
 
-def run_all(plan: Plan) -> list[Outcome]:
-    """Track in every source; files one after the other, live ones at the same time."""
-    if not plan.quiet:
-        for line in dict.fromkeys(detector.description for detector in plan.detectors):
-            say(f"detector: {line}")
-        say(f"appearance: {plan.appearance}")
-        for line in dict.fromkeys(plan.camera_note(i) for i in range(len(plan.sources))):
-            say(f"camera motion: {line}")
-    done = _finished_before(plan)
-    live = [i for i, source in enumerate(plan.sources) if source.live]
-    files = [i for i, source in enumerate(plan.sources) if not source.live and i not in done]
-    lock = threading.Lock()
-
-    def track(i: int) -> None:
-        if not plan.stop.is_set():
-            outcome = track_source(plan, i)
-            with lock:  # run.json tells the truth whenever this process is killed
-                done[i] = outcome
-                write_manifest(plan, done)
-
-    write_manifest(plan, done)
-    with _stop_on_signals(plan):
-        for i in files:
-            track(i)
-        with ThreadPoolExecutor(max(1, len(live))) as pool:
-            for result in [pool.submit(track, i) for i in live]:
-                try:
-                    result.result()
-                except BaseException:
-                    plan.end_live()  # the pool waits for the others before this one's error is told
-                    raise
-    return [done[i] for i in sorted(done)]
-
-
-def write_manifest(plan: Plan, done: dict[int, Outcome]) -> None:
-    write_json(plan.out / "run.json", manifest(plan, [done[i] for i in sorted(done)]))
-
-
-def _finished_before(plan: Plan) -> dict[int, Outcome]:
-    """With --resume: the sources that the stopped run had done already, with the same settings."""
-    try:
-        records = json.loads((plan.out / "run.json").read_text())["sequences"] if plan.resume else {}
-    except (OSError, ValueError, KeyError):
-        return {}
-    done = {}
-    for i, source in enumerate(plan.sources):
-        record = records.get(source.name, {})
-        files = [plan.out / f"{source.name}.txt", *(path_of(plan, i, kind) for kind in plan.save)]
-        same = record.get("complete") and record.get("settings_sha256") == settings_hash(plan, i)
-        if same and all(path.is_file() for path in files):
-            done[i] = Outcome(i, source.name, record=record)
-            if not plan.quiet:
-                say(f"{source.name}: complete already")
-    return done
-
-
-def track_source(plan: Plan, i: int) -> Outcome:
-    """One source from its beginning, or from its checkpoint, to its end or until told to stop.
-
-    To stop is how a live source ends: its files are finished then. A file's are left as partial ones.
+    Raises:
+        InputError: what is wrong for all of them, or for each; nothing has been written then.
     """
-    source, tracker, clock = plan.sources[i], plan.trackers[i], Clock()
-    checkpoint = Checkpoint(plan.out / f"{source.name}.checkpoint.npz", plan.fingerprint(i))
-    needed = "looks" in plan.save or (plan.offline and "reconnect" in plan.offline.passes)
-    looks = LooksSoFar(tracker.config.high) if needed else None
-    memory = Memory(tracker, plan.cameras[i], looks, plan.adaptive)
-    if plan.adaptive:
-        plan.adaptive.reset()  # the source before was another video
-    resumed = plan.resume and checkpoint.restore(memory)
-    if not resumed:
-        checkpoint.forget()  # an older run's would fit neither our files nor our settings
-    start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
-    outcome = Outcome(i, source.name)
-    if plan.resume:
-        outcome.notes.append(
-            f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
-        )
-    with Sinks(plan, i, checkpoint.positions) as sinks:
-        again = sinks.draws and start > 0
-        with read_ahead(source.frames(0 if again else start)) as ahead:
-            if source.live:
-                plan.begin_live(ahead)
-            frames: Iterator[Frame] = ahead
-            if again:
-                rows = partial_of(sinks.paths["mot"])
-                frames = replay(ahead, start, rows, sinks.redraw)
-            begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
-            steps = run(frames, plan.detectors[i], tracker, plan.embed, plan.cameras[i], clock)
-            for step in _progress(steps, source, plan, start):
-                with clock.stage("write"):
-                    sinks.write(step)
-                if looks:
-                    looks.take(step.tracks, step.detections)
-                checkpoint.took(step)
-                if source.live:
-                    continue
-                outcome.stopped = plan.stop.is_set()
-                if outcome.stopped or checkpoint.due():
-                    checkpoint.corrupt = _unreadable(source, start, earlier)
-                    checkpoint.save(memory, sinks.positions())
-                if outcome.stopped:
-                    break
-            clock.seconds["decode"] = ahead.seconds
-        if not outcome.stopped:
-            checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
-            outcome.files = sinks.finish()
-            if looks and "looks" in plan.save:
-                outcome.files.append(write_looks(path_of(plan, i, "looks"), looks.looks()))
-            if plan.offline:
-                improve_result(plan, outcome, looks.looks() if looks else None)
-        outcome.stages = {**clock.seconds, **sinks.seconds()}
-    outcome.seconds = time.perf_counter() - begin
-    outcome.frames, outcome.new = checkpoint.frames, checkpoint.frames - before
-    outcome.unreadable, outcome.dropped = _unreadable(source, start, earlier), checkpoint.dropped
-    outcome.tracks, outcome.detections = tracker.count, checkpoint.digest
-    outcome.record = record_of(plan, outcome)
-    tell(plan, source, outcome)
-    return outcome
-
-
-def improve_result(plan: Plan, outcome: Outcome, looks: Looks | None) -> None:
-    """NAME.txt from NAME.online.txt by the offline passes."""
-    assert plan.offline
-    path, source = plan.out / f"{outcome.name}.txt", plan.sources[outcome.index]
-    table, note = improved(path_of(plan, outcome.index, "mot"), source.fps, plan.offline, looks, source.size)
-    write(path, table)
-    outcome.files.insert(0, path)
-    outcome.notes.append(f"offline {', '.join(plan.offline.passes)}: {note}")
-
-
-def _unreadable(source: Source, start: int, earlier: list[int]) -> list[int]:
-    """Numbers of the frames that could not be read: those of the run before, and ours from ``start`` on."""
-    return [*earlier, *(number for number in source.corrupt if number >= start)]
-
-
-def _progress(steps: Iterable[Step], source: Source, plan: Plan, start: int) -> Iterator[Step]:
-    """A bar on a terminal; nothing in a pipe, with --quiet, or where several run at once."""
-    alone = len(plan.sources) == 1 or not source.live
-    if plan.quiet or not alone:
-        yield from steps
-        return
-    with bar(source.name, source.length, start=start) as advance:
-        for step in steps:
-            advance(step.frame.index + 1, source.length)
-            yield step
+    jobs[0].tracker_config()  # a typing mistake shows before anything is opened
+    failed: dict[str, str] = {}
+    found: list[tuple[Job, Source]] = []
+    for job in jobs:
+        with _noted(failed, job, len(jobs)):
+            found.append((job, open_job_source(job)))
+    if jobs[0].reid_norm == "video" and sum(source.live for _, source in found) > 1:
+        raise InputError("`reid_norm` video: live sources would share its statistics; run each alone")
+    models, opened = Models(), []
+    # networks first: what is wrong with one is wrong for all, and is told before the output folder is made
+    networks = [
+        (models.detector(job) if needs_detector(job, source) else None, models.appearance(job))
+        for job, source in found
+    ]
+    names = names_apart([source.name for _, source in found])
+    for name, (job, source), (detect, embed) in zip(names, found, networks, strict=True):
+        with _noted(failed, job, len(jobs)):
+            if len(jobs) > 1:
+                _own_detections(job, source)
+            opened.append(open_job(replace(job, name=name), source=source, detect=detect, embed=embed))
+    if not opened:
+        raise InputError(next(iter(failed.values())))
+    return Run(opened, list(arguments), quiet, failed)
 
 
 @contextmanager
-def _stop_on_signals(plan: Plan) -> Iterator[None]:
+def _noted(failed: dict[str, str], job: Job, jobs: int) -> Iterator[None]:
+    """What is wrong with one source of several is noted, and the others go on."""
+    try:
+        yield
+    except InputError as error:
+        if jobs == 1:
+            raise
+        failed[job.shown] = str(error)
+
+
+def _own_detections(job: Job, source: Source) -> None:
+    """Refuse a file of boxes that several sources would share."""
+    given = job.detections
+    if given is not None and find_detections(given, source) == Path(given):
+        raise InputError(
+            f"`detections` {given}: not there for {source.name}; "
+            "with several sources it is looked for in each one's folder"
+        )
+
+
+def names_apart(names: Sequence[str]) -> list[str]:
+    """Sources of the same name would overwrite each other: the second becomes NAME-2. Case does not tell apart."""
+    apart: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free.lower() in {taken.lower() for taken in apart}:
+            number += 1
+            free = f"{name}-{number}"
+        apart.append(free)
+    return apart
+
+
+def track_all(run: Run) -> None:
+    """Track in every source; files one after the other, live ones at the same time. ``run.json`` in the output
+    folder tells the truth whenever this process is killed. What is wrong with one source of several ends that one
+    alone: it is told of at once, and noted in ``run.failed``.
+
+    Raises:
+        InputError: another run writes into the folder, or it holds results of another kind.
+    """
+    out = run.opened[0].out
+    with locked(out / "run.lock", f"tracks into {out}"), _stop_on_signals(run.stop):
+        _begin(run)
+        waiting = [one for one in run.opened if one.name not in run.reports]
+        for one in waiting:
+            if not one.source.live:
+                _track(run, one)
+        live = [one for one in waiting if one.source.live]
+        with ThreadPoolExecutor(max(1, len(live))) as pool:
+            for result in [pool.submit(_track, run, one) for one in live]:
+                try:
+                    result.result()
+                except BaseException:
+                    run.stop.set()  # the pool waits for the others before this one's error is told
+                    raise
+
+
+def _begin(run: Run) -> None:
+    """Say what is about to be done, and what is done already or cannot be."""
+    run.earlier = earlier_records(run.opened)
+    if not run.quiet:
+        for line in dict.fromkeys(one.detector.description for one in run.opened):
+            say(f"detector: {line}")
+        say(f"appearance: {run.opened[0].appearance.description}")
+        for line in dict.fromkeys(one.camera_note for one in run.opened):
+            say(f"camera motion: {line}")
+    for why in run.failed.values():
+        _go_on_without(why)
+    for name, record in finished_records(run.opened).items():
+        run.reports[name] = SourceReport(name, record=record)
+        if not run.quiet:
+            say(f"{name}: complete already")
+    write_manifest(run)
+
+
+def _track(run: Run, one: OpenedJob) -> None:
+    if run.stop.is_set():
+        return
+    why = None
+    try:
+        report = _with_a_bar(run, one)
+    except InputError as error:
+        if len(run.opened) + len(run.failed) == 1:
+            raise
+        why = str(error)
+    with run.lock:  # threads of live sources come here
+        if why is None:
+            remove_stale(run.earlier.get(one.name), one, report)
+            run.reports[one.name] = report
+        else:
+            run.failed[one.job.shown] = why
+            _go_on_without(why)
+        write_manifest(run)
+
+
+def _go_on_without(why: str) -> None:
+    print(f"warning: {why}; going on without it", file=sys.stderr)
+
+
+def write_manifest(run: Run) -> None:
+    """``run.json`` of what is done so far, beside the records of earlier runs whose results still lie there."""
+    own = [one.name for one in run.opened if one.name in run.reports]
+    records = run.earlier | {name: run.reports[name].record for name in own}
+    told = manifest(run.opened, run.arguments, records, run.failed)
+    write_json(run.opened[0].out / "run.json", told)
+
+
+def _with_a_bar(run: Run, one: OpenedJob) -> SourceReport:
+    """Track; with a bar on a terminal, nothing in a pipe, where it is to be quiet, or where several run at once."""
+    with ExitStack() as stack:
+        shown: list[Callable[[int, int | None], None]] = []
+
+        def advance(step: Step) -> None:
+            done, length = step.frame.index + 1, one.source.length
+            if not shown:  # a run that goes on has redrawn what was done before: that is not this one's speed
+                shown.append(stack.enter_context(bar(one.name, length, start=done - 1)))
+            shown[0](done, length)
+
+        alone = len(run.opened) == 1 or not one.source.live
+        report = track_opened(one, None if run.quiet or not alone else advance, run.stop)
+    if report.stopped:
+        report.notes.append(f"stopped: {one.out}/{one.name}.*.partial is what there is; --resume goes on")
+    tell(report, run.quiet)
+    return report
+
+
+def tell(report: SourceReport, quiet: bool = False) -> None:
+    """The summary line, what went wrong on the way, and the files."""
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if quiet:
+        return
+    rate = report.new / report.seconds if report.seconds else 0.0
+    by_stage = ", ".join(
+        f"{name} {report.new / report.stages[name]:.0f}" for name in STAGES if report.stages.get(name)
+    )
+    say(
+        f"{report.name}: {report.frames} frames, {report.tracks} tracks, {rate:.1f} frames/s "
+        f"(frames/s by stage: {by_stage})"
+    )
+    for line in (*report.notes, *report.files):
+        say(f"  {line}")
+
+
+@contextmanager
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C and kill end the run between two frames; a second one ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, _: object) -> None:
-        plan.stop.set()
-        plan.end_live()
+        stop.set()
         signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,6 +1,6 @@
 """Where the people of the drawn scene are: paths, joints and boxes, and the ground truth made of them.
 
-Arrays only; tools/scene.py draws them.
+Arrays only; drawing.py draws them.
 """
 
 from __future__ import annotations

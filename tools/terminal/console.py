@@ -1,14 +1,16 @@
-"""What every tool shares with its terminal: exit codes, one line for a mistake, atomic JSON."""
+"""What every tool shares with its terminal: exit codes, one line for a mistake."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import io
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
 
@@ -35,6 +37,9 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
     from retrace.configs import InputError
 
     name = Path(sys.argv[0]).name
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
     try:
         code = main(sys.argv[1:] if argv is None else argv)
     except InputError as error:
@@ -49,10 +54,21 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
     sys.exit(code)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Indented JSON, written beside and renamed."""
-    from retrace.configs.files import atomic_write, writing
+@contextmanager
+def as_flags(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """A library's messages speak of its arguments, as `fps`; here they become this tool's options: --fps."""
+    from retrace.configs import InputError
 
-    with writing(path), atomic_write(path) as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+    flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+    try:
+        yield
+    except InputError as error:
+        said = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), str(error))
+        raise InputError(said) from None
+
+
+def write_json(path: Path, value: object) -> None:
+    """:func:`retrace.configs.files.write_json`, under the name that tools know it by."""
+    from retrace.configs.files import write_json as write
+
+    write(path, value)

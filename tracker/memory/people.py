@@ -32,15 +32,21 @@ class People:
     # (capacity of people, ...)
     person: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # global id
     total: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (., D) sum of vectors
+    mean: np.ndarray = field(
+        default_factory=lambda: np.zeros((0, 0), np.float32)
+    )  # (., D) its direction, unit
     members: np.ndarray = field(
         default_factory=lambda: np.zeros(0, np.int64)
     )  # tracklets, folded ones included
     last: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # tracklet row that ended last
     been: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), bool))  # (., C) seen in the camera
+    newest: float = -np.inf  # s, the end of the tracklet that ended last
     row_of: dict[tuple[str, int, float], int] = field(
         default_factory=dict
     )  # (source, track, begin) -> tracklet row
-    rows_of_source: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # -> (track, tracklet row)
+    rows_of_track: dict[tuple[str, int], list[int]] = field(
+        default_factory=dict
+    )  # (source, track) -> tracklet rows
     row_of_tracklet: dict[int, int] = field(default_factory=dict)  # id in the file -> row
     person_row: dict[int, int] = field(default_factory=dict)  # global id -> row
 
@@ -58,6 +64,7 @@ class People:
                 if folded:
                     made.total[row] += np.frombuffer(total, "<f4")
                     made.members[row] += folded
+                    made.mean[row] = made.total[row] / max(float(np.linalg.norm(made.total[row])), 1e-12)
         query = "SELECT id, camera, source, track, begin, end, vector FROM tracklet ORDER BY id"
         for tracklet, camera, source, track, begin, end, blob in store.read(query):
             vector = from_blob(blob) if blob else np.zeros(store.dimension, np.float32)
@@ -96,20 +103,22 @@ class People:
             end,
         )
         self.vectors[row], self.person_of[row] = vector, NOBODY
+        self.newest = max(self.newest, end)
         self.row_of[source, track, begin] = self.row_of_tracklet[tracklet] = row
-        self.rows_of_source.setdefault(source, []).append((track, row))
+        self.rows_of_track.setdefault((source, track), []).append(row)
         return row
 
     def add_person(self, person: int) -> int:
         """The row of a person who has no tracklet yet."""
         row, self.count = self.count, self.count + 1
         if row == len(self.person):
-            for name in ("person", "total", "members", "last"):
+            for name in ("person", "total", "mean", "members", "last"):
                 setattr(self, name, _longer(getattr(self, name), self.dimension))
             self.been = np.pad(
                 self.been, ((0, len(self.person) - row), (0, len(self.cameras) - self.been.shape[1]))
             )
-        self.person[row], self.total[row], self.members[row], self.last[row] = person, 0, 0, NOBODY
+        self.person[row], self.members[row], self.last[row] = person, 0, NOBODY
+        self.total[row] = self.mean[row] = 0
         self.person_row[person] = row
         return row
 
@@ -117,6 +126,7 @@ class People:
         """Tracklet ``row`` belongs to the person of row ``person``."""
         self.person_of[row] = person
         self.total[person] += self.vectors[row]
+        self.mean[person] = self.total[person] / max(float(np.linalg.norm(self.total[person])), 1e-12)
         self.members[person] += 1
         self.been[person, self.camera_of[row]] = True
         if self.last[person] == NOBODY or self.end_of[self.last[person]] <= self.end_of[row]:
@@ -124,16 +134,9 @@ class People:
 
     # -- looking
 
-    @property
-    def newest(self) -> float:
-        """s, the end of the tracklet that ended last; -inf: there is none."""
-        return float(self.end_of[: self.size].max()) if self.size else -np.inf
-
     def directions(self) -> np.ndarray:
         """(P, D) float32 unit mean vectors; zero where no looks are known."""
-        total = self.total[: self.count]
-        norm = np.linalg.norm(total, axis=1, keepdims=True)
-        return total / np.maximum(norm, 1e-12)
+        return self.mean[: self.count]
 
     def beside(self, row: int, source: str, tracks: frozenset[int] | None) -> np.ndarray:
         """(M,) rows of the tracklets of surely different people: seen in one frame with tracklet ``row``.
@@ -141,16 +144,14 @@ class People:
         Args:
             tracks: of the same source, seen beside it; None: whoever was there at the same time in the same camera.
         """
-        here = slice(0, self.size)
-        meets = (self.begin_of[here] <= self.end_of[row]) & (self.end_of[here] >= self.begin_of[row])
         if tracks is None:
-            meets &= self.camera_of[here] == self.camera_of[row]
+            rows = (self.camera_of[: self.size] == self.camera_of[row]).nonzero()[0]
         else:
-            listed = np.zeros(self.size, bool)
-            listed[[other for track, other in self.rows_of_source.get(source, ()) if track in tracks]] = True
-            meets &= listed
-        meets[row] = False
-        return np.asarray(meets.nonzero()[0])
+            rows = np.array(
+                [r for track in sorted(tracks) for r in self.rows_of_track.get((source, track), ())], int
+            )
+        meets = (self.begin_of[rows] <= self.end_of[row]) & (self.end_of[rows] >= self.begin_of[row])
+        return rows[meets & (rows != row)]
 
 
 def _longer(array: np.ndarray, dimension: int) -> np.ndarray:

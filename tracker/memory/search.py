@@ -67,13 +67,13 @@ def search(
     rows = _fitting(memory, since, until, cameras)
     if not len(rows):
         return []
-    cosine = people.vectors[rows] @ photos.T  # (R, M)
+    cosine = (people.vectors[: people.size] @ photos.T)[rows]  # (R, M)
     who, index = np.unique(people.person_of[rows], return_inverse=True)
-    mean = people.directions()[who] @ photos.T  # (P, M)
+    mean = (people.directions() @ photos.T)[who]  # (P, M)
     distance = 1.0 - mean.mean(1, dtype=np.float64)
     elsewhere = np.zeros((1, len(who)), bool)
     ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config)
-    chance = posterior(ratio, memory.returning())[0][0]
+    chance = posterior(ratio, memory.returning(), len(who))[0][0]
     best = np.lexsort((who, -chance))[:top]
     nearest = cosine.max(1)
     found = []

@@ -180,8 +180,8 @@ class Store:
         return int(self.db.execute("INSERT INTO person (created) VALUES (?)", (at,)).lastrowid or 0)
 
     def operation(self) -> int:
-        """A number for rows of the log that are undone together."""
-        (last,) = self.db.execute("SELECT COALESCE(MAX(operation), 0) FROM log").fetchone()
+        """A number for rows of the log that are undone together: that of the first of them."""
+        (last,) = self.db.execute("SELECT COALESCE(MAX(seq), 0) FROM log").fetchone()
         return int(last) + 1
 
     def append(

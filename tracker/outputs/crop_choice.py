@@ -1,4 +1,4 @@
-"""Which boxes of MOTChallenge ground truth become crops, and of which part; tools/mot_crops.py says how."""
+"""Which boxes of MOTChallenge ground truth become crops, and of which part."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retrace.configs import InputError
 from retrace.tracker.boxes import area, clip
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import SequenceInfo
@@ -13,17 +14,28 @@ from retrace.tracker.mot_file import SequenceInfo
 PEDESTRIAN = 1
 PARTS = ("train", "query", "gallery")
 TRAIN, QUERY, GALLERY = range(3)
+RANGES = {"min_visibility": (0, 1), "min_height": (0, 1e5), "every": (1, 1e9), "cut": (0, 1), "gap": (0, 1e9)}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is wanted of a sequence."""
+class CropFilter:
+    """Which boxes of a sequence are wanted.
 
-    min_visibility: float  # of a box, in [0, 1]
-    min_height: float  # px, inside the image
-    every: int  # frames between two crops of a person
-    cut: float  # share of the sequence that is for training
-    gap: float  # s between the halves of a test person's time
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    min_visibility: float = 0.3  # of a box, in [0, 1]
+    min_height: float = 48  # px, inside the image
+    every: int = 5  # frames between two crops of a person
+    cut: float = 0.5  # share of the sequence that is for training
+    gap: float = 1.0  # s between the halves of a test person's time
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"`{name}` {value}: expected a number in {low:g}..{high:g}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +50,7 @@ class Crops:
     late: np.ndarray  # (N,) bool: the later half of a test person's time
 
 
-def choose(table: MotTable, info: SequenceInfo, wish: Wish) -> Crops:
+def choose(table: MotTable, info: SequenceInfo, wish: CropFilter) -> Crops:
     """Which boxes of a ground truth become crops, and of which part."""
     table = table.take(
         (table.class_id == PEDESTRIAN) & (np.trunc(table.score) != 0) & (table.frame < info.length)

@@ -1,9 +1,6 @@
 """Where results go as text that grows by a frame: MOT text, JSON lines, the ledger.
 
-Every sink, also those of tracker/picture_sinks.py, takes a :class:`tracker.data.Step` a frame and writes
-``NAME.partial`` beside its target. ``finish()`` renames it; ``abandon()`` closes it and leaves it, so that what
-looks whole is whole. Both return where the result is. ``position()`` is for checkpoints: bytes that stand, 0
-where a sink cannot be resumed.
+Text alone can be resumed: ``position()`` tells a checkpoint how many bytes stand.
 """
 
 from __future__ import annotations
@@ -21,14 +18,15 @@ from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
 from retrace.tracker.ledger.file import ledger_header, ledger_line
 from retrace.tracker.mot_file import format_tracks
+from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.tracker import Tracker
 
 
-class TextSink:
-    """A text file that grows by ``line(step)`` a frame; the only kind that can be resumed.
+class TextSink(Sink):
+    """A file that grows by ``line(step)`` a frame; the only kind that can be resumed.
 
     Args:
-        line: Step -> text with line ends, may be "".
+        line: Step -> text with line ends, may be "", or bytes.
         path: the target.
         resume_at: bytes of the partial file that stand, as ``position()`` told; the rest is cut off.
         header: what a new file begins with.
@@ -38,7 +36,11 @@ class TextSink:
     """
 
     def __init__(
-        self, line: Callable[[Step], str], path: str | Path, resume_at: int | None = None, header: str = ""
+        self,
+        line: Callable[[Step], str | bytes],
+        path: str | Path,
+        resume_at: int | None = None,
+        header: str = "",
     ) -> None:
         self._line, self._path = line, Path(path)
         grown = partial_of(self._path)
@@ -57,7 +59,8 @@ class TextSink:
 
     def write(self, step: Step) -> None:
         with writing(self._path):
-            self._file.write(self._line(step).encode())
+            told = self._line(step)
+            self._file.write(told if isinstance(told, bytes) else told.encode())
 
     def position(self) -> int:
         with writing(self._path):
@@ -108,7 +111,7 @@ JsonLinesSink = partial(TextSink, json_line)
 
 
 def ledger_sink(tracker: Tracker, name: str, path: str | Path, resume_at: int | None = None) -> TextSink:
-    """What became of every detection, and why (tracker/ledger_file.py); after every frame of ``tracker``."""
+    """What became of every detection, and why (tracker/ledger/file.py); after every frame of ``tracker``."""
     ledger, config = tracker.ledger, tracker.config
     if ledger is None:
         raise InputError("this tracker keeps no ledger: make it with Tracker(config, fps, ledger=True)")

@@ -11,7 +11,7 @@ import pytest
 
 from retrace.eval.mot.oracle import perfect_association
 from retrace.eval.mot.preprocess import prepare
-from retrace.eval.mot.score import combine, evaluate, score_scene
+from retrace.eval.mot.score import combine, evaluate, score_prepared
 from retrace.eval.mot.sequences import find_sequences, read_sequence
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_detections, read_ground_truth, read_sequence_info
@@ -61,7 +61,7 @@ def test_val_half_is_cut_from_the_full_ground_truth(shared: Path) -> None:
     results = shared / "results-MOT17-val-half" / "DeepOCSORT"
     cut, full = (
         [
-            score_scene(prepare(*read_sequence(s, "MOT17"), s.length, "MOT17"))
+            score_prepared(prepare(*read_sequence(s, "MOT17"), s.length, "MOT17"))
             for s in find_sequences(shared / folder, results, "val-half")
         ]
         for folder in ("MOT17-val-half", "MOT17-train")
@@ -74,7 +74,7 @@ def test_published_numbers(shared: Path) -> None:
     """The table of four sequences that TrackEval gave for Deep OC-SORT: HOTA 52.87, MOTA 64.93, IDF1 65.66."""
     sequences = find_sequences(shared / "MOT17-val-half", shared / "results-MOT17-val-half" / "DeepOCSORT")
     row = combine(
-        [score_scene(prepare(*read_sequence(s, "MOT17"), s.length, "MOT17")) for s in sequences]
+        [score_prepared(prepare(*read_sequence(s, "MOT17"), s.length, "MOT17")) for s in sequences]
     ).row()
     rounded = [round(100 * row[n], 2) for n in ("HOTA", "DetA", "AssA", "MOTA", "IDF1")]
     assert (*rounded, row["IDSW"]) == (52.87, 53.69, 52.47, 64.93, 65.66, 151)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrace.eval.mot.preprocess import Scene, prepare
-from retrace.eval.mot.score import score_scene
+from retrace.eval.mot.preprocess import Prepared, prepare
+from retrace.eval.mot.score import score_prepared
 from retrace.eval.mot.sequences import find_sequences, read_sequence
 from tests.eval.scenes import Row, table
 
@@ -18,12 +18,12 @@ from retrace.eval.mot.extended import accumulate, extended_table
 BOX = (10, 10, 20, 40)
 
 
-def theirs(scene: Scene) -> dict[str, float]:
+def theirs(scene: Prepared) -> dict[str, float]:
     head, row, _ = extended_table({"s": accumulate(scene)})
     return {str(name): float(value) for name, value in zip(head[1:], row[1:], strict=True)}  # type: ignore[arg-type]
 
 
-def scene(gt: list[Row], result: list[Row], length: int) -> Scene:
+def scene(gt: list[Row], result: list[Row], length: int) -> Prepared:
     return prepare(table(gt), table(result), length, "custom")
 
 
@@ -34,7 +34,7 @@ def test_agreement_where_nothing_is_contested(seed: int) -> None:
     rows = [(t, k, 100.0 * k, 0, 20, 40) for t in range(20) for k in range(4)]
     found = [(t, k + 10 * int(rng.integers(2)), *box) for t, k, *box in rows if rng.random() > 0.3]
     ours = scene(rows, found, 20)
-    row, other = score_scene(ours).row(), theirs(ours)
+    row, other = score_prepared(ours).row(), theirs(ours)
     for name, key in (
         ("idf1", "IDF1"),
         ("idp", "IDP"),
@@ -62,7 +62,7 @@ def test_agreement_where_nothing_is_contested(seed: int) -> None:
 def test_mostly_tracked_from_four_fifths_on() -> None:
     """py-motmetrics counts 0.8, TrackEval only what is above."""
     ours = scene([(t, 1, *BOX) for t in range(10)], [(t, 1, *BOX) for t in range(8)], 10)
-    assert (score_scene(ours).clear.MT, theirs(ours)["mostly_tracked"]) == (0, 1)
+    assert (score_prepared(ours).clear.MT, theirs(ours)["mostly_tracked"]) == (0, 1)
 
 
 def test_a_match_is_remembered_beyond_the_previous_frame() -> None:
@@ -72,7 +72,7 @@ def test_a_match_is_remembered_beyond_the_previous_frame() -> None:
     elsewhere = (1, 9, 500, 10, 20, 40)
     result = [(0, 1, *BOX), elsewhere, (2, 1, 15, 10, 20, 40), (2, 2, *BOX)]
     ours = scene(gt, result, 3)
-    assert (score_scene(ours).clear.IDSW, theirs(ours)["switches"]) == (1, 0)
+    assert (score_prepared(ours).clear.IDSW, theirs(ours)["switches"]) == (1, 0)
 
 
 @pytest.mark.shared
@@ -82,6 +82,6 @@ def test_identity_metrics_agree_on_real_results(shared: Path) -> None:
         shared / "MOT17-val-half", results, names=["MOT17-05-FRCNN", "MOT17-13-FRCNN"]
     ):
         ours = prepare(*read_sequence(sequence, "MOT17"), sequence.length, "MOT17")
-        row, other = score_scene(ours).row(), theirs(ours)
+        row, other = score_prepared(ours).row(), theirs(ours)
         for name, key in (("idf1", "IDF1"), ("idp", "IDP"), ("idr", "IDR")):
             assert other[name] == pytest.approx(row[key], abs=1e-12)

@@ -12,7 +12,7 @@ import trackeval
 
 from retrace.configs import InputError
 from retrace.eval.mot.sequences import find_sequences, read_sequence
-from tests.eval.mot.test_sequences import make
+from tests.eval.folders import make
 
 GT = "1,1,10,10,20,40,1,1,1\n2,1,10,10,20,40,1,1,1\n"
 RESULT = "1,1,10,10,20,40,0.9,-1,-1,-1\n2,1,10,10,20,40,0.9,-1,-1,-1\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 from retrace.configs import InputError
 from retrace.eval.mot.score import combine, evaluate
@@ -22,6 +22,8 @@ BENCHMARKS = ("MOT15", "MOT16", "MOT17", "MOT20", "custom")
 @given(scene=scenes())
 def test_equals_trackeval_on_random_scenes(scene: tuple[MotTable, MotTable, int], benchmark: str) -> None:
     gt, result, length = scene
+    considered = gt.class_id[np.trunc(gt.score) != 0]
+    assume(benchmark != "custom" or not len(considered) or (considered == 1).any())  # else: refused
     assert differences(evaluate(gt, result, length, benchmark), reference.judge(*scene, benchmark)) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from retrace.eval.ranking.audit import audit, centroid_gallery, truncated_map
 from retrace.eval.ranking.ranks import evaluate_ranking
 from retrace.eval.ranking.reranking import rerank
-from tests.eval.ranking.test_ranks import exact, people, slow
+from tests.eval.ranking.people import exact, people, slow
 
 
 def la_transformer(d: np.ndarray, q: np.ndarray, g: np.ndarray, top: int) -> float:

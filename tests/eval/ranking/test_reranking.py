@@ -11,7 +11,7 @@ from retrace.configs import InputError
 from retrace.eval.ranking import reranking
 from retrace.eval.ranking.ranks import evaluate_ranking
 from retrace.eval.ranking.reranking import rerank
-from tests.eval.ranking.test_ranks import exact, people, torchreid_module
+from tests.eval.ranking.people import exact, people, torchreid_module
 
 
 def squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:

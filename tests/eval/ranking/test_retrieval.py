@@ -17,7 +17,7 @@ from retrace.eval.ranking.retrieval import (
     pool_queries,
     single_gallery_shot,
 )
-from tests.eval.ranking.test_ranks import exact, people, slow
+from tests.eval.ranking.people import exact, people, slow
 
 # --- intervals ---------------------------------------------------------------------------------------------------
 

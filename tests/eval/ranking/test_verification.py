@@ -9,7 +9,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.eval.ranking.verification import evaluate_verification
-from tests.eval.ranking.test_ranks import exact, people
+from tests.eval.ranking.people import exact, people
 
 
 def slow(d: np.ndarray, q: Any, qc: Any, g: Any, gc: Any, target: float) -> tuple[float, float]:

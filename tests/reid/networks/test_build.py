@@ -227,6 +227,8 @@ def test_the_channel_probe_leaves_no_trace() -> None:
         ({"name": "timm.mixer_s32_224"}, "does not work on images of 64x32 px.*match"),
         ({"name": "timm.xcit_nano_12_p16_224"}, r"answers \(1, 9, 128\), not a feature map"),
         ({"name": "timm.mambaout_femto"}, r"answers \(1, 2, 1, \d+\), which is not \(B, C, h, w\)"),
+        ({"name": "osnet_ain_x0_25", "instance_norm": True}, "instance_norm is for osnet_x0_25"),
+        ({"name": "timm.resnet18", "instance_norm": True}, "instance_norm is for osnet_x0_25"),
         ({"name": "hacnn", "neck": "own"}, "'hacnn' does not work on images of 64x32 px"),
     ],
     ids=lambda c: "-".join(map(str, c.values())) if isinstance(c, dict) else "",
@@ -236,3 +238,18 @@ def test_networks_that_cannot_be_are_refused_in_one_line(config: dict[str, Any],
         build(**config)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 2000
+
+
+def test_instance_norm_is_in_the_stem_and_the_first_stage() -> None:
+    """In the stem, what scales a colour all over the image is gone before the first ReLU."""
+    plain, normed = (build(name="osnet_x0_25", instance_norm=on).eval() for on in (False, True))
+    gone = {key for key in plain.state_dict() if key not in normed.state_dict()}
+    assert gone == {
+        f"backbone.whole.conv1.bn.{key}" for key in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    new = {key for key in normed.state_dict() if key not in plain.state_dict()}
+    assert new == {f"backbone.whole.conv2.{k}.IN.{key}" for k in (0, 1) for key in ("weight", "bias")}
+    with torch.no_grad():
+        for network, same in ((plain, False), (normed, True)):
+            stem = network.backbone.whole.conv1
+            assert torch.allclose(stem(images()), stem(images() * 3), atol=1e-3) == same

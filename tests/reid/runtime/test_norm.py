@@ -22,8 +22,8 @@ from retrace.reid.runtime.feed import Feed  # noqa: E402
 from retrace.reid.runtime.network import Network  # noqa: E402
 from retrace.reid.runtime.torch_runtime import TorchRun  # noqa: E402
 from retrace.reid.weights import shipped  # noqa: E402
-from retrace.tools.runs.plan import make_plan  # noqa: E402
-from retrace.tools.track import parser  # noqa: E402
+from retrace.tools.runs.runner import open_run  # noqa: E402
+from retrace.tools.track import jobs_of, parser  # noqa: E402
 from tests.reid.networks_by_hand import little_network, use_network  # noqa: E402
 
 SIZE = (16, 8)
@@ -296,13 +296,14 @@ def test_statistics_of_another_network_are_refused(little: Any) -> None:
 
 def test_live_sources_would_share_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "retrace.tools.runs.plan.open_source", lambda spec: SimpleNamespace(live=spec.startswith("rtsp"))
+        "retrace.tools.runs.runner.open_job_source",
+        lambda job: SimpleNamespace(live=job.source.startswith("rtsp")),
     )
     words = ["rtsp://one", "a.mp4", "rtsp://two", "--reid-norm", "video"]
     with pytest.raises(
-        InputError, match="--reid-norm video: live sources would share its statistics; run each"
+        InputError, match="`reid_norm` video: live sources would share its statistics; run each"
     ):
-        make_plan(parser().parse_args(words), words)
+        open_run(jobs_of(parser().parse_args(words)))
 
 
 @pytest.mark.parametrize("off", [["--tracker", "sort"], ["--reid", "none"]])
@@ -318,8 +319,8 @@ def test_a_norm_that_nobody_would_use(off: list[str], shared: Path, tmp_path: Pa
         str(tmp_path),
         *off,
     ]
-    with pytest.raises(InputError, match="--reid-norm frame: nobody looks at appearance"):
-        make_plan(parser().parse_args(words), words)
+    with pytest.raises(InputError, match="`reid_norm` frame: nobody looks at appearance"):
+        open_run(jobs_of(parser().parse_args(words)))
 
 
 def test_auto_with_a_norm_is_the_shipped_network_in_torch(shared: Path, tmp_path: Path) -> None:
@@ -327,6 +328,6 @@ def test_auto_with_a_norm_is_the_shipped_network_in_torch(shared: Path, tmp_path
     sequence = shared / "MOT15-train" / "TUD-Campus"
     words = [str(sequence), "--detections", "det/det.txt", "--reid-norm", "frame", "--device", "cpu"]
     words += ["--out", str(tmp_path)]
-    plan = make_plan(parser().parse_args(words), words)
-    assert "BatchNorm by the frame" in plan.appearance  # which a checkpoint's fingerprint contains
-    assert any(path.endswith(".safetensors") for path in plan.hashes)
+    (one,) = open_run(jobs_of(parser().parse_args(words))).opened
+    assert "BatchNorm by the frame" in one.appearance.description  # which a checkpoint's fingerprint contains
+    assert any(path.endswith(".safetensors") for path in one.hashes)

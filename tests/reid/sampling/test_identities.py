@@ -108,3 +108,54 @@ def test_too_few_identities_are_refused(labels: list[int]) -> None:
     count = len(set(labels))
     with pytest.raises(InputError, match=f"batch.identities=3: the training set has only {count} identities"):
         first(np.array(labels, np.int64), 3, 2, 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(1, 13), min_size=2, max_size=12),
+    st.integers(2, 5),
+    st.integers(2, 5),
+    st.integers(0, 99),
+)
+def test_a_spread_pass_deals_whole_hands_of_different_people(
+    sizes: list[int], p: int, k: int, seed: int
+) -> None:
+    p = min(p, len(sizes))
+    labels = of_sizes(sizes)
+    batches = list(itertools.islice(identity_batches(labels, p, k, seed, "spread"), 6))
+    for batch in batches:
+        people = labels[batch].reshape(p, k)
+        assert (people == people[:, :1]).all()
+        assert len(set(people[:, 0])) == p
+    again = list(itertools.islice(identity_batches(labels, p, k, seed, "spread"), 6))
+    assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+
+
+def test_spread_mixes_sources_where_largest_sorts_them() -> None:
+    """30 people with 24 images and 60 with 4, K = 4: 180 hands and 60; 24 batches of 10 hold 2.5 of the small."""
+    labels = np.repeat(np.arange(90), [24] * 30 + [4] * 60)
+
+    def small(order: str) -> list[int]:
+        made = itertools.islice(identity_batches(labels, 10, 4, 0, order), 24)
+        return [len({person for person in labels[rows] if person >= 30}) for rows in made]
+
+    assert small("largest")[:12] == [0] * 12
+    spread = small("spread")
+    assert 0.6 * 60 <= sum(spread) <= 60
+    assert max(spread[:12]) <= 7
+    assert sum(spread[:8]) == pytest.approx(20, abs=8)
+
+
+def test_a_batch_of_one_source_and_their_shares() -> None:
+    """Cameras 1-2, 2-3 and 3-1 hang together, 7 and 8 too, 5 is alone; their batches come by their share."""
+    seen = [[1, 2], [2, 3], [3, 1], [1, 1]] * 5 + [[7, 8]] * 10 + [[5, 5]] * 5
+    labels = np.repeat(np.arange(len(seen)), 2)
+    cameras = np.concatenate(seen)
+    batches = list(itertools.islice(identity_batches(labels, 5, 2, 3, "source", cameras), 7))
+    source = {1: "a", 2: "a", 3: "a", 7: "b", 8: "b", 5: "c"}
+    found = [{source[c] for c in cameras[rows].tolist()} for rows in batches]
+    assert all(len(each) == 1 for each in found)
+    assert Counter(s for each in found for s in each) == {"a": 4, "b": 2, "c": 1}
+    assert sorted(np.concatenate(batches)) == list(range(len(labels)))  # each image once
+    with pytest.raises(InputError, match="a source has only 5 identities"):
+        next(identity_batches(labels, 6, 2, 3, "source", cameras))

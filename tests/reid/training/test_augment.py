@@ -8,7 +8,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from retrace.reid.config import AugmentConfig  # noqa: E402
-from retrace.reid.training.augment import ERASE_AREA, ERASE_ASPECT, ERASE_TRIES, GREY, augment, normalise  # noqa: E402
+from retrace.reid.training.augment import (  # noqa: E402
+    BLUR,
+    ERASE_AREA,
+    ERASE_ASPECT,
+    ERASE_TRIES,
+    GREY,
+    _hue_matrices,
+    _line,
+    augment,
+    normalise,
+)
 
 MEAN, STD = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
 ZERO, ONE = torch.zeros(3), torch.ones(3)
@@ -181,7 +191,21 @@ def test_the_share_of_erased_images() -> None:
     assert 190 < int((images == 0).flatten(1).any(1).sum()) < 310  # 250 +- 4.4 standard deviations
 
 
-ALL = AugmentConfig(flip=0.5, pad=4, brightness=0.3, contrast=0.3, saturation=0.3, erase=0.5)
+ALL = AugmentConfig(
+    flip=0.5,
+    pad=4,
+    brightness=0.3,
+    contrast=0.3,
+    saturation=0.3,
+    erase=0.5,
+    box=0.1,
+    occlude=0.3,
+    blur=0.3,
+    coarse=0.3,
+    hue=0.1,
+    gamma=0.3,
+    swap=0.1,
+)
 
 
 def test_a_generator_gives_the_same_bytes_and_nothing_else_is_drawn_from() -> None:
@@ -227,3 +251,133 @@ def test_images_from_afar_lose_their_finest_pattern() -> None:
     afar = np.abs(seen - 0.5).max((1, 2, 3)) < 1e-6
     assert afar.mean() == pytest.approx(0.25, abs=0.07)
     assert np.array_equal(seen[~afar], rgb(board)[~afar])
+
+
+def moved_box(image: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(H, W, 3) seen through a box whose edges (top, bottom, left, right; px) are elsewhere, pixel by pixel."""
+    height, width, _ = image.shape
+    top, bottom, left, right = edges
+    out = np.empty_like(image)
+    for i in range(height):
+        for j in range(width):
+            y = np.clip(top + (i + 0.5) * (bottom - top) / height - 0.5, 0, height - 1)
+            x = np.clip(left + (j + 0.5) * (right - left) / width - 0.5, 0, width - 1)
+            y0, x0 = int(y), int(x)
+            y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+            upper = image[y0, x0] * (1 - x + x0) + image[y0, x1] * (x - x0)
+            lower = image[y1, x0] * (1 - x + x0) + image[y1, x1] * (x - x0)
+            out[i, j] = upper * (1 - y + y0) + lower * (y - y0)
+    return out
+
+
+def test_a_moved_box_is_cut_pixel_by_pixel() -> None:
+    pixels = noise(6, 12, 8)
+    got = plain(pixels, seed=4, box=0.3)
+    draws = 0.3 * (2 * torch.rand(2, 2, 6, generator=after_the_move(6, 4)).numpy() - 1)
+    for i, image in enumerate(rgb(pixels)):
+        (top, left), (bottom, right) = draws[:, :, i]
+        edges = np.array([12 * top, 12 * (1 + bottom), 8 * left, 8 * (1 + right)])
+        np.testing.assert_allclose(got[i], moved_box(image, edges), atol=1e-5)
+
+
+def after_the_move(count: int, seed: int) -> torch.Generator:
+    """The generator as it is when mirroring and shifting have drawn."""
+    draw = generator(seed)
+    torch.rand(count, generator=draw)
+    torch.randint(0, 1, (2, count, 1), generator=draw)
+    return draw
+
+
+def test_blur_is_a_gaussian_of_its_deviation() -> None:
+    pixels = torch.zeros((60, 128, 64, 3), dtype=torch.uint8)
+    pixels[:, 60, 30] = 255  # a point of light
+    seen = plain(pixels, blur=0.5)[..., 0]
+    np.testing.assert_allclose(seen.sum((1, 2)), 1, atol=1e-4)
+    y, x = np.mgrid[:128, :64]
+    across, down = ((seen * (a - at) ** 2).sum((1, 2)) for a, at in ((x, 30), (y, 60)))
+    sharp = across < 1e-6
+    assert 0.25 < sharp.mean() < 0.75
+    np.testing.assert_allclose(across, down, atol=1e-4)
+    deviations = np.sqrt(across[~sharp])
+    assert BLUR[1] - 0.1 < deviations.max() < BLUR[1] + 0.01
+    assert deviations.min() < BLUR[0] + 0.2
+    widest = deviations.argmax()
+    ratio = seen[~sharp][widest][60, 31] / seen[~sharp][widest][60, 30]
+    assert ratio == pytest.approx(np.exp(-1 / (2 * deviations[widest] ** 2)), abs=0.02)
+
+
+def test_coarse_images_are_means_over_larger_pixels_seen_in_between() -> None:
+    """12 x 8 seen as 4 x 3, an image by itself: areas, then interpolation."""
+    image = rgb(noise(1, 12, 8))[0, :, :, :1]
+    edges_y, edges_x = np.arange(5) * 3.0, np.arange(4) * 8 / 3
+    small = np.zeros((4, 3, 1))
+    for i in range(4):
+        for j in range(3):
+            for y in range(12):
+                for x in range(8):
+                    tall = max(0, min(edges_y[i + 1], y + 1) - max(edges_y[i], y))
+                    wide = max(0, min(edges_x[j + 1], x + 1) - max(edges_x[j], x))
+                    small[i, j] += image[y, x] * tall * wide / (3 * 8 / 3)
+    rows, columns = (
+        _line(side, zero, zero, zero, torch.tensor([3.0]))[0].numpy()
+        for side, zero in ((12, torch.zeros(1)), (8, torch.zeros(1)))
+    )
+    want = np.empty((12, 8))
+    for i in range(12):
+        for j in range(8):
+            y, x = np.clip((i + 0.5) / 3 - 0.5, 0, 3), np.clip((j + 0.5) * 3 / 8 - 0.5, 0, 2)
+            y0, x0 = int(min(y, 2)), int(min(x, 1))
+            part = small[y0 : y0 + 2, x0 : x0 + 2, 0]
+            want[i, j] = np.array([1 - y + y0, y - y0]) @ part @ np.array([1 - x + x0, x - x0])
+    np.testing.assert_allclose(rows @ image[..., 0] @ columns.T, want, atol=1e-5)
+
+
+def test_the_share_of_coarse_images_and_flat_ones_stay_flat() -> None:
+    seen = plain(noise(400, 16, 16), coarse=0.3)
+    changed = (np.abs(seen - rgb(noise(400, 16, 16))).max((1, 2, 3)) > 1e-4).mean()
+    assert changed == pytest.approx(0.3, abs=0.08)
+    flat = torch.full((20, 24, 16, 3), 77, dtype=torch.uint8)
+    np.testing.assert_allclose(plain(flat, box=0.3, blur=1, coarse=1), 77 / 255, atol=1e-5)
+
+
+def test_somebody_else_stands_in_front() -> None:
+    """Images 0 to 3 are one person, 4 to 7 another; what covers a person is the other one, displaced."""
+    pixels = noise(8, 40, 20)
+    seen, before = plain(pixels, seed=2, occlude=1), rgb(pixels)
+    for i in range(8):
+        other = before[(i + 4) % 8]
+        covered = (seen[i] != before[i]).any(2)
+        rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
+        hit = seen[i][rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        tall, wide = hit.shape[:2]
+        left = columns[0] > 0 or wide == 20  # else the crop came in from the left: its right part is seen
+        assert np.array_equal(hit, other[:tall, :wide] if left else other[:tall, -wide:])
+        assert rows[-1] == 39  # down to the lower edge
+        assert covered.mean() < 0.6
+    assert (plain(noise(400, 8, 8), occlude=0.25) != rgb(noise(400, 8, 8))).any((1, 2, 3)).mean() == (
+        pytest.approx(0.25, abs=0.07)
+    )
+
+
+def test_a_turn_of_the_colour_circle_keeps_grey_and_distance_from_it() -> None:
+    pixels = noise(100, 4, 4, 90, 160)  # so that nothing is cut
+    before, after = rgb(pixels), plain(pixels, hue=0.5)
+    np.testing.assert_allclose(after.mean(3), before.mean(3), atol=1e-5)
+    from_grey = [np.linalg.norm(v - v.mean(3, keepdims=True), axis=3) for v in (before, after)]
+    np.testing.assert_allclose(*from_grey, atol=1e-5)
+    third = _hue_matrices(torch.tensor([2 * np.pi / 3]))[0]
+    np.testing.assert_allclose(third.numpy(), [[0, 0, 1], [1, 0, 0], [0, 1, 0]], atol=1e-6)  # red to green
+
+
+def test_gamma_is_a_power_within_its_strength() -> None:
+    pixels = torch.full((300, 4, 4, 3), 64, dtype=torch.uint8)
+    power = np.log(plain(pixels, gamma=0.4)[:, 0, 0, 0]) / np.log(64 / 255)
+    assert np.exp(-0.4) <= power.min() + 1e-5 < np.exp(-0.38)
+    assert np.exp(0.38) < power.max() - 1e-5 <= np.exp(0.4)
+
+
+def test_swapped_channels_are_a_permutation() -> None:
+    before, seen = rgb(noise(600, 4, 4)), plain(noise(600, 4, 4), swap=0.6)
+    np.testing.assert_allclose(np.sort(seen, 3), np.sort(before, 3), atol=1e-6)
+    changed = (np.abs(seen - before) > 1e-5).any((1, 2, 3)).mean()
+    assert changed == pytest.approx(0.6 * 5 / 6, abs=0.07)  # one of six orders is the one it had

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -19,75 +17,25 @@ for package in ("torchreid", "timm"):
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"needs {package}: pip install -e .[train]", allow_module_level=True)
 
-from retrace.reid.config import ScheduleConfig, TrainConfig  # noqa: E402
+from retrace.reid.config import ScheduleConfig  # noqa: E402
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe  # noqa: E402
 from retrace.reid.training import state as training  # noqa: E402
 from retrace.reid.training.features import features  # noqa: E402
 from retrace.reid.training.optimizer import rate_factor  # noqa: E402
-from retrace.reid.training.state import Diverged, Step, Training  # noqa: E402
-
-IDS, EACH, SIZE = 4, 6, (32, 16)
-LABELS = np.repeat(np.arange(IDS), EACH)
-CAMERAS = np.arange(IDS * EACH) % 2
-
-
-def pictures() -> np.ndarray:
-    """(24, 32, 16, 3): four people by the colour of coat and trousers, other noise in each image."""
-    random = np.random.default_rng(0)
-    images = random.integers(0, 90, (len(LABELS), *SIZE, 3))
-    for image, person in zip(images, LABELS, strict=True):
-        image[4:16, 4:12, person % 3] += 150
-        image[16:, 4:12, (person + 1) // 2] += 120
-    return images.astype(np.uint8)
-
-
-PIXELS = pictures()
-PLAIN = {"flip": 0.0, "pad": 0}
-
-
-def config(**changes: Any) -> TrainConfig:
-    raw: dict[str, Any] = {
-        "model": {"name": "osnet_x0_25", "embedding": 16},
-        "size": SIZE,
-        "augment": {"flip": 0.5, "pad": 2},
-        "batch": {"identities": 4, "images": 2},
-        "losses": {"cross_entropy": {}, "batch_hard_triplet": {}},
-        "optimizer": {"lr": 1e-3},
-        "schedule": {"kind": "constant", "warmup": 0},
-        "epochs": 3,
-    }
-    return TrainConfig.model_validate(raw | changes)
-
-
-def begin(**changes: Any) -> Training:
-    return training.start(config(**changes), IDS, len(LABELS), "cpu")
-
-
-def go(run: Training, count: int | None = None) -> list[Step]:
-    return list(itertools.islice(training.steps(run, PIXELS, LABELS, CAMERAS), count))
-
-
-def stored(state: Any) -> Any:
-    """Through the file format of the checkpoint."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-def assert_same(a: Any, b: Any) -> None:
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert a == b
+from retrace.reid.training.state import Diverged, Training  # noqa: E402
+from tests.reid.training.small_run import (  # noqa: E402
+    CAMERAS,
+    IDS,
+    LABELS,
+    PIXELS,
+    PLAIN,
+    SIZE,
+    assert_same,
+    begin,
+    config,
+    go,
+    stored,
+)
 
 
 def test_the_loss_falls() -> None:
@@ -140,6 +88,50 @@ def test_a_run_that_goes_on_repeats_to_the_last_bit(changes: dict[str, Any]) -> 
     again += [step.loss for step in go(second)]
     assert torch.equal(torch.stack(losses), torch.stack(again))
     assert_same(whole.state_dict(), second.state_dict())
+
+
+TAUGHT = {
+    "model": {"name": "osnet_x0_25", "embedding": 16, "instance_norm": True},
+    "augment": {
+        "box": 0.1,
+        "occlude": 0.3,
+        "blur": 0.3,
+        "coarse": 0.3,
+        "hue": 0.1,
+        "gamma": 0.3,
+        "swap": 0.1,
+    },
+    "batch": {"identities": 2, "images": 2, "order": "source"},
+    "losses": {
+        "cross_entropy": {},
+        "teacher_features": {"weight": 2},
+        "teacher_similarities": {"weight": 10},
+        "teacher_distances": {},
+    },
+}
+
+
+def test_a_taught_run_goes_on_to_the_last_bit_and_the_teacher_matters() -> None:
+    vectors = np.random.default_rng(5).standard_normal((len(LABELS), 7)).astype(np.float32)
+
+    def begin_taught() -> Training:
+        return training.start(config(**TAUGHT), IDS, len(LABELS), "cpu", teacher_dimensions=7)
+
+    whole = begin_taught()
+    losses = [step.loss for step in go(whole, teacher=vectors)]
+    first = begin_taught()
+    again = [step.loss for step in go(first, 4, vectors)]
+    second = begin_taught()
+    second.load_state_dict(stored(first.state_dict()))
+    again += [step.loss for step in go(second, teacher=vectors)]
+    assert torch.equal(torch.stack(losses), torch.stack(again))
+    assert_same(whole.state_dict(), second.state_dict())
+    other = go(begin_taught(), 1, -vectors)[0]
+    for name in ("teacher_features", "cross_entropy"):
+        assert torch.equal(other.parts[name], go(begin_taught(), 1, vectors)[0].parts[name]) == (
+            name == "cross_entropy"
+        )
+    assert second.objective.modules_by_name["teacher_features"].map.weight.shape == (7, 16)
 
 
 def test_training_leaves_the_random_state_alone_and_a_seed_decides() -> None:
@@ -264,7 +256,7 @@ def test_weights_broken_after_a_finite_loss_do_not_become_a_checkpoint() -> None
         run.state_dict()
     run = begin(losses={"cross_entropy": {}, "centre": {}})
     with torch.no_grad():
-        run.objective.functions["centre"].centres[0, 0] = math.nan  # type: ignore[attr-defined]
+        run.objective.modules_by_name["centre"].centres[0, 0] = math.nan  # type: ignore[operator]
     with pytest.raises(Diverged, match="centres is not finite"):
         run.state_dict()
 

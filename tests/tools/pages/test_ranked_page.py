@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -15,21 +14,12 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.eval.ranking.features import Features, Side
+from retrace.eval.ranking.tables import Wanted, score_features
 from retrace.tools.pages import ranked_page
 from retrace.tools.pages.ranked_page import write_page
-from retrace.tools.scoring.features import Features, Side
-from retrace.tools.scoring.ranking_sections import Result, comparison, figures, score
 
 VOID = {"meta", "img", "input", "br", "link"}
-OPTIONS = Namespace(
-    rerank=None,
-    intervals=True,
-    single_shot=False,
-    per_camera=False,
-    verification=False,
-    audit=False,
-    nmi=False,
-)
 
 
 class Page(HTMLParser):
@@ -72,31 +62,29 @@ def angle(*degrees: float) -> np.ndarray:
     return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], 1).astype(np.float32)
 
 
-def side(folder: Path, features: np.ndarray, ids: list[int], cameras: list[int]) -> Side:
+def side(folder: Path, vectors: np.ndarray, ids: list[int], cameras: list[int]) -> Side:
     """With an image file each."""
     paths = []
     for k in range(len(ids)):
         folder.mkdir(exist_ok=True)
         paths.append(str(folder / f"{k}.png"))
         cv2.imwrite(paths[-1], np.full((40, 20 + 10 * k, 3), 10 * k, np.uint8))
-    return Side(features, np.array(ids), np.array(cameras), tuple(paths))
+    return Side(vectors, np.array(ids), np.array(cameras), tuple(paths))
 
 
 # Person 7 by camera 1: same camera, wrong, junk, right, distractor, right. Person 3 by camera 2: right at once.
 ANGLES, IDS, CAMERAS = (50, 10, 30, 20, 60, 40), [0, 7, -1, 3, 7, 7], [1, 1, 1, 1, 2, 3]
 
 
-def result(folder: Path, name: str = "<mine>", queries: tuple[float, float] = (0, 20)) -> Result:
+def features(folder: Path, name: str = "<mine>", queries: tuple[float, float] = (0, 20)) -> Features:
     query = side(folder / "query", angle(*queries), [7, 3], [1, 2])
     gallery = side(folder / "gallery", angle(*ANGLES), IDS, CAMERAS)
-    return score(Features(name, query, gallery, (), {"data": "a & b"}), OPTIONS)
+    return Features(name, query, gallery, ("a note",), {"data": "a & b"})
 
 
-def write(
-    folder: Path, results: list[Result], top_k: int = 4, queries: int = 9, extra: list[Any] | None = None
-) -> Page:
-    sections = [figures(results), *results[0].sections, *(extra or [])]
-    write_page(folder, results, sections, ["counts", "protocol: x"], top_k, queries, no_bar)
+def write(folder: Path, networks: list[Features], top_k: int = 4, queries: int = 9) -> Page:
+    score = score_features(networks, Wanted(intervals=True))
+    write_page(folder, score, no_bar, top_k, queries)
     return Page(folder / "index.html")
 
 
@@ -111,7 +99,7 @@ def answers(page: Page, article: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_marks_are_right(tmp_path: Path) -> None:
-    page = write(tmp_path / "page", [result(tmp_path)])
+    page = write(tmp_path / "page", [features(tmp_path)])
     first, second = page.all("article")
     assert page.all("h2", first)[0]["text"] == "Person 7, camera 1"  # the lowest AP first
     assert answers(page, first) == [
@@ -133,14 +121,14 @@ def test_marks_are_right(tmp_path: Path) -> None:
 
 
 def test_the_hardest_right_answer_is_shown_wherever_it_is(tmp_path: Path) -> None:
-    page = write(tmp_path / "page", [result(tmp_path)], top_k=2)
+    page = write(tmp_path / "page", [features(tmp_path)], top_k=2)
     listed = answers(page, page.all("article")[0])
     assert listed[-1] == ("right hardest", "Hardest right answer, rank 4: person 7, camera 2")
     assert [kind for kind, _ in listed].count("right hardest") == 1
 
 
 def test_every_image_is_there_and_nothing_comes_from_elsewhere(tmp_path: Path) -> None:
-    page = write(tmp_path / "page", [result(tmp_path)])
+    page = write(tmp_path / "page", [features(tmp_path)])
     pictures = page.all("img")
     for picture in pictures:
         image = cv2.imread(str(tmp_path / "page" / picture["src"]))
@@ -158,7 +146,7 @@ def test_every_image_is_there_and_nothing_comes_from_elsewhere(tmp_path: Path) -
 
 
 def test_the_page_is_accessible(tmp_path: Path) -> None:
-    page = write(tmp_path / "page", [result(tmp_path)])
+    page = write(tmp_path / "page", [features(tmp_path)])
     assert page.found[0]["tag"] == "html"
     assert page.found[0]["lang"] == "en"
     assert page.all("title")[0]["text"] == page.all("h1")[0]["text"] == "Ranked lists: <mine> on a & b"
@@ -176,16 +164,19 @@ def test_the_page_is_accessible(tmp_path: Path) -> None:
 
 
 def test_figures_and_tables(tmp_path: Path) -> None:
-    mine = result(tmp_path)
-    page = write(tmp_path / "page", [mine])
+    page = write(tmp_path / "page", [features(tmp_path)])
     row = [e["text"] for e in page.all("td", page.all("table")[0])]
-    assert row[:5] == ["50.00", "100.00", "100.00", "75.00", f"{100 * mine.metrics.mAP_trapezoid:.2f}"]
+    trapezoid = (
+        (0.25 + 5 / 12) / 2 + 1
+    ) / 2  # (1/2 + 0/1) / 2 and (2/4 + 1/3) / 2 of the first, 1 of the second
+    assert row[:5] == ["50.00", "100.00", "100.00", "75.00", f"{100 * trapezoid:.2f}"]
     assert [e["text"] for e in page.all("summary")] == ["95% intervals, bootstrap by identity"]
-    assert "protocol: x" in page.all("header")[0]["text"]
+    assert "a note" in page.all("header")[0]["text"]
+    assert "protocol: single query" in page.all("header")[0]["text"]
 
 
 def test_without_a_script_everything_is_in_sight(tmp_path: Path) -> None:
-    page = write(tmp_path / "page", [result(tmp_path)])
+    page = write(tmp_path / "page", [features(tmp_path)])
     assert not [e for e in page.all("article") if "hidden" in e or "style" in e]
     (scripted,) = [e for e in page.found if "hidden" in e]  # what would do nothing without it
     assert scripted["class"] == "scripted"
@@ -196,8 +187,8 @@ def test_without_a_script_everything_is_in_sight(tmp_path: Path) -> None:
 def test_two_networks_side_by_side(tmp_path: Path) -> None:
     # The other network sees the queries elsewhere: person 7's at 55 degrees (rank 1: a distractor at 50, then
     # right at 60), person 3's at 45 (wrong at rank 1).
-    mine, other = result(tmp_path, "mine"), result(tmp_path, "other", (58, 45))
-    page = write(tmp_path / "page", [mine, other], extra=[comparison(mine, other)[0]])
+    mine, other = features(tmp_path, "mine"), features(tmp_path, "other", (58, 45))
+    page = write(tmp_path / "page", [mine, other])
     articles = {a["data-person"]: a for a in page.all("article")}
     assert [e["text"] for e in page.all("h3", articles["7"])] == ["mine", "other"]
     assert "broken" in articles["7"]["class"].split()  # right at once by the other alone
@@ -209,41 +200,41 @@ def test_two_networks_side_by_side(tmp_path: Path) -> None:
 
 
 def test_only_so_many_queries(tmp_path: Path) -> None:
-    page = write(tmp_path / "page", [result(tmp_path)], queries=1)
+    page = write(tmp_path / "page", [features(tmp_path)], queries=1)
     assert [a["data-person"] for a in page.all("article")] == ["7"]
     assert "1 of 2 scored, the hardest" in page.all("header")[0]["text"]
 
 
 def test_a_page_that_is_there_is_replaced(tmp_path: Path) -> None:
-    write(tmp_path / "page", [result(tmp_path)])
+    write(tmp_path / "page", [features(tmp_path)])
     (tmp_path / "page/images/g99.jpg").write_text("of an older page")
     (tmp_path / "page/notes.txt").write_text("mine")
-    page = write(tmp_path / "page", [result(tmp_path)], queries=1)
+    page = write(tmp_path / "page", [features(tmp_path)], queries=1)
     there = {f"images/{p.name}" for p in (tmp_path / "page/images").iterdir()}
     assert there == {e["src"] for e in page.all("img")}
     assert (tmp_path / "page/notes.txt").read_text() == "mine"
 
 
 def test_an_image_that_is_gone_leaves_the_old_page_alone(tmp_path: Path) -> None:
-    write(tmp_path / "page", [result(tmp_path)])
+    write(tmp_path / "page", [features(tmp_path)])
     before = (tmp_path / "page/index.html").read_text()
-    broken = result(tmp_path)
-    Path(broken.features.gallery.paths[3]).unlink()  # type: ignore[index]
+    broken = features(tmp_path)
+    Path(broken.gallery.paths[3]).unlink()  # type: ignore[index]
     with pytest.raises(InputError, match=r"3\.png: not readable as an image"):
         write(tmp_path / "page", [broken])
     assert (tmp_path / "page/index.html").read_text() == before
     with pytest.raises(InputError, match="cannot be written"):
-        write(tmp_path / "gallery/0.png", [result(tmp_path)])
+        write(tmp_path / "gallery/0.png", [features(tmp_path)])
 
 
 def test_a_write_that_fails_leaves_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old one would show the new pictures."""
-    write(tmp_path / "page", [result(tmp_path)])
+    write(tmp_path / "page", [features(tmp_path)])
 
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ranked_page, "_page", full)
     with pytest.raises(InputError, match="cannot be written"):
-        write(tmp_path / "page", [result(tmp_path)])
+        write(tmp_path / "page", [features(tmp_path)])
     assert [p.name for p in (tmp_path / "page").iterdir()] == ["images"]

@@ -1,0 +1,289 @@
+"""Scores of one network or two, and their tables: figures, intervals, camera pairs, verification, audit, comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.errors import nearest
+from retrace.eval.ranking.audit import audit
+from retrace.eval.ranking.features import Features, multi_query
+from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
+from retrace.eval.ranking.reranking import VARIANTS, Reranked, Variant, rerank
+from retrace.eval.ranking.retrieval import (
+    SHOWN,
+    camera_pairs,
+    clustering_nmi,
+    identity_intervals,
+    single_gallery_shot,
+)
+from retrace.eval.ranking.verification import evaluate_verification
+from retrace.eval.report import Cell, Section
+
+RANKS = (1, 5, 10)
+COMPARED = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP", "MAP@R")
+FEW = 30  # identities below which a bootstrap says little
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to measure beside the figures."""
+
+    rerank: Variant | None = None  # a re-ranking variant; its figures are flagged as transductive
+    multi_query: bool = False  # one mean query an identity and camera
+    intervals: bool = False  # 95 % bootstrap intervals by identity
+    per_camera: bool = False  # a row a pair of cameras
+    verification: bool = False  # TPR at FPR, with thresholds
+    single_shot: bool = False  # CUHK03's classic single-gallery-shot rank-k
+    nmi: bool = False  # of k-means clusters and identities
+    audit: bool = False  # the score under common protocol mistakes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkScore:
+    """One network's features, scored."""
+
+    features: Features
+    metrics: RankingMetrics
+    distances: Reranked | None  # None: cosine
+    sections: list[Section]
+    data: dict[str, Any]  # of the sections, by key, for JSON
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.features.name, **self.features.about, **self.metrics.row(), **self.data}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankingScore:
+    """One network's scores, or those of two side by side."""
+
+    networks: list[NetworkScore]
+    sections: list[Section]  # the figures first, then what else was wanted
+    notes: tuple[str, ...]  # lines about the data
+    under: list[str]  # lines below the figures: counts, protocol
+    difference: dict[str, Any] | None  # of the two
+
+    def as_json(self) -> dict[str, Any]:
+        """Every figure; fractions in [0, 1]."""
+        first, *others = self.networks
+        found = first.as_json() | {"protocol": protocol(first), "notes": list(self.notes)}
+        if others:
+            found |= {"compared_with": others[0].as_json(), "difference": self.difference}
+        return found
+
+
+def check_variant(variant: str | None) -> None:
+    """Raises InputError for a re-ranking variant that is not known."""
+    if variant is not None and variant not in VARIANTS:
+        raise InputError(f"`rerank`: unknown variant {variant!r}; {nearest(variant, list(VARIANTS))}")
+
+
+def score_features(features: Sequence[Features], wanted: Wanted | None = None) -> RankingScore:
+    """Score one network's features, or compare two by the first's measure.
+
+    Args:
+        features: of one or two networks, of the same images in the same order.
+        wanted: what else to measure; default: only the figures.
+
+    Raises:
+        InputError: an unknown re-ranking variant, or labels that cannot be scored.
+
+    Example:
+        >>> score_features([read_features("mine.npz")]).networks[0].metrics.mAP  # doctest: +SKIP
+        0.772
+    """
+    wanted = wanted or Wanted()
+    check_variant(wanted.rerank)
+    if wanted.multi_query:
+        features = [multi_query(each) for each in features]
+    networks = [score_network(each, wanted) for each in features]
+    first = networks[0]
+    sections, difference = [figures(networks), *first.sections], None
+    if len(networks) > 1:
+        section, difference = comparison(*networks)
+        sections = [sections[0], section, *_named(first), *_named(networks[1], "other_")]
+    under = [counts(first), f"protocol: {protocol(first)}"]
+    return RankingScore(networks, sections, features[0].notes, under, difference)
+
+
+def _named(network: NetworkScore, prefix: str = "") -> list[Section]:
+    """One network's tables beside another's: told apart by title and key."""
+    name = network.features.name
+    return [replace(s, key=prefix + s.key, title=f"{s.title}: {name}") for s in network.sections]
+
+
+def score_network(features: Features, wanted: Wanted) -> NetworkScore:
+    """All that is wanted of one network's features."""
+    distances = None
+    if wanted.rerank is not None:
+        q, g = features.query, features.gallery
+        distances = rerank(q.features, g.features, variant=wanted.rerank, gallery_ids=g.ids)
+    metrics = evaluate_ranking(*features.arrays, distances=distances)
+    found: list[tuple[Section, Any]] = []
+    if wanted.intervals:
+        found.append(intervals_section(metrics))
+    if wanted.single_shot:
+        found.append(single_shot_section(features, distances))
+    if wanted.per_camera:
+        found.append(cameras_section(features, distances))
+    if wanted.verification:
+        found.append(verification_section(features))
+    if wanted.audit:
+        found.append(audit_section(features, metrics if distances is None else None))
+    data = {section.key: values for section, values in found}
+    if wanted.nmi:
+        data["NMI"] = nmi(features)
+    plain = ("verification", "audit")  # of cosine distances, re-ranked or not
+    sections = [s if distances is None or s.key in plain else _flagged(s) for s, _ in found]
+    return NetworkScore(features, metrics, distances, sections, data)
+
+
+def _flagged(section: Section) -> Section:
+    """A table of re-ranked numbers says so in its title and, since CSV has no title, in its head."""
+    (corner, *head), *lines = section.lines
+    corner = f"{corner} (transductive)" if corner else "transductive"
+    return replace(section, title=f"{section.title}, transductive", lines=[[corner, *head], *lines])
+
+
+def figures(networks: Sequence[NetworkScore]) -> Section:
+    """The main table, one row a network."""
+    flags = [flags_of(r) for r in networks]
+    head: list[Cell] = [
+        "weights",
+        *(f"rank-{k}" for k in RANKS),
+        "mAP",
+        "mAP trapezoid",
+        "mINP",
+        "MAP@R",
+        "R-prec",
+    ]
+    has_nmi, has_flags = "NMI" in networks[0].data, any(flags)
+    lines = [head + ["NMI"] * has_nmi + ["note"] * has_flags]
+    for r, flag in zip(networks, flags, strict=True):
+        m = r.metrics
+        line: list[Cell] = [r.features.name, *(m.rank_at(k) for k in RANKS)]
+        line += [m.mAP, m.mAP_trapezoid, m.mINP, m.map_at_r, m.r_precision]
+        lines.append(line + [r.data.get("NMI")] * has_nmi + [flag] * has_flags)
+    return Section("figures", " against ".join(r.features.name for r in networks), lines)
+
+
+def flags_of(network: NetworkScore) -> str:
+    """What makes the numbers unlike plain ones; empty: nothing."""
+    about = network.features.about
+    flags = {
+        "transductive": network.metrics.transductive,
+        "flip": about.get("flip"),
+        "multi-query": about.get("multi_query"),
+    }
+    return ", ".join(name for name, on in flags.items() if on)
+
+
+def protocol(network: NetworkScore) -> str:
+    """How the numbers came about, in one line."""
+    m, about = network.metrics, network.features.about
+    pooled = "multi-query (mean of each identity's images by a camera)"
+    parts = [pooled if about.get("multi_query") else "single query", "same identity and camera dropped"]
+    parts += ["junk dropped", "distractors kept", "rectangle AP", m.distance]
+    if about.get("flip"):
+        parts.append("features averaged with the mirrored image's (flip)")
+    if m.transductive:
+        parts.append(
+            "transductive: each query's result depends on all queries, not comparable with plain scores"
+        )
+    return ", ".join(parts)
+
+
+def counts(network: NetworkScore) -> str:
+    m = network.metrics
+    skipped = m.queries - m.valid_queries
+    missing = f" ({skipped:,} skipped: no match by another camera)" if skipped else ""
+    gallery = f"gallery {m.gallery:,} images, {m.distractors:,} of them distractors"
+    return (
+        f"{m.valid_queries:,} of {m.queries:,} queries scored{missing}, {gallery}; {m.junk:,} junk left out"
+    )
+
+
+def intervals_section(metrics: RankingMetrics) -> tuple[Section, Any]:
+    bounds = identity_intervals(metrics)
+    lines: list[list[Cell]] = [["", "value", "low", "high"]]
+    lines += [[name, value_of(metrics, name), *bounds[name]] for name in SHOWN]
+    notes = _few_identities(metrics)
+    return Section("intervals", "95% intervals, bootstrap by identity", lines, notes), bounds
+
+
+def comparison(mine: NetworkScore, other: NetworkScore) -> tuple[Section, Any]:
+    """The first network minus the second, on the same queries."""
+    names = COMPARED
+    bounds = identity_intervals(mine.metrics, other.metrics, names=names)
+    lines: list[list[Cell]] = [["", "difference", "low", "high"]]
+    data = {}
+    for name in names:
+        difference = value_of(mine.metrics, name) - value_of(other.metrics, name)
+        lines.append([name, difference, *bounds[name]])
+        data[name] = {"difference": difference, "low": bounds[name][0], "high": bounds[name][1]}
+    title = f"{mine.features.name} minus {other.features.name}, 95% intervals, paired bootstrap by identity"
+    notes = ["an interval that holds 0 says: another draw of such people may show no difference"]
+    section = Section("comparison", title, lines, notes + _few_identities(mine.metrics), signed=True)
+    return _flagged(section) if mine.metrics.transductive else section, data
+
+
+def value_of(metrics: RankingMetrics, name: str) -> float:
+    if name.startswith("rank-"):
+        return metrics.rank_at(int(name[5:]))
+    return float(getattr(metrics, {"MAP@R": "map_at_r"}.get(name, name)))
+
+
+def cameras_section(features: Features, distances: Reranked | None) -> tuple[Section, Any]:
+    rows = camera_pairs(*features.arrays, distances=distances)
+    lines: list[list[Cell]] = [["query > gallery camera", "queries", "rank-1", "mAP"]]
+    for row in rows:
+        name = f"{row['query_camera']} > {row['gallery_camera']}"
+        lines.append([name, row["queries"], row["rank-1"], row["mAP"]])
+    notes = ["each pair is scored on that gallery camera's images alone"]
+    return Section("camera_pairs", "by camera pair", lines, notes), rows
+
+
+def single_shot_section(features: Features, distances: Reranked | None) -> tuple[Section, Any]:
+    curve = single_gallery_shot(*features.arrays, distances=distances)
+    found = {str(k): float(curve[min(k, len(curve)) - 1]) for k in RANKS}
+    lines: list[list[Cell]] = [["", *(f"rank-{k}" for k in found)], ["mean of 10 draws", *found.values()]]
+    title = "single gallery shot: one random gallery image of each identity (CUHK03's classic protocol)"
+    return Section("single_gallery_shot", title, lines), {"draws": 10, "rank": found}
+
+
+def verification_section(features: Features) -> tuple[Section, Any]:
+    """On plain cosine distances, re-ranked or not: that is what a threshold is used on."""
+    found = evaluate_verification(*features.arrays)
+    lines: list[list[Cell]] = [["wanted FPR", "reached", "TPR", "accept if distance below", "cosine above"]]
+    for point in found.points:
+        limits = [f"{point.threshold:.4f}", f"{1 - point.threshold:.4f}"]
+        lines.append([f"{point.target_fpr:g}", f"{point.fpr:.2g}", point.tpr, *limits])
+    notes = [
+        f"{found.positives:,} right and {found.negatives:,} wrong pairs; the threshold belongs to these data"
+    ]
+    return Section("verification", "verification, cosine distance", lines, notes), found.row()
+
+
+def audit_section(features: Features, honest: RankingMetrics | None) -> tuple[Section, Any]:
+    rows = audit(*features.arrays, honest=honest)
+    lines: list[list[Cell]] = [["switch", "rank-1", "mAP", "rank-1 difference", "mAP difference"]]
+    notes = ["only the first row is a result; the others show what each mistake or trick would have printed:"]
+    for row in rows:
+        lines.append([row.name, row.rank1, row.mAP, row.rank1_difference, row.mAP_difference])
+        notes.append(f"  {row.name}: {row.what}")
+    return Section("audit", "protocol audit", lines, notes), [row.row() for row in rows]
+
+
+def nmi(features: Features) -> float:
+    """Of k-means clusters of all query and gallery images of people."""
+    q, g = features.query, features.gallery
+    return clustering_nmi(np.concatenate([q.features, g.features]), np.concatenate([q.ids, g.ids]))
+
+
+def _few_identities(metrics: RankingMetrics) -> list[str]:
+    count = len(np.unique(metrics.query_ids[metrics.valid]))
+    return [f"only {count} identities: the intervals are rough"] if count < FEW else []

@@ -1,0 +1,50 @@
+"""Jobs in other processes: each opens the networks that jobs name once, and the results are the same bytes."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from retrace.configs import InputError
+from retrace.tools.runs.models import Models
+from retrace.tracker.run import Job
+from tests.small_video import make_video, write_boxes
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> list[Job]:
+    det = str(write_boxes(tmp_path / "det.txt"))
+    videos = [make_video(tmp_path / f"{name}.mp4", length=12) for name in "ab"]
+    return [Job(video, tmp_path / "pool", detections=det) for video in videos]
+
+
+def test_jobs_travel_to_processes(jobs: list[Job], tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as pool:
+        told = [pool.submit(Models().track, job).result() for job in jobs]
+    assert [one.name for one in told] == ["a", "b"]
+    assert all(one.stages["embed"] > 0 for one in told)
+    here = Models()
+    for job in jobs:
+        here.track(Job(job.source, tmp_path / "here", detections=job.detections))
+    for name in ("a.txt", "b.txt"):
+        assert (tmp_path / "pool" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+def test_networks_are_opened_once(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models()
+    assert models.appearance(jobs[0]) is models.appearance(jobs[1])
+    one = models.detector(Job("a.mp4", "o", detector="hog"))
+    assert models.detector(Job("b.mp4", "o", detector="hog")) is one
+    assert models.detector(Job("b.mp4", "o", detector="hog", classes="person")) is not one
+
+
+def test_weights_that_nobody_would_use() -> None:
+    models = Models()
+    assert models.appearance(Job("a", "o", tracker="sort")).embed is None
+    assert models.appearance(Job("a", "o", reid="none")).description == "off, as asked"
+    with pytest.raises(InputError, match=r"`reid` x\.onnx: tracker 'sort' does not compare appearance"):
+        models.appearance(Job("a", "o", tracker="sort", reid="x.onnx"))
+    with pytest.raises(InputError, match="`reid_norm` frame: nobody looks at appearance here"):
+        models.appearance(Job("a", "o", tracker="sort", reid_norm="frame"))

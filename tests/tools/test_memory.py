@@ -1,0 +1,192 @@
+"""The memory on the command line: what is printed, mended, searched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.reid import Embedder
+from retrace.tools.memory import main as memory
+from retrace.tools.runs.memories import clock, weights_name
+from retrace.tools.search import main as search
+from retrace.tracker.memory import Memory
+from tests.conftest import ROOT
+from tests.reid.networks_by_hand import channel_means
+from tests.tracker.memory.passersby import D, day, tracklet
+
+COLOURS = {"red": (40, 40, 220), "green": (40, 220, 40), "blue": (220, 40, 40)}
+
+
+def picture(path: Path, colour: str, size: tuple[int, int] = (64, 32)) -> Path:
+    cv2.imwrite(str(path), np.full((*size, 3), COLOURS[colour], np.uint8))
+    return path
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """Two people: 1 came three times, 2 twice."""
+    with Memory(tmp_path / "people.db", "net", D) as made:
+        for k, person in enumerate((1, 2, 1, 2, 1)):
+            made.add([tracklet(person, 100.0 * (k + 1), camera="door" if person == 1 else "hall")])
+    return tmp_path / "people.db"
+
+
+@pytest.fixture
+def colourful(tmp_path: Path) -> tuple[Path, str]:
+    """A memory of people of one colour each, seen by a network that sees colours; and that network."""
+    network = str(channel_means(tmp_path / "mean.onnx", ["B", 3, 8, 4]))
+    embed = Embedder.from_weights(network, device="cpu")
+    with Memory(tmp_path / "c.db", weights_name(Path(network)), 3, returning=0.5) as made:
+        for k, (name, colour) in enumerate(COLOURS.items()):
+            crop = np.full((64, 32, 3), colour, np.uint8)
+            vector = embed(crop, np.array([[0, 0, 32, 64]]))[0]
+            jpeg = bytes(cv2.imencode(".jpg", crop)[1])
+            made.add([tracklet(k, 100.0 * (k + 1), vector=vector, camera=name, crop=jpeg)])
+        assert made.people.count == 3
+    return tmp_path / "c.db", network
+
+
+def said(capsys: pytest.CaptureFixture[str], path: Path, *words: object) -> list[str]:
+    assert memory([str(path), *map(str, words)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_who_is_there(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, people, "list") == [
+        "1: 3 visits, door, 0:01:40.0 to 0:08:23.0",
+        "2: 2 visits, hall, 0:03:20.0 to 0:06:43.0",
+    ]
+    shown = said(capsys, people, "show", 1)
+    assert shown[0] == "person 1: 3 visits"
+    assert "like nobody" in shown[1]
+    assert "as likely as" in shown[2]
+    assert json.loads("\n".join(said(capsys, people, "export", 2)))["tracklets"][0]["camera"] == "hall"
+
+
+def test_mending_and_taking_back(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (merged,) = said(capsys, people, "merge", 2, 1)
+    operation = merged.removeprefix("merged: operation ")
+    assert said(capsys, people, "list")[0].startswith("1: 5 visits")
+    said(capsys, people, "undo", operation)
+    assert len(said(capsys, people, "list")) == 2
+    (split,) = said(capsys, people, "split", 5)
+    assert split.startswith("they are person 3 now")
+    said(capsys, people, "name", 3, "red coat")
+    said(capsys, people, "pin", 3)
+    assert said(capsys, people, "list")[2].startswith("3 'red coat' (pinned): 1 visit")
+    assert "tracklet 5 is person 3 (user" in "\n".join(said(capsys, people, "log"))
+    assert said(capsys, people, "delete", 3)[0].startswith("1 tracklets")
+    assert len(said(capsys, people, "list")) == 2
+    assert said(capsys, people, "undo-merges") == ["0 merges undone"]
+    assert said(capsys, people, "forget") == ["people: 0, folded: 0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show"], "show takes 1, got 0"),
+        (["merge", "1", "x"], "'x' is no id"),
+        (["merge", "1", "²"], "is no id"),
+        (["merge", "1", "9"], "nobody there has the id 9"),
+        (["split"], "one or more words"),
+        (["shwo", "1"], "invalid choice"),
+        (["undo", "9" * 30], "is no id"),
+    ],
+)
+def test_mistakes(people: Path, words: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        memory([str(people), *words])
+
+
+def test_a_memory_is_not_made_by_looking(tmp_path: Path) -> None:
+    for tool, words in ((memory, ["list"]), (search, ["photo.jpg"])):
+        with pytest.raises(InputError, match=r"none\.db: no such memory"):
+            tool([str(tmp_path / "none.db"), *words])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_photo_is_found(
+    colourful: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, network = colourful
+    photo = picture(tmp_path / "p.png", "green")
+    sheet, table, numbers = tmp_path / "s.png", tmp_path / "t.csv", tmp_path / "j.json"
+    words = [
+        str(path),
+        str(photo),
+        "--reid",
+        network,
+        "--sheet",
+        str(sheet),
+        "--csv",
+        str(table),
+        "--json",
+        str(numbers),
+    ]
+    assert search(words) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("person 2: ")
+    assert "green, 0:03:20.0 to 0:03:23.0" in out[1]
+    assert json.loads(numbers.read_text())[0]["person"] == 2
+    assert table.read_text().splitlines()[1].startswith("2,")
+    drawn = cv2.imread(str(sheet))
+    assert (
+        np.abs(drawn[100, 96 + 48].astype(int) - COLOURS["green"]).max() < 12
+    )  # the crop, beside the number
+    assert search([str(path), str(photo), "--reid", network, "--cameras", "red", "--least", "0.5"]) == 0
+    assert capsys.readouterr().out.startswith("nobody among 3 people is as likely as 0.5")
+
+
+def test_photos_that_are_none(colourful: tuple[Path, str], tmp_path: Path) -> None:
+    path, network = colourful
+    (tmp_path / "text.jpg").write_text("no picture")
+    for photo, message in (
+        (tmp_path / "text.jpg", "none that can be read"),
+        (tmp_path / "nowhere.jpg", "no such picture"),
+        (tmp_path, "no such picture"),
+    ):
+        with pytest.raises(InputError, match=message):
+            search([str(path), str(photo), "--reid", network])
+    wide = picture(tmp_path / "wide.png", "red", (128, 256))
+    with pytest.raises(InputError, match="nobody found in the picture"):
+        search([str(path), str(wide), "--reid", network, "--detector", "hog"])
+
+
+def test_other_weights_are_refused(people: Path, colourful: tuple[Path, str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="vectors of two networks do not compare"):
+        search([str(people), str(picture(tmp_path / "p.png", "red")), "--reid", colourful[1]])
+
+
+def test_a_day_reads_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Memory(tmp_path / "m.db", "net", D) as made:
+        for _, one in day(0):
+            made.add([one])
+    assert len(said(capsys, tmp_path / "m.db", "log")) >= 60
+    assert said(capsys, tmp_path / "m.db", "suggestions")
+
+
+def test_clock() -> None:
+    assert [clock(s) for s in (0, 61.25, 3600, 86399.96, -1.5)] == [
+        "0:00:00.0",
+        "0:01:01.2",
+        "1:00:00.0",
+        "24:00:00.0",
+        "-0:00:01.5",
+    ]
+
+
+@pytest.mark.parametrize("tool", ["memory", "search"])
+def test_help_is_light(tool: str) -> None:
+    probe = (
+        f"import sys, retrace.tools.{tool} as t; t.parser().format_help();"
+        "print(*{'numpy', 'sqlite3'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stdout.split()

@@ -1,0 +1,209 @@
+"""What several tools read from their options, and write because of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retrace.eval.report import Section
+
+
+def option(name: str) -> str:
+    """``min_score`` -> ``--min-score``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def refuse_empty(args: Namespace, names: Iterable[str]) -> None:
+    """Raises InputError for an option that was given as ''."""
+    from retrace.configs import InputError
+
+    for name in names:
+        if getattr(args, name) == "":
+            raise InputError(f"{option(name)} '': expected a name")
+
+
+def refuse_idle(args: Namespace, given: Iterable[str], needed: str, there: bool) -> None:
+    """Raises InputError for one of the options ``given`` that does nothing unless ``needed`` is there."""
+    from retrace.configs import InputError
+
+    for name in given:
+        if getattr(args, name) not in (None, False) and not there:
+            raise InputError(f"{option(name)} does nothing without {needed}")
+
+
+def names_in(text: str | None, name: str) -> list[str]:
+    """ "a, b" -> ["a", "b"]; None: no names.
+
+    Raises:
+        InputError: an empty name, or one that is there twice.
+    """
+    from retrace.configs import InputError
+
+    if text is None:
+        return []
+    names = [part.strip() for part in text.split(",")]
+    twice = sorted({part for part in names if names.count(part) > 1})
+    if not all(names) or twice:
+        fault = f"{twice[0]!r} is there twice" if twice and twice[0] else "a name is empty"
+        raise InputError(f"{option(name)} {text!r}: {fault}; expected different names separated by commas")
+    return names
+
+
+def check_outputs(
+    args: Namespace, files: Iterable[str], folders: Iterable[str] = (), inputs: Iterable[str] = ()
+) -> None:
+    """Every file to write has a name of its own and a place to be, before any work is done.
+
+    Args:
+        args: with these options; None is none, and ``--json -`` standard output.
+        files, folders: options that name what is to be written.
+        inputs: options that name files which must stay as they are.
+
+    Raises:
+        InputError: one of them cannot be meant, or cannot be written.
+    """
+    from retrace.configs import InputError
+
+    seen = {
+        Path(given).resolve(): option(name) for name in inputs if (given := getattr(args, name)) is not None
+    }
+    folders = tuple(folders)
+    for name in (*files, *folders):
+        given = getattr(args, name)
+        if given is None or (name, given) == ("json", "-"):
+            continue
+        if given == "-":
+            raise InputError(f"{option(name)} -: expected a name; only --json writes to standard output")
+        path = Path(given).resolve()
+        if name in folders and path.exists() and not path.is_dir():
+            raise InputError(f"{option(name)} {given}: is a file; expected a folder")
+        if name not in folders and path.is_dir():
+            raise InputError(f"{option(name)} {given!r}: is a folder; expected the name of a file")
+        if path in seen:
+            raise InputError(f"{seen[path]} and {option(name)} name the same file: {given}")
+        seen[path] = option(name)
+        place = next(folder for folder in path.parents if folder.exists())  # the rest is made
+        if not place.is_dir() or not os.access(place, os.W_OK):
+            raise InputError(
+                f"{option(name)} {given}: cannot be written, {place} is no folder that takes files"
+            )
+
+
+def given(args: Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """The options that were given, by name: what is None has its default in the library."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def check_ending(args: Namespace, name: str, ending: str) -> None:
+    """Raises InputError for a file whose name ends otherwise."""
+    from retrace.configs import InputError
+
+    value = getattr(args, name)
+    if value is not None and not value.lower().endswith(ending):
+        raise InputError(f"{option(name)} {value}: expected a name that ends in {ending}")
+
+
+def refuse_below_one(args: Namespace, names: Iterable[str]) -> None:
+    """Raises InputError for a number below 1."""
+    from retrace.configs import InputError
+
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"{option(name)} {value}: expected a whole number from 1")
+
+
+def size(text: str) -> tuple[int, int]:
+    """ "256x128" -> (256, 128), height and width: a ``type`` for argparse."""
+    found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r}: expected HEIGHTxWIDTH in pixels, such as 256x128")
+    return int(found[1]), int(found[2])
+
+
+def add_table_outputs(p: Any) -> None:
+    """--json, --csv and --markdown, as :func:`write_tables` reads them."""
+    p.add_argument("--json", metavar="FILE", help="all figures; - for standard output instead of the tables")
+    p.add_argument("--csv", metavar="FILE.csv", help="other tables go to FILE.intervals.csv and so on")
+    p.add_argument("--markdown", metavar="FILE")
+
+
+EMBEDDING = (
+    *("layout", "split", "strict", "flip", "size", "model"),
+    *("batch_size", "device", "backend", "threads", "cache"),
+)
+
+
+def add_embedding(p: Any) -> None:
+    """How images become vectors: what EMBEDDING names."""
+    p.add_argument(
+        "--flip", action="store_true", default=None, help="mean of each image and its mirror image"
+    )
+    p.add_argument("--layout", metavar="NAME", help="of the data; default: found out")
+    p.add_argument(
+        "--split", type=int, metavar="N", help="of CUHK03's classic protocol, 0 to 19 (default: 0)"
+    )
+    p.add_argument(
+        "--strict", action="store_true", default=None, help="a broken image is an error, not skipped"
+    )
+    p.add_argument(
+        "--size", type=size, metavar="HxW", help="of a crop, px; default: as the weights say, else 256x128"
+    )
+    p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
+    p.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")
+    p.add_argument("--device", metavar="auto|cpu|cuda[:N]")
+    p.add_argument("--backend", metavar="auto|torch|onnxruntime|openvino")
+    p.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the runtime's choice")
+    p.add_argument("--cache", metavar="DIR", help="of decoded images; default: ~/.cache/retrace/images")
+
+
+def write_tables(
+    args: Namespace,
+    data: Any,
+    first: tuple[str, str],
+    sections: Iterable[Section],
+    more: Mapping[Path, str] | None = None,
+) -> None:
+    """The files that --json, --csv and --markdown ask for.
+
+    Args:
+        args: with these options.
+        data: for JSON.
+        first: the main table as CSV, and as Markdown with what stands below it.
+        sections: the other tables.
+        more: other files and what goes into them.
+    """
+    sections = list(sections)
+    texts: dict[Path, str] = {}
+    if args.json not in (None, "-"):
+        texts[Path(args.json)] = json.dumps(data, indent=2) + "\n"
+    if args.csv is not None:
+        path = Path(args.csv)
+        texts |= {path: first[0]}
+        texts |= {path.with_name(f"{path.stem}.{s.key}{path.suffix}"): s.as_csv() for s in sections}
+    if args.markdown is not None:
+        texts[Path(args.markdown)] = first[1] + "".join(s.as_markdown() for s in sections)
+    write_texts(texts | dict(more or {}))
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """UTF-8 files; what no text can hold (a file name of broken bytes) shows as a replacement character.
+
+    Raises:
+        InputError: one of them cannot be written.
+    """
+    from retrace.configs.files import atomic_write, writing
+
+    for path, text in texts.items():
+        with writing(path), atomic_write(path, "wb") as file:
+            file.write(as_utf8(text))
+
+
+def as_utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()

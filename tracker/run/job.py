@@ -1,0 +1,129 @@
+"""A job: all that tracking one source takes, as plain values; it can be pickled and sent to another process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrace.configs import InputError, load_preset
+from retrace.configs.errors import nearest
+from retrace.tracker.config import TrackerConfig
+from retrace.tracker.offline.files import read_passes
+from retrace.tracker.offline.passes import OfflineConfig
+from retrace.tracker.sources.address import is_url, redact
+
+SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
+NORMS = ("stored", "frame", "video")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source, how it is tracked, and where the result goes.
+
+    Raises:
+        InputError: a value that is wrong by itself. What must be looked at first (files, weights, the preset) is
+            refused when the job is opened.
+    """
+
+    source: str  # a video file, image folder, MOTChallenge sequence folder, camera index or stream URL
+    out: str  # folder
+    name: str | None = None  # of the result's files; None: the source's own
+    tracker: str = "default"  # a preset's name, or a YAML file
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # of the preset: {"max_age": 2.0}
+    detector: str = "auto"  # "auto", "hog", a name or a file: see `open_detector`
+    detector_format: str | None = None  # of weights that are not recognised: a family's name or a YAML file
+    conf: float | None = None  # lowest score as the detector itself counts; None: 0.1 after calibration
+    detections: str | None = None  # a file of boxes instead; may be given relative to the sequence folder
+    classes: str | None = None  # names separated by commas, or "all"; None: people, if the model knows any
+    reid: str = "auto"  # "auto": the shipped weights, "none", or weights
+    reid_norm: str = "stored"  # BatchNorm by the weights' own statistics, or those of the "frame" or "video"
+    camera: str = "auto"  # "auto", "none", a method of estimating, or a file of warps
+    fps: float | None = None  # of an image folder
+    length: int | None = None  # the first so many frames; None: all
+    offline: str | None = None  # passes over the whole result at its end, or a YAML file of them
+    offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
+    save: tuple[str, ...] = ("mot",)  # of SAVES; "mot" is always written
+    memory: str | None = (
+        None  # an identity memory's file: results carry the ids of people, here and in other sources
+    )
+    memory_camera: str | None = None  # what the memory calls this camera; None: as the result is called
+    memory_start: float | None = (
+        None  # s, where time 0 lies on the memory's clock; None: after all that it holds
+    )
+    device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
+    resume: bool = False  # go on from the checkpoint of a stopped run
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", str(self.source))
+        object.__setattr__(self, "out", str(self.out))
+        object.__setattr__(self, "save", tuple(dict.fromkeys(["mot", *self.save])))
+        for kind in self.save:
+            if kind not in SAVES:
+                raise InputError(f"`save` {kind}: {nearest(kind, SAVES)}")
+        if re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is None:
+            raise InputError(f"`device` {self.device}: expected auto, cpu, cuda or cuda:N")
+        if self.reid_norm not in NORMS:
+            raise InputError(f"`reid_norm` {self.reid_norm}: {nearest(self.reid_norm, NORMS)}")
+        if self.detections and self.detector not in ("auto", "none"):
+            raise InputError("`detections` replaces the detector: leave `detector` out")
+        if self.detections and (self.detector_format is not None or self.conf is not None):
+            raise InputError("`detections` replaces the detector: leave `detector_format` and `conf` out")
+        if self.detector == "none" and not self.detections:
+            raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
+        if self.length is not None and self.length < 1:
+            raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
+            raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
+        if self.memory is not None and self.reid == "none":
+            raise InputError("`memory` knows people by their looks: it needs `reid`")
+        if self.offline is None and self.offline_overrides:
+            raise InputError(f"offline.{next(iter(self.offline_overrides))} does nothing without `offline`")
+
+    @property
+    def shown(self) -> str:
+        """The source as it may be shown and written: a URL without what may be secret."""
+        return redact(self.source) if is_url(self.source) else self.source
+
+    def offline_config(self) -> OfflineConfig | None:
+        """The passes, resolved.
+
+        Raises:
+            InputError: no such file or pass, an unknown key, a value out of range.
+        """
+        return None if self.offline is None else read_passes(self.offline, self.offline_overrides)
+
+    def tracker_config(self) -> TrackerConfig:
+        """The preset with its overrides, resolved. Gaps that are filled afterwards are not guessed at before:
+        what is seen on both sides of a gap beats a guess within it.
+
+        Raises:
+            InputError: no such preset, an unknown key, a value out of range.
+        """
+        passes, overrides = self.offline_config(), dict(self.overrides)
+        asked = any(key.split(".")[0] == "hidden" for key in overrides)
+        if passes is not None and "interpolate" in passes.passes and not asked:
+            overrides["hidden"] = None
+        return load_preset(self.tracker, TrackerConfig, "tracker", overrides)
+
+    def folder(self) -> Path:
+        """The output folder, made and seen to be writable.
+
+        Raises:
+            InputError: it cannot be.
+        """
+        folder = Path(self.out)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / "run.json").is_dir():
+                raise InputError(f"`out` {folder}: its run.json is a folder; name another folder")
+            probe = folder / ".write-probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"`out` {folder}: cannot be written ({error.strerror}); name another folder"
+            ) from None
+        return folder

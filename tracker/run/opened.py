@@ -1,0 +1,267 @@
+"""A job opened: its source, detector, camera and tracker, all checked before the first frame."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrace.configs import InputError
+from retrace.configs.files import file_hash
+from retrace.tracker import Tracker
+from retrace.tracker.camera.estimators import METHODS
+from retrace.tracker.camera.warps import Camera, EstimatedCamera, FileCamera, read_warps
+from retrace.tracker.detection.boxes_file import Detector, open_detections
+from retrace.tracker.offline.files import LOOKS
+from retrace.tracker.offline.passes import OfflineConfig
+from retrace.tracker.pipeline import Detect, Embed
+from retrace.tracker.run.job import Job
+from retrace.tracker.sources import Source, open_source
+
+ENDINGS = {
+    "mot": ".txt",
+    "jsonl": ".jsonl",
+    "video": ".mp4",
+    "sheet": ".png",
+    "camera": ".gmc.txt",
+    "ledger": ".ledger.jsonl",
+    "looks": LOOKS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What makes appearance vectors, and how it is told of in a manifest."""
+
+    embed: Embed | None
+    description: str  # one line: which weights, or why none
+    hashes: Mapping[str, str] = field(default_factory=dict)  # sha256 of its files
+    adaptive: Any = (
+        None  # the embedder, where it goes by what it has seen of the video: reset, state_dict ...
+    )
+
+
+@dataclass(slots=True)
+class OpenedJob:
+    """All that a job needs while it runs."""
+
+    job: Job
+    name: str  # of the result's files
+    source: Source
+    detector: Detector
+    camera: Camera | None
+    tracker: Tracker
+    appearance: Appearance
+    offline: OfflineConfig | None
+    out: Path
+    hashes: dict[str, str]  # sha256 of the weights and files that the run reads
+
+    def path(self, kind: str) -> Path:
+        """Where a kind of ``SAVES`` goes; with offline passes NAME.txt is made from NAME.online.txt at the end."""
+        ending = ".online.txt" if kind == "mot" and self.offline else ENDINGS[kind]
+        return self.out / f"{self.name}{ending}"
+
+    def results(self) -> list[Path]:
+        """Every file that the run leaves when it is whole."""
+        return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in self.job.save)]
+
+    @property
+    def camera_note(self) -> str:
+        """How the camera's motion is known, in words."""
+        return self.camera.description if self.camera else "none"
+
+    @property
+    def post_processing(self) -> list[dict[str, Any]]:
+        """The offline passes, for a manifest."""
+        return self.offline.describe() if self.offline else []
+
+    def fingerprint(self) -> dict[str, object]:
+        """All that the result depends on; a checkpoint of another fingerprint is refused."""
+        source = self.source
+        about = [self.name, source.length, source.fps, source.size, *_identity(self.job)]
+        return {
+            "source": about if self.job.length is None else [*about, self.job.length],
+            "tracker": self.tracker.config.model_dump(mode="json"),
+            "detector": self.detector.description,
+            "appearance": self.appearance.description,
+            "camera": self.camera_note,
+            "files": self.hashes,
+            "save": sorted(self.job.save),
+            "post_processing": self.post_processing,
+        }
+
+    def settings_hash(self) -> str:
+        """What a finished source of a stopped run must have been made with, to be left alone."""
+        return hashlib.sha256(json.dumps(self.fingerprint(), sort_keys=True).encode()).hexdigest()
+
+
+def open_job(
+    job: Job,
+    *,
+    source: Source | None = None,
+    detect: Detect | None = None,
+    embed: Embed | Appearance | None = None,
+) -> OpenedJob:
+    """Open and check everything; nothing but the empty output folder is there when this raises.
+
+    Args:
+        job: what is to be done.
+        source: the job's, where it is open already.
+        detect: what finds the boxes, where that is open already; files of boxes come first.
+        embed: what makes appearance vectors: this library opens no network, the caller does. None: nobody looks.
+
+    Raises:
+        InputError: something that the job names is missing, broken or does not fit.
+    """
+    config, offline = job.tracker_config(), job.offline_config()
+    source = source or open_job_source(job)
+    if {"video", "sheet"} & set(job.save) and not source.has_images:
+        raise InputError(f"{job.shown}: has no images to draw on; leave video and sheet out of `save`")
+    hashes: dict[str, str] = {}
+    detector = _find_detector(job, source, detect, hashes)
+    camera = open_camera(job.camera, source, hashes)
+    if "camera" in job.save and camera is None:
+        raise InputError(
+            f"{job.shown}: no camera motion to save; leave camera out of `save`, or give `camera` METHOD"
+        )
+    tracker = Tracker(config, source.fps, ledger="ledger" in job.save)
+    appearance = _appearance(job, embed)
+    opened = OpenedJob(
+        job=job,
+        name=job.name or source.name,
+        source=source,
+        detector=detector,
+        camera=camera,
+        tracker=tracker,
+        appearance=appearance,
+        offline=offline,
+        out=Path(job.out),
+        hashes=hashes | dict(appearance.hashes),
+    )
+    _refuse_to_overwrite(opened)
+    job.folder()
+    return opened
+
+
+def _refuse_to_overwrite(opened: OpenedJob) -> None:
+    """What is read must not lie where the result goes."""
+    job = opened.job
+    inputs = {job.source: "the source", **dict.fromkeys(opened.hashes, "a file that the run reads")}
+    for path in filter(Path.exists, opened.results()):
+        for given, what in inputs.items():
+            if Path(given).exists() and path.samefile(given):
+                raise InputError(f"`out` {job.out}: {path.name} there is {what}; name another folder")
+
+
+def open_job_source(job: Job) -> Source:
+    """The job's source.
+
+    Raises:
+        InputError: there is nothing, or nothing that can be read.
+    """
+    return open_source(job.source, fps=job.fps)
+
+
+def needs_detector(job: Job, source: Source) -> bool:
+    """Whether boxes are looked for in pictures; else they come from a file."""
+    return job.detections is None and source.has_images
+
+
+def open_job_detector(job: Job) -> Detector:
+    """The detector that the job names.
+
+    Raises:
+        InputError: as :func:`open_detector`.
+    """
+    from retrace.tracker.detection.open import open_detector
+
+    return open_detector(
+        job.detector,
+        device=job.device,
+        classes=job.classes,
+        conf=job.conf,
+        detector_format=job.detector_format,
+    )
+
+
+def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict[str, str]) -> Detector:
+    """A file of boxes (the job's, or the sequence's own where there is nothing to look at), else a detector."""
+    if job.detections is not None:
+        return _boxes_of(find_detections(job.detections, source), hashes)
+    if not source.has_images:
+        own = source.folder / "det" / "det.txt" if source.folder else None
+        if own and own.is_file():
+            return _boxes_of(own, hashes)
+        raise InputError(f"{job.shown}: has neither images nor det/det.txt; give `detections` FILE")
+    if detect is None:
+        detect = open_job_detector(job)
+    if isinstance(detect, Detector) and detect.weights:
+        hashes[str(detect.weights)] = file_hash(detect.weights)
+    return detect if isinstance(detect, Detector) else Detector(_named(detect), detect)
+
+
+def _named(function: object) -> str:
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return str(getattr(function, "description", name))
+
+
+def find_detections(given: str, source: Source) -> Path:
+    """The file inside the sequence folder, or else as named."""
+    if source.folder and not Path(given).is_absolute() and (source.folder / given).is_file():
+        return source.folder / given
+    return Path(given)
+
+
+def _boxes_of(path: Path, hashes: dict[str, str]) -> Detector:
+    detector = open_detections(path)
+    hashes[str(path)] = file_hash(path)
+    return detector
+
+
+def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | None:
+    """Warps from a file, as named or in the sequence folder, or estimated from the pictures. "auto": the
+    sequence's gmc.txt where it is, else an estimate where there are pictures."""
+    own = source.folder / ("gmc.txt" if given == "auto" else given) if source.folder else None
+    if given == "none":
+        return None
+    if given in METHODS or (given == "auto" and not (own and own.is_file())):
+        if not source.has_images and given != "auto":
+            raise InputError(
+                f"`camera` {given}: {source.name} has no images to estimate from; give a file of warps"
+            )
+        return EstimatedCamera(given if given in METHODS else "sparse-flow") if source.has_images else None
+    path = own if own and own.is_file() else Path(given)
+    if not path.is_file():
+        known = ", ".join(METHODS)
+        raise InputError(f"`camera` {given}: no such file; expected auto, none, {known} or a file of warps")
+    warps = read_warps(path)
+    missing = set(range(1, source.length or 0)) - warps.keys()
+    if missing:
+        raise InputError(
+            f"{path}: no warp for frame {min(missing)}; {source.name} has {source.length} frames"
+        )
+    hashes[str(path)] = file_hash(path)
+    return FileCamera(warps, f"warps of {path.name}")
+
+
+def _appearance(job: Job, embed: Embed | Appearance | None) -> Appearance:
+    if isinstance(embed, Appearance):
+        return embed
+    if embed is None:
+        if job.reid not in ("auto", "none"):
+            raise InputError(f"`reid` {job.reid}: names weights, so an open embedder must come with the job")
+        return Appearance(None, "off: nothing to look with was handed in")
+    # what it has seen of the video so far; empty where it does not go by that
+    remembers: Mapping[str, Any] = getattr(embed, "state_dict", dict)()
+    return Appearance(embed, _named(embed), adaptive=embed if remembers else None)
+
+
+def _identity(job: Job) -> list[object]:
+    """What tells one file from another of the same name: size and time of change."""
+    file = Path(job.source)
+    return (
+        [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] if file.is_file() else [job.shown]
+    )

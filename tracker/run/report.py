@@ -1,0 +1,71 @@
+"""What became of one source: numbers, files and notes, for a screen and for a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrace.tracker.camera.warps import shares
+from retrace.tracker.run.opened import OpenedJob
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """What became of one source."""
+
+    name: str
+    frames: int = 0  # in the result
+    new: int = 0  # of them, tracked by this process
+    unreadable: list[int] = field(default_factory=list)  # numbers of frames that could not be read
+    dropped: int = 0  # boxes of no size
+    tracks: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)  # s
+    files: list[Path] = field(default_factory=list)
+    detections: str = ""  # sha256 over all frames' detections
+    stopped: bool = False
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
+
+    def conclude(self, opened: OpenedJob) -> None:
+        """Add what is known at the end: warnings, notes, the record."""
+        source, last = opened.source, opened.detector.last_frame
+        self.warnings = list(source.warnings)
+        if source.length and last is not None and last >= source.length:
+            self.warnings.append(
+                f"the detections go up to frame {last + 1}, {self.name} has {source.length}: are they of this one?"
+            )
+        if self.unreadable:
+            self.notes.append(
+                f"unreadable frames skipped: {len(self.unreadable)}, first {self.unreadable[0]}"
+            )
+        if self.dropped:
+            self.notes.append(f"boxes of no size dropped: {self.dropped}")
+        if source.reconnects or source.dropped:
+            self.notes.append(f"{source.reconnects} reconnects, {source.dropped} stale frames dropped")
+        self.record = _record(opened, self)
+
+
+def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
+    """What run.json says of one sequence."""
+    source, camera = opened.source, opened.camera
+    return {
+        "frames": report.frames,
+        "fps": source.fps,
+        "size": source.size,
+        "tracks": report.tracks,
+        "complete": not report.stopped,
+        "files": [path.name for path in report.files],
+        "detector": opened.detector.description,
+        "camera": opened.camera_note,
+        "camera_frames": shares(camera) if camera else None,
+        "detections_sha256": report.detections,
+        "settings_sha256": opened.settings_hash(),
+        "unreadable_frames": len(report.unreadable),
+        "boxes_of_no_size": report.dropped,
+        "warnings": source.warnings,
+        "seconds": round(report.seconds, 3),
+        "seconds_by_stage": {name: round(value, 4) for name, value in report.stages.items()},
+    }

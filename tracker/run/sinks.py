@@ -1,0 +1,95 @@
+"""The files that one source is written to, together."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from retrace.configs import InputError
+from retrace.configs.files import partial_of
+from retrace.tracker.camera.warps import warp_lines
+from retrace.tracker.data import Step
+from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
+from retrace.tracker.outputs.sink import Sink
+from retrace.tracker.outputs.text import JsonLinesSink, MotSink, TextSink, ledger_sink
+from retrace.tracker.run.opened import OpenedJob
+from retrace.tracker.run.redraw import ENDING, drawn_rows
+
+
+class Sinks:
+    """The files that one source is written to. Leaving without :meth:`finish` abandons them as partial."""
+
+    def __init__(self, opened: OpenedJob, positions: dict[str, int]) -> None:
+        """``positions``: bytes of each text file that stand, from a checkpoint; none: begin anew."""
+        self.drawn = opened.out / f"{opened.name}{ENDING}"
+        self._text: dict[str, TextSink] = {}
+        self._drawn: dict[str, Sink] = {}
+        self._video: VideoSink | None = None
+        self._open = True
+        try:
+            self._begin(opened, positions)
+        except InputError:
+            self.__exit__()
+            if not positions:  # nothing but empty files
+                for path in (*map(opened.path, opened.job.save), self.drawn):
+                    partial_of(path).unlink(missing_ok=True)
+            raise
+
+    def _begin(self, opened: OpenedJob, positions: dict[str, int]) -> None:
+        source, camera, save, path = opened.source, opened.camera, opened.job.save, opened.path
+        self._text["mot"] = MotSink(path("mot"), positions.get("mot"))
+        if "jsonl" in save:
+            self._text["jsonl"] = JsonLinesSink(path("jsonl"), positions.get("jsonl"))
+        if "camera" in save and camera is not None:
+            told = camera  # at every step it knows what it has just told
+            self._text["camera"] = TextSink(
+                lambda _: warp_lines(told.latest), path("camera"), positions.get("camera")
+            )
+        if "ledger" in save:
+            at = positions.get("ledger")
+            self._text["ledger"] = ledger_sink(opened.tracker, opened.name, path("ledger"), at)
+        if {"video", "sheet"} & set(save) and not source.live:  # live ones cannot be resumed
+            self._text["drawn"] = TextSink(drawn_rows, self.drawn, positions.get("drawn"))
+        if "video" in save:
+            self._drawn["video"] = self._video = VideoSink(path("video"), source.fps, source.size)
+        if "sheet" in save:
+            self._drawn["sheet"] = ContactSheet(path("sheet"), source.size, source.length)
+
+    @property
+    def draws(self) -> bool:
+        return bool(self._drawn)
+
+    def __enter__(self) -> Sinks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """An error is on its way then, which is not to be hidden by another one about closing."""
+        if self._open:
+            for sink in self._all():
+                with suppress(InputError):
+                    sink.abandon()
+
+    def _all(self) -> list[Sink]:
+        return [*self._text.values(), *self._drawn.values()]
+
+    def write(self, step: Step) -> None:
+        for sink in self._all():
+            sink.write(step)
+
+    def redraw(self, step: Step) -> None:
+        for sink in self._drawn.values():
+            sink.write(step)
+
+    def positions(self) -> dict[str, int]:
+        return {kind: sink.position() for kind, sink in self._text.items()}
+
+    def finish(self) -> list[Path]:
+        if "drawn" in self._text:
+            self._text.pop("drawn").abandon().unlink(missing_ok=True)
+        done = [sink.finish() for sink in self._all()]
+        self._open = False
+        return done
+
+    def seconds(self) -> dict[str, float]:
+        """s that drawing and encoding took, in whatever thread."""
+        return {} if self._video is None else dict(self._video.seconds)

@@ -1,0 +1,218 @@
+"""One source through the pipeline into its files, from its beginning or from a checkpoint to its end."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from retrace.configs.errors import InputError
+from retrace.configs.files import locked, partial_of
+from retrace.tracker.data import Frame, Step
+from retrace.tracker.offline.files import improve_file, write_looks, write_table
+from retrace.tracker.offline.reconnect import Looks, LooksSoFar
+from retrace.tracker.pipeline import Detect, Embed, Stopwatch, run
+from retrace.tracker.run.checkpoint import Checkpoint, RunState
+from retrace.tracker.run.job import Job
+from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
+from retrace.tracker.run.redraw import redrawn
+from retrace.tracker.run.remember import Remembering, add_people, rename_results
+from retrace.tracker.run.report import SourceReport
+from retrace.tracker.run.sinks import Sinks
+from retrace.tracker.sources import ReadAhead, Source, read_ahead
+
+OnStep = Callable[[Step], object]
+POLL = 0.1  # s between looks at whether a live source is to stop
+
+
+def track_source(
+    job: Job,
+    *,
+    source: Source | None = None,
+    detect: Detect | None = None,
+    embed: Embed | Appearance | None = None,
+    on_step: OnStep | None = None,
+    stop: threading.Event | None = None,
+) -> SourceReport:
+    """Track one source into its files.
+
+    Args:
+        job: what is to be done.
+        source: the job's, where it is open already.
+        detect: finds the boxes; None: the detector that the job names is opened.
+        embed: makes appearance vectors (an ``Embedder``, or any function of an image and boxes); None: nobody looks.
+        on_step: is called after each frame, once it is written.
+        stop: set it, and the source ends between two frames. For a live one that is the end: its files are
+            finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``.
+
+    Example::
+
+        from retrace import Embedder, Job, track_source
+        report = track_source(Job("video.mp4", out="runs/mine"), embed=Embedder.from_weights("auto"))
+        print(report.tracks, report.files)
+
+    Raises:
+        InputError: something that the job names is missing, broken or does not fit, or the place cannot be written.
+    """
+    return track_opened(open_job(job, source=source, detect=detect, embed=embed), on_step, stop)
+
+
+def track_opened(
+    opened: OpenedJob, on_step: OnStep | None = None, stop: threading.Event | None = None
+) -> SourceReport:
+    """:func:`track_source` for a job that is open already."""
+    with locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"):
+        return _track(opened, on_step, stop or threading.Event())
+
+
+def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
+    source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
+    checkpoint = Checkpoint(opened.out / f"{opened.name}.checkpoint.npz", opened.fingerprint())
+    looks = _looks_so_far(opened)
+    remembering = _remembering(opened)
+    state = RunState(
+        tracker,
+        camera=opened.camera,
+        looks=looks,
+        memory=remembering,
+        network=opened.appearance.adaptive,
+        detector=opened.detector.memory,
+    )
+    if opened.appearance.adaptive:
+        opened.appearance.adaptive.reset()  # the source before was another video
+    resumed = opened.job.resume and checkpoint.restore(state)
+    if not resumed:
+        checkpoint.forget()  # an older run's would fit neither our files nor our settings
+    start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
+    report = SourceReport(opened.name)
+    if opened.job.resume:
+        report.notes.append(
+            f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
+        )
+    with Sinks(opened, checkpoint.positions) as sinks:
+        again = sinks.draws and start > 0
+        with _frames(opened, 0 if again else start, stop) as ahead:
+            frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), ahead)
+            if again:
+                frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
+            begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
+            steps = run(frames, opened.detector, tracker, opened.appearance.embed, opened.camera, stopwatch)
+            for step in steps:
+                with stopwatch.stage("write"):
+                    sinks.write(step)
+                if looks:
+                    looks.take(step.tracks, step.detections)
+                if remembering:
+                    remembering.take(step)
+                checkpoint.took(step)
+                if on_step:
+                    on_step(step)
+                if source.live:
+                    continue
+                report.stopped = stop.is_set()
+                if report.stopped or checkpoint.due():
+                    checkpoint.corrupt = _unreadable(source, start, earlier, checkpoint.next_frame)
+                    checkpoint.save(state, sinks.positions())
+                if report.stopped:
+                    break
+            stopwatch.seconds["decode"] = ahead.seconds
+        if not report.stopped:
+            checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
+            report.files = sinks.finish()
+            _finish(opened, report, looks.looks() if looks else None)
+            if remembering:
+                remember(opened, report, remembering)
+        report.stages = {**stopwatch.seconds, **sinks.seconds()}
+    report.seconds = time.perf_counter() - begin
+    report.frames, report.new = checkpoint.frames, checkpoint.frames - before
+    done = checkpoint.next_frame if report.stopped else opened.job.length
+    report.unreadable, report.dropped = _unreadable(source, start, earlier, done), checkpoint.dropped
+    report.tracks, report.detections = tracker.count, checkpoint.digest
+    report.conclude(opened)
+    return report
+
+
+def _looks_so_far(opened: OpenedJob) -> LooksSoFar | None:
+    """What gathers people's looks, where something will ask for them."""
+    asked = opened.offline is not None and "reconnect" in opened.offline.passes
+    return LooksSoFar(opened.tracker.config.high) if asked or "looks" in opened.job.save else None
+
+
+def _finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None:
+    """What is made of a whole result: looks as a file, and NAME.txt from NAME.online.txt by the offline passes."""
+    if looks is not None and "looks" in opened.job.save:
+        report.files.append(write_looks(opened.path("looks"), looks))
+    if opened.offline is not None:
+        source = opened.source
+        table, note = improve_file(opened.path("mot"), source.fps, opened.offline, looks, source.size)
+        report.files.insert(0, write_table(opened.out / f"{opened.name}.txt", table))
+        report.notes.append(f"offline {', '.join(opened.offline.passes)}: {note}")
+
+
+def _remembering(opened: OpenedJob) -> Remembering | None:
+    """What hands this source's people to the memory that the job names."""
+    job = opened.job
+    if job.memory is None:
+        return None
+    weights = " ".join(
+        f"{Path(file).name} {digest[:32]}" for file, digest in opened.appearance.hashes.items()
+    )
+    if not weights:
+        raise InputError("`memory` needs vectors of known weights, and this tracker or job uses none")
+    settings, live = opened.settings_hash(), opened.source.live
+    return Remembering(job.memory, weights, opened.name, settings, job.memory_camera, job.memory_start, live)
+
+
+def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
+    """NAME.txt gets the ids of people; NAME.tracks.txt keeps the tracker's."""
+    people = remembering.finish()
+    result = opened.out / f"{opened.name}.txt"
+    kept = opened.out / f"{opened.name}.tracks.txt"
+    _, doubles = rename_results(result, kept, people, opened.source.fps)
+    report.files.append(kept)
+    if "jsonl" in opened.job.save:
+        add_people(opened.path("jsonl"), people)
+    known = len({*people.person.tolist()})
+    note = f"memory {opened.job.memory}: {len(people.track)} tracklets of {known} people"
+    report.notes.append(note + (f", {doubles} second boxes of one person left out" if doubles else ""))
+
+
+def _within(length: int | None) -> Callable[[Frame], bool]:
+    return lambda frame: length is None or frame.index < length
+
+
+def _unreadable(source: Source, start: int, earlier: list[int], end: int | None) -> list[int]:
+    """Numbers of the frames before ``end`` that could not be read: those of the run before, and ours from ``start``
+    on. (The thread that reads ahead has seen more.)"""
+    return [
+        *earlier,
+        *(number for number in source.corrupt if start <= number and (end is None or number < end)),
+    ]
+
+
+@contextmanager
+def _frames(opened: OpenedJob, start: int, stop: threading.Event) -> Iterator[ReadAhead]:
+    """The source's frames, made in a thread. A live source that waits for the network would not notice a flag:
+    it is closed when ``stop`` is set."""
+    with read_ahead(opened.source.frames(start)) as ahead:
+        if not opened.source.live:
+            yield ahead
+            return
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.is_set():
+                if stop.wait(POLL):
+                    ahead.close()
+                    return
+
+        watcher = threading.Thread(target=watch, name="stop", daemon=True)
+        watcher.start()
+        try:
+            yield ahead
+        finally:
+            ended.set()
+            watcher.join()
