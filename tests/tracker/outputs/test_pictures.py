@@ -215,13 +215,6 @@ def test_a_contact_sheet_that_knows_the_length_draws_little(
         assert len(drawn) == 7  # every 166th
 
 
-def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    sink = VideoSink(Path("cam:1.mp4"), 10.0)
-    sink.write(step(0))
-    assert len(decoded(tmp_path / sink.finish())[0]) == 1
-
-
 def test_pixels_that_are_not_square_play_as_wide_as_they_are(tmp_path: Path) -> None:
     for aspect, said in ((2.0, 2), (16 / 11, Fraction(16, 11)), (1.0, None)):
         sink = VideoSink(tmp_path / "a.mp4", 10.0, pixel_aspect=aspect)
