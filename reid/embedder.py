@@ -158,8 +158,8 @@ class Embedder:
         return (
             f"{self._weights.name}: different people of one frame look alike (mean cosine {total / pairs:.2f} of "
             f"{pairs:,} pairs, above {ALIKE:g}): appearance tells nobody apart. The network is probably fed otherwise "
-            f"than it was trained ({self._network.feed}): say how it takes images (input: raw, unit, imagenet, "
-            "colour=bgr, ...)"
+            f"than it was trained ({self._network.feed}): say how it takes images with `input` (raw, unit, "
+            "imagenet, colour=bgr, ...)"
         )
 
     def reset(self) -> None:
