@@ -57,6 +57,12 @@ def parser() -> Parser:
         help="appearance: .onnx or torchreid checkpoint",
     )
     p.add_argument(
+        "--reid-input",
+        metavar="HOW",
+        help="how foreign appearance weights take images: raw (0..255), unit (0..1), imagenet, then e.g. "
+        ",colour=bgr,mean=...,std=...,layout=nhwc; default: as the file says or shows",
+    )
+    p.add_argument(
         "--reid-norm",
         default="stored",
         choices=("stored", "frame", "video"),
@@ -141,6 +147,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             detections=args.detections,
             classes=args.classes,
             reid=args.reid,
+            reid_input=args.reid_input,
             reid_norm=args.reid_norm,
             camera=args.camera,
             fps=args.fps,
