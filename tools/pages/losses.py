@@ -41,13 +41,19 @@ Every term here has a slow twin in `tests/reid/losses/` and teaches a small netw
 Which is worth its time on people is another question: `cross_entropy` + `batch_hard_triplet` is the yardstick, and
 most gaps between good losses are smaller than the difference of two seeds.
 
-Systems are made of terms: **HORDE** is a term on the embedding and on heads of kind `moments` (orders 2, 3, ...);
-**DiVA** is `margin`, `margin@shared: {on: HEAD, triplets: shuffled}`, `margin@intra: {on: HEAD, triplets: intra}` and
-`separation`; **Sharing Matters** is `triplets: shared` with `separation`; **PCB** is `classifier: {on: STRIPES, parts: 4}`;
-**ABE** with two learners is a term on each of two `attention` heads and `diversity`; **A-BIER** is `boosted_slices` with
-an adversary; **HTL** is `hierarchical_triplet` with the sampler `neighbour`; **ProxyNCA++** is `proxy_nca` with `pool: max`; **SimCLR** is
-`nt_xent` on an `mlp` head with `views: 2` and the sampler `random`; **rho-regularisation** is `switch` of `drawn_triplet`
-and `margin`.
+Systems are made of terms:
+
+- **HORDE** is a term on the embedding and on heads of kind `moments` (orders 2, 3, ...);
+- **DiVA** is `margin`, `margin@shared: {on: HEAD, triplets: shuffled}`, `margin@intra: {on: HEAD, triplets: intra}`
+  and a `separation` each (its self-similarity task, an augmented key from a mean teacher, is not here);
+- **Sharing Matters** is `margin@shared: {on: HEAD, triplets: shared}` with `separation`;
+- **PCB** is `classifier: {on: STRIPES, parts: 4}` with a kept head of kind `stripes`;
+- **ABE** with two learners is a term on each of two kept `attention` heads and `diversity`;
+- **A-BIER** is `boosted_slices` with an adversary;
+- **HTL** is `hierarchical_triplet` with the sampler `neighbour`;
+- **ProxyNCA++** is `proxy_nca` with `model.pool: max`;
+- **SimCLR** is `nt_xent` on an `mlp` head with `views: 2` and the sampler `random`;
+- **rho-regularisation** is `switch` of `drawn_triplet` and `margin`.
 """
 REFUSALS = """\
 ## From pytorch-metric-learning: `pml.NAME`
