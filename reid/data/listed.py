@@ -43,7 +43,7 @@ def read_msmt17(folder: Path, split: int) -> Found:
 
 
 def _read_msmt_list(file: Path, place: Path, part: str, found: Found) -> None:
-    for number, line in enumerate(_text(file).splitlines(), 1):
+    for number, line in enumerate(text_of(file).splitlines(), 1):
         if not line.strip():
             continue
         path, _, person = line.strip().rpartition(" ")
@@ -77,7 +77,7 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
         raise InputError(f"{folder}: holds {len(files)} protocols ({few(files)}); give one of these files")
     file = files[0]
     try:
-        splits: Any = json.loads(_text(file))
+        splits: Any = json.loads(text_of(file))
         chosen = splits[split]
         triples = {part: [(str(p), int(i), int(c)) for p, i, c in chosen[part]] for part in PARTS}
     except IndexError:
@@ -97,7 +97,7 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
     return found
 
 
-def _csv_file(folder: Path) -> Path | None:
+def csv_file(folder: Path) -> Path | None:
     """The one CSV file of a folder that has our columns."""
     files = [folder] if folder.is_file() else sorted(folder.glob("*.csv"))
     good = [file for file in files if file.suffix.lower() == ".csv" and _has_columns(file)]
@@ -107,12 +107,12 @@ def _csv_file(folder: Path) -> Path | None:
 
 
 def _has_columns(file: Path) -> bool:
-    header = next(iter(csv.reader(_text(file).splitlines()[:1])), [])
+    header = next(iter(csv.reader(text_of(file).splitlines()[:1])), [])
     return {*CSV_COLUMNS} <= {name.strip() for name in header}
 
 
 def is_csv(folder: Path) -> bool:
-    return _csv_file(folder) is not None
+    return csv_file(folder) is not None
 
 
 def read_csv(folder: Path, split: int) -> Found:
@@ -120,9 +120,9 @@ def read_csv(folder: Path, split: int) -> Found:
 
     Ids and cameras are whole numbers (id 0: distractor, -1: junk), or names, which are numbered from 1.
     """
-    file = _csv_file(folder)
+    file = csv_file(folder)
     assert file is not None
-    lines = list(csv.reader(_text(file).splitlines()))
+    lines = list(csv.reader(text_of(file).splitlines()))
     header = [name.strip() for name in lines[0]]
     columns = [header.index(name) for name in CSV_COLUMNS]
     which = header.index("split") if "split" in header else None
@@ -182,7 +182,7 @@ def _plain(label: str) -> str:
     return label if match is None else ("" if match[2] == "0" else match[1]) + match[2]
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

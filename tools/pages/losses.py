@@ -104,7 +104,7 @@ def _section(name: str, make: Callable[..., Any]) -> str:
 def _settings(make: Callable[..., Any]) -> dict[str, Any]:
     from retrace.reid.losses.batch import arguments
 
-    _, known = arguments(make.__init__ if inspect.isclass(make) else make)  # type: ignore[misc]
+    _, known = arguments(make.__init__ if inspect.isclass(make) else make)
     return {key: parameter.default for key, parameter in known.items()}
 
 
