@@ -14,6 +14,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import IMAGE_ENDINGS, read_image
+from retrace.reid.calibration.card import KEY, Calibration, fingerprint
 from retrace.reid.calibration.pairs import strangers
 from retrace.reid.runtime.network import Network, Wish
 from retrace.reid.runtime.open import open_network, pick_backend
@@ -130,6 +131,19 @@ class Embedder:
 
         network, video = adapt(network, norm)
         return cls(network, path, batch_size, flip, video)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What distances of these weights mean, from their card; None: they do not say.
+
+        Raises:
+            InputError: a calibration that cannot be read, or one of other weights.
+        """
+        if KEY not in self.card:
+            return None
+        found = Calibration.from_card(self.card[KEY], self._weights)
+        found.belongs_to(fingerprint(self.crops, self.size), self._weights)
+        return found
 
     @property
     def alarm(self) -> str | None:

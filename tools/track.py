@@ -32,7 +32,18 @@ def parser() -> Parser:
         "--detector",
         default="auto",
         metavar="auto|WEIGHTS|hog|none",
-        help="auto: YOLO where it can be had, else OpenCV's HOG; WEIGHTS: any file ultralytics loads",
+        help="auto: what lies in the cache folder, YOLOX-tiny downloaded once, or OpenCV's HOG; WEIGHTS: an ONNX, "
+        "OpenVINO or torch file, or a name that models.py lists",
+    )
+    p.add_argument(
+        "--detector-format",
+        metavar="FAMILY|FILE.yaml",
+        help="how an ONNX file is read that is not recognised by itself",
+    )
+    p.add_argument(
+        "--conf",
+        type=float,
+        help="lowest score of a box, as the detector itself counts (default: by its family)",
     )
     p.add_argument(
         "--detections",
@@ -78,6 +89,9 @@ def parser() -> Parser:
         metavar="LIST",
         help="of mot,video,jsonl,sheet,camera,ledger,looks; mot is always written; looks is for offline.py",
     )
+    p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
+    p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
+    p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
     p.add_argument(
@@ -122,6 +136,8 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             tracker=args.tracker,
             overrides=told,
             detector=args.detector,
+            detector_format=args.detector_format,
+            conf=args.conf,
             detections=args.detections,
             classes=args.classes,
             reid=args.reid,
@@ -131,6 +147,9 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
             offline=args.offline,
             offline_overrides=offline,
             save=tuple(filter(None, args.save.split(","))),
+            memory=args.memory,
+            memory_camera=args.memory_camera,
+            memory_start=args.memory_start,
             device=args.device,
             resume=args.resume,
         )

@@ -11,6 +11,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
+from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx
 
 
@@ -37,6 +38,7 @@ def open_onnx(path: Path, wish: Wish) -> Network:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # onnxruntime raises kinds of its own, all plain Exceptions
         raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
+    verify(path)
     on_gpu = session.get_providers()[0] == "CUDAExecutionProvider"
     if wish.device.startswith("cuda") and not on_gpu:
         raise InputError(f"device {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")

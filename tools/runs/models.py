@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from retrace.configs import InputError
@@ -11,14 +11,22 @@ from retrace.configs.files import file_hash
 from retrace.tracker import Tracker
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector
-from retrace.tracker.run import Appearance, Job, SourceReport, needs_detector, open_job_source, track_source
+from retrace.tracker.run import (
+    Appearance,
+    Job,
+    SourceReport,
+    needs_detector,
+    open_job_detector,
+    open_job_source,
+    track_source,
+)
 
 
 class Models:
     """Detectors and embedders by what jobs call them. A job is plain, so any process with one of these can do it."""
 
     def __init__(self) -> None:
-        self._detectors: dict[tuple[str | None, ...], Detector] = {}
+        self._detectors: dict[tuple[str | float | None, ...], Detector] = {}
         self._appearances: dict[tuple[str, ...], Appearance] = {}
 
     def detector(self, job: Job) -> Detector:
@@ -27,12 +35,12 @@ class Models:
         Raises:
             InputError: as :func:`open_detector`.
         """
-        key = (job.detector, job.device, job.classes)
+        key = (job.detector, job.device, job.classes, job.conf, job.detector_format)
         if key not in self._detectors:
-            from retrace.tracker.detection.open import open_detector
-
-            detector = open_detector(job.detector, device=job.device, classes=job.classes)
-            self._detectors[key] = replace(detector, find=_one_at_a_time(detector.find))
+            detector = open_job_detector(job)
+            if detector.memory is not None:
+                return detector  # it goes by what it has seen of one video
+            self._detectors[key] = _one_at_a_time(detector)
         return self._detectors[key]
 
     def appearance(self, job: Job) -> Appearance:
@@ -84,12 +92,17 @@ def _open_appearance(reid: str, norm: str, device: str) -> Appearance:
     return Appearance(embedder, embedder.description, {weights: file_hash(weights)}, adaptive)
 
 
-def _one_at_a_time(find: Callable[[Frame], Detections]) -> Callable[[Frame], Detections]:
+def _one_at_a_time(detector: Detector) -> Detector:
     """Live sources run at the same time; a detector is one machine."""
-    lock = threading.Lock()
+    lock, find, find_many = threading.Lock(), detector.find, detector.find_many
 
     def locked(frame: Frame) -> Detections:
         with lock:
             return find(frame)
 
-    return locked
+    def locked_many(frames: Sequence[Frame]) -> list[Detections]:
+        assert find_many is not None
+        with lock:
+            return find_many(frames)
+
+    return replace(detector, find=locked, find_many=locked_many if find_many else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +19,14 @@ LARGEST_NPZ = 2**33  # bytes unpacked: 4 million boxes with vectors of 512 numbe
 ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
 
 
+class FrameMemory(Protocol):
+    """What goes into a checkpoint."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Detector:
     """A detector as a callable.
@@ -29,6 +38,7 @@ class Detector:
         last_frame: the last frame that a file has boxes for; None: not a file, or it is empty.
         find_many: the same for several frames at once; None: one after the other.
         weights: the file it was loaded from; None: none.
+        memory: what it keeps from frame to frame; None: nothing, frames may come in any order.
     """
 
     description: str
@@ -37,6 +47,7 @@ class Detector:
     last_frame: int | None = None
     find_many: Callable[[Sequence[Frame]], list[Detections]] | None = None
     weights: Path | None = None
+    memory: FrameMemory | None = None
 
     def __call__(self, frame: Frame) -> Detections:
         """The boxes of one frame, in the detector's order.

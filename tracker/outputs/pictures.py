@@ -1,4 +1,4 @@
-"""Where results go as pictures: an H.264 video, a contact sheet; sinks as outputs/text.py says, not resumable."""
+"""Where results go as pictures: an H.264 video, a contact sheet; not resumable."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from retrace.configs import InputError
 from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
 from retrace.tracker.outputs.draw import BLANK, FONT, Trails, annotate
+from retrace.tracker.outputs.sink import Sink
 
 TICKS = 90_000  # per second; the time base of the video, fine enough for any frame rate
 
 
-class VideoSink:
+class VideoSink(Sink):
     """Frames with boxes, ids and trails as an H.264 mp4, drawn and encoded in a thread.
 
     Frames stand as long as their timestamps say; the first one begins at 0. Frames of another size than the
@@ -59,9 +60,6 @@ class VideoSink:
             self.abandon()
         self._steps.put(step)
 
-    def position(self) -> int:
-        return 0
-
     def finish(self) -> Path:
         grown = self.abandon()
         if self._frames == 0:
@@ -88,9 +86,8 @@ class VideoSink:
 
     def _encode(self, steps: Iterator[Step]) -> None:
         trails, last, origin = Trails(), -1, 0.0
-        with av.open(
-            str(partial_of(self._path)), "w", format="mp4", options={"movflags": "faststart"}
-        ) as out:
+        place = f"file:{partial_of(self._path)}"  # a name like 10:30.mp4 would be protocol 10
+        with av.open(place, "w", format="mp4", options={"movflags": "faststart"}) as out:
             stream = None
             for step in steps:
                 begin = time.perf_counter()
@@ -135,7 +132,7 @@ def _fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
 
 
-class ContactSheet:
+class ContactSheet(Sink):
     """A PNG with annotated frames spread evenly over the run, whatever its length.
 
     Every k-th frame is kept as a thumbnail; when there are twice as many as places, every other one goes and
@@ -174,9 +171,6 @@ class ContactSheet:
         else:
             self._trails.add(step.frame.time, step.tracks)
         self._seen += 1
-
-    def position(self) -> int:
-        return 0
 
     def finish(self) -> Path:
         return reveal(self.abandon(), self._path)

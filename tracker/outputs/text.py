@@ -1,9 +1,6 @@
 """Where results go as text that grows by a frame: MOT text, JSON lines, the ledger.
 
-Every sink, also those of outputs/pictures.py, takes a :class:`tracker.data.Step` a frame and writes
-``NAME.partial`` beside its target. ``finish()`` renames it; ``abandon()`` closes it and leaves it, so that what
-looks whole is whole. Both return where the result is. ``position()`` is for checkpoints: bytes that stand, 0
-where a sink cannot be resumed.
+Text alone can be resumed: ``position()`` tells a checkpoint how many bytes stand.
 """
 
 from __future__ import annotations
@@ -21,10 +18,11 @@ from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
 from retrace.tracker.ledger.file import ledger_header, ledger_line
 from retrace.tracker.mot_file import format_tracks
+from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.tracker import Tracker
 
 
-class TextSink:
+class TextSink(Sink):
     """A file that grows by ``line(step)`` a frame; the only kind that can be resumed.
 
     Args:

@@ -170,6 +170,23 @@ def needs_detector(job: Job, source: Source) -> bool:
     return job.detections is None and source.has_images
 
 
+def open_job_detector(job: Job) -> Detector:
+    """The detector that the job names.
+
+    Raises:
+        InputError: as :func:`open_detector`.
+    """
+    from retrace.tracker.detection.open import open_detector
+
+    return open_detector(
+        job.detector,
+        device=job.device,
+        classes=job.classes,
+        conf=job.conf,
+        detector_format=job.detector_format,
+    )
+
+
 def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict[str, str]) -> Detector:
     """A file of boxes (the job's, or the sequence's own where there is nothing to look at), else a detector."""
     if job.detections is not None:
@@ -180,11 +197,9 @@ def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict
             return _boxes_of(own, hashes)
         raise InputError(f"{job.shown}: has neither images nor det/det.txt; give `detections` FILE")
     if detect is None:
-        from retrace.tracker.detection.open import open_detector
-
-        detect = open_detector(job.detector, device=job.device, classes=job.classes)
-    if Path(job.detector).is_file():
-        hashes[job.detector] = file_hash(job.detector)
+        detect = open_job_detector(job)
+    if isinstance(detect, Detector) and detect.weights:
+        hashes[str(detect.weights)] = file_hash(detect.weights)
     return detect if isinstance(detect, Detector) else Detector(_named(detect), detect)
 
 

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -219,3 +220,12 @@ def test_a_contact_sheet_shows_grey_frames_and_nothing(tmp_path: Path) -> None:
     sheet.write(step(0, size=None))
     assert cv2.imread(str(sheet.finish())).shape == (70, 128, 3)
     assert cv2.imread(str(ContactSheet(tmp_path / "b.png").finish())) is not None
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with VideoSink("10:30.mp4", 10) as video:
+        video.write(step(0))
+    assert [path.name for path in tmp_path.iterdir()] == ["10:30.mp4"]
+    with av.open("file:10:30.mp4") as made:
+        assert sum(1 for _ in made.decode(video=0)) == 1
