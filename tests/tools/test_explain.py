@@ -229,7 +229,9 @@ def test_several_sources_one_after_the_other(crossed, told, capsys):
         (crossed / "gt" / name / "gt" / "gt.txt").write_bytes((crossed / "gt.txt").read_bytes())
     text = told(crossed / "out", "--switches", "--gt", crossed / "gt")
     assert text.count("person 8 was id 2 until frame 14") == 2
-    assert "name one with --source: C, D" in fails(capsys, crossed / "out", "--switches", "--gt", crossed / "gt.txt")
+    assert "name one with --source: C, D" in fails(
+        capsys, crossed / "out", "--switches", "--gt", crossed / "gt.txt"
+    )
 
 
 def test_ground_truth_of_other_frames_is_refused(crossed, capsys):
