@@ -63,7 +63,8 @@ def evaluate_partition(
     if count and not (np.isfinite(weight).all() and weight.min() > 0):
         raise InputError("weights must be positive numbers")
     if not count:
-        return PartitionMetrics(*[np.nan] * 6, 0, 0, np.nan, np.nan, np.nan, 0, 0)  # type: ignore[arg-type]
+        nan = float("nan")
+        return PartitionMetrics(nan, nan, nan, nan, nan, nan, 0, 0, nan, nan, nan, 0, 0)
     people, p = np.unique(person, return_inverse=True)
     names, k = np.unique(identity, return_inverse=True)
     table = np.zeros((len(names), len(people)))  # weight that identity and person share
