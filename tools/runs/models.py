@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from retrace.configs import InputError
@@ -11,15 +11,23 @@ from retrace.configs.files import file_hash
 from retrace.tracker import Tracker
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector
-from retrace.tracker.run import Appearance, Job, SourceReport, needs_detector, open_job_source, track_source
+from retrace.tracker.run import (
+    Appearance,
+    Job,
+    SourceReport,
+    needs_detector,
+    open_job_detector,
+    open_job_source,
+    track_source,
+)
 
 
 class Models:
     """Detectors and embedders by what jobs call them. A job is plain, so any process with one of these can do it."""
 
     def __init__(self) -> None:
-        self._detectors: dict[tuple[str | None, ...], Detector] = {}
-        self._appearances: dict[tuple[str, ...], Appearance] = {}
+        self._detectors: dict[tuple[str | float | None, ...], Detector] = {}
+        self._appearances: dict[tuple[str, str, str, str | None], Appearance] = {}
 
     def detector(self, job: Job) -> Detector:
         """The job's detector, which several threads may call.
@@ -27,12 +35,12 @@ class Models:
         Raises:
             InputError: as :func:`open_detector`.
         """
-        key = (job.detector, job.device, job.classes)
+        key = (job.detector, job.device, job.classes, job.conf, job.detector_format)
         if key not in self._detectors:
-            from retrace.tracker.detection.open import open_detector
-
-            detector = open_detector(job.detector, device=job.device, classes=job.classes)
-            self._detectors[key] = replace(detector, find=_one_at_a_time(detector.find))
+            detector = open_job_detector(job)
+            if detector.memory is not None:
+                return detector  # it goes by what it has seen of one video
+            self._detectors[key] = _one_at_a_time(detector)
         return self._detectors[key]
 
     def appearance(self, job: Job) -> Appearance:
@@ -42,8 +50,12 @@ class Models:
             InputError: no such weights, broken ones, or an option that would do nothing.
         """
         looks = Tracker(job.tracker_config(), 30.0).appearance_from <= 1
-        if job.reid_norm != "stored" and (not looks or job.reid == "none"):
-            raise InputError(f"`reid_norm` {job.reid_norm}: nobody looks at appearance here; leave it out")
+        if not looks or job.reid == "none":
+            idle = "reid_norm" if job.reid_norm != "stored" else "reid_input" if job.reid_input else None
+            if idle:
+                raise InputError(
+                    f"`{idle}` {getattr(job, idle)}: nobody looks at appearance here; leave it out"
+                )
         if not looks:
             if job.reid not in ("auto", "none"):
                 raise InputError(
@@ -52,7 +64,7 @@ class Models:
             return Appearance(None, f"off: tracker {job.tracker!r} does not use it")
         if job.reid == "none":
             return Appearance(None, "off, as asked")
-        key = (job.reid, job.reid_norm, job.device)
+        key = (job.reid, job.reid_norm, job.device, job.reid_input)
         if key not in self._appearances:
             self._appearances[key] = _open_appearance(*key)
         return self._appearances[key]
@@ -71,7 +83,7 @@ class Models:
         )
 
 
-def _open_appearance(reid: str, norm: str, device: str) -> Appearance:
+def _open_appearance(reid: str, norm: str, device: str, fed: str | None) -> Appearance:
     from retrace.reid.embedder import Embedder, find_weights, shipped_weights
 
     if reid == "auto" and shipped_weights() is None:
@@ -79,17 +91,29 @@ def _open_appearance(reid: str, norm: str, device: str) -> Appearance:
             None, "off: no weights are shipped yet; `reid` FILE (.onnx or torchreid .pth) turns it on"
         )
     weights = str(find_weights(reid, norm))
-    embedder = Embedder.from_weights(weights, device=device, norm=norm)
+    try:
+        embedder = Embedder.from_weights(weights, device=device, norm=norm, input=fed)
+    except InputError as error:
+        raise InputError(str(error).replace("`input`", "`reid_input`")) from None
+
+    def alarm() -> str | None:
+        return embedder.alarm and embedder.alarm.replace("`input`", "`reid_input`")
+
     adaptive = embedder if norm == "video" else None
-    return Appearance(embedder, embedder.description, {weights: file_hash(weights)}, adaptive)
+    return Appearance(embedder, embedder.description, {weights: file_hash(weights)}, adaptive, alarm)
 
 
-def _one_at_a_time(find: Callable[[Frame], Detections]) -> Callable[[Frame], Detections]:
+def _one_at_a_time(detector: Detector) -> Detector:
     """Live sources run at the same time; a detector is one machine."""
-    lock = threading.Lock()
+    lock, find, find_many = threading.Lock(), detector.find, detector.find_many
 
     def locked(frame: Frame) -> Detections:
         with lock:
             return find(frame)
 
-    return locked
+    def locked_many(frames: Sequence[Frame]) -> list[Detections]:
+        assert find_many is not None
+        with lock:
+            return find_many(frames)
+
+    return replace(detector, find=locked, find_many=locked_many if find_many else None)

@@ -11,7 +11,7 @@ from typing import Any
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.tracker.data import Detections
-from retrace.tracker.detection.boxes_file import Detector, image_of
+from retrace.tracker.detection.boxes_file import Detector
 from retrace.tracker.detection.classes import PERSON, choose_classes
 from retrace.tracker.detection.download import OFFERS, answers, cache_folder, fetch, offered
 
@@ -148,9 +148,9 @@ def _torch_weights(name: str) -> tuple[Path, str]:
 
 
 def _open_hog(why: str, classes: str | None, min_score: float) -> Detector:
-    from retrace.tracker.detection.hog import open_hog
+    from retrace.tracker.detection.hog import PeopleWatch
 
     names = {0: PERSON[0]}
     choose_classes(names, classes)
-    find = open_hog(min_score)
-    return Detector(f"HOG people detector of OpenCV ({why})", lambda frame: find(image_of(frame)), names)
+    watch = PeopleWatch(min_score)
+    return Detector(f"HOG people detector of OpenCV ({why})", watch, names, memory=watch)

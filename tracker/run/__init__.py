@@ -7,6 +7,7 @@ from retrace.tracker.run.opened import (
     OpenedJob,
     needs_detector,
     open_job,
+    open_job_detector,
     open_job_source,
 )
 from retrace.tracker.run.report import SourceReport
@@ -21,6 +22,7 @@ __all__ = [
     "SourceReport",
     "needs_detector",
     "open_job",
+    "open_job_detector",
     "open_job_source",
     "track_opened",
     "track_source",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ class Appearance:
     hashes: Mapping[str, str] = field(default_factory=dict)  # sha256 of its files
     adaptive: Any = (
         None  # the embedder, where it goes by what it has seen of the video: reset, state_dict ...
+    )
+    alarm: Callable[[], str | None] | None = (
+        None  # asked at the end: a line where the vectors cannot be right
     )
 
 
@@ -162,12 +165,30 @@ def open_job_source(job: Job) -> Source:
     Raises:
         InputError: there is nothing, or nothing that can be read.
     """
-    return open_source(job.source, fps=job.fps)
+    # boxes of a file are in the pixels that are stored, whatever their shape
+    return open_source(job.source, fps=job.fps, square_pixels=job.detections is None)
 
 
 def needs_detector(job: Job, source: Source) -> bool:
     """Whether boxes are looked for in pictures; else they come from a file."""
     return job.detections is None and source.has_images
+
+
+def open_job_detector(job: Job) -> Detector:
+    """The detector that the job names.
+
+    Raises:
+        InputError: as :func:`open_detector`.
+    """
+    from retrace.tracker.detection.open import open_detector
+
+    return open_detector(
+        job.detector,
+        device=job.device,
+        classes=job.classes,
+        conf=job.conf,
+        detector_format=job.detector_format,
+    )
 
 
 def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict[str, str]) -> Detector:
@@ -180,11 +201,9 @@ def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict
             return _boxes_of(own, hashes)
         raise InputError(f"{job.shown}: has neither images nor det/det.txt; give `detections` FILE")
     if detect is None:
-        from retrace.tracker.detection.open import open_detector
-
-        detect = open_detector(job.detector, device=job.device, classes=job.classes)
-    if Path(job.detector).is_file():
-        hashes[job.detector] = file_hash(job.detector)
+        detect = open_job_detector(job)
+    if isinstance(detect, Detector) and detect.weights:
+        hashes[str(detect.weights)] = file_hash(detect.weights)
     return detect if isinstance(detect, Detector) else Detector(_named(detect), detect)
 
 
