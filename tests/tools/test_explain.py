@@ -333,7 +333,7 @@ def test_a_theft(tmp_path):
 
 
 def test_who_is_surely_found_again_is_no_suspect(tmp_path):
-    """Away for three frames, then back 38 px further (IoU 2 / 78): cost 0 with the same score, 0.38 of 0.4 with another."""
+    """Away for three frames, then back 38 px further: cost 0 with the same score, 0.38 of 0.4 with another."""
     scene = {frame: [(100, 0.9)] for frame in range(1, 5)} | {frame: [] for frame in (5, 6, 7)}
     for name, score, expected in (("sure", 0.9, []), ("hardly", 0.52, [(7, 1, 1)])):
         (tmp_path / name).mkdir()
