@@ -149,7 +149,8 @@ def locked(path: Path, doing: str) -> Iterator[None]:
         handle = _taken(path)
     try:
         os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {platform.node()} {doing}".encode())
+        told = f"process {os.getpid()} on {platform.node()} {doing}"
+        os.write(handle, told.encode(errors="backslashreplace"))
         yield
     finally:
         path.unlink(missing_ok=True)  # before letting go: who waits for this file finds that it has gone

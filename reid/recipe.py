@@ -11,6 +11,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 
 KEY = "retrace"  # of the recipe in a file's metadata
+SUM = "retrace_sha256"  # of the checksum beside it: of the weights and the recipe
 FORMAT = 1
 SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
 LARGEST = 4096  # px each way of a crop, and numbers in a vector: more is a damaged or hostile file

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from retrace.tracker import Detections as Detections
     from retrace.tracker import Tracker as Tracker
     from retrace.tracker import Tracks as Tracks
+    from retrace.tracker.data import MotTable as MotTable
     from retrace.tracker.detection import open_detector as open_detector
+    from retrace.tracker.mot_file import read_ground_truth as read_ground_truth
+    from retrace.tracker.mot_file import write_results as write_results
+    from retrace.tracker.outputs.pictures import VideoSink as VideoSink
     from retrace.tracker.pipeline import run as run
+    from retrace.tracker.run import Job as Job
+    from retrace.tracker.run import track_source as track_source
     from retrace.tracker.sources import open_source as open_source
 
 __version__ = "0.1.0"
@@ -29,13 +35,19 @@ _HOMES = {
     "Detections": "retrace.tracker",
     "Embedder": "retrace.reid",
     "InputError": "retrace.configs",
+    "Job": "retrace.tracker.run",
+    "MotTable": "retrace.tracker.data",
     "Tracker": "retrace.tracker",
     "Tracks": "retrace.tracker",
+    "VideoSink": "retrace.tracker.outputs.pictures",
     "evaluate": "retrace.eval.mot",
     "evaluate_ranking": "retrace.eval.ranking",
     "open_detector": "retrace.tracker.detection",
     "open_source": "retrace.tracker.sources",
+    "read_ground_truth": "retrace.tracker.mot_file",
     "run": "retrace.tracker.pipeline",
+    "track_source": "retrace.tracker.run",
+    "write_results": "retrace.tracker.mot_file",
 }
 __all__ = ["__version__", *_HOMES]
 

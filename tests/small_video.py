@@ -8,6 +8,8 @@ import av
 import cv2
 import numpy as np
 
+from retrace.tracker.data import Detections, Frame
+
 LENGTH, FPS = 30, 10
 SQUARES = ((10, 4, (40, 40, 220)), (60, -1, (220, 60, 40)))  # x at frame 0, px per frame, colour
 
@@ -40,3 +42,9 @@ def write_boxes(path: Path, length: int = LENGTH, hidden: range = range(0)) -> P
     ]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def squares(frame: Frame) -> Detections:
+    """A detector: the two squares."""
+    tlwh = np.array(boxes(frame.index), np.float32)
+    return Detections(np.hstack((tlwh[:, :2], tlwh[:, :2] + tlwh[:, 2:])), [0.9, 0.9])

@@ -5,12 +5,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import av
+import cv2
 import pytest
 
+import retrace
+from retrace.tracker.mot_file import read_results
 from tests.conftest import ROOT
 from tests.reid.mini_market import write_mini_market
-from tests.small_video import LENGTH, make_video, write_boxes
+from tests.small_video import LENGTH, boxes, make_video, squares, write_boxes
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
@@ -30,7 +35,11 @@ def place(tmp_path_factory):
     for part in ("det", "gt"):
         (sequence / part).mkdir(parents=True)
     write_boxes(sequence / "det" / "det.txt")
-    gt = [f"{k + 1},{i},{20 + 60 * i},20,24,50,1,1,1" for k in range(LENGTH) for i in (1, 2)]
+    gt = [
+        f"{k + 1},{i},{x},{y},{w},{h},1,1,1"
+        for k in range(LENGTH)
+        for i, (x, y, w, h) in enumerate(boxes(k), 1)
+    ]
     (sequence / "gt" / "gt.txt").write_text("\n".join(gt) + "\n")
     (sequence / "seqinfo.ini").write_text(
         f"[Sequence]\nname=MOT17-02-FRCNN\nframeRate=10\nseqLength={LENGTH}\nimWidth=192\nimHeight=96\n"
@@ -49,6 +58,9 @@ def place(tmp_path_factory):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
     onnx.save(model, folder / "osnet.onnx")
+    write_boxes(folder / "boxes.txt")
+    picture = cv2.imread(str(ROOT / "docs" / "tracked.jpg"))
+    cv2.imwrite(str(folder / "photo.jpg"), picture[:128, :64])
     (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
     write_mini_market(folder / "Market-1501", ids=16)  # as many people as the preset's batch
     return folder
@@ -77,10 +89,37 @@ def test_make_targets_exist(line):
     assert dry.returncode == 0, dry.stderr
 
 
-@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
-def test_python_runs(code, capsys):
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+
+
+def typed(code: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the code prints in that folder, where no weights but the shipped ones are to be had."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("RETRACE_CACHE", str(place / "cache"))
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
     exec(compile(code, "README.md", "exec"), {})
-    assert "[1]" in capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+def test_the_tracker_alone(place, monkeypatch, capsys) -> None:
+    (code,) = (text for text in PYTHON if "tracker.update" in text)
+    assert "[1]" in typed(code, place, monkeypatch, capsys)
+
+
+def test_from_a_video_to_a_score(place, monkeypatch, capsys) -> None:
+    """Nobody looks like a person in that video, so the detector is one that sees the squares."""
+    (code,) = (text for text in PYTHON if "VideoSink" in text)
+    statements = [line for line in code.splitlines() if line.strip() and "import" not in line]
+    assert len(statements) <= 10
+    monkeypatch.setattr(retrace, "open_detector", lambda spec: squares)
+    assert float(typed(code, place, monkeypatch, capsys)) > 0.9
+    assert len(read_results(place / "tracked.txt")) > LENGTH
+    with av.open(str(place / "tracked.mp4")) as made:
+        assert sum(1 for _ in made.decode(video=0)) == LENGTH
+
+
+def test_every_python_block_is_run() -> None:
+    assert len(PYTHON) == 2
 
 
 def test_pictures_and_links_exist():

@@ -10,14 +10,16 @@ MOT17-02.txt is copied to the three detectors. FILE.manifest.json beside the zip
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from retrace.tools.terminal.console import OK, Parser, guarded, write_json
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
+if TYPE_CHECKING:
+    from retrace.eval.mot.submission import Finding
+
+LISTED = 50  # findings that are printed
 WRITING = ("results", "out", "set", "detections", "online", "post_processing")
 
 
@@ -40,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     from retrace.configs import InputError
 
     if args.check is not None:
@@ -49,85 +52,51 @@ def main(argv: list[str]) -> int:
             raise InputError(
                 f"--check writes nothing, so {', '.join(useless)} would do nothing; leave it out"
             )
-        return check_one(Path(args.check), args)
+        return check_one(Path(args.check), args.benchmark, None if args.gt is None else Path(args.gt))
     missing = [f"--{name}" for name in ("benchmark", "results", "out") if not getattr(args, name)]
     if missing:
         raise InputError(f"missing {', '.join(missing)} (or --check PATH)")
-    return write_one(args)
+    from retrace.eval.mot.archive import make_submission
+
+    with as_flags(p):
+        made = make_submission(
+            args.results,
+            args.benchmark,
+            args.out,
+            args.set or "auto",
+            args.gt,
+            args.detections,
+            args.online,
+            args.post_processing,
+        )
+    show(made.findings)
+    say(
+        f"{made.path}: {len(made.files)} files, {args.benchmark} {made.which}; {made.manifest.name} beside it"
+    )
+    return OK
 
 
-def check_one(path: Path, args: argparse.Namespace) -> int:
+def check_one(path: Path, benchmark: str | None, gt: Path | None) -> int:
     """Print every finding; a refusal ends in exit code 2."""
     from retrace.configs import InputError
     from retrace.eval.mot.submission import check
 
-    found = check(path, args.benchmark, Path(args.gt) if args.gt is not None else None)
-    for finding in found:
-        print(finding)
+    found = check(path, benchmark, gt)
+    show(found)
     refused = [f for f in found if f.refused]
     if refused:
         first = f"{refused[0].file}: {refused[0].text}"
         raise InputError(f"{path}: would be refused for {len(refused)} reason(s), first: {first}")
-    print(f"{path}: nothing to refuse{f', {len(found)} warning(s)' if found else ''}")
+    say(f"{path}: nothing to refuse{f', {len(found)} warning(s)' if found else ''}")
     return OK
 
 
-def write_one(args: argparse.Namespace) -> int:
-    """Collect, write, check, and only then give the archive its name."""
-    from retrace.configs import InputError
-    from retrace.eval.mot.submission import check, collect, write_archive
-
-    out = Path(args.out)
-    if out.suffix != ".zip":
-        raise InputError(f"--out {out}: expected a name that ends in .zip")
-    files, which = collect(Path(args.results), args.benchmark, args.set or "auto")
-    about = manifest(args, files, which)
-    beside = out.with_suffix(".manifest.json")
-    partial = out.with_name(out.name + ".partial")
-    try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        write_archive(partial, files)
-        found = check(partial, args.benchmark, Path(args.gt) if args.gt is not None else None)
-        refused = [f for f in found if f.refused]
-        if refused:
-            where = files.get(refused[0].file, refused[0].file)
-            raise InputError(f"{where}: {refused[0].text} ({len(refused)} reason(s) in all)")
-        partial.replace(out)
-        write_json(beside, about)
-    except OSError as error:
-        raise InputError(f"{error.filename or out}: cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-    for finding in found:
-        print(finding)
-    print(f"{out}: {len(files)} files, {args.benchmark} {which}; {beside.name} beside it")
-    return OK
-
-
-def manifest(args: argparse.Namespace, files: dict[str, Path], which: str) -> dict[str, Any]:
-    """Parameters, detections' hash, online or offline, post-processing: from the run and the options."""
-    from retrace.configs import InputError
-    from retrace.eval.manifest import COMPARED, facts, files_hash, read_manifest
-
-    run = read_manifest(Path(args.results)) or {}
-    about: dict[str, Any] = {"benchmark": args.benchmark, "set": which, "parameters": run}
-    about |= dict.fromkeys(COMPARED) | facts(run)
-    if args.detections:
-        root = Path(args.detections)
-        paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-        if not paths:
-            raise InputError(f"--detections {root}: no such file, or a folder without files")
-        about["detections"] = files_hash(paths)
-    if args.online is not None:
-        about["online"] = args.online
-    if args.post_processing:
-        about["post_processing"] = args.post_processing
-    about["files"] = {
-        name: {"from": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-        for name, source in sorted(files.items())
-    }
-    return about
+def show(findings: list[Finding]) -> None:
+    """A line each, the refusals first, as far as anybody reads."""
+    for finding in findings[:LISTED]:
+        say(str(finding))
+    if len(findings) > LISTED:
+        say(f"and {len(findings) - LISTED} more")
 
 
 if __name__ == "__main__":

@@ -20,14 +20,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+from retrace.tools.terminal.options import names_in
 from retrace.tools.terminal.progress import bar
-
-if TYPE_CHECKING:
-    from retrace.tools.tuning.search import Plan, Tuning
 
 METRICS = ("HOTA", "AssA", "DetA", "IDF1", "MOTA")
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
@@ -73,151 +70,38 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
-    check_options(args)
+    p = parser()
+    args = p.parse_args(argv)
+    names = names_in(args.sequences, "sequences")
     for library in ("OMP", "OPENBLAS", "MKL"):  # before numpy is loaded: many processes of one thread each
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    from retrace.eval.mot.sequences import available_cores
-    from retrace.tools.tuning.clips import workers
-    from retrace.tools.tuning.report import conclude
-    from retrace.tools.tuning.search import Tuning
-    from retrace.tools.tuning.study import StudyFile
-
-    plan, about = make_plan(args)
-    out = writable_folder(Path(args.out))
-    file = StudyFile(Path(args.study) if args.study else out / "study.db", about)
-    jobs = args.jobs or available_cores()
-    try:
-        with workers(jobs) as executor:
-            tuning = Tuning(plan, file)
-            preset = tuning.check_preset(executor)
-            if not args.quiet:
-                announce(args, tuning, jobs)
-            with bar("trials", None, args.quiet) as told:
-                tuning.run(executor, jobs, told)
-            lines = conclude(tuning, executor, preset, args, argv, about, out)
-    finally:
-        file.close()
-    for line in () if args.quiet else lines:
-        say(line)
-    return OK
-
-
-def check_options(args: argparse.Namespace) -> None:
-    """Refuse what cannot be meant, before anything heavy is loaded."""
-    from importlib.util import find_spec
-
-    from retrace.configs import InputError
-
-    for option in ("trials", "jobs"):
-        value = getattr(args, option)
-        if value is not None and value < 1:
-            raise InputError(f"--{option} {value}: expected a whole number from 1")
-    if args.seed < 0:
-        raise InputError(f"--seed {args.seed}: expected a whole number from 0")
-    if args.folds != "leave-one-out" and (not args.folds.isdecimal() or int(args.folds) < 2):
-        raise InputError(f"--folds {args.folds}: expected leave-one-out or a number of folds from 2")
-    names = [] if args.sequences is None else [name.strip() for name in args.sequences.split(",")]
-    if not all(names) or len(set(names)) < len(names):
-        raise InputError(f"--sequences {args.sequences!r}: expected different names separated by commas")
-    args.names = names
-    if find_spec("optuna") is None:
-        raise InputError("tuning needs optuna: pip install -e .[tune]")
-
-
-def make_plan(args: argparse.Namespace) -> tuple[Plan, dict[str, Any]]:
-    """What is to be done, and all that its scores depend on.
-
-    Raises:
-        InputError: a preset, space, folder or file that is not as it should be.
-    """
-    from retrace.configs import InputError, load_preset
     from retrace.configs.loader import parse_assignments
-    from retrace.eval.mot.preprocess import check_benchmark
-    from retrace.eval.mot.sequences import guess_benchmark
-    from retrace.tools.runs.manifest import file_hash
-    from retrace.tools.tuning.clips import find_clips
-    from retrace.tools.tuning.search import Plan
-    from retrace.tools.tuning.space import load_space
-    from retrace.tracker.config import TrackerConfig
+    from retrace.tools.tuning.settings import Settings
+    from retrace.tools.tuning.tuning import tune
 
-    base = load_preset(args.tracker, TrackerConfig, "tracker", parse_assignments(args.set))
-    space = load_space(args.space or Path(args.tracker).stem, base)
-    clips = tuple(find_clips(Path(args.data), args.detections, args.camera, args.split, args.names))
-    if not clips:
-        raise InputError(f"--data {args.data}: no sequence folder with gt/gt.txt in it")
-    name = args.benchmark if args.benchmark != "auto" else guess_benchmark(one.name for one in clips)
-    check_benchmark(name)
-    files = {
-        f"{one.name}: {what}": file_hash(path)
-        for one in clips
-        for what, path in (
-            ("truth", one.sequence.gt_path),
-            ("detections", one.detections),
-            ("warps", one.warps),
+    tell = (lambda line: None) if args.quiet else say
+    with as_flags(p):
+        settings = Settings(
+            args.data,
+            tracker=args.tracker,
+            overrides=parse_assignments(args.set),
+            detections=args.detections,
+            camera=args.camera,
+            split=args.split,
+            benchmark=args.benchmark,
+            sequences=tuple(names),
+            space=args.space,
+            metric=args.metric,
+            folds=args.folds,
+            trials=args.trials,
+            seed=args.seed,
+            cold=args.cold,
         )
-        if path is not None
-    }
-    about = {
-        "preset": space.base,
-        "space": {key: p.model_dump(mode="json") for key, p in space.parameters.items()},
-        "sequences": {one.name: [one.sequence.length, one.sequence.gt_skip, one.fps] for one in clips},
-        "files (truth, detections or warps)": files,
-        "benchmark": name,
-        "metric": args.metric,
-        "seed": args.seed,
-        "--cold": args.cold,
-    }
-    searches = make_searches(clips, args.folds)
-    return Plan(space, clips, name, args.metric, searches, args.trials, args.seed, args.cold), about
-
-
-def make_searches(clips: Any, folds: str) -> tuple[Any, ...]:
-    """One search for each fold, and one that sees all. Sequences of one video are on the same side.
-
-    Raises:
-        InputError: more folds than videos, or one video only.
-    """
-    from retrace.configs import InputError
-    from retrace.tools.tuning.search import Search
-
-    videos = sorted({one.video for one in clips})
-    count = len(videos) if folds == "leave-one-out" else int(folds)
-    if not 2 <= count <= len(videos):
-        raise InputError(
-            f"--folds {folds}: {len(videos)} video(s) at hand ({', '.join(videos)}); tuning needs two at least, "
-            "and at most as many folds as videos"
-        )
-    found = []
-    for k in range(count):
-        held = [one.name for one in clips if one.video in videos[k::count]]
-        train = tuple(one.name for one in clips if one.name not in held)
-        label = "+".join(videos[k::count])
-        name = f"without {label}" if len(label) <= 80 else f"without fold {k + 1} of {count}"
-        found.append(Search(name, train, tuple(held)))
-    return (*found, Search("all", tuple(one.name for one in clips)))
-
-
-def writable_folder(folder: Path) -> Path:
-    from retrace.configs import InputError
-
-    try:
-        (folder / "folds").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be made a folder ({error.strerror})") from None
-    return folder
-
-
-def announce(args: argparse.Namespace, tuning: Tuning, jobs: int) -> None:
-    plan = tuning.plan
-    say(
-        f"{len(plan.space.parameters)} values of {args.tracker}, {len(plan.clips)} sequences, "
-        f"{len(plan.searches)} searches of {plan.trials} trials, the first {tuning.shared} shared; {jobs} processes"
-    )
-    if not plan.cold and plan.space.preset_params() is None:
-        say("the preset's own values lie outside the space: they are no candidate")
-    if tuning.done:
-        say(f"{tuning.done} of {tuning.total} trials are there already")
+        told = partial(bar, quiet=args.quiet)
+        lines = tune(settings, args.out, args.study, args.jobs, argv, tell, told)
+    for line in lines:
+        tell(line)
+    return OK
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # below 0 nothing b
 Status = Literal["tentative", "active", "lost"]
 
 
-Term = Literal[
+CostName = Literal[
     "iou",
     "iou_score",
     "hmiou",
@@ -49,7 +49,7 @@ Term = Literal[
     "mahalanobis_share",
     "shape",
     "shape_by_width",
-]  # tracker/costs.py says what each is
+]  # tracker/association/costs.py says what each is
 Band = Literal["high", "low", "deleted"]
 
 
@@ -62,9 +62,13 @@ class Stage(BaseModel):
     detections: (
         Band | Annotated[dict[Band, Weight], Field(min_length=1)]
     )  # high: score >= high; low: low <= score < high; deleted: by NMS; {band: what is added to its cost}
-    cost: Term | Annotated[dict[Term, Weight], Field(min_length=1)]  # one term, or {term: weight}: their sum
+    cost: (
+        CostName | Annotated[dict[CostName, Weight], Field(min_length=1)]
+    )  # one term, or {term: weight}: their sum
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
-    gates: dict[Term, Most] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
+    gates: dict[
+        CostName, Most
+    ] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
     match: Literal["hungarian", "mutual"] = "hungarian"  # mutual: nearest to each other, again and again
     limit_step: Annotated[float, Field(gt=0)] = 0.05  # mutual: the limit falls by so much each time
     cascade: bool = False  # tracks seen last choose first (DeepSORT)
@@ -77,7 +81,7 @@ class Stage(BaseModel):
     cue_iou: Annotated[float, Field(gt=0, le=1)] = 0.5  # and up to this 1 - IoU; 1: wherever the boxes are
 
     @property
-    def terms(self) -> dict[Term, float]:
+    def terms(self) -> dict[CostName, float]:
         """The cost as {term: weight}; a term of weight 0 is left out."""
         cost = self.cost if isinstance(self.cost, dict) else {self.cost: 1.0}
         return {name: weight for name, weight in cost.items() if weight > 0}

@@ -9,10 +9,22 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+AS_THEY_STAND = (  # files that `compiled_frame` compiles functions of, or takes constants from
+    "compiled_frame.py",
+    "rows.py",
+    "rules.py",
+    "association/costs.py",
+    "tracks/appearance.py",
+    "tracks/lifecycle.py",
+    "tracks/overlaps.py",
+    "tracks/shown.py",
+    "tracks/state.py",
+)
+
 
 @cache
 def compiled() -> ModuleType | None:
-    """`tracker.compiled` where numba is installed: the same numbers, sooner. RETRACE_COMPILED=0: never."""
+    """`tracker.compiled` where numba is installed: the same numbers, faster. RETRACE_COMPILED=0: never."""
     if os.environ.get("RETRACE_COMPILED") == "0":
         return None
     try:
@@ -30,11 +42,11 @@ def compiled() -> ModuleType | None:
 def sources() -> str:
     """A hash of the compiled files and of what they take for constant.
 
-    Numba's cache looks only at the file that a function stands in. Its functions that call others' take `rules`, and
-    this is part of the type of `rules` (tracker/at_once.py): a change anywhere compiles them again.
+    Numba's cache looks only at the file that a function stands in. Its functions that call others' take ``rules_``, and
+    this is part of the type of that (tracker/rules.py): a change anywhere compiles them again.
     """
     room = Path(__file__).parent
     found = hashlib.sha256()
-    for path in (*sorted((room / "compiled").glob("*.py")), room / "tracks" / "state.py"):
+    for path in (*sorted((room / "compiled").glob("*.py")), *(room / name for name in AS_THEY_STAND)):
         found.update(path.read_bytes())
     return found.hexdigest()[:16]

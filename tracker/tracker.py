@@ -1,37 +1,48 @@
 """The tracker: detections of a frame in, identities out.
 
-All live tracks are one struct of arrays (tracker/state.py); an algorithm is a list of stages (configs/tracker/).
+All live tracks are one struct of arrays (tracker/tracks/state.py); an algorithm is a list of stages (configs/tracker/).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from math import isfinite
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError, load_preset
 from retrace.tracker.association.boost import boosted
-from retrace.tracker.association.costs import ALL_LOOKS, Scene
+from retrace.tracker.association.costs import ALL_LOOKS, CostInputs
 from retrace.tracker.association.matching import associate, overlaps_of, room_for
-from retrace.tracker.association.stages import plan
-from retrace.tracker.at_once import AtOnce, at_once
+from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks, frame_rate
 from retrace.tracker.kernels import compiled
 from retrace.tracker.ledger.record import Ledger
-from retrace.tracker.motion import filters as motion
+from retrace.tracker.motion import filters
 from retrace.tracker.motion.models import MODELS
-from retrace.tracker.tracks import appearance
-from retrace.tracker.tracks import lifecycle as life
-from retrace.tracker.tracks.lifecycle import Clock
-from retrace.tracker.tracks.shown import report
-from retrace.tracker.tracks.state import LOST, blank, packed, unpacked
+from retrace.tracker.rows import EPSILON, LOST, FrameTime, expected
+from retrace.tracker.rules import compiled_stages, rules_of
+from retrace.tracker.tracks import appearance, lifecycle, overlaps, shown
+from retrace.tracker.tracks.scores import correct_scores, forecast_scores, initial_scores
+from retrace.tracker.tracks.state import blank, packed, unpacked
 
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
+NO_VECTORS = np.zeros((0, 0), np.float32)
+
+
+@cache
+def compiled_frame() -> Callable[..., Any] | None:
+    """`tracker.compiled_frame.frame` where numba is installed."""
+    if not compiled():
+        return None
+    from retrace.tracker.compiled_frame import frame
+
+    return frame
 
 
 class Tracker:
@@ -48,16 +59,16 @@ class Tracker:
             raise InputError(
                 f"expected a TrackerConfig, got {type(config).__name__}; a preset's name goes to Tracker.from_config"
             )
-        fps = frame_rate(fps)
         self.config = config
         self.ledger = Ledger() if ledger else None
         self._model = MODELS[config.motion]
-        self._seeing = tuple(plan(stage) for stage in config.stages)
-        self._blind = tuple(plan(stage) for stage in config.blind_stages or config.stages)
+        self._fps = frame_rate(fps)
+        self._seeing = tuple(prepare(stage) for stage in config.stages)
+        self._blind = tuple(prepare(stage) for stage in config.blind_stages or config.stages)
         self._room = room_for(config)
         self._looks = self.appearance_from <= 1
-        self._at_once = at_once(config)
-        self._clock = Clock(fps)
+        self._rules = rules_of(config)
+        self._compiled_stages = compiled_stages(config, self._room)
         self.reset()
 
     @classmethod
@@ -93,13 +104,13 @@ class Tracker:
     @property
     def fps(self) -> float:
         """The source's nominal frame rate."""
-        return self._clock.fps
+        return self._fps
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first, the next identity is 1."""
         self._live = blank(0, self._room)
         self.ledger = None if self.ledger is None else Ledger()
-        self._clock = Clock(self.fps)
+        self._now = FrameTime(-1, 0.0, 0.0)
         self._last_id = 0
         self._spread = np.zeros(2)  # sum of 1 - cosine of boxes of one frame, and how many pairs
 
@@ -126,29 +137,21 @@ class Tracker:
         warp = None if warp is None else _checked_warp(warp)
         dimension = self._dimension(detections)
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
-        if dimension != self._live.recent.shape[1]:
+        if dimension != self._live.vectors.dimension:
             self._live.widen(dimension)
-        if self._at_once is not None and not dimension and self.ledger is None and (fast := compiled()):
-            return self._run_at_once(fast, self._at_once, detections, steps, warp)
+        if self._compiled_stages is not None and self.ledger is None and (frame := compiled_frame()):
+            return self._run_compiled(frame, self._compiled_stages, detections, steps, warp)
         self._predict(steps, warp)
-        scene = self._look(detections)
-        self._live_on(scene.detections, self._associate(scene))
-        state_box = self._model.to_xyxy(self._live.filters[motion.X])
-        keep = life.not_doubled(self._live, state_box, self.config, self._clock)
-        if keep is not None:
-            self._live, state_box = self._live.take(keep.nonzero()[0]), state_box[keep]
-        tracks, self._last_id = report(
-            self._live, detections, state_box, self.config, self._clock, self._last_id
-        )
-        if self.ledger is not None:
-            self.ledger.close(self._live, scene.detections, tracks, self.config)
-        return tracks
+        inputs = self._look(detections)
+        deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
+        joined = self._associate(inputs, deleted_by >= 0)
+        return self._settle(detections, inputs.detections, joined, deleted_by)
 
     # -- one frame, step by step
 
     def _dimension(self, detections: Detections) -> int:
         """Of the appearance vectors, this frame's included; 0: there were none yet, or nobody looks."""
-        known = self._live.recent.shape[1]
+        known = self._live.vectors.dimension
         if not self._looks:
             return 0
         if detections.embedding is None or not len(detections):
@@ -159,44 +162,52 @@ class Tracker:
         return dimension
 
     def _tick(self, timestamp: float | None) -> float:
-        """Advance the clock; returns how many nominal frames have passed."""
-        last = self._clock
+        """Go to the next frame; returns how many nominal frames have passed."""
+        last = self._now
         number = last.number + 1
-        time = number / last.fps if timestamp is None else float(timestamp)
-        steps = (time - last.time) * last.fps if number else 1.0
+        time = number / self._fps if timestamp is None else float(timestamp)
+        steps = (time - last.time) * self._fps if number else 1.0
         if not (steps > 0 and isfinite(time)):
             raise InputError(f"timestamps must grow: {time:g} s came after {last.time:g} s")
-        self._clock = Clock(last.fps, number, time, last.time)
+        self._now = FrameTime(number, time, last.time)
         return 1.0 if abs(steps - 1.0) < STEADY else steps
 
-    def _run_at_once(
-        self, fast: ModuleType, given: AtOnce, detections: Detections, steps: float, warp: np.ndarray | None
+    def _run_compiled(
+        self,
+        frame: Callable[..., Any],
+        stages: np.ndarray,
+        detections: Detections,
+        steps: float,
+        warp: np.ndarray | None,
     ) -> Tracks:
         """The rest of the frame in one compiled call."""
         if warp is not None:
             self._predict(steps, warp)
             steps = 0.0  # predicted already
-        live, clock, stages, rules, kalman, start = self._live, self._clock, *given
-        rows, filters, self._last_id, ids, xyxy, score, class_id, det_index = fast.frame(
-            live.rows,
-            live.filters,
+        live, now, looks = self._live, self._now, self._looks and detections.embedding is not None
+        live.reserve(len(detections))
+        vectors = live.vectors
+        live.count, self._last_id, *tracks = frame(
+            live.row_buffer,
+            live.filter_buffer,
+            live.count,
+            vectors.recent,
+            vectors.history,
+            self._spread,
+            self._rules,
+            stages,
             detections.xyxy,
             detections.score,
             detections.class_id,
             detections.index,
-            stages,
-            rules,
-            kalman,
-            start,
-            clock.number,
-            clock.time,
-            clock.before,
+            detections.embedding if looks else NO_VECTORS,
+            now.number,
+            now.time,
+            now.before,
             steps,
             self._last_id,
         )
-        if rows is not live.rows:
-            self._live = live.like(filters, rows)
-        return Tracks(ids, xyxy, score, class_id, det_index)
+        return Tracks(*tracks)
 
     def _predict(self, steps: float, warp: np.ndarray | None) -> None:
         live = self._live
@@ -205,79 +216,186 @@ class Tracker:
         if self.config.freeze_lost_size:
             lost = (live.status == LOST).nonzero()[0]
             for size in self._model.sizes:
-                live.filters[motion.V, lost, size] = 0.0
-        motion.predict(self._model, live.filters, steps)
+                live.filters[filters.V, lost, size] = 0.0
+        filters.predict(self._model, live.filters, steps)
         if self._room.scores:
-            life.forecast(live.scores, steps)
+            forecast_scores(live.scores, steps)
         if warp is not None:
-            motion.warp(self._model, live.filters, warp)
+            filters.warp(self._model, live.filters, warp)
             if self._room.filters:
-                motion.warp(self._model, live.kept.transpose(1, 0, 2), warp)
+                filters.warp(self._model, live.kept.transpose(1, 0, 2), warp)
             if self._room.boxes:
-                live.past = motion.warp_boxes(live.past, warp)
+                live.past = filters.warp_boxes(live.past, warp)
 
-    def _look(self, detections: Detections) -> Scene:
+    def _look(self, detections: Detections) -> CostInputs:
         """Everything that the costs of this frame look at."""
         live, config = self._live, self.config
-        scene = Scene(
+        distances, stretch = self._distances(detections)
+        inputs = CostInputs(
             config,
             live,
             detections,
             self._model,
-            self._model.to_xyxy(live.filters[motion.X]),
-            self._distances(detections),
-            self._clock.time,
-            1.0 / self.fps,
+            self._model.to_xyxy(live.filters[filters.X]),
+            distances,
+            self._now.time,
+            1.0 / self._fps,
+            stretch,
         )
         if config.boost is None or not len(detections):
-            return scene
-        believed = self._clock.fresh(live, config.believed_age)
-        near = overlaps_of(scene, "predicted", 0.0, believed)
-        score = boosted(scene, near, believed, config.boost, config.high)
-        return replace(scene, detections=replace(detections, score=score))
+            return inputs
+        believed = expected(live.seen, config.believed_age, self._now)
+        near = overlaps_of(inputs, "predicted", 0.0, believed)
+        score = boosted(inputs, near, believed, config.boost, config.high)
+        return replace(inputs, detections=replace(detections, score=score))
 
-    def _distances(self, detections: Detections) -> np.ndarray | None:
-        """(T, N) how different tracks and detections look, in units that do not depend on the network."""
-        live, config = self._live, self.config
-        if detections.embedding is None or not len(detections):
-            return None
+    def _distances(self, detections: Detections) -> tuple[np.ndarray | None, float]:
+        """(T, N) how different tracks and detections look, in units that do not depend on the network; these units."""
+        live, config, vectors = self._live, self.config, detections.embedding
+        if not self._looks or vectors is None or not len(detections):
+            return None, 1.0
         if config.appearance_scale is not None:
-            known = (detections.score >= config.high) & detections.embedding.any(1)
-            self._spread = self._spread + appearance.spread(detections.embedding[known])
+            known = (detections.score >= config.high) & vectors.any(1)
+            self._spread = self._spread + appearance.spread(vectors[known])
+        stretch = appearance.stretch_by(config.appearance_scale, self._spread)
         found = appearance.distances(live, detections, config) if len(live) else None
-        apart = self._spread[0] > appearance.ALIKE * self._spread[1]
-        if found is not None and config.appearance_scale is not None and apart:
-            found *= config.appearance_scale * self._spread[1] / self._spread[0]
-        return found
+        if found is not None:
+            found *= stretch
+        return found, stretch
 
-    def _associate(self, scene: Scene) -> np.ndarray:
+    def _associate(self, inputs: CostInputs, deleted: np.ndarray) -> np.ndarray:
         """(T,) the detection of each track, -1: none."""
         if self.ledger is not None:
-            self.ledger.open(self._live)
-        if not len(self._live) or not len(scene.detections):
+            self.ledger.open(self._live, inputs)
+        if not len(self._live) or not len(inputs.detections):
             return np.full(len(self._live), -1)
-        stages = self._blind if scene.appearance is None else self._seeing
-        believed = self._clock.fresh(self._live, self.config.believed_age)
-        alive = self._clock.fresh(self._live, self.config.max_age)
-        return associate(scene, stages, believed, alive, self.ledger)
+        stages = self._blind if inputs.appearance is None else self._seeing
+        believed = expected(self._live.seen, self.config.believed_age, self._now)
+        alive = expected(self._live.seen, self.config.max_age, self._now)
+        return associate(inputs, stages, believed, alive, deleted, self.ledger)
 
-    def _live_on(self, detections: Detections, joined: np.ndarray) -> None:
-        """Tracks take in their detections ``joined`` (T,), the long lost are forgotten, new ones begin."""
-        config, clock = self.config, self._clock
-        life.absorb(self._live, detections, joined, config, clock)
-        keep = life.remembered(self._live, config, clock)
-        if not keep.all():
-            self._live = self._live.take(keep.nonzero()[0])
-        cols = life.births(self._live, detections, config, clock)
+    def _settle(
+        self, given: Detections, detections: Detections, joined: np.ndarray, deleted_by: np.ndarray
+    ) -> Tracks:
+        """Tracks take in their detections ``joined`` (T,), some end, new ones begin, and the frame is reported.
+
+        Args:
+            given, detections: as they came, and as the stages saw them (a preset may raise scores).
+            deleted_by: (N,) from `overlaps.deleted_boxes`.
+        """
+        rules, now, live = self._rules[0], self._now, self._live
+        self._correct(detections, joined)
+        lifecycle.take_in(live.rows, joined, detections, rules, now)
+        self._remember(detections, joined)
+        stays = lifecycle.remembered(live.status, live.seen, rules, now)
+        source = stays.nonzero()[
+            0
+        ]  # (T,) the row at the frame's beginning, or that many plus its place in `cols`
+        if not stays.all():
+            self._live = live.take(source)
+        cols, reason = lifecycle.births(self._live.rows, detections, deleted_by, rules)
+        by = deleted_by
+        if len(cols) and self.config.birth_iou < 1:
+            cols, by = self._free_places(detections, cols, reason, by, source)
+        source = np.concatenate((source, len(stays) + np.arange(len(cols))))
+        if self.ledger is not None:
+            self.ledger.births(cols, reason, by)
         if len(cols):
-            self._live = self._live.append(life.born(self._live, detections, cols, config, clock))
+            self._begin(detections, cols)
+        box = self._box()
+        duplicate_of = overlaps.duplicates(self._live.rows, box, rules, now)
+        if self.ledger is not None:
+            self.ledger.ends(source, duplicate_of)
+        kept = (duplicate_of < 0).nonzero()[0]
+        if len(kept) < len(duplicate_of):
+            self._live, box, source = self._live.take(kept), box[kept], source[kept]
+        tracks, self._last_id = shown.report(self._live.rows, box, given, rules, now, self._last_id)
+        if self.ledger is not None:
+            self.ledger.close(self._live, source, detections, self.config)
+        return tracks
+
+    def _box(self) -> np.ndarray:
+        """(T, 4) xyxy px, where the filters stand."""
+        return self._model.to_xyxy(self._live.filters[filters.X])
+
+    def _free_places(
+        self, detections: Detections, cols: np.ndarray, reason: np.ndarray, by: np.ndarray, source: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of the births ``cols`` (K,) those on free places; reason (N,) is told of the others, and by (N,) grows."""
+        live, rules, by = self._live, self._rules[0], by.copy()
+        track, birth = lifecycle.taken_places(live.rows, self._box(), cols, detections, rules, self._now)
+        on_track, on_birth = track >= 0, birth >= 0
+        reason[cols[on_track]], by[cols[on_track]] = lifecycle.ON_TRACK, source[track[on_track]]
+        reason[cols[on_birth]], by[cols[on_birth]] = lifecycle.ON_BIRTH, birth[on_birth]
+        return cols[~(on_track | on_birth)], by
+
+    def _correct(self, detections: Detections, joined: np.ndarray) -> None:
+        """Motion and scores take in the detections ``joined`` (T,)."""
+        live, config, model, now = self._live, self.config, self._model, self._now
+        rows = (joined >= 0).nonzero()[0]
+        if not len(rows):
+            return
+        box, score = detections.xyxy[joined[rows]], detections.score[joined[rows]]
+        z = model.from_xyxy(box)
+        if config.reupdate:
+            self._reupdate(rows, box)
+        if live.scores.shape[1]:
+            correct_scores(live.scores, rows, score)
+        if live.past.shape[1]:
+            live.past[rows] = np.concatenate((box[:, None], live.past[rows, :-1]), axis=1)
+            when = np.full((len(rows), 1), now.time)
+            live.past_time[rows] = np.concatenate((when, live.past_time[rows, :-1]), axis=1)
+        if config.motion == "linear":
+            past = live.past[rows]
+            past = model.from_xyxy(past.reshape(-1, 4)).reshape(past.shape)
+            filters.follow(live.filters, rows, z, past, -np.diff(live.past_time[rows], axis=1) * self._fps)
+            return
+        filters.update(model, live.filters, rows, z, 1.0 - score if config.noise_by_score else None)
+        if live.kept.shape[1]:
+            live.kept[rows] = live.filters[:, rows].transpose(1, 0, 2)
+
+    def _reupdate(self, rows: np.ndarray, box: np.ndarray) -> None:
+        """Filters ``rows`` (K,) found again at boxes (K, 4) go through their gap anew (OC-SORT, sec. 4.1)."""
+        live, now = self._live, self._now
+        steps = np.rint((now.time - live.seen[rows]) * self._fps).astype(np.int64)
+        missed = live.seen[rows] < now.before - EPSILON  # between slow frames nobody was lost
+        again = (missed & (steps > 1)).nonzero()[0]
+        if len(again):
+            found = rows[again]
+            some = np.ascontiguousarray(live.kept[found].transpose(1, 0, 2))
+            last, here = live.past[found, 0], box[again].astype(np.float64)
+            filters.reupdate(self._model, some, last, here, steps[again])
+            live.filters[:, found] = some
+
+    def _remember(self, detections: Detections, joined: np.ndarray) -> None:
+        """Appearance of high detections only: what scores low is mostly somebody else's shoulder."""
+        vectors = detections.embedding
+        if vectors is None or not self._live.vectors.dimension:
+            return
+        rows = (joined >= 0).nonzero()[0]
+        cols = joined[rows]
+        clear = (detections.score[cols] >= self.config.high) & vectors[cols].any(1)
+        rows, cols = rows[clear], cols[clear]
+        appearance.remember(self._live, self.config, rows, vectors[cols], detections.score[cols])
+
+    def _begin(self, detections: Detections, cols: np.ndarray) -> None:
+        """Tracks of one detection each, ``cols`` (K,)."""
+        new, box, room = blank(len(cols), self._room), detections.xyxy[cols], self._room
+        lifecycle.begin(new.rows, cols, detections, self._rules[0], self._now)
+        new.filters[:] = filters.initiate(self._model, self._model.from_xyxy(box))
+        new.past[:], new.past_time[:, :1] = box[:, None], self._now.time
+        new.kept[:] = new.filters.transpose(1, 0, 2)[:, : room.filters]
+        if room.scores:
+            new.scores[:] = initial_scores(detections.score[cols])
+        vectors = detections.embedding
+        self._live = self._live.append(new, None if vectors is None else vectors[cols])
 
     # -- keeping and restoring
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Everything that the next frame depends on, as plain arrays (``np.savez`` holds them without pickle)."""
-        now = self._clock
-        clock = {"frame": now.number, "time": now.time, "last_id": self._last_id, "fps": now.fps}
+        now = self._now
+        clock = {"frame": now.number, "time": now.time, "last_id": self._last_id, "fps": self._fps}
         return {
             **packed(self._live),
             **{name: np.array(value) for name, value in clock.items()},
@@ -297,7 +415,7 @@ class Tracker:
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
             raise InputError("the state was taken with another tracker configuration or frame rate")
         self._live = unpacked(state, self._room)
-        self._clock = Clock(self.fps, int(state["frame"]), float(state["time"]))
+        self._now = FrameTime(int(state["frame"]), float(state["time"]), 0.0)
         self._last_id = int(state["last_id"])
         self._spread = np.array(state["spread"], np.float64)
 

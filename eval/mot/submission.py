@@ -10,7 +10,7 @@ import difflib
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.eval.mot.overlap import overlaps
-from retrace.eval.mot.sequences import base_name, stopped_run
+from retrace.eval.mot.sequences import base_name
 from retrace.tracker.boxes import tlwh_to_xyxy
 from retrace.tracker.mot_rows import parse_rows, read_rows
 
@@ -27,6 +27,7 @@ COLUMNS = 10
 COPIED = 0.95  # share of boxes that are the ground truth's from which a result is a copy, ...
 SAME = 0.95  # ... and the IoU from which one is; a good tracker's boxes have 0.8 to 0.9 on average
 LARGEST_ID = 10_000_000  # TrackEval keeps a table as long as the largest id: 80 MB here
+LARGEST_FILE = 200_000_000  # bytes; the longest sequence with 250 people a frame has a quarter of it
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 TRAIN = {
     "MOT17": {"02": 600, "04": 1050, "05": 837, "09": 525, "10": 654, "11": 900, "13": 750},
@@ -37,7 +38,6 @@ TEST = {
     "MOT20": {"04": 2080, "06": 1008, "07": 585, "08": 806},
 }
 BENCHMARKS = tuple(TEST)
-SETS = ("all", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,54 +66,6 @@ def expected_files(benchmark: str, which: str) -> dict[str, int]:
     }
 
 
-def collect(results: Path, benchmark: str, which: str = "auto") -> tuple[dict[str, Path], str]:
-    """The file in ``results`` for every name of the archive, and the set it makes ("all" or "test").
-
-    ``MOT17-02.txt`` serves for the three detectors; so does ``MOT17-02-FRCNN.txt`` if it is the only one of
-    its sequence. "auto" takes "all" if any training sequence is there.
-
-    Raises:
-        InputError: no folder, a sequence is missing, or only two of three detectors are there.
-    """
-    if not results.is_dir():
-        raise InputError(f"{results}: no such folder of results")
-    if which == "auto":
-        train = {f"{benchmark}-{number}" for number in TRAIN[benchmark]}
-        which = "all" if any(base_name(p.stem) in train for p in results.glob("*.txt")) else "test"
-    names = expected_files(benchmark, which)
-    found = {name: _source(results, name) for name in names}
-    missing = sorted({base_name(name.removesuffix(".txt")) for name, path in found.items() if path is None})
-    if missing:
-        left = stopped_run(
-            *(results / f"{stem}.txt" for name in names for stem in (base_name(name[:-4]), name[:-4]))
-        )
-        raise InputError(
-            f"{results}: no result for {', '.join(missing)} (the set {which!r} has {len(names)} files){left}"
-        )
-    return {name: path for name, path in found.items() if path}, which
-
-
-def _source(results: Path, name: str) -> Path | None:
-    if (results / name).is_file():
-        return results / name
-    base = base_name(name.removesuffix(".txt"))
-    if (results / f"{base}.txt").is_file():
-        return results / f"{base}.txt"
-    siblings = [p for d in DETECTORS if (p := results / f"{base}-{d}.txt").is_file()]
-    if len(siblings) == 2:
-        have = " and ".join(p.name for p in siblings)
-        raise InputError(f"{results}: {have} are there, {name} is not; give all three, or one for all")
-    return siblings[0] if siblings else None
-
-
-def write_archive(path: Path, files: Mapping[str, Path]) -> None:
-    """The zip, files in its root; the same input gives the same bytes. ``path`` is opened by the caller's
-    atomic write, so that no half archive is left."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, source in sorted(files.items()):
-            archive.writestr(zipfile.ZipInfo(name), source.read_bytes(), zipfile.ZIP_DEFLATED)
-
-
 def check(path: Path, benchmark: str | None = None, gt: Path | None = None) -> list[Finding]:
     """Everything the server would refuse in a zip or folder, then warnings.
 
@@ -124,46 +76,64 @@ def check(path: Path, benchmark: str | None = None, gt: Path | None = None) -> l
             What could not be compared is warned about.
 
     Raises:
-        InputError: there is no such file or folder, or a ground-truth file in ``gt`` cannot be read.
+        InputError: there is no such file or folder, it is of another benchmark, or a ground-truth file in ``gt``
+            cannot be read.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if gt is not None and not gt.is_dir():
         raise InputError(f"{gt}: no such folder of training sequences")
     try:
-        entries = list(_entries(path))
+        names = _names(path)
     except BROKEN_ZIP as error:
-        return [Finding(True, path.name, f"not readable as a zip archive ({error or 'it ends early'})")]
-    names = [name for name, _ in entries]
+        return [_unreadable(path, error)]
     benchmark = benchmark or _benchmark_of(names)
     if benchmark is None:
-        return [Finding(True, path.name, f"no file is named like a sequence of {' or '.join(BENCHMARKS)}")]
+        raise InputError(
+            f"{path}: no file is named like a sequence of {' or '.join(BENCHMARKS)}; "
+            "nothing is known here about any other server"
+        )
     found = list(_check_names(names, benchmark))
     lengths = expected_files(benchmark, "all")
-    truths = _truths([name for name in dict(entries) if name in lengths], benchmark, gt)
-    for name, data in entries:
-        if name in lengths:
+    truths = _truths([name for name in dict.fromkeys(names) if name in lengths], benchmark, gt)
+    try:
+        for name, data in _contents(path, lengths):
             found += _check_file(name, data, lengths[name], truths.get(name))
+    except BROKEN_ZIP as error:
+        return [_unreadable(path, error)]
     found += _not_compared(truths, gt)
     return sorted(found, key=lambda f: not f.refused)
 
 
-def _entries(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of every file, names with their folders."""
+def _unreadable(path: Path, error: Exception) -> Finding:
+    return Finding(True, path.name, f"not readable as a zip archive ({error or 'it ends early'})")
+
+
+def _names(path: Path) -> list[str]:
+    """Of every file, with their folders; a name may be there twice."""
     if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            yield file.relative_to(path).as_posix(), file.read_bytes()
+        return [file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if file.is_file()]
+    with zipfile.ZipFile(path) as archive:
+        return [info.filename for info in archive.infolist() if not info.is_dir()]
+
+
+def _contents(path: Path, wanted: Container[str]) -> Iterator[tuple[str, bytes | None]]:
+    """(name, content) of the wanted files, one after the other; None: too long to be a result."""
+    if path.is_dir():
+        for name in (name for name in _names(path) if name in wanted):
+            file = path / name
+            yield name, file.read_bytes() if file.stat().st_size <= LARGEST_FILE else None
         return
     with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if not info.is_dir():
-                yield info.filename, archive.read(info)
+        for info in (info for info in archive.infolist() if info.filename in wanted):
+            with archive.open(info) as member:
+                data = member.read(LARGEST_FILE + 1)  # what the archive says of its size may be wrong
+            yield info.filename, data if len(data) <= LARGEST_FILE else None
 
 
 def _benchmark_of(names: list[str]) -> str | None:
-    counts = Counter(
-        b for name in names for b in BENCHMARKS if PurePosixPath(name).name.upper().startswith(b)
-    )
+    bases = [PurePosixPath(name.replace("\\", "/")).name.upper() for name in names]
+    counts = Counter(b for base in bases for b in BENCHMARKS if base.startswith(b))
     return counts.most_common(1)[0][0] if counts else None
 
 
@@ -192,8 +162,11 @@ def _check_names(names: list[str], benchmark: str) -> Iterator[Finding]:
         yield Finding(True, "archive", f"has {count} of the set {which!r}; missing: {listed}")
 
 
-def _check_file(name: str, data: bytes, length: int, truth: np.ndarray | None) -> Iterator[Finding]:
+def _check_file(name: str, data: bytes | None, length: int, truth: np.ndarray | None) -> Iterator[Finding]:
     """The findings in one result file; a row that cannot be read ends the search."""
+    if data is None:
+        yield Finding(True, name, f"is longer than {LARGEST_FILE // 10**6} MB: no tracking result is")
+        return
     if not data:
         yield Finding(False, name, "is empty: allowed, every ground-truth box is missed")
         return
@@ -279,7 +252,7 @@ def _not_compared(truths: Mapping[str, np.ndarray | None], gt: Path | None) -> I
     """A warning where a copied ground truth would have gone unnoticed."""
     names = sorted({base_name(name.removesuffix(".txt")) for name, truth in truths.items() if truth is None})
     if names:
-        why = f"{gt} has no gt/gt.txt of them" if gt else "no --gt DIR"
+        why = f"{gt} has no gt/gt.txt of them" if gt else "none was given"
         text = f"training results were not compared with the ground truth ({why}): {', '.join(names)}"
         yield Finding(False, "archive", text)
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.reid.recipe import KEY
+from retrace.reid.recipe import KEY, SUM
 from retrace.reid.runtime.feed import Feed, normalise
+from retrace.reid.runtime.onnx_file import digest
 
 OPSET = 17  # old enough for most runtimes, new enough for attention and layer norm
 HALVED_FROM = 64  # numbers in a tensor; smaller ones weigh nothing and stay float32
@@ -122,6 +123,20 @@ def quantise(path: Path, crops: np.ndarray, feed: Feed) -> None:
     model = onnx.load(path)
     if text is not None and all(p.key != KEY for p in model.metadata_props):
         model.metadata_props.add(key=KEY, value=text)
+    onnx.save(model, path)
+
+
+def seal(path: Path) -> None:
+    """Put the checksum of an ONNX file into it; the last thing that is done to one."""
+    import onnx
+
+    model = onnx.load(path)
+    kept = [(p.key, p.value) for p in model.metadata_props if p.key != SUM]
+    del model.metadata_props[:]
+    for key, value in kept:
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+    model.metadata_props.add(key=SUM, value=digest(path))
     onnx.save(model, path)
 
 

@@ -186,6 +186,8 @@ def _convert(
             convert.quantise(onnx_file, fitting, feed)
         elif job.store == "half" and job.format == "onnx":
             convert.halve(onnx_file)
+        if job.format == "onnx":
+            convert.seal(onnx_file)
         if job.format == "openvino":
             convert.write_openvino(onnx_file, made, job.store == "half")
             onnx_file.unlink()

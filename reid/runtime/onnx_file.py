@@ -6,6 +6,7 @@ a wire type and a value. The field numbers below are onnx.proto's. Weights are s
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from retrace.configs import InputError
+from retrace.reid.recipe import KEY, SUM
 
 SMALL = 64  # numbers in a constant that may be a mean, a deviation or an order of colours
 DEEP = 12  # operations from the input that are looked at
@@ -49,6 +53,41 @@ def read_onnx(path: Path) -> OnnxFile:
     except (OSError, ValueError, IndexError, struct.error, UnicodeDecodeError):
         return OnnxFile()
     return found
+
+
+def digest(path: Path) -> str:
+    """SHA-256 over the graph (weights included) and our recipe: what makes the vectors of a file.
+
+    Raises:
+        OSError, ValueError: the file cannot be read as ONNX.
+    """
+    data: Any = np.memmap(path, np.uint8, "r")
+    total, recipe = hashlib.sha256(), b""
+    for number, value in _fields(memoryview(data)):
+        if number == 7 and not isinstance(value, int):
+            total.update(value)
+        elif number == 14 and not isinstance(value, int):
+            pair = {key: bytes(text) for key, text in _fields(value) if not isinstance(text, int)}
+            recipe = pair.get(2, b"") if pair.get(1) == KEY.encode() else recipe
+    total.update(recipe)
+    return total.hexdigest()
+
+
+def verify(path: Path) -> None:
+    """Compare a file of ours with the checksum it was written with.
+
+    Raises:
+        InputError: they differ.
+    """
+    try:
+        told = read_onnx(path).texts.get(SUM)
+        good = told is None or told == digest(path)
+    except (OSError, ValueError, IndexError):
+        good = False
+    if not good:
+        raise InputError(
+            f"{path}: is damaged: its weights do not match the checksum they were written with; export them again"
+        )
 
 
 def _read_model(data: memoryview, found: OnnxFile) -> None:

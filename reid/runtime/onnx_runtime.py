@@ -11,6 +11,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
+from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx
 
 
@@ -32,6 +33,7 @@ def open_onnx(path: Path, wish: Wish) -> Network:
     options.use_deterministic_compute = True
     # Threads that wait for the next frame must not spin: the detector's runtime works on the same cores then.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    verify(path)  # first: what a runtime does with a damaged file is not ours to know
     providers = _providers(onnxruntime.get_available_providers(), wish.device)
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)

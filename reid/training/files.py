@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there to go on from")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the sums that it writes
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise InputError(f"{path}: is damaged: {damaged} does not match its checksum; start the run anew")
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
         raise InputError(
             f"{path}: not readable as a checkpoint: {' '.join(str(error).split())[:160]}"

@@ -20,7 +20,7 @@ from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
-from retrace.reid.recipe import KEY, Recipe
+from retrace.reid.recipe import KEY, SUM, Recipe
 from retrace.reid.weights.checkpoints import read_tensors
 from retrace.reid.weights.foreign import Placed, place
 from retrace.reid.weights.shipped import SHIPPED, locate
@@ -30,7 +30,6 @@ OUR_ENDS = ("embedding.", "neck.", "pool.", "heads.")
 FOREIGN_HEADS = tuple(  # timm's, and DeiT's second one
     f"backbone.{head}." for head in ("fc", "head", "classifier", "body.head", "body.head_dist")
 )
-SUM = "retrace_sha256"  # of the tensors and the recipe, in the metadata of our files
 
 
 def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:

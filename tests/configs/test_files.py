@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, file_hash, locked, read_json, reveal, write_json, writing
 
 
 def test_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:
@@ -38,3 +42,104 @@ def test_what_is_refused_becomes_one_line(error: Exception, said: str) -> None:
 def test_what_nobody_named_a_refusal_goes_through() -> None:
     with pytest.raises(ValueError, match="ours"), writing(Path("a.txt")):
         raise ValueError("ours")
+
+
+def test_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("sync"), sync(handle)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append(f"name {Path(b).name}"), replace(a, b)))
+    with atomic_write(tmp_path / "a") as file:
+        file.write("text")
+    (tmp_path / "b.partial").write_text("grown")
+    reveal(tmp_path / "b.partial", tmp_path / "b")
+    assert done == ["sync", "name a", "sync", "name b"]
+    assert (tmp_path / "a").read_text() + (tmp_path / "b").read_text() == "textgrown"
+
+
+def test_json_there_and_back(tmp_path: Path) -> None:
+    value = {"a": [1, 2.5, None, "\u00e9"], "b": {}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    write_json(tmp_path / "b.json", [1])
+    assert read_json(tmp_path / "b.json", list) == [1]
+
+
+def test_json_keeps_no_password(tmp_path: Path) -> None:
+    told = {
+        "stream": "rtsp://me:secret@cam.example:554/1",
+        "in": ["opened http://u:p%40w@host/x and https://papers.example/forum?id=3"],
+        "mail": "a@b.example",
+        "path": "https://site.example/@user/post",
+    }
+    write_json(tmp_path / "a.json", told)
+    assert read_json(tmp_path / "a.json") == {
+        "stream": "rtsp://cam.example:554/1",
+        "in": ["opened http://host/x and https://papers.example/forum?id=3"],
+        "mail": "a@b.example",
+        "path": "https://site.example/@user/post",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "message"),
+    [
+        (None, dict, "a.json: no such file"),
+        (b"{", dict, "a.json: not readable as JSON: Expecting"),
+        (b"\xff\xfe", dict, "a.json: not readable as JSON: 'utf-8' codec"),
+        (b"[1]", dict, "a.json: expected JSON with an object, got list"),
+        (b"{}", list, "a.json: expected JSON with a list, got dict"),
+        (b"[" * 100_000, list, "a.json: not readable as JSON: maximum recursion"),
+    ],
+)
+def test_json_that_is_none(tmp_path: Path, content: bytes | None, kind: Any, message: str) -> None:
+    if content is not None:
+        (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_json(tmp_path / "a.json", kind)
+    assert message in str(caught.value)
+
+
+def test_hash_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")  # the example of FIPS 180-2
+    assert file_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_lock_is_held_once_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.lock"
+    with locked(path, "does this"):
+        with (
+            pytest.raises(
+                InputError, match=rf"process {os.getpid()} on .* does this; wait for it, or choose"
+            ),
+            locked(path, "does that"),
+        ):
+            pytest.fail("held twice")
+        with locked(tmp_path / "b.lock", "does something else"):
+            pass
+    assert not path.exists()
+    with pytest.raises(ZeroDivisionError), locked(path, "fails"):
+        raise ZeroDivisionError
+    with locked(path, "does it again"):
+        assert path.exists()
+
+
+def test_a_dead_processs_lock_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    code = (
+        "import os, sys, pathlib; from retrace.configs.files import locked\n"
+        "with locked(pathlib.Path(sys.argv[1]), 'dies'): os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2])
+    assert done.returncode == -9
+    assert "dies" in path.read_text()
+    with locked(path, "goes on"):
+        assert "goes on" in path.read_text()
+        assert "dies" not in path.read_text()
+    assert not path.exists()
+
+
+def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"), locked(tmp_path / "file" / "a.lock", "x"):
+        pytest.fail("held")

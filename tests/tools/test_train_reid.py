@@ -20,6 +20,7 @@ from retrace.tools.terminal.console import guarded
 from retrace.tools.train_reid import main
 from tests.conftest import ROOT
 from tests.reid.mini_market import write_mini_market
+from tests.reid.networks_by_hand import all_pixels
 
 torch = pytest.importorskip("torch")
 if importlib.util.find_spec("torchreid") is None:
@@ -450,6 +451,22 @@ def test_a_resume_does_not_need_the_initial_weights_any_more(
     assert read(tmp_path / "out" / "weights.safetensors")[1].card["config"]["init"] == "weights.safetensors"
     Path(init).unlink()
     assert main(["--resume", str(tmp_path / "out"), "--quiet"]) == 0
+
+
+def test_a_taught_run_asks_its_teachers_once_and_names_them(
+    place: Path, tmp_path: Path, tool: Tool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teacher = all_pixels(tmp_path / "pixels.onnx", (8, 4))
+    taught = ["--set", f"teachers=[{teacher}]", "--set", "losses.teacher_features={weight: 2}"]
+    assert main(arguments(place, tmp_path / "out", *taught, "--set", "epochs=1")) == 0
+    assert "teacher_features" in rows(tmp_path / "out" / "log.csv")[0]
+    card = read(tmp_path / "out" / "weights.safetensors")[1].card
+    assert card["config"]["teachers"] == ["pixels.onnx"]  # no path of this machine
+    teacher.unlink()
+    check_one_line(*tool("--resume", tmp_path / "out"), "pixels.onnx", "no such")
+    check_one_line(
+        *tool(*arguments(place, tmp_path / "none", *taught[2:])), "reads 'teacher', which this run has not"
+    )
 
 
 def test_help_imports_nothing_but_the_standard_library() -> None:

@@ -24,7 +24,7 @@ from retrace.configs.loader import HERE
 from retrace.eval.mot.score import combine, evaluate
 from retrace.tools import tune
 from retrace.tools.terminal.console import guarded
-from retrace.tools.tune import make_searches, parser
+from retrace.tools.tune import parser
 from retrace.tools.tuning import study as tuning_study
 from retrace.tools.tuning.clips import (
     find_clips,
@@ -35,6 +35,7 @@ from retrace.tools.tuning.clips import (
 )
 from retrace.tools.tuning.space import Parameter, load_space
 from retrace.tools.tuning.study import StudyFile, propose
+from retrace.tools.tuning.tuning import make_searches
 from retrace.tracker import Tracker
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks

@@ -1,7 +1,5 @@
 """Camera motion: error, cost and what it does for tracking, on real videos behind a camera that is made to move.
 
-    python tools/bench_camera.py [--data DIR] [--frames 795] [--parts accuracy,speed,effect] [--json FILE]
-
 A window pans, rolls, zooms and shakes over frames of a camera that stands (PETS09-S2L1 as vtest.avi, TUD-Campus,
 TUD-Stadtmitte), so every warp from frame to frame is known. ``accuracy`` compares what each method tells with it,
 px at the worst corner of the window, with the people of the ground truth masked and without; in the case "crowd"
@@ -11,22 +9,26 @@ pasted people walk with the camera and cover about half of the picture. ``speed`
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
 import numpy as np
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say, write_json
-
-if TYPE_CHECKING:
-    from retrace.tracker.camera.warps import Camera, EstimatedCamera
-    from retrace.tracker.data import Frame, MotTable
+from retrace.configs import InputError
+from retrace.eval.mot.score import evaluate
+from retrace.tools.benchmarks.side_by_side import shared_folder
+from retrace.tracker import Detections, Tracker
+from retrace.tracker.camera.estimators import METHODS
+from retrace.tracker.camera.warps import Camera, EstimatedCamera, FileCamera, shares
+from retrace.tracker.data import Frame, MotTable
+from retrace.tracker.detection.boxes_file import detections_from_table
+from retrace.tracker.mot_file import read_detections, read_ground_truth
+from retrace.tracker.pipeline import run
+from retrace.tracker.sources import open_source
 
 PETS = "PETS09-S2L1"
 CASES = (PETS, "TUD-Campus", "TUD-Stadtmitte")
@@ -45,38 +47,35 @@ class Clip:
     fps: float
 
 
-def parser() -> Parser:
-    p = Parser(
-        prog="bench_camera.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--data", type=Path, default=Path(os.environ.get("RETRACE_SHARED", "../shared")) / "data")
-    p.add_argument("--frames", type=int, default=795, help="of PETS09-S2L1 (795)")
-    p.add_argument("--parts", default=",".join(PARTS))
-    p.add_argument("--json", metavar="FILE", type=Path)
-    return p
+def measure(
+    data: Path | None = None,
+    frames: int = 795,
+    parts: Sequence[str] = PARTS,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, list[Row]]:
+    """Part -> rows of its table.
 
+    Args:
+        data: folder with MOT15-train/ and videos/vtest.avi; None: the shared folder's.
+        frames: of PETS09-S2L1 (795).
+        parts: of PARTS.
+        say: told the lines of each table, each as soon as it is known.
 
-def main(argv: list[str]) -> int:
-    from retrace.configs import InputError
-
-    args = parser().parse_args(argv)
-    if not (args.data / "MOT15-train").is_dir():
-        raise InputError(f"--data {args.data}: expected a folder with MOT15-train/ and videos/vtest.avi")
-    import cv2
-
+    Raises:
+        InputError: no such data, or another part.
+    """
+    data = data or shared_folder() / "data"
+    if not (data / "MOT15-train").is_dir():
+        raise InputError(f"`data` {data}: expected a folder with MOT15-train/ and videos/vtest.avi")
+    for part in parts:
+        if part not in PARTS:
+            raise InputError(f"`parts` {part}: expected some of {','.join(PARTS)}")
     cv2.setNumThreads(1)
-    parts = {"accuracy": accuracy, "speed": speed, "effect": effect}
-    answers = {}
-    for part in args.parts.split(","):
-        if part not in parts:
-            raise InputError(f"--parts {part}: expected some of {','.join(PARTS)}")
-        answers[part] = show(part, parts[part](args))
-    if args.json:
-        write_json(args.json, answers)
-    return OK
+    measures = {"accuracy": accuracy, "speed": speed, "effect": effect}
+    return {part: show(part, measures[part](data, frames), say) for part in parts}
 
 
-def show(title: str, rows: Iterable[Row]) -> list[Row]:
+def show(title: str, rows: Iterable[Row], say: Callable[[str], None]) -> list[Row]:
     """Print a table, each row as soon as it is there."""
     told: list[Row] = []
     for row in rows:
@@ -88,8 +87,6 @@ def show(title: str, rows: Iterable[Row]) -> list[Row]:
 
 
 def open_clip(data: Path, name: str, frames: int) -> Clip:
-    from retrace.tracker.mot_file import read_ground_truth
-    from retrace.tracker.sources import open_source
 
     folder = data / "MOT15-train" / name
     source = open_source(str(data / "videos" / "vtest.avi" if name == PETS else folder))
@@ -133,8 +130,6 @@ def steps_of(path: Path3) -> np.ndarray:
 
 def photograph(image: np.ndarray, place: np.ndarray) -> np.ndarray:
     """What the window shows. OpenCV's pixel centres are half a pixel off our points."""
-    import cv2
-
     centres = place[:2].copy()
     centres[:, 2] += 0.5 * centres[:, :2].sum(axis=1) - 0.5
     return cv2.warpAffine(
@@ -155,8 +150,6 @@ def moved(table: MotTable, path: Path3, size: tuple[int, int]) -> MotTable:
 
 def add_crowd(images: list[np.ndarray], clip: Clip) -> tuple[list[np.ndarray], np.ndarray]:
     """Six large people who stay where they are in the picture, as when a camera goes along with them."""
-    import cv2
-
     height, width = images[0].shape[:2]
     sides = clip.people.xyxy[:, 2:] - clip.people.xyxy[:, :2]
     rows = np.argsort(-sides[:, 1], kind="stable")[:: len(sides) // 60 or 1][:6]
@@ -173,8 +166,6 @@ def add_crowd(images: list[np.ndarray], clip: Clip) -> tuple[list[np.ndarray], n
 
 def told_by(camera: EstimatedCamera, frames: Iterator[tuple[Frame, np.ndarray]]) -> tuple[np.ndarray, float]:
     """(F, 2, 3) warps (identity where none was told), and CPU ms a frame; people (N, 4) come with each frame."""
-    from retrace.tracker.data import Detections
-
     told, spent = [], 0.0
     for frame, people in frames:
         seen = Detections(people, np.ones(len(people)))
@@ -192,16 +183,16 @@ def corner_errors(told: np.ndarray, truth: np.ndarray, size: tuple[int, int]) ->
     return np.hypot(apart[..., 0], apart[..., 1]).max(axis=1)
 
 
-def accuracy(args: argparse.Namespace) -> Iterator[Row]:
+def accuracy(data: Path, length: int) -> Iterator[Row]:
     for name in (*CASES, "crowd"):
-        clip = open_clip(args.data, PETS if name == "crowd" else name, min(args.frames, 200))
+        clip = open_clip(data, PETS if name == "crowd" else name, min(length, 200))
         size = window_size(clip.images[0])
         for kind in ("pan", "shake"):
             path = camera_path(len(clip.images), clip.images[0], kind)
             images = [photograph(image, place) for image, place in zip(clip.images, path, strict=True)]
             people = [table.xyxy for table in moved(clip.people, path, size).by_frame(len(path))]
             if name == "crowd":
-                images, boxes = add_crowd(images, open_clip(args.data, "TUD-Campus", 99))
+                images, boxes = add_crowd(images, open_clip(data, "TUD-Campus", 99))
                 people = [np.vstack((there, boxes)) for there in people]
             for row in errors(images, people, steps_of(path), clip.fps):
                 yield {"clip": name, "camera": kind} | row
@@ -211,10 +202,6 @@ def errors(
     images: list[np.ndarray], people: list[np.ndarray], truth: np.ndarray, fps: float
 ) -> Iterator[Row]:
     """What each method is wrong by, with people masked and without; "none": what standing would be wrong by."""
-    from retrace.tracker.camera.estimators import METHODS
-    from retrace.tracker.camera.warps import EstimatedCamera
-    from retrace.tracker.data import Frame
-
     for method in ("none", *METHODS):
         row: Row = {"method": method}
         for label, limit in (("masked", None), ("unmasked", 0)):
@@ -234,15 +221,9 @@ def errors(
         yield row
 
 
-def speed(args: argparse.Namespace) -> Iterator[Row]:
+def speed(data: Path, length: int) -> Iterator[Row]:
     """CPU ms a frame of a camera that pans, and of one that stands, for frames scaled to that size."""
-    import cv2
-
-    from retrace.tracker.camera.estimators import METHODS
-    from retrace.tracker.camera.warps import EstimatedCamera
-    from retrace.tracker.data import Frame
-
-    clip = open_clip(args.data, PETS, 60)
+    clip = open_clip(data, PETS, 60)
     for label, size in (("480p", (854, 480)), ("1080p", (1920, 1080))):
         stills = [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in clip.images]
         path = camera_path(len(stills), stills[0], "pan")
@@ -255,16 +236,12 @@ def speed(args: argparse.Namespace) -> Iterator[Row]:
             yield row
 
 
-def effect(args: argparse.Namespace) -> Iterator[Row]:
+def effect(data: Path, length: int) -> Iterator[Row]:
     """Of ``default`` on PETS09-S2L1 behind a moving window: no compensation, the true warps, each method."""
-    from retrace.tracker.camera.estimators import METHODS
-    from retrace.tracker.camera.warps import EstimatedCamera, FileCamera, shares
-    from retrace.tracker.mot_file import read_detections
-
-    clip = open_clip(args.data, PETS, args.frames)
+    clip = open_clip(data, PETS, length)
     size = window_size(clip.images[0])
     for boxes in ("det", "det_sort_frcnn"):
-        found = read_detections(args.data / "MOT15-train" / PETS / boxes / "det.txt")
+        found = read_detections(data / "MOT15-train" / PETS / boxes / "det.txt")
         for kind in ("still", "pan", "shake"):
             path = camera_path(len(clip.images), clip.images[0], kind)
             gt, seen = moved(clip.people, path, size), moved(found, path, size)
@@ -286,17 +263,7 @@ def score(
     clip: Clip, path: Path3, gt: MotTable, seen: MotTable, camera: Camera | None
 ) -> dict[str, float | int]:
     """All metrics of ``default``, motion only, fed with the boxes of ``seen``."""
-    from retrace.eval.mot.score import evaluate
-    from retrace.tracker import Tracker
-    from retrace.tracker.data import Frame, MotTable
-    from retrace.tracker.detection.boxes_file import detections_from_table
-    from retrace.tracker.pipeline import run
-
     frames = (Frame(k, k / clip.fps, photograph(i, path[k])) for k, i in enumerate(clip.images))
     tracker = Tracker.from_config("default", fps=clip.fps)
     result = MotTable.of(run(frames, detections_from_table(seen), tracker, camera=camera))
     return evaluate(gt, result, len(path), "MOT15").row()
-
-
-if __name__ == "__main__":
-    guarded(main, sys.argv[1:])

@@ -1,24 +1,20 @@
 """Crops per CPU-second of every backend, beside the same network in plain torch, in one run on one thread.
 
-    python tools/bench.py embed --weights FILE [--batch 16] [--rounds 9] [--calibration DIR] [--json FILE]
-
 Our side is whole (`Embedder.crops`: bytes in, unit vectors out); torch eager's is the network alone on numbers
 that are ready. Backends take turns within a round; medians over rounds. Quote the ratios.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say, write_json
+from retrace.configs import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,37 +23,20 @@ EAGER = "torch eager"
 Way = Callable[[], Any]  # embeds the batch -> (B, D)
 
 
-def parser() -> Parser:
-    p = Parser(
-        prog="bench.py embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--weights", required=True, metavar="FILE", help=".safetensors or torchreid's .pth")
-    p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
-    p.add_argument("--batch", type=int, default=16, help="crops at a time")
-    p.add_argument("--rounds", type=int, default=9)
-    p.add_argument("--calibration", metavar="DIR", help="person crops: measures int8 too")
-    p.add_argument("--json", metavar="FILE")
-    return p
-
-
-def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
-    from retrace.configs import InputError
-
-    if min(args.batch, args.rounds) < 1:
-        raise InputError("--batch and --rounds must be at least 1")
-    rows = measure_embedding(
-        Path(args.weights), args.batch, args.rounds, model=args.model, calibration=args.calibration
-    )
+def measure(
+    weights: Path,
+    batch: int = 16,
+    rounds: int = 9,
+    model: str | None = None,
+    calibration: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """:func:`measure_embedding`, and what was measured; ``say`` is told the table."""
+    rows = measure_embedding(weights, batch, rounds, model=model, calibration=calibration)
     say(f"{'':24} crops/CPU-s  times eager  cosine distance")
     for row in rows:
         say(f"{row['way']:24} {row['crops_per_s']:11.0f}  {row['ratio']:11.2f}  {row['distance']:15.1e}")
-    if args.json:
-        from retrace.tools.runs.manifest import commit, versions
-
-        about = {"commit": commit(), "versions": versions(), "weights": args.weights, "batch": args.batch}
-        write_json(Path(args.json), {**about, "embed": rows})
-    return OK
+    return {"weights": str(weights), "batch": batch, "embed": rows}
 
 
 def measure_embedding(
@@ -73,6 +52,8 @@ def measure_embedding(
     Raises:
         InputError: weights that torch does not read, or that cannot be exported.
     """
+    if min(batch, rounds) < 1:
+        raise InputError("`batch` and `rounds` must be at least 1")
     import numpy as np
 
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +136,3 @@ def eager(weights: Path, model: str | None, crops: np.ndarray) -> Way:
             return network(images).numpy()
 
     return run
-
-
-if __name__ == "__main__":
-    guarded(main, sys.argv[1:])

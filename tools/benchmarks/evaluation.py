@@ -1,18 +1,15 @@
 """Our evaluation beside trackeval, motrics and Roboflow's, in one run: seconds, memory, and whether they agree.
 
-    python tools/bench_eval.py [--work DIR] [--bench MOT17,MOT20] [--rounds 3] [--json FILE]
-
 Each evaluator reads the same generated files in a process of its own, one after the other, round by round;
-times are CPU seconds of one thread with reading and preprocessing, medians over rounds. DIR/data/BENCH is what
+times are CPU seconds of one thread with reading and preprocessing, medians over rounds. ``work``/data/BENCH is what
 ``make_eval_data.py`` of the bench folder writes; that is run, from $RETRACE_SHARED or ../shared, if it is
-absent. A peer runs with DIR/venvs/{evalv,rf}/bin/python where the bench folder's set-up has made it, else with
---peers-python, else with this one; evaluators that are not installed there are left out. DIR is $BENCH_WORK.
+absent. A peer runs with ``work``/venvs/{evalv,rf}/bin/python where the bench folder's set-up has made it, else with
+``peers_python``, else with this one; evaluators that are not installed there are left out.
 Roboflow's evaluator has no benchmark rules (nothing is preprocessed): its numbers differ where those matter.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import io
@@ -22,13 +19,10 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from retrace.tools.terminal.console import OK, Parser, guarded, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDTP", "IDSW", "FP", "FN", "MT", "Frag")
@@ -112,11 +106,11 @@ IMPORTS = {  # paid for before the clock starts
 VENVS = {"trackeval": "evalv", "motrics": "evalv", "roboflow": "rf"}
 
 
-def measure(name: str, data: Path, bench: str, python: str) -> Answer:
+def one_run(name: str, data: Path, bench: str, python: str) -> Answer:
     """One evaluator in a fresh process on one core; its imports are not counted."""
     environment = dict(os.environ, **{f"{n}_NUM_THREADS": "1" for n in ("OMP", "OPENBLAS", "MKL", "RAYON")})
     environment["PYTHONPATH"] = str(ROOT)
-    command = [python, __file__, "--worker", name, "--work", str(data.parent), "--bench", bench]
+    command = [python, __file__, name, str(data), bench]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or ["no answer"])[-1]}
@@ -144,7 +138,7 @@ def folders(data: Path, bench: str) -> tuple[Path, Path]:
     return data / bench / "gt" / train, data / bench / "trackers" / train / "sim" / "data"
 
 
-def interpreters(names: list[str], work: Path, given: str | None) -> dict[str, str]:
+def interpreters(names: Sequence[str], work: Path, given: str | None) -> dict[str, str]:
     """Which Python runs each evaluator; those that none has are left out.
 
     Raises:
@@ -155,7 +149,7 @@ def interpreters(names: list[str], work: Path, given: str | None) -> dict[str, s
     found = {}
     for name in names:
         if name not in EVALUATORS:
-            raise InputError(f"--evaluators {name!r}: known are {', '.join(EVALUATORS)}")
+            raise InputError(f"`evaluators` {name!r}: known are {', '.join(EVALUATORS)}")
         own = work / "venvs" / VENVS.get(name, "") / "bin" / "python"
         package = IMPORTS[name][0].partition(".")[0]
         if name == "ours":
@@ -167,7 +161,7 @@ def interpreters(names: list[str], work: Path, given: str | None) -> dict[str, s
     return found
 
 
-def make_data(data: Path, benches: list[str]) -> None:
+def make_data(data: Path, benches: Sequence[str]) -> None:
     """Generate what is missing with the bench folder's script."""
     from retrace.configs import InputError
 
@@ -199,44 +193,42 @@ def summary(bench: str, runs: dict[str, list[Answer]]) -> dict[str, Answer]:
     return found
 
 
-def parser() -> argparse.ArgumentParser:
-    p = Parser(
-        prog="bench_eval.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    work = os.environ.get("BENCH_WORK") or str(Path(tempfile.gettempdir()) / "retrace-bench")
-    p.add_argument("--work", default=work, metavar="DIR")
-    p.add_argument("--bench", default="MOT17,MOT20")
-    p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--evaluators", default=",".join(EVALUATORS))
-    p.add_argument("--peers-python", metavar="FILE")
-    p.add_argument("--json", metavar="FILE")
-    p.add_argument("--worker", help=argparse.SUPPRESS)
-    return p
+def measure(
+    work: Path,
+    bench: Sequence[str] = ("MOT17", "MOT20"),
+    rounds: int = 3,
+    evaluators: Sequence[str] = tuple(EVALUATORS),
+    peers_python: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, dict[str, Answer]]:
+    """Benchmark -> evaluator -> seconds, memory and numbers.
 
+    Args:
+        work: folder of generated data and of the peers' environments.
+        bench: MOT17, MOT20.
+        rounds: in turn.
+        evaluators: of EVALUATORS.
+        peers_python: an interpreter that has the peers, where ``work`` has no environment of theirs.
+        say: told each table.
 
-def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
-    if args.rounds < 1:
+    Raises:
+        InputError: an evaluator that is not known, or data that cannot be made.
+    """
+    if rounds < 1:
         from retrace.configs import InputError
 
-        raise InputError(f"--rounds {args.rounds}: expected at least 1")
-    data, benches = Path(args.work) / "data", args.bench.split(",")
-    if args.worker:
-        print(json.dumps(work(args.worker, data, benches[0])))
-        return OK
-    pythons = interpreters(args.evaluators.split(","), Path(args.work), args.peers_python)
-    make_data(data, benches)
-    results = {}
-    for bench in benches:
+        raise InputError(f"`rounds` {rounds}: expected at least 1")
+    data, results = work / "data", {}
+    pythons = interpreters(evaluators, work, peers_python)
+    make_data(data, bench)
+    for one in bench:
         runs: dict[str, list[Answer]] = {name: [] for name in pythons}
-        for _ in range(args.rounds):
+        for _ in range(rounds):
             for name, python in pythons.items():
-                runs[name].append(measure(name, data, bench, python))
-        results[bench] = summary(bench, runs)
-        print(table(bench, results[bench]))
-    if args.json:
-        write_json(Path(args.json), results)
-    return OK
+                runs[name].append(one_run(name, data, one, python))
+        results[one] = summary(one, runs)
+        say(table(one, results[one]))
+    return results
 
 
 def table(bench: str, rows: dict[str, Answer]) -> str:
@@ -255,7 +247,5 @@ def table(bench: str, rows: dict[str, Answer]) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    if "--worker" in sys.argv:
-        sys.exit(main(sys.argv[1:]))  # a peer's interpreter need not have the packages that ours has
-    guarded(main, sys.argv[1:])
+if __name__ == "__main__":  # a worker; a peer's interpreter need not have the packages that ours has
+    print(json.dumps(work(sys.argv[1], Path(sys.argv[2]), sys.argv[3])))

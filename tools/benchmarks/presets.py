@@ -1,7 +1,5 @@
 """What each preset scores on a benchmark's second halves, from given boxes: one table for all.
 
-    python tools/bench.py presets [--data DIR] [--presets sort,bytetrack] [--json FILE]
-
 The protocol that published val-half figures have: a tracker that begins at the second half, boxes of at least --least,
 and of its result the boxes that ByteTrack's MOT17 script keeps (w/h <= 1.6, area > 100 px^2). Each preset without and
 with the camera motion of each sequence's gmc.txt, and afterwards improved offline as `tools/track.py --offline` does.
@@ -9,71 +7,63 @@ with the camera motion of each sequence's gmc.txt, and afterwards improved offli
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say, write_json
-
-if TYPE_CHECKING:
-    from retrace.eval.mot.score import Metrics
-    from retrace.tools.tuning.clips import ClipFiles
-    from retrace.tracker.config import TrackerConfig
-    from retrace.tracker.data import MotTable
-    from retrace.tracker.offline.passes import OfflineConfig
+from retrace.configs import load_preset
+from retrace.configs.loader import HERE
+from retrace.eval.mot.preprocess import prepare
+from retrace.eval.mot.score import Metrics, combine, score_prepared
+from retrace.tools.benchmarks.side_by_side import shared_folder
+from retrace.tools.tuning.clips import ClipFiles, find_clips, load_clip, track
+from retrace.tracker.config import TrackerConfig
+from retrace.tracker.data import MotTable
+from retrace.tracker.offline.passes import OfflineConfig, improve
 
 WIDEST, SMALLEST = 1.6, 100.0  # w/h and px^2: ByteTrack's box filter
 CONDITIONS = ("no camera motion", "gmc", "gmc, offline")
 SHOWN = ("HOTA", "IDF1", "MOTA", "IDSW")
 
 
-def parser() -> Parser:
-    p = Parser(
-        prog="bench.py presets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    shared = Path(os.environ.get("RETRACE_SHARED", "../shared"))
-    p.add_argument("--data", type=Path, default=shared / "data" / "MOT17-train", help="sequence folders")
-    p.add_argument("--detections", default="det_yolox/det.txt", help="file inside each sequence folder")
-    p.add_argument("--least", type=float, default=0.1, help="boxes that score less are not offered")
-    p.add_argument("--presets", default="all")
-    p.add_argument("--json", metavar="FILE", type=Path)
-    return p
+def measure(
+    data: Path | None = None,
+    detections: str = "det_yolox/det.txt",
+    least: float = 0.1,
+    presets: Sequence[str] = (),
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """ "presets": preset -> condition -> all metrics of the sequences combined.
 
+    Args:
+        data: folder of sequence folders; None: the shared folder's MOT17-train.
+        detections: file inside each.
+        least: boxes that score less are not offered.
+        presets: names; default: every one there is.
+        say: told the lines of a Markdown table, each as soon as it is known.
 
-def main(argv: list[str]) -> int:
-    from retrace.configs import load_preset
-    from retrace.configs.loader import HERE
-    from retrace.tools.tuning.clips import find_clips
-    from retrace.tracker.config import TrackerConfig
-    from retrace.tracker.offline.passes import OfflineConfig
-
-    args = parser().parse_args(argv)
-    names = args.presets.split(",")
-    if args.presets == "all":
-        names = sorted(path.stem for path in (HERE / "tracker").glob("*.yaml"))
+    Raises:
+        InputError: something named is missing.
+    """
+    data = data or shared_folder() / "data" / "MOT17-train"
+    names = presets or sorted(path.stem for path in (HERE / "tracker").glob("*.yaml"))
     configs = {name: load_preset(name, TrackerConfig, "tracker", {}) for name in names}
     passes = load_preset("default", OfflineConfig, "offline", {})
-    clips = {c: find_clips(args.data, args.detections, c, "val-half") for c in ("none", "auto")}
+    clips = {c: find_clips(data, detections, c, "val-half") for c in ("none", "auto")}
     say(f"| preset | {' | '.join(CONDITIONS)} |\n|{'---|' * (1 + len(CONDITIONS))}")
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for name, config in configs.items():
         rows = [
-            combined(clips["none"], config, args.least),
-            combined(clips["auto"], config, args.least),
-            combined(clips["auto"], config.model_copy(update={"hidden": None}), args.least, passes),
+            combined(clips["none"], config, least),
+            combined(clips["auto"], config, least),
+            combined(clips["auto"], config.model_copy(update={"hidden": None}), least, passes),
         ]
         found[name] = {label: row.row() for label, row in zip(CONDITIONS, rows, strict=True)}
         say(f"| {name} | {' | '.join(cells(row.row()) for row in rows)} |")
-    if args.json:
-        from retrace.tools.runs.manifest import commit, versions
-
-        write_json(args.json, {"commit": commit(), "versions": versions(), "presets": found})
-    return OK
+    return {"presets": found}
 
 
 def cells(row: dict[str, float | int]) -> str:
@@ -88,11 +78,6 @@ def combined(
     benchmark: str = "MOT17",
 ) -> Metrics:
     """What ``config`` scores on all clips together; ``passes``: after these."""
-    from retrace.eval.mot.preprocess import prepare
-    from retrace.eval.mot.score import combine, score_prepared
-    from retrace.tools.tuning.clips import load_clip, track
-    from retrace.tracker.offline.passes import improve
-
     parts = []
     for files in clips:
         clip = load_clip(files, benchmark)
@@ -120,7 +105,3 @@ def kept(result: MotTable) -> MotTable:
     """The boxes that ByteTrack's script writes."""
     size = result.xyxy[:, 2:] - result.xyxy[:, :2]
     return result.take((size.prod(1) > SMALLEST) & (size[:, 0] <= WIDEST * size[:, 1]))
-
-
-if __name__ == "__main__":
-    guarded(main, sys.argv[1:])

@@ -1,18 +1,15 @@
 """ReID scoring and re-ranking on synthetic features of Market-1501's size, beside the plain product and torchreid.
 
-    python tools/bench.py reid [--peers [--full]] [--distractors 500000] [--rounds 5] [--json FILE]
-
 Each side runs in a process of its own on one core, sides in turn, round by round; times are CPU seconds of one
 thread, medians over rounds, and memory is what the process grew by at its highest. Features are what
 ``make_reid_data.py`` of the bench folder makes, 3 368 x 15 913 x 512; that folder is $RETRACE_SHARED/bench or
 ../shared/bench. torchreid's rank and re-ranking files are taken where the package is installed, with the same product
 before them. Its re-ranking takes minutes and 12 GB at this size: it runs at a quarter, beside ours at a quarter,
-unless --full. Re-ranking's seconds end with all distances made.
+unless ``full``. Re-ranking's seconds end with all distances made.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import json
@@ -23,13 +20,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from retrace.tools.terminal.console import OK, Parser, guarded, write_json
+from retrace.configs import InputError
+from retrace.tools.benchmarks.side_by_side import ROOT, generator, shared_bench
 
-ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = ("scoring", "rerank")  # crops a second: tools/bench.py embed
 QUERIES, GALLERY = 3368, 15913
 Answer = dict[str, Any]
@@ -140,13 +137,7 @@ def make_data(scale: float, distractors: int, size: int = 512, seed: int = 0) ->
     """
     import numpy as np
 
-    from retrace.tools.bench import shared_bench
-
-    spec = importlib.util.spec_from_file_location("make_reid_data", shared_bench() / "make_reid_data.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = generator("make_reid_data")
     data: Data = module.make(scale, size, seed)
     count = int(GALLERY * scale)
     data |= {name: data[name][:count].copy() for name in ("gf", "gp", "gc")}
@@ -163,20 +154,11 @@ def make_data(scale: float, distractors: int, size: int = 512, seed: int = 0) ->
     return data
 
 
-def measure(side: str, scale: float, distractors: int = 0) -> Answer:
+def one_run(side: str, scale: float, distractors: int = 0) -> Answer:
     """One side in a fresh process."""
     environment = dict(os.environ, **{f"{n}_NUM_THREADS": "1" for n in ("OMP", "OPENBLAS", "MKL")})
     environment["PYTHONPATH"] = str(ROOT)
-    command = [
-        sys.executable,
-        __file__,
-        "--worker",
-        side,
-        "--scale",
-        str(scale),
-        "--distractors",
-        str(distractors),
-    ]
+    command = [sys.executable, __file__, side, str(scale), str(distractors)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or ["killed: out of memory?"])[-1]}
@@ -217,14 +199,14 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def rounds(sides: list[str], count: int, scale: float, distractors: int = 0) -> dict[str, Answer]:
+def measured(sides: list[str], count: int, scale: float, distractors: int = 0) -> dict[str, Answer]:
     """Medians of each side, and its ratio to the first round by round."""
     runs: dict[str, list[Answer]] = {side: [] for side in sides}
     for k in range(count):
         for side in sides:
             if k and ("error" in runs[side][0] or runs[side][0]["seconds"] > 30):
                 continue  # what is that slow is measured once
-            runs[side].append(measure(side, scale, distractors))
+            runs[side].append(one_run(side, scale, distractors))
     found = {}
     for side, answers in runs.items():
         good = [a for a in answers if "error" not in a]
@@ -238,75 +220,66 @@ def rounds(sides: list[str], count: int, scale: float, distractors: int = 0) -> 
     return found
 
 
-def parser() -> argparse.ArgumentParser:
-    p = Parser(
-        prog="bench.py reid", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--sections", default=",".join(SECTIONS))
-    p.add_argument("--scale", type=float, default=1.0, help="of Market-1501's size")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--peers", action="store_true", help="torchreid too, where it is installed")
-    p.add_argument("--full", action="store_true", help="torchreid's re-ranking at full size")
-    p.add_argument(
-        "--distractors", type=int, default=0, metavar="N", help="score with so many more, e.g. 500000"
-    )
-    p.add_argument("--json", metavar="FILE")
-    p.add_argument("--worker", choices=list(SIDES), help=argparse.SUPPRESS)
-    return p
+def measure(
+    sections: Sequence[str] = SECTIONS,
+    scale: float = 1.0,
+    rounds: int = 5,
+    peers: bool = False,
+    full: bool = False,
+    distractors: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, dict[str, Answer]]:
+    """Table -> side -> seconds, memory and scores.
 
+    Args:
+        sections: of SECTIONS.
+        scale: of Market-1501's size.
+        rounds: in turn.
+        peers: torchreid too.
+        full: torchreid's re-ranking at full size.
+        distractors: score with so many more.
+        say: told each table.
 
-def main(argv: list[str]) -> int:
-    from retrace.configs import InputError
-
-    args = parser().parse_args(argv)
-    if args.worker:
-        print(json.dumps(work(args.worker, args.scale, args.distractors)))
-        return OK
-    sections = args.sections.split(",")
-    if args.rounds < 1 or not 0 < args.scale <= 1 or args.distractors < 0 or set(sections) - set(SECTIONS):
+    Raises:
+        InputError: a number out of its range, or torchreid or the bench folder is not there.
+    """
+    if rounds < 1 or not 0 < scale <= 1 or distractors < 0 or set(sections) - set(SECTIONS):
         raise InputError(
-            f"expected --rounds from 1, --scale in (0, 1], --distractors from 0, --sections of {', '.join(SECTIONS)}"
+            "expected `rounds` from 1, `scale` in (0, 1], `distractors` from 0, "
+            f"`sections` of {', '.join(SECTIONS)}"
         )
-    if args.peers and importlib.util.find_spec("torchreid") is None:
+    if peers and importlib.util.find_spec("torchreid") is None:
         raise InputError(
-            "--peers needs torchreid in this environment: pip install torchreid==0.2.5, or leave it out"
+            "`peers` needs torchreid in this environment: pip install torchreid==0.2.5, or leave it out"
         )
-    from retrace.tools.bench import shared_bench
-
     shared_bench()
     results = {}
-    for title, plan in plans(args, sections).items():
-        results[title] = rounds(*plan)
-        print(table(title, results[title]), flush=True)
-    if args.json:
-        from retrace.tools.runs.manifest import commit, versions
-
-        write_json(Path(args.json), {"commit": commit(), "versions": versions(), **results})
-    return OK
+    for title, plan in plans(sections, scale, rounds, peers, full, distractors).items():
+        results[title] = measured(*plan)
+        say(table(title, results[title]))
+    return results
 
 
-def plans(args: argparse.Namespace, sections: list[str]) -> dict[str, tuple[list[str], int, float, int]]:
+def plans(
+    sections: Sequence[str], scale: float, rounds: int, peers: bool, full: bool, distractors: int
+) -> dict[str, tuple[list[str], int, float, int]]:
     """Title -> sides, rounds, scale, distractors."""
     found: dict[str, tuple[list[str], int, float, int]] = {}
-    sizes = f"{int(QUERIES * args.scale)} x {int(GALLERY * args.scale)} x 512"
+    sizes = f"{int(QUERIES * scale)} x {int(GALLERY * scale)} x 512"
     if "scoring" in sections:
-        sides = ["product", "product, in blocks", "ours"] + ["torchreid"] * args.peers
-        found[f"scoring, {sizes}"] = (sides, args.rounds, args.scale, 0)
-    if args.distractors:
+        sides = ["product", "product, in blocks", "ours"] + ["torchreid"] * peers
+        found[f"scoring, {sizes}"] = (sides, rounds, scale, 0)
+    if distractors:
         sides = ["product, in blocks", "ours"]
-        found[f"scoring, {sizes} + {args.distractors} distractors"] = (sides, 1, args.scale, args.distractors)
+        found[f"scoring, {sizes} + {distractors} distractors"] = (sides, 1, scale, distractors)
     if "rerank" in sections:
-        peers = ["re-ranking, torchreid"] * args.peers
-        few = min(args.rounds, 3)
-        if peers and not args.full:
-            found[f"re-ranking, a quarter of {sizes}"] = (
-                ["re-ranking, ours", *peers],
-                few,
-                args.scale / 4,
-                0,
-            )
-            peers = []
-        found[f"re-ranking, {sizes}"] = (["re-ranking, ours", *peers], few, args.scale, 0)
+        theirs = ["re-ranking, torchreid"] * peers
+        few = min(rounds, 3)
+        if theirs and not full:
+            quarter = ["re-ranking, ours", *theirs]
+            found[f"re-ranking, a quarter of {sizes}"] = (quarter, few, scale / 4, 0)
+            theirs = []
+        found[f"re-ranking, {sizes}"] = (["re-ranking, ours", *theirs], few, scale, 0)
     return found
 
 
@@ -325,7 +298,5 @@ def table(title: str, rows: dict[str, Answer]) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    if "--worker" in sys.argv:
-        sys.exit(main(sys.argv[1:]))
-    guarded(main, sys.argv[1:])
+if __name__ == "__main__":  # a worker
+    print(json.dumps(work(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))))

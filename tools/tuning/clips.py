@@ -27,13 +27,13 @@ from retrace.eval.mot.hota import Hota
 from retrace.eval.mot.identity import Identity
 from retrace.eval.mot.preprocess import prepare
 from retrace.eval.mot.score import Count, Metrics, score_prepared
-from retrace.eval.mot.sequences import FULL_LENGTH, Sequence, base_name, read_truth
+from retrace.eval.mot.sequences import Sequence, base_name, find_truth, read_truth
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.camera.warps import FileCamera, read_warps
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Frame, MotTable
 from retrace.tracker.detection.boxes_file import open_detections
-from retrace.tracker.mot_file import read_sequence_info, read_sequence_length
+from retrace.tracker.mot_file import read_sequence_info
 from retrace.tracker.pipeline import run
 
 
@@ -83,18 +83,18 @@ def find_clips(
         data: folder of MOTChallenge sequence folders.
         detections: file inside each sequence folder, or a path with ``{sequence}`` in it.
         camera: "auto" (gmc.txt in the folder, where there is one), "none", or a file named like detections.
-        split: "val-half" keeps the frames after the first floor(N/2) + 1, as :func:`eval.sequences.find_sequences`.
+        split: "val-half" keeps the frames after the first floor(N/2) + 1, as `retrace.eval.mot.sequences` has it.
         names: only these; default: all.
 
     Raises:
         InputError: something named is missing.
     """
     if not data.is_dir():
-        raise InputError(f"--data {data}: no such folder of sequences")
+        raise InputError(f"`data` {data}: no such folder of sequences")
     folders = {f.name: f for f in sorted(data.iterdir()) if (f / "gt" / "gt.txt").is_file()}
     for name in names:
         if name not in folders:
-            raise InputError(f"--data {data}: no sequence {name!r}; it has: {', '.join(folders) or 'none'}")
+            raise InputError(f"`data` {data}: no sequence {name!r}; it has: {', '.join(folders) or 'none'}")
     wanted = list(names) or list(folders)
     return [_clip_files(folders[name], detections, camera, split) for name in wanted]
 
@@ -102,31 +102,17 @@ def find_clips(
 def _clip_files(folder: Path, detections: str, camera: str, split: str) -> ClipFiles:
     boxes, warps = _inside(folder, detections), _inside(folder, "gmc.txt" if camera == "auto" else camera)
     if not boxes.is_file():
-        raise InputError(f"--detections {detections}: no such file for {folder.name} (looked for {boxes})")
+        raise InputError(f"`detections` {detections}: no such file for {folder.name} (looked for {boxes})")
     if camera == "none" or (camera == "auto" and not warps.is_file()):
-        return ClipFiles(_sequence(folder, split), read_sequence_info(folder).fps, boxes, None)
+        return ClipFiles(find_truth(folder, split), read_sequence_info(folder).fps, boxes, None)
     if not warps.is_file():
-        raise InputError(f"--camera {camera}: no such file for {folder.name} (looked for {warps})")
-    return ClipFiles(_sequence(folder, split), read_sequence_info(folder).fps, boxes, warps)
+        raise InputError(f"`camera` {camera}: no such file for {folder.name} (looked for {warps})")
+    return ClipFiles(find_truth(folder, split), read_sequence_info(folder).fps, boxes, warps)
 
 
 def _inside(folder: Path, given: str) -> Path:
     path = Path(given.replace("{sequence}", folder.name))
     return path if "{sequence}" in given else folder / path
-
-
-def _sequence(folder: Path, split: str) -> Sequence:
-    """As eval.sequences cuts it; there is no result file here."""
-    length, truth = read_sequence_length(folder), folder / "gt" / "gt.txt"
-    full = FULL_LENGTH.get(base_name(folder.name), length)
-    skip = full // 2 + 1
-    if split == "all":
-        whole = full if length == full - skip else length
-        return Sequence(folder.name, truth, Path(), length, full_length=whole)
-    if length not in (full, full - skip):
-        known = f"{folder.name} has {full} frames, {full - skip} in val-half"
-        raise InputError(f"{folder / 'seqinfo.ini'}: seqLength is {length}, but {known}")
-    return Sequence(folder.name, truth, Path(), full - skip, skip if length == full else 0, 0, full)
 
 
 @cache

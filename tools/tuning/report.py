@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +16,7 @@ from retrace.eval.report import as_text
 from retrace.tools.runs.manifest import commit, versions
 from retrace.tools.terminal.console import write_json
 from retrace.tools.tuning.search import Search, Tuning
+from retrace.tools.tuning.settings import Settings
 from retrace.tools.tuning.space import Params
 from retrace.tools.tuning.study import figure
 
@@ -29,8 +29,8 @@ def conclude(
     tuning: Tuning,
     executor: Executor,
     preset: dict[str, Metrics],
-    args: argparse.Namespace,
-    argv: list[str],
+    settings: Settings,
+    arguments: Sequence[str],
     about: Mapping[str, Any],
     out: Path,
 ) -> list[str]:
@@ -46,8 +46,8 @@ def conclude(
     )
     for search in plan.searches:
         path = out / ("tuned.yaml" if search is whole else f"folds/{search.name.replace(' ', '-')}.yaml")
-        write_preset(path, tuning, best[search.name], source(tuning, search, scores, args))
-    write_json(out / "run.json", record(tuning, best, scores, argv, about))
+        write_preset(path, tuning, best[search.name], source(tuning, search, scores, settings))
+    write_json(out / "run.json", record(tuning, best, scores, arguments, about))
     return [
         *tables(tuning, best, scores),
         f"{out / 'tuned.yaml'}: the values of the search that saw all sequences",
@@ -96,16 +96,16 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def source(tuning: Tuning, search: Search, scores: Scores, args: argparse.Namespace) -> str:
+def source(tuning: Tuning, search: Search, scores: Scores, settings: Settings) -> str:
     """What a preset file says of its origin."""
     plan = tuning.plan
     figures = ", ".join(f"{row} {total(scores, row, plan.metric):.2f}" for row in ROWS)
     about_fold = f" This one is a fold's, tuned without {', '.join(search.held)}." if search.held else ""
     before = plan.space.base.get("source") or "not told"
     return (
-        f"Tuned by tools/tune.py from {args.tracker}: {', '.join(plan.space.parameters)}. {plan.metric} of "
-        f"{', '.join(search.train)} ({args.split}, {plan.benchmark}); detections {args.detections}, camera "
-        f"{args.camera}; {plan.trials} trials, seed {plan.seed}.{about_fold} {plan.metric} of all sequences by "
+        f"Tuned by tools/tune.py from {settings.tracker}: {', '.join(plan.space.parameters)}. {plan.metric} of "
+        f"{', '.join(search.train)} ({settings.split}, {plan.benchmark}); detections {settings.detections}, camera "
+        f"{settings.camera}; {plan.trials} trials, seed {plan.seed}.{about_fold} {plan.metric} of all sequences by "
         f"{len(plan.searches) - 1} folds: {figures}. All other values: {before}"
     )
 
@@ -121,14 +121,14 @@ def record(
     tuning: Tuning,
     best: Mapping[str, Params],
     scores: Scores,
-    argv: list[str],
+    arguments: Sequence[str],
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What run.json says."""
     plan = tuning.plan
     seconds = {stage: round(value, 3) for stage, value in tuning.seconds.items()}
     return {
-        "arguments": argv,
+        "arguments": list(arguments),
         "commit": commit(),
         "versions": versions() | {"optuna": metadata.version("optuna")},
         **about,

@@ -76,7 +76,7 @@ class StudyFile:
         for key in about:
             if before.get(key) != about[key]:
                 raise InputError(
-                    f"--study {path}: its trials were made with other {key}; name another file for a new tuning"
+                    f"`study` {path}: its trials were made with other {key}; name another file for a new tuning"
                 )
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ def _check_kind(path: Path) -> None:
         "SELECT name FROM sqlite_master"
     )
     if "studies" not in {name for (name,) in names}:
-        raise InputError(f"--study {path}: a database, but not of a tuning; name another file")
+        raise InputError(f"`study` {path}: a database, but not of a tuning; name another file")
 
 
 @contextmanager
@@ -160,9 +160,9 @@ def explained(path: Path) -> Iterator[None]:
     except ImportError as error:
         raise InputError(f"tuning needs {error.name}: pip install -e .[tune]") from None
     except sqlite3.DatabaseError as error:
-        raise InputError(f"--study {path}: not a usable SQLite file ({error})") from None
+        raise InputError(f"`study` {path}: not a usable SQLite file ({error})") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: Optuna's, for a file of another Optuna
-        raise InputError(f"--study {path}: {' '.join(str(error).split())}") from None
+        raise InputError(f"`study` {path}: {' '.join(str(error).split())}") from None
 
 
 def _lives(pid: int) -> bool:

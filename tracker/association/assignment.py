@@ -6,7 +6,7 @@ the number of people, so the problem is kept as a list of pairs and solved by co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import lap
 import numpy as np
@@ -23,26 +23,25 @@ SPLIT_FROM = 12_000  # rows times columns from which the assignment is cut into 
 LAP_FROM = 40  # rows of a component without gaps from which lap is faster than scipy
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class CandidatePairs(NamedTuple):
     """P candidate pairs, ordered by row, then column."""
 
     row: np.ndarray  # (P,) int64 track
     col: np.ndarray  # (P,) int64 detection
     iou: np.ndarray  # (P,) float64 in (0, 1]
 
-    def take(self, which: np.ndarray) -> Pairs:
-        return Pairs(self.row[which], self.col[which], self.iou[which])
+    def take(self, which: np.ndarray) -> CandidatePairs:
+        return CandidatePairs(self.row[which], self.col[which], self.iou[which])
 
 
-def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> Pairs:
-    """All pairs of boxes that overlap, with their IoU: (T, 4), (N, 4) xyxy px -> Pairs.
+def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> CandidatePairs:
+    """All pairs of boxes that overlap, with their IoU: (T, 4), (N, 4) xyxy px -> CandidatePairs.
 
     Small inputs compare every pair along x; larger ones sweep over x, so that the cost follows the number of
     overlaps instead of T x N.
     """
     if fast := compiled():
-        return Pairs(
+        return CandidatePairs(
             *fast.overlapping_pairs(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False))
         )
     (ax1, ay1, ax2, ay2) = at = np.ascontiguousarray(a.T, np.float64)
@@ -65,13 +64,13 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> Pairs:
     union = size_a[0] * size_a[1]
     union += size_b[0] * size_b[1]
     union -= inter
-    return Pairs(row, col, inter / union)
+    return CandidatePairs(row, col, inter / union)
 
 
 def _sweep(
     ax1: np.ndarray, ax2: np.ndarray, bx1: np.ndarray, bx2: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of intervals that meet, ordered by row, then column: each row looks only at the columns that begin
+    """CandidatePairs of intervals that meet, ordered by row, then column: each row looks only at the columns that begin
     between its own begin minus the widest column and its own end."""
     order = np.argsort(bx1, kind="stable")
     begin = bx1[order]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from retrace.tracker.association.assignment import Pairs, overlapping_pairs
-from retrace.tracker.association.costs import Scene
+from retrace.tracker.association.assignment import CandidatePairs, overlapping_pairs
+from retrace.tracker.association.costs import CostInputs
 from retrace.tracker.config import Boost
 from retrace.tracker.motion.filters import nearby
-from retrace.tracker.tracks.overlaps import kinds
+from retrace.tracker.tracks.state import kinds
 
 CROWDED = 0.3  # of unlikely boxes that overlap more only the best counts
 
 
-def boosted(scene: Scene, near: Pairs, believed: np.ndarray, rule: Boost, high: float) -> np.ndarray:
+def boosted(
+    inputs: CostInputs, near: CandidatePairs, believed: np.ndarray, rule: Boost, high: float
+) -> np.ndarray:
     """(N,) float32 scores.
 
     Likely objects (DLO): a box that overlaps a track by IoU is at least ``rule.likely`` x IoU sure. Unlikely
@@ -25,31 +27,31 @@ def boosted(scene: Scene, near: Pairs, believed: np.ndarray, rule: Boost, high: 
         near: the pairs that overlap and may match.
         believed: (T,) bool, the tracks whose predicted box counts.
     """
-    detections = scene.detections
+    detections = inputs.detections
     score = detections.score.copy()
-    heard = score >= scene.config.low
+    heard = score >= inputs.config.low
     best = np.zeros(len(score))
     np.maximum.at(best, near.col, near.iou)
     np.maximum(score, np.float32(rule.likely) * best.astype(np.float32), out=score, where=heard)
     if rule.unlikely and believed.any():
-        far = _far(scene, believed, rule.distance) & heard & (score < high)
-        score[_best(scene, far.nonzero()[0], score)] = high
+        far = _far(inputs, believed, rule.distance) & heard & (score < high)
+        score[_best(inputs, far.nonzero()[0], score)] = high
     return np.minimum(score, np.float32(1))
 
 
-def _far(scene: Scene, believed: np.ndarray, distance: float) -> np.ndarray:
+def _far(inputs: CostInputs, believed: np.ndarray, distance: float) -> np.ndarray:
     """(N,) bool, who is further away from every believed track of its class."""
-    live, detections, config = scene.live, scene.detections, scene.config
-    row, col, _ = nearby(live.filters, scene.model.from_xyxy(detections.xyxy), distance)
+    live, detections, config = inputs.live, inputs.detections, inputs.config
+    row, col, _ = nearby(live.filters, inputs.model.from_xyxy(detections.xyxy), distance)
     known = believed[row] & (kinds(live.class_id, config)[row] == kinds(detections.class_id, config)[col])
     far = np.ones(len(detections), bool)
     far[col[known]] = False
     return far
 
 
-def _best(scene: Scene, which: np.ndarray, score: np.ndarray) -> np.ndarray:
+def _best(inputs: CostInputs, which: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Of the detections ``which`` (K,) those that overlap no better one of them."""
-    xyxy, kind = scene.detections.xyxy[which], kinds(scene.detections.class_id[which], scene.config)
+    xyxy, kind = inputs.detections.xyxy[which], kinds(inputs.detections.class_id[which], inputs.config)
     pairs = overlapping_pairs(xyxy, xyxy)
     worse = score[which[pairs.row]] < score[which[pairs.col]]
     worse &= (pairs.iou > CROWDED) & (kind[pairs.row] == kind[pairs.col])

@@ -1,23 +1,23 @@
 """The distances that association stages add up: each a small function of candidate pairs.
 
-A term takes the scene and P pairs of a track and a detection and returns (P,) float64, small = same. To add
-one, write it here, give it a line in TERMS, and its name in `tracker.config.Term`.
+A cost takes the inputs and P pairs of a track and a detection and returns (P,) float64, small = same. To add
+one, write it here, give it a line in COSTS, and its name in `tracker.config.CostName`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from retrace.tracker.association.assignment import Pairs
+from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.config import Stage, TrackerConfig
 from retrace.tracker.data import Detections
-from retrace.tracker.motion import filters as motion
+from retrace.tracker.motion import filters
 from retrace.tracker.motion.models import MotionModel
-from retrace.tracker.tracks.overlaps import kinds
-from retrace.tracker.tracks.state import LiveTracks
+from retrace.tracker.tracks.state import LiveTracks, kinds
 
 CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))  # columns of a box's corners
 SPANS = (1, 2, 3)  # detections back, over which TrackTrack and Hybrid-SORT measure directions
@@ -27,7 +27,7 @@ ALIKE, RELIEF = 0.75, 0.15  # BoostTrack: from this cosine on so much less IoU i
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class CostInputs:
     """One frame as the costs see it: T live tracks, moved to now, and N detections."""
 
     config: TrackerConfig
@@ -38,93 +38,113 @@ class Scene:
     appearance: np.ndarray | None  # (T, N) float64 1 - cosine, NaN: unknown; None: nobody's is known
     time: float  # s
     step: float  # s, a nominal frame
+    stretch: float = 1.0  # what 1 - cosine was multiplied by, so that networks compare
 
 
-Term = Callable[[Scene, Pairs, Stage], np.ndarray]
+Cost = Callable[[CostInputs, CandidatePairs, Stage], np.ndarray]
+
+
+# -- formulas of one pair's numbers, or of arrays of them: compiled stages take them as they stand
+
+
+def heights_iou(top: Any, bottom: Any, other_top: Any, other_bottom: Any) -> Any:
+    """IoU of two boxes' extents in y alone (Hybrid-SORT, eq. 6)."""
+    shared = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
+    both = np.maximum(bottom, other_bottom) - np.minimum(top, other_top)
+    return np.maximum(shared, 0.0) / both
+
+
+def on_a_line(score: Any, before: Any) -> Any:
+    """The score expected after these two (float32), in [0, 1] (TrackTrack)."""
+    return np.minimum(np.maximum(np.float32(2) * score - before, np.float32(0)), np.float32(1))
+
+
+def smaller_cue(overlap: Any, iou: Any, look: Any, stage: Any) -> Any:
+    """The smaller of the two costs, where looks count only up to a limit of each (BoT-SORT, eq. 12 and 13)."""
+    allowed = (look <= stage.cue_appearance) & (1.0 - iou <= stage.cue_iou)
+    return np.minimum(overlap, np.where(allowed, look, 1.0))
 
 
 # -- boxes
 
 
-def iou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def iou(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - IoU (SORT)."""
     return 1.0 - pairs.iou
 
 
-def iou_score(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def iou_score(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - IoU x detection score (ByteTrack's score fusion)."""
-    return 1.0 - pairs.iou * scene.detections.score[pairs.col]
+    return 1.0 - pairs.iou * inputs.detections.score[pairs.col]
 
 
-def hmiou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def hmiou(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - HIoU x IoU, HIoU the IoU of the heights alone (Hybrid-SORT, eq. 6 to 8)."""
-    mine = scene.live.past[:, 0] if stage.against == "observed" else scene.box
-    a, b = mine[pairs.row], scene.detections.xyxy[pairs.col]
-    shared = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
-    both = np.maximum(a[:, 3], b[:, 3]) - np.minimum(a[:, 1], b[:, 1])
-    return 1.0 - np.maximum(shared, 0) / both * pairs.iou
+    mine = inputs.live.past[:, 0] if stage.against == "observed" else inputs.box
+    a, b = mine[pairs.row], inputs.detections.xyxy[pairs.col]
+    return 1.0 - heights_iou(a[:, 1], a[:, 3], b[:, 1], b[:, 3]) * pairs.iou
 
 
-def trusted_iou(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def trusted_iou(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - c_d c_t IoU (BoostTrack, eq. 6): IoU weighted by the confidence in both sides."""
-    return 1.0 - _trust(scene, pairs) * pairs.iou
+    return 1.0 - _trust(inputs, pairs) * pairs.iou
 
 
-def shape(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def shape(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - c_d c_t exp(-(|dw| / max w + |dh| / max h)) (BoostTrack, eq. 5)."""
-    return _shape(scene, pairs, [0, 1])
+    return _shape(inputs, pairs, [0, 1])
 
 
-def shape_by_width(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def shape_by_width(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - c_d c_t exp(-(|dw| + |dh|) / max w): stricter about heights. BoostTrack's published default (its issue 8)."""
-    return _shape(scene, pairs, [0, 0])
+    return _shape(inputs, pairs, [0, 0])
 
 
-def _shape(scene: Scene, pairs: Pairs, by: list[int]) -> np.ndarray:
+def _shape(inputs: CostInputs, pairs: CandidatePairs, by: list[int]) -> np.ndarray:
     """``by``: what differences of width and of height are measured in, 0: the larger width, 1: the larger height."""
-    a, b = scene.box[pairs.row], scene.detections.xyxy[pairs.col]
+    a, b = inputs.box[pairs.row], inputs.detections.xyxy[pairs.col]
     a, b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    return 1.0 - _trust(scene, pairs) * np.exp(-(np.abs(a - b) / np.maximum(a, b)[:, by]).sum(1))
+    return 1.0 - _trust(inputs, pairs) * np.exp(-(np.abs(a - b) / np.maximum(a, b)[:, by]).sum(1))
 
 
-def _trust(scene: Scene, pairs: Pairs) -> np.ndarray:
+def _trust(inputs: CostInputs, pairs: CandidatePairs) -> np.ndarray:
     """(P,) c_d c_t: detection score times 0.9 per step that the track is young (below 7) or was not seen."""
-    live = scene.live
-    age = np.rint((scene.time - live.born) / scene.step)
-    missed = np.rint((scene.time - live.seen) / scene.step) - 1
+    live = inputs.live
+    age = np.rint((inputs.time - live.born) / inputs.step)
+    missed = np.rint((inputs.time - live.seen) / inputs.step) - 1
     track = 0.9 ** np.where(age < 7, 7 - age, np.maximum(missed, 0))
-    return scene.detections.score[pairs.col] * track[pairs.row]
+    return inputs.detections.score[pairs.col] * track[pairs.row]
 
 
 # -- what the filter knows
 
 
-def mahalanobis(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def mahalanobis(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """Squared Mahalanobis distance of all four coordinates (DeepSORT, eq. 1); 9.4877 holds 95 of 100."""
-    z = scene.model.from_xyxy(scene.detections.xyxy[pairs.col])
-    return motion.distance(scene.model, scene.live.filters, pairs.row, z, 4)
+    z = inputs.model.from_xyxy(inputs.detections.xyxy[pairs.col])
+    return filters.distance(inputs.model, inputs.live.filters, pairs.row, z, 4)
 
 
-def centre_mahalanobis(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def centre_mahalanobis(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """The same of the centre alone; its reach grows with the time since the track was seen. 9.21 holds 99 of 100."""
-    z = scene.model.from_xyxy(scene.detections.xyxy[pairs.col])
-    return motion.distance(scene.model, scene.live.filters, pairs.row, z, 2)
+    z = inputs.model.from_xyxy(inputs.detections.xyxy[pairs.col])
+    return filters.distance(inputs.model, inputs.live.filters, pairs.row, z, 2)
 
 
-def mahalanobis_share(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def mahalanobis_share(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - this detection's share of the track (BoostTrack, eq. 3 and 4): softmax of 13.2767 - d2, 0 beyond.
 
     Over all detections of the track's class that score enough for this stage; one that is beyond weighs 1.
     """
-    detections, filters, config = scene.detections, scene.live.filters, scene.config
-    z = scene.model.from_xyxy(detections.xyxy)
+    detections, live, config = inputs.detections, inputs.live, inputs.config
+    z = inputs.model.from_xyxy(detections.xyxy)
     heard = detections.score >= (config.low if "low" in stage.bands else config.high)
-    mine, theirs = kinds(scene.live.class_id, config), kinds(detections.class_id, config)
+    mine, theirs = kinds(live.class_id, config), kinds(detections.class_id, config)
     total = (mine[:, None] == theirs[heard]).sum(1).astype(np.float64)
-    row, col, squared = motion.nearby(filters, z, BOOST_LIMIT)
+    row, col, squared = filters.nearby(live.filters, z, BOOST_LIMIT)
     rivals = heard[col] & (mine[row] == theirs[col])
     np.add.at(total, row[rivals], np.exp(BOOST_LIMIT - squared[rivals]) - 1.0)
-    own = motion.own_distance(filters, pairs.row, z[pairs.col])
+    own = filters.own_distance(live.filters, pairs.row, z[pairs.col])
     inside = (own <= BOOST_LIMIT) & heard[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
     weight = np.where(inside, np.exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
     return 1.0 - weight / np.maximum(total[pairs.row], 1.0)
@@ -133,32 +153,32 @@ def mahalanobis_share(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
 # -- how it moved, how sure it was
 
 
-def direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def direction(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """(angle / pi - 1/2) x score, between where the track came from and where it would go (OC-SORT's OCM).
 
     Both lines begin at the detection of ``direction_span`` steps before they end, or the oldest since, or, after
     a longer gap, the last one; 0 where the track has but one.
     """
-    live = scene.live
-    back = scene.config.direction_span * scene.step * (1 + 1e-6)
+    live = inputs.live
+    back = inputs.config.direction_span * inputs.step * (1 + 1e-6)
     came = _centre(_since(live, live.past_time[:, :1] - back, 1))
-    goes = _centre(_since(live, np.full((len(live), 1), scene.time - back), 0))
+    goes = _centre(_since(live, np.full((len(live), 1), inputs.time - back), 0))
     before = (_centre(live.past[:, 0]) - came)[pairs.row]
-    after = _centre(scene.detections.xyxy[pairs.col].astype(np.float64)) - goes[pairs.row]
+    after = _centre(inputs.detections.xyxy[pairs.col].astype(np.float64)) - goes[pairs.row]
     known = ~np.isnan(live.past_time[pairs.row, 1])
-    return np.where(known, (_angle(before, after) / np.pi - 0.5) * scene.detections.score[pairs.col], 0.0)
+    return np.where(known, (_angle(before, after) / np.pi - 0.5) * inputs.detections.score[pairs.col], 0.0)
 
 
-def corner_direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def corner_direction(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """Mean angle / pi of the four corners x score: where each came from, where it would go (Hybrid-SORT, eq. 9).
 
     It came along the mean of its unit steps from 1, 2 and 3 detections back, each divided by how far back (as
     running TrackTracks weigh them); it would go from its detection of three steps ago, or the oldest since, or
     the last (OC-SORT). A young or turning track's mean is short and draws the angle to half a pi: unsure says little.
     """
-    live = scene.live
-    goes_from = _since(live, np.full((len(live), 1), scene.time - len(SPANS) * scene.step * (1 + 1e-6)), 0)
-    box = scene.detections.xyxy[pairs.col].astype(np.float64)
+    live = inputs.live
+    goes_from = _since(live, np.full((len(live), 1), inputs.time - len(SPANS) * inputs.step * (1 + 1e-6)), 0)
+    box = inputs.detections.xyxy[pairs.col].astype(np.float64)
     known = ~np.isnan(live.past_time)
     total = np.zeros(len(pairs.row))
     for corner in CORNERS:
@@ -169,31 +189,27 @@ def corner_direction(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
             )
         goes = _unit(box[:, corner] - goes_from[:, corner][pairs.row])
         total += np.arccos(np.clip((came[pairs.row] * goes).sum(1), -1, 1))
-    return total / (np.pi * len(CORNERS)) * scene.detections.score[pairs.col]
+    return total / (np.pi * len(CORNERS)) * inputs.detections.score[pairs.col]
 
 
-def score_gap(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def score_gap(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """|expected score - score|, the expected one on a line through the last two (TrackTrack)."""
-    gap = expected_score(scene.live)[pairs.row] - scene.detections.score[pairs.col]
+    live = inputs.live
+    gap = on_a_line(live.score, live.score_before)[pairs.row] - inputs.detections.score[pairs.col]
     return np.abs(gap).astype(np.float64)
 
 
-def score_forecast(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def score_forecast(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """|expected score - score| (Hybrid-SORT's TCM, eq. 4 and 5, and as its authors run it).
 
     A high score is expected where a Kalman filter of the track's scores stands; a low one on a line through the
     last two, or, if the track was missed since, where the last was. No expectation leaves its band.
     """
-    live, config = scene.live, scene.config
+    live, config = inputs.live, inputs.config
     line = np.where(live.streak > 0, 2 * live.score - live.score_before, live.score)
     high, low = np.clip(live.scores[:, 0], config.high, 1.0), np.clip(line, config.low, config.high)
-    score = scene.detections.score[pairs.col]
+    score = inputs.detections.score[pairs.col]
     return np.abs(np.where(score >= config.high, high[pairs.row], low[pairs.row]) - score)
-
-
-def expected_score(live: LiveTracks) -> np.ndarray:
-    """(T,) float32 in [0, 1], on a line through each track's last two scores."""
-    return np.clip(2 * live.score - live.score_before, 0, 1)
 
 
 def _since(live: LiveTracks, time: np.ndarray, newest: int) -> np.ndarray:
@@ -222,45 +238,44 @@ def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 # -- looks
 
 
-def appearance(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def appearance(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - cosine; of unknown looks what the stage says, inf where it says nothing."""
     unknown = np.inf if stage.neutral_appearance is None else stage.neutral_appearance
-    if scene.appearance is None:
+    if inputs.appearance is None:
         return np.full(len(pairs.row), unknown)
-    distance = scene.appearance[pairs.row, pairs.col]
+    distance = inputs.appearance[pairs.row, pairs.col]
     return np.where(np.isnan(distance), unknown, distance)
 
 
-def half_appearance(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def half_appearance(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """(1 - cosine) / 2, the scale of BoT-SORT's thresholds."""
-    return appearance(scene, pairs, stage) / 2
+    return appearance(inputs, pairs, stage) / 2
 
 
-def adaptive_appearance(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def adaptive_appearance(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """-(0.75 + bonus) cosine; who stands out from the second-best counts more (Deep OC-SORT, eq. 5 to 7).
 
     The bonus is the mean of the margins best - second of its row and its column, each capped at 0.5.
     """
-    if scene.appearance is None:
+    if inputs.appearance is None:
         return np.zeros(len(pairs.row))
-    cosine = np.where(np.isnan(scene.appearance), -np.inf, 1.0 - scene.appearance)  # unknown: no rival
+    cosine = np.where(np.isnan(inputs.appearance), -np.inf, 1.0 - inputs.appearance)  # unknown: no rival
     bonus = (_margin(cosine)[pairs.row] + _margin(cosine.T)[pairs.col]) / 2
     own = cosine[pairs.row, pairs.col]
     return -(ADAPTIVE_WEIGHT + bonus) * np.where(np.isfinite(own), own, 0.0)
 
 
-def nearest_cue(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def nearest_cue(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """min(1 - IoU x score, looks) (BoT-SORT, eq. 12 and 13): looks count where both cues allow it."""
-    look = half_appearance(scene, pairs, stage)
-    allowed = (look <= stage.cue_appearance) & (1.0 - pairs.iou <= stage.cue_iou)
-    return np.minimum(iou_score(scene, pairs, stage), np.where(allowed, look, 1.0))
+    look = half_appearance(inputs, pairs, stage)
+    return smaller_cue(iou_score(inputs, pairs, stage), pairs.iou, look, stage)
 
 
-def iou_unless_alike(scene: Scene, pairs: Pairs, stage: Stage) -> np.ndarray:
+def iou_unless_alike(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
     """1 - IoU, and 0.15 less for pairs with a cosine of 0.75 or more (BoostTrack's two thresholds as a gate)."""
-    if scene.appearance is None:
+    if inputs.appearance is None:
         return 1.0 - pairs.iou
-    alike = scene.appearance[pairs.row, pairs.col] <= 1.0 - ALIKE  # False for NaN
+    alike = inputs.appearance[pairs.row, pairs.col] <= 1.0 - ALIKE  # False for NaN
     return 1.0 - pairs.iou - np.where(alike, RELIEF, 0.0)
 
 
@@ -274,7 +289,7 @@ def _margin(cosine: np.ndarray) -> np.ndarray:
 
 
 # name -> (the term, the least it can be for boxes that do not overlap)
-TERMS: dict[str, tuple[Term, float]] = {
+COSTS: dict[str, tuple[Cost, float]] = {
     "iou": (iou, 1.0),
     "iou_score": (iou_score, 1.0),
     "hmiou": (hmiou, 1.0),

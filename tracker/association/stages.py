@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrace.tracker.association.assignment import Pairs, solve
-from retrace.tracker.association.costs import LOOKS, TERMS, Scene
+from retrace.tracker.association.assignment import CandidatePairs, solve
+from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS, CostInputs
 from retrace.tracker.config import Stage
-from retrace.tracker.tracks.state import STATUS
+from retrace.tracker.rows import STATUS
+
+SLACK = 1e-4  # looks of all pairs are a float32 product, rounded its own way; costs have the last word
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PreparedStage:
     """A stage, and what can be said about it before any frame."""
 
     stage: Stage
@@ -21,84 +23,92 @@ class Plan:
     far: float  # what boxes that do not overlap cost at least, looks aside; inf: they never match
     look: float  # times 1 - cosine: what looks cost of it
     by_place: bool  # it needs a predicted box that is still believed
+    looks: bool  # a term or a gate compares appearance
 
 
-def plan(stage: Stage) -> Plan:
+def prepare(stage: Stage) -> PreparedStage:
     """Boxes that do not overlap can match where looks are part of the cost and no gate asks for overlap."""
     terms = stage.terms
     limit = np.array([stage.limit_of(name) for name in STATUS])
     look = sum(weight * LOOKS[name] for name, weight in terms.items() if name in LOOKS)
-    far = sum(weight * TERMS[name][1] for name, weight in terms.items() if name not in LOOKS)
+    far = sum(weight * COSTS[name][1] for name, weight in terms.items() if name not in LOOKS)
     if "nearest_cue" in terms and stage.cue_iou >= 1:
         look = terms["nearest_cue"] * LOOKS["half_appearance"]
     if "adaptive_appearance" in terms:  # its weight has no bound: every pair of known looks may meet
         look = max(look, terms["adaptive_appearance"])
-    if look <= 0 or any(most < TERMS[name][1] for name, most in stage.gates.items()):
+    if look <= 0 or any(most < COSTS[name][1] for name, most in stage.gates.items()):
         far = np.inf
     by_place = any(name not in LOOKS for name in (*terms, *stage.gates))
-    return Plan(stage, limit, far, look, by_place and stage.against == "predicted")
+    looks = bool(ALL_LOOKS & {*terms, *stage.gates})
+    return PreparedStage(stage, limit, far, look, by_place and stage.against == "predicted", looks)
 
 
-def candidates(scene: Scene, plan: Plan, limit: np.ndarray, free: np.ndarray, near: Pairs) -> Pairs:
+def candidates(
+    inputs: CostInputs, prepared: PreparedStage, limit: np.ndarray, free: np.ndarray, near: CandidatePairs
+) -> CandidatePairs:
     """The open pairs: those ``near`` that overlap, and those apart whose looks alone may bring them below the limit.
 
     Args:
         limit: (T,) of each track; 0: not in this stage.
         free: (N,) bool, the detections of this stage.
     """
-    if scene.appearance is None or plan.far == np.inf:
+    if inputs.appearance is None or prepared.far == np.inf:
         open_ = free[near.col]
         open_ &= limit[near.row] > 0
         return near if open_.all() else near.take(open_.nonzero()[0])
     rows, cols = (limit > 0).nonzero()[0], free.nonzero()[0]
     chosen = np.ix_(rows, cols)
-    look = scene.appearance[chosen]
-    if plan.stage.neutral_appearance is not None:
+    look = inputs.appearance[chosen]
+    if prepared.stage.neutral_appearance is not None:
         unknown = np.isnan(look)
-        if not scene.config.class_agnostic:  # between classes it is not unknown, it cannot be
-            unknown &= scene.live.class_id[rows][:, None] == scene.detections.class_id[cols]
-        look = np.where(unknown, plan.stage.neutral_appearance, look)
-    meet = look < ((limit[rows] - plan.far) / plan.look + 1e-9)[:, None]  # False for NaN
-    iou = np.zeros(scene.appearance.shape)
+        if not inputs.config.class_agnostic:  # between classes it is not unknown, it cannot be
+            unknown &= inputs.live.class_id[rows][:, None] == inputs.detections.class_id[cols]
+        look = np.where(unknown, prepared.stage.neutral_appearance, look)
+    meet = look < ((limit[rows] - prepared.far) / prepared.look + SLACK)[:, None]  # False for NaN
+    iou = np.zeros(inputs.appearance.shape)
     iou[near.row, near.col] = near.iou
     overlap = iou[chosen]
     meet |= overlap > 0
     r, c = meet.nonzero()
-    return Pairs(rows[r], cols[c], overlap[r, c])
+    return CandidatePairs(rows[r], cols[c], overlap[r, c])
 
 
-def costs(scene: Scene, plan: Plan, pairs: Pairs, penalty: np.ndarray | None) -> np.ndarray:
+def costs(
+    inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs, penalty: np.ndarray | None
+) -> np.ndarray:
     """(P,) the weighted sum of the stage's terms, and what is added to each detection's cost (N,)."""
     total: np.ndarray | float = 0.0
-    for name, weight in plan.stage.terms.items():
-        cost = TERMS[name][0](scene, pairs, plan.stage)
+    for name, weight in prepared.stage.terms.items():
+        cost = COSTS[name][0](inputs, pairs, prepared.stage)
         total = total + (cost if weight == 1.0 else weight * cost)
     return total if penalty is None else total + penalty[pairs.col]  # type: ignore[return-value]
 
 
-def open_gates(scene: Scene, plan: Plan, pairs: Pairs) -> np.ndarray:
+def open_gates(inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs) -> np.ndarray:
     """(P,) bool: every gate lets this pair through."""
     allowed = np.ones(len(pairs.row), bool)
-    for name, most in plan.stage.gates.items():
-        allowed &= TERMS[name][0](scene, pairs, plan.stage) <= most
+    for name, most in prepared.stage.gates.items():
+        allowed &= COSTS[name][0](inputs, pairs, prepared.stage) <= most
     return allowed
 
 
-def match(scene: Scene, plan: Plan, pairs: Pairs, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def match(
+    inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs, gain: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns (K,) joined, of pairs that all gain something; ordered by row."""
     if not len(gain):
         return pairs.row, pairs.col
-    if plan.stage.cascade:
-        return _cascade(scene, pairs, gain)
-    if plan.stage.match == "mutual":
-        return mutual_nearest(pairs.row, pairs.col, gain, plan.stage.limit_step)
+    if prepared.stage.cascade:
+        return _cascade(inputs, pairs, gain)
+    if prepared.stage.match == "mutual":
+        return mutual_nearest(pairs.row, pairs.col, gain, prepared.stage.limit_step)
     return solve(pairs.row, pairs.col, gain)
 
 
 def mutual_nearest(
     row: np.ndarray, col: np.ndarray, gain: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs that are each other's nearest, again and again under a falling limit (TrackTrack, algorithm 1).
+    """CandidatePairs that are each other's nearest, again and again under a falling limit (TrackTrack, algorithm 1).
 
     Args:
         row, col, gain: (P,) pairs ordered by row, then column, and how far each is below the limit, > 0.
@@ -144,10 +154,10 @@ def _first_of_ties(which: np.ndarray, row: np.ndarray, col: np.ndarray) -> np.nd
     return np.array(kept, np.int64)
 
 
-def _cascade(scene: Scene, pairs: Pairs, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cascade(inputs: CostInputs, pairs: CandidatePairs, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """DeepSORT's matching cascade (its listing 1): one assignment for each age, the youngest first."""
-    age = np.rint((scene.time - scene.live.seen) / scene.step)[pairs.row]
-    taken = np.zeros(len(scene.detections), bool)
+    age = np.rint((inputs.time - inputs.live.seen) / inputs.step)[pairs.row]
+    taken = np.zeros(len(inputs.detections), bool)
     rows, cols = [], []
     for value in np.unique(age):  # over ages, not tracks
         which = ((age == value) & ~taken[pairs.col]).nonzero()[0]

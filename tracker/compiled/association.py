@@ -1,16 +1,9 @@
-"""Twins of tracker/association.py, and of the stages that a preset without looks has."""
+"""Twins of association/assignment.py: overlapping pairs, and the best matching of them."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
-
-from retrace.tracker.compiled.given import Boxes, Now
-from retrace.tracker.tracks.state import EPSILON
-
-IOU, IOU_SCORE, HMIOU = range(3)
 
 
 @njit(cache=True, error_model="numpy")
@@ -23,8 +16,8 @@ def _more(row: np.ndarray, col: np.ndarray, iou: np.ndarray) -> tuple[np.ndarray
 
 
 @njit(cache=True, error_model="numpy")
-def _sort(col: np.ndarray, iou: np.ndarray) -> None:
-    """By column, in place; mostly there are a few."""
+def by_column(col: np.ndarray, iou: np.ndarray) -> None:
+    """Sort (P,) columns and what belongs to them, in place; mostly there are a few."""
     if len(col) > 32:
         order = np.argsort(col)
         sorted_col, sorted_iou = col[order], iou[order]
@@ -67,7 +60,7 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndar
                 row[count], col[count], iou[count] = t, order[at], inter / union
                 count += 1
             at += 1
-        _sort(col[first:count], iou[first:count])
+        by_column(col[first:count], iou[first:count])
     return row[:count], col[:count], iou[:count]
 
 
@@ -146,53 +139,3 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> np.ndarray:
                 break
             c = given_up
     return column
-
-
-@njit(cache=True, error_model="numpy")
-def _heights(a: np.ndarray, t: int, b: np.ndarray, n: int) -> float:
-    """The IoU of the heights of boxes a[t] and b[n], see `costs.hmiou`."""
-    shared = min(a[t, 3], b[n, 3]) - max(a[t, 1], b[n, 1])
-    both = max(a[t, 3], b[n, 3]) - min(a[t, 1], b[n, 1])
-    return max(shared, 0.0) / both
-
-
-@njit(cache=True, error_model="numpy")
-def associate(
-    rows: np.ndarray, box: np.ndarray, boxes: Boxes, stages: np.ndarray, rules: Any, now: Now
-) -> np.ndarray:
-    """(T,) the detection of each track, -1: none; twin of `matching.associate`."""
-    joined, taken = np.full(len(rows), -1), np.zeros(len(boxes.xyxy), np.bool_)
-    row, col, iou = overlapping_pairs(box, boxes.xyxy)
-    gain, which = np.empty(len(row)), np.empty(len(row), np.int64)
-    oldest = min(now.time - rules.motion_age, now.before) - EPSILON
-    for s in range(len(stages)):
-        stage, count = stages[s], 0
-        for p in range(len(row)):
-            t, n = row[p], col[p]
-            if joined[t] >= 0 or taken[n] or rows[t].seen < oldest:
-                continue
-            high = boxes.score[n] >= rules.high
-            if high != stage.high or (not high and boxes.score[n] < rules.low):
-                continue
-            if not rules.class_agnostic and rows[t].class_id != boxes.class_id[n]:
-                continue
-            alike = iou[p]
-            if stage.cost == IOU_SCORE:
-                alike = alike * boxes.score[n]
-            elif stage.cost == HMIOU:
-                alike = _heights(box, t, boxes.xyxy, n) * alike
-            cost = 1.0 - alike
-            if stage.gap != 0:
-                expected = np.float32(2) * rows[t].score - rows[t].score_before
-                expected = min(max(expected, np.float32(0)), np.float32(1))
-                cost += stage.gap * abs(expected - boxes.score[n])
-            limit = stage.limit[rows[t].status]
-            if limit > 0 and limit - cost > 0:
-                gain[count], which[count] = limit - cost, p
-                count += 1
-        if count:
-            column = solve(row[which[:count]], col[which[:count]], gain[:count])
-            for t in range(len(column)):
-                if column[t] >= 0:
-                    joined[t], taken[column[t]] = column[t], True
-    return joined

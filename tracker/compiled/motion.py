@@ -1,15 +1,10 @@
-"""Twins of tracker/motion.py, and of the conversions in tracker/motion_models.py."""
+"""Twins of motion/filters.py, and of the conversions in motion/models.py."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numba import njit
 
-from retrace.tracker.tracks.state import LOST
-
-Arrays = tuple[np.ndarray, ...]
 XYSR, XYAH, XYWH, XYHR = range(4)
 
 
@@ -53,11 +48,16 @@ def corners(kind: int, x: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, error_model="numpy")
 def predict(
-    filters: np.ndarray, steps: float, scale_of: np.ndarray, weight: np.ndarray, constant: np.ndarray
+    filters: np.ndarray,
+    count: int,
+    steps: float,
+    scale_of: np.ndarray,
+    weight: np.ndarray,
+    constant: np.ndarray,
 ) -> None:
-    """Twin of `motion.predict`, in place: filters (5, T, 4); the rest is `MotionModel.compiled`."""
+    """Twin of `filters.predict`, in place: the first ``count`` of filters (5, T, 4); the rest is `MotionModel.compiled`."""
     scale = np.empty(4)
-    for t in range(filters.shape[1]):
+    for t in range(count):
         for k in range(4):
             scale[k] = filters[0, t, scale_of[k]] if scale_of[k] >= 0 else 0.0
         for k in range(4):
@@ -81,17 +81,6 @@ def predict(
 
 
 @njit(cache=True, error_model="numpy")
-def predict_tracks(rows: np.ndarray, filters: np.ndarray, steps: float, kalman: Arrays, rules: Any) -> None:
-    """Twin of `Tracker._predict` with a still camera, in place."""
-    for t in range(len(rows)):
-        for k in range(4):
-            if rules.frozen[k] and rows[t].status == LOST:
-                filters[1, t, k] = 0.0
-    scale_of, weight, constant = kalman
-    predict(filters, steps, scale_of, weight, constant)
-
-
-@njit(cache=True, error_model="numpy")
 def update(
     filters: np.ndarray,
     rows: np.ndarray,
@@ -101,7 +90,7 @@ def update(
     weight: np.ndarray,
     constant: np.ndarray,
 ) -> None:
-    """Twin of `motion.update`, in place: rows (K,), z (K, 4), doubt (K,)."""
+    """Twin of `filters.update`, in place: rows (K,), z (K, 4), doubt (K,)."""
     inverse = np.empty(4)
     for i in range(len(rows)):
         t = rows[i]
@@ -120,7 +109,7 @@ def update(
 
 
 @njit(cache=True, error_model="numpy")
-def relive(
+def reupdate(
     filters: np.ndarray,
     last: np.ndarray,
     found: np.ndarray,
@@ -130,14 +119,14 @@ def relive(
     weight: np.ndarray,
     constant: np.ndarray,
 ) -> None:
-    """Twin of `motion.relive`, in place: filters (5, K, 4), last and found (K, 4), steps (K,)."""
+    """Twin of `filters.reupdate`, in place: filters (5, K, 4), last and found (K, 4), steps (K,)."""
     one, box, own, sure = np.empty((5, 1, 4)), np.empty((1, 4)), np.zeros(1, np.int64), np.ones(1)
     for i in range(len(steps)):
         for part in range(5):
             for k in range(4):
                 one[part, 0, k] = filters[part, i, k]
         for step in range(1, steps[i] + 1):
-            predict(one, 1.0, scale_of, weight, constant)
+            predict(one, 1, 1.0, scale_of, weight, constant)
             if step < steps[i]:
                 share = step / steps[i]
                 for k in range(4):

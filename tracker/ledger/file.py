@@ -13,7 +13,7 @@ columns; a column whose values are all equal is written as that value, and "coun
                      "cost": [0.21, 0.94], "limit": 0.9, "joined": [1, 0], "iou_score": [0.21, 0.94]}}]}
 
 * detections, one for each box with a size: ``index`` is its row in the detector's output, ``fate`` one of
-  tracker.ledger.FATES with the reason behind it (REASONS), ``id`` its track. An id below 0 is a track without an
+  tracker.ledger.record.FATES with the reason behind it (REASONS), ``id`` its track. An id below 0 is a track without an
   identity yet, minus its birth number; ``named`` says what it is called from this frame on. No stage but an id:
   it began there. ``by``: the id that suppressed it, for nms and birth the index of the better box.
 * tracks: those alive when the frame began that were compared with anything or whose predicted box ``xyxy`` was
@@ -37,8 +37,17 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Step
-from retrace.tracker.ledger.record import ENDS, FATES, NMS, ON_BIRTH, REASONS, SUPPRESSED, Ledger, StageRecord
-from retrace.tracker.tracks.state import EPSILON, STATUS
+from retrace.tracker.ledger.record import (
+    BY_BIRTH,
+    BY_NMS,
+    ENDS,
+    FATES,
+    REASONS,
+    SUPPRESSED,
+    Ledger,
+    StageRecord,
+)
+from retrace.tracker.rows import EPSILON, STATUS
 
 VERSION = 1
 NEAREST = 4  # refused pairs of a track and stage that are kept: a crowd has hundreds that nobody asks about
@@ -77,7 +86,7 @@ def ledger_line(step: Step, ledger: Ledger, config: TrackerConfig) -> str:
 
 def _detections(step: Step, ledger: Ledger) -> dict[str, Any]:
     found, by = step.detections, np.where(ledger.fate == SUPPRESSED, ledger.by, np.nan)
-    boxes = np.isin(ledger.reason, (NMS, ON_BIRTH))
+    boxes = np.isin(ledger.reason, (BY_NMS, BY_BIRTH))
     by[boxes] = found.index[ledger.by[boxes]]
     table = _table(
         index=found.index,

@@ -13,43 +13,58 @@ NEW = -1  # a person whom the memory did not know
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Who each of K tracklets may be: the C likeliest of the people by looks and time."""
+
+    person: np.ndarray  # (K, C) int64 rows of people
+    ratio: np.ndarray  # (K, C) log-likelihood ratios, -inf: it cannot be
+    distance: np.ndarray  # (K, C) of looks
+    people: int  # P, how many there are in all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Round:
-    """One round of a window: K tracklets among P people."""
+    """One round of a window: K tracklets."""
 
     person: np.ndarray  # (K,) row of the person it joins, NEW: none
     probability: np.ndarray  # (K,) of that person, or of a new one
+    distance: np.ndarray  # (K,) of looks to that person, NaN: none
     second: np.ndarray  # (K,) row of the next likely person, NEW: none
     second_probability: np.ndarray  # (K,)
 
 
-def decide(ratio: np.ndarray, returning: float, accept: float, ambiguous: float) -> Round:
-    """The gated assignment that makes the sum of log odds largest; nobody gets two tracklets of one window.
+def decide(given: Candidates, returning: float, accept: float, ambiguous: float) -> Round:
+    """The gated assignment that makes the sum of log odds largest; nobody gets two tracklets of one round.
 
     Two pieces of one person that end in the same window are decided in two rounds: call again with the rest.
 
     Args:
-        ratio: (K, P) log-likelihood ratios, -inf where it cannot be.
+        given: the candidates.
         returning: prior that a tracklet is of somebody known.
         accept: posterior from which it joins.
         ambiguous: how many times likelier than the next person the best one must be.
     """
-    count, people = ratio.shape
-    each, fresh = posterior(ratio, returning)
-    best = np.full(count, NEW)
-    second, next_probability = np.full(count, NEW), np.zeros(count)
-    if people:
-        order = np.argsort(-each, axis=1, kind="stable")
-        first = order[:, 0]
-        if people > 1:
-            next_probability = each[np.arange(count), order[:, 1]]
-            second = np.where(next_probability > 0, order[:, 1], NEW)
-        sure = each >= accept
-        clear = each[np.arange(count), first] >= ambiguous * next_probability
-        row, col = (sure & clear[:, None]).nonzero()
-        gain = np.log(each[row, col] / np.maximum(1 - each[row, col], 1e-12)) + 1e-9
-        joined_row, joined_col = solve(row, col, np.maximum(gain, 1e-9))
-        best[joined_row] = joined_col
-        lost = (best == NEW) & (each[np.arange(count), first] > 0)
-        second[lost], next_probability[lost] = first[lost], each[lost, first[lost]]
-    probability = np.where(best == NEW, fresh, each[np.arange(count), best] if people else fresh)
-    return Round(best, probability, second, next_probability)
+    count = len(given.ratio)
+    each, fresh = posterior(given.ratio, returning, given.people)
+    order = np.argsort(-each, axis=1, kind="stable")[:, :2]
+    top = np.zeros((count, 2))  # of the best and the next
+    top[:, : order.shape[1]] = np.take_along_axis(each, order, axis=1)
+    who = np.full((count, 2), NEW)
+    who[:, : order.shape[1]] = np.take_along_axis(given.person, order, axis=1)
+    who[top == 0] = NEW
+    joins = (top[:, 0] >= accept) & (top[:, 0] >= ambiguous * top[:, 1]) & (who[:, 0] != NEW)
+    row = joins.nonzero()[0]  # above one half there is one candidate a row: only people are fought for
+    gain = np.log(top[row, 0] / np.maximum(1 - top[row, 0], 1e-12)) + 1e-9
+    joined, _ = solve(row, who[row, 0], np.maximum(gain, 1e-9))
+    won = np.zeros(count, bool)
+    won[joined] = True
+    distance = np.full(count, np.nan)
+    if order.shape[1]:
+        distance[won] = np.take_along_axis(given.distance, order[:, :1], axis=1)[won, 0]
+    return Round(
+        np.where(won, who[:, 0], NEW),
+        np.where(won, top[:, 0], fresh),
+        distance,
+        np.where(won, who[:, 1], who[:, 0]),
+        np.where(won, top[:, 1], top[:, 0]),
+    )

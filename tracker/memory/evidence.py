@@ -37,21 +37,21 @@ def _ratio(distance: np.ndarray, fitted: Map) -> np.ndarray:
     return fitted.offset - fitted.slope * distance
 
 
-def posterior(ratio: np.ndarray, returning: float) -> tuple[np.ndarray, np.ndarray]:
+def posterior(ratio: np.ndarray, returning: float, people: int) -> tuple[np.ndarray, np.ndarray]:
     """Open-set posterior: who each tracklet is, or nobody known.
 
     Args:
-        ratio: (K, P) log-likelihood ratios; -inf: it cannot be.
-        returning: prior probability that it is anybody known; each of the P people has an equal share of it.
+        ratio: (K, C) log-likelihood ratios of the candidates; -inf: it cannot be.
+        returning: prior probability that it is anybody known; each of the people has an equal share of it.
+        people: how many there are; those who are no candidates count as impossible.
 
     Returns:
-        (K, P) probability of each person, (K,) of a new one; together 1.
+        (K, C) probability of each candidate, (K,) of a new person; together 1.
     """
-    count, people = ratio.shape
     if not people:
-        return np.zeros((count, 0)), np.ones(count)
+        return np.zeros(ratio.shape), np.ones(len(ratio))
     odds = ratio + np.log(returning / people)
-    fresh = np.full((count, 1), np.log1p(-returning))
+    fresh = np.full((len(ratio), 1), np.log1p(-returning))
     odds = np.concatenate((odds, fresh), axis=1)
     odds = np.exp(odds - odds.max(1, keepdims=True))
     odds /= odds.sum(1, keepdims=True)

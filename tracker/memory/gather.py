@@ -8,6 +8,7 @@ from retrace.tracker.boxes import area, clip, iou_matrix
 from retrace.tracker.data import Detections, Step, Tracks
 from retrace.tracker.memory.memory import Tracklet
 
+ARRAYS = ("_id", "_begin", "_end", "_count", "_total", "_first", "_last", "_best")  # (T, ...) each
 BESIDE = 0.2  # IoU below which two boxes of one frame are two people; above, they may be one crop twice
 
 
@@ -35,7 +36,7 @@ class Gather:
             start: s, where the source's time 0 lies on the memory's clock.
             crops: keep the largest sure box of each as a JPEG.
         """
-        self._camera, self._source, self._gap = camera, source, split_gap
+        self.camera, self._source, self._gap = camera, source, split_gap
         self._least, self._start = least_score, start
         self._id = np.zeros(0, np.int64)  # (T,) open tracklets
         self._begin, self._end = np.zeros(0), np.zeros(0)  # (T,) s of the source
@@ -79,6 +80,21 @@ class Gather:
         """Everything that is still open: the source has ended."""
         return self._close(np.ones(len(self._id), bool))
 
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Everything but the crops, for a checkpoint."""
+        met = [(me, other) for me, others in sorted(self._met.items()) for other in sorted(others)]
+        arrays = {name.strip("_"): getattr(self, name) for name in (*ARRAYS, "_beside")}
+        return arrays | {"met": np.array(met, np.int64).reshape(-1, 2)}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from there; crops are gathered anew."""
+        for name in (*ARRAYS, "_beside"):
+            setattr(self, name, np.array(state[name.strip("_")]))
+        self._best = np.zeros(len(self._id))
+        self._met, self._picture = {}, {}
+        for me, other in state["met"].tolist():
+            self._met.setdefault(me, set()).add(other)
+
     def _rows(self, ids: np.ndarray, time: float, xyxy: np.ndarray, dimension: int) -> np.ndarray:
         """The row of each identity; new ones are appended."""
         if self._total.shape[1] < dimension:
@@ -106,16 +122,16 @@ class Gather:
             apart = {*self._id[self._beside[row]].tolist(), *self._met.pop(me, set())}
             crop = self._picture.pop(me, None)
             norm = float(np.linalg.norm(self._total[row]))
-            if norm > 0:
-                vector = (self._total[row] / norm).astype(np.float32)
-                times = self._start + self._begin[row], self._start + self._end[row]
-                who, met = (self._camera, self._source, me), frozenset(apart - {me})
-                boxes, picture = (self._first[row], self._last[row]), None if crop is None else _jpeg(crop)
-                told.append(Tracklet(*who, *times, int(self._count[row]), vector, met, *boxes, picture))
+            vector = (self._total[row] / max(norm, 1e-12)).astype(np.float32)
+            times = self._start + self._begin[row], self._start + self._end[row]
+            who, met = (self.camera, self._source, me), frozenset(apart - {me})
+            boxes, picture = (self._first[row], self._last[row]), None if crop is None else _jpeg(crop)
+            count = int(self._count[row]) if norm > 0 else 0
+            told.append(Tracklet(*who, *times, count, vector, met, *boxes, picture))
             for other in self._id[self._beside[row] & ~over].tolist():
                 self._met.setdefault(int(other), set()).add(me)
         keep = ~over
-        for name in ("_id", "_begin", "_end", "_count", "_total", "_first", "_last", "_best"):
+        for name in ARRAYS:
             setattr(self, name, getattr(self, name)[keep])
         self._beside = self._beside[np.ix_(keep, keep)]
         return sorted(told, key=lambda one: (one.end, one.track))

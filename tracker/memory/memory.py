@@ -12,14 +12,14 @@ import numpy as np
 from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
-from retrace.tracker.memory.decide import NEW, Round, decide
+from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, appearance_ratio, transit_bin
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.store import Store, to_blob
 
 BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
-FAR = -8.0  # log-likelihood ratio of looks below which nobody is asked when he was last seen
+MOST = 32  # people by looks who are asked when they were last seen; all others are too unlike
 SURE = 0.9  # posterior from which a join teaches how long people take from camera to camera
 
 
@@ -33,7 +33,7 @@ class Tracklet:
     begin: float  # s, on the memory's clock
     end: float  # s
     boxes: int  # with known looks
-    vector: np.ndarray  # (D,) float32 unit, the mean of its boxes' vectors
+    vector: np.ndarray  # (D,) float32 unit, the mean of its boxes' vectors; 0 where no looks are known
     apart: frozenset[int] | None = None  # tracks seen beside it; None: all that were there at the same time
     first_box: np.ndarray | None = None  # (4,) xyxy px
     last_box: np.ndarray | None = None
@@ -148,27 +148,20 @@ class Memory:
         late = [k for k in open_ if tracklets[k].end < watermark]
         open_ = [k for k in open_ if tracklets[k].end >= watermark]
         while open_:
-            some = [(tracklets[k], rows[k]) for k in open_]
-            ratio, distance = self._ratios(some)
-            now = decide(ratio, self.returning(), self.config.accept, self.config.ambiguous)
+            some = [rows[k] for k in open_]
+            now = decide(self._candidates(some), self.returning(), self.config.accept, self.config.ambiguous)
             chosen = now.person != NEW
             if not chosen.any():
                 chosen = self._first_of_their_kind(some)
             for j in chosen.nonzero()[0]:
-                one, row = some[j]
-                found[open_[j]] = self._settle(one, row, now, int(j), distance[j], by)
+                found[open_[j]] = self._settle(tracklets[open_[j]], some[j], now, int(j), by)
             open_ = [k for j, k in enumerate(open_) if not chosen[j]]
         for k in late:
-            ratio, distance = self._ratios([(tracklets[k], rows[k])])
-            now = decide(
-                ratio, self.config.returning, 1.0, self.config.ambiguous
-            )  # nobody is as sure as that
-            found[k] = self._settle(tracklets[k], rows[k], now, 0, distance[0], by, "came late")
+            now = decide(self._candidates([rows[k]]), self.returning(), 2.0, 1.0)  # nobody is as sure as that
+            found[k] = self._settle(tracklets[k], rows[k], now, 0, by, "came late")
         for k in rows.keys() - found.keys():
-            nobody = Round(*(np.array([value]) for value in (NEW, 1.0, NEW, 0.0)))
-            found[k] = self._settle(
-                tracklets[k], rows[k], nobody, 0, np.zeros(0), by, "too few boxes to tell"
-            )
+            nobody = Round(*(np.array([value]) for value in (NEW, 1.0, np.nan, NEW, 0.0)))
+            found[k] = self._settle(tracklets[k], rows[k], nobody, 0, by, "too few boxes to tell")
         self._write_transit()
         return [found[k] for k in range(len(tracklets))]
 
@@ -201,27 +194,25 @@ class Memory:
         )
         return self.people.add_tracklet(number, camera, one.source, one.track, one.begin, one.end, vector)
 
-    def _ratios(self, some: Sequence[tuple[Tracklet, int]]) -> tuple[np.ndarray, np.ndarray]:
-        """(K, P) log-likelihood ratios, -inf where it cannot be; (K, P) distances."""
-        people = self.people
+    def _candidates(self, some: Sequence[int]) -> Candidates:
+        """Who the tracklets ``some`` (rows) may be."""
+        people, rows = self.people, np.asarray(some)
         if not people.count:
-            return np.zeros((len(some), 0)), np.zeros((len(some), 0))
-        rows = np.array([row for _, row in some])
-        mean = people.directions()
-        distance = 1.0 - (people.vectors[rows] @ mean.T).astype(np.float64)
-        camera = people.camera_of[rows]
-        been = people.been[: people.count, camera].T
-        ratio = appearance_ratio(distance, been, self.unit(), self.config)
-        who, near = (ratio > FAR).nonzero()  # when somebody was last seen matters only for who may be it
-        last = people.last[near]
-        away = people.begin_of[rows[who]] - people.end_of[last]
-        ratio[who, near] += self.transit.ratio(
-            people.camera_of[last], camera[who], away, self.config.transit_floor
-        )
-        ratio[:, ~mean.any(1)] = -np.inf  # nothing is known of their looks
+            nobody = np.zeros((len(rows), 0))
+            return Candidates(nobody.astype(np.int64), nobody, nobody, 0)
+        cosine = people.vectors[rows] @ people.directions().T  # (K, P)
+        person = np.argpartition(-cosine, min(MOST, people.count) - 1, axis=1)[:, :MOST]  # (K, C)
+        distance = 1.0 - np.take_along_axis(cosine, person, axis=1).astype(np.float64)
+        camera = people.camera_of[rows][:, None]
+        ratio = appearance_ratio(distance, people.been[person, camera], self.unit(), self.config)
+        last = people.last[person]
+        away = people.begin_of[rows][:, None] - people.end_of[last]
+        to = np.broadcast_to(camera, person.shape)
+        ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+        ratio[~people.mean[person].any(2)] = -np.inf  # nothing is known of their looks
         for k, row in enumerate(rows):
-            ratio[k, self._kept_apart(row)] = -np.inf
-        return ratio, distance
+            ratio[k, self._kept_apart(row)[person[k]]] = -np.inf
+        return Candidates(person, ratio, distance, people.count)
 
     def _kept_apart(self, row: int) -> np.ndarray:
         """(P,) bool: who was seen beside this tracklet, or who somebody has said it is not."""
@@ -266,17 +257,15 @@ class Memory:
             ]
             self.store.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", told)
 
-    def _first_of_their_kind(self, some: Sequence[tuple[Tracklet, int]]) -> np.ndarray:
+    def _first_of_their_kind(self, some: Sequence[int]) -> np.ndarray:
         """(K,) bool: the tracklets of newcomers who are like no earlier one of this window. The others are asked
         again when those are people."""
-        rows = np.array([row for _, row in some])
+        rows = np.asarray(some)
         vector, camera = self.people.vectors[rows].astype(np.float64), self.people.camera_of[rows]
         ratio = appearance_ratio(1.0 - vector @ vector.T, camera[:, None] == camera, self.unit(), self.config)
         return np.asarray(~np.tril(ratio > 0, -1).any(1))
 
-    def _settle(
-        self, one: Tracklet, row: int, now: Round, j: int, distance: np.ndarray, by: str, reason: str = ""
-    ) -> Decision:
+    def _settle(self, one: Tracklet, row: int, now: Round, j: int, by: str, reason: str = "") -> Decision:
         """Write down what was decided of one tracklet: whose it is, and whom it may be instead."""
         people, tracklet = self.people, int(self.people.tracklet[row])
         operation, joined = self.store.operation(), int(now.person[j])
@@ -286,20 +275,17 @@ class Memory:
             joined = people.add_person(self.store.new_person(one.end))
             reason = reason or "like nobody"
         else:
-            reason = reason or f"as likely as {probability:.3f}, distance {distance[joined]:.3f}"
+            reason = reason or f"as likely as {probability:.3f}, distance {now.distance[j]:.3f}"
         person = int(people.person[joined])
         second, chance = int(now.second[j]), float(now.second_probability[j])
         if second != NEW and chance >= self.config.suggest:
             maybe = int(people.person[second])
         evidence = {"posterior": round(probability, 6), "reason": reason}
         if not new:
-            evidence["distance"] = round(float(distance[joined]), 6)
+            evidence["distance"] = round(float(now.distance[j]), 6)
         self.store.append(operation, one.end, by, "assign", tracklet, person, **evidence)
         if maybe is not None:
-            far = round(float(distance[second]), 6)
-            self.store.append(
-                operation, one.end, by, "suggest", maybe, person, posterior=round(chance, 6), distance=far
-            )
+            self.store.append(operation, one.end, by, "suggest", maybe, person, posterior=round(chance, 6))
         self._learn_transit(row, joined, not new and probability >= SURE)
         people.put(row, joined)
         return Decision(tracklet, person, new, probability, maybe, reason)
@@ -337,7 +323,8 @@ def _check(one: Tracklet, dimension: int) -> None:
         raise InputError(
             f"{where}: its vector has shape {np.shape(one.vector)}, this memory's have ({dimension},)"
         )
-    if not abs(float(np.linalg.norm(one.vector)) - 1) <= 1e-2:  # NaN fails too
+    norm = float(np.linalg.norm(one.vector))
+    if not (abs(norm - 1) <= 1e-2 or (one.boxes == 0 and norm == 0)):  # NaN fails too
         raise InputError(f"{where}: its vector has norm {float(np.linalg.norm(one.vector)):g}, expected 1")
     if not (np.isfinite(one.begin) and np.isfinite(one.end) and one.begin <= one.end):
         raise InputError(f"{where}: begins at {one.begin} s and ends at {one.end} s")

@@ -73,7 +73,7 @@ def search(
     distance = 1.0 - mean.mean(1, dtype=np.float64)
     elsewhere = np.zeros((1, len(who)), bool)
     ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config)
-    chance = posterior(ratio, memory.returning())[0][0]
+    chance = posterior(ratio, memory.returning(), len(who))[0][0]
     best = np.lexsort((who, -chance))[:top]
     nearest = cosine.max(1)
     found = []

@@ -2,7 +2,7 @@
 
 With diagonal noise the 8-state filter of SORT, DeepSORT, ByteTrack and BoT-SORT is four independent filters of
 two states (a coordinate and its speed), so predict and update are a few elementwise operations on (T, 4)
-arrays, exactly. Coordinates, their noise and their names differ by model: tracker/motion_models.py.
+arrays, exactly. Coordinates, their noise and their names differ by model: tracker/motion/models.py.
 
 One step is one frame at the source's nominal rate. Speeds are px per step.
 """
@@ -33,7 +33,7 @@ def initiate(model: MotionModel, z: np.ndarray) -> Filters:
 def predict(model: MotionModel, filters: Filters, steps: float = 1.0) -> None:
     """Move all filters ahead by ``steps`` > 0, in place: x += s v, P <- F P F' + s Q with F = [[1, s], [0, 1]]."""
     if fast := compiled():
-        fast.predict(filters, steps, *model.compiled)
+        fast.predict(filters, filters.shape[1], steps, *model.compiled)
         return
     x, v, xx, xv, vv = filters
     scale_squared = np.square(model.scale(x))
@@ -84,7 +84,7 @@ def update(
     filters[:, rows] = chosen
 
 
-def relive(
+def reupdate(
     model: MotionModel, filters: Filters, last: np.ndarray, found: np.ndarray, steps: np.ndarray
 ) -> None:
     """Take filters through a gap as if the object had been seen in it, on a straight line (OC-SORT's ORU), in place.
@@ -95,7 +95,7 @@ def relive(
         steps: (K,) int, how many steps lie between the two.
     """
     if model.kind != NONE and (fast := compiled()):
-        fast.relive(filters, last, found, steps, model.kind, *model.compiled)
+        fast.reupdate(filters, last, found, steps, model.kind, *model.compiled)
         return
     for step in range(1, int(steps.max(initial=0)) + 1):  # over steps, not tracks
         moving = (step <= steps).nonzero()[0]
@@ -135,8 +135,9 @@ def distance(
     """
     x = filters[X, rows]
     variance = filters[XX, rows] + model.measurement.variance(np.square(model.scale(x)))
-    few = slice(None, coordinates)
-    return (np.square(z[:, few] - x[:, few]) / variance[:, few]).sum(axis=1)
+    each = np.square(z - x) / variance
+    total = each[:, 0] + each[:, 1]
+    return total + each[:, 2] + each[:, 3] if coordinates == 4 else total
 
 
 def own_distance(filters: Filters, rows: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -168,7 +169,7 @@ def warp(model: MotionModel, filters: Filters, matrix: np.ndarray) -> None:
     Centres and their speeds go through A exactly; sizes are zoomed by sqrt|det A| (a rotating camera does not
     turn upright boxes). A rotation couples x and y: of the centre's full 2x2 covariance A P A' the diagonal is
     kept and the coupling dropped, which is exact without rotation and off by sin(2 angle) / 2 times the
-    difference of the two variances with it (`tests/tracker/test_motion.py` holds it against the 8x8 filter).
+    difference of the two variances with it (`tests/tracker/motion/test_filters.py` holds it against the 8x8 filter).
     """
     linear, shift = matrix[:, :2], matrix[:, 2]
     zoom = np.sqrt(abs(np.linalg.det(linear))) ** np.array(model.power[2:])

@@ -1,11 +1,11 @@
-"""Where results go as pictures: an H.264 video, a contact sheet; sinks as outputs/text.py says, not resumable."""
+"""Where results go as pictures: an H.264 video, a contact sheet; not resumable."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,12 +16,14 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
-from retrace.tracker.outputs.draw import BLANK, FONT, Trails, annotate
+from retrace.tracker.outputs.draw import BLANK, FONT, NO_NAMES, Trails, annotate
+from retrace.tracker.outputs.sink import Sink
 
+SLOWEST, FASTEST = 1e-3, 240.0  # frames/s that encoder and container take for a rate
 TICKS = 90_000  # per second; the time base of the video, fine enough for any frame rate
 
 
-class VideoSink:
+class VideoSink(Sink):
     """Frames with boxes, ids and trails as an H.264 mp4, drawn and encoded in a thread.
 
     Frames stand as long as their timestamps say; the first one begins at 0. Frames of another size than the
@@ -38,16 +40,20 @@ class VideoSink:
         fps: float,
         size: tuple[int, int] | None = None,
         *,
+        pixel_aspect: float = 1.0,
+        names: Mapping[int, str] = NO_NAMES,
         preset: str = "superfast",
         crf: int = 23,
         waiting: int = 8,
     ) -> None:
-        """``size`` (height, width) px: that of the first frame when None. ``waiting``: frames in the queue."""
+        """``size`` (height, width) px: that of the first frame when None. ``pixel_aspect``: width by height of a
+        pixel, for players. ``names``: of classes, see :func:`draw`. ``waiting``: frames in the queue."""
         self._path = Path(path)
         self.seconds = {"draw": 0.0, "encode": 0.0}
         claim(self._path)
         self._options = {"preset": preset, "crf": str(crf)}
         self._fps, self._size, self._frames = fps, size, 0
+        self._pixel_aspect, self._names = pixel_aspect, names
         self._error: BaseException | None = None
         self._steps: queue.Queue[Step | None] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
@@ -58,9 +64,6 @@ class VideoSink:
         if self._error is not None:
             self.abandon()
         self._steps.put(step)
-
-    def position(self) -> int:
-        return 0
 
     def finish(self) -> Path:
         grown = self.abandon()
@@ -79,22 +82,22 @@ class VideoSink:
         return partial_of(self._path)
 
     def _run(self) -> None:
+        steps = iter(self._steps.get, None)
         try:
-            self._encode(iter(self._steps.get, None))
+            self._encode(steps)
         except BaseException as error:  # it crosses over in the next call
             self._error = error
-            while self._steps.get() is not None:  # nobody may wait for a place in the queue
+            for _ in steps:  # nobody may wait for a place in the queue; nothing comes after the end
                 pass
 
     def _encode(self, steps: Iterator[Step]) -> None:
         trails, last, origin = Trails(), -1, 0.0
-        with av.open(
-            str(partial_of(self._path)), "w", format="mp4", options={"movflags": "faststart"}
-        ) as out:
+        place = f"file:{partial_of(self._path)}"  # a name like 10:30.mp4 would be protocol 10
+        with av.open(place, "w", format="mp4", options={"movflags": "faststart"}) as out:
             stream = None
             for step in steps:
                 begin = time.perf_counter()
-                image = annotate(step, trails, self._size)
+                image = annotate(step, trails, self._size, names=self._names)
                 drawn = time.perf_counter()
                 if stream is None:
                     stream, origin = self._open(out, image), step.frame.time
@@ -113,12 +116,14 @@ class VideoSink:
                 out.mux(stream.encode())
 
     def _open(self, out: av.container.OutputContainer, image: np.ndarray) -> av.VideoStream:
-        rate = Fraction(self._fps).limit_denominator(1001)
+        rate = Fraction(min(max(self._fps, SLOWEST), FASTEST)).limit_denominator(1001)  # no more than a hint
         stream = out.add_stream("libx264", rate=rate, options=self._options)
         height, width = self._size or image.shape[:2]
         self._size = (height, width)
         stream.height, stream.width = height + height % 2, width + width % 2  # 4:2:0 needs even sizes
         stream.pix_fmt = "yuv420p"
+        if self._pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = Fraction(self._pixel_aspect).limit_denominator(255)
         stream.codec_context.time_base = Fraction(1, TICKS)
         stream.codec_context.colorspace = 6  # BT.601, which is what OpenCV converts to
         stream.codec_context.color_range = 1  # limited
@@ -135,7 +140,7 @@ def _fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
 
 
-class ContactSheet:
+class ContactSheet(Sink):
     """A PNG with annotated frames spread evenly over the run, whatever its length.
 
     Every k-th frame is kept as a thumbnail; when there are twice as many as places, every other one goes and
@@ -151,13 +156,15 @@ class ContactSheet:
         size: tuple[int, int] | None = None,
         length: int | None = None,
         *,
+        names: Mapping[int, str] = NO_NAMES,
         columns: int = 4,
         rows: int = 3,
         width: int = 480,
     ) -> None:
         """``size`` (height, width) px of frames without an image; ``length`` of the run in frames, a guess that
-        saves drawing what would go again; ``width`` px of one picture."""
+        saves drawing what would go again; ``names`` of classes; ``width`` px of one picture."""
         self._path, self._size, self._columns, self._width = Path(path), size, columns, width
+        self._names = names
         self._places = columns * rows
         self._trails = Trails()
         self._kept: list[np.ndarray] = []
@@ -169,14 +176,11 @@ class ContactSheet:
             if len(self._kept) == 2 * self._places:
                 del self._kept[1::2]
                 self._every *= 2
-            small = annotate(step, self._trails, self._size, width=self._width)
+            small = annotate(step, self._trails, self._size, width=self._width, names=self._names)
             self._kept.append(self._captioned(small, step))
         else:
             self._trails.add(step.frame.time, step.tracks)
         self._seen += 1
-
-    def position(self) -> int:
-        return 0
 
     def finish(self) -> Path:
         return reveal(self.abandon(), self._path)

@@ -1,9 +1,6 @@
 """Where results go as text that grows by a frame: MOT text, JSON lines, the ledger.
 
-Every sink, also those of outputs/pictures.py, takes a :class:`tracker.data.Step` a frame and writes
-``NAME.partial`` beside its target. ``finish()`` renames it; ``abandon()`` closes it and leaves it, so that what
-looks whole is whole. Both return where the result is. ``position()`` is for checkpoints: bytes that stand, 0
-where a sink cannot be resumed.
+Text alone can be resumed: ``position()`` tells a checkpoint how many bytes stand.
 """
 
 from __future__ import annotations
@@ -21,10 +18,11 @@ from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
 from retrace.tracker.ledger.file import ledger_header, ledger_line
 from retrace.tracker.mot_file import format_tracks
+from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.tracker import Tracker
 
 
-class TextSink:
+class TextSink(Sink):
     """A file that grows by ``line(step)`` a frame; the only kind that can be resumed.
 
     Args:
@@ -78,9 +76,9 @@ class TextSink:
         return partial_of(self._path)
 
 
-def mot_lines(step: Step) -> str:
-    """The MOTChallenge lines of one frame, 1-based."""
-    return format_tracks(step.frame.index, step.tracks)
+def mot_lines(step: Step, classes: bool = False) -> str:
+    """The MOTChallenge lines of one frame, 1-based; ``classes``: see :func:`format_tracks`."""
+    return format_tracks(step.frame.index, step.tracks, classes)
 
 
 def json_line(step: Step) -> str:
@@ -108,6 +106,7 @@ def json_line(step: Step) -> str:
 
 
 MotSink = partial(TextSink, mot_lines)
+ClassedMotSink = partial(TextSink, partial(mot_lines, classes=True))
 JsonLinesSink = partial(TextSink, json_line)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write, writing
 from retrace.tracker import Tracker
 from retrace.tracker.camera.warps import Camera
@@ -32,12 +33,14 @@ class RunState:
     tracker: Tracker
     camera: Camera | None = None
     looks: LooksSoFar | None = None
+    memory: Any = None  # what goes to an identity memory
     network: Any = None  # an embedder that goes by what it has seen of the video
     detector: Any = None  # one that does
 
     def _beside(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"camera_": self.camera, "ledger_": self.tracker.ledger}
-        parts |= {"looks_": self.looks, "network_": self.network, "detector_": self.detector}
+        parts |= {"looks_": self.looks, "memory_": self.memory}
+        parts |= {"network_": self.network, "detector_": self.detector}
         return {prefix: part for prefix, part in parts.items() if part}
 
     def state_dict(self) -> dict[str, Any]:
@@ -105,8 +108,10 @@ class Checkpoint:
             )
         try:
             state.load_state_dict(arrays)
-        except (KeyError, ValueError, TypeError, IndexError):
-            raise InputError(f"{self.path}: left by another version; delete it to begin anew") from None
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise InputError(
+                f"{self.path}: left by another version ({one_line(error)}); delete it to begin anew"
+            ) from None
         for name in KEPT:
             setattr(self, name, meta[name])
         return True

@@ -39,6 +39,9 @@ class Job:
     detections: str | None = None  # a file of boxes instead; may be given relative to the sequence folder
     classes: str | None = None  # names separated by commas, or "all"; None: people, if the model knows any
     reid: str = "auto"  # "auto": the shipped weights, "none", or weights
+    reid_input: str | None = (
+        None  # how foreign weights take images: "raw", "unit,colour=bgr"; None: as their file says
+    )
     reid_norm: str = "stored"  # BatchNorm by the weights' own statistics, or those of the "frame" or "video"
     camera: str = "auto"  # "auto", "none", a method of estimating, or a file of warps
     fps: float | None = None  # of an image folder
@@ -46,6 +49,13 @@ class Job:
     offline: str | None = None  # passes over the whole result at its end, or a YAML file of them
     offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
     save: tuple[str, ...] = ("mot",)  # of SAVES; "mot" is always written
+    memory: str | None = (
+        None  # an identity memory's file: results carry the ids of people, here and in other sources
+    )
+    memory_camera: str | None = None  # what the memory calls this camera; None: as the result is called
+    memory_start: float | None = (
+        None  # s, where time 0 lies on the memory's clock; None: after all that it holds
+    )
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
     resume: bool = False  # go on from the checkpoint of a stopped run
 
@@ -64,10 +74,18 @@ class Job:
             raise InputError("`detections` replaces the detector: leave `detector` out")
         if self.detections and (self.detector_format is not None or self.conf is not None):
             raise InputError("`detections` replaces the detector: leave `detector_format` and `conf` out")
+        if self.detections and self.classes is not None:
+            raise InputError(
+                "`classes` does nothing with `detections`: leave out what is not to be tracked there"
+            )
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
+            raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
+        if self.memory is not None and self.reid == "none":
+            raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.offline is None and self.offline_overrides:
             raise InputError(f"offline.{next(iter(self.offline_overrides))} does nothing without `offline`")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from retrace.configs import InputError
+from retrace.configs.files import partial_of
 from retrace.tracker.camera.warps import warp_lines
 from retrace.tracker.data import Step
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
-from retrace.tracker.outputs.text import JsonLinesSink, MotSink, TextSink, ledger_sink
+from retrace.tracker.outputs.sink import Sink
+from retrace.tracker.outputs.text import ClassedMotSink, JsonLinesSink, MotSink, TextSink, ledger_sink
 from retrace.tracker.run.opened import OpenedJob
 from retrace.tracker.run.redraw import ENDING, drawn_rows
 
@@ -18,29 +21,42 @@ class Sinks:
 
     def __init__(self, opened: OpenedJob, positions: dict[str, int]) -> None:
         """``positions``: bytes of each text file that stand, from a checkpoint; none: begin anew."""
-        source, camera, save = opened.source, opened.camera, opened.job.save
-        self.paths = {kind: opened.path(kind) for kind in save}
-        self._text: dict[str, TextSink] = {"mot": MotSink(self.paths["mot"], positions.get("mot"))}
-        self._drawn: dict[str, Any] = {}
+        self.drawn = opened.out / f"{opened.name}{ENDING}"
+        self._text: dict[str, TextSink] = {}
+        self._drawn: dict[str, Sink] = {}
+        self._video: VideoSink | None = None
+        self._open = True
+        try:
+            self._begin(opened, positions)
+        except InputError:
+            self.__exit__()
+            if not positions:  # nothing but empty files
+                for path in (*map(opened.path, opened.job.save), self.drawn):
+                    partial_of(path).unlink(missing_ok=True)
+            raise
+
+    def _begin(self, opened: OpenedJob, positions: dict[str, int]) -> None:
+        source, camera, save, path = opened.source, opened.camera, opened.job.save, opened.path
+        labels = opened.detector.labels
+        self._text["mot"] = (ClassedMotSink if labels else MotSink)(path("mot"), positions.get("mot"))
         if "jsonl" in save:
-            self._text["jsonl"] = JsonLinesSink(self.paths["jsonl"], positions.get("jsonl"))
+            self._text["jsonl"] = JsonLinesSink(path("jsonl"), positions.get("jsonl"))
         if "camera" in save and camera is not None:
             told = camera  # at every step it knows what it has just told
             self._text["camera"] = TextSink(
-                lambda _: warp_lines(told.latest), self.paths["camera"], positions.get("camera")
+                lambda _: warp_lines(told.latest), path("camera"), positions.get("camera")
             )
         if "ledger" in save:
-            self._text["ledger"] = ledger_sink(
-                opened.tracker, opened.name, self.paths["ledger"], positions.get("ledger")
-            )
+            at = positions.get("ledger")
+            self._text["ledger"] = ledger_sink(opened.tracker, opened.name, path("ledger"), at)
         if {"video", "sheet"} & set(save) and not source.live:  # live ones cannot be resumed
-            self.drawn = opened.out / f"{opened.name}{ENDING}"
             self._text["drawn"] = TextSink(drawn_rows, self.drawn, positions.get("drawn"))
         if "video" in save:
-            self._drawn["video"] = VideoSink(self.paths["video"], source.fps, source.size)
+            aspect = source.pixel_aspect
+            video = VideoSink(path("video"), source.fps, source.size, pixel_aspect=aspect, names=labels)
+            self._drawn["video"] = self._video = video
         if "sheet" in save:
-            self._drawn["sheet"] = ContactSheet(self.paths["sheet"], source.size, source.length)
-        self._open = True
+            self._drawn["sheet"] = ContactSheet(path("sheet"), source.size, source.length, names=labels)
 
     @property
     def draws(self) -> bool:
@@ -50,11 +66,13 @@ class Sinks:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """An error is on its way then, which is not to be hidden by another one about closing."""
         if self._open:
             for sink in self._all():
-                sink.abandon()
+                with suppress(InputError):
+                    sink.abandon()
 
-    def _all(self) -> list[Any]:
+    def _all(self) -> list[Sink]:
         return [*self._text.values(), *self._drawn.values()]
 
     def write(self, step: Step) -> None:
@@ -77,4 +95,4 @@ class Sinks:
 
     def seconds(self) -> dict[str, float]:
         """s that drawing and encoding took, in whatever thread."""
-        return dict(self._drawn["video"].seconds) if "video" in self._drawn else {}
+        return {} if self._video is None else dict(self._video.seconds)

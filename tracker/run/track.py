@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from retrace.configs.errors import InputError
 from retrace.configs.files import locked, partial_of
 from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
@@ -17,6 +19,7 @@ from retrace.tracker.run.checkpoint import Checkpoint, RunState
 from retrace.tracker.run.job import Job
 from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
 from retrace.tracker.run.redraw import redrawn
+from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
@@ -69,7 +72,15 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
     source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
     checkpoint = Checkpoint(opened.out / f"{opened.name}.checkpoint.npz", opened.fingerprint())
     looks = _looks_so_far(opened)
-    state = RunState(tracker, opened.camera, looks, opened.appearance.adaptive, opened.detector.memory)
+    remembering = _remembering(opened)
+    state = RunState(
+        tracker,
+        camera=opened.camera,
+        looks=looks,
+        memory=remembering,
+        network=opened.appearance.adaptive,
+        detector=opened.detector.memory,
+    )
     if opened.appearance.adaptive:
         opened.appearance.adaptive.reset()  # the source before was another video
     resumed = opened.job.resume and checkpoint.restore(state)
@@ -94,6 +105,8 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
                     sinks.write(step)
                 if looks:
                     looks.take(step.tracks, step.detections)
+                if remembering:
+                    remembering.take(step)
                 checkpoint.took(step)
                 if on_step:
                     on_step(step)
@@ -110,6 +123,8 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             report.files = sinks.finish()
             _finish(opened, report, looks.looks() if looks else None)
+            if remembering:
+                remember(opened, report, remembering)
         report.stages = {**stopwatch.seconds, **sinks.seconds()}
     report.seconds = time.perf_counter() - begin
     report.frames, report.new = checkpoint.frames, checkpoint.frames - before
@@ -135,6 +150,34 @@ def _finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> Non
         table, note = improve_file(opened.path("mot"), source.fps, opened.offline, looks, source.size)
         report.files.insert(0, write_table(opened.out / f"{opened.name}.txt", table))
         report.notes.append(f"offline {', '.join(opened.offline.passes)}: {note}")
+
+
+def _remembering(opened: OpenedJob) -> Remembering | None:
+    """What hands this source's people to the memory that the job names."""
+    job = opened.job
+    if job.memory is None:
+        return None
+    weights = " ".join(
+        f"{Path(file).name} {digest[:32]}" for file, digest in opened.appearance.hashes.items()
+    )
+    if not weights:
+        raise InputError("`memory` needs vectors of known weights, and this tracker or job uses none")
+    settings, live = opened.settings_hash(), opened.source.live
+    return Remembering(job.memory, weights, opened.name, settings, job.memory_camera, job.memory_start, live)
+
+
+def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
+    """NAME.txt gets the ids of people; NAME.tracks.txt keeps the tracker's."""
+    people = remembering.finish()
+    result = opened.out / f"{opened.name}.txt"
+    kept = opened.out / f"{opened.name}.tracks.txt"
+    _, doubles = rename_results(result, kept, people, opened.source.fps)
+    report.files.append(kept)
+    if "jsonl" in opened.job.save:
+        add_people(opened.path("jsonl"), people)
+    known = len({*people.person.tolist()})
+    note = f"memory {opened.job.memory}: {len(people.track)} tracklets of {known} people"
+    report.notes.append(note + (f", {doubles} second boxes of one person left out" if doubles else ""))
 
 
 def _within(length: int | None) -> Callable[[Frame], bool]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.config import Memory, TrackerConfig
 from retrace.tracker.data import Detections
-from retrace.tracker.tracks.state import LOST, LiveTracks
+from retrace.tracker.kernels import compiled
+from retrace.tracker.rows import LOST
+from retrace.tracker.tracks.state import LiveTracks
 
 ALIKE = 1e-3  # mean 1 - cosine up to which a network tells nobody apart, and nothing is stretched
+MEANS = ("recent", "history")  # memories that are one vector a track
 
 
 def distances(live: LiveTracks, detections: Detections, config: TrackerConfig) -> np.ndarray | None:
@@ -32,6 +36,48 @@ def distances(live: LiveTracks, detections: Detections, config: TrackerConfig) -
     return None if np.isnan(distance).all() else distance
 
 
+def pair_distances(
+    live: LiveTracks,
+    detections: Detections,
+    config: TrackerConfig,
+    pairs: CandidatePairs,
+    stretch: float,
+    distance: np.ndarray,
+) -> None:
+    """Of these pairs, in place, :func:`distances` (T, N) times ``stretch``, summed in an order that we know.
+
+    A matrix product sums as its library likes; a compiled frame, which looks at few pairs, could not give the same.
+    """
+    seen = detections.embedding
+    if seen is None or not {config.active_appearance, config.lost_appearance} <= {*MEANS}:
+        return
+    known = ~np.isnan(distance[pairs.row, pairs.col])
+    row, col = pairs.row[known], pairs.col[known]
+    status, slot, value = live.status[row], live.slot[row], np.zeros(len(row))
+    for memory in {config.active_appearance, config.lost_appearance}:
+        lost, active = memory == config.lost_appearance, memory == config.active_appearance
+        which = np.where(status == LOST, lost, active).nonzero()[0]
+        value[which] = 1.0 - dots(getattr(live.vectors, memory), slot[which], seen, col[which])
+    distance[row, col] = value * stretch
+
+
+def dots(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Dot products of float32 rows: (S, D), (P,), (N, D), (P,) -> (P,) float32 as float64, see :func:`folded`."""
+    if fast := compiled():
+        return fast.dots(a, i, b, j)
+    return folded(a[i] * b[j]).astype(np.float64)
+
+
+def folded(values: np.ndarray) -> np.ndarray:
+    """(K, D) float32 -> (K,) sums of rows, the second half added to the first again and again; ``values`` is spent."""
+    size = values.shape[1]
+    while size > 1:
+        half = (size + 1) // 2
+        values[:, : size - half] += values[:, half:size]
+        size = half
+    return values[:, 0]
+
+
 def spread(vectors: np.ndarray) -> np.ndarray:
     """(N, D) unit rows of one frame -> (2,) float64: the sum of 1 - cosine over all pairs, and their number.
 
@@ -41,18 +87,24 @@ def spread(vectors: np.ndarray) -> np.ndarray:
     count = len(vectors)
     if count < 2:  # no pair: not even a rounding error may count as a distance
         return np.zeros(2)
-    total, own = vectors.sum(0, dtype=np.float64), np.square(vectors, dtype=np.float64).sum()
+    total, own = vectors.sum(0, dtype=np.float64), np.square(vectors, dtype=np.float64).sum(0)
     pairs = count * (count - 1) / 2
-    return np.array([pairs - (total @ total - own) / 2, pairs])
+    apart = np.add.accumulate(np.square(total) - own)[-1]
+    return np.array([pairs - apart / 2, pairs])
+
+
+def stretch_by(scale: float | None, spread_so_far: np.ndarray) -> float:
+    """What 1 - cosine is multiplied by, so that two boxes of one frame are on average ``scale`` apart."""
+    apart = spread_so_far[0] > ALIKE * spread_so_far[1]
+    return scale * spread_so_far[1] / spread_so_far[0] if scale is not None and apart else 1.0
 
 
 def _by(memory: Memory, live: LiveTracks, seen: np.ndarray) -> np.ndarray:
-    if memory in ("recent", "history"):
+    if memory in MEANS:
         return 1.0 - ((live.recent if memory == "recent" else live.history) @ seen.T).astype(np.float64)
-    count, size, dimension = live.bank.shape
-    each = 1.0 - (live.bank.reshape(-1, dimension) @ seen.T).astype(np.float64).reshape(
-        count, size, len(seen)
-    )
+    bank = live.bank
+    count, size, dimension = bank.shape
+    each = 1.0 - (bank.reshape(-1, dimension) @ seen.T).astype(np.float64).reshape(count, size, len(seen))
     each[np.arange(size) >= live.views[:, None]] = np.nan  # places not filled yet
     each[live.views == 0] = 0.0  # their distance is unknown, whatever comes out
     return np.nanmin(each, axis=1) if memory == "minimum" else np.nanmedian(each, axis=1)
@@ -67,14 +119,16 @@ def remember(
         trust = (score - config.momentum_from) / (1 - config.momentum_from)
         momentum += (1 - momentum) * (1 - np.clip(trust, 0, 1))[:, None].astype(np.float32)
     momentum[live.views[rows] == 0] = 0  # the first vector is all there is
-    live.recent[rows] = _unit(momentum * live.recent[rows] + (1 - momentum) * vector)
     live.views[rows] += 1
-    live.history[rows] += (vector - live.history[rows]) / live.views[rows, None].astype(np.float32)
-    if live.bank.shape[1]:
-        live.bank[rows] = np.concatenate((vector[:, None], live.bank[rows, :-1]), axis=1)
+    vectors, slots = live.vectors, live.slot[rows]
+    vectors.recent[slots] = _unit(momentum * vectors.recent[slots] + (1 - momentum) * vector)
+    history = vectors.history[slots]
+    vectors.history[slots] = history + (vector - history) / live.views[rows, None].astype(np.float32)
+    if vectors.bank.shape[1]:
+        vectors.bank[slots] = np.concatenate((vector[:, None], vectors.bank[slots, :-1]), axis=1)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """(K, D) rows scaled to norm 1; zero rows stay zero."""
-    norm = np.sqrt(np.einsum("kd,kd->k", vectors, vectors))[:, None]
+    norm = np.sqrt(folded(np.square(vectors)))[:, None]
     return vectors / np.maximum(norm, np.float32(1e-12))

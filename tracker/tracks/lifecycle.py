@@ -1,180 +1,118 @@
-"""How tracks live: they begin at a detection, take in more of them, are lost, and are forgotten."""
+"""How tracks live: they begin at a detection, take in more of them, are lost, and are forgotten.
+
+The rule book, written once. The first functions are the rules themselves, of single numbers or of arrays: the compiled
+frame takes them as they stand. The steps below apply them to all tracks at once. ``rules`` is the record of
+`tracker.rules`, ``rows`` are `tracker.rows.ROW`, ``detections`` has the arrays of `tracker.data.Detections`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from retrace.tracker.association.matching import deleted
-from retrace.tracker.config import TrackerConfig
-from retrace.tracker.data import Detections
-from retrace.tracker.motion import filters as motion
-from retrace.tracker.motion.models import MODELS
-from retrace.tracker.tracks import appearance
-from retrace.tracker.tracks.overlaps import duplicate_tracks, kinds, suppressed_births
-from retrace.tracker.tracks.state import ACTIVE, EPSILON, LOST, TENTATIVE, LiveTracks, blank
+from retrace.tracker.rows import ACTIVE, LOST, TENTATIVE, FrameTime, seen_within
+from retrace.tracker.tracks.overlaps import best_first, births_on_births, births_on_tracks
 
-# Variances of a score and of its speed per step: SORT's, as Hybrid-SORT's authors run their filter of nine states
-SCORE_START, SCORE_PROCESS, SCORE_NOISE = (10.0, 1e4), (1.0, 1e-4), 10.0
+# Why a detection began no track
+BEGAN, TAKEN, NOT_NEW, DELETED, ON_TRACK, ON_BIRTH = range(6)
 
 
-@dataclass(slots=True)
-class Clock:
-    """Where a tracker stands in time."""
-
-    fps: float  # nominal
-    number: int = -1  # of the frame, from 0
-    time: float = 0.0  # s, of the frame
-    before: float = 0.0  # s, of the frame before it
-
-    def fresh(self, live: LiveTracks, age: float) -> np.ndarray:
-        """(T,) bool, who was seen within ``age`` s, or in the last frame, however long ago that was."""
-        return live.seen >= min(self.time - age, self.before) - EPSILON
-
-    def within(self, live: LiveTracks, age: float | np.ndarray) -> np.ndarray:
-        """(T,) bool, who was seen within ``age`` s."""
-        return self.time - live.seen <= age + EPSILON
+def confirmed(hits: Any, status: Any, score: Any, rules: Any) -> Any:
+    """Whether a track is no longer tentative, once it has taken in a detection of this score."""
+    return (hits >= rules["confirm_hits"]) | (status != TENTATIVE) | (score >= rules["confirm_score"])
 
 
-def absorb(
-    live: LiveTracks, detections: Detections, joined: np.ndarray, config: TrackerConfig, clock: Clock
-) -> None:
-    """Let every matched track take in its detection ``joined`` (T,); every other becomes a little more lost."""
-    live.column[:] = joined
+def confirmed_at_birth(score: Any, rules: Any, now: FrameTime) -> Any:
+    """Whether a track that begins at a detection of this score never is tentative."""
+    at_once = (rules["confirm_hits"] == 1) | (now.number < rules["start_frames"])
+    return at_once | (score >= rules["confirm_score"])
+
+
+def remembered(status: Any, seen: Any, rules: Any, now: FrameTime) -> Any:
+    """Whether a track of this status, last seen then, has not been lost for too long."""
+    short, long = seen_within(seen, rules["tentative_max_age"], now), seen_within(seen, rules["max_age"], now)
+    return ((status == TENTATIVE) & short) | ((status != TENTATIVE) & long)
+
+
+def may_begin(score: Any, rules: Any) -> Any:
+    """Whether a free detection of this score begins a track."""
+    return score >= rules["new"]
+
+
+# -- all tracks at once
+
+
+def take_in(rows: np.ndarray, joined: np.ndarray, detections: Any, rules: Any, now: FrameTime) -> None:
+    """Every matched track takes in its detection ``joined`` (T,), every other is a little more lost; in place."""
+    rows["column"] = joined
     missed = joined < 0
-    live.streak[missed] = 0
-    live.status[missed & (live.status == ACTIVE)] = LOST
-    rows = (~missed).nonzero()[0]
-    if not len(rows):
+    rows["streak"][missed] = 0
+    rows["status"][missed & (rows["status"] == ACTIVE)] = LOST
+    found = (~missed).nonzero()[0]
+    if not len(found):
         return
-    cols = joined[rows]
-    box, score = detections.xyxy[cols], detections.score[cols]
-    _correct(live, rows, box, score, config, clock)
-    if live.scores.shape[1]:
-        _hear(live.scores, rows, score)
-    live.hits[rows] += 1
-    live.streak[rows] += 1
-    sure = (live.hits[rows] >= config.confirm_hits) | (live.status[rows] != TENTATIVE)
-    sure |= score >= config.confirm_score
-    live.status[rows[sure]] = ACTIVE
-    live.seen[rows] = clock.time
-    live.score_before[rows] = live.score[rows]
-    live.score[rows] = score
-    if config.class_agnostic:  # else it is the same
-        live.class_id[rows] = detections.class_id[cols]
-    live.box[rows] = box
-    if detections.embedding is not None and live.recent.shape[1]:
-        # High detections only: what scores low is mostly somebody else's shoulder
-        clear = (score >= config.high) & detections.embedding[cols].any(1)
-        appearance.remember(live, config, rows[clear], detections.embedding[cols[clear]], score[clear])
+    cols, some = joined[found], rows[found]
+    score = detections.score[cols]
+    some["hits"] += 1
+    some["streak"] += 1
+    some["status"][confirmed(some["hits"], some["status"], score, rules)] = ACTIVE
+    some["seen"] = now.time
+    some["score_before"], some["score"] = some["score"], score
+    some["class_id"], some["box"] = detections.class_id[cols], detections.xyxy[cols]
+    rows[found] = some
 
 
-def forecast(scores: np.ndarray, steps: float) -> None:
-    """Move filters of scores (T, 5) ahead by ``steps`` > 0, in place: a score and its speed (Hybrid-SORT's TCM)."""
-    x, v, xx, xv, vv = scores.T
-    x += steps * v
-    xx += steps * (2.0 * xv + steps * vv + SCORE_PROCESS[0])
-    xv += steps * vv
-    vv += steps * SCORE_PROCESS[1]
+def births(
+    rows: np.ndarray, detections: Any, deleted_by: np.ndarray, rules: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The free detections that score high enough to begin a track.
+
+    Args:
+        rows: (T,) ROW, the tracks that live.
+        deleted_by: (N,) from `overlaps.deleted_boxes`, below 0: it is kept.
+
+    Returns:
+        (K,) those that begin one, best first; for each of the N why it does not (BEGAN, ...).
+    """
+    reason = np.full(len(detections.score), NOT_NEW)
+    reason[may_begin(detections.score, rules)] = BEGAN
+    reason[deleted_by >= 0] = DELETED
+    column = rows["column"]
+    reason[column[column >= 0]] = TAKEN
+    cols = np.nonzero(reason == BEGAN)[0]
+    if len(cols) > 1:
+        cols = cols[best_first(detections.xyxy[cols], detections.score[cols])]
+    return cols, reason
 
 
-def _hear(scores: np.ndarray, rows: np.ndarray, score: np.ndarray) -> None:
-    """The filters ``rows`` (K,) of scores (T, 5) take in the scores measured (K,), in place."""
-    x, v, xx, xv, vv = scores[rows].T
-    gain, gain_speed = xx / (xx + SCORE_NOISE), xv / (xx + SCORE_NOISE)
-    surprise = score - x
-    mean = (x + gain * surprise, v + gain_speed * surprise)
-    scores[rows] = np.stack((*mean, xx - gain * xx, xv - gain * xv, vv - gain_speed * xv), axis=1)
+def taken_places(
+    rows: np.ndarray, box: np.ndarray, cols: np.ndarray, detections: Any, rules: Any, now: FrameTime
+) -> tuple[np.ndarray, np.ndarray]:
+    """Track-aware initialisation (TrackTrack, sec. 3.3): no track begins where one is, or where a better one begins.
+
+    Args:
+        rows, box: (T,) ROW and (T, 4) px, the tracks that live and where their filters stand.
+        cols: (K,) from :func:`births`.
+
+    Returns:
+        (K,) the row that has the place of each, -1: none; and where none has, the birth that has it.
+    """
+    xyxy, kind = detections.xyxy[cols], detections.class_id[cols]
+    known = seen_within(rows["seen"], rules["believed_age"], now).nonzero()[0]
+    track = births_on_tracks(xyxy, kind, box[known], rows["class_id"][known], rules)
+    birth = births_on_births(xyxy, kind, track >= 0, rules)
+    on_track, on_birth = np.full(len(cols), -1), np.full(len(cols), -1)
+    on_track[track >= 0] = known[track[track >= 0]]
+    other = (track < 0) & (birth >= 0)
+    on_birth[other] = cols[birth[other]]
+    return on_track, on_birth
 
 
-def _correct(
-    live: LiveTracks,
-    rows: np.ndarray,
-    box: np.ndarray,
-    score: np.ndarray,
-    config: TrackerConfig,
-    clock: Clock,
-) -> None:
-    """Motion takes in the detections box (K, 4), score (K,) of the tracks ``rows``."""
-    model = MODELS[config.motion]
-    z = model.from_xyxy(box)
-    if config.reupdate:
-        steps = np.rint((clock.time - live.seen[rows]) * clock.fps).astype(np.int64)
-        missed = live.seen[rows] < clock.before - EPSILON  # between slow frames nobody was lost
-        again = (missed & (steps > 1)).nonzero()[0]
-        if len(again):
-            found = rows[again]
-            filters = np.ascontiguousarray(live.kept[found].transpose(1, 0, 2))
-            motion.relive(model, filters, live.past[found, 0], box[again].astype(np.float64), steps[again])
-            live.filters[:, found] = filters
-    if live.past.shape[1]:
-        live.past[rows] = np.concatenate((box[:, None], live.past[rows, :-1]), axis=1)
-        now = np.full((len(rows), 1), clock.time)
-        live.past_time[rows] = np.concatenate((now, live.past_time[rows, :-1]), axis=1)
-    if config.motion == "linear":
-        past = live.past[rows]
-        past = model.from_xyxy(past.reshape(-1, 4)).reshape(past.shape)
-        motion.follow(live.filters, rows, z, past, -np.diff(live.past_time[rows], axis=1) * clock.fps)
-        return
-    motion.update(model, live.filters, rows, z, 1.0 - score if config.noise_by_score else None)
-    if live.kept.shape[1]:
-        live.kept[rows] = live.filters[:, rows].transpose(1, 0, 2)
-
-
-def remembered(live: LiveTracks, config: TrackerConfig, clock: Clock) -> np.ndarray:
-    """(T,) bool, who has not been lost for too long."""
-    return clock.within(live, np.where(live.status == TENTATIVE, config.tentative_max_age, config.max_age))
-
-
-def births(live: LiveTracks, detections: Detections, config: TrackerConfig, clock: Clock) -> np.ndarray:
-    """(K,) the unmatched detections that score high enough to begin a track."""
-    fresh = detections.score >= config.new
-    fresh[live.column[live.column >= 0]] = False
-    cols = (fresh & ~deleted(detections, config)).nonzero()[0]
-    if not len(cols):
-        return cols
-    # Ordered by what they are, not by where they stood: identities do not depend on the detector's order.
-    cols = cols[np.lexsort((*detections.xyxy[cols].T, -detections.score[cols]))]
-    if config.birth_iou < 1:
-        known = live.take(clock.within(live, config.believed_age).nonzero()[0])
-        doubled = suppressed_births(
-            detections.xyxy[cols],
-            kinds(detections.class_id[cols], config),
-            MODELS[config.motion].to_xyxy(known.filters[motion.X]),
-            kinds(known.class_id, config),
-            config.birth_iou,
-        )
-        cols = cols[~doubled]
-    return cols
-
-
-def born(
-    live: LiveTracks, detections: Detections, cols: np.ndarray, config: TrackerConfig, clock: Clock
-) -> LiveTracks:
-    """Tracks of one detection each, ``cols`` (K,), with as much room as ``live`` has."""
-    model, new = MODELS[config.motion], blank(len(cols), live.room, live.recent.shape[1])
-    box, score = detections.xyxy[cols], detections.score[cols]
-    at_once = config.confirm_hits == 1 or clock.number < config.start_frames
-    new.filters = motion.initiate(model, model.from_xyxy(box))
-    new.status[:] = np.where(at_once | (score >= config.confirm_score), ACTIVE, TENTATIVE)
-    new.hits[:], new.born[:], new.seen[:] = 1, clock.time, clock.time
-    new.column[:], new.box[:], new.class_id[:] = cols, box, detections.class_id[cols]
-    new.score[:] = new.score_before[:] = score
-    new.past[:], new.past_time[:, :1] = box[:, None], clock.time
-    new.kept[:] = new.filters.transpose(1, 0, 2)[:, : live.room.filters]
-    if live.room.scores:
-        new.scores[:, 0], new.scores[:, 2], new.scores[:, 4] = score, *SCORE_START
-    if detections.embedding is not None and live.recent.shape[1]:
-        vector = detections.embedding[cols]
-        new.recent[:], new.history[:], new.bank[:, :1] = vector, vector, vector[:, None]
-        new.views[:] = vector.any(1)
-    return new
-
-
-def not_doubled(live: LiveTracks, box: np.ndarray, config: TrackerConfig, clock: Clock) -> np.ndarray | None:
-    """(T,) bool, who stays of those with the filters' boxes (T, 4) xyxy px; None: everybody."""
-    if config.duplicate_iou >= 1:
-        return None
-    believed = clock.within(live, config.believed_age)
-    return duplicate_tracks(live, kinds(live.class_id, config), box, believed, config.duplicate_iou)
+def begin(rows: np.ndarray, cols: np.ndarray, detections: Any, rules: Any, now: FrameTime) -> None:
+    """Blank rows (K,) become tracks of one detection each, ``cols`` (K,), in place."""
+    score = detections.score[cols]
+    rows["hits"], rows["born"], rows["seen"], rows["column"] = 1, now.time, now.time, cols
+    rows["box"], rows["class_id"] = detections.xyxy[cols], detections.class_id[cols]
+    rows["score"] = rows["score_before"] = score
+    rows["status"] = np.where(confirmed_at_birth(score, rules, now), ACTIVE, TENTATIVE)

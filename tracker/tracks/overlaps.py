@@ -1,56 +1,73 @@
-"""Rules about boxes that cover each other: doubles among detections, births and tracks, and who hides whom."""
+"""Rules about boxes that cover each other: doubles among detections, births and tracks, and who hides whom.
+
+The first functions are the rules themselves, of single numbers or of arrays: the compiled frame takes them as they
+stand. ``rules`` is the record of `tracker.rules`, ``rows`` are `tracker.rows.ROW`, ``detections`` has the arrays of
+`tracker.data.Detections`.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from retrace.tracker.association.assignment import overlapping_pairs
-from retrace.tracker.config import Hidden, TrackerConfig
-from retrace.tracker.tracks.state import ACTIVE, LOST, LiveTracks
+from retrace.tracker.rows import ACTIVE, LOST, FrameTime, seen_within
 
 
-def kinds(class_id: np.ndarray, config: TrackerConfig) -> np.ndarray:
-    """(N,) who competes with whom: the classes, or all alike for a preset that does not look at them."""
-    return np.zeros_like(class_id) if config.class_agnostic else class_id
+def alike(a: Any, b: Any, rules: Any) -> Any:
+    """Whether boxes of these classes may be one person's."""
+    return (a == b) | rules["class_agnostic"]
 
 
-def doubles(xyxy: np.ndarray, score: np.ndarray, class_id: np.ndarray, limit: float) -> np.ndarray:
-    """Greedy non-maximum suppression: (N, 4), (N,), (N,) -> (N,) bool, who overlaps a kept better box by IoU > limit.
+def lives_longer(seen: Any, born: Any, other_seen: Any, other_born: Any) -> Any:
+    """Whether the first of two tracks stays where they are duplicates (ByteTrack); of equal lives it is the second."""
+    return seen - born > other_seen - other_born
+
+
+def stands_behind(a: Any, b: Any, rules: Any) -> Any:
+    """Whether box ``a`` (4, ...) xyxy px is hidden behind ``b``, which it overlaps.
+
+    The other's bottom edge is lower, and it covers most of the predicted box. On level ground seen from above the
+    lower bottom edge is the nearer one (the pseudo-depth of SparseTrack).
+    """
+    width, height = a[2] - a[0], a[3] - a[1]
+    across = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
+    along = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    nearer = b[3] >= a[3] - rules["hidden_slack"] * height
+    return (across * along >= rules["hidden_cover"] * (width * height)) & nearer
+
+
+def best_first(xyxy: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """(N,) places of boxes (N, 4) by score (N,), of equal ones by coordinates: not by where they stood."""
+    return np.lexsort((*xyxy.T, -score))
+
+
+def deleted_boxes(detections: Any, rules: Any) -> np.ndarray:
+    """Non-maximum suppression: (N,) int64 the kept better box that each deleted one overlaps most, -1: it is kept.
 
     Only boxes of one class; of equal scores the one whose coordinates come first is better, wherever it stood.
     """
-    lost = np.zeros(len(xyxy), bool)
+    xyxy, by = detections.xyxy, np.full(len(detections.score), -1)
+    if rules["nms"] >= 1 or len(by) < 2:
+        return by
+    order = best_first(xyxy, detections.score)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
     pairs = overlapping_pairs(xyxy, xyxy)
-    rank = np.empty(len(xyxy), np.int64)
-    rank[np.lexsort((*xyxy.T, -score))] = np.arange(len(xyxy))
     better, worse = rank[pairs.row], rank[pairs.col]
-    which = (pairs.iou > limit) & (better < worse) & (class_id[pairs.row] == class_id[pairs.col])
-    better, worse = better[which], worse[which]
-    _yield_to(better, worse, lost)
-    return lost[rank]
-
-
-def suppressed_births(
-    xyxy: np.ndarray, class_id: np.ndarray, box: np.ndarray, box_class: np.ndarray, limit: float
-) -> np.ndarray:
-    """Track-aware initialisation (TrackTrack, sec. 3.3): (B,) bool, births that should not be.
-
-    Args:
-        xyxy, class_id: (B, 4) px and (B,), the births, the surest first.
-        box, box_class: (T, 4) px and (T,), where the live tracks are. Only boxes of one class compete.
-    """
-    out = np.zeros(len(xyxy), bool)
-    taken = overlapping_pairs(xyxy, box)
-    same = class_id[taken.row] == box_class[taken.col]
-    out[taken.row[(taken.iou > limit) & same]] = True
-    among = overlapping_pairs(xyxy, xyxy)
-    which = (among.iou > limit) & (among.row < among.col) & (class_id[among.row] == class_id[among.col])
-    _yield_to(among.row[which], among.col[which], out)
-    return out
+    which = (pairs.iou > rules["nms"]) & (better < worse)
+    which &= alike(detections.class_id[pairs.row], detections.class_id[pairs.col], rules)
+    which, lost = which.nonzero()[0], np.zeros(len(order), bool)
+    _yield_to(better[which], worse[which], lost)
+    counted = which[~lost[better[which]]]
+    most = np.argsort(pairs.iou[counted], kind="stable")
+    by[pairs.col[counted[most]]] = pairs.row[counted[most]]  # of several the last stays: the largest overlap
+    return by
 
 
 def _yield_to(better: np.ndarray, worse: np.ndarray, out: np.ndarray) -> None:
-    """Pairs (P,) of ranks, best first: who is not ``out`` (N,) puts out those it is better than, in place."""
+    """Pairs (P,) of ranks, 0 the best: who is not ``out`` (N,) puts out those it is better than, in place."""
     order = np.argsort(better, kind="stable")
     better, worse = better[order], worse[order]
     begin = np.diff(better, prepend=-1).nonzero()[0]
@@ -60,55 +77,64 @@ def _yield_to(better: np.ndarray, worse: np.ndarray, out: np.ndarray) -> None:
             out[worse[a:b]] = True
 
 
-def duplicate_tracks(
-    live: LiveTracks, class_id: np.ndarray, box: np.ndarray, believed: np.ndarray, limit: float
-) -> np.ndarray | None:
+def births_on_tracks(
+    xyxy: np.ndarray, class_id: np.ndarray, box: np.ndarray, box_class: np.ndarray, rules: Any
+) -> np.ndarray:
+    """(B,) the live track (T, 4) px that each birth (B, 4) px overlaps most, -1: none by more than ``birth_iou``."""
+    pairs, by = overlapping_pairs(xyxy, box), np.full(len(xyxy), -1)
+    which = pairs.iou > rules["birth_iou"]
+    which = (which & alike(class_id[pairs.row], box_class[pairs.col], rules)).nonzero()[0]
+    which = which[np.argsort(pairs.iou[which], kind="stable")]
+    by[pairs.row[which]] = pairs.col[which]
+    return by
+
+
+def births_on_births(xyxy: np.ndarray, class_id: np.ndarray, out: np.ndarray, rules: Any) -> np.ndarray:
+    """(B,) the better birth that each overlaps most, -1: none by more than ``birth_iou``.
+
+    Births (B, 4) px stand best first; those that are ``out`` (B,) already, or by this, suppress nobody.
+    """
+    pairs, by = overlapping_pairs(xyxy, xyxy), np.full(len(xyxy), -1)
+    which = (pairs.iou > rules["birth_iou"]) & (pairs.row < pairs.col)
+    which = (which & alike(class_id[pairs.row], class_id[pairs.col], rules)).nonzero()[0]
+    gone = out.copy()
+    _yield_to(pairs.row[which], pairs.col[which], gone)
+    which = which[~gone[pairs.row[which]]]
+    which = which[np.argsort(pairs.iou[which], kind="stable")]
+    by[pairs.col[which]] = pairs.row[which]
+    return by
+
+
+def duplicates(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
     """Of a lost and an active track on the same spot the one with the shorter life goes (ByteTrack).
 
     Args:
-        class_id: (T,); only tracks of one class compete.
-        box: (T, 4) px, the filters' boxes.
-        believed: (T,) bool, whose box is still believed.
+        rows, box: (T,) ROW and (T, 4) px, the filters' boxes; a lost track counts while its box is believed.
 
     Returns:
-        (T,) bool, who stays; None: everybody.
+        (T,) int64 the row each is a duplicate of (that it overlaps most), -1: it stays.
     """
-    lost = ((live.status == LOST) & believed).nonzero()[0]
-    active = (live.status == ACTIVE).nonzero()[0]
+    by = np.full(len(rows), -1)
+    if rules["duplicate_iou"] >= 1:
+        return by
+    active = (rows["status"] == ACTIVE).nonzero()[0]
+    lost = ((rows["status"] == LOST) & seen_within(rows["seen"], rules["believed_age"], now)).nonzero()[0]
     if not len(lost) or not len(active):
-        return None
-    # IoU > t needs corners within (1 - t) / t of a width and a height: mostly nobody comes that close
-    seen, gone = box[active], box[lost]
-    reach = (1 / limit - 1) * (seen[:, 2:] - seen[:, :2])
-    close = np.abs(gone[:, 0, None] - seen[:, 0]) < reach[:, 0]
-    close &= np.abs(gone[:, 1, None] - seen[:, 1]) < reach[:, 1]
-    if not close.any():
-        return None
-    pairs = overlapping_pairs(seen, gone)
-    same = (pairs.iou > limit) & (class_id[active[pairs.row]] == class_id[lost[pairs.col]])
-    same = same.nonzero()[0]
-    if not len(same):
-        return None
-    a, b = active[pairs.row[same]], lost[pairs.col[same]]
-    a_lived, b_lived = live.seen[a] - live.born[a], live.seen[b] - live.born[b]
-    keep = np.ones(len(live), bool)
-    keep[np.where(a_lived > b_lived, b, a)] = False
-    return keep
+        return by
+    pairs = overlapping_pairs(box[active], box[lost])
+    a, b = active[pairs.row], lost[pairs.col]
+    which = (pairs.iou > rules["duplicate_iou"]) & alike(rows["class_id"][a], rows["class_id"][b], rules)
+    which = which.nonzero()[0][np.argsort(pairs.iou[which], kind="stable")]
+    a, b = a[which], b[which]
+    stays = lives_longer(rows["seen"][a], rows["born"][a], rows["seen"][b], rows["born"][b])
+    by[np.where(stays, b, a)] = np.where(stays, a, b)
+    return by
 
 
-def hidden(box: np.ndarray, lost: np.ndarray, shown: np.ndarray, rule: Hidden) -> np.ndarray:
-    """Of the tracks ``lost`` (L,) those that stand behind one of ``shown`` (S,): (K,) rows of box (T, 4) px.
-
-    Behind: the other's bottom edge is lower, and it covers most of the predicted box. On level ground seen
-    from above the lower bottom edge is the nearer one (the pseudo-depth of SparseTrack).
-    """
+def hidden(box: np.ndarray, lost: np.ndarray, shown: np.ndarray, rules: Any) -> np.ndarray:
+    """Of the tracks ``lost`` (L,) those behind one of ``shown`` (S,): (K,) rows of box (T, 4) px, some twice."""
     if not len(lost) or not len(shown):
         return lost[:0]
-    behind, front = box[lost], box[shown]
-    pairs = overlapping_pairs(behind, front)
-    a, b = behind[pairs.row], front[pairs.col]
-    size = a[:, 2:] - a[:, :2]
-    shared = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    covered = shared.prod(1) >= rule.cover * size.prod(1)
-    nearer = b[:, 3] >= a[:, 3] - rule.slack * size[:, 1]
-    return lost[np.unique(pairs.row[covered & nearer])]
+    pairs = overlapping_pairs(box[lost], box[shown])
+    a, b = lost[pairs.row], shown[pairs.col]
+    return a[stands_behind(box[a].T, box[b].T, rules)]

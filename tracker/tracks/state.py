@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.tracker.config import TrackerConfig
 from retrace.tracker.motion.filters import Filters
-
-TENTATIVE, ACTIVE, LOST = 0, 1, 2
-STATUS = {"tentative": TENTATIVE, "active": ACTIVE, "lost": LOST}
-EPSILON = 1e-6  # s; times are sums of floats
-
-# What every preset knows of a track. One record a row: whole rows come, go and move, compiled loops take them as one.
-ROW = np.dtype(
-    [
-        ("id", np.int64),  # 0: never reported so far
-        ("hits", np.int64),  # detections matched in all, the first included
-        ("streak", np.int64),  # frames matched in a row since the first detection or the last miss
-        ("born", np.float64),  # s, time of the first detection
-        ("seen", np.float64),  # s, time of the last match
-        ("column", np.int64),  # detection matched in this frame, -1: none
-        ("views", np.int64),  # appearance vectors matched so far
-        ("box", np.float32, 4),  # xyxy px, the last matched detection, in the pixels of its frame
-        ("score", np.float32),  # of the last matched detection
-        ("score_before", np.float32),  # of the one before it
-        ("class_id", np.int32),
-        ("status", np.uint8),  # TENTATIVE, ACTIVE (matched in the last frame) or LOST
-    ],
-    align=True,
-)
+from retrace.tracker.rows import ROW
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +23,59 @@ class Room:
     scores: int = 0  # 5: a filter of its scores; 0: not
 
 
+@dataclass(slots=True)
+class Vectors:
+    """What tracks look like, S places: a row's `slot` is its place, so that rows move and vectors do not.
+
+    Places that no row has hold anything.
+    """
+
+    recent: np.ndarray  # (S, D) float32 appearance now: the last vector, or a running mean; zero: none yet
+    history: np.ndarray  # (S, D) float32 mean of all appearance vectors matched so far (not a unit vector)
+    bank: np.ndarray  # (S, B, D) float32 the last B vectors, newest first; zero: there were not so many
+
+    @property
+    def dimension(self) -> int:
+        return self.recent.shape[1]
+
+    def reserve(self, count: int) -> None:
+        """Places for ``count`` rows at least."""
+        if len(self.recent) < count:
+            more = max(count, 2 * len(self.recent)) - len(self.recent)
+            for name in ("recent", "history", "bank"):
+                array = getattr(self, name)
+                setattr(self, name, np.concatenate((array, np.zeros((more, *array.shape[1:]), np.float32))))
+
+    def begin(self, slots: np.ndarray, vectors: np.ndarray | None) -> None:
+        """Places (K,) are new tracks', of these first vectors (K, D); None: they have none yet."""
+        self.recent[slots] = self.history[slots] = 0 if vectors is None else vectors
+        self.bank[slots] = 0
+        if vectors is not None:
+            self.bank[slots, :1] = vectors[:, None]
+
+
 def _column(name: str) -> property:
     return property(lambda live: live.rows[name], doc=f"(T,) a view of rows: {name}, see ROW.")
 
 
+def _looks(name: str) -> property:
+    return property(
+        lambda live: getattr(live.vectors, name)[live.slot], doc=f"(T, ...) a copy: {name}, see Vectors."
+    )
+
+
 @dataclass(slots=True)
 class LiveTracks:
-    """T rows."""
+    """T rows. The first two arrays may have room for more."""
 
-    filters: Filters  # (5, T, 4) float64, see tracker/motion.py
-    rows: np.ndarray  # (T,) ROW; its columns by name: live.id, live.status, ...
+    row_buffer: np.ndarray  # (C,) ROW
+    filter_buffer: Filters  # (5, C, 4) float64, see tracker/motion/filters.py
+    count: int  # T
     past: np.ndarray  # (T, K, 4) float64 xyxy px, the last K detections, newest first, in this frame's pixels
     past_time: np.ndarray  # (T, K) float64 s, when; NaN: there were not so many
     kept: np.ndarray  # (T, 5 or 0, 4) float64, the filter after the last detection, in this frame's pixels
-    scores: np.ndarray  # (T, 5 or 0) float64, a filter of scores: X, V, XX, XV, VV as in motion.py
-    recent: np.ndarray  # (T, D) float32 appearance now: the last vector, or a running mean; zero: none yet
-    history: np.ndarray  # (T, D) float32 mean of all appearance vectors matched so far (not a unit vector)
-    bank: np.ndarray  # (T, B, D) float32 the last B vectors, newest first; zero: there were not so many
+    scores: np.ndarray  # (T, 5 or 0) float64, a filter of scores: X, V, XX, XV, VV as in filters.py
+    vectors: Vectors
 
     id = _column("id")
     hits = _column("hits")
@@ -69,57 +84,103 @@ class LiveTracks:
     seen = _column("seen")
     column = _column("column")
     views = _column("views")
+    slot = _column("slot")
     box = _column("box")
     score = _column("score")
     score_before = _column("score_before")
     class_id = _column("class_id")
     status = _column("status")
+    recent = _looks("recent")
+    history = _looks("history")
+    bank = _looks("bank")
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.count
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(T,) ROW, a view; its columns by name: live.id, live.status, ..."""
+        return self.row_buffer[: self.count]
+
+    @property
+    def filters(self) -> Filters:
+        """(5, T, 4) float64, a view."""
+        return self.filter_buffer[:, : self.count]
 
     @property
     def room(self) -> Room:
-        return Room(self.past.shape[1], self.kept.shape[1], self.bank.shape[1], self.scores.shape[1])
+        return Room(self.past.shape[1], self.kept.shape[1], self.vectors.bank.shape[1], self.scores.shape[1])
 
-    def like(self, filters: Filters, rows: np.ndarray) -> LiveTracks:
-        """Other tracks that need nothing beside ``filters`` and ``rows``."""
-        live = blank(len(rows), self.room)
-        live.filters, live.rows = filters, rows
-        return live
+    def reserve(self, more: int) -> None:
+        """Room for so many more rows; only for tracks that remember no boxes, filters or scores."""
+        if len(self.row_buffer) < self.count + more:
+            size = 2 * (self.count + more)
+            rows, filters = np.zeros(size, ROW), np.zeros((5, size, 4))
+            rows[: self.count], filters[:, : self.count] = self.rows, self.filters
+            self.row_buffer, self.filter_buffer = rows, filters
+        if len(self.vectors.recent) < self.count + more:
+            self.vectors.reserve(self.count + more)
 
     def take(self, rows: np.ndarray) -> LiveTracks:
-        return LiveTracks(self.filters.take(rows, axis=1), *(getattr(self, name)[rows] for name in PARTS[1:]))
+        """Some of them; vectors stay where they are."""
+        parts = (getattr(self, name)[rows] for name in MEMORIES)
+        return LiveTracks(self.rows[rows], self.filters.take(rows, axis=1), len(rows), *parts, self.vectors)
 
-    def append(self, other: LiveTracks) -> LiveTracks:
-        filters = np.concatenate((self.filters, other.filters), axis=1)
-        rest = (np.concatenate((getattr(self, name), getattr(other, name))) for name in PARTS[1:])
-        return LiveTracks(filters, *rest)
+    def append(self, new: LiveTracks, vectors: np.ndarray | None) -> LiveTracks:
+        """These and new tracks (K), of these first vectors (K, D); None: they have none."""
+        if self.vectors.dimension:
+            self.vectors.reserve(self.count + len(new))
+            new.slot[:] = free_slots(self.slot, len(self.vectors.recent))[: len(new)]
+            self.vectors.begin(new.slot, vectors)
+            new.views[:] = 0 if vectors is None else vectors.any(1)
+        parts = (np.concatenate((getattr(self, name), getattr(new, name))) for name in MEMORIES)
+        filters = np.concatenate((self.filters, new.filters), axis=1)
+        count = self.count + len(new)
+        return LiveTracks(np.concatenate((self.rows, new.rows)), filters, count, *parts, self.vectors)
 
     def widen(self, dimension: int) -> None:
         """Give appearance ``dimension`` columns when the first embeddings arrive; zero rows: none yet."""
-        self.recent = np.zeros((len(self), dimension), np.float32)
-        self.history = np.zeros((len(self), dimension), np.float32)
-        self.bank = np.zeros((*self.bank.shape[:2], dimension), np.float32)
+        self.vectors = blank_vectors(self.count, self.room, dimension)
+        self.slot[:] = np.arange(self.count)
 
 
-PARTS = tuple(f.name for f in fields(LiveTracks))
-COLUMNS = ROW.names or ()
-NAMES = (PARTS[0], *COLUMNS, *PARTS[2:])
+MEMORIES = ("past", "past_time", "kept", "scores")
+COLUMNS = tuple(name for name in ROW.names or () if name != "slot")
+NAMES = ("filters", *COLUMNS, *MEMORIES, "recent", "history", "bank")
+
+
+def free_slots(slots: np.ndarray, size: int) -> np.ndarray:
+    """The places of ``size`` that no row has, given those that rows have (T,)."""
+    free = np.ones(size, np.bool_)
+    free[slots] = False
+    return np.nonzero(free)[0]
+
+
+def kinds(class_id: np.ndarray, config: TrackerConfig) -> np.ndarray:
+    """(N,) who competes with whom: the classes, or all alike for a preset that does not look at them."""
+    return np.zeros_like(class_id) if config.class_agnostic else class_id
+
+
+def blank_vectors(count: int, room: Room, dimension: int) -> Vectors:
+    """Of ``count`` tracks that nobody has seen yet."""
+    shape = (count, dimension)
+    bank = np.zeros((count, room.vectors, dimension), np.float32)
+    return Vectors(np.zeros(shape, np.float32), np.zeros(shape, np.float32), bank)
 
 
 def blank(count: int, room: Room, dimension: int = 0) -> LiveTracks:
     """``count`` tracks of which nothing is known."""
+    rows = np.zeros(count, ROW)
+    rows["slot"] = np.arange(count)
     return LiveTracks(
-        filters=np.zeros((5, count, 4)),
-        rows=np.zeros(count, ROW),
+        row_buffer=rows,
+        filter_buffer=np.zeros((5, count, 4)),
+        count=count,
         past=np.zeros((count, room.boxes, 4)),
         past_time=np.full((count, room.boxes), np.nan),
         kept=np.zeros((count, room.filters, 4)),
         scores=np.zeros((count, room.scores)),
-        recent=np.zeros((count, dimension), np.float32),
-        history=np.zeros((count, dimension), np.float32),
-        bank=np.zeros((count, room.vectors, dimension), np.float32),
+        vectors=blank_vectors(count, room, dimension),
     )
 
 
@@ -138,7 +199,8 @@ def unpacked(state: Mapping[str, np.ndarray], room: Room) -> LiveTracks:
     count = len(np.atleast_1d(state["tracks.id"]))
     live = blank(count, room, recent.shape[1] if recent.ndim == 2 else 0)
     for name in NAMES:
-        given, want = np.asarray(state[f"tracks.{name}"]), getattr(live, name)
+        given = np.asarray(state[f"tracks.{name}"])
+        want = getattr(live.vectors if name in ("recent", "history", "bank") else live, name)
         if given.dtype != want.dtype or given.shape != want.shape:
             raise InputError(f"not a tracker's state: tracks.{name} is {given.dtype} {given.shape}")
         want[...] = given

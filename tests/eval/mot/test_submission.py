@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from retrace.configs import InputError
-from retrace.eval.mot.submission import Finding, check, collect, expected_files, write_archive
+from retrace.eval.mot import submission
+from retrace.eval.mot.archive import collect, write_archive
+from retrace.eval.mot.submission import Finding, check, expected_files
 
 LINE = "1,1,10.5,10.5,20.0,40.0,0.9,-1,-1,-1\n"
 
@@ -90,8 +93,18 @@ class TestNames:
     def test_unknown_sequence(self, tmp_path: Path, good: dict[str, str]) -> None:
         assert "MOT20-99.txt: is no sequence" in reasons(tmp_path, good | {"MOT20-99.txt": LINE})[0]
 
-    def test_no_known_name(self, tmp_path: Path) -> None:
-        assert "no file is named like a sequence" in reasons(tmp_path, {"a.txt": LINE})[0]
+    @pytest.mark.parametrize("name", ["a.txt", "tracker/dancetrack0003.txt"])
+    def test_of_another_server_nothing_is_said(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(InputError, match="nothing is known here about any other server"):
+            check(zipped(tmp_path, {name: LINE}))
+
+    def test_backslashes_are_folders(self, tmp_path: Path, good: dict[str, str]) -> None:
+        """Windows tools write them; the reason is told, and the benchmark is known all the same."""
+        found = reasons(tmp_path, {f"data\\{name}": text for name, text in good.items()})
+        assert (
+            found[0]
+            == "REFUSED: data\\MOT20-04.txt: lies in a folder; all files must be in the root of the zip"
+        )
 
     def test_stray_file_is_a_warning(self, tmp_path: Path, good: dict[str, str]) -> None:
         assert reasons(tmp_path, good | {"README.md": "x"}) == [
@@ -215,7 +228,7 @@ class TestGroundTruthCopied:
     def test_not_compared_is_warned_about(self, tmp_path: Path, train: Path) -> None:
         (text,) = reasons(tmp_path, self.FILES)
         assert text.startswith(
-            "warning: archive: training results were not compared with the ground truth (no --gt DIR)"
+            "warning: archive: training results were not compared with the ground truth (none was given)"
         )
         assert text.endswith("MOT20-01, MOT20-02, MOT20-03, MOT20-05")
         (train / "MOT20-03" / "gt" / "gt.txt").unlink()
@@ -249,9 +262,29 @@ def test_unknown_compression_and_early_end(
 ) -> None:
     path = zipped(tmp_path, good)
     for error in (EOFError(), NotImplementedError("That compression method is not supported")):
-        monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_, error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda *_, error=error: (_ for _ in ()).throw(error))
         (found,) = check(path)
         assert found.refused
+
+
+def test_what_is_no_result_is_not_unpacked(
+    tmp_path: Path, good: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bomb under another name is never opened, one under a result's name is read to the limit and refused."""
+    monkeypatch.setattr(submission, "LARGEST_FILE", 1000)
+    path = zipped(tmp_path, good | {"bomb.txt": "0" * 10**6, "MOT20-04.txt": LINE * 100})
+    opened = []
+    read = zipfile.ZipFile.open
+
+    def counted(archive: zipfile.ZipFile, name: zipfile.ZipInfo, *more: str) -> IO[bytes]:
+        opened.append(name.filename)
+        return read(archive, name, *more)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", counted)
+    found = [str(finding) for finding in check(path)]
+    assert sorted(opened) == sorted(good)
+    assert any(line.startswith("REFUSED: MOT20-04.txt: is longer than") for line in found)
+    assert any(line.startswith("REFUSED: bomb.txt: is no sequence of MOT20") for line in found)
 
 
 def test_results_of_a_stopped_run_are_named(tmp_path: Path) -> None:

@@ -272,3 +272,16 @@ def test_random_crops_are_like_photographs_and_repeat() -> None:
     assert first.dtype == np.uint8
     assert np.array_equal(first, again)
     assert np.abs(np.diff(first.astype(int), axis=1)).mean() < 40  # neighbours are alike; of noise it is 85
+
+
+@pytest.mark.parametrize("store", ["float", "half"])
+def test_an_exported_file_knows_when_it_was_damaged(tmp_path: Path, store: str) -> None:
+    path = export("auto", tmp_path / "a.onnx", Job(store=store)).files[0]
+    data = bytearray(path.read_bytes())
+    for share in (0.3, 0.6, 0.9):
+        broken = data.copy()
+        broken[int(share * len(data))] ^= 0x20
+        (tmp_path / "b.onnx").write_bytes(bytes(broken))
+        with pytest.raises(InputError, match=r"b\.onnx: (is damaged|not readable)"):
+            Embedder.from_weights(tmp_path / "b.onnx", "cpu", threads=1)
+    assert Embedder.from_weights(path, "cpu", threads=1).dim == Embedder.from_weights("auto", "cpu").dim

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import warnings
 from typing import Any
 
@@ -16,7 +17,8 @@ from retrace.configs import InputError
 torch = pytest.importorskip("torch")
 
 from retrace.reid.losses.batch import Batch  # noqa: E402
-from retrace.reid.losses.objective import Objective, Sizes, Term, make_term  # noqa: E402
+from retrace.reid.losses.objective import TERMS, Objective, Sizes, Term, make_term  # noqa: E402
+from retrace.reid.losses.pml import REFUSED  # noqa: E402
 
 CLASSES, DIMENSIONS, TEACHER = 5, 6, 4
 Vectors = list[list[float]]
@@ -228,22 +230,16 @@ def public_losses() -> list[str]:
     return sorted(name for name, value in vars(losses).items() if inspect.isclass(value))
 
 
-NEEDS = {  # settings without which a loss cannot be made
-    "P2SGradLoss": {"descriptors_dim": DIMENSIONS},
+NEEDS: dict[str, dict[str, Any]] = {  # settings without which a loss cannot be made
     "RankedListLoss": {"margin": 0.5, "Tn": 1.0},
 }
-UNFIT = {  # wrappers of other losses, abstract classes, mixins, and two that take no identities
+NONE = {  # base classes and mixins
     "BaseLossWrapper",
     "BaseMetricLossFunction",
-    "CrossBatchMemory",
     "EmbeddingRegularizerMixin",
-    "GenericPairLoss",
-    "ManifoldLoss",
-    "MultipleLosses",
-    "SelfSupervisedLoss",
-    "VICRegLoss",
     "WeightRegularizerMixin",
 }
+UNFIT = NONE | REFUSED.keys()
 
 
 @pytest.mark.parametrize("name", public_losses())
@@ -273,6 +269,81 @@ def test_every_loss_of_pytorch_metric_learning_trains_or_is_refused(name: str) -
 
 def test_the_refused_losses_are_the_ones_we_know() -> None:
     assert set(public_losses()) >= UNFIT | NEEDS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_refusal_says_why_and_what_to_take_instead(name: str) -> None:
+    with pytest.raises(InputError, match=rf"losses\.pml\.{name}: it") as caught:
+        make("pml." + name, {"margin": 0.3, "anything": 1})
+    assert len(str(caught.value)) < 200
+    instead = re.search(r"use ([\w.]+)", str(caught.value))
+    if instead is not None:
+        assert instead[1] in TERMS or instead[1].removeprefix("pml.") in public_losses()
+
+
+@pytest.mark.parametrize("name", ["SmoothAPLoss", "NPairsLoss"])
+def test_these_are_refused_since_the_order_of_a_batch_changes_them(name: str) -> None:
+    ids = torch.arange(8).repeat_interleave(4)
+    vectors = torch.randn(32, 8, generator=torch.Generator().manual_seed(1))
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(2))
+    loss = getattr(losses, name)()
+    assert float(loss(vectors, ids)) != pytest.approx(float(loss(vectors[order], ids[order])), rel=1e-3)
+
+
+def test_angular_does_not_see_lengths() -> None:
+    vectors, logits, ids = batch(1, [0, 0, 0, 1, 1, 1])
+    term = make("pml.AngularLoss", {})
+    short, long = (float(term(of(scale * vectors, logits, ids))) for scale in (0.1, 10))
+    assert short == pytest.approx(long, rel=1e-4)
+    plain = losses.AngularLoss()
+    assert float(plain(0.1 * vectors, ids)) != pytest.approx(float(plain(10 * vectors, ids)), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "message"),
+    [
+        ("NCALoss", {"softmax_scale": 32}, r"NCALoss: with softmax_scale above 9 .*, got 32; use proxy_nca"),
+        ("ProxyNCALoss", {"softmax_scale": "1e1"}, "ProxyNCALoss: with softmax_scale above 9"),
+        (
+            "ContrastiveLoss",
+            {"distance": "CosineSimilarity"},
+            "with a similarity set pos_margin: 1 and neg_margin: 0",
+        ),
+        ("ContrastiveLoss", {"weight_regularizer": "LpRegularizer"}, "no setting 'weight_regularizer'"),
+        ("ContrastiveLoss", {"embedding_regularizer": "Lp"}, "no 'Lp'; known: BaseRegularizer"),
+        ("ContrastiveLoss", {"reducer": "DivisorReducer"}, "cannot be used with these settings"),
+        ("ContrastiveLoss", {"reducer": "MultipleReducers"}, "MultipleReducers refuses"),
+        ("ContrastiveLoss", {"miner": "BaseMiner"}, "cannot be used on this batch"),
+        ("SubCenterArcFaceLoss", {}, "use arcface with centres"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_one_line(name: str, spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Objective({"pml." + name: spec}, Sizes(CLASSES, DIMENSIONS))
+    assert "\n" not in str(caught.value)
+
+
+def test_regularisers_by_name() -> None:
+    vectors, logits, ids = batch(2, [0, 0, 1, 1, 2, 2])
+    plain, heavy = (
+        float(make("pml.ContrastiveLoss", more)(of(vectors, logits, ids)))
+        for more in ({}, {"embedding_regularizer": "LpRegularizer", "embedding_reg_weight": 0.5})
+    )
+    assert heavy == pytest.approx(plain + 0.5 * float(vectors.norm(dim=1).mean()), rel=1e-4)
+    spec = {
+        "weight_regularizer": {"SparseCentersRegularizer": {"centers_per_class": 2}},
+        "centers_per_class": 2,
+    }
+    term = make("pml.SoftTripleLoss", spec | {"weight_reg_weight": 0.2})
+    assert float(term(of(vectors, logits, ids)).detach()) > 0
+
+
+def test_a_loss_that_fails_on_a_batch_is_one_line() -> None:
+    """Their HistogramLoss raises where all distances are equal."""
+    vectors, logits, ids = batch(2, [0, 0, 1, 1])
+    term = make("pml.HistogramLoss", {})
+    with pytest.raises(InputError, match="HistogramLoss: cannot be used on this batch"):
+        term(of(vectors[:1].expand(4, -1), logits, ids))
 
 
 def test_distance_miner_and_reducer_by_name() -> None:

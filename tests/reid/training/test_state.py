@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -19,75 +17,25 @@ for package in ("torchreid", "timm"):
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"needs {package}: pip install -e .[train]", allow_module_level=True)
 
-from retrace.reid.config import ScheduleConfig, TrainConfig  # noqa: E402
+from retrace.reid.config import ScheduleConfig  # noqa: E402
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe  # noqa: E402
 from retrace.reid.training import state as training  # noqa: E402
 from retrace.reid.training.features import features  # noqa: E402
 from retrace.reid.training.optimizer import rate_factor  # noqa: E402
-from retrace.reid.training.state import Diverged, Step, Training  # noqa: E402
-
-IDS, EACH, SIZE = 4, 6, (32, 16)
-LABELS = np.repeat(np.arange(IDS), EACH)
-CAMERAS = np.arange(IDS * EACH) % 2
-
-
-def pictures() -> np.ndarray:
-    """(24, 32, 16, 3): four people by the colour of coat and trousers, other noise in each image."""
-    random = np.random.default_rng(0)
-    images = random.integers(0, 90, (len(LABELS), *SIZE, 3))
-    for image, person in zip(images, LABELS, strict=True):
-        image[4:16, 4:12, person % 3] += 150
-        image[16:, 4:12, (person + 1) // 2] += 120
-    return images.astype(np.uint8)
-
-
-PIXELS = pictures()
-PLAIN = {"flip": 0.0, "pad": 0}
-
-
-def config(**changes: Any) -> TrainConfig:
-    raw: dict[str, Any] = {
-        "model": {"name": "osnet_x0_25", "embedding": 16},
-        "size": SIZE,
-        "augment": {"flip": 0.5, "pad": 2},
-        "batch": {"identities": 4, "images": 2},
-        "losses": {"cross_entropy": {}, "batch_hard_triplet": {}},
-        "optimizer": {"lr": 1e-3},
-        "schedule": {"kind": "constant", "warmup": 0},
-        "epochs": 3,
-    }
-    return TrainConfig.model_validate(raw | changes)
-
-
-def begin(**changes: Any) -> Training:
-    return training.start(config(**changes), IDS, len(LABELS), "cpu")
-
-
-def go(run: Training, count: int | None = None, teacher: np.ndarray | None = None) -> list[Step]:
-    return list(itertools.islice(training.steps(run, PIXELS, LABELS, CAMERAS, teacher), count))
-
-
-def stored(state: Any) -> Any:
-    """Through the file format of the checkpoint."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-def assert_same(a: Any, b: Any) -> None:
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert a == b
+from retrace.reid.training.state import Diverged, Training  # noqa: E402
+from tests.reid.training.small_run import (  # noqa: E402
+    CAMERAS,
+    IDS,
+    LABELS,
+    PIXELS,
+    PLAIN,
+    SIZE,
+    assert_same,
+    begin,
+    config,
+    go,
+    stored,
+)
 
 
 def test_the_loss_falls() -> None:

@@ -1,4 +1,4 @@
-"""tools/bench_eval.py on data of a few lines."""
+"""tools/bench.py eval on data of a few lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from retrace.configs import InputError
-from retrace.tools.benchmarks.evaluation import folders, interpreters, main, summary
+from retrace.tools import bench
+from retrace.tools.benchmarks.evaluation import folders, interpreters, summary
 from tests.eval.folders import GT, RESULT, make
 
 
@@ -22,7 +23,7 @@ def test_table_of_two_evaluators(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (gt.parent / "seqmaps").mkdir()
     (gt.parent / "seqmaps" / "MOT17-train.txt").write_text("name\nMOT17-02\n")
     options = ["--work", str(tmp_path), "--bench", "MOT17", "--rounds", "1", "--evaluators", "trackeval,ours"]
-    assert main([*options, "--json", str(tmp_path / "out.json")]) == 0
+    assert bench.main(["eval", *options, "--json", str(tmp_path / "out.json")]) == 0
     found = json.loads((tmp_path / "out.json").read_text())["MOT17"]
     assert list(found) == ["trackeval", "ours"]
     assert (found["ours"]["HOTA"], found["ours"]["differs_in"]) == (1, [])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.tools.benchmarks.presets import boxes_from, kept, main
+from retrace.tools import bench
+from retrace.tools.benchmarks.presets import boxes_from, kept
 from retrace.tracker.data import Detections, MotTable
 
 INFO = "[Sequence]\nname=MOT99-01\nframeRate=10\nseqLength={}\nimWidth=400\nimHeight=300\nimExt=.jpg\nimDir=img1\n"
@@ -48,7 +49,7 @@ def test_only_the_second_half_counts(data, tmp_path, capsys):
     """Found in each of its frames: everything is 1. Over the whole sequence half of the person would be missed."""
     out = tmp_path / "out.json"
     given = ["--data", str(data), "--detections", "det/det.txt", "--json", str(out)]
-    assert main([*given, "--presets", "bytetrack"]) == 0
+    assert bench.main(["presets", *given, "--presets", "bytetrack"]) == 0
     found = json.loads(out.read_text())["presets"]["bytetrack"]
     assert set(found) == {"no camera motion", "gmc", "gmc, offline"}
     for row in found.values():
@@ -59,8 +60,8 @@ def test_only_the_second_half_counts(data, tmp_path, capsys):
 
 def test_what_is_missing_is_named(data, tmp_path):
     with pytest.raises(InputError, match="det_yolox"):
-        main(["--data", str(data), "--presets", "sort"])
+        bench.main(["presets", "--data", str(data), "--presets", "sort"])
     with pytest.raises(InputError, match="no such folder"):
-        main(["--data", str(tmp_path / "none")])
+        bench.main(["presets", "--data", str(tmp_path / "none")])
     with pytest.raises(InputError, match="byttrack"):
-        main(["--data", str(data), "--detections", "det/det.txt", "--presets", "byttrack"])
+        bench.main(["presets", "--data", str(data), "--detections", "det/det.txt", "--presets", "byttrack"])

@@ -1,4 +1,4 @@
-"""tools/bench_reid.py at a fiftieth of its size."""
+"""tools/bench.py reid at a fiftieth of its size."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from retrace.configs import InputError
-from retrace.tools.benchmarks.ranking import main
+from retrace.tools import bench
 
 
 def test_sides_agree(tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if importlib.util.find_spec("torchreid") is None:
         pytest.skip("torchreid is not installed")
     options = ["--scale", "0.04", "--rounds", "1", "--peers", "--full", "--sections", "scoring,rerank"]
-    assert main([*options, "--json", str(tmp_path / "out.json")]) == 0
+    assert bench.main(["reid", *options, "--json", str(tmp_path / "out.json")]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     scoring, reranking = found["scoring, 134 x 636 x 512"], found["re-ranking, 134 x 636 x 512"]
     assert scoring["ours"]["mAP"] == pytest.approx(scoring["torchreid"]["mAP"], abs=1e-6)
@@ -29,4 +29,4 @@ def test_sides_agree(tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture
 def test_bad_options() -> None:
     for options in (["--rounds", "0"], ["--scale", "2"], ["--sections", "embed"], ["--distractors", "-1"]):
         with pytest.raises(InputError, match="expected --rounds from 1"):
-            main(options)
+            bench.main(["reid", *options])

@@ -143,3 +143,53 @@ def test_a_stopped_run_says_so_even_with_failures(
 def test_names_apart() -> None:
     assert names_apart(["a", "A", "b", "a-2", "a"]) == ["a", "A-2", "b", "a-2-2", "a-3"]
     assert names_apart([]) == []
+
+
+def test_a_full_disk_ends_in_one_line_and_can_be_gone_on_from(tmp_path: Path) -> None:
+    """No file may grow beyond 40 kB: as on a full disk, writing fails in the middle."""
+    length = 600
+    video, det = make_video(tmp_path / "long.mp4", length), write_boxes(tmp_path / "det.txt", length)
+    out = tmp_path / "out"
+    what = [str(video), "--detections", str(det), "--reid", "none", "--camera", "none"]
+    what += ["--save", "jsonl,sheet", "--out", str(out)]
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "from retrace.tools import track; from retrace.tools.terminal.console import guarded\n"
+        "from retrace.tracker.run import checkpoint; checkpoint.EVERY = 0.05\n"
+        "guarded(track.main, sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *what], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "long.jsonl: cannot be written (File too large); choose another output folder" in done.stderr
+    assert not (out / "long.txt").exists()
+    assert run(*what, "--resume") == OK
+    assert run(*what[:-1], tmp_path / "whole") == OK
+    for name in ("long.txt", "long.jsonl", "long.png"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not list(out.glob("*.partial"))
+
+
+def test_a_file_that_cannot_be_begun_leaves_no_others(
+    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "o" / "one.jsonl").mkdir(parents=True)
+    assert "one.jsonl: is a folder" in fails(capsys, folders[0], "--out", tmp_path / "o", "--save", "jsonl")
+    assert not list((tmp_path / "o").glob("*.partial"))
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "v.mp4", length=3).rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
+    det = write_boxes(tmp_path / "det.txt", 3)
+    out = tmp_path / "o"
+    what = [str(video), "--detections", str(det), "--out", str(out), "--save", "video,ledger"]
+    for locale in ("C.UTF-8", "C"):
+        done = subprocess.run(
+            [sys.executable, "tools/track.py", *what],
+            cwd=ROOT,
+            capture_output=True,
+            env={**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        )
+        assert done.returncode == OK, done.stderr
+        assert (out / "\udcff.txt").is_file()
+        assert json.loads((out / "run.json").read_text())["sequences"]["\udcff"]["frames"] == 3

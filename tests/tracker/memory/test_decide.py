@@ -9,35 +9,42 @@ import pytest
 
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
-from retrace.tracker.memory.decide import NEW, decide
+from retrace.tracker.memory.decide import NEW, Candidates, Round
+from retrace.tracker.memory.decide import decide as decide_among
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, appearance_ratio, posterior, transit_bin
 
 CONFIG = load_preset("default", MemoryConfig, "memory")
 
 
+def decide(ratio: np.ndarray, *limits: float, ambiguous: float = 2.0) -> Round:
+    """Everybody is a candidate."""
+    person = np.tile(np.arange(ratio.shape[1]), (len(ratio), 1))
+    return decide_among(Candidates(person, ratio, np.zeros(ratio.shape), ratio.shape[1]), *limits, ambiguous)
+
+
 def test_the_prior_of_returning_is_shared_by_all_candidates() -> None:
     """Two people, returning 0.5: each has 1/4, nobody known 1/2. A ratio of 6 makes it 6/4 : 1/4 : 2/4."""
-    each, fresh = posterior(np.log([[6.0, 1.0]]), 0.5)
+    each, fresh = posterior(np.log([[6.0, 1.0]]), 0.5, 2)
     np.testing.assert_allclose(each, [[6 / 9, 1 / 9]])
     np.testing.assert_allclose(fresh, [2 / 9])
 
 
 def test_more_people_make_a_likeness_worth_less() -> None:
-    alone = posterior(np.log([[20.0]]), 0.5)[0][0, 0]
-    crowd = posterior(np.log([[20.0] + [0.01] * 99]), 0.5)[0][0, 0]
+    alone = posterior(np.log([[20.0]]), 0.5, 1)[0][0, 0]
+    crowd = posterior(np.log([[20.0] + [0.01] * 99]), 0.5, 100)[0][0, 0]
     assert alone == pytest.approx(20 / 21)
     assert crowd == pytest.approx(0.2 / (0.2 + 0.01 * 0.99 + 1), rel=1e-2)
 
 
 def test_nobody_known() -> None:
-    each, fresh = posterior(np.zeros((3, 0)), 0.5)
+    each, fresh = posterior(np.zeros((3, 0)), 0.5, 0)
     assert each.shape == (3, 0)
     assert fresh.tolist() == [1, 1, 1]
-    assert decide(np.zeros((2, 0)), 0.5, 0.5, 2).person.tolist() == [NEW, NEW]
+    assert decide(np.zeros((2, 0)), 0.5, 0.5).person.tolist() == [NEW, NEW]
 
 
 def test_who_cannot_be_is_not() -> None:
-    found = decide(np.array([[-np.inf, 9.0], [-np.inf, -np.inf]]), 0.5, 0.5, 2)
+    found = decide(np.array([[-np.inf, 9.0], [-np.inf, -np.inf]]), 0.5, 0.5)
     assert found.person.tolist() == [1, NEW]
     assert found.probability[1] == 1
 
@@ -50,7 +57,7 @@ def test_two_likely_people_are_a_suggestion() -> None:
 
 
 def test_one_person_gets_one_tracklet_of_a_round() -> None:
-    found = decide(np.log([[99.0], [500.0]]), 0.5, 0.5, 2)
+    found = decide(np.log([[99.0], [500.0]]), 0.5, 0.5)
     assert found.person.tolist() == [NEW, 0]
     assert found.second[0] == 0  # asked again in the next round
 
@@ -59,7 +66,7 @@ def test_one_person_gets_one_tracklet_of_a_round() -> None:
 def test_equal_to_trying_everything(seed: int) -> None:
     rng = np.random.default_rng(seed)
     ratio = rng.normal(0, 4, (3, 4))
-    each, _ = posterior(ratio, 0.5)
+    each, _ = posterior(ratio, 0.5, 4)
     found = decide(ratio, 0.5, 0.5, ambiguous=1.0)
     best, gain = [NEW] * 3, 0.0
     for choice in itertools.product(range(-1, 4), repeat=3):

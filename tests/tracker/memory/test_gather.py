@@ -51,7 +51,7 @@ def test_equal_to_the_obvious_way(seed: int, gap: float) -> None:
     given = steps(seed)
     gather = Gather("cam", "clip", gap)
     told = [one for step in given for one in gather.take(step)] + gather.finish()
-    want = {key: value for key, value in slow(given, gap).items() if value[1]}
+    want = slow(given, gap)
     assert {(one.track, one.begin) for one in told} == set(want)
     for one in told:
         end, count, vector = want[one.track, one.begin]
@@ -77,9 +77,24 @@ def test_who_was_seen_beside_whom() -> None:
     assert any(want.values())
 
 
-def test_without_looks_nobody_is_told() -> None:
+def test_without_looks_they_are_told_all_the_same() -> None:
     gather = Gather("cam", "clip", 1.0)
-    assert [one for step in steps(0, dimension=0) for one in gather.take(step)] + gather.finish() == []
+    told = [one for step in steps(0, dimension=0) for one in gather.take(step)] + gather.finish()
+    assert told
+    assert {(one.boxes, one.vector.shape) for one in told} == {(0, (0,))}
+
+
+def test_a_state_goes_on() -> None:
+    given = steps(3)
+    one, other = Gather("c", "s", 0.5), Gather("c", "s", 0.5)
+    for step in given[:35]:
+        one.take(step)
+    other.load_state_dict(one.state_dict())
+    told, again = ([t for step in given[35:] for t in g.take(step)] + g.finish() for g in (one, other))
+    assert len(told) == len(again) > 3
+    for a, b in zip(told, again, strict=True):
+        assert (a.track, a.begin, a.end, a.boxes, a.apart) == (b.track, b.begin, b.end, b.boxes, b.apart)
+        assert a.vector.tobytes() == b.vector.tobytes()
 
 
 def test_time_lies_on_the_memory_clock() -> None:

@@ -96,3 +96,20 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, kind:
     (tmp_path / name).mkdir()
     with pytest.raises(InputError, match="is a folder, expected a place for a file"):
         kind(tmp_path / name)
+
+
+@pytest.mark.parametrize(("kind", "name"), ALL)
+def test_a_sink_is_a_context(tmp_path: Path, kind: Sink, name: str) -> None:
+    steps = [step(i) for i in range(3)]
+    with kind(tmp_path / name) as sink:
+        assert list(sink.through(iter(steps))) == steps
+    assert names(tmp_path) == [name]
+    whole = (tmp_path / name).read_bytes()
+    other = kind(tmp_path / "b" / name)
+    for one in steps:
+        other.write(one)
+    assert other.finish().read_bytes() == whole
+    broken = kind(tmp_path / "c" / name)
+    with pytest.raises(ZeroDivisionError), broken:
+        raise ZeroDivisionError
+    assert names(tmp_path / "c") == [f"{name}.partial"]

@@ -1,0 +1,239 @@
+"""The calibration of weights: maps by relation, and the false-match thresholds, as they stand in the weights' card.
+
+It belongs to one network: what its vectors say of a few drawn crops is kept beside it, in any format of the file the
+same to two decimals, and a calibration of other weights is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.errors import nearest, one_line
+from retrace.reid.calibration.maps import LEAST, Map, fit_map
+from retrace.reid.calibration.measures import threshold
+from retrace.reid.calibration.pairs import RELATIONS, Pairs, video_pairs
+
+KEY = "calibration"  # in the card
+FORMAT = 1
+RATES = (1e-1, 1e-2, 1e-3, 1e-4)  # of false matches
+CLOSE = 0.03  # how far cosines of the drawn crops may be off for the same network in another format
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What distances of one network mean.
+
+    Attributes:
+        maps: by relation, some of ``RELATIONS``; one without enough pairs is absent.
+        thresholds: by relation, false-match rate -> distance; only rates that the pairs support.
+        print: cosines between the network's vectors of drawn crops, see :func:`fingerprint`.
+        data: what it was fitted on, in words.
+    """
+
+    maps: Mapping[str, Map]
+    thresholds: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+    print: tuple[float, ...] = ()
+    data: str = ""
+
+    def map(self, relation: str) -> Map:
+        """The map of a relation.
+
+        Raises:
+            InputError: it is absent, or no such relation.
+        """
+        if relation not in RELATIONS:
+            raise InputError(f"unknown relation {relation!r}; {nearest(relation, RELATIONS)}")
+        if relation not in self.maps:
+            have = ", ".join(self.maps) or "none"
+            raise InputError(
+                f"no calibration for {relation!r} (there is {have}): too few pairs were at hand, at least {LEAST} "
+                "of one person and of two are wanted"
+            )
+        return self.maps[relation]
+
+    def limit(self, relation: str, rate: float) -> float:
+        """The distance with this false-match rate.
+
+        Raises:
+            InputError: the rate was not supported by the pairs.
+        """
+        known = self.thresholds.get(relation, {})
+        if rate not in known:
+            rates = ", ".join(f"{r:g}" for r in known) or "none"
+            raise InputError(
+                f"no threshold for {relation!r} at a false-match rate of {rate:g}; known: {rates}"
+            )
+        return known[rate]
+
+    def to_card(self) -> dict[str, Any]:
+        """Plain numbers and texts, for JSON."""
+        return {
+            "format": FORMAT,
+            "distance": "cosine",
+            "data": self.data,
+            "print": [round(value, 4) for value in self.print],
+            "relations": {
+                name: {
+                    "knots": list(found.knots),
+                    "log_odds": list(found.log_odds),
+                    "same": found.same,
+                    "different": found.different,
+                    "source": found.source,
+                    "thresholds": {f"{rate:g}": d for rate, d in self.thresholds.get(name, {}).items()},
+                }
+                for name, found in self.maps.items()
+            },
+        }
+
+    @classmethod
+    def from_card(cls, card: object, origin: object) -> Calibration:
+        """What :meth:`to_card` gave.
+
+        Raises:
+            InputError: anything else; the message begins with ``origin``.
+        """
+        try:
+            assert isinstance(card, Mapping)
+            if card["format"] != FORMAT or card["distance"] != "cosine":
+                raise ValueError(f"format is not {FORMAT}")
+            maps, limits = {}, {}
+            for name, told in card["relations"].items():
+                if name not in RELATIONS:
+                    raise ValueError(f"unknown relation {str(name)[:40]!r}")
+                maps[name] = _map(told)
+                limits[name] = {float(rate): _number(d) for rate, d in told["thresholds"].items()}
+            cosines = tuple(_number(value) for value in card["print"])
+            return cls(maps, limits, cosines, str(card.get("data", "")))
+        except (AssertionError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise InputError(
+                f"{origin}: its calibration is not readable: {one_line(error)}; calibrate again, or go on without"
+            ) from None
+
+    def belongs_to(self, cosines: Sequence[float], origin: object) -> None:
+        """Compare with the fingerprint of a network.
+
+        Raises:
+            InputError: it is of other weights.
+        """
+        mine = np.asarray(self.print)
+        if mine.shape != np.shape(cosines) or np.abs(mine - cosines).max(initial=0) > CLOSE:
+            raise InputError(
+                f"{origin}: the calibration is of other weights; calibrate these, or go on without"
+            )
+
+
+def calibrate(
+    sets: Sequence[Mapping[str, Pairs]], data: str = "", cosines: Sequence[float] = ()
+) -> Calibration:
+    """Fit the maps of all relations on labelled sets.
+
+    Every set counts alike: measured on sets that were left out, a map of several sets transfers better than one of the
+    training set, and better than one refitted on unlabelled pairs (LOG.md).
+
+    Args:
+        sets: what `labelled_pairs` gave of each.
+        data: their names.
+        cosines: the network's :func:`fingerprint`.
+
+    Raises:
+        InputError: no relation has enough pairs.
+    """
+    maps, limits, refused = {}, {}, ""
+    for relation in RELATIONS:
+        parts = [found[relation] for found in sets if relation in found and found[relation].same.any()]
+        if not parts:
+            continue
+        distance, same = (np.concatenate([getattr(p, k) for p in parts]) for k in ("distance", "same"))
+        weight = np.concatenate([_share(part.same) for part in parts])
+        try:
+            maps[relation] = fit_map(distance, same, weight=weight)
+        except InputError as error:
+            refused = f"{relation}: {error}"
+            continue
+        limits[relation] = _limits(distance[~same])
+    if not maps:
+        raise InputError(refused or "no pairs of one person: nothing to calibrate on")
+    return Calibration(maps, limits, tuple(cosines), data)
+
+
+def refit(
+    card: Calibration | None,
+    features: np.ndarray,
+    tracks: np.ndarray,
+    seconds: np.ndarray,
+    xyxy: np.ndarray,
+    scores: np.ndarray | None = None,
+    *,
+    gap: float = 1.0,
+    least: int = LEAST,
+) -> Calibration:
+    """The calibration on a tracked video without labels.
+
+    The map within tracklets and the thresholds come from the video's own pairs (`video_pairs`). Those of returns stay
+    the card's: pairs of one tracklet are far easier than returns, and fitted on them a map is deaf to returns.
+
+    Raises:
+        InputError: the video has too few pairs; the message says how many, and ``card`` is still right as it is.
+    """
+    found = video_pairs(features, tracks, seconds, xyxy, scores, gap=gap)
+    own = fit_map(found.distance, found.same, least=least, source="video")
+    limits = _limits(found.distance[~found.same])
+    if card is None:
+        return Calibration({"tracklet": own}, {"tracklet": limits}, (), "this video")
+    return replace(
+        card,
+        maps={**card.maps, "tracklet": own},
+        thresholds={**card.thresholds, "tracklet": limits},
+        data=f"{card.data}; within tracklets: this video",
+    )
+
+
+def fingerprint(embed: Callable[[np.ndarray], np.ndarray], size: tuple[int, int]) -> tuple[float, ...]:
+    """Cosines between the vectors of four drawn crops: the same for one network in every format.
+
+    Args:
+        embed: (N, H, W, 3) uint8 BGR -> (N, D) unit rows, e.g. `Embedder.crops`.
+        size: px, (H, W).
+    """
+    ramp = np.linspace(0, 255, size[0])[:, None, None]
+    sway = 127 + 127 * np.sin(np.linspace(0, 9, size[1]))[None, :, None]
+    ink = (
+        np.array([[[255, 40, 0], [0, 200, 120], [90, 0, 255], [160, 160, 20]]], float).reshape(4, 1, 1, 3)
+        / 255
+    )
+    crops = np.stack([ramp + 0 * sway, 255 - ramp + 0 * sway, sway + 0 * ramp, (ramp + sway) / 2]) * ink
+    vectors = np.asarray(embed(crops.astype(np.uint8)), np.float64)
+    rows, columns = np.triu_indices(4, 1)
+    return tuple((vectors @ vectors.T)[rows, columns].tolist())
+
+
+def _share(same: np.ndarray) -> np.ndarray:
+    """(P,) one over how many of its kind a set has, so that sets count alike."""
+    return np.where(same, 1 / max(1, int(same.sum())), 1 / max(1, int((~same).sum())))
+
+
+def _limits(strangers: np.ndarray) -> dict[float, float]:
+    """Thresholds at the rates that so many pairs support."""
+    return {rate: threshold(strangers, rate).distance for rate in RATES if len(strangers) * rate >= 3}
+
+
+def _map(told: Mapping[str, Any]) -> Map:
+    knots, odds = (tuple(_number(v) for v in told[key]) for key in ("knots", "log_odds"))
+    rising = all(a < b for a, b in zip(knots, knots[1:], strict=False))
+    falling = all(a >= b for a, b in zip(odds, odds[1:], strict=False))
+    if not 2 <= len(knots) == len(odds) <= 1000 or not rising or not falling:
+        raise ValueError("knots must rise and log-odds fall, two of each at least")
+    return Map(knots, odds, int(told["same"]), int(told["different"]), str(told["source"]))
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number")
+    return number

@@ -1,0 +1,251 @@
+"""The calibration as it travels in a card: back unchanged, refused when broken or of other weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.reid import Embedder
+from retrace.reid.calibration.card import KEY, Calibration, calibrate, fingerprint, refit
+from retrace.reid.calibration.pairs import RELATIONS, Pairs, labelled_pairs, video_pairs
+
+
+def people(seed: int, count: int = 30, images: int = 8, dim: int = 16) -> dict[str, np.ndarray]:
+    """Vectors around one direction a person, a shift for each camera; images 0-3 by camera 1, 4-7 by camera 2."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(1, count + 1), images)
+    camera = np.tile(np.repeat([1, 2], images // 2), count)
+    visit = np.arange(count * images) // 2  # two images a stay
+    centre, tint = rng.normal(size=(count + 1, dim)), rng.normal(size=(3, dim)) * 0.4
+    vectors = centre[who] + tint[camera] + rng.normal(size=(len(who), dim)) * 0.6
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return {"features": vectors, "ids": who, "cameras": camera, "visits": visit}
+
+
+def test_labelled_pairs_one_by_one() -> None:
+    data = people(0, 5)
+    found = labelled_pairs(**data)
+    slow: dict[str, list[list[float]]] = {name: [[], []] for name in RELATIONS}
+    v, who, cam, visit = data.values()
+    for i in range(len(v)):
+        for j in range(i + 1, len(v)):
+            d = 1 - float(v[i] @ v[j])
+            near = cam[i] == cam[j]
+            if who[i] == who[j]:
+                slow["tracklet" if near and visit[i] == visit[j] else "later" if near else "camera"][
+                    0
+                ].append(d)
+            else:
+                for name in ("tracklet", "later") if near else ("camera",):
+                    slow[name][1].append(d)
+    for name in RELATIONS:
+        same, different = slow[name]
+        np.testing.assert_allclose(found[name].distance[found[name].same], same)
+        np.testing.assert_allclose(found[name].distance[~found[name].same], different)
+
+
+def test_junk_makes_no_pair_and_without_visits_no_tracklet() -> None:
+    data = people(0, 5)
+    data["ids"] = np.where(data["ids"] == 1, -1, data["ids"])
+    found = labelled_pairs(data["features"], data["ids"], data["cameras"])
+    assert not found["tracklet"].same.any()
+    assert found["camera"].same.sum() == 4 * 16
+    few = labelled_pairs(data["features"], data["ids"], data["cameras"], most=10)
+    assert few["camera"].same.sum() == 10
+    assert (
+        few["camera"].distance
+        == labelled_pairs(data["features"], data["ids"], data["cameras"], most=10)["camera"].distance
+    ).all()
+
+
+def fitted(seed: int = 0) -> Calibration:
+    return calibrate(
+        [labelled_pairs(**people(seed)), labelled_pairs(**people(seed + 1))], "two drawn sets", (0.5,)
+    )
+
+
+def test_what_is_stored_comes_back() -> None:
+    card = fitted()
+    assert {*card.maps} == {*RELATIONS}
+    again = Calibration.from_card(json.loads(json.dumps(card.to_card())), "x")
+    assert again == card
+    assert card.map("tracklet").distance(0) != card.map("camera").distance(0)  # a map each
+    # 2 sets of 30 people: 30 * 29 / 2 * 64 / 2 * 2 strangers: 1e-3 is supported, 1e-4 is not.
+    assert {*card.thresholds["camera"]} == {0.1, 0.01, 0.001}
+    with pytest.raises(
+        InputError, match=r"no threshold for 'camera' at a false-match rate of 0\.0001; known: 0\.1, 0\.01"
+    ):
+        card.limit("camera", 1e-4)
+
+
+def test_a_relation_with_too_few_pairs_is_absent_and_says_so() -> None:
+    data = people(0)
+    card = calibrate([labelled_pairs(data["features"], data["ids"], data["cameras"])])
+    assert {*card.maps} == {"later", "camera"}
+    with pytest.raises(
+        InputError, match=r"no calibration for 'tracklet' \(there is later, camera\): too few pairs"
+    ):
+        card.map("tracklet")
+    with pytest.raises(InputError, match="unknown relation 'camra'; did you mean 'camera'"):
+        card.map("camra")
+    with pytest.raises(InputError, match="at least 100 of each"):
+        calibrate([labelled_pairs(**people(0, 3))])
+    with pytest.raises(InputError, match="nothing to calibrate on"):
+        calibrate([])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: None,
+        lambda card: [],
+        lambda card: "text",
+        lambda card: {},
+        lambda card: card | {"format": 2},
+        lambda card: card | {"distance": "euclidean"},
+        lambda card: card | {"relations": []},
+        lambda card: card | {"print": "abc"},
+        lambda card: card | {"print": [float("nan")]},
+        lambda card: card | {"relations": {"else": {}}},
+        lambda card: card | {"relations": {"camera": {"knots": [0, 1]}}},
+        lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"knots": [1, 0]}}},
+        lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"log_odds": [1, 2]}}},
+        lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"log_odds": [1]}}},
+        lambda card: card | {"print": [1e999]},
+        lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"thresholds": {"a": 1}}}},
+    ],
+)  # fmt: skip
+def test_a_corrupt_card_is_one_line(change: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"w\.onnx: its calibration is not readable: .*or go on without"
+    ) as error:
+        Calibration.from_card(change(fitted().to_card()), "w.onnx")
+    assert len(str(error.value)) <= 500
+
+
+def test_a_calibration_of_other_weights_is_refused() -> None:
+    shipped = Embedder.from_weights("auto", "cpu", threads=1)
+    cosines = fingerprint(shipped.crops, shipped.size)
+    card = replace(fitted(), print=cosines)
+    card.belongs_to(cosines, "a")
+    card.belongs_to([value + 0.01 for value in cosines], "half precision")
+    with pytest.raises(InputError, match="b: the calibration is of other weights"):
+        card.belongs_to([value + 0.1 for value in cosines], "b")
+    with pytest.raises(InputError, match="of other weights"):
+        card.belongs_to([], "b")
+    shipped.card = dict(shipped.card) | {KEY: card.to_card()}
+    assert shipped.calibration is not None
+    shipped.card[KEY]["print"] = [0.0] * 6
+    with pytest.raises(InputError, match="of other weights"):
+        shipped.calibration  # noqa: B018
+
+
+def test_no_calibration_is_no_error() -> None:
+    embedder = Embedder.from_weights("auto", "cpu", threads=1)
+    embedder.card = {}
+    assert embedder.calibration is None
+
+
+# ---- videos
+
+
+def video(tracks: int = 12, frames: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
+    """Tracks side by side, 100 px apart, at 10 frames a second; vectors drift slowly around each one's direction."""
+    rng = np.random.default_rng(seed)
+    who = np.tile(np.arange(tracks), frames)
+    seconds = np.repeat(np.arange(frames) / 10, tracks)
+    left = who * 100.0
+    boxes = np.stack([left, 0 * left, left + 40, 0 * left + 80], 1)
+    centre = rng.normal(size=(tracks, 16))
+    vectors = centre[who] + rng.normal(size=(len(who), 16)) * 0.5
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return {"features": vectors, "tracks": who, "seconds": seconds, "xyxy": boxes}
+
+
+def test_free_pairs_by_hand() -> None:
+    """One track of six images at 0 ... 5 s and a second one beside it: thirds are 0-1 and 4-5."""
+    data = video(2, 6)
+    data["seconds"] = np.repeat(np.arange(6.0), 2)
+    found = video_pairs(**data, gap=4.0)
+    v = data["features"].reshape(6, 2, 16)
+    same = [1 - float(v[a, t] @ v[b, t]) for t in (0, 1) for a, b in ((0, 4), (0, 5), (1, 5))]
+    strange = [1 - float(v[k, 0] @ v[k, 1]) for k in range(6)]
+    np.testing.assert_allclose(found.distance, same + strange)
+    assert found.same.tolist() == [True] * 6 + [False] * 6
+
+
+def test_boxes_that_overlap_score_low_or_were_not_seen_make_no_pair() -> None:
+    data = video(2, 6)
+    crowd = data | {"xyxy": data["xyxy"] * [0.1, 1, 1, 1]}
+    crowd["xyxy"][:, 2] = crowd["xyxy"][:, 0] + 40
+    assert not len(video_pairs(**crowd, gap=0).distance)
+    assert not len(video_pairs(**data, scores=np.full(12, 0.3), gap=0).distance)
+    assert not len(video_pairs(**(data | {"features": data["features"] * 0}), gap=0).distance)
+    assert not len(video_pairs(**{key: value[:0] for key, value in data.items()}).distance)
+
+
+def test_refitting_changes_only_what_the_video_knows() -> None:
+    card = fitted()
+    found = refit(card, **video())
+    assert found.map("camera") == card.map("camera")
+    assert found.map("tracklet").source == "video"
+    assert found.thresholds["tracklet"] != card.thresholds["tracklet"]
+    assert refit(card, **video()) == found
+    assert {*refit(None, **video()).maps} == {"tracklet"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("one person", video(1)),
+        ("tracklets too short", video(12, 2)),
+        ("nobody at once", video() | {"seconds": np.arange(720) / 10}),
+        ("nothing", {key: value[:0] for key, value in video().items()}),
+    ],
+)
+def test_a_video_that_cannot_calibrate_says_why(name: str, data: dict[str, np.ndarray]) -> None:
+    with pytest.raises(InputError, match=r"pairs of one person and .* of two: at least 100 of each"):
+        refit(fitted(), **data)
+
+
+def test_arrays_of_different_lengths_are_refused() -> None:
+    with pytest.raises(
+        InputError, match="expected N vectors, tracks, seconds and boxes, got 720, 1, 720, 720"
+    ):
+        video_pairs(**(video() | {"tracks": np.zeros(1)}))
+
+
+def test_a_card_in_a_file_reaches_the_embedder(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from retrace.reid.recipe import KEY as RECIPE
+    from retrace.reid.recipe import SUM
+    from retrace.reid.weights.shipped import shipped_weights
+
+    source = shipped_weights()
+    assert source is not None
+    shipped = Embedder.from_weights(source, "cpu", threads=1)
+    card = replace(fitted(), print=fingerprint(shipped.crops, shipped.size))
+    model = onnx.load(source)
+    for entry in model.metadata_props:
+        if entry.key == RECIPE:
+            told = json.loads(entry.value)
+            told["card"][KEY] = card.to_card()
+            entry.value = json.dumps(told)
+    kept = [(e.key, e.value) for e in model.metadata_props if e.key != SUM]
+    del model.metadata_props[:]
+    for key, value in kept:
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, tmp_path / "a.onnx")
+    found = Embedder.from_weights(tmp_path / "a.onnx", "cpu", threads=1).calibration
+    assert found is not None
+    assert found.maps == card.maps
+
+
+def test_pairs_are_plain() -> None:
+    assert Pairs(np.zeros(1), np.ones(1, bool)).same.all()

@@ -1,0 +1,143 @@
+"""Global ids from a run: the same people in a second source, resume, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.tracker.memory import Memory
+from retrace.tracker.mot_file import read_results
+from retrace.tracker.run import Job, track_source
+from retrace.tracker.run.opened import Appearance
+from retrace.tracker.run.remember import People
+
+LENGTH, FPS = 60, 10
+
+
+def clip(folder: Path, name: str, people: dict[int, range]) -> Path:
+    """A sequence without images: people stand apart and are seen in these frames."""
+    sequence = folder / name
+    (sequence / "det").mkdir(parents=True)
+    (sequence / "seqinfo.ini").write_text(
+        f"[Sequence]\nname={name}\nframeRate={FPS}\nseqLength={LENGTH}\nimWidth=600\nimHeight=200\n"
+    )
+    frame, xyxy, vectors = [], [], []
+    for k in range(LENGTH):
+        for person, seen in people.items():
+            if k in seen:
+                frame.append(k)
+                xyxy.append([100 * person, 20, 100 * person + 40, 120])
+                vector = np.random.default_rng(person).normal(size=64)
+                vector += np.random.default_rng([person, k, len(name)]).normal(size=64) * 0.2
+                vectors.append(vector / np.linalg.norm(vector))
+    np.savez(
+        sequence / "det.npz",
+        frame=np.array(frame),
+        xyxy=np.array(xyxy, float),
+        score=np.full(len(frame), 0.9),
+        embedding=np.array(vectors, np.float32),
+    )
+    return sequence
+
+
+LOOKS = Appearance(
+    lambda image, xyxy: np.zeros((len(xyxy), 64), np.float32), "by hand", {"net.onnx": "ab" * 32}
+)
+
+
+def job(folder: Path, sequence: Path, **other: object) -> Job:
+    given: dict = {
+        "source": str(sequence), "out": str(folder / "out"), "detections": "det.npz", "reid": "net.onnx",
+        "memory": str(folder / "people.db"), "save": ("mot", "jsonl"), "overrides": {"max_age": 1.0},
+    }  # fmt: skip
+    return Job(**{**given, **other})
+
+
+def test_who_comes_back_has_the_id_of_before(tmp_path: Path) -> None:
+    """Person 1 leaves for three seconds: two tracks, one person. Somebody new in the second source is new."""
+    first = clip(tmp_path, "first", {1: range(60), 2: range(60), 3: range(10)})
+    again = clip(tmp_path, "again", {3: range(30), 1: range(5, 60), 5: range(60)})
+    report = track_source(job(tmp_path, first), embed=LOOKS)
+    track_source(job(tmp_path, again), embed=LOOKS)
+    one, other = (read_results(tmp_path / "out" / f"{name}.txt") for name in ("first", "again"))
+
+    def id_at(table, place: int) -> int:
+        (found,) = set(table.id[table.xyxy[:, 0] == 100 * place].tolist())
+        return int(found)
+
+    ids = {place: id_at(one, place) for place in (1, 2, 3)}
+    assert set(ids.values()) == {1, 2, 3}
+    assert id_at(other, 1) == ids[1]
+    assert id_at(other, 3) == ids[3]
+    assert id_at(other, 5) == 4
+    assert any("3 tracklets of 3 people" in note for note in report.notes)
+    kept = read_results(tmp_path / "out" / "again.tracks.txt")
+    assert sorted(set(kept.id.tolist())) == [1, 2, 3]  # as the tracker counts
+    line = json.loads((tmp_path / "out" / "first.jsonl").read_text().splitlines()[5])
+    assert {track["person"] for track in line["tracks"]} == {1, 2, 3}
+
+
+def test_the_same_run_again_adds_nothing(tmp_path: Path) -> None:
+    sequence = clip(tmp_path, "clip", {1: range(60), 2: range(10, 50)})
+    for _ in range(2):
+        track_source(job(tmp_path, sequence), embed=LOOKS)
+    with Memory(tmp_path / "people.db") as memory:
+        assert memory.people.size == 2
+
+
+def test_a_stopped_run_goes_on_to_the_same_people(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    people = {1: range(20), 2: range(60), 3: range(40, 60)}
+    for folder in (whole, parts):
+        clip(folder, "clip", people)
+    track_source(job(whole, whole / "clip"), embed=LOOKS)
+    stop = threading.Event()
+    ask = lambda step: stop.set() if step.frame.index == 30 else None  # noqa: E731
+    assert track_source(job(parts, parts / "clip"), embed=LOOKS, on_step=ask, stop=stop).stopped
+    track_source(job(parts, parts / "clip", resume=True), embed=LOOKS)
+    for name in ("clip.txt", "clip.tracks.txt", "clip.jsonl"):
+        assert (whole / "out" / name).read_bytes() == (parts / "out" / name).read_bytes()
+    with Memory(whole / "people.db") as one, Memory(parts / "people.db") as other:
+        assert (one.people.vectors[:3] == other.people.vectors[:3]).all()
+
+
+def test_a_person_at_a_time() -> None:
+    people = People(np.array([7, 7, 9]), np.array([1.0, 5.0, 0.0]), np.array([100, 200, 300]))
+    assert people.of(np.array([7, 7, 7, 9, 7]), np.array([1.0, 4.9, 5.0, 3.0, 0.5])).tolist() == [
+        100,
+        100,
+        200,
+        300,
+        100,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"memory": None, "memory_start": 3.0}, "do nothing without `memory`"),
+        ({"reid": "none"}, "needs `reid`"),
+    ],
+)
+def test_jobs_that_cannot_be(tmp_path: Path, other: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        job(tmp_path, tmp_path, **other)
+
+
+def test_memories_that_cannot_be(tmp_path: Path) -> None:
+    sequence = clip(tmp_path, "clip", {1: range(60)})
+    (tmp_path / "people.db").write_text("somebody's notes" * 999)
+    with pytest.raises(InputError, match=r"people\.db"):
+        track_source(job(tmp_path, sequence), embed=LOOKS)
+    (tmp_path / "people.db").unlink()
+    track_source(job(tmp_path, sequence), embed=LOOKS)
+    others = Appearance(LOOKS.embed, "another", {"net.onnx": "cd" * 32})
+    with pytest.raises(InputError, match="vectors of two networks do not compare"):
+        track_source(job(tmp_path, sequence), embed=others)
+    with pytest.raises(InputError, match="vectors of known weights"):
+        track_source(job(tmp_path, sequence), embed=Appearance(LOOKS.embed, "unknown"))

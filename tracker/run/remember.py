@@ -1,0 +1,221 @@
+"""Global identities for one source: its ended tracklets go to an identity memory, its results get the people's ids."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrace.configs.files import atomic_write, writing
+from retrace.configs.loader import load_preset
+from retrace.tracker.data import MotTable, Step
+from retrace.tracker.memory import Memory, Tracklet
+from retrace.tracker.memory.config import MemoryConfig
+from retrace.tracker.memory.gather import Gather
+from retrace.tracker.mot_file import read_results, write_results
+
+APART = 3600.0  # s between two recordings whose clocks are not known
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The people of one source's tracklets, T rows by track, then beginning."""
+
+    track: np.ndarray  # (T,) int64
+    begin: np.ndarray  # (T,) s of the source
+    person: np.ndarray  # (T,) int64 global id
+
+    def of(self, track: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """(R,) the person of a track at a time; of the track's first tracklet where it began later."""
+        place = np.lexsort((self.begin, self.track))
+        track_of, begin = self.track[place], self.begin[place]
+        found = np.zeros(len(track), np.int64)
+        for one in np.unique(track):  # over tracks, once, when the source has ended
+            mine = (track_of == one).nonzero()[0]
+            here = (track == one).nonzero()[0]
+            which = np.searchsorted(begin[mine], seconds[here] + 1e-6, side="right") - 1
+            found[here] = self.person[place][mine[np.maximum(which, 0)]]
+        return found
+
+
+class Remembering:
+    """Between a running tracker and a memory file; see `Job.memory`."""
+
+    def __init__(
+        self,
+        path: str,
+        weights: str,
+        name: str,
+        settings: str,
+        camera: str | None,
+        start: float | None,
+        live: bool,
+    ) -> None:
+        """
+        Args:
+            path: the memory's file.
+            weights: what the vectors come from.
+            name: of the source.
+            settings: a hash of all that the tracks depend on: the same run again is the same tracklets.
+            camera: its name; None: the source's.
+            start: s, where the source's time 0 lies on the memory's clock; None: now for a live source, else after
+                everything that the memory holds.
+            live: whether the source is.
+
+        Raises:
+            InputError: the file is no memory, or one of other weights.
+        """
+        self.config = load_preset("default", MemoryConfig, "memory")
+        self._path, self._weights, self._source = Path(path), weights, f"{name} {settings[:16]}"
+        self._memory: Memory | None = None
+        if self._path.exists():
+            self._memory = Memory(self._path, weights, config=self.config)
+        else:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._start = self._beginning(start, live)
+        self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=True)
+        self._waiting: list[Tracklet] = []
+
+    def _beginning(self, start: float | None, live: bool) -> float:
+        """Where this source lies on the memory's clock: where it lay before, where it is told to, or now."""
+        if self._memory is not None:
+            key = f"start:{self._source}"
+            before = self._memory.store.read("SELECT value FROM meta WHERE key = ?", (key,))
+            if before:
+                return float(before[0][0])
+        if start is not None:
+            return float(start)
+        if live:
+            return time.time()
+        newest = self._memory.people.newest if self._memory is not None else -np.inf
+        return float(np.ceil(newest + APART)) if np.isfinite(newest) else 0.0
+
+    def take(self, step: Step) -> None:
+        """Take in a frame; what has ended is decided a window at a time."""
+        self._waiting += self.gather.take(step)
+        if (
+            self._waiting
+            and step.frame.time - self._waiting[0].end > self.config.split_gap + self.config.window
+        ):
+            self._decide()
+
+    def finish(self) -> People:
+        """Decide what is left; who all of them are."""
+        self._waiting += self.gather.finish()
+        self._decide()
+        if self._memory is None:
+            return People(*(np.zeros(0, kind) for kind in (np.int64, np.float64, np.int64)))
+        rows = self._rows()
+        self._memory.close()
+        track, begin, person = (np.array([row[k] for row in rows]) for k in (0, 1, 3))
+        return People(track.astype(np.int64), begin.astype(float), person.astype(np.int64))
+
+    def _rows(self) -> list[tuple[int, float, float, int]]:
+        """(track, begin, end, person) of this source's tracklets, s of the source."""
+        assert self._memory is not None
+        member, _ = self._memory.store.partition()
+        rows = self._memory.store.read(
+            "SELECT id, track, begin, end FROM tracklet WHERE source = ? ORDER BY track, begin",
+            (self._source,),
+        )
+        return [
+            (track, begin - self._start, end - self._start, member[one]) for one, track, begin, end in rows
+        ]
+
+    def _decide(self) -> None:
+        if not self._waiting:
+            return
+        if self._memory is None:
+            dimension = next((len(one.vector) for one in self._waiting if len(one.vector)), 0)
+            if not dimension:
+                return  # nobody has looks yet
+            self._memory = Memory(self._path, self._weights, dimension, self.config)
+        store = self._memory.store
+        told = [
+            replace(
+                one,
+                begin=one.begin + self._start,
+                end=one.end + self._start,
+                vector=one.vector if len(one.vector) else np.zeros(store.dimension, np.float32),
+            )
+            for one in self._waiting
+        ]
+        self._memory.add(told)
+        with store.writing():
+            values = (f"start:{self._source}", repr(self._start))
+            store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
+        self._waiting = []
+
+    # -- for checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Open tracklets and those that wait, without their crops."""
+        waiting = self._waiting
+        dimension = max((len(one.vector) for one in waiting), default=0)
+        vectors = [one.vector if len(one.vector) else np.zeros(dimension, np.float32) for one in waiting]
+        pairs = [(k, other) for k, one in enumerate(waiting) for other in sorted(one.apart or ())]
+        return {
+            "start": np.array(self._start),
+            "waiting": np.array([(w.track, w.begin, w.end, w.boxes) for w in waiting]).reshape(-1, 4),
+            "vectors": np.array(vectors, np.float32).reshape(len(waiting), dimension),
+            "apart": np.array(pairs, np.int64).reshape(-1, 2),
+            "boxes": np.array([(w.first_box, w.last_box) for w in waiting], np.float32).reshape(-1, 2, 4),
+            **{f"gather_{name}": value for name, value in self.gather.state_dict().items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        own = {name.removeprefix("gather_"): state[name] for name in state if name.startswith("gather_")}
+        self.gather.load_state_dict(own)
+        self._start, apart = float(state["start"]), state["apart"]
+        self._waiting = [
+            Tracklet(
+                self.gather.camera,
+                self._source,
+                int(track),
+                float(begin),
+                float(end),
+                int(count),
+                state["vectors"][k],
+                frozenset(apart[apart[:, 0] == k, 1].tolist()),
+                *state["boxes"][k],
+            )
+            for k, (track, begin, end, count) in enumerate(state["waiting"])
+        ]
+
+
+def rename_results(path: Path, kept: Path, people: People, fps: float) -> tuple[MotTable, int]:
+    """``path`` with global ids; what the tracker said goes to ``kept``. One person's second box in a frame (two boxes
+    that were one crop twice) is left out.
+
+    Returns:
+        the new table, and how many boxes were left out.
+    """
+    table = read_results(path)
+    write_results(kept, table)
+    person = people.of(table.id, table.frame / fps)
+    order = np.lexsort((-table.score, person, table.frame))
+    frame, who = table.frame[order], person[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (np.diff(frame) != 0) | (np.diff(who) != 0)
+    rows = order[first]
+    renamed = replace(table.take(rows), id=person[rows])
+    write_results(path, renamed)
+    return renamed, int((~first).sum())
+
+
+def add_people(path: Path, people: People) -> None:
+    """JSON lines: each track gets its ``person`` beside its ``id``."""
+    grown = path.with_name(path.name + ".people")
+    with writing(path), atomic_write(grown) as out, path.open() as lines:
+        for line in lines:
+            told = json.loads(line)
+            ids = np.array([track["id"] for track in told["tracks"]], np.int64)
+            persons = people.of(ids, np.full(len(ids), told["time"]))
+            for track, person in zip(told["tracks"], persons.tolist(), strict=True):
+                track["person"] = person
+            out.write(json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n")
+    grown.replace(path)
