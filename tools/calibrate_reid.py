@@ -1,6 +1,6 @@
 """From distances to probabilities: calibrate ReID weights on people whom they were not trained on.
 
-    python tools/calibrate_reid.py --weights weights.safetensors --data market/ --data cuhk03/ --out calibrated.safetensors
+    python tools/calibrate_reid.py --weights w.safetensors --data market/ --data cuhk03/ --out calibrated.safetensors
 
 Give several sets: measured on sets that were left out, a map of several transfers better than one. The calibration goes
 into the card of the weights (.safetensors); export_reid.py carries it on to every other format, and
