@@ -45,7 +45,7 @@ def read_msmt17(folder: Path, split: int) -> Found:
 
 
 def _read_msmt_list(file: Path, place: Path, part: str, found: Found) -> None:
-    for number, line in enumerate(_text(file).splitlines(), 1):
+    for number, line in enumerate(text_of(file).splitlines(), 1):
         if not line.strip():
             continue
         path, _, person = line.strip().rpartition(" ")
@@ -79,7 +79,7 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
         raise InputError(f"{folder}: holds {len(files)} protocols ({few(files)}); give one of these files")
     file = files[0]
     try:
-        splits: Any = json.loads(_text(file))
+        splits: Any = json.loads(text_of(file))
         chosen = splits[split]
         triples = {part: [(str(p), _whole(i), _whole(c)) for p, i, c in chosen[part]] for part in PARTS}
     except IndexError:
@@ -106,7 +106,7 @@ def _whole(value: Any) -> int:
     return number
 
 
-def _csv_file(folder: Path) -> Path | None:
+def csv_file(folder: Path) -> Path | None:
     """The one CSV file of a folder that has our columns."""
     files = [folder] if folder.is_file() else sorted(folder.glob("*.csv"))
     good = [file for file in files if file.suffix.lower() == ".csv" and _has_columns(file)]
@@ -117,14 +117,14 @@ def _csv_file(folder: Path) -> Path | None:
 
 def _has_columns(file: Path) -> bool:
     try:
-        header = next(csv.reader(io.StringIO(_text(file), newline="")), [])
+        header = next(csv.reader(io.StringIO(text_of(file), newline="")), [])
     except csv.Error:
         return False
     return {*CSV_COLUMNS} <= {name.strip() for name in header}
 
 
 def is_csv(folder: Path) -> bool:
-    return _csv_file(folder) is not None
+    return csv_file(folder) is not None
 
 
 def read_csv(folder: Path, split: int) -> Found:
@@ -132,10 +132,10 @@ def read_csv(folder: Path, split: int) -> Found:
 
     Ids and cameras are whole numbers (id 0: distractor, -1: junk), or names, which are numbered from 1.
     """
-    file = _csv_file(folder)
+    file = csv_file(folder)
     assert file is not None
     try:
-        lines = list(csv.reader(io.StringIO(_text(file), newline="")))
+        lines = list(csv.reader(io.StringIO(text_of(file), newline="")))
     except csv.Error as error:
         raise InputError(f"{file}: not readable as CSV: {error}") from None
     header = [name.strip() for name in lines[0]]
@@ -197,7 +197,7 @@ def _plain(label: str) -> str:
     return label if match is None else ("" if match[2] == "0" else match[1]) + match[2]
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

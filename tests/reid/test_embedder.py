@@ -431,7 +431,7 @@ def test_options_that_are_none_are_one_line(tmp_path: Path, options: dict[str, A
 
 def test_a_picture_of_pil_has_its_colours_the_other_way_round(tmp_path: Path) -> None:
     picture = SimpleNamespace(getbands=lambda: ("R", "G", "B"))
-    with pytest.raises(InputError, match="is a PIL image, which is RGB; give np.asarray"):
+    with pytest.raises(InputError, match=r"is a PIL image, which is RGB; give np\.asarray"):
         Embedder.from_weights(colour_mean(tmp_path))(picture, BLOCKS)  # type: ignore[arg-type]
 
 

@@ -74,6 +74,10 @@ class Job:
             raise InputError("`detections` replaces the detector: leave `detector` out")
         if self.detections and (self.detector_format is not None or self.conf is not None):
             raise InputError("`detections` replaces the detector: leave `detector_format` and `conf` out")
+        if self.detections and self.classes is not None:
+            raise InputError(
+                "`classes` does nothing with `detections`: leave out what is not to be tracked there"
+            )
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
         if self.length is not None and self.length < 1:

@@ -165,7 +165,8 @@ def open_job_source(job: Job) -> Source:
     Raises:
         InputError: there is nothing, or nothing that can be read.
     """
-    return open_source(job.source, fps=job.fps)
+    # boxes of a file are in the pixels that are stored, whatever their shape
+    return open_source(job.source, fps=job.fps, square_pixels=job.detections is None)
 
 
 def needs_detector(job: Job, source: Source) -> bool:

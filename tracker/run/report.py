@@ -62,6 +62,7 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
         "complete": not report.stopped,
         "files": [path.name for path in report.files],
         "detector": opened.detector.description,
+        "classes": opened.detector.labels,
         "camera": opened.camera_note,
         "camera_frames": shares(camera) if camera else None,
         "detections_sha256": report.detections,
