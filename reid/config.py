@@ -71,6 +71,7 @@ class AugmentConfig(Group):
     hue: float = Field(default=0.0, ge=0, le=0.5)  # in turns of the colour circle, half-width
     gamma: float = Field(default=0.0, ge=0, le=1)  # of the logarithm of the exponent, half-width
     swap: float = Field(default=0.0, ge=0, le=1)  # share of images whose colour channels change places
+    recolour: float = Field(default=1.0, ge=0, le=1)  # share of images whose colours change at all
 
 
 class BatchConfig(Group):

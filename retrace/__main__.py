@@ -13,6 +13,7 @@ TOOLS = {
     "count": "answers from tracks: line crossings, zones, people by the minute",
     "memory": "look into an identity memory, and mend it",
     "search": "where and when was this person: a photo and a memory",
+    "view-run": "look at a run in the browser, and mend it",
     "explain": "why an identity was kept, lost or switched",
     "offline": "improve tracking results afterwards",
     "eval-mot": "score tracking results: HOTA, CLEAR, identity",

@@ -35,10 +35,22 @@ from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_
 from retrace.tracker.tracks.overlaps import alike, lives_longer, stands_behind
 from retrace.tracker.tracks.shown import coasting, in_sight, may_be_hidden
 
-IOU, IOU_SCORE, HMIOU, SCORE_GAP, APPEARANCE, HALF_APPEARANCE, NEAREST_CUE, MAHALANOBIS, CENTRE_MAHALANOBIS = range(
-    len(COSTS)
-)
-INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by compiled code only
+(
+    IOU,
+    IOU_SCORE,
+    HMIOU,
+    SCORE_GAP,
+    APPEARANCE,
+    HALF_APPEARANCE,
+    NEAREST_CUE,
+    MAHALANOBIS,
+    CENTRE_MAHALANOBIS,
+) = range(len(COSTS))
+INNER = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}  # called by compiled code only
 for rule in (
     *(expected, seen_within, confirmed, confirmed_at_birth, may_begin, remembered, alike, lives_longer),
     *(stands_behind, coasting, in_sight, may_be_hidden, heights_iou, on_a_line, smaller_cue),
@@ -124,7 +136,9 @@ def frame(
         stays, everybody = _no_duplicates(row_buffer[:count], box, rules, now)
         if not everybody:
             count, box = _keep(row_buffer, filters, count, stays), box[stays]
-    ids, boxes, scores, classes, places, last_id = _report(row_buffer[:count], box, found, rules, now, last_id)
+    ids, boxes, scores, classes, places, last_id = _report(
+        row_buffer[:count], box, found, rules, now, last_id
+    )
     return count, last_id, ids, boxes, scores, classes, places
 
 
@@ -204,7 +218,9 @@ def _associate(
             continue
         for t in range(len(rows)):
             limit[t] = 0.0
-            if joined[t] < 0 and (believed[t] if stage.by_place else expected(rows[t].seen, rules.max_age, now)):
+            if joined[t] < 0 and (
+                believed[t] if stage.by_place else expected(rows[t].seen, rules.max_age, now)
+            ):
                 limit[t] = stage.limit[rows[t].status]
         for n in range(len(taken)):
             high = found.score[n] >= rules.high
@@ -215,7 +231,9 @@ def _associate(
             pairs = _open(rows, row, col, iou, limit, free, believed, found, rules)
         for k in range(len(stage.gates)):
             if stage.gates[k] >= 0:
-                pairs = _through_gate(stage.gates[k], stage.most[k], stage, pairs, rows, filters, box, z, found, rules)
+                pairs = _through_gate(
+                    stage.gates[k], stage.most[k], stage, pairs, rows, filters, box, z, found, rules
+                )
         look, gain = _looks(stage, pairs, rows, found, memory, rules), np.zeros(len(pairs.row))
         for k in range(len(stage.terms)):
             if stage.terms[k] >= 0:
@@ -377,7 +395,9 @@ def _looks(
                 count += 1
         which = which[:count]
         if count:
-            cosine = dots(memory.history if of_lost else memory.recent, slots[row[which]], found.embedding, col[which])
+            cosine = dots(
+                memory.history if of_lost else memory.recent, slots[row[which]], found.embedding, col[which]
+            )
             look[which] = (1.0 - cosine) * memory.stretch
     return look
 
@@ -586,9 +606,7 @@ def _begin(
 
 
 @njit(**INNER)
-def _no_duplicates(
-    rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime
-) -> tuple[np.ndarray, bool]:
+def _no_duplicates(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> tuple[np.ndarray, bool]:
     """(T,) bool, who stays, and whether all do; as `overlaps.duplicates`."""
     stays, everybody = np.ones(len(rows), np.bool_), True
     lost, active = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)

@@ -48,10 +48,7 @@ RULES = np.dtype(  # of TrackerConfig, by name
     [
         *((name, np.float32) for name in SCORES),
         *((name, np.int64) for name in (*COUNTS, "hidden_hits")),
-        *(
-            (name, np.float64)
-            for name in (*REALS, *OPTIONAL, "hidden_age", "hidden_cover", "hidden_slack")
-        ),
+        *((name, np.float64) for name in (*REALS, *OPTIONAL, "hidden_age", "hidden_cover", "hidden_slack")),
         *((name, np.bool_) for name in (*FLAGS, "detection_box", "lost_by_history", f"sources_{sources()}")),
         *KALMAN,
     ],
@@ -141,4 +138,3 @@ def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
         stage.cue_appearance,
         stage.cue_iou,
     )
-

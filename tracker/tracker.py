@@ -29,7 +29,7 @@ from retrace.tracker.rows import EPSILON, LOST, FrameTime, expected
 from retrace.tracker.rules import compiled_stages, rules_of
 from retrace.tracker.tracks import appearance, lifecycle, overlaps, shown
 from retrace.tracker.tracks.scores import correct_scores, forecast_scores, initial_scores
-from retrace.tracker.tracks.state import LiveTracks, blank, packed, unpacked
+from retrace.tracker.tracks.state import blank, packed, unpacked
 
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 NO_VECTORS = np.zeros((0, 0), np.float32)
@@ -288,7 +288,9 @@ class Tracker:
         lifecycle.take_in(live.rows, joined, detections, rules, now)
         self._remember(detections, joined)
         stays = lifecycle.remembered(live.status, live.seen, rules, now)
-        source = stays.nonzero()[0]  # (T,) the row at the frame's beginning, or that many plus its place in `cols`
+        source = stays.nonzero()[
+            0
+        ]  # (T,) the row at the frame's beginning, or that many plus its place in `cols`
         if not stays.all():
             self._live = live.take(source)
         cols, reason = lifecycle.births(self._live.rows, detections, deleted_by, rules)

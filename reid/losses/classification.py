@@ -26,7 +26,7 @@ class Classifier(nn.Module):
     """Softmax cross-entropy with a classifier of its own, on whatever vector ``on`` names.
 
     parts > 1: the vector is cut into equal parts with a classifier each, and their cross-entropies are summed:
-    PCB's stripes (Sun et al. 2018, section 3.2) on a head of kind stripes.
+    PCB's stripes (Sun et al. 2018) on a head of kind stripes.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Classifier(nn.Module):
 class ArcFace(nn.Module):
     """Softmax cross-entropy of s cos(theta + m) for the own class, s cos(theta) for others (Deng et al. 2019, eq. 3).
 
-    With ``centres`` K > 1 a class's cosine is the largest of its K sub-centres' (Deng et al. 2020, section 3.2):
+    With ``centres`` K > 1 a class's cosine is the largest of its K sub-centres' (Deng et al. 2020):
     a person seen from the front and from the back need not be one point. Beyond theta = pi - m, where the cosine
     would rise again, it is cos(theta) - m sin(m), as in the authors' code. The sine is a root of a clamped
     square, so a vector that equals its centre has a gradient. s 64, m 0.5 are for faces by the million; for 500 to

@@ -67,7 +67,7 @@ def relational_distillation(
     angle: float = 2.0,
     rows: int = 32,
 ) -> torch.Tensor:
-    """RKD as published (Park et al. 2019, equations 4 to 8): pairs' distances and triples' angles.
+    """RKD as published (Park et al. 2019): pairs' distances and triples' angles.
 
     distance x mean over B^2 of the Huber loss of d / mean of the positive d, + angle x mean over triples of the Huber
     loss of the cosine at each image between the directions to two others. The student's vectors are not normalised. The
@@ -95,7 +95,7 @@ def angles(vectors: torch.Tensor) -> torch.Tensor:
 
 
 class S2SD(nn.Module):
-    """Larger heads of one's own as teachers (simultaneous similarity self-distillation, Roth et al. 2021, equation 6).
+    """Larger heads of one's own as teachers (simultaneous similarity self-distillation, Roth et al. 2021).
 
     1/2 (multi-similarity of the embedding + mean over heads of theirs) + weight_heads x mean over heads of
     T^2 KL(softmax of a head's cosines / T, of the embedding's), heads detached there; from step ``delay`` on also

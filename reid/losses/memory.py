@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Memory(nn.Module):
-    """Contrastive against the batch and against vectors of earlier batches (XBM, Wang et al. 2020, section 3).
+    """Contrastive against the batch and against vectors of earlier batches (XBM, Wang et al. 2020).
 
     Features drift slowly once the first few hundred steps are over, so vectors of old batches still serve as
     positives and negatives: a batch of 64 is compared with thousands. For an anchor: mean of 1 - s over its positives

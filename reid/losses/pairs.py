@@ -34,7 +34,7 @@ def multi_similarity(
     base: float = 0.5,
     epsilon: float = 0.1,
 ) -> torch.Tensor:
-    """Multi-similarity with its mining (Wang et al. 2019, equations 11, 12, 15), mean over the batch.
+    """Multi-similarity with its mining (Wang et al. 2019), mean over the batch.
 
     1/a log(1 + sum_p e^(-a (s - l))) + 1/b log(1 + sum_n e^(b (s - l))); a positive counts if s - epsilon is below
     the anchor's largest negative, a negative if s + epsilon is above its smallest positive. The paper's text has l = 1,
@@ -66,7 +66,7 @@ def ranked_list(
     temperature: float = 10.0,
     balance: float = 0.5,
 ) -> torch.Tensor:
-    """Ranked list loss (Wang et al. 2019, equations 3 to 8): a border for positives, one for negatives.
+    """Ranked list loss (Wang et al. 2019): a border for positives, one for negatives.
 
     Positives beyond alpha - m cost d - (alpha - m), negatives within alpha cost alpha - d, each averaged over those
     that cost something, negatives weighted by e^(T (alpha - d)); (1 - balance) and balance of the two; mean over
@@ -193,7 +193,7 @@ def guesser(source: int, target: int, width: int = 512) -> nn.Module:
 
 
 def agreement(one: torch.Tensor, other: torch.Tensor, guess: nn.Module) -> torch.Tensor:
-    """-mean (t * g(s))^2: ``guess`` looks for what ``other`` says of ``one``; both unlearn it (DiVA, eq. 8)."""
+    """-mean (t * g(s))^2: ``guess`` looks for what ``other`` says of ``one``; both unlearn it (DiVA)."""
     target = Reversed.apply(one)
     found = F.normalize(guess(Reversed.apply(other)), dim=1)
     return -(target * found).square().mean()

@@ -24,8 +24,8 @@ class Centre(nn.Module):
 class ProxyNCA(nn.Module):
     """-log softmax of -scale |f - p|^2 over unit proxies, one an identity.
 
-    "++" (Teh et al. 2020, equation 3): over all of them, temperature 1 / scale = 1 / 9. "original"
-    (Movshovitz-Attias et al. 2017, equation 4): the own proxy is left out of the sum, so it may fall below 0; there
+    "++" (Teh et al. 2020): over all of them, temperature 1 / scale = 1 / 9. "original"
+    (Movshovitz-Attias et al. 2017): the own proxy is left out of the sum, so it may fall below 0; there
     scale is 1. A log-softmax, so the worst sample has the largest gradient. The proxies want a rate far above the
     network's: ``lr`` a hundred times Adam's, ten times SGD's.
     """
@@ -52,7 +52,7 @@ class ProxyNCA(nn.Module):
 
 
 class SoftTriple(nn.Module):
-    """Cross-entropy with several centres an identity, softly chosen (Qian et al. 2019, equations 4, 6, 7).
+    """Cross-entropy with several centres an identity, softly chosen (Qian et al. 2019).
 
     S_c = sum_k softmax_k(s_ck / gamma) s_ck; cross-entropy of scale (S_c - margin at c = y); + tau x sum over
     identities of the distances of their centres' pairs / (C K (K - 1)), which merges centres that an identity does
@@ -92,7 +92,7 @@ class SoftTriple(nn.Module):
 
 
 class ProxyGraph(nn.Module):
-    """Each image keeps its nearest few of all proxies and votes by class (ProxyGML, Zhu et al. 2020, eq. 4 to 10).
+    """Each image keeps its nearest few of all proxies and votes by class (ProxyGML, Zhu et al. 2020).
 
     N unit proxies an identity. Of the cosines to all C N an image keeps the ceil(share C N) largest, those of its own
     identity always; Z_c sums what is kept of c; -log of the masked softmax over identities with Z_c not 0. Plus

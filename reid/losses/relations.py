@@ -20,7 +20,7 @@ def group_loss(
     anchors: int = 1,
     steps: int = 1,
 ) -> torch.Tensor:
-    """Images that look alike agree on who they are (Group Loss, Elezi et al. 2020, equations 3 to 6).
+    """Images that look alike agree on who they are (Group Loss, Elezi et al. 2020).
 
     Each image starts with the chances softmax(logits / T), the first ``anchors`` images of an identity with
     certainty. W is the correlation of vectors, negative ones 0. ``steps`` times X <- X * (W X), rows divided by
@@ -47,7 +47,7 @@ def replicated(similar: torch.Tensor, chances: torch.Tensor, ids: torch.Tensor, 
 
 
 class MessagePassing(nn.Module):
-    """Cross-entropy of vectors that have heard of the rest of the batch (Seidenschwarz et al. 2021, equations 3 to 7).
+    """Cross-entropy of vectors that have heard of the rest of the batch (Seidenschwarz et al. 2021).
 
     The batch is a fully connected graph: ``layers`` of multi-head attention over it with residual, norm and a
     two-layer network (a post-norm transformer layer, no positions), then BNNeck, classifier, label-smoothed
@@ -89,7 +89,7 @@ class MessagePassing(nn.Module):
 
 
 class SpectralClustering(nn.Module):
-    """Identities - tr(C P): the subspace of the vectors against that of the labels (Law et al. 2017, equation 6).
+    """Identities - tr(C P): the subspace of the vectors against that of the labels (Law et al. 2017).
 
     C and P project onto the columns of the one-hot labels and of the raw vectors F; P = F (F'F + ridge I)^-1 F'. Zero,
     gradient too, where F has as many dimensions as the batch has images, so it needs a head narrower than the batch's

@@ -13,7 +13,7 @@ from retrace.reid.losses.pairs import agreement, guesser
 
 
 class Separation(nn.Module):
-    """What a head says shall not be what the vector ``on`` says (DiVA, Milbich et al. 2020, equations 7 and 8).
+    """What a head says shall not be what the vector ``on`` says (DiVA, Milbich et al. 2020).
 
     -mean over images and dimensions of (t * r(s))^2, t the vector, s the head ``other``, both unit, r a two-layer
     network; r looks for what they share, t and s, by a reversed gradient, unlearn it. The published weights are
@@ -34,7 +34,7 @@ class Separation(nn.Module):
 def diversity(
     heads: dict[str, torch.Tensor], *, learners: tuple[str, ...] = (), margin: float = 1.0
 ) -> torch.Tensor:
-    """[margin - |a_i - b_i|^2]+ over images and pairs of heads: learners shall differ (ABE, Kim et al. 2018, eq. 5).
+    """[margin - |a_i - b_i|^2]+ over images and pairs of heads: learners shall differ (ABE, Kim et al. 2018).
 
     Unit vectors of one length; all heads, unless ``learners`` names some.
     """
@@ -47,7 +47,7 @@ def diversity(
 
 
 def orthogonal_maps(maps: torch.Tensor, *, steps: int = 3) -> torch.Tensor:
-    """Largest less smallest eigenvalue of the channels' Gram matrix (ABD-Net, Chen et al. 2019, section 3.3).
+    """Largest less smallest eigenvalue of the channels' Gram matrix (ABD-Net, Chen et al. 2019).
 
     Of F (c x hw) of each image, channels of unit length, F F' is c x c; both eigenvalues by power iteration, the
     smallest as that of (largest I - F F'). Mean over images; the authors weigh it 1e-6 x .01 of raw maps. Channels that

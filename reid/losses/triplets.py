@@ -58,7 +58,7 @@ def hierarchical_triplet(
     *,
     beta: float = 0.1,
 ) -> torch.Tensor:
-    """Triplets whose margin is how far apart two identities are in the class tree (Ge et al. 2018, equations 4, 5).
+    """Triplets whose margin is how far apart two identities are in the class tree (Ge et al. 2018).
 
     sum over triplets [d2_ap - d2_an + beta + d_H(y_a, y_n) - s_ya]+ / (2 Z), Z triplets, d2 the squared distance of
     unit vectors (the paper prints a plain norm, but its margins are squared distances), d_H and s from the
@@ -80,7 +80,7 @@ def drawn_triplet(
     switch: float = 0.0,
     form: Literal["triplet", "contrastive"] = "triplet",
 ) -> torch.Tensor:
-    """One triplet drawn for each anchor, of unit vectors; with rho-switch (Roth et al. 2020, section 4.3).
+    """One triplet drawn for each anchor, of unit vectors; with rho-switch (Roth et al. 2020).
 
     triplet: [d_ap - d_an + m]+; contrastive: d_ap + [m - d_an]+. With probability ``switch`` (a, p, n) becomes
     (a, a, p): an image of the same person is pushed away up to the margin, which keeps directions in the space that
@@ -115,7 +115,7 @@ def drawn(chances: torch.Tensor) -> torch.Tensor:
 class Margin(nn.Module):
     """[d_ap - beta + a]+ + [beta - d_an + a]+ with a learned border beta, negatives drawn by their distance.
 
-    Wu et al. 2017 ("Sampling matters", equations 4 to 6); the sum over the drawn triplets is divided by the number
+    Wu et al. 2017 ("Sampling matters"); the sum over the drawn triplets is divided by the number
     of terms that are not 0, as the authors do. A negative's chance is one over the density of its distance on the
     sphere, distances below 0.5 counted as 0.5 and none beyond 1.4 (beyond it too where an anchor has no other).
     In 512 dimensions that would be hard mining, so the density is taken of at most ``cap`` dimensions (128: the
@@ -184,7 +184,7 @@ class Margin(nn.Module):
 
 
 def distance_weights(distances: torch.Tensor, negatives: torch.Tensor, dimensions: int) -> torch.Tensor:
-    """(N, B) chances of negatives: one over the density of their distance on the unit sphere (Wu et al. 2017, eq. 3).
+    """(N, B) chances of negatives: one over the density of their distance on the unit sphere (Wu et al. 2017).
 
     log q = (D - 2) log d + (D - 3) / 2 log(1 - d^2 / 4). The largest of a row is 1.
     """

@@ -95,7 +95,7 @@ class Stripes(nn.Module):
 
 
 class Moments(nn.Module):
-    """A moment of the map's values of high order (HORDE, Jacob et al. 2019, equation 6).
+    """A moment of the map's values of high order (HORDE, Jacob et al. 2019).
 
     (W_1 phi) * ... * (W_k phi) position by position, averaged over positions, mapped to ``dim`` without bias.
     The map is normalised first (ours), since products of small activations vanish; the W are learned.

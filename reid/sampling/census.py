@@ -86,7 +86,7 @@ def take_census(
 
 
 def class_levels(distances: np.ndarray, spread: np.ndarray, levels: int = 16, top: str = "max") -> np.ndarray:
-    """The class tree of the hierarchical triplet loss (Ge et al. 2018, section 3.1), as a distance.
+    """The class tree of the hierarchical triplet loss (Ge et al. 2018), as a distance.
 
     Level l = 0..L stands for d_l = d_0 + l (t - d_0) / L, d_0 the mean spread. At level l identities are joined
     whose squared distance is below d_l, directly or by way of others (single linkage: the paper does not say).

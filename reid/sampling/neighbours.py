@@ -21,7 +21,7 @@ def neighbour_batches(
     """Endless batches of some identities drawn at random and their nearest ones, K images each.
 
     With ``anchors`` 1 the graph sampler of QAConv (Liao and Shao 2022), with more the batches of the hierarchical
-    triplet loss (Ge et al. 2018, section 3.2: l' classes and the m - 1 nearest of each). In a pass each identity
+    triplet loss (Ge et al. 2018: l' classes and the m - 1 nearest of each). In a pass each identity
     is an anchor once; one that is already in the batch is not taken twice, the next nearest is.
 
     Args:
@@ -65,7 +65,7 @@ def with_neighbours(anchors: np.ndarray, nearest: np.ndarray, identities: int) -
 def cluster_batches(
     labels: np.ndarray, identities: int, images: int, seed: int | tuple[int, ...], census: Census
 ) -> Iterator[np.ndarray]:
-    """Endless batches, each from one cluster of images (Divide and Conquer, Sanakoyeu et al. 2019, section 3.1).
+    """Endless batches, each from one cluster of images (Divide and Conquer, Sanakoyeu et al. 2019).
 
     A cluster comes as often as its share of images. An identity with a single image in it is not drawn there,
     and a cluster with fewer than P others gives way to batches from everything.

@@ -37,8 +37,13 @@ def augment(
     pixels = _occlude(pixels, config, generator) if config.occlude else pixels
     images = pixels.permute(0, 3, 1, 2).flip(1).float().div_(255)
     images = _see(images, config, generator) if config.box or config.blur or config.coarse else images
+    before = images
     images = _recolour(images, config, generator)
     images = _tint(images, config, generator) if config.hue or config.swap or config.gamma else images
+    if config.recolour < 1:
+        images = torch.where(
+            _coins(len(images), config.recolour, generator, images.device) > 0, images, before
+        )
     images = (images - mean[:, None, None]) / std[:, None, None]
     return _erase(images, config, generator) if config.erase else images
 

@@ -22,8 +22,9 @@ from retrace.configs import InputError, load_preset
 from retrace.configs.files import atomic_write, writing
 from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
+from retrace.reid.data.columns import label_columns
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
-from retrace.reid.data.sets import ReidImages, ReidSet, has_match, read_reid_set
+from retrace.reid.data.sets import NAMED, ReidImages, ReidSet, has_match, read_reid_set
 from retrace.reid.networks.build import without_aids
 from retrace.reid.training.features import features
 from retrace.reid.training.files import (
@@ -216,6 +217,8 @@ def _run(
     parts, notes = decode(images, config, way, strict, cache)
     inside = f"{place if place.is_dir() else place.parent}{os.sep}"
     notes = [note.replace(inside, "") for note in notes]  # they travel: no path of this machine
+    columns, more = ({}, []) if isinstance(data, ReidSet) else label_columns(place, parts["train"].images)
+    notes += more
     about = about | {"data_notes": notes}
     if way.first:
         with writing(way.out / RUN), atomic_write(way.out / RUN) as file:
@@ -232,6 +235,7 @@ def _run(
         device,
         resumed=resumed,
         teacher_dimensions=0 if teacher is None else teacher.shape[1],
+        columns={name: int(values.max()) + 1 for name, values in columns.items()},
     )
     if resumed:
         training.load_state_dict(read_checkpoint(way.out / CHECKPOINT))
@@ -244,7 +248,7 @@ def _run(
             + (f", from iteration {training.iteration}" if training.iteration else "")
         )
     )
-    figures = loop(training, parts, labels, teacher, way)
+    figures = loop(training, parts, labels, {"teacher": teacher, "columns": columns}, way)
     if way.first:
         _finish(training, about, figures, way)
     images_seen = training.iteration * config.batch.identities * config.batch.images
@@ -273,7 +277,8 @@ def decode(
         kept, pixels, broken = open_sound_images(images, config.size, folder, strict=strict, progress=advance)
         parts[name] = Pixels(kept, pixels)
         if broken:
-            notes.append(f"{name}: {len(broken)} broken images left out: {', '.join(broken)}")
+            rest = " ..." * (len(broken) > NAMED)
+            notes.append(f"{name}: {len(broken)} broken images left out: {', '.join(broken[:NAMED])}{rest}")
     if way.first and dist.is_initialized():
         dist.barrier()
     return parts, notes
@@ -300,9 +305,12 @@ def ask_teachers(
 
 
 def loop(
-    training: Training, parts: dict[str, Pixels], labels: np.ndarray, teacher: np.ndarray | None, way: Way
+    training: Training, parts: dict[str, Pixels], labels: np.ndarray, known: Mapping[str, Any], way: Way
 ) -> dict[str, float]:
-    """Train to the end, or until ``patience`` runs out; the figures of the last evaluation."""
+    """Train to the end, or until ``patience`` runs out; the figures of the last evaluation.
+
+    ``known``: what else `steps` takes of the training images.
+    """
     config, figures = training.config, {}
     every = training.iterations_per_epoch
     checkpoint_every = max(1, round(config.checkpoint_every * every))
@@ -313,7 +321,7 @@ def loop(
     if _patience_is_out(training, log):
         return figures
     clock = Clock(training.iteration)
-    for step in steps(training, train.pixels, labels, train.images.cameras, teacher):
+    for step in steps(training, train.pixels, labels, train.images.cameras, **known):
         last = step.iteration == training.iterations
         if log is not None:
             logged = step.iteration % way.log_every == 0 or last

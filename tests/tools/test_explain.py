@@ -170,12 +170,12 @@ def test_bad_input(arguments, message, run, capsys):
 
 def test_runs_without_a_ledger(tmp_path, capsys):
     assert "no such folder" in fails(capsys, tmp_path / "no", "--switches")
-    assert "run tools/track.py again with --save mot,ledger" in fails(capsys, tmp_path, "--switches")
+    assert "run tools/track.py again and save mot,ledger" in fails(capsys, tmp_path, "--switches")
     (tmp_path / "a.ledger.jsonl.partial").write_text("")
     assert "a.ledger.jsonl.partial is of a stopped run" in fails(capsys, tmp_path, "--switches")
     for name in "bc":
         (tmp_path / f"{name}.ledger.jsonl").write_text("")
-    assert "name one with --source: b, c" in fails(capsys, tmp_path, "--switches")
+    assert "name one with --source: b, c" in fails(capsys, tmp_path, "--frame", 2, "--id", 1)
     assert "is no ledger" in fails(capsys, tmp_path, "--switches", "--source", "b")
 
 
@@ -215,6 +215,23 @@ def test_likely_and_true_switches(crossed, told):
     assert "C: 1 switches, true (CLEAR's IDSW)" in text
     account = told(crossed / "out", "--frame", 16, "--id", 2)
     assert "id 3 began in frame 21 where it was expected" in account
+
+
+def test_several_sources_one_after_the_other(crossed, told, capsys):
+    """A run of two: all switches, also the true ones where the folder has ground truth of both."""
+    for path in (crossed / "out").glob("C.*"):
+        text = path.read_text().replace('"source":"C"', '"source":"D"')
+        path.with_name(path.name.replace("C.", "D.", 1)).write_text(text)
+    text = told(crossed / "out", "--switches")
+    assert text.index("C: 2 switches, likely") < text.index("D: 2 switches, likely")
+    for name in "CD":
+        (crossed / "gt" / name / "gt").mkdir(parents=True)
+        (crossed / "gt" / name / "gt" / "gt.txt").write_bytes((crossed / "gt.txt").read_bytes())
+    text = told(crossed / "out", "--switches", "--gt", crossed / "gt")
+    assert text.count("person 8 was id 2 until frame 14") == 2
+    assert "name one with --source: C, D" in fails(
+        capsys, crossed / "out", "--switches", "--gt", crossed / "gt.txt"
+    )
 
 
 def test_ground_truth_of_other_frames_is_refused(crossed, capsys):

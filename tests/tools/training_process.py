@@ -66,8 +66,8 @@ def _keep_weights(rank: int) -> None:
 
     loop = training_run.loop
 
-    def kept(training: Any, parts: Any, labels: Any, teacher: Any, way: Any) -> Any:
-        figures = loop(training, parts, labels, teacher, way)
+    def kept(training: Any, parts: Any, labels: Any, known: Any, way: Any) -> Any:
+        figures = loop(training, parts, labels, known, way)
         torch.save(dict(training.network.named_parameters()), way.out / f"rank{rank}.pt")
         return figures
 

@@ -127,6 +127,22 @@ def dense() -> Decode:
     return decode
 
 
+def table(corners: bool) -> Decode:
+    """(N, 4 + classes) boxes in px and probabilities: LibreYOLO's RTMDet and PicoDet.
+
+    Args:
+        corners: boxes are xyxy, not centre and size.
+    """
+
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+        out = arrays[0]
+        rows, score, class_id = best_class(out[:, 4:], ask)
+        boxes = out[rows, :4]
+        return Found(boxes if corners else from_centres(boxes), score, class_id)
+
+    return decode
+
+
 def queries(softmax: bool = False) -> Decode:
     """Logits (Q, classes) and boxes (Q, 4) centre and size in shares of the input: DETR and its relatives.
 

@@ -100,7 +100,9 @@ class Ledger:
     _reason: np.ndarray = field(default_factory=_whole)  # (N,) why it began no track, and by what
     _by: np.ndarray = field(default_factory=_whole)
     _cols: np.ndarray = field(default_factory=_whole)  # (B,) detections that began a track
-    _duplicate: np.ndarray = field(default_factory=_whole)  # (T + B,) of which of these each was one, -1: it stays
+    _duplicate: np.ndarray = field(
+        default_factory=_whole
+    )  # (T + B,) of which of these each was one, -1: it stays
 
     def open(self, live: LiveTracks, inputs: CostInputs) -> None:
         """A new frame begins, with these tracks."""
@@ -126,7 +128,8 @@ class Ledger:
         partner = np.full(len(self._ids), -1)
         partner[rows] = cols
         values: dict[str, Any] = {
-            name: COSTS[name][0](inputs, pairs, stage.stage) for name in (*stage.stage.terms, *stage.stage.gates)
+            name: COSTS[name][0](inputs, pairs, stage.stage)
+            for name in (*stage.stage.terms, *stage.stage.gates)
         }
         self.stages.append(
             StageRecord(
@@ -153,7 +156,9 @@ class Ledger:
         dropped = duplicate_of >= 0
         self._duplicate[source[dropped]] = source[duplicate_of[dropped]]
 
-    def close(self, live: LiveTracks, source: np.ndarray, detections: Detections, config: TrackerConfig) -> None:
+    def close(
+        self, live: LiveTracks, source: np.ndarray, detections: Detections, config: TrackerConfig
+    ) -> None:
         """The frame ends with the tracks ``live``, which come from ``source``: every detection gets its fate."""
         label = self._follow(live, source)
         self._judge(live, label, detections, config)

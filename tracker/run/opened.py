@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ class Appearance:
     hashes: Mapping[str, str] = field(default_factory=dict)  # sha256 of its files
     adaptive: Any = (
         None  # the embedder, where it goes by what it has seen of the video: reset, state_dict ...
+    )
+    alarm: Callable[[], str | None] | None = (
+        None  # asked at the end: a line where the vectors cannot be right
     )
 
 

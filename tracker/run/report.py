@@ -38,6 +38,9 @@ class SourceReport:
             self.warnings.append(
                 f"the detections go up to frame {last + 1}, {self.name} has {length}: are they of this one?"
             )
+        alarm = opened.appearance.alarm and opened.appearance.alarm()
+        if alarm:
+            self.warnings.append(alarm)
         if self.unreadable:
             self.notes.append(
                 f"unreadable frames skipped: {len(self.unreadable)}, first {self.unreadable[0]}"
@@ -67,7 +70,7 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
         "settings_sha256": opened.settings_hash(),
         "unreadable_frames": len(report.unreadable),
         "boxes_of_no_size": report.dropped,
-        "warnings": source.warnings,
+        "warnings": report.warnings,
         "seconds": round(report.seconds, 3),
         "seconds_by_stage": {name: round(value, 4) for name, value in report.stages.items()},
     }

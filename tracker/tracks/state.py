@@ -59,7 +59,9 @@ def _column(name: str) -> property:
 
 
 def _looks(name: str) -> property:
-    return property(lambda live: getattr(live.vectors, name)[live.slot], doc=f"(T, ...) a copy: {name}, see Vectors.")
+    return property(
+        lambda live: getattr(live.vectors, name)[live.slot], doc=f"(T, ...) a copy: {name}, see Vectors."
+    )
 
 
 @dataclass(slots=True)

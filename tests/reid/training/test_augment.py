@@ -381,3 +381,12 @@ def test_swapped_channels_are_a_permutation() -> None:
     np.testing.assert_allclose(np.sort(seen, 3), np.sort(before, 3), atol=1e-6)
     changed = (np.abs(seen - before) > 1e-5).any((1, 2, 3)).mean()
     assert changed == pytest.approx(0.6 * 5 / 6, abs=0.07)  # one of six orders is the one it had
+
+
+def test_the_share_of_images_that_keep_their_colours() -> None:
+    settings = {"brightness": 0.3, "hue": 0.1, "gamma": 0.3}
+    seen = plain(noise(400, 8, 8, 100, 150), recolour=0.3, **settings)
+    changed = plain(noise(400, 8, 8, 100, 150), **settings)
+    kept = (seen == rgb(noise(400, 8, 8, 100, 150))).all((1, 2, 3))
+    assert kept.mean() == pytest.approx(0.7, abs=0.08)
+    assert np.array_equal(seen[~kept], changed[~kept])

@@ -1,0 +1,122 @@
+"""docs/losses.md from the docstrings of the terms: `python -m retrace.tools.pages.losses > docs/losses.md`."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+INTRODUCTION = """\
+# Losses
+
+Made from the docstrings by `python -m retrace.tools.pages.losses`; a test keeps it so.
+
+`losses` in a training preset is a list of terms, NAME or NAME@TAG (the same term twice needs tags), each with its
+settings and
+
+- `weight` (default 1), and `lr` for what it learns (default: the network's rate);
+- `on`: the vector it is put on instead of the embedding: `features` (after the neck), `pooled` (before the embedding
+  layer), or a head of `model.heads`.
+
+```yaml
+model: {name: osnet_x0_25, embedding: 512, heads: {aux: {kind: mlp, dim: 1024}}}
+losses:
+  cross_entropy: {label_smoothing: 0.1}
+  multi_similarity: {}
+  multi_similarity@aux: {on: aux, weight: 0.25}
+  memory: {weight: 0.5, size: 4096}
+sampler: {kind: neighbour, anchors: 4}     # identity (default), neighbour, cluster, random
+census: {every: 1}                         # epochs between looks at the whole training set, where somebody reads them
+teacher: {ema: 0.999}                      # or {weights: FILE}: looks at the same augmented images
+views: 2                                   # every image augmented twice
+```
+
+Heads are `linear`, `mlp`, `slice`, `stripes` (PCB), `moments` (HORDE), `attention` (after ABE); they vanish at export
+unless they have `keep: true`. What a term needs and the run has not is one line before the first step. Everything
+that a term remembers is in the checkpoint, so a run that goes on repeats to the last bit on a CPU. Distances of unit
+vectors are meant where it says so; B is the batch, C the training identities.
+
+Every term here has a slow twin in `tests/reid/losses/` and teaches a small network who is who among new people there.
+Which is worth its time on people is another question: `cross_entropy` + `batch_hard_triplet` is the yardstick, and
+most gaps between good losses are smaller than the difference of two seeds.
+
+Systems are made of terms:
+
+- **HORDE** is a term on the embedding and on heads of kind `moments` (orders 2, 3, ...);
+- **DiVA** is `margin`, `margin@shared: {on: HEAD, triplets: shuffled}`, `margin@intra: {on: HEAD, triplets: intra}`
+  and a `separation` each (its self-similarity task, an augmented key from a mean teacher, is not here);
+- **Sharing Matters** is `margin@shared: {on: HEAD, triplets: shared}` with `separation`;
+- **PCB** is `classifier: {on: STRIPES, parts: 4}` with a kept head of kind `stripes`;
+- **ABE** with two learners is a term on each of two kept `attention` heads and `diversity`;
+- **A-BIER** is `boosted_slices` with an adversary;
+- **HTL** is `hierarchical_triplet` with the sampler `neighbour`;
+- **ProxyNCA++** is `proxy_nca` with `model.pool: max`;
+- **SimCLR** is `nt_xent` on an `mlp` head with `views: 2` and the sampler `random`;
+- **rho-regularisation** is `switch` of `drawn_triplet` and `margin`.
+"""
+REFUSALS = """\
+## From pytorch-metric-learning: `pml.NAME`
+
+Any of its losses, with `distance`, `miner`, `reducer`, `embedding_regularizer`, `weight_regularizer` by name or as
+{name: settings}. Vectors are normalised by its distances unless they are told otherwise. Not these:
+
+"""
+
+
+def losses_page() -> str:
+    """The whole page, Markdown."""
+    from retrace.reid.losses.objective import TERMS
+    from retrace.reid.losses.pml import REFUSED
+
+    families: dict[str, list[str]] = {}
+    for name, make in TERMS.items():
+        families.setdefault(make.__module__.rpartition(".")[2], []).append(name)
+    parts = [INTRODUCTION, _table(TERMS)]
+    for family, names in families.items():
+        module = inspect.getmodule(TERMS[names[0]])
+        parts.append(f"## {family}: {_first_line(module)}\n")
+        parts += [_section(name, TERMS[name]) for name in names]
+    parts.append(REFUSALS + "\n".join(f"- `{name}`: {why}" for name, why in REFUSED.items()) + "\n")
+    return "\n".join(parts)
+
+
+def _table(terms: dict[str, Callable[..., Any]]) -> str:
+    rows = ["| term | what | learns | settings |", "|---|---|---|---|"]
+    for name, make in terms.items():
+        settings = ", ".join(f"{key} {_shown(default)}" for key, default in _settings(make).items()) or "none"
+        what = _first_line(make).removesuffix(".").replace("|", "\\|")
+        rows.append(
+            f"| [`{name}`](#{name}) | {what} | {'yes' if inspect.isclass(make) else ''} | {settings} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _section(name: str, make: Callable[..., Any]) -> str:
+    from retrace.reid.losses.batch import arguments
+
+    call = make.forward if inspect.isclass(make) else make  # type: ignore[attr-defined]
+    reads, _ = arguments(call)
+    text = textwrap.dedent(inspect.getdoc(make) or "").replace("``", "`")
+    return f"### {name}\n\n{text}\n\nReads {', '.join(f'`{one}`' for one in reads)}.\n"
+
+
+def _settings(make: Callable[..., Any]) -> dict[str, Any]:
+    from retrace.reid.losses.batch import arguments
+
+    _, known = arguments(make.__init__ if inspect.isclass(make) else make)
+    return {key: parameter.default for key, parameter in known.items()}
+
+
+def _shown(default: Any) -> str:
+    if default == () or default == "":
+        return "(names)"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _first_line(thing: Any) -> str:
+    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split()).replace("``", "`")
+
+
+if __name__ == "__main__":
+    print(losses_page(), end="")
