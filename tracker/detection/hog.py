@@ -5,9 +5,8 @@ in a window of 64x128 px, slid over an image pyramid. The numbers below were cho
 PETS09-S2L1 (768x576) and looked at on other frames and on the two TUD sequences of MOT15. AP at IoU 0.5: 0.85 on
 all of PETS09-S2L1, 0.46 and 0.72 on TUD; 4.8 pictures/s there on one core.
 
-Before a standing camera it looks only where something moved, and at everything once a second, which takes a quarter to a
-third of the time at the same AP; what it takes for a person where nothing ever moved (a parked van, a sign) counts
-little.
+Before a standing camera it looks only where something moved, and at everything once a second: a quarter to a third of
+the time at the same AP. What it takes for a person where nothing ever moved (a parked van, a sign) counts little.
 """
 
 from __future__ import annotations
