@@ -61,6 +61,14 @@ def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_warning_is_one_short_line_whatever_the_names(tmp_path: Path) -> None:
+    folder = images(tmp_path / ("two\nlines" + "x" * 200), ["0.png"])
+    (folder / ("y" * 200 + "\n.txt")).write_text("x")
+    [warning] = open_source(folder).warnings
+    assert "\n" not in warning
+    assert len(warning) <= 500
+
+
 def test_a_stray_name_in_a_folder_is_told(tmp_path: Path) -> None:
     folder = images(tmp_path / "shots", ["cover.png", *(f"img{k:02d}.png" for k in range(10))])
     source = open_source(folder)
