@@ -74,7 +74,7 @@ def test_a_stray_name_in_a_folder_is_told(tmp_path: Path) -> None:
     source = open_source(folder)
     assert len(list(source)) == 11
     assert len(source.warnings) == 1
-    assert "1 image (cover.png) fit not the numbering of the others" in source.warnings[0]
+    assert "1 image (cover.png) outside the numbering of the others" in source.warnings[0]
     assert open_source(images(tmp_path / "free", ["a.png", "b.png"])).warnings == []
 
 
@@ -199,7 +199,7 @@ def test_a_stray_image_beside_a_gap_renumbers_nothing(tmp_path: Path) -> None:
     shown, said = placed(tmp_path, 4, ["000001.png", "000002.png", "000004.png", "thumb.png"])
     assert shown == {0: 0, 1: 1, 3: 2}
     assert said == [
-        "left out 1 image (thumb.png), which fit not the numbering of the others",
+        "left out 1 image (thumb.png) outside the numbering of the others",
         "no image of 1 frames, first of frame 3",
     ]
 
@@ -207,7 +207,7 @@ def test_a_stray_image_beside_a_gap_renumbers_nothing(tmp_path: Path) -> None:
 def test_numbers_may_stand_behind_a_common_beginning_and_endings_differ(tmp_path: Path) -> None:
     shown, said = placed(tmp_path, 3, ["cam_1.jpg", "cam_1.png", "cam_2.PNG", "cam_3.jpg"])
     assert shown == {0: 1, 1: 2, 2: 3}  # of two that are frame 1 the one with seqinfo.ini's ending
-    assert said == ["left out 1 image (cam_1.jpg), which fit not the numbering of the others"]
+    assert said == ["left out 1 image (cam_1.jpg) outside the numbering of the others"]
 
 
 def test_numbers_that_could_mean_two_things_are_refused(tmp_path: Path) -> None:

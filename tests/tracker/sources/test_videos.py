@@ -162,7 +162,7 @@ def test_a_gap_in_an_avi_that_repeats_pictures_is_no_lost_frame(tmp_path: Path) 
     frames = list(source)
     assert [f.index for f in frames] == [number_of(f.image) for f in frames] == list(range(7))
     assert [f.time for f in frames] == pytest.approx([t / 1000 for t in stamps], abs=0.002)
-    assert (source.corrupt, source.warnings) == ([], [])
+    assert (source.corrupt, source.warnings, source.length) == ([], [], 7)
     assert source.fps == pytest.approx(30, abs=0.5)
 
 
