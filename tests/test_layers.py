@@ -35,7 +35,13 @@ HEAVY = [
     "optuna",
     "numba",
 ]
-COMPILED = ("__init__", "association", "frame", "life", "motion", "report")
+COMPILED = (
+    "compiled/__init__",
+    "compiled/appearance",
+    "compiled/association",
+    "compiled/motion",
+    "compiled_frame",
+)
 AT_HOME = {
     "ultralytics": {"tracker/detection/yolo_torch.py"},
     "torchreid": {"reid/networks/zoo.py"},
@@ -50,7 +56,7 @@ AT_HOME = {
         "tracker/detection/network.py",
     },
     "optuna": {"tools/tuning/study.py"},
-    "numba": {f"tracker/compiled/{name}.py" for name in COMPILED},
+    "numba": {f"tracker/{name}.py" for name in COMPILED},
 }
 
 

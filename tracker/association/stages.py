@@ -11,7 +11,7 @@ from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS, CostInput
 from retrace.tracker.config import Stage
 from retrace.tracker.rows import STATUS
 
-SLACK = 1e-4  # looks of all pairs are a float32 product, rounded its own way; costs have the last word
+SLACK = 1e-5  # looks of all pairs are a float32 product, rounded its own way; costs have the last word
 
 
 @dataclass(frozen=True, slots=True)

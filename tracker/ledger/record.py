@@ -145,12 +145,12 @@ class Ledger:
             )
         )
 
-    def births(self, cols: np.ndarray, reason: np.ndarray, by: np.ndarray) -> None:
+    def note_births(self, cols: np.ndarray, reason: np.ndarray, by: np.ndarray) -> None:
         """Detections ``cols`` (B,) began tracks; why each (N,) did not, and by which track's row or which box."""
         self.tracks.col = self._live.column.copy()
         self._cols, self._reason, self._by = cols, reason, by
 
-    def ends(self, source: np.ndarray, duplicate_of: np.ndarray) -> None:
+    def note_ends(self, source: np.ndarray, duplicate_of: np.ndarray) -> None:
         """What `overlaps.duplicates` gave, of rows that come from ``source``: of T rows, then B births."""
         self._duplicate = np.full(len(self._ids) + len(self._cols), -1)
         dropped = duplicate_of >= 0
