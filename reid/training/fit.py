@@ -36,7 +36,8 @@ from retrace.reid.training.files import (
     read_json,
     write_checkpoint,
 )
-from retrace.reid.training.state import Step, Training, start, steps
+from retrace.reid.training.state import Training, start
+from retrace.reid.training.steps import Step, steps
 from retrace.reid.training.teachers import teacher_vectors
 from retrace.reid.weights.files import save_network
 
