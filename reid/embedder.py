@@ -41,6 +41,7 @@ class Embedder:
         dim: D, the length of a vector.
         size: px, (H, W): what every crop is resized to.
         description: one line: which weights, on what.
+        fed: how somebody else's weights are fed and why, in words; empty where the file is ours.
         card: the protocol card of the weights (data, recipe, figures); empty where the file has none.
         unseen: how many boxes so far got an all-zero row.
         strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
@@ -55,8 +56,8 @@ class Embedder:
         flip: bool = False,
         video: VideoSoFar | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
         self._network = network
         self._weights = weights
         self._batch_size = network.batch or batch_size
@@ -74,8 +75,9 @@ class Embedder:
         self.reset()
         height, width = network.size
         self.description = f"{weights.name}, {height}x{width} -> {self.dim}, {network.place}"
-        if network.fed:
-            self.description += f"; {network.fed}"
+        self.fed = network.fed
+        if self.fed:
+            self.description += f"; {self.fed}"
 
     @classmethod
     def from_weights(
@@ -124,7 +126,7 @@ class Embedder:
                 network, a size that the file does not take, a device or backend that is not there.
         """
         path = find_weights(path_or_name, norm)
-        network = open_network(path, backend, Wish(device, model, threads, size, precision, input))
+        network = open_network(path, backend, Wish(str(device), model, threads, size, precision, input))
         if norm == "stored":
             return cls(network, path, batch_size, flip)
         from retrace.reid.runtime.adaptive_norm import adapt
@@ -158,8 +160,8 @@ class Embedder:
         return (
             f"{self._weights.name}: different people of one frame look alike (mean cosine {total / pairs:.2f} of "
             f"{pairs:,} pairs, above {ALIKE:g}): appearance tells nobody apart. The network is probably fed otherwise "
-            f"than it was trained ({self._network.feed}): say how it takes images (input: raw, unit, imagenet, "
-            "colour=bgr, ...)"
+            f"than it was trained ({self._network.feed}): say how it takes images with `input` (raw, unit, "
+            "imagenet, colour=bgr, ...)"
         )
 
     def reset(self) -> None:
@@ -337,7 +339,7 @@ def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
 
 def _windows(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as whole pixels of an image: (N, 4) int64, and (N,) bool: at least a pixel each way is left."""
-    boxes = np.asarray(xyxy, np.float64)
+    boxes = as_numbers(xyxy, "xyxy")
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -357,8 +359,36 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
 
 
+def as_numbers(values: Any, name: str) -> np.ndarray:
+    """Boxes as float64 of any shape: arrays, lists, tensors (with gradient, on a GPU), things that have ``xyxy``.
+
+    Raises:
+        InputError: what is no table of numbers.
+    """
+    values = plain(getattr(values, "xyxy", values))
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array (N, 4) of numbers, got {one_line(error)}") from None
+
+
+def plain(values: Any) -> Any:
+    """A torch tensor as an array; anything else as it is."""
+    if not (hasattr(values, "detach") and hasattr(values, "cpu")):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+
+
 def _check_image(image: Any, name: str) -> np.ndarray:
-    image = np.asarray(image)
+    if hasattr(image, "getbands"):  # of PIL, whose colours come in the other order
+        raise InputError(
+            f"{name} is a PIL image, which is RGB; give np.asarray(image.convert('RGB'))[:, :, ::-1]"
+        )
+    try:
+        image = np.asarray(plain(image))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be (H, W, 3) uint8 BGR, got {one_line(error)}") from None
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(f"{name} must be (H, W, 3) uint8 BGR, got {image.shape} {image.dtype}")
     if image.size == 0 and name != "image":  # a whole image may be empty: it has no boxes
@@ -378,11 +408,13 @@ def resize(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
 
 
 def image_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of images")
-    files = sorted(
-        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
-    )
+    try:
+        files = sorted(
+            file for file in folder.iterdir() if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
+        )
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{folder}: no such folder of images ({why})") from None
     if not files:
         raise InputError(f"{folder}: no image files in it (looked for {', '.join(IMAGE_ENDINGS)})")
     return files

@@ -3,17 +3,12 @@
 import numpy as np
 import pytest
 
-from retrace.configs import load_preset
 from retrace.eval.mot.score import evaluate
-from retrace.tools.benchmarks.presets import combined
-from retrace.tools.tuning.clips import find_clips
 from retrace.tracker import Tracker
-from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Frame, MotTable
 from retrace.tracker.detection.boxes_file import open_detections
 from retrace.tracker.mot_file import read_ground_truth
-
-VAL_HALF = [f"MOT17-{number}-FRCNN" for number in ("02", "05", "10", "13")]
+from tests.quality import val_half
 
 
 def as_table(steps):
@@ -22,11 +17,6 @@ def as_table(steps):
     xyxy = np.concatenate([tracks.xyxy for tracks in steps]).astype(np.float64)
     one = np.ones(len(frame))
     return MotTable(frame, np.concatenate([tracks.id for tracks in steps]), xyxy, one, one.astype(int), one)
-
-
-def val_half(shared, preset, camera):
-    clips = find_clips(shared / "MOT17-train", "det_yolox/det.txt", camera, "val-half", VAL_HALF)
-    return combined(clips, load_preset(preset, TrackerConfig, "tracker", {}), least=0.1).row()
 
 
 @pytest.mark.parametrize(

@@ -17,43 +17,55 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 if TYPE_CHECKING:
     from retrace.tracker.ledger.history import History
-
-ENDING = ".ledger.jsonl"
-RERUN = "run tools/track.py again with --save mot,ledger"
 
 
 def parser() -> Parser:
     p = Parser(prog="explain.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("run", metavar="RUN_DIR", help="folder that tools/track.py --save ledger wrote")
-    p.add_argument("--source", metavar="NAME", help="which one, if the run has several")
+    p.add_argument(
+        "--source", metavar="NAME", help="which one, if the run has several; --switches: default all"
+    )
     p.add_argument("--frame", type=int, metavar="F", help="from 1, as in the MOT file")
     p.add_argument(
         "--id", type=int, metavar="ID", help="as in the MOT file; below 0: a track never confirmed"
     )
     p.add_argument("--switches", action="store_true", help="list identity switches, each with its reason")
-    p.add_argument("--gt", metavar="FILE", help="gt.txt of the same frames: the true switches")
+    p.add_argument(
+        "--gt",
+        metavar="FILE|DIR",
+        help="gt.txt of the same frames, or folder of sequences: the true switches",
+    )
     p.add_argument("--benchmark", metavar="NAME", help="with --gt: whose rules; default: by the name")
     return p
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     check_options(args)
-    path = find_ledger(Path(args.run), args.source)
+    from retrace.configs import InputError
+    from retrace.tracker.ledger.explain import tell_frame
     from retrace.tracker.ledger.file import LedgerFile
-    from retrace.tracker.ledger.history import read_history
+    from retrace.tracker.ledger.history import find_ledgers, read_history
 
-    history = read_history(LedgerFile(path))
-    if args.switches:
-        lines = switch_lines(args, history)
-    else:
-        lines = frame_lines(args, history)
-    for line in [*lines, *offline_note(path)]:
-        say(line)
+    with as_flags(p):
+        ledgers = find_ledgers(Path(args.run), args.source)
+        if len(ledgers) > 1 and (not args.switches or (args.gt and not Path(args.gt).is_dir())):
+            names = ", ".join(ledgers)
+            what = f"--gt {args.gt} is of one, and {args.run}" if args.switches else args.run
+            raise InputError(f"{what}: has several sources, name one with --source: {names}")
+        for path in ledgers.values():
+            history = read_history(LedgerFile(path))
+            if args.switches:
+                lines = switch_lines(history, args.gt, args.benchmark)
+            else:
+                lines = tell_frame(history, args.frame - 1, args.id)
+            for line in [*lines, *offline_note(path)]:
+                say(line)
     return OK
 
 
@@ -73,65 +85,23 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("--benchmark does nothing without --gt FILE")
 
 
-def find_ledger(run: Path, source: str | None) -> Path:
-    """The ledger of the one source, or of the one named."""
-    from retrace.configs import InputError
-    from retrace.configs.errors import nearest
-
-    if not run.is_dir():
-        raise InputError(f"{run}: no such folder; expected one that tools/track.py wrote")
-    found = {path.name.removesuffix(ENDING): path for path in sorted(run.glob(f"*{ENDING}"))}
-    grown = [
-        path.name for path in run.glob(f"*{ENDING}.partial") if source in (None, path.name.split(ENDING)[0])
-    ]
-    if not found and grown:
-        raise InputError(f"{run}: {grown[0]} is of a stopped run; tools/track.py --resume ends it")
-    if not found:
-        raise InputError(f"{run}: holds no ledger; {RERUN}")
-    if source is not None:
-        if source not in found:
-            raise InputError(f"--source {source}: {nearest(source, found)}")
-        return found[source]
-    if len(found) > 1:
-        raise InputError(f"{run}: has several sources, name one with --source: {', '.join(found)}")
-    return next(iter(found.values()))
-
-
-def frame_lines(args: argparse.Namespace, history: History) -> list[str]:
-    """The account of --id in --frame."""
-    from retrace.configs import InputError
-    from retrace.tracker.ledger.explain import FrameStory
-
-    frame = args.frame - 1
-    if frame not in history.line:
-        first, last = min(history.line) + 1, max(history.line) + 1
-        what = "could not be read" if first <= args.frame <= last else f"expected {first} to {last}"
-        raise InputError(f"--frame {args.frame}: {what} (frames count from 1)")
-    if args.id not in history.ids():
-        here = history.seen["id"][history.seen["frame"] == frame]
-        close = sorted(here.tolist(), key=lambda other: abs(other - args.id))[:8]
-        known = f"nearest in frame {args.frame}: {', '.join(map(str, sorted(close))) or 'nobody is there'}"
-        raise InputError(f"--id {args.id}: no such identity in {history.file.name}; {known}")
-    return FrameStory(history, frame).lines(args.id)
-
-
-def switch_lines(args: argparse.Namespace, history: History) -> list[str]:
+def switch_lines(history: History, gt: str | None, benchmark: str | None) -> list[str]:
     """One line a switch, and how many."""
-    if args.gt is None:
+    if gt is None:
         from retrace.tracker.ledger.switches import likely_switches
 
         found, kind = likely_switches(history), "likely"
     else:
         from retrace.tools.scoring.switches import true_switches
 
-        found, kind = true_switches(history, Path(args.gt), args.benchmark), "true (CLEAR's IDSW)"
+        found, kind = true_switches(history, Path(gt), benchmark), "true (CLEAR's IDSW)"
     lines = [f"frame {switch.frame + 1}: {switch.text}" for switch in found]
     return [*lines, f"{history.file.name}: {len(found)} switches, {kind}; frames count from 1"]
 
 
 def offline_note(path: Path) -> list[str]:
     """--offline gives identities new numbers after the tracker: say whose these are."""
-    name = path.name.removesuffix(ENDING)
+    name = path.name.split(".ledger.")[0]
     online = path.with_name(f"{name}.online.txt")
     try:
         manifest = json.loads((path.parent / "run.json").read_text())

@@ -57,6 +57,12 @@ def parser() -> Parser:
         help="appearance: .onnx or torchreid checkpoint",
     )
     p.add_argument(
+        "--reid-input",
+        metavar="HOW",
+        help="how foreign appearance weights take images: raw (0..255), unit (0..1), imagenet, then e.g. "
+        ",colour=bgr,mean=...,std=...,layout=nhwc; default: as the file says or shows",
+    )
+    p.add_argument(
         "--reid-norm",
         default="stored",
         choices=("stored", "frame", "video"),
@@ -106,10 +112,7 @@ def main(argv: list[str]) -> int:
     options = parser()
     args = options.parse_args(argv)
     with as_flags(options):
-        from retrace.tools.runs.runner import (
-            open_run,
-            track_all,
-        )  # heavy imports only once the arguments are sound
+        from retrace.tools.runs.runner import open_run, track_all  # heavy: only once the arguments are sound
 
         run = open_run(jobs_of(args), argv, args.quiet)
         track_all(run)
@@ -124,37 +127,20 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
     Raises:
         InputError: an argument that is wrong by itself.
     """
+    from dataclasses import fields
+
+    from retrace.configs import InputError
     from retrace.configs.loader import parse_assignments
     from retrace.tracker.run import Job
 
     told = parse_assignments(args.set)
     offline = {key.removeprefix("offline."): told.pop(key) for key in [*told] if key.startswith("offline.")}
-    return [
-        Job(
-            source=source,
-            out=args.out,
-            tracker=args.tracker,
-            overrides=told,
-            detector=args.detector,
-            detector_format=args.detector_format,
-            conf=args.conf,
-            detections=args.detections,
-            classes=args.classes,
-            reid=args.reid,
-            reid_norm=args.reid_norm,
-            camera=args.camera,
-            fps=args.fps,
-            offline=args.offline,
-            offline_overrides=offline,
-            save=tuple(filter(None, args.save.split(","))),
-            memory=args.memory,
-            memory_camera=args.memory_camera,
-            memory_start=args.memory_start,
-            device=args.device,
-            resume=args.resume,
-        )
-        for source in args.source
-    ]
+    save = tuple(filter(None, args.save.split(",")))
+    if not save:
+        raise InputError(f"--save {args.save}: expected names separated by commas, such as mot,video")
+    given = {one.name: getattr(args, one.name) for one in fields(Job) if hasattr(args, one.name)}
+    given |= {"overrides": told, "offline_overrides": offline, "save": save}
+    return [Job(**{**given, "source": source}) for source in args.source]
 
 
 if __name__ == "__main__":

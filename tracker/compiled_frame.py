@@ -35,15 +35,22 @@ from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_
 from retrace.tracker.tracks.overlaps import alike, lives_longer, stands_behind
 from retrace.tracker.tracks.shown import coasting, in_sight, may_be_hidden
 
-IOU, IOU_SCORE, HMIOU, SCORE_GAP, APPEARANCE, HALF_APPEARANCE, NEAREST_CUE, MAHALANOBIS, CENTRE_MAHALANOBIS = range(
-    len(COSTS)
-)
-INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by compiled code only
+(
+    IOU,
+    IOU_SCORE,
+    HMIOU,
+    SCORE_GAP,
+    APPEARANCE,
+    HALF_APPEARANCE,
+    NEAREST_CUE,
+    MAHALANOBIS,
+    CENTRE_MAHALANOBIS,
+) = range(len(COSTS))
 for rule in (
     *(expected, seen_within, confirmed, confirmed_at_birth, may_begin, remembered, alike, lives_longer),
     *(stands_behind, coasting, in_sight, may_be_hidden, heights_iou, on_a_line, smaller_cue),
 ):
-    register_jitable(**INNER)(rule)
+    register_jitable(error_model="numpy")(rule)
 
 
 class Found(NamedTuple):
@@ -52,7 +59,7 @@ class Found(NamedTuple):
     xyxy: np.ndarray  # (N, 4) float32 px
     score: np.ndarray  # (N,) float32
     class_id: np.ndarray  # (N,) int32
-    index: np.ndarray  # (N,) int64
+    place: np.ndarray  # (N,) int64 Detections.index
     exact: np.ndarray  # (N, 4) float64 px, the same boxes
     embedding: np.ndarray  # (N, D) float32; D = 0: nobody looks
     known: np.ndarray  # (N,) bool, whose appearance is known
@@ -124,11 +131,13 @@ def frame(
         stays, everybody = _no_duplicates(row_buffer[:count], box, rules, now)
         if not everybody:
             count, box = _keep(row_buffer, filters, count, stays), box[stays]
-    ids, boxes, scores, classes, places, last_id = _report(row_buffer[:count], box, found, rules, now, last_id)
+    ids, boxes, scores, classes, places, last_id = _report(
+        row_buffer[:count], box, found, rules, now, last_id
+    )
     return count, last_id, ids, boxes, scores, classes, places
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _predict(rows: np.ndarray, filters: np.ndarray, steps: float, rules: Any) -> None:
     """As `Tracker._predict`, with a still camera, in place."""
     for k in range(4):
@@ -139,7 +148,7 @@ def _predict(rows: np.ndarray, filters: np.ndarray, steps: float, rules: Any) ->
     predict(filters, len(rows), steps, rules.scale_of, rules.weight, rules.constant)
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _known(embedding: np.ndarray, count: int) -> np.ndarray:
     """(N,) bool, who has a vector that is not all zero."""
     known = np.zeros(count, np.bool_)
@@ -151,7 +160,7 @@ def _known(embedding: np.ndarray, count: int) -> np.ndarray:
     return known
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _stretch(found: Found, spread: np.ndarray, rules: Any) -> float:
     """What 1 - cosine is multiplied by, this frame's vectors counted in: `spread` and `stretch_by` of appearance.py."""
     if np.isnan(rules.appearance_scale) or len(found.embedding) == 0:
@@ -167,7 +176,7 @@ def _stretch(found: Found, spread: np.ndarray, rules: Any) -> float:
     return 1.0
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _anybody_looks(rows: np.ndarray, found: Found, rules: Any) -> bool:
     """Whether any track and detection can be compared by looks."""
     for n in range(len(found.known)):
@@ -178,7 +187,7 @@ def _anybody_looks(rows: np.ndarray, found: Found, rules: Any) -> bool:
     return False
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _associate(
     rows: np.ndarray,
     filters: np.ndarray,
@@ -204,7 +213,9 @@ def _associate(
             continue
         for t in range(len(rows)):
             limit[t] = 0.0
-            if joined[t] < 0 and (believed[t] if stage.by_place else expected(rows[t].seen, rules.max_age, now)):
+            if joined[t] < 0 and (
+                believed[t] if stage.by_place else expected(rows[t].seen, rules.max_age, now)
+            ):
                 limit[t] = stage.limit[rows[t].status]
         for n in range(len(taken)):
             high = found.score[n] >= rules.high
@@ -215,7 +226,9 @@ def _associate(
             pairs = _open(rows, row, col, iou, limit, free, believed, found, rules)
         for k in range(len(stage.gates)):
             if stage.gates[k] >= 0:
-                pairs = _through_gate(stage.gates[k], stage.most[k], stage, pairs, rows, filters, box, z, found, rules)
+                pairs = _through_gate(
+                    stage.gates[k], stage.most[k], stage, pairs, rows, filters, box, z, found, rules
+                )
         look, gain = _looks(stage, pairs, rows, found, memory, rules), np.zeros(len(pairs.row))
         for k in range(len(stage.terms)):
             if stage.terms[k] >= 0:
@@ -236,7 +249,7 @@ def _associate(
     return joined
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _open(
     rows: np.ndarray,
     row: np.ndarray,
@@ -252,15 +265,14 @@ def _open(
     which, count = np.empty(len(row), np.int64), 0
     for p in range(len(row)):
         t, n = row[p], col[p]
-        if limit[t] > 0 and free[n] and believed[t]:
-            if alike(rows[t].class_id, found.class_id[n], rules):
-                which[count] = p
-                count += 1
+        if limit[t] > 0 and free[n] and believed[t] and alike(rows[t].class_id, found.class_id[n], rules):
+            which[count] = p
+            count += 1
     which = which[:count]
     return CandidatePairs(row[which], col[which], iou[which])
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _apart(
     rows: np.ndarray,
     filters: np.ndarray,
@@ -316,7 +328,7 @@ def _apart(
     return CandidatePairs(rows_[:count], cols_[:count], ious[:count])
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _doubled(values: np.ndarray) -> np.ndarray:
     more = np.empty(2 * len(values), values.dtype)
     for k in range(len(values)):
@@ -324,8 +336,8 @@ def _doubled(values: np.ndarray) -> np.ndarray:
     return more
 
 
-@njit(**INNER)
-def _distance(filters: np.ndarray, t: int, z: np.ndarray, n: int, coordinates: int, rules: Any) -> float:
+@njit(error_model="numpy")
+def _distance(filters: np.ndarray, t: int, z: np.ndarray, n: Any, coordinates: int, rules: Any) -> float:
     """Twin of `filters.distance`, of one pair."""
     total = 0.0
     for k in range(coordinates):
@@ -336,7 +348,7 @@ def _distance(filters: np.ndarray, t: int, z: np.ndarray, n: int, coordinates: i
     return total
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _through_gate(
     kind: int,
     most: float,
@@ -356,14 +368,14 @@ def _through_gate(
     return CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which])
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _looks(
     stage: Any, pairs: CandidatePairs, rows: np.ndarray, found: Found, memory: Memory, rules: Any
 ) -> np.ndarray:
     """(P,) 1 - cosine, stretched; of unknown looks what the stage says. (0,): it does not ask."""
     asks = False
     for kind in stage.terms:
-        asks = asks or kind == APPEARANCE or kind == HALF_APPEARANCE or kind == NEAREST_CUE
+        asks = asks or kind in (APPEARANCE, HALF_APPEARANCE, NEAREST_CUE)
     if not asks:
         return np.zeros(0)
     row, col, views, known = pairs.row, pairs.col, rows["views"], found.known
@@ -377,12 +389,14 @@ def _looks(
                 count += 1
         which = which[:count]
         if count:
-            cosine = dots(memory.history if of_lost else memory.recent, slots[row[which]], found.embedding, col[which])
+            cosine = dots(
+                memory.history if of_lost else memory.recent, slots[row[which]], found.embedding, col[which]
+            )
             look[which] = (1.0 - cosine) * memory.stretch
     return look
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _cost(
     kind: int,
     pairs: CandidatePairs,
@@ -425,7 +439,7 @@ def _cost(
     return cost
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _remember(rows: np.ndarray, joined: np.ndarray, found: Found, memory: Memory, rules: Any) -> None:
     """Vectors of sure detections go into what is remembered of their tracks, in place."""
     if len(found.embedding) == 0:
@@ -456,7 +470,7 @@ def _remember(rows: np.ndarray, joined: np.ndarray, found: Found, memory: Memory
     )
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _take_in(
     rows: np.ndarray, filters: np.ndarray, joined: np.ndarray, found: Found, rules: Any, now: FrameTime
 ) -> None:
@@ -490,7 +504,7 @@ def _take_in(
     update(filters, which, z, doubt, rules.scale_of, rules.weight, rules.constant)
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _forget(rows: np.ndarray, filters: np.ndarray, count: int, rules: Any, now: FrameTime) -> int:
     """Who has been lost for too long goes, in place; how many of the first ``count`` rows are left."""
     stays, gone = np.ones(count, np.bool_), 0
@@ -501,7 +515,7 @@ def _forget(rows: np.ndarray, filters: np.ndarray, count: int, rules: Any, now: 
     return _keep(rows, filters, count, stays) if gone else count
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _keep(rows: np.ndarray, filters: np.ndarray, count: int, stays: np.ndarray) -> int:
     """Of the first ``count`` rows those that stay (count,) bool move together, in place; how many they are."""
     place = 0
@@ -516,7 +530,7 @@ def _keep(rows: np.ndarray, filters: np.ndarray, count: int, stays: np.ndarray) 
     return place
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _births(joined: np.ndarray, found: Found, rules: Any) -> np.ndarray:
     """(K,) the free detections that begin a track, best first; as `lifecycle.births`."""
     taken = np.zeros(len(found.score), np.bool_)
@@ -536,7 +550,7 @@ def _births(joined: np.ndarray, found: Found, rules: Any) -> np.ndarray:
     return cols[:count]
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _before(a: int, b: int, found: Found) -> bool:
     """Whether detection ``a`` comes before ``b`` in `overlaps.best_first`."""
     if found.score[a] != found.score[b]:
@@ -547,7 +561,7 @@ def _before(a: int, b: int, found: Found) -> bool:
     return False
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _begin(
     row_buffer: np.ndarray,
     filters: np.ndarray,
@@ -585,10 +599,8 @@ def _begin(
                 memory.recent[slot, k], memory.history[slot, k] = value, value
 
 
-@njit(**INNER)
-def _no_duplicates(
-    rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime
-) -> tuple[np.ndarray, bool]:
+@njit(error_model="numpy")
+def _no_duplicates(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> tuple[np.ndarray, bool]:
     """(T,) bool, who stays, and whether all do; as `overlaps.duplicates`."""
     stays, everybody = np.ones(len(rows), np.bool_), True
     lost, active = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
@@ -611,7 +623,7 @@ def _no_duplicates(
     return stays, everybody
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _report(
     rows: np.ndarray, box: np.ndarray, found: Found, rules: Any, now: FrameTime, last_id: int
 ) -> tuple[Any, ...]:
@@ -636,14 +648,14 @@ def _report(
         t = order[k]
         ids[k], scores[k], class_id[k] = rows[t].id, rows[t].score, rows[t].class_id
         if rows[t].column >= 0:
-            det_index[k] = found.index[rows[t].column]
+            det_index[k] = found.place[rows[t].column]
         for j in range(4):
             observed = rules.detection_box and rows[t].column >= 0
             xyxy[k, j] = rows[t].box[j] if observed else box[t, j]
     return ids, xyxy, scores, class_id, det_index, last_id
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _shown(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
     """(T,) bool, who is reported; as `shown.shown_rows`."""
     shown = np.zeros(len(rows), np.bool_)
@@ -657,7 +669,7 @@ def _shown(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> np.
     return shown
 
 
-@njit(**INNER)
+@njit(error_model="numpy")
 def _show_hidden(shown: np.ndarray, rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> None:
     """Show who is lost behind somebody in sight, in place; as `overlaps.hidden`."""
     lost, front = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)

@@ -62,9 +62,13 @@ class Stage(BaseModel):
     detections: (
         Band | Annotated[dict[Band, Weight], Field(min_length=1)]
     )  # high: score >= high; low: low <= score < high; deleted: by NMS; {band: what is added to its cost}
-    cost: CostName | Annotated[dict[CostName, Weight], Field(min_length=1)]  # one term, or {term: weight}: their sum
+    cost: (
+        CostName | Annotated[dict[CostName, Weight], Field(min_length=1)]
+    )  # one term, or {term: weight}: their sum
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
-    gates: dict[CostName, Most] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
+    gates: dict[
+        CostName, Most
+    ] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
     match: Literal["hungarian", "mutual"] = "hungarian"  # mutual: nearest to each other, again and again
     limit_step: Annotated[float, Field(gt=0)] = 0.05  # mutual: the limit falls by so much each time
     cascade: bool = False  # tracks seen last choose first (DeepSORT)

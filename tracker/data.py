@@ -16,7 +16,7 @@ from retrace.configs import InputError
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 
 NOT_GIVEN: Any = None  # a default that the constructor replaces, so that readers always find an array
-RATES = (1e-6, 1e6)  # frames/s: from one in twelve days to a high-speed camera's
+RATES = (1e-3, 1e6)  # frames/s: from one in a quarter of an hour to a high-speed camera's
 ROUNDING = 1e-5  # by which a score may lie outside [0, 1]: a sum of shares, or a sigmoid in half precision
 UNIT_TOLERANCE = 1e-3  # |norm - 1| of an embedding row; float16 features normalised elsewhere stay inside
 

@@ -13,12 +13,12 @@ AS_THEY_STAND = (  # files that `compiled_frame` compiles functions of, or takes
     "compiled_frame.py",
     "rows.py",
     "rules.py",
+    "association/assignment.py",
     "association/costs.py",
     "tracks/appearance.py",
     "tracks/lifecycle.py",
     "tracks/overlaps.py",
     "tracks/shown.py",
-    "tracks/state.py",
 )
 
 

@@ -221,10 +221,15 @@ def format_tracks(frame: int, tracks: Tracks, classes: bool = False) -> str:
 
 def write_results(path: str | Path, table: MotTable) -> None:
     """A whole sequence as a result file, written beside and renamed; with classes if it has more than people."""
+    with atomic_write(path) as file:
+        file.write(result_text(table))
+
+
+def result_text(table: MotTable) -> str:
+    """The text of a result file; with classes if it has more than people."""
     several = (table.class_id > PEDESTRIAN).any()
     kinds = table.class_id if several else np.full(len(table), -1)
-    with atomic_write(path) as file:
-        file.writelines(_result_lines(table.frame, table, kinds))
+    return "".join(_result_lines(table.frame, table, kinds))
 
 
 def _result_lines(frame: np.ndarray, boxes: Tracks | MotTable, kinds: np.ndarray) -> Iterator[str]:

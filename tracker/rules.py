@@ -6,7 +6,7 @@ is yet to come is refused by `tests/tracker/test_rules.py`, which changes every 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,10 +48,7 @@ RULES = np.dtype(  # of TrackerConfig, by name
     [
         *((name, np.float32) for name in SCORES),
         *((name, np.int64) for name in (*COUNTS, "hidden_hits")),
-        *(
-            (name, np.float64)
-            for name in (*REALS, *OPTIONAL, "hidden_age", "hidden_cover", "hidden_slack")
-        ),
+        *((name, np.float64) for name in (*REALS, *OPTIONAL, "hidden_age", "hidden_cover", "hidden_slack")),
         *((name, np.bool_) for name in (*FLAGS, "detection_box", "lost_by_history", f"sources_{sources()}")),
         *KALMAN,
     ],
@@ -98,21 +95,35 @@ def rules_of(config: TrackerConfig) -> np.ndarray:
     return rules
 
 
-def compiled_stages(config: TrackerConfig, room: Room) -> np.ndarray | None:
-    """(S,) STAGE, of ``stages`` and then ``blind_stages``; None: this preset has more to it than a compiled frame.
+class CompiledStages(NamedTuple):
+    """What a compiled frame can run of a preset."""
+
+    stages: np.ndarray  # (S,) STAGE
+    looks: bool  # those that look, too; else only those of ``blind_stages``
+
+
+def compiled_stages(config: TrackerConfig, room: Room) -> CompiledStages | None:
+    """None: this preset has more to it than a compiled frame.
 
     Args:
         room: what the preset must remember of each track.
     """
-    if room != Room() or config.boost is not None or config.nms < 1 or config.birth_iou < 1:
+    if room.boxes or room.filters or room.scores or config.boost is not None:
         return None
-    if MODELS[config.motion].kind == NONE or config.motion == "linear":
+    if (
+        config.nms < 1
+        or config.birth_iou < 1
+        or config.motion == "linear"
+        or MODELS[config.motion].kind == NONE
+    ):
         return None
-    if config.active_appearance != "recent" or config.lost_appearance not in ("recent", "history"):
+    blind = [_stage(stage, True) for stage in config.blind_stages or config.stages]
+    if None in blind:
         return None
-    stages = [_stage(stage, False) for stage in config.stages]
-    stages += [_stage(stage, True) for stage in config.blind_stages or config.stages]
-    return None if None in stages else np.array(stages, STAGE)
+    seeing = [_stage(stage, False) for stage in config.stages]
+    memories = config.active_appearance == "recent" and config.lost_appearance in ("recent", "history")
+    looks = memories and not room.vectors and None not in seeing
+    return CompiledStages(np.array(seeing + blind if looks else blind, STAGE), looks)
 
 
 def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
@@ -141,4 +152,3 @@ def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
         stage.cue_appearance,
         stage.cue_iou,
     )
-

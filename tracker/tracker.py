@@ -29,7 +29,7 @@ from retrace.tracker.rows import EPSILON, LOST, FrameTime, expected
 from retrace.tracker.rules import compiled_stages, rules_of
 from retrace.tracker.tracks import appearance, lifecycle, overlaps, shown
 from retrace.tracker.tracks.scores import correct_scores, forecast_scores, initial_scores
-from retrace.tracker.tracks.state import LiveTracks, blank, packed, unpacked
+from retrace.tracker.tracks.state import blank, packed, unpacked
 
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 NO_VECTORS = np.zeros((0, 0), np.float32)
@@ -139,8 +139,9 @@ class Tracker:
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
         if dimension != self._live.vectors.dimension:
             self._live.widen(dimension)
-        if self._compiled_stages is not None and self.ledger is None and (frame := compiled_frame()):
-            return self._run_compiled(frame, self._compiled_stages, detections, steps, warp)
+        ready = self._compiled_stages if self.ledger is None else None
+        if ready and (ready.looks or not dimension) and (frame := compiled_frame()):
+            return self._run_compiled(frame, ready.stages, detections, steps, warp)
         self._predict(steps, warp)
         inputs = self._look(detections)
         deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
@@ -288,7 +289,9 @@ class Tracker:
         lifecycle.take_in(live.rows, joined, detections, rules, now)
         self._remember(detections, joined)
         stays = lifecycle.remembered(live.status, live.seen, rules, now)
-        source = stays.nonzero()[0]  # (T,) the row at the frame's beginning, or that many plus its place in `cols`
+        source = stays.nonzero()[
+            0
+        ]  # (T,) the row at the frame's beginning, or that many plus its place in `cols`
         if not stays.all():
             self._live = live.take(source)
         cols, reason = lifecycle.births(self._live.rows, detections, deleted_by, rules)
@@ -297,13 +300,13 @@ class Tracker:
             cols, by = self._free_places(detections, cols, reason, by, source)
         source = np.concatenate((source, len(stays) + np.arange(len(cols))))
         if self.ledger is not None:
-            self.ledger.births(cols, reason, by)
+            self.ledger.note_births(cols, reason, by)
         if len(cols):
             self._begin(detections, cols)
         box = self._box()
         duplicate_of = overlaps.duplicates(self._live.rows, box, rules, now)
         if self.ledger is not None:
-            self.ledger.ends(source, duplicate_of)
+            self.ledger.note_ends(source, duplicate_of)
         kept = (duplicate_of < 0).nonzero()[0]
         if len(kept) < len(duplicate_of):
             self._live, box, source = self._live.take(kept), box[kept], source[kept]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ MSMT_LISTS = {  # 32,621 training images are train and val together
     "query": ("list_query.txt",),
     "gallery": ("list_gallery.txt",),
 }
+LARGEST = 10**9  # a label's number: more are names
 CSV_COLUMNS = ("path", "id", "camera")
 
 
@@ -48,7 +50,7 @@ def _read_msmt_list(file: Path, place: Path, part: str, found: Found) -> None:
             continue
         path, _, person = line.strip().rpartition(" ")
         match = MSMT_NAME.match(Path(path).name)
-        if not match or not person.isdecimal():
+        if not match or not re.fullmatch(r"\d{1,9}", person, re.ASCII):
             raise InputError(
                 f"{file}, line {number}: expected 'PATH ID' with a path like "
                 f"0000/0000_000_01_0303morning_0008_0.jpg, got {line[:80]!r}"
@@ -79,10 +81,10 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
     try:
         splits: Any = json.loads(text_of(file))
         chosen = splits[split]
-        triples = {part: [(str(p), int(i), int(c)) for p, i, c in chosen[part]] for part in PARTS}
+        triples = {part: [(str(p), _whole(i), _whole(c)) for p, i, c in chosen[part]] for part in PARTS}
     except IndexError:
         raise InputError(f"{file}: has {len(splits)} splits, counted from 0; there is no {split}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise InputError(
             f"{file}: expected a list of {{train, query, gallery}}, each of [path, id, camera]"
         ) from None
@@ -97,6 +99,13 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
     return found
 
 
+def _whole(value: Any) -> int:
+    number = int(value)
+    if not -1 <= number < LARGEST:
+        raise ValueError(f"{number} is no label")
+    return number
+
+
 def csv_file(folder: Path) -> Path | None:
     """The one CSV file of a folder that has our columns."""
     files = [folder] if folder.is_file() else sorted(folder.glob("*.csv"))
@@ -107,7 +116,10 @@ def csv_file(folder: Path) -> Path | None:
 
 
 def _has_columns(file: Path) -> bool:
-    header = next(iter(csv.reader(text_of(file).splitlines()[:1])), [])
+    try:
+        header = next(csv.reader(io.StringIO(text_of(file), newline="")), [])
+    except csv.Error:
+        return False
     return {*CSV_COLUMNS} <= {name.strip() for name in header}
 
 
@@ -122,7 +134,10 @@ def read_csv(folder: Path, split: int) -> Found:
     """
     file = csv_file(folder)
     assert file is not None
-    lines = list(csv.reader(text_of(file).splitlines()))
+    try:
+        lines = list(csv.reader(io.StringIO(text_of(file), newline="")))
+    except csv.Error as error:
+        raise InputError(f"{file}: not readable as CSV: {error}") from None
     header = [name.strip() for name in lines[0]]
     columns = [header.index(name) for name in CSV_COLUMNS]
     which = header.index("split") if "split" in header else None
@@ -187,5 +202,7 @@ def text_of(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except MemoryError:
+        raise InputError(f"{file}: does not fit into memory") from None
     except UnicodeDecodeError:
         raise InputError(f"{file}: not a text file") from None

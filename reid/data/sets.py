@@ -146,9 +146,9 @@ def read_reid_set(
     parts = [*parts, *need]
     if not parts or not {*parts} <= {*PARTS}:
         raise InputError(f"parts must be some of {', '.join(PARTS)}, got {', '.join(parts) or 'none'}")
-    if not folder.exists():
-        raise InputError(f"{folder}: no such folder; expected a ReID data set, such as Market-1501")
     try:
+        if not folder.exists():
+            raise InputError(f"{folder}: no such folder; expected a ReID data set, such as Market-1501")
         kind, place = locate(folder, layout)
         found = LAYOUTS[kind].read(place, split)
     except OSError as error:

@@ -104,7 +104,7 @@ def settle(wish: object, recipe: Recipe, guess: Guess | None) -> tuple[Feed, str
     elif isinstance(wish, Mapping):
         feed = _checked(wish, start)
     else:
-        raise InputError(f"input must be text, a mapping or a Feed, got {type(wish).__name__}")
+        raise InputError(f"`input` must be text, a mapping or a Feed, got {type(wish).__name__}")
     return feed, f"input {feed} (as told)"
 
 
@@ -116,7 +116,9 @@ def _parse(text: str, start: Feed) -> Feed:
             start = NAMED[key]
         elif not equals or key not in KEYS:
             near = nearest(key, [*KEYS, *NAMED, "auto"])
-            raise InputError(f"input {text[:80]!r}: {word[:40]!r} is not known; {near}; e.g. raw,colour=bgr")
+            raise InputError(
+                f"`input` {text[:80]!r}: {word[:40]!r} is not known; {near}; e.g. raw,colour=bgr"
+            )
         else:
             given[key] = value.split("/") if key in ("mean", "std") else value
     return _checked(given, start)
@@ -125,24 +127,24 @@ def _parse(text: str, start: Feed) -> Feed:
 def _checked(given: Mapping[str, Any], start: Feed) -> Feed:
     odd = [key for key in given if key not in KEYS]
     if odd:
-        raise InputError(f"input: unknown key {odd[0]!r}; {nearest(str(odd[0]), KEYS)}")
+        raise InputError(f"`input`: unknown key {odd[0]!r}; {nearest(str(odd[0]), KEYS)}")
     values: dict[str, Any] = {}
     if "range" in given:
         (values["range"],) = _floats("range", [given["range"]], 1)
         if values["range"] not in (1.0, 255.0):
-            raise InputError(f"input: range must be 1 or 255, got {given['range']!r}")
+            raise InputError(f"`input`: range must be 1 or 255, got {given['range']!r}")
         if values["range"] != start.range:
             start = replace(start, mean=NOTHING, std=ONE)
     for key in ("mean", "std"):
         if key in given:
             values[key] = _floats(key, given[key], 3)
     if min(values.get("std", ONE)) <= 0:
-        raise InputError(f"input: std must be above 0, got {_numbers(values['std'])}")
+        raise InputError(f"`input`: std must be above 0, got {_numbers(values['std'])}")
     for key, known in (("colour", ("rgb", "bgr")), ("layout", ("nchw", "nhwc"))):
         if key in given:
             values[key] = str(given[key]).lower()
             if values[key] not in known:
-                raise InputError(f"input: {key} must be {' or '.join(known)}, got {str(given[key])[:40]!r}")
+                raise InputError(f"`input`: {key} must be {' or '.join(known)}, got {str(given[key])[:40]!r}")
     return replace(start, **values)
 
 
@@ -156,7 +158,7 @@ def _floats(key: str, value: Any, count: int) -> tuple[float, ...]:
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise InputError(f"input: {key} must be {count} number(s), got {str(value)[:60]}")
+        raise InputError(f"`input`: {key} must be {count} number(s), got {str(value)[:60]}")
     return numbers
 
 

@@ -33,12 +33,12 @@ def open_onnx(path: Path, wish: Wish) -> Network:
     options.use_deterministic_compute = True
     # Threads that wait for the next frame must not spin: the detector's runtime works on the same cores then.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    verify(path)  # first: what a runtime does with a damaged file is not ours to know
     providers = _providers(onnxruntime.get_available_providers(), wish.device)
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # onnxruntime raises kinds of its own, all plain Exceptions
         raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
-    verify(path)
     on_gpu = session.get_providers()[0] == "CUDAExecutionProvider"
     if wish.device.startswith("cuda") and not on_gpu:
         raise InputError(f"device {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from retrace.configs import InputError
+from retrace.reid.recipe import LARGEST
 from retrace.reid.runtime.network import Network, Wish
 
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
@@ -80,7 +81,15 @@ def _check(wish: Wish) -> None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wish.device!r}")
     if wish.precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {wish.precision!r}")
-    if wish.size is not None and (len(wish.size) != 2 or min(wish.size) < 1):
-        raise InputError(f"size must be (height, width) in pixels, got {wish.size}")
-    if wish.threads is not None and wish.threads < 1:
-        raise InputError(f"threads must be at least 1, got {wish.threads}")
+    if wish.size is not None and not _is_size(wish.size):
+        raise InputError(
+            f"size must be (height, width) in pixels, each 1 to {LARGEST}, got {str(wish.size)[:60]}"
+        )
+    if wish.threads is not None and (not isinstance(wish.threads, int) or wish.threads < 1):
+        raise InputError(f"threads must be at least 1, got {wish.threads!r}")
+
+
+def _is_size(size: object) -> bool:
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        return False
+    return all(isinstance(side, int) and 1 <= side <= LARGEST for side in size)

@@ -24,7 +24,7 @@ from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.columns import label_columns
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
-from retrace.reid.data.sets import ReidImages, ReidSet, has_match, read_reid_set
+from retrace.reid.data.sets import NAMED, ReidImages, ReidSet, has_match, read_reid_set
 from retrace.reid.networks.build import without_aids
 from retrace.reid.training.features import features
 from retrace.reid.training.files import (
@@ -289,7 +289,8 @@ def decode(
         kept, pixels, broken = open_sound_images(images, config.size, folder, strict=strict, progress=advance)
         parts[name] = Pixels(kept, pixels)
         if broken:
-            notes.append(f"{name}: {len(broken)} broken images left out: {', '.join(broken)}")
+            rest = " ..." * (len(broken) > NAMED)
+            notes.append(f"{name}: {len(broken)} broken images left out: {', '.join(broken[:NAMED])}{rest}")
     if way.first and dist.is_initialized():
         dist.barrier()
     return parts, notes

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -375,3 +377,85 @@ def test_the_shared_network_tells_people_apart(shared: Path) -> None:
         sights.append(np.concatenate([embed(c, box) for c, box in zip(crops, whole, strict=True)]))
     similarity = sights[0] @ sights[1].T
     assert (similarity.argmax(1) == np.arange(len(people))).mean() >= 0.9
+
+
+def test_what_a_library_user_has_is_taken(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    embed = Embedder.from_weights(colour_mean(tmp_path))
+    image, want = painted(), embed(painted(), BLOCKS)
+    boxes = torch.tensor(BLOCKS, requires_grad=True)
+    for given in (
+        BLOCKS.tolist(),
+        BLOCKS.astype(np.int16),
+        boxes,
+        boxes.to(torch.bfloat16),
+        SimpleNamespace(xyxy=BLOCKS),  # Detections of anybody
+    ):
+        np.testing.assert_array_equal(embed(image, given), want)
+    np.testing.assert_array_equal(embed(torch.from_numpy(image), BLOCKS), want)
+    assert embed(image, []).shape == (0, 3)
+    assert Embedder.from_weights(colour_mean(tmp_path), device=torch.device("cpu")).dim == 3
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([["a", 1, 2, 3]], "xyxy must be an array"),
+        ([[1, 2, 3], [1, 2]], "xyxy must be an array"),
+        (None, "xyxy must"),
+        ("text", "xyxy must be an array"),
+        ([[1, 2, 3]], r"xyxy must have shape \(N, 4\)"),
+    ],
+)
+def test_boxes_that_are_none_are_one_line(tmp_path: Path, boxes: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Embedder.from_weights(colour_mean(tmp_path))(painted(), boxes)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"batch_size": 2.5}, "batch_size must be at least 1, got 2.5"),
+        ({"threads": 1.5}, "threads must be at least 1, got 1.5"),
+        ({"size": (10**9, 8)}, "size must be .* each 1 to 4096"),
+        ({"size": 7}, "size must be"),
+        ({"size": ("a", 8)}, "size must be"),
+        ({"device": "x" * 10_000}, "device must be"),
+    ],
+)
+def test_options_that_are_none_are_one_line(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said) as error:
+        Embedder.from_weights(colour_mean(tmp_path), **options)
+    assert len(str(error.value)) <= 500
+
+
+def test_a_picture_of_pil_has_its_colours_the_other_way_round(tmp_path: Path) -> None:
+    picture = SimpleNamespace(getbands=lambda: ("R", "G", "B"))
+    with pytest.raises(InputError, match=r"is a PIL image, which is RGB; give np\.asarray"):
+        Embedder.from_weights(colour_mean(tmp_path))(picture, BLOCKS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a" * 5000, "a\0b", "."])
+def test_names_that_no_system_has_are_one_line(name: str) -> None:
+    with pytest.raises(InputError, match=r"no such weights file|is a folder, expected a file") as error:
+        Embedder.from_weights(name)
+    assert len(str(error.value)) <= 500
+
+
+def test_the_alarm_rings_where_strangers_look_alike(tmp_path: Path) -> None:
+    """Means of the channels of nearly one colour: cosines near 1. Five boxes a frame make ten pairs."""
+    embed = Embedder.from_weights(colour_mean(tmp_path))
+    image = np.full((40, 100, 3), (10, 120, 240), np.uint8)
+    boxes = np.array([[20 * k, 0, 20 * k + 10, 30] for k in range(5)])
+    for frame in range(3):
+        assert embed.strangers[0] == 10 * frame
+        assert embed.alarm is None
+        embed(image, boxes)
+    assert embed.alarm is not None
+    assert "different people of one frame look alike (mean cosine 1.00 of 30 pairs" in embed.alarm
+    embed.reset()
+    assert embed.alarm is None
+    for _ in range(3):
+        embed(np.repeat(painted(), 2, 0), np.repeat(BLOCKS, 2, 0) * [1, 1, 1, 1])  # three colours, twice each
+    assert embed.strangers[0] == 3 * 12  # boxes on top of each other make no pair
+    assert embed.alarm is None

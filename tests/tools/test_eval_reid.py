@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -246,6 +247,34 @@ def test_page(mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixt
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == str(tmp_path / "page/index.html")
     assert (tmp_path / "page/index.html").read_text(encoding="utf-8").count("<article") == 2
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """A broken image with a name of broken bytes, and an output's name beyond ASCII under an ASCII locale."""
+    pytest.importorskip("onnx")
+    from tests.reid.networks_by_hand import all_pixels
+
+    write_mini_market(tmp_path / "data", ids=3, cameras=2, images=2, size=(16, 8))
+    broken = os.fsencode(tmp_path) + b"/data/query/0101_c1s1_\xff\xe9.jpg"
+    with open(broken, "wb") as file:
+        file.write(b"nonsense")
+    weights = all_pixels(tmp_path / "pixels.onnx", (16, 8))
+    command = [
+        sys.executable,
+        ROOT / "tools" / "eval_reid.py",
+        "--weights",
+        weights,
+        "--data",
+        tmp_path / "data",
+    ]
+    command += ["--cache", tmp_path / "cache", "--html", tmp_path / "page", "--json", tmp_path / "a.json"]
+    command += ["--markdown", tmp_path / "\xe4\xf6.md"]
+    for more in ({}, {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}):
+        done = subprocess.run(command, capture_output=True, env=os.environ | more)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert "0101_c1s1_\ufffd\ufffd.jpg" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+        assert "0101_c1s1_\ufffd\ufffd.jpg" in (tmp_path / "\xe4\xf6.md").read_text(encoding="utf-8")
+        assert json.loads((tmp_path / "a.json").read_text())["queries"] == 6
 
 
 def test_multi_query(mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from retrace.tools.scenes.walks import SIZE, Walks, figure_boxes, plan_walks, po
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.detection.hog import open_hog
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
-from tests.tools.scenes.test_walks import standing, truth_of, walks_of
+from tests.tools.scenes.people import standing, truth_of, walks_of
 
 HEIGHT, WIDTH = SIZE
 

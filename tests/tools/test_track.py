@@ -357,6 +357,15 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
             ["{video}", "--detections", "{det}", "--tracker", "sort", "--reid", "x.onnx"],
             "does not compare appearance",
         ),
+        (
+            ["{video}", "--detections", "{det}", "--classes", "person"],
+            "--classes does nothing with --detections",
+        ),
+        (["{video}", "--save", ","], "--save ,: expected names"),
+        (
+            ["{video}", "--detections", "{det}", "--reid", "none", "--device", "cuda:9"],
+            "--device cuda:9: no network is used here",
+        ),
         (["{video}", "--detections", "{det}", "--detector", "hog"], "--detections replaces the detector"),
         (["{video}", "--detections", "{det}", "--camera", "nowhere"], "--camera nowhere: no such file"),
         (["{video}", "--detections", "{det}", "--camera", "{bad}"], "bad.txt, line 1: expected a frame"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.tracker.test_boxes import slow_iou
+from tests.tracker.slow_boxes import slow_iou
 
 
 class Belief:

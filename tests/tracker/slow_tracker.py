@@ -12,9 +12,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from retrace.tracker.motion.models import MODELS
-from tests.tracker.motion.test_filters import Textbook
+from tests.tracker.slow_boxes import slow_iou
 from tests.tracker.slow_costs import SLOW_TERMS, Seen, Track, World, own_distance
-from tests.tracker.test_boxes import slow_iou
+from tests.tracker.textbook import Textbook
 
 # whose speed a lost track gives up
 SIZES = {"sort": [2], "xyah": [3], "xyhr": [2], "xywh": [2, 3], "linear": [2, 3]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -13,25 +14,26 @@ import numpy as np
 import pytest
 
 import retrace.tracker as tracker
-from retrace.tracker import Detections, Tracker, at_once, kernels
+from retrace.tracker import Detections, Tracker, kernels, rules
 from retrace.tracker import tracker as engine
-from retrace.tracker.association import assignment as association
-from retrace.tracker.motion import filters as motion
+from retrace.tracker.association import assignment
+from retrace.tracker.motion import filters
 from retrace.tracker.motion.models import MODELS, NONE
-from tests.conftest import ROOT
+from retrace.tracker.tracks import appearance
 from tests.tracker.crowds import crowd, nightmare
+from tests.tracker.presets import PRESETS
 
 pytest.importorskip("numba")
 
-from retrace.tracker import compiled
+from retrace.tracker import compiled, compiled_frame
 
-PRESETS = sorted(path.stem for path in (ROOT / "configs" / "tracker").glob("*.yaml"))
 KALMAN = sorted(set(MODELS) - {"linear"})
 
 
 def numpy_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (association, engine, motion):
+    for module in (appearance, assignment, filters):
         monkeypatch.setattr(module, "compiled", lambda: None)
+    monkeypatch.setattr(engine, "compiled_frame", lambda: None)
 
 
 def twice(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> tuple[Any, Any]:
@@ -54,7 +56,7 @@ def test_pairs_have_the_same_bytes(monkeypatch: pytest.MonkeyPatch, sizes: tuple
         (boxes(rng, sizes[0], side), boxes(rng, sizes[1], side)) for side in (100, 600) for _ in range(3)
     ]
     scenes.append((np.tile([0.0, 0, 9, 9], (sizes[0], 1)), np.tile([0.0, 0, 9, 9], (sizes[1], 1))))
-    fast, slow = twice(monkeypatch, lambda: [association.overlapping_pairs(a, b) for a, b in scenes])
+    fast, slow = twice(monkeypatch, lambda: [assignment.overlapping_pairs(a, b) for a, b in scenes])
     for one, other in zip(fast, slow, strict=True):
         for name in ("row", "col", "iou"):
             assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
@@ -70,7 +72,7 @@ def test_the_best_matching_is_the_same(
     for _ in range(6):
         row, col = (rng.random(shape) < share).nonzero()
         problems.append((row, col, rng.random(len(row)) + 1e-9))
-    fast, slow = twice(monkeypatch, lambda: [association.solve(*problem) for problem in problems])
+    fast, slow = twice(monkeypatch, lambda: [assignment.solve(*problem) for problem in problems])
     for one, other in zip(fast, slow, strict=True):
         assert [x.tolist() for x in one] == [x.tolist() for x in other]
 
@@ -82,7 +84,7 @@ def test_ties_gain_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         shape = rng.integers(1, 9, 2)
         row, col = (rng.random(shape) < 0.6).nonzero()
         problems.append((row, col, rng.integers(1, 4, len(row)).astype(float)))
-    fast, slow = twice(monkeypatch, lambda: [association.solve(*problem) for problem in problems])
+    fast, slow = twice(monkeypatch, lambda: [assignment.solve(*problem) for problem in problems])
     for (row, col, gain), one, other in zip(problems, fast, slow, strict=True):
         of = {(r, c): g for r, c, g in zip(row, col, gain, strict=True)}
         assert len(set(one[0])) == len(one[0])
@@ -98,13 +100,13 @@ def test_filters_have_the_same_bytes(monkeypatch: pytest.MonkeyPatch, kind: str,
     start = boxes(rng, 20, 500)
 
     def work() -> bytes:
-        filters = motion.initiate(model, model.from_xyxy(start))
-        filters[motion.V] = np.random.default_rng(4).normal(0, 20, (20, 4))  # some sizes vanish
+        state = filters.initiate(model, model.from_xyxy(start))
+        state[filters.V] = np.random.default_rng(4).normal(0, 20, (20, 4))  # some sizes vanish
         for k in range(6):
-            motion.predict(model, filters, steps)
+            filters.predict(model, state, steps)
             some = np.arange(k % 2, 20, 2)
-            motion.update(model, filters, some, model.from_xyxy(start[some] + k))
-        return filters.tobytes()
+            filters.update(model, state, some, model.from_xyxy(start[some] + k))
+        return state.tobytes()
 
     fast, slow = twice(monkeypatch, work)
     assert fast == slow
@@ -129,47 +131,39 @@ def test_a_preset_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch, preset: 
     assert any(fast)
 
 
-def test_which_presets_run_at_once() -> None:
-    """And a preset that asks for more than the compiled frame knows never does."""
-    plain = {name for name in PRESETS if at_once.at_once(Tracker.from_config(name).config)}
-    assert plain == {"sort", "bytetrack", "default", "botsort", "deepsort", "strongsort"}
-    more: list[dict[str, Any]] = [{"nms": 0.8}, {"birth_iou": 0.5}, {"boost": {}}, {"reupdate": True}]
-    more += [{"motion": "linear"}, {"stages.0.buffer": 0.3}, {"stages.0.match": "mutual"}]
-    more += [{"stages.0.against": "observed"}, {"stages.0.cascade": True}, {"stages.0.gates": {"iou": 0.5}}]
-    more += [
-        {"stages.0.cost": {"iou": 1, "score_forecast": 0.1}},
-        {"stages.0.cost": "shape"},
-        {"stages.0.detections": {"high": 0, "low": 0.2}},
-    ]
-    for one in more:
-        assert at_once.at_once(Tracker.from_config("bytetrack", **one).config) is None, one
-
-
 ODD: list[dict[str, Any]] = [
     {"coast": 0.2, "box": "detection", "class_agnostic": True},
     {"confirm_score": 0.8, "report_streak": 2, "tentative_max_age": 0.3, "start_frames": 5},
     {"motion": "sort", "freeze_lost_size": True, "noise_by_score": True, "motion_age": 0.1, "max_age": 0.2},
     {"motion": "xyhr", "freeze_lost_size": True},
     {"hidden": {"age": 0.5, "cover": 0.5, "hits": 2, "slack": 0.3}, "duplicate_iou": 0.5, "confirm_hits": 3},
+    {"recent_momentum": 0.5, "momentum_from": 0.3, "appearance_scale": 0.7, "lost_appearance": "history"},
 ]
 
 
 @pytest.mark.parametrize("settings", ODD)
-@pytest.mark.parametrize("preset", ["sort", "bytetrack", "default"])
-def test_a_frame_at_once_leaves_the_same_state(
-    monkeypatch: pytest.MonkeyPatch, preset: str, settings: dict[str, Any]
+@pytest.mark.parametrize("looks", [False, True], ids=["blind", "looks"])
+@pytest.mark.parametrize("preset", ["sort", "bytetrack", "default", "botsort", "strongsort"])
+def test_a_compiled_frame_leaves_the_same_state(
+    monkeypatch: pytest.MonkeyPatch, preset: str, looks: bool, settings: dict[str, Any]
 ) -> None:
     """Every option that the compiled frame knows; crowds, bad frames, a camera, classes, an odd clock."""
-    scenes = [crowd(3, frames=25), crowd(4, 12, 25, classes=2, camera=True, clock=True), nightmare(0, 12)]
+    scenes = [
+        crowd(3, frames=25, dimension=6),
+        crowd(4, 12, 25, dimension=35, classes=2, camera=True, clock=True),
+        nightmare(0, 12),
+    ]
     given = [list(scene) for scene in scenes]
 
     def work() -> list[bytes]:
         seen = []
         for scene in given:
             engine = Tracker.from_config(preset, **settings)
-            assert at_once.at_once(engine.config) is not None
+            assert engine._compiled_stages is not None
             for detections, time, warp in scene:
-                tracks = engine.update(detections.with_embedding(None), timestamp=time, warp=warp)
+                if not looks:
+                    detections = detections.with_embedding(None)
+                tracks = engine.update(detections, timestamp=time, warp=warp)
                 seen += [getattr(tracks, f.name).tobytes() for f in fields(tracks)]
             seen += [value.tobytes() for value in engine.state_dict().values()]
         return seen
@@ -204,22 +198,30 @@ def test_without_a_folder_to_cache_in_it_goes_uncompiled(monkeypatch: pytest.Mon
 
 
 def test_a_change_anywhere_compiles_again() -> None:
-    """Numba's cache knows a function by its own file: who calls into another file must take `rules`, whose type names
-    all sources."""
-    assert f"sources_{kernels.sources()}" in (at_once.RULES.names or ())
-    room = Path(compiled.__file__).parent
-    for path in room.glob("*.py"):
-        tree = ast.parse(path.read_text())
-        foreign = {
-            alias.name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("retrace.tracker.")
-            for alias in node.names
-        } - {"Boxes", "Now"}
-        for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
-            used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-            given = {argument.arg for argument in function.args.args}
-            assert not used & foreign or given & {"rules", "the_rules"}, f"{path.name}: {function.name}"
+    """Numba's cache knows a function by its own file. Leaf loops import nothing of ours; the compiled frame takes
+    ``rules_``, whose type names all the files that it compiles functions of."""
+    assert f"sources_{kernels.sources()}" in (rules.RULES.names or ())
+    assert not any(ours_in(path) for path in Path(compiled.__file__).parent.glob("[!_]*.py"))
+    frame = Path(compiled_frame.__file__)
+    taken = {f"{name.replace('.', '/')}.py" for name in ours_in(frame)}
+    assert taken - {"compiled.py"} <= {*kernels.AS_THEY_STAND}
+    cached = [node for node in ast.parse(frame.read_text()).body if "cache=True" in decorators(node)]
+    assert [node.name for node in cached if isinstance(node, ast.FunctionDef)] == ["frame"]
+    assert "rules_" in inspect.signature(compiled_frame.frame.py_func).parameters
+
+
+def ours_in(path: Path) -> set[str]:
+    """Modules below `retrace.tracker` that a file imports from."""
+    names = {
+        node.module or ""
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+    }
+    return {name.removeprefix("retrace.tracker.") for name in names if name.startswith("retrace.tracker.")}
+
+
+def decorators(node: ast.stmt) -> str:
+    return " ".join(map(ast.unparse, getattr(node, "decorator_list", [])))
 
 
 def test_read_only_boxes_are_not_compiled_for_anew() -> None:
@@ -228,9 +230,9 @@ def test_read_only_boxes_are_not_compiled_for_anew() -> None:
     box.flags.writeable = score.flags.writeable = False
     engine = Tracker.from_config("bytetrack")
     engine.update(Detections(box.copy(), score.copy()))
-    before = len(compiled.frame.signatures)
+    before = len(compiled_frame.frame.signatures)
     engine.update(Detections(box, score))
-    assert len(compiled.frame.signatures) == before
+    assert len(compiled_frame.frame.signatures) == before
 
 
 @pytest.mark.parametrize("shape", [(3, 90), (90, 3), (60, 60)])
@@ -238,7 +240,7 @@ def test_wide_rows_and_ties(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, i
     """Everybody overlaps everybody: more than a few columns a row, in an order that is not theirs."""
     rng = np.random.default_rng(5)
     a, b = (np.array([0, 0, 90, 90]) + rng.uniform(-9, 9, (count, 4)) for count in shape)
-    fast, slow = twice(monkeypatch, lambda: association.overlapping_pairs(a, b))
+    fast, slow = twice(monkeypatch, lambda: assignment.overlapping_pairs(a, b))
     for name in ("row", "col", "iou"):
         assert getattr(fast, name).tobytes() == getattr(slow, name).tobytes()
 
@@ -249,7 +251,7 @@ def test_a_motion_model_of_other_coordinates_runs_step_by_step(monkeypatch: pyte
     added = replace(known, from_xyxy=lambda box: known.from_xyxy(box), to_xyxy=lambda z: known.to_xyxy(z))
     monkeypatch.setitem(MODELS, "xywh", added)
     assert added.kind == NONE
-    assert at_once.at_once(Tracker.from_config("bytetrack", motion="xywh").config) is None
+    assert Tracker.from_config("bytetrack", motion="xywh")._compiled_stages is None
     engine = Tracker.from_config("ocsort", motion="xywh")
     for k in (0, 1, 2, 6, 7):  # with a gap to relive
         tracks = engine.update(Detections([[9.0 * k, 0, 9 * k + 40, 90]], [0.9]), timestamp=k / 30)

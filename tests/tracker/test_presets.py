@@ -1,9 +1,4 @@
-"""What every preset must hold, whatever its stages say: equality with its slow twin, invariants, bad days, numbers.
-
-``RETRACE_FRAMES=10000`` makes the bad days as long as that (default 120 frames a preset).
-"""
-
-import os
+"""What every preset must hold, whatever its stages say: equality with its slow twin, invariants, bad days, numbers."""
 
 import numpy as np
 import pytest
@@ -11,103 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrace.tracker import Detections, Tracker
-from tests import test_quality
-from tests.conftest import ROOT
+from tests.quality import val_half
 from tests.scenes import take, walk
 from tests.tracker.crowds import crowd, nightmare
+from tests.tracker.presets import PRESETS, VARIANTS, assert_equals_twin, assert_same
 from tests.tracker.slow_tracker import SlowTracker
 
-CONFIGS = ROOT / "configs" / "tracker"
-PRESETS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-BAD_FRAMES = int(os.environ.get("RETRACE_FRAMES", "120"))
 seeds = st.integers(0, 2**32 - 1)
-
-ANYBODY = {"tracks": ["active", "lost", "tentative"], "detections": "high"}
-VARIANTS = {  # what a preset file may say and none of ours does
-    "banks": (
-        "default",
-        {"bank": 5, "active_appearance": "minimum", "lost_appearance": "median", "motion_age": 0.2},
-    ),
-    "shown while hidden": (
-        "bytetrack",
-        {
-            "hidden": {"age": 0.5, "cover": 0.3, "hits": 2, "slack": 0.2},
-            "coast": 0.1,
-            "confirm_score": 0.9,
-            "confirm_hits": 4,
-            "tentative_max_age": 0.1,
-        },
-    ),
-    "careful births": (
-        "bytetrack",
-        {"birth_iou": 0.3, "nms": 0.6, "motion_age": 0.1, "class_agnostic": True},
-    ),
-    "boost without classes": ("boosttrack", {"class_agnostic": True, "low": 0.3, "nms": 0.7}),
-    "looks wherever they are": (
-        "botsort",
-        {"stages.0.cue_iou": 1, "stages.0.limit": 0.9, "recent_momentum": 0.5, "momentum_from": 0.3},
-    ),
-    "adaptive looks without a gate": (
-        "deepocsort",
-        {"stages": [{**ANYBODY, "cost": {"adaptive_appearance": 1, "iou": 1}, "limit": 0.6}]},
-    ),
-    "observed, grown, mutual": (
-        "ocsort",
-        {
-            "direction_span": 1,
-            "stages": [
-                {
-                    **ANYBODY,
-                    "cost": {"iou": 1, "direction": 0.3, "half_appearance": 0.5},
-                    "neutral_appearance": 0.3,
-                    "against": "observed",
-                    "buffer": 0.2,
-                    "limit": {"active": 0.9, "lost": 1.05, "tentative": 0.7},
-                    "match": "mutual",
-                }
-            ],
-        },
-    ),
-    "cascade with penalties": (
-        "tracktrack",
-        {
-            "noise_by_score": False,
-            "reupdate": True,
-            "freeze_lost_size": True,
-            "blind_stages": [],
-            "stages": [
-                {
-                    "tracks": ["active", "lost", "tentative"],
-                    "detections": {"high": 0, "low": 0.1, "deleted": 0.2},
-                    "cost": {"appearance": 0.4, "iou": 0.6},
-                    "neutral_appearance": 0.1,
-                    "limit": 0.8,
-                    "cascade": True,
-                    "gates": {"centre_mahalanobis": 60},
-                }
-            ],
-        },
-    ),
-}
-
-
-def rows(tracks):
-    columns = (tracks.id.tolist(), tracks.det_index.tolist(), tracks.class_id.tolist())
-    return [(*row, *box) for *row, box in zip(*columns, tracks.xyxy.tolist(), strict=True)]
-
-
-def assert_equals_twin(tracker, scene):
-    slow = SlowTracker(tracker.config, tracker.fps)
-    for detections, time, warp in scene:
-        tracks, expected = tracker.update(detections, time, warp), slow.update(detections, time, warp)
-        assert [r[:3] for r in rows(tracks)] == [r[:3] for r in expected]
-        assert np.allclose(tracks.score, [r[3] for r in expected])
-        assert np.allclose(tracks.xyxy, np.reshape([r[4:] for r in expected], (-1, 4)), atol=2e-3)
-
-
-def assert_same(a, b):
-    for name in ("id", "xyxy", "score", "class_id", "det_index"):
-        assert getattr(a, name).tobytes() == getattr(b, name).tobytes(), name
 
 
 @pytest.mark.parametrize("dimension", [0, 6])
@@ -230,12 +135,13 @@ def test_the_input_stays_as_it_was(preset):
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.parametrize("frames", [120, pytest.param(10_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_bad_days(preset):
+def test_bad_days(preset, frames):
     """Nothing raises or warns, what is reported is sound, and an hour of silence leaves nothing behind."""
     tracker = Tracker.from_config(preset)
     time = births = 0.0
-    for detections, time, warp in nightmare(3, BAD_FRAMES):
+    for detections, time, warp in nightmare(3, frames):
         tracks = tracker.update(detections, time, warp)
         births += (detections.score >= tracker.config.new).sum()
         found = tracks.det_index[tracks.det_index >= 0]
@@ -283,8 +189,7 @@ GOLDEN = {  # HOTA, IDF1 on two sequences of MOT17 val-half with camera motion; 
 
 
 @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"sort", "bytetrack", "default"}))
-def test_golden_numbers(shared, monkeypatch, preset):
+def test_golden_numbers(shared, preset):
     """A ratchet: who moves a number explains it in LOG.md."""
-    monkeypatch.setattr(test_quality, "VAL_HALF", ["MOT17-05-FRCNN", "MOT17-13-FRCNN"])
-    row = test_quality.val_half(shared, preset, camera="auto")
+    row = val_half(shared, preset, "auto", ["MOT17-05-FRCNN", "MOT17-13-FRCNN"])
     assert (100 * row["HOTA"], 100 * row["IDF1"]) == pytest.approx(GOLDEN[preset], abs=0.05)

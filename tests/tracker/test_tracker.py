@@ -8,7 +8,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tracker import Detections, Tracker
 from tests.scenes import take, walk
-from tests.tracker.test_presets import PRESETS, assert_same
+from tests.tracker.presets import PRESETS, assert_same
 
 
 def one(x, y=0.0, score=0.9, **more):

@@ -27,7 +27,7 @@ class Models:
 
     def __init__(self) -> None:
         self._detectors: dict[tuple[str | float | None, ...], Detector] = {}
-        self._appearances: dict[tuple[str, ...], Appearance] = {}
+        self._appearances: dict[tuple[str, str, str, str | None], Appearance] = {}
 
     def detector(self, job: Job) -> Detector:
         """The job's detector, which several threads may call.
@@ -50,8 +50,12 @@ class Models:
             InputError: no such weights, broken ones, or an option that would do nothing.
         """
         looks = Tracker(job.tracker_config(), 30.0).appearance_from <= 1
-        if job.reid_norm != "stored" and (not looks or job.reid == "none"):
-            raise InputError(f"`reid_norm` {job.reid_norm}: nobody looks at appearance here; leave it out")
+        if not looks or job.reid == "none":
+            idle = "reid_norm" if job.reid_norm != "stored" else "reid_input" if job.reid_input else None
+            if idle:
+                raise InputError(
+                    f"`{idle}` {getattr(job, idle)}: nobody looks at appearance here; leave it out"
+                )
         if not looks:
             if job.reid not in ("auto", "none"):
                 raise InputError(
@@ -60,7 +64,7 @@ class Models:
             return Appearance(None, f"off: tracker {job.tracker!r} does not use it")
         if job.reid == "none":
             return Appearance(None, "off, as asked")
-        key = (job.reid, job.reid_norm, job.device)
+        key = (job.reid, job.reid_norm, job.device, job.reid_input)
         if key not in self._appearances:
             self._appearances[key] = _open_appearance(*key)
         return self._appearances[key]
@@ -79,7 +83,7 @@ class Models:
         )
 
 
-def _open_appearance(reid: str, norm: str, device: str) -> Appearance:
+def _open_appearance(reid: str, norm: str, device: str, fed: str | None) -> Appearance:
     from retrace.reid.embedder import Embedder, find_weights, shipped_weights
 
     if reid == "auto" and shipped_weights() is None:
@@ -87,9 +91,16 @@ def _open_appearance(reid: str, norm: str, device: str) -> Appearance:
             None, "off: no weights are shipped yet; `reid` FILE (.onnx or torchreid .pth) turns it on"
         )
     weights = str(find_weights(reid, norm))
-    embedder = Embedder.from_weights(weights, device=device, norm=norm)
+    try:
+        embedder = Embedder.from_weights(weights, device=device, norm=norm, input=fed)
+    except InputError as error:
+        raise InputError(str(error).replace("`input`", "`reid_input`")) from None
+
+    def alarm() -> str | None:
+        return embedder.alarm and embedder.alarm.replace("`input`", "`reid_input`")
+
     adaptive = embedder if norm == "video" else None
-    return Appearance(embedder, embedder.description, {weights: file_hash(weights)}, adaptive)
+    return Appearance(embedder, embedder.description, {weights: file_hash(weights)}, adaptive, alarm)
 
 
 def _one_at_a_time(detector: Detector) -> Detector:

@@ -94,6 +94,10 @@ def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = F
         (models.detector(job) if needs_detector(job, source) else None, models.appearance(job))
         for job, source in found
     ]
+    if found and jobs[0].device.startswith("cuda") and not any(d or a.embed for d, a in networks):
+        raise InputError(
+            f"`device` {jobs[0].device}: no network is used here that could run on it; leave it out"
+        )
     names = names_apart([source.name for _, source in found])
     for name, (job, source), (detect, embed) in zip(names, found, networks, strict=True):
         with _noted(failed, job, len(jobs)):

@@ -37,6 +37,7 @@ class Embedding:
     threads: int | None = None
     size: tuple[int, int] | None = None  # height, width px
     flip: bool = False
+    input: str | None = None  # how foreign weights take images; see `Embedder.from_weights`
 
 
 def load_features(names: Sequence[str], how: Embedding | None, bar: Bar) -> list[Features]:
@@ -74,7 +75,8 @@ def _open(name: str, how: Embedding | None) -> Features | tuple[Path, Embedder]:
 
     path = find_weights(name)
     options = {
-        key: getattr(how, key) for key in ("backend", "model", "batch_size", "threads", "size", "flip")
+        key: getattr(how, key)
+        for key in ("backend", "model", "batch_size", "threads", "size", "flip", "input")
     }
     return path, Embedder.from_weights(path, how.device, **options)
 
@@ -92,6 +94,8 @@ def embed(path: Path, embedder: Embedder, data: ReidSet, how: Embedding, bar: Ba
 
     folder = Path(how.cache) if how.cache else cache_folder()
     notes, sides = list(data.notes), []
+    if embedder.fed:
+        notes.append(f"{path.name}: {embedder.fed}")
     for part in ("query", "gallery"):
         images: ReidImages = getattr(data, part)
         with bar(f"decode {part}", len(images)) as advance:

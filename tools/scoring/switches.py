@@ -13,12 +13,12 @@ from retrace.tracker.ledger.switches import Switch, tell_switch
 from retrace.tracker.mot_file import read_ground_truth, read_results
 
 
-def true_switches(history: History, gt_path: Path, benchmark: str | None = None) -> list[Switch]:
+def true_switches(history: History, gt: Path, benchmark: str | None = None) -> list[Switch]:
     """Every IDSW of CLEAR, with what the ledger says of it.
 
     Args:
         history: of the run; its result file lies beside the ledger.
-        gt_path: ground truth of the same frames.
+        gt: ground truth of the same frames: its file, or a folder with ``SEQUENCE/gt/gt.txt``.
         benchmark: whose rules; None: told from the sequence's name.
 
     Raises:
@@ -28,10 +28,11 @@ def true_switches(history: History, gt_path: Path, benchmark: str | None = None)
     check_benchmark(benchmark)
     online = history.file.path.with_name(f"{history.file.name}.online.txt")
     path = online if online.is_file() else history.file.path.with_name(f"{history.file.name}.txt")
-    gt, result, length = read_ground_truth(gt_path), read_results(path), int(max(history.line)) + 1
-    for table, name in ((gt, gt_path), (result, path)):
-        fault = find_fault(table, length, benchmark, is_gt=table is gt)
+    place = gt / history.file.name / "gt" / "gt.txt" if gt.is_dir() else gt
+    truth, result, length = read_ground_truth(place), read_results(path), int(max(history.line)) + 1
+    for table, name in ((truth, place), (result, path)):
+        fault = find_fault(table, length, benchmark, is_gt=table is truth)
         if fault:
             raise InputError(f"{name}: {fault.text}; is it of the same frames as {history.file.path.name}?")
-    found = identity_switches(gt, result, length, benchmark)
+    found = identity_switches(truth, result, length, benchmark)
     return [tell_switch(history, *switch) for switch in found]

@@ -135,7 +135,7 @@ def add_table_outputs(p: Any) -> None:
 
 
 EMBEDDING = (
-    *("layout", "split", "strict", "flip", "size", "model"),
+    *("layout", "split", "strict", "flip", "size", "model", "input"),
     *("batch_size", "device", "backend", "threads", "cache"),
 )
 
@@ -154,6 +154,12 @@ def add_embedding(p: Any) -> None:
     )
     p.add_argument(
         "--size", type=size, metavar="HxW", help="of a crop, px; default: as the weights say, else 256x128"
+    )
+    p.add_argument(
+        "--input",
+        metavar="HOW",
+        help="how foreign weights take images: raw (0..255), unit (0..1), imagenet, then e.g. ,colour=bgr; default: as "
+        "the file says or shows",
     )
     p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
     p.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")

@@ -13,7 +13,9 @@ from retrace.tracker.tracks.state import kinds
 CROWDED = 0.3  # of unlikely boxes that overlap more only the best counts
 
 
-def boosted(inputs: CostInputs, near: CandidatePairs, believed: np.ndarray, rule: Boost, high: float) -> np.ndarray:
+def boosted(
+    inputs: CostInputs, near: CandidatePairs, believed: np.ndarray, rule: Boost, high: float
+) -> np.ndarray:
     """(N,) float32 scores.
 
     Likely objects (DLO): a box that overlaps a track by IoU is at least ``rule.likely`` x IoU sure. Unlikely

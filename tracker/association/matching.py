@@ -62,7 +62,9 @@ def _run(
         penalty = np.sum([added * free[band] for band, added in chosen.items()], axis=0)
     pairs = candidates(inputs, stage, limit, open_, near)
     if stage.looks and inputs.appearance is not None:
-        pair_distances(inputs.live, inputs.detections, inputs.config, pairs, inputs.stretch, inputs.appearance)
+        pair_distances(
+            inputs.live, inputs.detections, inputs.config, pairs, inputs.stretch, inputs.appearance
+        )
     cost = costs(inputs, stage, pairs, penalty)
     gain = limit[pairs.row] - cost
     good = gain > 0

@@ -11,7 +11,7 @@ from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS, CostInput
 from retrace.tracker.config import Stage
 from retrace.tracker.rows import STATUS
 
-SLACK = 1e-4  # looks of all pairs are a float32 product, rounded its own way; costs have the last word
+SLACK = 1e-5  # looks of all pairs are a float32 product, rounded its own way; costs have the last word
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ def prepare(stage: Stage) -> PreparedStage:
     return PreparedStage(stage, limit, far, look, by_place and stage.against == "predicted", looks)
 
 
-def candidates(inputs: CostInputs, prepared: PreparedStage, limit: np.ndarray, free: np.ndarray, near: CandidatePairs) -> CandidatePairs:
+def candidates(
+    inputs: CostInputs, prepared: PreparedStage, limit: np.ndarray, free: np.ndarray, near: CandidatePairs
+) -> CandidatePairs:
     """The open pairs: those ``near`` that overlap, and those apart whose looks alone may bring them below the limit.
 
     Args:
@@ -71,7 +73,9 @@ def candidates(inputs: CostInputs, prepared: PreparedStage, limit: np.ndarray, f
     return CandidatePairs(rows[r], cols[c], overlap[r, c])
 
 
-def costs(inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs, penalty: np.ndarray | None) -> np.ndarray:
+def costs(
+    inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs, penalty: np.ndarray | None
+) -> np.ndarray:
     """(P,) the weighted sum of the stage's terms, and what is added to each detection's cost (N,)."""
     total: np.ndarray | float = 0.0
     for name, weight in prepared.stage.terms.items():
@@ -88,7 +92,9 @@ def open_gates(inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePair
     return allowed
 
 
-def match(inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def match(
+    inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs, gain: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns (K,) joined, of pairs that all gain something; ordered by row."""
     if not len(gain):
         return pairs.row, pairs.col

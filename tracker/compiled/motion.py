@@ -55,7 +55,7 @@ def predict(
     weight: np.ndarray,
     constant: np.ndarray,
 ) -> None:
-    """Twin of `filters.predict`, in place: the first ``count`` of filters (5, T, 4); the rest is `MotionModel.compiled`."""
+    """Twin of `filters.predict`, in place: the first ``count`` of filters (5, T, 4); noise: `MotionModel.compiled`."""
     scale = np.empty(4)
     for t in range(count):
         for k in range(4):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +38,7 @@ class Detector:
         last_frame: the last frame that a file has boxes for; None: not a file, or it is empty.
         find_many: the same for several frames at once; None: one after the other.
         weights: the file it was loaded from; None: none.
+        kept: the class ids that it may find; empty: not known.
         memory: what it keeps from frame to frame; None: nothing, frames may come in any order.
     """
 
@@ -48,6 +49,14 @@ class Detector:
     find_many: Callable[[Sequence[Frame]], list[Detections]] | None = None
     weights: Path | None = None
     memory: FrameMemory | None = None
+    kept: tuple[int, ...] = ()
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """class_id -> name of what it may find, where it may find several classes; else empty."""
+        if len(self.kept) < 2:
+            return {}
+        return {number: self.names.get(number, f"class{number}") for number in self.kept}
 
     def __call__(self, frame: Frame) -> Detections:
         """The boxes of one frame, in the detector's order.
@@ -86,45 +95,21 @@ def image_of(frame: Frame) -> np.ndarray:
     return frame.image
 
 
-def open_detections(path: str | Path, classes: Collection[int] | None = None) -> Detector:
+def open_detections(path: str | Path) -> Detector:
     """Detections from a file instead of a detector: a MOT ``det.txt``, or an .npz.
 
     The .npz holds ``frame`` (R,) whole numbers from 0, ``xyxy`` (R, 4) px, ``score`` (R,) in [0, 1], and may
     hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows. Rows of one frame keep their order; a frame
     that has none is empty.
 
-    Args:
-        path: the file.
-        classes: the class ids to keep, None: all; for an .npz with ``class_id``.
-
     Raises:
-        InputError: no such file, malformed, other keys or shapes, values out of range; ``classes`` of a file
-            that has none, or that are not in it.
+        InputError: no such file, malformed, other keys or shapes, values out of range.
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":
         a = _read_npz(path)
-        note = None if classes is None else _keep_classes(path, a, classes)
-        return _by_frame(path, a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding"), note)
-    if classes is not None:
-        raise InputError(
-            f"{path}: MOT text says no classes; leave classes out, or give an .npz with class_id"
-        )
+        return _by_frame(path, a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding"))
     return detections_from_table(read_detections(path), str(path))
-
-
-def _keep_classes(path: Path, arrays: dict[str, np.ndarray], classes: Collection[int]) -> str:
-    """Leave only rows of these classes in ``arrays``; what was left out, in words."""
-    if "class_id" not in arrays:
-        raise InputError(f"{path}: has no class_id; leave classes out")
-    there = np.unique(arrays["class_id"])
-    wrong = next((c for c in classes if c not in there), None)
-    if wrong is not None or not classes:
-        held = ", ".join(f"{c:g}" for c in there[:20].tolist())
-        raise InputError(f"{path}: no box of class {wrong}; it has {held or 'no box'}")
-    kept = np.isin(arrays["class_id"], list(classes))
-    arrays.update({key: values[kept] for key, values in arrays.items()})
-    return f"{(~kept).sum()} boxes of other classes left out"
 
 
 def detections_from_table(table: MotTable, origin: str = "table") -> Detector:
@@ -142,10 +127,8 @@ def _by_frame(
     embedding: np.ndarray | None = None,
     note: str | None = None,
 ) -> Detector:
-    try:
-        Detections(
-            xyxy, score, NOT_GIVEN if class_id is None else class_id, embedding
-        )  # every row is checked now, not in the middle of a run
+    try:  # every row is checked now, not in the middle of a run
+        Detections(xyxy, score, NOT_GIVEN if class_id is None else class_id, embedding)
     except InputError as error:
         raise InputError(f"{origin}: {error}") from None
     order = np.argsort(frame, kind="stable")
@@ -158,7 +141,8 @@ def _by_frame(
 
     count = f"{len(frame)} boxes in {len(np.unique(frame))} frames"
     description = f"detections of {origin}: {count}" + (f"; {note}" if note else "")
-    return Detector(description, find, last_frame=int(frame[-1]) if len(frame) else None)
+    kept = () if class_id is None else tuple(np.unique(class_id).astype(int).tolist())
+    return Detector(description, find, last_frame=int(frame[-1]) if len(frame) else None, kept=kept)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -127,6 +127,22 @@ def dense() -> Decode:
     return decode
 
 
+def table(corners: bool) -> Decode:
+    """(N, 4 + classes) boxes in px and probabilities: LibreYOLO's RTMDet and PicoDet.
+
+    Args:
+        corners: boxes are xyxy, not centre and size.
+    """
+
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+        out = arrays[0]
+        rows, score, class_id = best_class(out[:, 4:], ask)
+        boxes = out[rows, :4]
+        return Found(boxes if corners else from_centres(boxes), score, class_id)
+
+    return decode
+
+
 def queries(softmax: bool = False) -> Decode:
     """Logits (Q, classes) and boxes (Q, 4) centre and size in shares of the input: DETR and its relatives.
 
@@ -157,12 +173,18 @@ def shares(classes: int) -> Decode:
     return decode
 
 
-def rows(score: int, class_id: int, box: int) -> Decode:
-    """(N, 6 or more), doubles already gone: xyxy in px from column ``box``, score and class in theirs."""
+def rows(score: int, class_id: int, box: int, shares: bool = False) -> Decode:
+    """(N, 6 or more), doubles already gone: xyxy in px from column ``box``, score and class in theirs.
+
+    Args:
+        shares: boxes are centre and size in shares of the input.
+    """
 
     def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
         out = arrays[0]
-        return wanted(out[:, box : box + 4], out[:, score], out[:, class_id], ask)
+        boxes = out[:, box : box + 4]
+        boxes = from_centres(boxes) * scale_of(size) if shares else boxes
+        return wanted(boxes, out[:, score], out[:, class_id], ask)
 
     return decode
 

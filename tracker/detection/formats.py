@@ -28,6 +28,10 @@ STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))  # of the gri
 COCO_CLASSES, COCO_COLUMNS = 80, 91  # the latter with holes, by COCO's own ids from 1
 BINS = 8  # of NanoDet's and PicoDet's distances: reg_max 7
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet: RGB, grey levels
+MAKERS: dict[str, dict[str, Any]] = {  # LibreYOLO's "model_family" -> what its training saw
+    "picodet": {"resize": "stretch", "mean": MEAN, "std": STD, "nms": 0.6},
+    "rtmdet": {"resize": "corner", "colour": "bgr", "mean": MEAN[::-1], "std": STD[::-1], "nms": 0.65},
+}
 Three = tuple[float, float, float]
 
 
@@ -195,7 +199,7 @@ def recognise(seen: Seen, told: Format) -> Reading:
         match = family.match(seen)
         if match is not None:
             own = {key: getattr(told, key) for key in told.model_fields_set - {"family"}}
-            form = family.format.model_copy(update={**(match.changes or {}), **own})
+            form = family.format.model_copy(update={**(match.changes or {}), **_maker(seen), **own})
             return Reading(name, match.outputs, match.decode, form, _names(seen, match), match.whole)
     if told.family:
         raise InputError(
@@ -205,6 +209,13 @@ def recognise(seen: Seen, told: Format) -> Reading:
         f"{seen.network.path}: no known detector puts out {_found(seen)}; if it is one, say which with detector_format "
         f"({', '.join(FAMILIES)})"
     )
+
+
+def _maker(seen: Seen) -> Mapping[str, Any]:
+    """What LibreYOLO writes into its exports and the outputs do not tell."""
+    told = seen.network.metadata
+    corner = {"resize": "corner"} if told.get("letterbox_pad") == "topleft" else {}
+    return {**MAKERS.get(told.get("model_family", ""), {}), **corner}
 
 
 def _found(seen: Seen) -> str:
@@ -253,7 +264,7 @@ def _names(seen: Seen, match: Match) -> dict[int, str]:
 def _channels_first(seen: Seen) -> Match | None:
     for name, array in seen.tables():
         channels, rows = array.shape[1:]
-        if rows <= channels or channels < 5 or not (seen.strides(rows) or _counted(seen, channels, 4)):
+        if rows <= channels or channels < 5 or not (seen.strides(rows) or _counted(seen, channels)):
             continue
         own = names_in(
             seen.network.metadata, seen.network.path
@@ -327,6 +338,8 @@ def _shares(seen: Seen) -> Match | None:
         columns = array.shape[2]
         told = seen.names is not None and columns == 4 + len(seen.names)
         small = array[0, :, :4].min() >= 0 and array[0, :, :4].max() <= 1.5
+        if small and columns == 6 and array.any() and not told:  # its newer export: best class only
+            return Match((name,), decode.rows(score=4, class_id=5, box=0, shares=True))
         if small and (told or columns == 4 + COCO_CLASSES) and not _outside(array[0, :, 4:]):
             return Match((name,), decode.shares(columns - 4), columns - 4)
     return None
@@ -394,6 +407,13 @@ def _lists(seen: Seen) -> Match | None:
 
 def _dense(seen: Seen) -> Match | None:
     tables = seen.tables()
+    for name, array in tables:
+        rows, columns = array.shape[1:]
+        if seen.strides(rows) and (_counted(seen, columns) or columns == 4 + COCO_CLASSES):
+            corners = (
+                array[0, :, 2:4] >= array[0, :, :2]
+            ).all()  # no centre is left and above of its own size
+            return Match((name,), decode.table(bool(corners)), columns - 4)
     boxes = next((name for name, array in tables if array.shape[2] == 4), None)
     scores = next((name for name, array in tables if array.shape[2] != 4), None)
     if boxes is None or scores is None:
@@ -409,8 +429,8 @@ def _outside(values: np.ndarray) -> bool:
     return bool(values.size and (values.min() < 0 or values.max() > 1))
 
 
-def _counted(seen: Seen, channels: int, before: int) -> bool:
-    return seen.names is not None and channels == before + len(seen.names)
+def _counted(seen: Seen, columns: int) -> bool:
+    return seen.names is not None and columns == 4 + len(seen.names)
 
 
 def _masks(seen: Seen) -> int:
@@ -441,12 +461,14 @@ FAMILIES: dict[str, Family] = {  # the order is that of trying: what has several
         Format(resize="stretch", colour="bgr", nms=0.6, mean=MEAN[::-1], std=STD[::-1]),
         f"(1, cells, classes + {4 * BINS})",
     ),
-    "dense": Family(_dense, Format(nms=0.7), "boxes (1, cells, 4) and scores (1, cells, classes)"),
+    "dense": Family(
+        _dense, Format(nms=0.7), "boxes (1, cells, 4) and scores (1, cells, classes), or both in one"
+    ),
     "yolo": Family(_channels_first, Format(nms=0.7), "(1, 4 + classes, cells)"),
     "yolov5": Family(_objectness, Format(nms=0.6), "(1, 3 x cells, 5 + classes)"),
     "yolox": Family(
         _yolox, Format(resize="corner", colour="bgr", std=(1, 1, 1), nms=0.65), "(1, cells, 5 + classes)"
     ),
-    "rtdetr": Family(_shares, _STRETCHED, "(1, queries, 4 + classes), boxes in shares"),
+    "rtdetr": Family(_shares, _STRETCHED, "(1, queries, 4 + classes) or (1, queries, 6), boxes in shares"),
     "rows": Family(_rows, Format(), "(1, boxes, 6)"),
 }

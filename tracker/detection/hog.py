@@ -38,6 +38,7 @@ LEAST, ROOM = 12, 4  # px of the small picture: a spot's area, and what is added
 # What a box's share of moved pixels takes from the logit of its score: nothing from 0.6 on, 3 where nothing moved. Of
 # 89 boxes with a share below 0.2 on PETS09-S2L1 and ADL-Rundle-6 none was a person.
 FULL, UNMOVED = 0.6, 3.0
+UNKNOWN = 0.3  # share that is taken for a first picture: who is certain stays
 
 Windows = tuple[np.ndarray, np.ndarray]  # (M, 4) tlwh px of the picture, (M,) margin from the SVM's plane
 
@@ -70,7 +71,12 @@ class PeopleWatch:
         else:
             windows = self._again(image, areas(mask, LEAST, AROUND, ROOM) * scale)
         people = people_in_windows(*windows)
-        return weighed(people, mask, scale, self._min_score) if stands else people
+        moved = (
+            share(mask, people.xyxy / scale)
+            if stands
+            else np.full(len(people), UNKNOWN if stands is None else 1)
+        )
+        return weighed(people, moved, self._min_score)
 
     def _again(self, image: np.ndarray, moved: np.ndarray) -> Windows:
         """A look at some areas (K, 4) px; everywhere else the last look at everything stands."""
@@ -141,15 +147,14 @@ def hog_windows(min_score: float) -> Callable[..., Windows]:
     return look
 
 
-def weighed(people: Detections, mask: np.ndarray, scale: float, min_score: float) -> Detections:
+def weighed(people: Detections, moved: np.ndarray, min_score: float) -> Detections:
     """Scores by what moved: boxes on what never did lose ``UNMOVED`` of their logit.
 
     Args:
-        mask: (h, w) uint8, 1 where the picture is apart from the background.
-        scale: px of the picture a px of the mask.
+        moved: (N,) share of each box in [0, 1].
         min_score: boxes below it go.
     """
-    lack = np.maximum(FULL - share(mask, people.xyxy / scale), 0) * (UNMOVED / FULL)
+    lack = np.maximum(FULL - moved, 0) * (UNMOVED / FULL)
     odds = people.score / np.maximum(1 - people.score, 1e-9) * np.exp(-lack)
     score = odds / (1 + odds)
     rows = np.argsort(-score, kind="stable")

@@ -28,7 +28,7 @@ class Background:
         self._level: np.ndarray | None = None  # (h, w) float32 grey levels
         self._begin = self._time = 0.0  # s
 
-    def apart(self, image: np.ndarray, time: float) -> tuple[np.ndarray, bool]:
+    def apart(self, image: np.ndarray, time: float) -> tuple[np.ndarray, bool | None]:
         """Take in the next picture.
 
         Args:
@@ -36,8 +36,8 @@ class Background:
             time: s since the video began.
 
         Returns:
-            (h, w) uint8, 1 where the small picture is apart from the background; and whether the camera stands:
-            else the mask tells nothing.
+            (h, w) uint8, 1 where the small picture is apart from the background; and whether the camera stands
+            (None: the first picture cannot tell); where it does not, the mask means nothing.
         """
         factor = max(1, round(max(image.shape[:2]) / SIDE))
         size = (max(1, image.shape[1] // factor), max(1, image.shape[0] // factor))
@@ -46,7 +46,7 @@ class Background:
         anew = self._level is None or self._level.shape != now.shape or time <= self._time
         if self._level is None or anew:  # time that does not go on is another video's
             self._level, self._begin, self._time = now, time, time
-            return np.zeros(now.shape, np.uint8), False
+            return np.zeros(now.shape, np.uint8), None
         away = now - self._level
         mask = (np.abs(away) > APART).astype(np.uint8)
         stands = float(mask.mean()) < MOVED
@@ -58,12 +58,12 @@ class Background:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain arrays."""
-        level = np.zeros((0, 0), np.float32) if self._level is None else self._level
+        level = np.zeros((0, 0), np.float32) if self._level is None else self._level.copy()
         return {"level": level, "times": np.array([self._begin, self._time])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self._level = state["level"] if state["level"].size else None
+        self._level = np.array(state["level"]) if state["level"].size else None
         self._begin, self._time = map(float, state["times"])
 
 

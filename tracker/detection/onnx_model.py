@@ -63,6 +63,7 @@ def open_onnx(
         model.names,
         find_many=find_many,
         weights=weights,
+        kept=tuple(sorted(keep)),
     )
 
 

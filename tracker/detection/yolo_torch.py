@@ -66,7 +66,13 @@ def open_torch(
 
     kept = ", ".join(names[k] for k in keep) if len(keep) <= 5 else f"{len(keep)} classes"
     place = f"ultralytics on {options['device']}"
-    return Detector(f"{weights.name} (YOLO, {place}), keeps {kept} ({why})", find, names, weights=weights)
+    return Detector(
+        f"{weights.name} (YOLO, {place}), keeps {kept} ({why})",
+        find,
+        names,
+        weights=weights,
+        kept=tuple(keep),
+    )
 
 
 def named_weights(name: str, target: Path) -> None:

@@ -6,12 +6,32 @@ from typing import Any
 
 import numpy as np
 
+from retrace.configs import InputError
 from retrace.tracker.ledger.file import Account, Columns
 from retrace.tracker.ledger.history import History, iou
 from retrace.tracker.ledger.pairs_in_words import Pair, box_text, called, takes
 
 LISTED = 4  # candidates that are listed
 CLOSE = 0.1  # IoU from which a detection lies where somebody was expected
+
+
+def tell_frame(history: History, frame: int, identity: int) -> list[str]:
+    """The account of an identity in a frame, which counts from 0.
+
+    Raises:
+        InputError: the run has no such frame or identity.
+    """
+    shown = frame + 1
+    if frame not in history.line:
+        first, last = min(history.line) + 1, max(history.line) + 1
+        what = "could not be read" if first <= shown <= last else f"expected {first} to {last}"
+        raise InputError(f"`frame` {shown}: {what} (frames count from 1)")
+    if identity not in history.ids():
+        here = history.seen["id"][history.seen["frame"] == frame]
+        close = sorted(here.tolist(), key=lambda other: abs(other - identity))[:8]
+        known = f"nearest in frame {shown}: {', '.join(map(str, sorted(close))) or 'nobody is there'}"
+        raise InputError(f"`id` {identity}: no such identity in {history.file.name}; {known}")
+    return FrameStory(history, frame).lines(identity)
 
 
 class FrameStory:

@@ -37,7 +37,16 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Step
-from retrace.tracker.ledger.record import BY_BIRTH, BY_NMS, ENDS, FATES, REASONS, SUPPRESSED, Ledger, StageRecord
+from retrace.tracker.ledger.record import (
+    BY_BIRTH,
+    BY_NMS,
+    ENDS,
+    FATES,
+    REASONS,
+    SUPPRESSED,
+    Ledger,
+    StageRecord,
+)
 from retrace.tracker.rows import EPSILON, STATUS
 
 VERSION = 1

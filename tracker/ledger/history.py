@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import nearest
 from retrace.tracker.association.assignment import overlapping_pairs
 from retrace.tracker.ledger.file import Account, Columns, LedgerFile
 
 SOON = 2.0  # s after which nobody looks for the successor of a lost track any more
 NEAR = 0.3  # IoU of a birth with where somebody was expected, from which they may be the same person
+
+
+ENDING = ".ledger.jsonl"
+
+
+def find_ledgers(run: Path, source: str | None = None) -> dict[str, Path]:
+    """The ledgers of a run's folder by the name of their source, or the one of ``source``.
+
+    Raises:
+        InputError: no such folder, no ledger in it, no such source.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run}: no such folder; expected one that tools/track.py wrote")
+    found = {path.name.removesuffix(ENDING): path for path in sorted(run.glob(f"*{ENDING}"))}
+    grown = [path.name for path in sorted(run.glob(f"*{ENDING}.partial"))]
+    if source is not None:
+        grown = [name for name in grown if name.startswith(f"{source}{ENDING}")]
+    if grown and (not found or (source is not None and source not in found)):
+        raise InputError(f"{run}: {grown[0]} is of a stopped run; resume it with tools/track.py")
+    if not found:
+        raise InputError(f"{run}: holds no ledger; run tools/track.py again and save mot,ledger")
+    if source is None:
+        return found
+    if source not in found:
+        raise InputError(f"`source` {source}: {nearest(source, found)}")
+    return {source: found[source]}
 
 
 @dataclass(slots=True)

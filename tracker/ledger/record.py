@@ -100,7 +100,9 @@ class Ledger:
     _reason: np.ndarray = field(default_factory=_whole)  # (N,) why it began no track, and by what
     _by: np.ndarray = field(default_factory=_whole)
     _cols: np.ndarray = field(default_factory=_whole)  # (B,) detections that began a track
-    _duplicate: np.ndarray = field(default_factory=_whole)  # (T + B,) of which of these each was one, -1: it stays
+    _duplicate: np.ndarray = field(
+        default_factory=_whole
+    )  # (T + B,) of which of these each was one, -1: it stays
 
     def open(self, live: LiveTracks, inputs: CostInputs) -> None:
         """A new frame begins, with these tracks."""
@@ -126,7 +128,8 @@ class Ledger:
         partner = np.full(len(self._ids), -1)
         partner[rows] = cols
         values: dict[str, Any] = {
-            name: COSTS[name][0](inputs, pairs, stage.stage) for name in (*stage.stage.terms, *stage.stage.gates)
+            name: COSTS[name][0](inputs, pairs, stage.stage)
+            for name in (*stage.stage.terms, *stage.stage.gates)
         }
         self.stages.append(
             StageRecord(
@@ -142,18 +145,20 @@ class Ledger:
             )
         )
 
-    def births(self, cols: np.ndarray, reason: np.ndarray, by: np.ndarray) -> None:
+    def note_births(self, cols: np.ndarray, reason: np.ndarray, by: np.ndarray) -> None:
         """Detections ``cols`` (B,) began tracks; why each (N,) did not, and by which track's row or which box."""
         self.tracks.col = self._live.column.copy()
         self._cols, self._reason, self._by = cols, reason, by
 
-    def ends(self, source: np.ndarray, duplicate_of: np.ndarray) -> None:
+    def note_ends(self, source: np.ndarray, duplicate_of: np.ndarray) -> None:
         """What `overlaps.duplicates` gave, of rows that come from ``source``: of T rows, then B births."""
         self._duplicate = np.full(len(self._ids) + len(self._cols), -1)
         dropped = duplicate_of >= 0
         self._duplicate[source[dropped]] = source[duplicate_of[dropped]]
 
-    def close(self, live: LiveTracks, source: np.ndarray, detections: Detections, config: TrackerConfig) -> None:
+    def close(
+        self, live: LiveTracks, source: np.ndarray, detections: Detections, config: TrackerConfig
+    ) -> None:
         """The frame ends with the tracks ``live``, which come from ``source``: every detection gets its fate."""
         label = self._follow(live, source)
         self._judge(live, label, detections, config)

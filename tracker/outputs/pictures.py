@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
-from retrace.tracker.outputs.draw import BLANK, FONT, Trails, annotate
+from retrace.tracker.outputs.draw import BLANK, FONT, NO_NAMES, Trails, annotate
 from retrace.tracker.outputs.sink import Sink
 
+SLOWEST, FASTEST = 1e-3, 240.0  # frames/s that encoder and container take for a rate
 TICKS = 90_000  # per second; the time base of the video, fine enough for any frame rate
 
 
@@ -39,16 +40,20 @@ class VideoSink(Sink):
         fps: float,
         size: tuple[int, int] | None = None,
         *,
+        pixel_aspect: float = 1.0,
+        names: Mapping[int, str] = NO_NAMES,
         preset: str = "superfast",
         crf: int = 23,
         waiting: int = 8,
     ) -> None:
-        """``size`` (height, width) px: that of the first frame when None. ``waiting``: frames in the queue."""
+        """``size`` (height, width) px: that of the first frame when None. ``pixel_aspect``: width by height of a
+        pixel, for players. ``names``: of classes, see :func:`draw`. ``waiting``: frames in the queue."""
         self._path = Path(path)
         self.seconds = {"draw": 0.0, "encode": 0.0}
         claim(self._path)
         self._options = {"preset": preset, "crf": str(crf)}
         self._fps, self._size, self._frames = fps, size, 0
+        self._pixel_aspect, self._names = pixel_aspect, names
         self._error: BaseException | None = None
         self._steps: queue.Queue[Step | None] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
@@ -77,11 +82,12 @@ class VideoSink(Sink):
         return partial_of(self._path)
 
     def _run(self) -> None:
+        steps = iter(self._steps.get, None)
         try:
-            self._encode(iter(self._steps.get, None))
+            self._encode(steps)
         except BaseException as error:  # it crosses over in the next call
             self._error = error
-            while self._steps.get() is not None:  # nobody may wait for a place in the queue
+            for _ in steps:  # nobody may wait for a place in the queue; nothing comes after the end
                 pass
 
     def _encode(self, steps: Iterator[Step]) -> None:
@@ -91,7 +97,7 @@ class VideoSink(Sink):
             stream = None
             for step in steps:
                 begin = time.perf_counter()
-                image = annotate(step, trails, self._size)
+                image = annotate(step, trails, self._size, names=self._names)
                 drawn = time.perf_counter()
                 if stream is None:
                     stream, origin = self._open(out, image), step.frame.time
@@ -110,12 +116,14 @@ class VideoSink(Sink):
                 out.mux(stream.encode())
 
     def _open(self, out: av.container.OutputContainer, image: np.ndarray) -> av.VideoStream:
-        rate = Fraction(self._fps).limit_denominator(1001)
+        rate = Fraction(min(max(self._fps, SLOWEST), FASTEST)).limit_denominator(1001)  # no more than a hint
         stream = out.add_stream("libx264", rate=rate, options=self._options)
         height, width = self._size or image.shape[:2]
         self._size = (height, width)
         stream.height, stream.width = height + height % 2, width + width % 2  # 4:2:0 needs even sizes
         stream.pix_fmt = "yuv420p"
+        if self._pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = Fraction(self._pixel_aspect).limit_denominator(255)
         stream.codec_context.time_base = Fraction(1, TICKS)
         stream.codec_context.colorspace = 6  # BT.601, which is what OpenCV converts to
         stream.codec_context.color_range = 1  # limited
@@ -148,13 +156,15 @@ class ContactSheet(Sink):
         size: tuple[int, int] | None = None,
         length: int | None = None,
         *,
+        names: Mapping[int, str] = NO_NAMES,
         columns: int = 4,
         rows: int = 3,
         width: int = 480,
     ) -> None:
         """``size`` (height, width) px of frames without an image; ``length`` of the run in frames, a guess that
-        saves drawing what would go again; ``width`` px of one picture."""
+        saves drawing what would go again; ``names`` of classes; ``width`` px of one picture."""
         self._path, self._size, self._columns, self._width = Path(path), size, columns, width
+        self._names = names
         self._places = columns * rows
         self._trails = Trails()
         self._kept: list[np.ndarray] = []
@@ -166,7 +176,7 @@ class ContactSheet(Sink):
             if len(self._kept) == 2 * self._places:
                 del self._kept[1::2]
                 self._every *= 2
-            small = annotate(step, self._trails, self._size, width=self._width)
+            small = annotate(step, self._trails, self._size, width=self._width, names=self._names)
             self._kept.append(self._captioned(small, step))
         else:
             self._trails.add(step.frame.time, step.tracks)

@@ -76,9 +76,9 @@ class TextSink(Sink):
         return partial_of(self._path)
 
 
-def mot_lines(step: Step) -> str:
-    """The MOTChallenge lines of one frame, 1-based."""
-    return format_tracks(step.frame.index, step.tracks)
+def mot_lines(step: Step, classes: bool = False) -> str:
+    """The MOTChallenge lines of one frame, 1-based; ``classes``: see :func:`format_tracks`."""
+    return format_tracks(step.frame.index, step.tracks, classes)
 
 
 def json_line(step: Step) -> str:
@@ -106,6 +106,7 @@ def json_line(step: Step) -> str:
 
 
 MotSink = partial(TextSink, mot_lines)
+ClassedMotSink = partial(TextSink, partial(mot_lines, classes=True))
 JsonLinesSink = partial(TextSink, json_line)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write, writing
 from retrace.tracker import Tracker
 from retrace.tracker.camera.warps import Camera
@@ -107,8 +108,10 @@ class Checkpoint:
             )
         try:
             state.load_state_dict(arrays)
-        except (KeyError, ValueError, TypeError, IndexError):
-            raise InputError(f"{self.path}: left by another version; delete it to begin anew") from None
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise InputError(
+                f"{self.path}: left by another version ({one_line(error)}); delete it to begin anew"
+            ) from None
         for name in KEPT:
             setattr(self, name, meta[name])
         return True

@@ -39,6 +39,9 @@ class Job:
     detections: str | None = None  # a file of boxes instead; may be given relative to the sequence folder
     classes: str | None = None  # names separated by commas, or "all"; None: people, if the model knows any
     reid: str = "auto"  # "auto": the shipped weights, "none", or weights
+    reid_input: str | None = (
+        None  # how foreign weights take images: "raw", "unit,colour=bgr"; None: as their file says
+    )
     reid_norm: str = "stored"  # BatchNorm by the weights' own statistics, or those of the "frame" or "video"
     camera: str = "auto"  # "auto", "none", a method of estimating, or a file of warps
     fps: float | None = None  # of an image folder
@@ -71,6 +74,10 @@ class Job:
             raise InputError("`detections` replaces the detector: leave `detector` out")
         if self.detections and (self.detector_format is not None or self.conf is not None):
             raise InputError("`detections` replaces the detector: leave `detector_format` and `conf` out")
+        if self.detections and self.classes is not None:
+            raise InputError(
+                "`classes` does nothing with `detections`: leave out what is not to be tracked there"
+            )
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
         if self.length is not None and self.length < 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ class Appearance:
     hashes: Mapping[str, str] = field(default_factory=dict)  # sha256 of its files
     adaptive: Any = (
         None  # the embedder, where it goes by what it has seen of the video: reset, state_dict ...
+    )
+    alarm: Callable[[], str | None] | None = (
+        None  # asked at the end: a line where the vectors cannot be right
     )
 
 
@@ -162,7 +165,8 @@ def open_job_source(job: Job) -> Source:
     Raises:
         InputError: there is nothing, or nothing that can be read.
     """
-    return open_source(job.source, fps=job.fps)
+    # boxes of a file are in the pixels that are stored, whatever their shape
+    return open_source(job.source, fps=job.fps, square_pixels=job.detections is None)
 
 
 def needs_detector(job: Job, source: Source) -> bool:

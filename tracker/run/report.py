@@ -33,10 +33,14 @@ class SourceReport:
         """Add what is known at the end: warnings, notes, the record."""
         source, last = opened.source, opened.detector.last_frame
         self.warnings = list(source.warnings)
-        if source.length and last is not None and last >= source.length:
+        length = max(source.length or 0, self.frames + len(self.unreadable))  # the first may be an estimate
+        if source.length and last is not None and last >= length:
             self.warnings.append(
-                f"the detections go up to frame {last + 1}, {self.name} has {source.length}: are they of this one?"
+                f"the detections go up to frame {last + 1}, {self.name} has {length}: are they of this one?"
             )
+        alarm = opened.appearance.alarm and opened.appearance.alarm()
+        if alarm:
+            self.warnings.append(alarm)
         if self.unreadable:
             self.notes.append(
                 f"unreadable frames skipped: {len(self.unreadable)}, first {self.unreadable[0]}"
@@ -59,13 +63,14 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
         "complete": not report.stopped,
         "files": [path.name for path in report.files],
         "detector": opened.detector.description,
+        "classes": opened.detector.labels,
         "camera": opened.camera_note,
         "camera_frames": shares(camera) if camera else None,
         "detections_sha256": report.detections,
         "settings_sha256": opened.settings_hash(),
         "unreadable_frames": len(report.unreadable),
         "boxes_of_no_size": report.dropped,
-        "warnings": source.warnings,
+        "warnings": report.warnings,
         "seconds": round(report.seconds, 3),
         "seconds_by_stage": {name: round(value, 4) for name, value in report.stages.items()},
     }

@@ -11,7 +11,7 @@ from retrace.tracker.camera.warps import warp_lines
 from retrace.tracker.data import Step
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
 from retrace.tracker.outputs.sink import Sink
-from retrace.tracker.outputs.text import JsonLinesSink, MotSink, TextSink, ledger_sink
+from retrace.tracker.outputs.text import ClassedMotSink, JsonLinesSink, MotSink, TextSink, ledger_sink
 from retrace.tracker.run.opened import OpenedJob
 from retrace.tracker.run.redraw import ENDING, drawn_rows
 
@@ -37,7 +37,8 @@ class Sinks:
 
     def _begin(self, opened: OpenedJob, positions: dict[str, int]) -> None:
         source, camera, save, path = opened.source, opened.camera, opened.job.save, opened.path
-        self._text["mot"] = MotSink(path("mot"), positions.get("mot"))
+        labels = opened.detector.labels
+        self._text["mot"] = (ClassedMotSink if labels else MotSink)(path("mot"), positions.get("mot"))
         if "jsonl" in save:
             self._text["jsonl"] = JsonLinesSink(path("jsonl"), positions.get("jsonl"))
         if "camera" in save and camera is not None:
@@ -51,9 +52,11 @@ class Sinks:
         if {"video", "sheet"} & set(save) and not source.live:  # live ones cannot be resumed
             self._text["drawn"] = TextSink(drawn_rows, self.drawn, positions.get("drawn"))
         if "video" in save:
-            self._drawn["video"] = self._video = VideoSink(path("video"), source.fps, source.size)
+            aspect = source.pixel_aspect
+            video = VideoSink(path("video"), source.fps, source.size, pixel_aspect=aspect, names=labels)
+            self._drawn["video"] = self._video = video
         if "sheet" in save:
-            self._drawn["sheet"] = ContactSheet(path("sheet"), source.size, source.length)
+            self._drawn["sheet"] = ContactSheet(path("sheet"), source.size, source.length, names=labels)
 
     @property
     def draws(self) -> bool:

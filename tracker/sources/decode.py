@@ -53,6 +53,7 @@ class Decoder:
     stamped: bool = field(init=False)  # the container has timestamps of its own
     stated: float | None = field(init=False)  # frames/s by the container
     pixel_aspect: float = 1.0  # width by height of a pixel, of the latest picture as it is given out
+    stored_aspect: float = 1.0  # and as it is stored
     times: Timeline = field(init=False)
     stream: VideoStream = field(init=False)
     _waiting: list[int] = field(default_factory=list)  # heap of timestamps inside the decoder
@@ -173,7 +174,7 @@ class Decoder:
 
     def _to_bgr(self, picture: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
         """(H, W, 3) uint8 BGR, upright when the container's display matrix says so."""
-        aspect = _aspect(self.stream)
+        aspect = self.stored_aspect = _aspect(self.stream)
         height, width = picture.height, picture.width
         if self.square:
             width, height = round(width * max(1.0, aspect)), round(height / min(1.0, aspect))

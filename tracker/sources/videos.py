@@ -87,12 +87,14 @@ def video_source(
 
 def pictures_noticed(decoder: Decoder) -> Iterator[str]:
     """What is to be said of how pictures were made out of those that ``decoder`` has given, a line each."""
-    aspect = decoder.pixel_aspect
+    stored, aspect = decoder.stored_aspect, decoder.pixel_aspect
     if aspect != 1:
         yield (
             f"its pixels are {aspect:.3g} times as wide as high, so people are seen at {1 / aspect:.3g} of"
             " their width; square_pixels=True resamples"
         )
+    elif stored != 1:
+        yield f"its pixels are {stored:.3g} times as wide as high; pictures are resampled, boxes are in square pixels"
     if decoder.levels is not None:
         low, high = decoder.levels
         yield f"deep grey, levels {low:.0f}..{high:.0f} are stretched to 0..255"

@@ -59,7 +59,15 @@ def _column(name: str) -> property:
 
 
 def _looks(name: str) -> property:
-    return property(lambda live: getattr(live.vectors, name)[live.slot], doc=f"(T, ...) a copy: {name}, see Vectors.")
+    def gather(live: LiveTracks) -> np.ndarray:
+        array = getattr(live.vectors, name)
+        return (
+            array[live.slot]
+            if live.vectors.dimension
+            else np.zeros((len(live), *array.shape[1:]), np.float32)
+        )
+
+    return property(gather, doc=f"(T, ...) a copy: {name}, see Vectors.")
 
 
 @dataclass(slots=True)
@@ -109,6 +117,11 @@ class LiveTracks:
     def room(self) -> Room:
         return Room(self.past.shape[1], self.kept.shape[1], self.vectors.bank.shape[1], self.scores.shape[1])
 
+    def memory(self, name: str) -> np.ndarray:
+        """One of MEMORIES; compiled frames, whose presets have no room for them, leave their length as it was."""
+        array = getattr(self, name)
+        return array if len(array) == self.count else np.zeros((self.count, *array.shape[1:]))
+
     def reserve(self, more: int) -> None:
         """Room for so many more rows; only for tracks that remember no boxes, filters or scores."""
         if len(self.row_buffer) < self.count + more:
@@ -121,8 +134,9 @@ class LiveTracks:
 
     def take(self, rows: np.ndarray) -> LiveTracks:
         """Some of them; vectors stay where they are."""
-        parts = (getattr(self, name)[rows] for name in MEMORIES)
-        return LiveTracks(self.rows[rows], self.filters.take(rows, axis=1), len(rows), *parts, self.vectors)
+        parts = {name: self.memory(name)[rows] for name in MEMORIES}
+        filters = self.filters.take(rows, axis=1)
+        return LiveTracks(self.rows[rows], filters, len(rows), **parts, vectors=self.vectors)
 
     def append(self, new: LiveTracks, vectors: np.ndarray | None) -> LiveTracks:
         """These and new tracks (K), of these first vectors (K, D); None: they have none."""
@@ -131,10 +145,11 @@ class LiveTracks:
             new.slot[:] = free_slots(self.slot, len(self.vectors.recent))[: len(new)]
             self.vectors.begin(new.slot, vectors)
             new.views[:] = 0 if vectors is None else vectors.any(1)
-        parts = (np.concatenate((getattr(self, name), getattr(new, name))) for name in MEMORIES)
+        parts = {name: np.concatenate((self.memory(name), getattr(new, name))) for name in MEMORIES}
         filters = np.concatenate((self.filters, new.filters), axis=1)
         count = self.count + len(new)
-        return LiveTracks(np.concatenate((self.rows, new.rows)), filters, count, *parts, self.vectors)
+        rows = np.concatenate((self.rows, new.rows))
+        return LiveTracks(rows, filters, count, **parts, vectors=self.vectors)
 
     def widen(self, dimension: int) -> None:
         """Give appearance ``dimension`` columns when the first embeddings arrive; zero rows: none yet."""
@@ -184,7 +199,8 @@ def blank(count: int, room: Room, dimension: int = 0) -> LiveTracks:
 
 def packed(live: LiveTracks) -> dict[str, np.ndarray]:
     """Copies of all arrays, by name; one for each column of the rows."""
-    return {f"tracks.{name}": getattr(live, name).copy() for name in NAMES}
+    arrays = {name: live.memory(name) if name in MEMORIES else getattr(live, name) for name in NAMES}
+    return {f"tracks.{name}": array.copy() for name, array in arrays.items()}
 
 
 def unpacked(state: Mapping[str, np.ndarray], room: Room) -> LiveTracks:

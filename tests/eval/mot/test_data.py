@@ -1,10 +1,10 @@
-"""Equality with TrackEval on real ground truth. All of it with RETRACE_FULL=1 (minutes), else a sample."""
+"""Equality with TrackEval on real ground truth. A sample always, the rest with -m full (minutes)."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +18,15 @@ from retrace.tracker.mot_file import read_detections, read_ground_truth, read_se
 from tests.eval import reference
 from tests.eval.compare import differences
 
-FULL = os.environ.get("RETRACE_FULL") == "1"
 VAL_HALF = ("MOT17-02-FRCNN", "MOT17-05-FRCNN", "MOT17-10-FRCNN", "MOT17-13-FRCNN")
 PUBLISHED = ("FusionSORT", "BoostTrack", "BoostTrackPlus_post", "BoostTrackPlus_post_gbi", "DeepOCSORT")
 MOT15 = ("TUD-Campus", "TUD-Stadtmitte", "KITTI-17", "PETS09-S2L1", "ADL-Rundle-6", "Venice-2")
 DANCE = ("dancetrack0026", "dancetrack0004", "dancetrack0007", "dancetrack0014", "dancetrack0019")
-sample = lambda names, count: names if FULL else names[:count]  # noqa: E731
+
+
+def sample(names: tuple[str, ...], count: int) -> list[Any]:
+    """The first ones run always, the others when all is asked for."""
+    return [*names[:count], *(pytest.param(name, marks=pytest.mark.full) for name in names[count:])]
 
 
 def tracks_from(gt: MotTable, detections: MotTable, length: int, benchmark: str) -> MotTable:

@@ -95,7 +95,7 @@ def test_a_range_alone_starts_ours_without_mean_and_deviation() -> None:
         ("colour=yuv", "colour must be rgb or bgr"),
         ("layout=hwc", "layout must be nchw or nhwc"),
         ({"gamma": 1}, "unknown key 'gamma'"),
-        (7, "input must be text, a mapping or a Feed, got int"),
+        (7, "`input` must be text, a mapping or a Feed, got int"),
         (Feed(colour="x"), "colour must be"),
         ("", "is not known"),
         ("x" * 10_000, "is not known"),

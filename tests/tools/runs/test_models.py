@@ -4,12 +4,15 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retrace.configs import InputError
 from retrace.tools.runs.models import Models
+from retrace.tracker.data import Frame
+from retrace.tracker.detection import Detector
 from retrace.tracker.run import Job
-from tests.small_video import make_video, write_boxes
+from tests.small_video import make_video, squares, write_boxes
 
 
 @pytest.fixture
@@ -33,11 +36,27 @@ def test_jobs_travel_to_processes(jobs: list[Job], tmp_path: Path) -> None:
 
 
 def test_networks_are_opened_once(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def count(job: Job) -> Detector:
+        opened.append(job.classes)
+        return Detector("a network", squares)
+
+    monkeypatch.setattr("retrace.tools.runs.models.open_job_detector", count)
     models = Models()
     assert models.appearance(jobs[0]) is models.appearance(jobs[1])
-    one = models.detector(Job("a.mp4", "o", detector="hog"))
-    assert models.detector(Job("b.mp4", "o", detector="hog")) is one
-    assert models.detector(Job("b.mp4", "o", detector="hog", classes="person")) is not one
+    one = models.detector(Job("a.mp4", "o", detector="x.onnx"))
+    assert models.detector(Job("b.mp4", "o", detector="x.onnx")) is one
+    assert models.detector(Job("b.mp4", "o", detector="x.onnx", classes="person")) is not one
+    assert opened == [None, "person"]
+    seen = one(Frame(3, 0.1, None))
+    np.testing.assert_array_equal(seen.xyxy, squares(Frame(3, 0.1, None)).xyxy)
+
+
+def test_a_detector_that_watches_its_video_is_no_others(jobs: list[Job]) -> None:
+    models = Models()
+    job = Job("a.mp4", "o", detector="hog")
+    assert models.detector(job).memory is not models.detector(job).memory
 
 
 def test_weights_that_nobody_would_use() -> None:

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from retrace.configs import InputError
 from retrace.tracker.association import assignment as association
 from retrace.tracker.association.assignment import assign, overlapping_pairs, solve
-from tests.tracker.test_boxes import random_boxes, slow_iou
+from tests.tracker.slow_boxes import random_boxes, slow_iou
 
 
 def never():

@@ -6,8 +6,8 @@ import pytest
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.association.boost import boosted
 from retrace.tracker.config import Boost
-from tests.tracker.association.test_costs import BOX, HALF, all_pairs, as_scene, config, one_pair, track
-from tests.tracker.association.test_costs import STAGE as PLAIN
+from tests.tracker.worlds import BOX, HALF, all_pairs, as_inputs, config, one_pair, track
+from tests.tracker.worlds import STAGE as PLAIN
 
 LIKELY, BOTH = Boost(unlikely=False), Boost()
 FAR, BESIDE = (300, 0, 320, 40), (308, 0, 328, 40)  # IoU of the two 12 / 28
@@ -19,7 +19,7 @@ def raised(world, scores, rule=BOTH, high=0.6):
     every = all_pairs(world, PLAIN)
     near = every.take((every.iou > 0).nonzero()[0])
     believed = np.array([world.fresh(t, world.motion_age()) for t in world.tracks], bool)
-    return boosted(as_scene(world), near, believed, rule, high).tolist()
+    return boosted(as_inputs(world), near, believed, rule, high).tolist()
 
 
 def test_likely_by_hand():

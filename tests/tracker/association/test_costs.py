@@ -8,130 +8,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrace.tracker import Detections, Tracker
-from retrace.tracker.association.assignment import Pairs
-from retrace.tracker.association.costs import ALL_LOOKS, LOOKS, TERMS, Scene
-from retrace.tracker.config import Stage, Term, TrackerConfig
-from retrace.tracker.motion.models import MODELS
-from retrace.tracker.tracks.state import STATUS, Room, blank
-from tests.tracker.crowds import crowd
-from tests.tracker.motion.test_filters import Textbook
-from tests.tracker.slow_costs import SLOW_TERMS, Seen, Track, World
-from tests.tracker.slow_tracker import SlowTracker
+from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS
+from retrace.tracker.config import CostName
+from tests.tracker.slow_costs import SLOW_TERMS
+from tests.tracker.worlds import (
+    BOX,
+    HALF,
+    OBSERVED,
+    OPEN_CUE,
+    STAGE,
+    STEP,
+    all_pairs,
+    as_inputs,
+    one_pair,
+    random_world,
+    track,
+)
 
-STEP = 1 / 30
-STAGE = Stage(tracks=["active", "lost"], detections="high", cost="iou", limit=1, neutral_appearance=0.3)
-OBSERVED = STAGE.model_copy(update={"against": "observed"})
-OPEN_CUE = STAGE.model_copy(update={"cue_iou": 1.0, "cue_appearance": 0.4})
 seeds = st.integers(0, 2**32 - 1)
-
-
-def config(**changes):
-    plain = {"tracks": ["active"], "detections": "high", "cost": "iou", "limit": 0.7}
-    return TrackerConfig(**({"stages": [plain]} | changes))
-
-
-def live_tracks(world, room=6):
-    """Slow tracks as the engine's arrays."""
-    tracks, count = world.tracks, len(world.tracks)
-    mean = np.array([t.filter.mean for t in tracks]).reshape(count, 8)
-    cov = np.array([t.filter.cov for t in tracks]).reshape(count, 8, 8)
-    at = np.arange(4)
-    parts = (mean[:, :4], mean[:, 4:], cov[:, at, at], cov[:, at, at + 4], cov[:, at + 4, at + 4])
-    past, when = np.zeros((count, room, 4)), np.full((count, room), np.nan)
-    size = max((len(v) for t in tracks for v in t.views), default=0)
-    recent = np.zeros((count, size), np.float32)
-    for k, t in enumerate(tracks):
-        past[k] = [t.boxes[min(n, len(t.boxes) - 1)][1] for n in range(room)]
-        when[k, : len(t.boxes)] = [time for time, _ in t.boxes[:room]]
-        recent[k] = t.recent if t.views else 0
-    score = [(*t.scores, t.scores[-1])[:2] for t in tracks]
-    live = blank(count, Room(boxes=room, scores=5), size)
-    for name in ("id", "hits", "streak", "born", "seen", "class_id"):
-        getattr(live, name)[:] = [getattr(t, name) for t in tracks]
-    live.status[:] = [STATUS[t.status] for t in tracks]
-    live.score[:], live.score_before[:] = [s for s, _ in score], [s for _, s in score]
-    live.column[:], live.views[:] = -1, [len(t.views) for t in tracks]
-    live.box[:], live.past[:], live.past_time[:] = past[:, 0], past, when
-    live.recent[:] = live.history[:] = recent
-    live.filters = np.array(parts)
-    live.scores[:, :2] = np.array([t.belief.mean for t in tracks]).reshape(count, 2)
-    return live
-
-
-def as_scene(world):
-    """A slow world as the costs see it."""
-    live = live_tracks(world)
-    looks = [[world.look(t, j) for j in range(len(world.seen))] for t in world.tracks]
-    looks = np.array([[np.nan if x is None else x for x in row] for row in looks])
-    xyxy = np.array([d.box for d in world.seen]).reshape(-1, 4)
-    detections = Detections(xyxy, [d.score for d in world.seen], [d.class_id for d in world.seen])
-    known = looks.size and not np.isnan(looks).all()
-    box = world.model.to_xyxy(live.filters[0])
-    appearance = looks if known else None
-    return Scene(world.config, live, detections, world.model, box, appearance, world.time, world.step)
-
-
-def all_pairs(world, stage):
-    """All T x N pairs, with the IoU of those that overlap."""
-    row, col = np.indices((len(world.tracks), len(world.seen))).reshape(2, -1)
-    pairs = zip(row.tolist(), col.tolist(), strict=True)
-    return Pairs(row, col, np.array([world.iou(stage, world.tracks[a], b) for a, b in pairs]))
-
-
-def random_world(seed, preset="tracktrack", **more):
-    """A slow tracker in the middle of a scene, just before it would associate."""
-    frames = list(crowd(seed, frames=14, people=7, **more))
-    slow = SlowTracker(Tracker.from_config(preset).config)
-    for frame in frames[:-1]:
-        slow.update(*frame)
-    detections, _, warp = frames[-1]
-    before, time = slow.time, slow.time + STEP
-    slow.predict(1.0, warp)
-    world = World(slow.config, slow.model, slow.tracks, slow.read(detections), time, before, STEP, 1.3)
-    world.open = set(range(len(world.seen)))
-    return world
-
-
-def track(box, *older, motion="xywh", scores=(0.8,), age=1, since=1, **more):
-    """A track whose filter stands at ``box``, born ``age`` and last seen ``since`` steps before now (one second)."""
-    z = MODELS[motion].from_xyxy(np.array([box], np.float64))[0]
-    boxes = [(1 - (since + k) * STEP, np.array(b, np.float64)) for k, b in enumerate((box, *older))]
-    score = [np.float32(s) for s in scores]
-    more = {"status": "active", "streak": len(score) - 1 if since == 1 else 0} | more
-    made = Track(Textbook(motion, z), boxes, score, 1 - age * STEP, 1 - since * STEP, **more)
-    for s in score[-2::-1]:
-        made.belief.predict()
-        made.belief.update(s)
-    made.belief.predict(since)
-    return made
-
-
-def one_pair(track_, box, score=0.9, motion="xywh", others=(), vectors=(None,), **changes):
-    """World of one track (or several) and the detections ``box``, ``others``."""
-    boxes = [np.array(b, np.float64) for b in (box, *others)]
-    vectors = [*vectors, *[None] * (len(boxes) - len(vectors))]
-    seen = [Seen(b, np.float32(score), 0, v) for b, v in zip(boxes, vectors, strict=True)]
-    tracks = track_ if isinstance(track_, list) else [track_]
-    settings_ = config(motion=motion, **changes)
-    world = World(settings_, MODELS[motion], tracks, seen, 1.0, 1 - STEP, STEP)
-    world.open = set(range(len(seen)))
-    return world
 
 
 def value(name, world, stage=STAGE):
     """Of the first track and the first detection."""
-    return float(TERMS[name][0](as_scene(world), all_pairs(world, stage), stage)[0])
-
-
-BOX = (0, 0, 20, 40)
-HALF = (10, 0, 30, 40)  # IoU 400 / 1200 = 1 / 3 with BOX
+    return float(COSTS[name][0](as_inputs(world), all_pairs(world, stage), stage)[0])
 
 
 def test_every_term_a_preset_may_name_exists_here_and_in_the_twin():
-    assert set(get_args(Term)) == set(TERMS) == set(SLOW_TERMS)
-    assert {name for name in TERMS if "appearance" in name} < ALL_LOOKS
-    assert set(LOOKS) < ALL_LOOKS < set(TERMS)
+    assert set(get_args(CostName)) == set(COSTS) == set(SLOW_TERMS)
+    assert {name for name in COSTS if "appearance" in name} < ALL_LOOKS
+    assert set(LOOKS) < ALL_LOOKS < set(COSTS)
 
 
 def test_overlap_by_hand():
@@ -331,8 +236,8 @@ def test_other_classes_are_no_rivals():
 @given(seed=seeds, dimension=st.sampled_from([0, 6]), classes=st.sampled_from([1, 3]), camera=st.booleans())
 def test_equals_its_slow_twin(stage, seed, dimension, classes, camera):
     world = random_world(seed, dimension=dimension, classes=classes, camera=camera)
-    pairs, scene = all_pairs(world, stage), as_scene(world)
-    for name, (term, _) in TERMS.items():
+    pairs, scene = all_pairs(world, stage), as_inputs(world)
+    for name, (term, _) in COSTS.items():
         got = term(scene, pairs, stage)
         both = zip(pairs.row.tolist(), pairs.col.tolist(), strict=True)
         expected = [SLOW_TERMS[name](world, stage, world.tracks[a], b) for a, b in both]
@@ -345,9 +250,9 @@ def test_equals_its_slow_twin(stage, seed, dimension, classes, camera):
     seed=seeds, dimension=st.sampled_from([0, 6]), preset=st.sampled_from(["tracktrack", "sort", "deepsort"])
 )
 def test_boxes_apart_never_cost_less_than_the_floor(seed, dimension, preset):
-    """The floors in TERMS are what lets `candidates` leave pairs out."""
+    """The floors in COSTS are what lets `candidates` leave pairs out."""
     world = random_world(seed, preset, dimension=dimension, classes=2)
-    pairs, scene = all_pairs(world, OPEN_CUE), as_scene(world)
+    pairs, scene = all_pairs(world, OPEN_CUE), as_inputs(world)
     apart = pairs.take((pairs.iou == 0).nonzero()[0])
-    for name, (term, floor) in TERMS.items():
+    for name, (term, floor) in COSTS.items():
         assert term(scene, apart, OPEN_CUE).min(initial=np.inf) >= floor - 1e-9, name

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from retrace.configs import InputError
 from retrace.configs.loader import validate
 from retrace.tracker import Detections, Tracker
-from retrace.tracker.association.costs import TERMS
-from retrace.tracker.association.stages import candidates, costs, mutual_nearest, open_gates, plan
+from retrace.tracker.association.costs import COSTS
+from retrace.tracker.association.stages import candidates, costs, mutual_nearest, open_gates, prepare
 from retrace.tracker.config import Stage, TrackerConfig
-from tests.tracker.association.test_costs import all_pairs, as_scene, random_world
+from tests.tracker.presets import PRESETS, VARIANTS
 from tests.tracker.slow_tracker import FAR_LOOKS, SlowTracker
-from tests.tracker.test_presets import PRESETS, VARIANTS
+from tests.tracker.worlds import all_pairs, as_inputs, random_world
 
 seeds = st.integers(0, 2**32 - 1)
 HALF_LOOKS = {
@@ -59,10 +59,10 @@ def test_candidates_leave_out_nothing_that_could_match(preset, seed, dimension, 
     rng = np.random.default_rng(seed)
     free = rng.random(len(world.seen)) < 0.9
     world.open = set(free.nonzero()[0].tolist())
-    scene = as_scene(world)
+    scene = as_inputs(world)
     blind = scene.appearance is None
     for one in (settings_.blind_stages or settings_.stages) if blind else settings_.stages:
-        made = plan(one)
+        made = prepare(one)
         limit = made.limit[scene.live.status] * (rng.random(len(world.tracks)) < 0.9)
         every = all_pairs(world, one)
         near = every.take((every.iou > 0).nonzero()[0])
@@ -79,22 +79,22 @@ def test_candidates_leave_out_nothing_that_could_match(preset, seed, dimension, 
 
 def test_boxes_apart_meet_by_looks_alone():
     """Where no term looks, boxes that do not overlap are never compared, whatever the limit says."""
-    assert plan(stage(cost="mahalanobis", limit=9)).far == np.inf
-    assert plan(stage(cost="iou_unless_alike")).far == np.inf
-    assert plan(stage(cost={"iou": 0.6, "appearance": 0.4})).far == 0.6
-    assert plan(stage(cost={"iou": 0.6, "appearance": 0.4}, gates={"iou": 0.9})).far == np.inf
-    assert plan(stage(cost={"iou": 0.6, "appearance": 0.4}, gates={"iou": 1.0})).far == 0.6
-    assert plan(stage(cost="nearest_cue", cue_iou=0.9)).far == np.inf
-    assert plan(stage(cost="nearest_cue", cue_iou=1)).far == 0
-    assert plan(stage(cost={"adaptive_appearance": 1, "iou": 1})).far == -np.inf
-    assert {name for name in FAR_LOOKS if plan(stage(cost=name)).far < np.inf} == FAR_LOOKS
+    assert prepare(stage(cost="mahalanobis", limit=9)).far == np.inf
+    assert prepare(stage(cost="iou_unless_alike")).far == np.inf
+    assert prepare(stage(cost={"iou": 0.6, "appearance": 0.4})).far == 0.6
+    assert prepare(stage(cost={"iou": 0.6, "appearance": 0.4}, gates={"iou": 0.9})).far == np.inf
+    assert prepare(stage(cost={"iou": 0.6, "appearance": 0.4}, gates={"iou": 1.0})).far == 0.6
+    assert prepare(stage(cost="nearest_cue", cue_iou=0.9)).far == np.inf
+    assert prepare(stage(cost="nearest_cue", cue_iou=1)).far == 0
+    assert prepare(stage(cost={"adaptive_appearance": 1, "iou": 1})).far == -np.inf
+    assert {name for name in FAR_LOOKS if prepare(stage(cost=name)).far < np.inf} == FAR_LOOKS
 
 
 def test_who_needs_a_believed_place():
-    assert not plan(stage(cost="appearance")).by_place
-    assert plan(stage(cost="appearance", gates={"mahalanobis": 9})).by_place
-    assert plan(stage(cost="iou")).by_place
-    assert not plan(stage(cost="iou", against="observed")).by_place
+    assert not prepare(stage(cost="appearance")).by_place
+    assert prepare(stage(cost="appearance", gates={"mahalanobis": 9})).by_place
+    assert prepare(stage(cost="iou")).by_place
+    assert not prepare(stage(cost="iou", against="observed")).by_place
 
 
 def test_a_neutral_look_does_not_join_classes():
@@ -214,7 +214,7 @@ def test_straight_motion_knows_no_uncertainty(changes):
 
 def test_every_term_can_be_a_gate():
     rng = np.random.default_rng(0)
-    for name in TERMS:
+    for name in COSTS:
         one = stage(gates={name: 0.5}, limit=5, neutral_appearance=0.2)
         tracker = Tracker.from_config("sort", stages=[one.model_dump()])
         for _ in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ def test_an_npz_may_bring_classes_and_vectors(tmp_path: Path) -> None:
     assert none.embedding.shape == (0, 2)
 
 
+def test_the_classes_of_a_file_are_labelled_where_there_are_several(tmp_path: Path) -> None:
+    assert open_detections(saved(tmp_path)).labels == {}
+    assert open_detections(saved(tmp_path, class_id=np.array([7, 7, 7]))).labels == {}
+    assert open_detections(saved(tmp_path, class_id=np.array([9, 0, 9]))).labels == {0: "class0", 9: "class9"}
+    named = Detector("d", lambda f: Detections.empty(), {0: "person", 2: "car", 5: "bus"}, kept=(0, 2))
+    assert named.labels == {0: "person", 2: "car"}
+
+
 def test_every_row_is_looked_up_once(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     where = rng.integers(0, 50, 300)
@@ -144,6 +153,24 @@ def test_files_that_are_no_npz_are_refused(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="no such detections file"):
         open_detections(tmp_path / "none.npz")
+
+
+def test_damage_that_only_numpy_knows_is_one_line(tmp_path: Path) -> None:
+    """A member without NumPy's magic comes as bytes; a header may promise 10^12 rows; a zip may hold anything."""
+    for name, member, message in (
+        ("frame.npy", b"what is this", "frame must hold numbers, got bytes"),
+        ("frame.npy", npy_header("<f8", 10**12), r"not readable as \.npz"),
+        ("other.txt", b"x", "unknown array 'other.txt'"),
+    ):
+        with zipfile.ZipFile(tmp_path / "bad.npz", "w") as file:
+            file.writestr(name, member)
+        with pytest.raises(InputError, match=message):
+            open_detections(tmp_path / "bad.npz")
+
+
+def npy_header(kind: str, rows: int) -> bytes:
+    about = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows},), }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(about).to_bytes(2, "little") + about.encode() + bytes(64)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

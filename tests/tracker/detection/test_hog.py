@@ -10,7 +10,8 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.boxes import iou_matrix
-from retrace.tracker.detection.hog import open_hog, people_in_windows
+from retrace.tracker.data import Detections, Frame
+from retrace.tracker.detection.hog import PeopleWatch, open_hog, people_in_windows, weighed
 from retrace.tracker.mot_file import read_ground_truth
 
 
@@ -103,3 +104,107 @@ def test_people_of_a_real_video_are_found(shared: Path) -> None:
         hits, people, boxes = hits + (overlap.max(1) >= 0.5).sum(), people + len(there), boxes + len(found)
     assert hits / people >= 0.7  # 0.78 over the whole video
     assert hits / boxes >= 0.7  # 0.89
+
+
+# On a video
+
+
+def walk(shared: Path, frames: int) -> list[Frame]:
+    import cv2
+
+    video = cv2.VideoCapture(str(shared / "videos" / "vtest.avi"))
+    return [Frame(index, index / 10, video.read()[1]) for index in range(frames)]
+
+
+def test_scores_go_down_where_nothing_moved() -> None:
+    # Score 0.8 has odds 4. Nothing moved: 4 e^-3; half of 0.6 moved: 4 e^-1.5; more than 0.6: 4.
+    people = Detections([[0, 0, 20, 40], [40, 0, 60, 40], [80, 0, 100, 40]], [0.8, 0.8, 0.8])
+    moved = np.array([0.0, 0.3, 0.8])
+    found = weighed(people, moved, 0.0)
+    odds = np.array([4.0, 4 * np.exp(-1.5), 4 * np.exp(-3)])
+    np.testing.assert_allclose(found.score, odds / (1 + odds), rtol=1e-5)
+    assert found.xyxy[:, 0].tolist() == [80, 40, 0]  # best first
+    assert len(weighed(people, moved, 0.4)) == 2
+    assert len(weighed(Detections.empty(), np.zeros(0), 0.4)) == 0
+
+
+def test_the_parked_van_is_nobody_and_people_are_somebody(shared: Path) -> None:
+    truth = read_ground_truth(shared / "MOT15-train" / "PETS09-S2L1" / "gt" / "gt.txt")
+    van = np.array([[650.0, 30, 730, 110]])
+    watch, hits, people, sure, parked = PeopleWatch(0.1), 0, 0, 0, 0
+    for frame in walk(shared, 42):
+        found = watch(frame)
+        assert (np.diff(found.score) <= 0).all()
+        strong = found.xyxy[found.score >= 0.5].astype(float)
+        centre = (strong[:, :2] + strong[:, 2:]) / 2
+        parked += int(((centre > van[:, :2]) & (centre < van[:, 2:])).all(1).sum())
+        if frame.index < 11:
+            continue  # who stood in the first picture must move first
+        there = truth.xyxy[truth.frame == frame.index]
+        overlap = iou_matrix(there, strong)
+        hits, people, sure = (
+            hits + int((overlap.max(1) >= 0.5).sum()),
+            people + len(there),
+            sure + len(strong),
+        )
+    assert parked == 0
+    assert hits / people >= 0.5
+    assert hits / sure >= 0.8
+
+
+def test_only_once_a_second_it_looks_at_everything(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        "retrace.tracker.detection.hog.hog_windows",
+        lambda score: lambda image, whole=None: (looks.append(image.shape[:2]), _no_windows())[1],
+    )
+    watch = PeopleWatch(0.1)
+    whole = []
+    for frame in walk(shared, 32):
+        looks.clear()
+        watch(frame)
+        if (576, 768) in looks:
+            whole.append(frame.index)
+            assert len(looks) == 1
+        else:
+            assert sum(high * wide for high, wide in looks) < 0.5 * 576 * 768
+    assert whole == [0, 10, 20, 30]
+
+
+def _no_windows() -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((0, 4)), np.zeros(0)
+
+
+def test_what_nothing_touched_since_the_last_look_still_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two people at the first look; then the left one moves: the right one is reported although nobody looked again."""
+    answers = [
+        (np.array([[0.0, 0, 64, 128], [200, 0, 64, 128]]), np.array([4.0, 4.0])),  # the first picture, whole
+        (np.array([[5.0, 3, 64, 128]]), np.array([4.0])),  # within the area
+    ]
+    monkeypatch.setattr(
+        "retrace.tracker.detection.hog.hog_windows", lambda score: lambda image, whole=None: answers.pop(0)
+    )
+    watch, still = PeopleWatch(0.0), np.full((160, 300, 3), 90, np.uint8)
+    moved = still.copy()
+    moved[16:112, 12:52] = 200
+    watch(Frame(0, 0.0, still))
+    assert len(watch(Frame(1, 0.1, still))) == 2
+    found = watch(Frame(2, 0.2, moved))
+    assert not answers
+    assert sorted(found.xyxy[:, 0].round(1).tolist()) == [
+        pytest.approx(5 + 12.8, abs=10),
+        pytest.approx(212.8),
+    ]
+
+
+def test_a_stopped_watch_goes_on_with_the_same_boxes(shared: Path) -> None:
+    frames = walk(shared, 9)
+    one, other = PeopleWatch(0.1), PeopleWatch(0.1)
+    for frame in frames[:6]:
+        one(frame)
+    state = {key: np.array(value) for key, value in one.state_dict().items()}  # as np.savez keeps it
+    other.load_state_dict(state)
+    for frame in frames[6:]:
+        mine, theirs = one(frame), other(frame)
+        assert mine.xyxy.tobytes() == theirs.xyxy.tobytes()
+        assert mine.score.tobytes() == theirs.score.tobytes()

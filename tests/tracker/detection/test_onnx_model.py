@@ -231,6 +231,22 @@ CASES = {
         None,
         options={"metadata": NAMES},
     ),
+    "rt-detr by newer ultralytics": Case(
+        "rtdetr",
+        lambda rng: whole(
+            {
+                "output0": np.hstack(
+                    [boxes(rng, 30, 1), sure(rng, 30, 1), rng.choice([0, 1, 2], (30, 1))]
+                ).astype("f")
+            }
+        ),
+        lambda a: [
+            (*slow.centre(*(float(v) * SIDE for v in row[:4])), float(row[4]), int(row[5])) for row in a[0]
+        ],
+        "stretch",
+        None,
+        options={"metadata": NAMES},
+    ),
     "d-fine's own": Case(
         "lists",
         lambda rng: whole(
@@ -338,6 +354,30 @@ CASES = {
         80,
         options={"whole": True, "extra": ("scale_factor",)},
         names={0: "person", 79: "toothbrush"},
+    ),
+    "rtmdet by libreyolo": Case(
+        "dense",
+        lambda rng: whole({"output": np.hstack([corners(rng, CELLS), sure(rng, CELLS, 3)])}),
+        lambda a: [(*map(float, row[:4]), *slow.best(row[4:])) for row in a[0]],
+        "corner",
+        0.65,
+        options={"metadata": {**NAMES, "model_family": "rtmdet"}},
+    ),
+    "a yolo the other way round": Case(
+        "dense",
+        lambda rng: whole({"output": np.hstack([boxes(rng, CELLS), sure(rng, CELLS, 3)])}),
+        lambda a: slow.yolo([a[0].T], SIDE, 3),
+        "letterbox",
+        0.7,
+        options={"metadata": NAMES},
+    ),
+    "yolov9 by libreyolo": Case(
+        "yolo",
+        lambda rng: whole({"output": np.vstack([boxes(rng, CELLS).T, sure(rng, 3, CELLS)])}),
+        lambda a: slow.yolo(a, SIDE, 3),
+        "corner",
+        0.7,
+        options={"metadata": {**NAMES, "letterbox_pad": "topleft"}},
     ),
     "yolo-nas": Case(
         "dense",

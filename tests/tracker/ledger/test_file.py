@@ -7,12 +7,12 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker import Tracker
-from retrace.tracker import tracker as engine
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Frame, Step
 from retrace.tracker.ledger.file import NEAREST, LedgerFile, ledger_header, ledger_line
 from retrace.tracker.outputs.text import ledger_sink
-from retrace.tracker.tracks import lifecycle as life
+from retrace.tracker.tracks import shown
+from retrace.tracker.tracks.state import LiveTracks
 from tests.conftest import ROOT
 from tests.scenes import walk
 
@@ -157,20 +157,20 @@ def test_births_are_followed(preset, monkeypatch):
 
 
 class Watched:
-    """Numbers births by standing in the engine's way, which the ledger does not."""
+    """Numbers births by standing in the way of whatever takes and appends rows, which the ledger does not."""
 
     def __init__(self, tracker, monkeypatch):
         self.tracker, self.numbers, self.births = tracker, [], 0
-        remembered, not_doubled, born, report = life.remembered, life.not_doubled, life.born, engine.report
+        take, append, report = LiveTracks.take, LiveTracks.append, shown.report
 
-        def watched_mask(mask):
-            if mask is not None:
-                self.numbers = [number for number, kept in zip(self.numbers, mask, strict=True) if kept]
-            return mask
+        def watched_take(live, rows):
+            if len(self.numbers) == len(live):
+                self.numbers = [self.numbers[row] for row in rows]
+            return take(live, rows)
 
-        def watched_born(live, found, cols, *rest):
-            self.numbers += [None] * len(cols)
-            return born(live, found, cols, *rest)
+        def watched_append(live, new, vectors):
+            self.numbers += [None] * len(new)
+            return append(live, new, vectors)
 
         def watched_report(*arguments):
             for k, number in enumerate(self.numbers):  # a birth counts when it outlives its frame
@@ -179,10 +179,9 @@ class Watched:
                     self.numbers[k] = self.births
             return report(*arguments)
 
-        monkeypatch.setattr(life, "remembered", lambda *given: watched_mask(remembered(*given)))
-        monkeypatch.setattr(life, "not_doubled", lambda *given: watched_mask(not_doubled(*given)))
-        monkeypatch.setattr(life, "born", watched_born)
-        monkeypatch.setattr(engine, "report", watched_report)
+        monkeypatch.setattr(LiveTracks, "take", watched_take)
+        monkeypatch.setattr(LiveTracks, "append", watched_append)
+        monkeypatch.setattr(shown, "report", watched_report)
 
     def labels(self):
         names = self.tracker._live.id.tolist()

@@ -6,9 +6,9 @@ import pytest
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.ledger.record import FATES
 from tests.tracker.crowds import crowd
+from tests.tracker.presets import PRESETS, assert_same
 from tests.tracker.slow_costs import SLOW_TERMS
 from tests.tracker.slow_tracker import SlowTracker
-from tests.tracker.test_presets import PRESETS, assert_same
 
 
 @pytest.mark.parametrize("preset", PRESETS)

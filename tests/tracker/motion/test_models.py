@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrace.tracker.motion.models import MODELS
-from tests.tracker.motion.test_filters import boxes
+from tests.tracker.textbook import boxes
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +103,9 @@ def test_the_caller_waits_only_when_the_queue_is_full(
 ) -> None:
     go, real = threading.Event(), picture_sinks.annotate
 
-    def held(*args: Any) -> np.ndarray:
+    def held(*rest: Any, **more: Any) -> np.ndarray:
         assert go.wait(20)
-        return real(*args)
+        return real(*rest, **more)
 
     monkeypatch.setattr(picture_sinks, "annotate", held)
     sink = VideoSink(tmp_path / "a.mp4", 10.0, waiting=4)
@@ -114,7 +116,7 @@ def test_the_caller_waits_only_when_the_queue_is_full(
 
 
 def test_an_error_of_the_encoder_crosses_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> np.ndarray:
+    def full(*_: Any, **__: Any) -> np.ndarray:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(picture_sinks, "annotate", full)
@@ -134,7 +136,7 @@ def test_an_error_of_the_encoder_crosses_over(tmp_path: Path, monkeypatch: pytes
 def test_an_error_after_the_last_write_is_raised_by_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> np.ndarray:
+    def broken(*_: Any, **__: Any) -> np.ndarray:
         raise ZeroDivisionError
 
     monkeypatch.setattr(picture_sinks, "annotate", broken)
@@ -143,6 +145,20 @@ def test_an_error_after_the_last_write_is_raised_by_finish(
     with pytest.raises(ZeroDivisionError):
         sink.finish()
     assert not [t for t in threading.enumerate() if t.name == "encode" and t is sink._thread]
+
+
+def test_an_error_at_the_very_end_is_raised_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder may refuse when it is emptied, after the last frame: nothing more comes to wait for."""
+
+    def broken(_: object, steps: Iterator[Step]) -> None:
+        list(steps)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(VideoSink, "_encode", broken)
+    sink = VideoSink(tmp_path / "a.mp4", 10.0)
+    sink.write(step(0))
+    with pytest.raises(ZeroDivisionError):
+        sink.finish()
 
 
 @pytest.mark.parametrize(("count", "shown"), [(1, 1), (5, 5), (6, 6), (12, 6), (13, 6), (1000, 6)])
@@ -197,6 +213,22 @@ def test_a_contact_sheet_that_knows_the_length_draws_little(
     assert 2 <= len(drawn) <= 24
     if length == 1000:
         assert len(drawn) == 7  # every 166th
+
+
+def test_pixels_that_are_not_square_play_as_wide_as_they_are(tmp_path: Path) -> None:
+    for aspect, said in ((2.0, 2), (16 / 11, Fraction(16, 11)), (1.0, None)):
+        sink = VideoSink(tmp_path / "a.mp4", 10.0, pixel_aspect=aspect)
+        sink.write(step(0))
+        assert decoded(sink.finish())[2].sample_aspect_ratio in (said, said or 1)
+
+
+@pytest.mark.parametrize("fps", [1e-3, 0.3, 1e6])
+def test_a_video_of_any_rate_can_be_written(tmp_path: Path, fps: float) -> None:
+    sink = VideoSink(tmp_path / "a.mp4", fps)
+    for k in range(3):
+        one = step(k)
+        sink.write(Step(Frame(k, k / fps, one.frame.image), one.detections, one.tracks))
+    assert len(decoded(sink.finish())[0]) == 3
 
 
 def test_labels_of_a_contact_sheet_are_as_large_whatever_the_frame(tmp_path: Path) -> None:

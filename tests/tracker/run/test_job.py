@@ -41,6 +41,7 @@ def test_gaps_filled_afterwards_are_not_guessed_at_before() -> None:
         ({"reid_norm": "frames"}, "`reid_norm` frames: did you mean 'frame'"),
         ({"detector": "none"}, "give `detections` FILE"),
         ({"detector": "hog", "detections": "d.txt"}, "`detections` replaces the detector"),
+        ({"classes": "car", "detections": "d.txt"}, "`classes` does nothing with `detections`"),
         ({"length": 0}, "`length` must be at least 1 frame, got 0"),
         ({"offline_overrides": {"link.gap": 1}}, "offline.link.gap does nothing without `offline`"),
     ],

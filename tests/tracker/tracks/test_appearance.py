@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from retrace.tracker import Detections, Tracker
+from retrace.tracker.rows import ACTIVE, LOST
 from retrace.tracker.tracker import Tracker as Engine
 from retrace.tracker.tracks.appearance import distances, remember, spread
-from retrace.tracker.tracks.state import ACTIVE, LOST, Room, blank
-from tests.tracker.association.test_costs import config as any_config
+from retrace.tracker.tracks.state import Room, blank
+from tests.tracker.presets import assert_equals_twin
 from tests.tracker.slow_costs import World
-from tests.tracker.test_presets import assert_equals_twin
+from tests.tracker.worlds import config as any_config
 
 A, B, C = np.eye(3, dtype=np.float32)
 

@@ -6,13 +6,58 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrace.tracker import Detections, Tracker
-from retrace.tracker.config import Hidden
-from retrace.tracker.tracks.overlaps import doubles, duplicate_tracks, hidden, kinds, suppressed_births
-from retrace.tracker.tracks.state import ACTIVE, LOST, TENTATIVE
-from tests.tracker.association.test_costs import config
-from tests.tracker.test_boxes import random_boxes, slow_iou
+from retrace.tracker.rows import ACTIVE, LOST, TENTATIVE, FrameTime
+from retrace.tracker.rules import rules_of
+from retrace.tracker.tracks.overlaps import (
+    births_on_births,
+    births_on_tracks,
+    deleted_boxes,
+    duplicates,
+    hidden,
+)
+from retrace.tracker.tracks.state import kinds
+from tests.tracker.slow_boxes import random_boxes, slow_iou
+from tests.tracker.worlds import config
 
 seeds = st.integers(0, 2**32 - 1)
+
+
+def rules(**changes):
+    return rules_of(config(**changes))[0]
+
+
+def doubles(xyxy, score, class_id, limit):
+    """Whether each box is deleted; by whom is checked on the way."""
+    found = Detections(xyxy, score, class_id)
+    by = deleted_boxes(found, rules(nms=limit))
+    for worse in (by >= 0).nonzero()[0]:
+        better = by[worse]
+        assert by[better] < 0, "who deletes is kept"
+        assert (found.score[better], *found.xyxy[worse][::-1]) >= (
+            found.score[worse],
+            *found.xyxy[better][::-1],
+        )
+        assert slow_iou(found.xyxy[better], found.xyxy[worse]) > limit - 1e-6
+        assert class_id[better] == class_id[worse]
+    return by >= 0
+
+
+def taken(births, kind, live, other, limit):
+    """Whether each birth's place is taken, by a live track or a better birth."""
+    made = rules(birth_iou=limit)
+    track = births_on_tracks(births, kind, live, other, made)
+    birth = births_on_births(births, kind, track >= 0, made)
+    out = (track >= 0) | (birth >= 0)
+    assert not out[birth[birth >= 0]].any(), "who takes a place begins"
+    return out
+
+
+def stays_of(live, box, now, **changes):
+    """Whether each track stays; of whom the others are duplicates is checked on the way."""
+    by = duplicates(live.rows, box, rules(**changes), FrameTime(0, now, now))
+    for row in (by >= 0).nonzero()[0]:
+        assert {live.status[row], live.status[by[row]]} == {ACTIVE, LOST}
+    return (by < 0).tolist()
 
 
 def slow_doubles(xyxy, score, class_id, limit):
@@ -40,7 +85,7 @@ def test_a_suppressed_box_suppresses_nobody():
     xyxy = np.array([[0.0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]])  # IoU of neighbours 60 / 140
     assert doubles(xyxy, np.array([0.9, 0.8, 0.7]), np.zeros(3, int), 0.4).tolist() == [False, True, False]
     none = np.zeros((0, 4))
-    assert suppressed_births(xyxy, np.zeros(3, int), none, np.zeros(0, int), 0.4).tolist() == [
+    assert taken(xyxy, np.zeros(3, int), none, np.zeros(0, int), 0.4).tolist() == [
         False,
         True,
         False,
@@ -49,14 +94,14 @@ def test_a_suppressed_box_suppresses_nobody():
 
 def test_a_crowd_on_one_spot_is_one():
     many = np.tile([0.0, 0, 10, 10], (400, 1))
-    assert doubles(many, np.full(400, 0.5), np.zeros(400, int), 0.5).sum() == 399
+    assert (deleted_boxes(Detections(many, np.full(400, 0.5)), rules(nms=0.5)) >= 0).sum() == 399
 
 
 def test_births_by_hand():
     """On a live track; free; on a better birth; on a track of another class; on a birth that did not happen."""
     births = np.array([[0.0, 0, 10, 10], [50, 0, 60, 10], [51, 0, 61, 10], [90, 0, 99, 9], [1, 0, 11, 10]])
     kind, live = np.array([0, 0, 0, 0, 1]), np.array([[0.0, 0, 10, 10], [90, 0, 99, 9]])
-    out = suppressed_births(births, kind, live, np.array([0, 1]), 0.5)
+    out = taken(births, kind, live, np.array([0, 1]), 0.5)
     assert out.tolist() == [True, False, True, False, False]
 
 
@@ -72,9 +117,7 @@ def test_births_equal_their_slow_twin(seed, count, tracks):
         rivals += [births[j] for j in begun if kind[j] == kind[k]]
         if all(slow_iou(births[k], r) <= 0.2 for r in rivals):
             begun.append(k)
-    assert suppressed_births(births, kind, live, other, 0.2).tolist() == [
-        k not in begun for k in range(count)
-    ]
+    assert taken(births, kind, live, other, 0.2).tolist() == [k not in begun for k in range(count)]
 
 
 def lives(*rows):
@@ -98,17 +141,21 @@ def lives(*rows):
 )
 def test_the_shorter_life_goes(lost, active, stays):
     live, box = lives((LOST, 0, *lost), (ACTIVE, 1, *active))
-    everybody = np.ones(2, bool)
-    assert duplicate_tracks(live, live.class_id, box, everybody, 0.85).tolist() == stays  # IoU 19 / 21
-    assert duplicate_tracks(live, live.class_id, box, everybody, 0.95) is None
-    assert duplicate_tracks(live, np.array([0, 1]), box, everybody, 0.85) is None, "classes do not compete"
-    assert duplicate_tracks(live, live.class_id, box, np.array([False, True]), 0.85) is None
+    assert stays_of(live, box, 6.0, max_age=10, duplicate_iou=0.85) == stays  # IoU 19 / 21
+    assert all(stays_of(live, box, 6.0, max_age=10, duplicate_iou=0.95))
+    assert all(stays_of(live, box, 6.0, max_age=10, duplicate_iou=1))
+    live.class_id[:] = 0, 1
+    assert all(stays_of(live, box, 6.0, max_age=10, duplicate_iou=0.85)), "classes do not compete"
+    assert stays_of(live, box, 6.0, max_age=10, duplicate_iou=0.85, class_agnostic=True) == stays
+    assert all(stays_of(live, box, 66.0, max_age=10, duplicate_iou=0.85, class_agnostic=True)), (
+        "its box is not believed"
+    )
 
 
 def test_two_active_tracks_are_no_duplicates():
     for status in (ACTIVE, TENTATIVE):
         live, box = lives((status, 0, 0.0, 1.0), (ACTIVE, 1, 0.0, 1.0))
-        assert duplicate_tracks(live, live.class_id, box, np.ones(2, bool), 0.85) is None
+        assert all(stays_of(live, box, 1.0, duplicate_iou=0.85))
 
 
 @settings(max_examples=20, deadline=None)
@@ -117,15 +164,14 @@ def test_duplicates_equal_their_slow_twin(seed):
     rng = np.random.default_rng(seed)
     live, _ = lives(*[(rng.choice([ACTIVE, LOST]), 0, *np.sort(rng.random(2))) for _ in range(9)])
     box = random_boxes(rng, 3)[rng.integers(0, 3, 9)] + rng.normal(0, 3, (9, 4))
-    believed, stays = rng.random(9) < 0.8, np.ones(9, bool)
+    believed, stays = 1.0 - live.seen <= 0.8, np.ones(9, bool)
     for a in range(9):
         for b in range(9):
             rivals = live.status[a] == ACTIVE and live.status[b] == LOST and believed[b]
             if rivals and slow_iou(box[a], box[b]) > 0.6:
                 a_lives = live.seen[a] - live.born[a] > live.seen[b] - live.born[b]
                 stays[b if a_lives else a] = False
-    got = duplicate_tracks(live, live.class_id, box, believed, 0.6)
-    assert (np.ones(9, bool) if got is None else got).tolist() == stays.tolist()
+    assert stays_of(live, box, 1.0, duplicate_iou=0.6, max_age=0.8) == stays.tolist()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +186,7 @@ def test_duplicates_equal_their_slow_twin(seed):
 )
 def test_hidden_by_hand(front, covers):
     box = np.array([[0.0, 0, 20, 40], front])
-    rule = Hidden(cover=0.75, slack=0.1)
+    rule = rules(hidden={"cover": 0.75, "slack": 0.1})
     assert hidden(box, np.array([0]), np.array([1]), rule).tolist() == [0] * covers
     assert len(hidden(box, np.array([], int), np.array([1]), rule)) == 0
     assert len(hidden(box, np.array([0]), np.array([], int), rule)) == 0

@@ -1,0 +1,125 @@
+"""Identities as a clustering of tracklets or visits: how pure, how broken up, what returns were found.
+
+Exact definitions, all weighted by ``weight`` (1, boxes or seconds: say which): purity and B-cubed after Bagga and
+Baldwin 1998; IDF1 by one bijection of identities and people; returns and strangers by the first visits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from retrace.configs import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionMetrics:
+    """How well N tracklets were put together; fractions in [0, 1]."""
+
+    idf1: float
+    purity: float  # share of the weight that belongs to the majority person of its identity
+    b3_precision: float
+    b3_recall: float
+    pair_precision: float  # of pairs of tracklets in one identity, those of one person
+    pair_recall: float  # of pairs of one person, those in one identity
+    identities: int
+    people: int
+    fragmentation: float  # (identities that a person is the majority of - people) / people
+    return_recall: (
+        float  # of visits of somebody seen before, those with the identity of an earlier visit of theirs
+    )
+    stranger_acceptance: float  # of first visits, those that were given somebody's identity (FPIR)
+    returns: int  # how many visits were returns
+    strangers: int  # how many were first ones
+
+    @property
+    def b3_f1(self) -> float:
+        total = self.b3_precision + self.b3_recall
+        return 2 * self.b3_precision * self.b3_recall / total if total else 0.0
+
+
+def evaluate_partition(
+    person: np.ndarray, identity: np.ndarray, begin: np.ndarray, weight: np.ndarray | None = None
+) -> PartitionMetrics:
+    """Score computed identities of tracklets.
+
+    Args:
+        person: (N,) who it is.
+        identity: (N,) who it is said to be.
+        begin: (N,) s, when it begins; the order of visits.
+        weight: (N,) > 0; default 1.
+
+    Raises:
+        InputError: arrays of unlike length, weights that are none.
+    """
+    count = len(person)
+    weight = np.ones(count) if weight is None else np.asarray(weight, np.float64)
+    if not (len(identity) == len(begin) == len(weight) == count):
+        raise InputError(
+            f"expected arrays of one length, got {count}, {len(identity)}, {len(begin)}, {len(weight)}"
+        )
+    if count and not (np.isfinite(weight).all() and weight.min() > 0):
+        raise InputError("weights must be positive numbers")
+    if not count:
+        nan = float("nan")
+        return PartitionMetrics(nan, nan, nan, nan, nan, nan, 0, 0, nan, nan, nan, 0, 0)
+    people, p = np.unique(person, return_inverse=True)
+    names, k = np.unique(identity, return_inverse=True)
+    table = np.zeros((len(names), len(people)))  # weight that identity and person share
+    np.add.at(table, (k, p), weight)
+    pairs = np.zeros_like(table)
+    np.add.at(pairs, (k, p), 1.0)
+    total = weight.sum()
+    row, col = linear_sum_assignment(table, maximize=True)
+    squared = table**2
+    joined = _pairs(pairs).sum()
+    majority = np.unique(table.argmax(1), return_counts=True)[1]
+    returns, strangers, found, accepted = _returns(p, k, np.asarray(begin, np.float64))
+    return PartitionMetrics(
+        idf1=float(table[row, col].sum() / total),
+        purity=float(table.max(1).sum() / total),
+        b3_precision=float((squared / table.sum(1, keepdims=True)).sum() / total),
+        b3_recall=float((squared / table.sum(0)).sum() / total),
+        pair_precision=_share(joined, _pairs(pairs.sum(1)).sum()),
+        pair_recall=_share(joined, _pairs(pairs.sum(0)).sum()),
+        identities=len(names),
+        people=len(people),
+        fragmentation=float((majority - 1).sum() / len(people)),
+        return_recall=_share(found, returns),
+        stranger_acceptance=_share(accepted, strangers),
+        returns=returns,
+        strangers=strangers,
+    )
+
+
+def _pairs(count: np.ndarray) -> np.ndarray:
+    return count * (count - 1) / 2
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
+def _returns(person: np.ndarray, identity: np.ndarray, begin: np.ndarray) -> tuple[int, int, int, int]:
+    """Returns, first visits, returns with an earlier identity of theirs, first visits with anybody's identity."""
+    order = np.argsort(begin, kind="stable")
+    person, identity = person[order], identity[order]
+    first_of_person = _first(person)
+    first_of_pair = _first(person * (int(identity.max()) + 1) + identity)
+    known_identity = ~_first(identity)
+    returns = int((~first_of_person).sum())
+    return (
+        returns,
+        len(person) - returns,
+        int((~first_of_person & ~first_of_pair).sum()),
+        int((first_of_person & known_identity).sum()),
+    )
+
+
+def _first(value: np.ndarray) -> np.ndarray:
+    """(N,) bool, which rows are the first of their value."""
+    first = np.zeros(len(value), bool)
+    first[np.unique(value, return_index=True)[1]] = True
+    return first

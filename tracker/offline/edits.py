@@ -1,0 +1,281 @@
+"""Corrections by hand: a list of edits that only grows, and what a result looks like with them.
+
+The result itself is never touched: ``apply(edits, table)`` makes the corrected one, so an undo is one more line. An
+edit that no longer fits (tracking was run again, its identity is gone) is listed, not guessed at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from retrace.configs.errors import InputError
+from retrace.configs.files import writing
+from retrace.tracker.data import MotTable
+
+Id = Annotated[int, Field(ge=1, le=2**53)]
+FrameIndex = Annotated[int, Field(ge=0, le=10**8)]
+Pixels = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Merge(_Strict):
+    """``other`` is ``id``. Where both have a box in a frame, the other's goes."""
+
+    op: Literal["merge"]
+    id: Id
+    other: Id
+
+
+class Split(_Strict):
+    """From ``frame`` on, ``id`` is somebody else: ``new``."""
+
+    op: Literal["split"]
+    id: Id
+    frame: FrameIndex
+    new: Id
+
+
+class Swap(_Strict):
+    """From ``frame`` on, ``id`` and ``other`` are each other."""
+
+    op: Literal["swap"]
+    id: Id
+    other: Id
+    frame: FrameIndex
+
+
+class Delete(_Strict):
+    """``id`` is nobody; with frames only from ``first`` to ``last``."""
+
+    op: Literal["delete"]
+    id: Id
+    first: FrameIndex | None = None
+    last: FrameIndex | None = None
+
+
+class Box(_Strict):
+    """A box that was missed, or a better place for one."""
+
+    op: Literal["box"]
+    id: Id
+    frame: FrameIndex
+    xyxy: tuple[Pixels, Pixels, Pixels, Pixels]
+
+
+class Name(_Strict):
+    """What people call ``id``; "" takes the name away."""
+
+    op: Literal["name"]
+    id: Id
+    name: Annotated[str, Field(max_length=100)]
+
+
+class Sure(_Strict):
+    """Somebody has looked at ``id`` and it is right."""
+
+    op: Literal["sure"]
+    id: Id
+    sure: bool = True
+
+
+class Undo(_Strict):
+    """Edit number ``of`` does not count, or counts again when it was undone already."""
+
+    op: Literal["undo"]
+    of: Annotated[int, Field(ge=0)]
+
+
+Edit = Annotated[Merge | Split | Swap | Delete | Box | Name | Sure | Undo, Field(discriminator="op")]
+EDIT: TypeAdapter[Any] = TypeAdapter(Edit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corrected:
+    """A result with its edits."""
+
+    table: MotTable
+    names: dict[int, str]  # what people are called
+    sure: set[int]  # identities that somebody has checked
+    unfit: list[tuple[int, str]]  # number of each edit that does not fit any more, and why
+
+
+def parse_edit(raw: object, where: str = "edit") -> Any:
+    """One edit of plain values.
+
+    Raises:
+        InputError: no edit; the message says what is wrong with it.
+    """
+    try:
+        return EDIT.validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{where}: {place + ': ' if place else ''}{first['msg'][:200]}") from None
+
+
+def read_edits(path: str | Path) -> list[Any]:
+    """The edits in a file of JSON lines; none where there is no file. A last line that broke off does not count.
+
+    Raises:
+        InputError: a line that is no edit, with its number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{path}: cannot be read ({type(error).__name__})") from None
+    found = []
+    for number, line in enumerate(lines[:-1], 1):  # what ends without a line end was never acknowledged
+        try:
+            raw = json.loads(line)
+        except (ValueError, RecursionError):
+            raise InputError(f"{path}, line {number}: no JSON; mend or remove the line") from None
+        found.append(parse_edit(raw, f"{path}, line {number}"))
+    return found
+
+
+def append_edit(path: str | Path, edit: Any, expected: int | None = None) -> int:
+    """One more line, on the disk before this returns; its number, from 0.
+
+    Args:
+        expected: how many edits the writer knows of; more have come: refused, so that nobody mends what he has not
+            seen.
+
+    Raises:
+        InputError: others have edited meanwhile, or the file cannot be written.
+    """
+    path = Path(path)
+    with writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        with os.fdopen(descriptor, "r+b") as file:
+            _lock(file)
+            whole = file.read()
+            count = whole.count(b"\n")
+            if expected is not None and count != expected:
+                raise InputError(f"{path}: {count} edits there, {expected} known here; load them first")
+            if not whole.endswith(b"\n") and whole:
+                file.truncate(whole.rfind(b"\n") + 1)  # a line that broke off
+            file.write((edit.model_dump_json(exclude_none=True) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+    return count
+
+
+def _lock(file: Any) -> None:
+    """One writer at a time, where the system has locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def counted(edits: Sequence[Any]) -> list[tuple[int, Any]]:
+    """The edits that count, with their numbers: an undo takes away the edit that it names, an undo of an undo
+    brings it back."""
+    alive = [True] * len(edits)
+    for number in range(len(edits) - 1, -1, -1):
+        edit = edits[number]
+        if alive[number] and edit.op == "undo" and edit.of < number:
+            alive[edit.of] = False
+    return [(k, edit) for k, edit in enumerate(edits) if alive[k] and edit.op != "undo"]
+
+
+def apply(edits: Sequence[Any], table: MotTable) -> Corrected:
+    """The corrected result.
+
+    Args:
+        edits: in the order in which they were made, undos included.
+        table: the tracker's result.
+    """
+    names: dict[int, str] = {}
+    sure: set[int] = set()
+    unfit: list[tuple[int, str]] = []
+    for number, edit in counted(edits):
+        wanted = {edit.id, edit.other} if edit.op in ("merge", "swap") else {edit.id}
+        missing = sorted(wanted - set(np.unique(table.id[np.isin(table.id, [*wanted])]).tolist()))
+        if missing and edit.op not in ("box", "name", "sure"):
+            unfit.append((number, f"nobody has the id {missing[0]}"))
+        elif edit.op == "name":
+            names[edit.id] = edit.name
+        elif edit.op == "sure":
+            (sure.add if edit.sure else sure.discard)(edit.id)
+        else:
+            table, why = CHANGES[edit.op](table, edit)
+            if why:
+                unfit.append((number, why))
+    return Corrected(table, {k: v for k, v in names.items() if v}, sure, unfit)
+
+
+def _merge(table: MotTable, edit: Merge) -> tuple[MotTable, str]:
+    if edit.id == edit.other:
+        return table, "one identity already"
+    both = np.isin(table.frame, table.frame[table.id == edit.id]) & (table.id == edit.other)
+    return _relabelled(table.take(~both), table.id[~both] == edit.other, edit.id), ""
+
+
+def _split(table: MotTable, edit: Split) -> tuple[MotTable, str]:
+    if (table.id == edit.new).any():
+        return table, f"somebody has the id {edit.new} already"
+    later = (table.id == edit.id) & (table.frame >= edit.frame)
+    if not later.any() or later.sum() == (table.id == edit.id).sum():
+        return table, f"{edit.id} has no boxes on both sides of frame {edit.frame}"
+    return _relabelled(table, later, edit.new), ""
+
+
+def _swap(table: MotTable, edit: Swap) -> tuple[MotTable, str]:
+    later = table.frame >= edit.frame
+    ids = table.id.copy()
+    ids[later & (table.id == edit.id)] = edit.other
+    ids[later & (table.id == edit.other)] = edit.id
+    return _sorted(replace(table, id=ids)), ""
+
+
+def _delete(table: MotTable, edit: Delete) -> tuple[MotTable, str]:
+    gone = table.id == edit.id
+    if edit.first is not None:
+        gone &= table.frame >= edit.first
+    if edit.last is not None:
+        gone &= table.frame <= edit.last
+    return table.take(~gone), ""
+
+
+def _box(table: MotTable, edit: Box) -> tuple[MotTable, str]:
+    x1, y1, x2, y2 = edit.xyxy
+    if not (x2 > x1 and y2 > y1):
+        return table, "a box of no size"
+    kept = table.take(~((table.id == edit.id) & (table.frame == edit.frame)))
+    mine = table.class_id[table.id == edit.id]
+    columns = {
+        "frame": np.append(kept.frame, edit.frame),
+        "id": np.append(kept.id, edit.id),
+        "xyxy": np.concatenate((kept.xyxy, np.array([edit.xyxy], kept.xyxy.dtype))),
+        "score": np.append(kept.score, 1.0),
+        "class_id": np.append(kept.class_id, mine[0] if len(mine) else -1),
+        "visibility": np.append(kept.visibility, 1.0),
+    }
+    return _sorted(MotTable(**columns)), ""
+
+
+CHANGES: dict[str, Any] = {"merge": _merge, "split": _split, "swap": _swap, "delete": _delete, "box": _box}
+
+
+def _relabelled(table: MotTable, rows: np.ndarray, new: int) -> MotTable:
+    return _sorted(replace(table, id=np.where(rows, new, table.id)))
+
+
+def _sorted(table: MotTable) -> MotTable:
+    return table.take(np.lexsort((table.id, table.frame)))
