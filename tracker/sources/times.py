@@ -58,7 +58,7 @@ def rate_of(seconds: Sequence[float]) -> float | None:
     steps = np.diff(np.unique(seconds))
     if not len(steps):
         return None
-    middle = float(np.median(steps))
+    middle = float(np.sort(steps)[(len(steps) - 1) // 2])  # one of them, the lower of two
     like = steps[(steps > middle / 2) & (steps < middle * 2)]
     return round(1 / float(like.mean()), 3)
 

@@ -59,6 +59,7 @@ def test_a_rate_by_timestamps_goes_by_the_usual_step() -> None:
     stamps = [0.0, 0.033, 0.067, 0.1, 0.133, 0.167, 0.2]
     assert rate_of(stamps) == pytest.approx(30, abs=0.01)
     assert rate_of([*reversed(stamps), 0.1, 90.0]) == pytest.approx(30, abs=0.01)
+    assert rate_of([0.0, 0.1, 100.0]) == pytest.approx(10)  # two steps, far apart
     assert rate_of([]) is rate_of([1.0]) is rate_of([1.0, 1.0]) is None
 
 
