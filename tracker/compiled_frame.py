@@ -226,7 +226,9 @@ def _associate(
             pairs = _open(rows, row, col, iou, limit, free, believed, found, rules)
         for k in range(MOST):
             if stage.gates[k] >= 0 and len(pairs.row):
-                pairs = _through_gate(stage.gates[k], stage.most[k], stage, pairs, rows, filters, box, z, found, rules)
+                pairs = _through_gate(
+                    stage.gates[k], stage.most[k], stage, pairs, rows, filters, box, z, found, rules
+                )
         if len(pairs.row) == 0:
             continue
         gain = np.zeros(len(pairs.row))
