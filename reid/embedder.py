@@ -41,6 +41,7 @@ class Embedder:
         dim: D, the length of a vector.
         size: px, (H, W): what every crop is resized to.
         description: one line: which weights, on what.
+        fed: how somebody else's weights are fed and why, in words; empty where the file is ours.
         card: the protocol card of the weights (data, recipe, figures); empty where the file has none.
         unseen: how many boxes so far got an all-zero row.
         strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
@@ -74,8 +75,9 @@ class Embedder:
         self.reset()
         height, width = network.size
         self.description = f"{weights.name}, {height}x{width} -> {self.dim}, {network.place}"
-        if network.fed:
-            self.description += f"; {network.fed}"
+        self.fed = network.fed
+        if self.fed:
+            self.description += f"; {self.fed}"
 
     @classmethod
     def from_weights(

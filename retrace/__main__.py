@@ -21,6 +21,7 @@ TOOLS = {
     "train-reid": "train a ReID network",
     "eval-reid": "score a ReID network: rank-k, mAP, mINP",
     "export-reid": "convert ReID weights for ONNX Runtime, OpenVINO or torch",
+    "calibrate-reid": "from ReID distances to probabilities, stored in the weights",
     "mot-crops": "cut people out of sequences: a ReID set of your own video",
     "tune": "tune a tracker preset on your sequences",
     "scene": "draw a street scene with known identities",
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         print("usage: retrace TOOL ...  (retrace TOOL --help says more)\n")
-        print("\n".join(f"  {tool:12} {purpose}" for tool, purpose in TOOLS.items()))
+        print("\n".join(f"  {tool:14} {purpose}" for tool, purpose in TOOLS.items()))
         sys.exit(0)
     if name == "--version":
         from retrace import __version__

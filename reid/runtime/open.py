@@ -90,8 +90,6 @@ def _check(wish: Wish) -> None:
 
 
 def _is_size(size: object) -> bool:
-    try:
-        height, width = size  # type: ignore[misc]
-        return all(isinstance(side, int) and 1 <= side <= LARGEST for side in (height, width))
-    except (TypeError, ValueError):
+    if not isinstance(size, list | tuple) or len(size) != 2:
         return False
+    return all(isinstance(side, int) and 1 <= side <= LARGEST for side in size)

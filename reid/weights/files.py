@@ -38,10 +38,23 @@ def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    _write(Path(path), dict(network.state_dict()), recipe)
+
+
+def add_to_card(path: Path, out: Path, key: str, value: object) -> None:
+    """Write our weights again with something more in their card.
+
+    Raises:
+        InputError: not weights of ours, or the file cannot be written.
+    """
+    tensors, recipe = read(path)
+    _write(out, tensors, replace(recipe, card={**recipe.card, key: value}))
+
+
+def _write(path: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe) -> None:
     from safetensors.torch import save
 
-    path = Path(path)
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     try:  # save_file would make a file that only its owner may read
         text = recipe.to_json()
         with atomic_write(path, "wb") as file:

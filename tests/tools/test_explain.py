@@ -300,3 +300,42 @@ def test_a_close_call(tmp_path):
     assert (switch.frame, switch.before, switch.after) == (4, 2, 1)
     # 1 - 0.9 x 30 / 50 and 1 - 0.9 x 29 / 51
     assert "a close call for detection 0, id 1 at cost 0.460, id 2 at 0.488, who was lost" in switch.text
+
+
+BY_SCORE = """
+high: 0.5
+new: 0.6
+confirm_hits: 2
+start_frames: 1
+max_age: 1
+stages:
+  - {tracks: [active, lost], detections: high, cost: COST, limit: 0.4}
+  - {tracks: [tentative], detections: high, cost: iou, limit: 0.7}
+"""
+
+
+def suspects(folder, scene, cost):
+    """The likely switches of a tracker that goes by scores rather than places."""
+    (folder / "score.yaml").write_text(BY_SCORE.replace("COST", cost))
+    source = sequence(folder / "T", scene)
+    save = ["--save", "mot,ledger", "--quiet", "--tracker", str(folder / "score.yaml")]
+    assert track.main([str(source), "--out", str(folder / "out"), *save]) == OK
+    return likely_switches(read_history(LedgerFile(folder / "out" / "T.ledger.jsonl")))
+
+
+def test_a_theft(tmp_path):
+    """Id 1 (score 0.95) at 130, id 2 (0.65) at 100; then one box at 126 with id 2's score. It fits id 1's place:
+    36 / 44 against 14 / 66. Costs: 0.1 x 8/44 + 0.3, and 0.1 x 52/66: no close call."""
+    scene = {frame: [(100, 0.65), (130, 0.95)] for frame in range(1, 5)}
+    (switch,) = suspects(tmp_path, scene | {5: [(126, 0.65)], 6: [(126, 0.65)]}, "{iou: 0.1, score_gap: 1}")
+    assert (switch.frame, switch.before, switch.after) == (4, 1, 2)
+    assert "id 2 took detection 0, where id 1 was expected (IoU 0.82 against 0.21)" in switch.text
+
+
+def test_who_is_surely_found_again_is_no_suspect(tmp_path):
+    """Away for three frames, then back 38 px further: cost 0 with the same score, 0.38 of 0.4 with another."""
+    scene = {frame: [(100, 0.9)] for frame in range(1, 5)} | {frame: [] for frame in (5, 6, 7)}
+    for name, score, expected in (("sure", 0.9, []), ("hardly", 0.52, [(7, 1, 1)])):
+        (tmp_path / name).mkdir()
+        found = suspects(tmp_path / name, scene | {8: [(138, score)], 9: [(138, score)]}, "score_gap")
+        assert [(s.frame, s.before, s.after) for s in found] == expected

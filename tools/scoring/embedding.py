@@ -94,6 +94,8 @@ def embed(path: Path, embedder: Embedder, data: ReidSet, how: Embedding, bar: Ba
 
     folder = Path(how.cache) if how.cache else cache_folder()
     notes, sides = list(data.notes), []
+    if embedder.fed:
+        notes.append(f"{path.name}: {embedder.fed}")
     for part in ("query", "gallery"):
         images: ReidImages = getattr(data, part)
         with bar(f"decode {part}", len(images)) as advance:

@@ -24,10 +24,8 @@ INLIER, ORB_INLIER = 1.0, 3.0  # small px between where a point went and where t
 FIELDS, PER_FIELD = (12, 8), 5  # of the picture, across and down; points taken from each
 MIN_INLIERS, MIN_FIELDS, MIN_SHARE = 12, 24, 0.4  # points; fields that have any, share of them that agrees
 MIN_CORRELATION = 0.6  # of ECC: pictures of one scene reach 0.65 and more, of two scenes up to 0.45
-LARGEST_ZOOM, FARTHEST = (
-    1.5,
-    0.5,
-)  # from one frame to the next, of the longer side; more is a mistake or a cut
+# from one frame to the next, the second of the longer side; more is a mistake or a cut
+LARGEST_ZOOM, FARTHEST = 1.5, 0.5
 POINTS = (24, 16)  # watched, across and down
 STEEP = 8.0  # grey levels per px: flatter points tell nothing
 

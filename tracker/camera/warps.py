@@ -10,29 +10,21 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.tracker.camera.estimators import METHODS, View, Watch, full_size, reach, view_of
 from retrace.tracker.data import Detections, Frame
+from retrace.tracker.mot_rows import LARGEST, read_bounded
 
 COLUMNS = 7  # frame, and the warp row-major
 MASKED_FROM = 0.3  # score; what a detector is less sure of is not taken for a person here
 BLANK = 2.0  # grey levels of standard deviation below which a frame shows nothing
 STILL = 0.5  # small px at the farthest corner: below it the camera stands
 CALM = 10  # frames without more motion than STILL in all, after which it is only watched
-WAKE = 0.35  # px of motion told by the watched points that end the watch
-LESS_EASILY, DEAF = 1.5, 1.2  # times that, after a false alarm; px at most
+ALARM = 0.35  # px of motion at the watched points that end the watch
+AFTER_FALSE_ALARM, HIGHEST_ALARM = 1.5, 1.2  # times that; px at most
 RENEW = 300  # frames after which a standing camera is compared all the same
 FEW = 40  # watched points below which they are not relied on
 GAP, TIMES = 1.0, 5.0  # s, and times the usual step: a longer one between two frames is a reconnect
 PATIENCE, LONGEST_REST = 4, 32  # failures in a row before frames are left out; at most so many
-COUNTS = (
-    "frames",
-    "moved",
-    "stood",
-    "compared",
-    "_index",
-    "_watched",
-    "_calm",
-    "_failed",
-    "_rests",
-)  # of a camera's state
+# of a camera's state
+COUNTS = ("frames", "moved", "stood", "compared", "_index", "_watched", "_calm", "_failed", "_rests")
 Told = tuple[int, int, np.ndarray]  # the frame asked for before (-1: none), this frame, the warp between them
 
 
@@ -91,16 +83,15 @@ class EstimatedCamera:
     def reset(self) -> None:
         """Forget all frames."""
         self.latest = (-1, -1, np.eye(2, 3))  # frame before, frame, warp: what was told last
-        self.frames = self.moved = self.stood = (
-            0  # asked for; told to move; seen to stand. Of the rest: no telling
-        )
+        # asked for; told to move; seen to stand. The rest are unknown
+        self.frames = self.moved = self.stood = 0
         self.compared = 0  # frames that were estimated
         self._view: View | None = None  # the picture that the next one is compared with
         self._size = (0, 0)  # of that frame, (height, width) px
         self._index, self._time = -1, 0.0  # of the last frame with a picture
         self._step = np.inf  # s, the shortest from one frame to the next
         self._watch: Watch | None = None  # while the camera stands
-        self._watched, self._wake = 0, WAKE  # frames since the watch began; what ends it, px
+        self._watched, self._alarm = 0, ALARM  # frames since the watch began; what ends it, px
         self._since, self._calm = np.eye(3), 0  # motion over the last calm frames, in small px
         self._failed, self._rests = 0, 0  # estimates in a row that failed; frames to leave out
 
@@ -111,7 +102,7 @@ class EstimatedCamera:
             "latest_warp": self.latest[2],
             "size": np.array(self._size),
             "counts": np.array([getattr(self, name) for name in COUNTS]),
-            "seconds": np.array([self._time, self._step, self._wake]),
+            "seconds": np.array([self._time, self._step, self._alarm]),
             "since": self._since,
         }
         if self._view is not None:
@@ -128,7 +119,7 @@ class EstimatedCamera:
             setattr(self, name, value)
         height, width = state["size"].tolist()
         self._size = (height, width)
-        self._time, self._step, self._wake = map(float, state["seconds"])
+        self._time, self._step, self._alarm = map(float, state["seconds"])
         self._since = state["since"]
         self._view = View(state["grey"], state["free"]) if "grey" in state else None
         watched = [state[f"watch_{name}"] for name in ("xy", "value", "slope") if f"watch_{name}" in state]
@@ -182,7 +173,7 @@ class EstimatedCamera:
 
     def _looks_still(self, image: np.ndarray) -> bool:
         self._watched += 1
-        return self._watch is not None and self._watched <= RENEW and self._watch.motion(image) < self._wake
+        return self._watch is not None and self._watched <= RENEW and self._watch.motion(image) < self._alarm
 
     def _moves(self, small: np.ndarray, image: np.ndarray, view: View) -> bool:
         """Whether this motion, (2, 3) in small px, is to be told; goes over from watching to comparing and back."""
@@ -192,8 +183,8 @@ class EstimatedCamera:
                 self._watch, self._since, self._calm = None, np.eye(3), 0
                 return True
             # a false alarm (light, a crowd) raises the threshold, a mere renewal sets it back
-            raised = min(self._wake * LESS_EASILY, DEAF)
-            self._stand(Watch.over(image, view), raised if self._watched <= RENEW else WAKE)
+            raised = min(self._alarm * AFTER_FALSE_ALARM, HIGHEST_ALARM)
+            self._stand(Watch.over(image, view), raised if self._watched <= RENEW else ALARM)
             return False
         self._since = np.vstack((small, (0, 0, 1))) @ self._since
         self._calm += 1
@@ -207,17 +198,17 @@ class EstimatedCamera:
         """No estimate. Where that is how it goes (a bare wall, people everywhere) try less and less often."""
         self._since, self._calm = np.eye(3), 0
         if self._watch is not None:
-            self._stand(Watch.over(image, view), min(self._wake * LESS_EASILY, DEAF))
+            self._stand(Watch.over(image, view), min(self._alarm * AFTER_FALSE_ALARM, HIGHEST_ALARM))
             return
         self._failed += 1
         if self._failed >= PATIENCE and self._watches:
             self._rests = min(2 ** (self._failed - PATIENCE), LONGEST_REST)
             self._view = None  # old by then
 
-    def _stand(self, watch: Watch | None, wake: float = WAKE) -> None:
+    def _stand(self, watch: Watch | None, alarm: float = ALARM) -> None:
         """Watch from here on; with too few points to see by, go on comparing."""
         self._watch = watch if watch is not None and self._watches and len(watch.xy) >= FEW else None
-        self._watched, self._wake = 0, wake
+        self._watched, self._alarm = 0, alarm
 
 
 Camera = FileCamera | EstimatedCamera
@@ -255,9 +246,9 @@ def read_warps(path: str | Path) -> dict[int, np.ndarray]:
         InputError: no such file, or a malformed line, which is named.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path}: cannot be read; expected a text file of camera warps") from None
+        lines = read_bounded(path, "a text file of camera warps").decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file; expected camera warps") from None
     warps: dict[int, np.ndarray] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -266,11 +257,12 @@ def read_warps(path: str | Path) -> dict[int, np.ndarray]:
             values = np.array(line.split(), np.float64)
         except ValueError:
             values = np.zeros(0)
-        sound = values.size == COLUMNS and np.isfinite(values).all() and values[0] >= 0 and values[0] % 1 == 0
+        sound = values.size == COLUMNS and (np.abs(values) <= LARGEST).all()
+        sound = sound and values[0] >= 0 and values[0] % 1 == 0
         if not sound or np.linalg.det(values[1:].reshape(2, 3)[:, :2]) == 0:
             raise InputError(
                 f"{path}, line {number}: expected a frame (from 0) and an invertible 2x3 warp, {COLUMNS} numbers; "
-                f"got {line[:80]!r}"
+                f"got {line[:40]!r}"
             )
         if int(values[0]) in warps:
             raise InputError(f"{path}, line {number}: frame {int(values[0])} comes twice")

@@ -173,12 +173,18 @@ def shares(classes: int) -> Decode:
     return decode
 
 
-def rows(score: int, class_id: int, box: int) -> Decode:
-    """(N, 6 or more), doubles already gone: xyxy in px from column ``box``, score and class in theirs."""
+def rows(score: int, class_id: int, box: int, shares: bool = False) -> Decode:
+    """(N, 6 or more), doubles already gone: xyxy in px from column ``box``, score and class in theirs.
+
+    Args:
+        shares: boxes are centre and size in shares of the input.
+    """
 
     def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
         out = arrays[0]
-        return wanted(out[:, box : box + 4], out[:, score], out[:, class_id], ask)
+        boxes = out[:, box : box + 4]
+        boxes = from_centres(boxes) * scale_of(size) if shares else boxes
+        return wanted(boxes, out[:, score], out[:, class_id], ask)
 
     return decode
 

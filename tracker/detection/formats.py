@@ -338,6 +338,8 @@ def _shares(seen: Seen) -> Match | None:
         columns = array.shape[2]
         told = seen.names is not None and columns == 4 + len(seen.names)
         small = array[0, :, :4].min() >= 0 and array[0, :, :4].max() <= 1.5
+        if small and columns == 6 and array.any() and not told:  # its newer export: best class only
+            return Match((name,), decode.rows(score=4, class_id=5, box=0, shares=True))
         if small and (told or columns == 4 + COCO_CLASSES) and not _outside(array[0, :, 4:]):
             return Match((name,), decode.shares(columns - 4), columns - 4)
     return None
@@ -467,6 +469,6 @@ FAMILIES: dict[str, Family] = {  # the order is that of trying: what has several
     "yolox": Family(
         _yolox, Format(resize="corner", colour="bgr", std=(1, 1, 1), nms=0.65), "(1, cells, 5 + classes)"
     ),
-    "rtdetr": Family(_shares, _STRETCHED, "(1, queries, 4 + classes), boxes in shares"),
+    "rtdetr": Family(_shares, _STRETCHED, "(1, queries, 4 + classes) or (1, queries, 6), boxes in shares"),
     "rows": Family(_rows, Format(), "(1, boxes, 6)"),
 }

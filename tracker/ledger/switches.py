@@ -27,9 +27,11 @@ class Switch:
 
 
 def likely_switches(history: History) -> list[Switch]:
-    """Where identities may have changed: somebody new begins where a lost one was expected, an identity turns up
-    far from where it was expected, or two might as well have been joined the other way round."""
-    found = [*_begun(history), *_jumped(history), *_close_calls(history)]
+    """Where identities may have changed: somebody new begins where a lost one was expected, one takes the box of
+    another, an identity turns up far from where it was expected by looks that are hardly alike enough, or two might
+    as well have been joined the other way round."""
+    thefts, calls = _thefts_and_close_calls(history)
+    found = [*_begun(history), *thefts, *_jumped(history), *calls]
     return sorted(found, key=lambda switch: (switch.frame, switch.before, switch.after))
 
 
@@ -64,7 +66,7 @@ def _losses(history: History, identity: int) -> list[int]:
 
 
 def _jumped(history: History) -> list[Switch]:
-    """An identity found again at a box that hardly meets its expected one, on the strength of its looks."""
+    """An identity found again at a box that hardly meets its expected one, by looks that were hardly alike enough."""
     found = []
     for identity in history.ids()[history.ids() > 0].tolist():
         for frame in history.frames(identity)[1:].tolist():
@@ -72,7 +74,7 @@ def _jumped(history: History) -> list[Switch]:
             if expected is None or seen is None or expected["missed"] == 0:
                 continue
             overlap = iou(expected["xyxy"], seen["xyxy"][None])[0]
-            if overlap < JUMP:
+            if overlap < JUMP and _hardly(history, identity, frame):
                 text = (
                     f"id {identity} jumped: found again after {int(expected['missed'])} frames at detection "
                     f"{int(seen['index'])}, IoU {overlap:.2f} with where it was expected, in stage "
@@ -80,6 +82,12 @@ def _jumped(history: History) -> list[Switch]:
                 )
                 found.append(Switch(frame, identity, identity, text))
     return found
+
+
+def _hardly(history: History, identity: int, frame: int) -> bool:
+    """Whether an identity was joined at a cost close to the limit: one that was sure is no suspect."""
+    pairs = FrameStory(history, frame).pairs(id=identity)
+    return any(pair.joined and pair.cost >= (1 - MARGIN) * pair.limit for pair in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +103,14 @@ class _Call:
     instead: int | None  # the detection that the loser got
 
 
-def _close_calls(history: History) -> list[Switch]:
-    """The closest call of each two identities within SOON."""
+def _thefts_and_close_calls(history: History) -> tuple[list[Switch], list[Switch]]:
+    """Whom another one robbed, and the closest call of each two identities within SOON."""
+    thefts: dict[tuple[int, int], Switch] = {}
     last: dict[frozenset[int], _Call] = {}
     found: list[_Call] = []
-    for account in history.file.frames():
-        story = FrameStory(history, account.frame, account)
+    for kept in history.file.frames():
+        story = FrameStory(history, kept.frame, kept)
+        thefts |= {(switch.frame, switch.before): switch for switch in _thefts(story)}
         for call in _calls(story):
             pair = frozenset((call.winner, call.loser))
             known = last.get(pair)
@@ -110,12 +120,56 @@ def _close_calls(history: History) -> list[Switch]:
                 found.remove(known)
             last[pair] = call
             found.append(call)
-    return [Switch(call.frame, call.loser, call.winner, _told(call)) for call in found]
+    calls = [Switch(c.frame, c.loser, c.winner, _told(c)) for c in found if (c.frame, c.loser) not in thefts]
+    return [*thefts.values()], calls
+
+
+def _thefts(story: FrameStory) -> Iterator[Switch]:
+    """Who went on where expected, lost the box there to another one, and is lost: the box fits the loser better."""
+    history, frame = story.history, story.frame
+    detections = story.kept.detections
+    for index, label, box in (
+        zip(*(detections[name] for name in ("index", "id", "xyxy")), strict=True)
+        if (detections["count"])
+        else ()
+    ):
+        winner = history.called(int(label))
+        got = history.sighting(winner, frame) if winner > 0 else None
+        if got is None or int(got["index"]) != int(index) or np.isnan(got["stage"]):
+            continue
+        loser = _expected_at(story, box, winner)
+        if loser is None:
+            continue
+        fit, identity = loser
+        place = history.expectation(winner, frame)
+        own = 0.0 if place is None else iou(place["xyxy"], box[None])[0]
+        if own < fit:
+            text = (
+                f"id {identity} -> id {winner}: id {winner} took detection {int(index)}, where id {identity} was "
+                f"expected (IoU {fit:.2f} against {own:.2f}), in stage {int(got['stage']) + 1} at cost "
+                f"{got['cost']:.3f}; id {identity} was lost"
+            )
+            yield Switch(frame, identity, winner, text)
+
+
+def _expected_at(story: FrameStory, box: np.ndarray, winner: int) -> tuple[float, int] | None:
+    """(IoU, identity) of the one who was seen in the frame before, was expected here and got nothing."""
+    history, table = story.history, story.kept.tracks
+    if not table["count"]:
+        return None
+    overlap = iou(box, table["xyxy"])
+    for row in np.argsort(-overlap, kind="stable"):
+        if overlap[row] < STEADY:
+            return None
+        identity = history.called(int(table["id"][row]))
+        if identity > 0 and identity != winner and table["missed"][row] == 0:
+            return None if history.sighting(identity, story.frame) else (float(overlap[row]), identity)
+    return None
 
 
 def _calls(story: FrameStory) -> Iterator[_Call]:
     """Who could have had another one's detection at a total cost that is hardly higher."""
-    for number, table in story.account.stages.items():
+    for number, table in story.kept.stages.items():
         possible = story.possible(number)
         ids = [story.history.called(label) for label in table["id"].tolist()]
         keys = list(zip(ids, table["detection"].tolist(), strict=True))

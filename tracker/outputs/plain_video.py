@@ -27,7 +27,7 @@ def write_plain_video(path: Path, source: Source, fps: float) -> Path:
     claim(path)
     with (
         writing(path, av.FFmpegError),
-        av.open(str(partial_of(path)), "w", format="mp4", options=FAST) as container,
+        av.open(f"file:{partial_of(path)}", "w", format="mp4", options=FAST) as container,
     ):
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(90_000))
         stream.pix_fmt = "yuv420p"

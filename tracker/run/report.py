@@ -33,9 +33,10 @@ class SourceReport:
         """Add what is known at the end: warnings, notes, the record."""
         source, last = opened.source, opened.detector.last_frame
         self.warnings = list(source.warnings)
-        if source.length and last is not None and last >= source.length:
+        length = max(source.length or 0, self.frames + len(self.unreadable))  # the first may be an estimate
+        if source.length and last is not None and last >= length:
             self.warnings.append(
-                f"the detections go up to frame {last + 1}, {self.name} has {source.length}: are they of this one?"
+                f"the detections go up to frame {last + 1}, {self.name} has {length}: are they of this one?"
             )
         alarm = opened.appearance.alarm and opened.appearance.alarm()
         if alarm:

@@ -231,6 +231,22 @@ CASES = {
         None,
         options={"metadata": NAMES},
     ),
+    "rt-detr by newer ultralytics": Case(
+        "rtdetr",
+        lambda rng: whole(
+            {
+                "output0": np.hstack(
+                    [boxes(rng, 30, 1), sure(rng, 30, 1), rng.choice([0, 1, 2], (30, 1))]
+                ).astype("f")
+            }
+        ),
+        lambda a: [
+            (*slow.centre(*(float(v) * SIDE for v in row[:4])), float(row[4]), int(row[5])) for row in a[0]
+        ],
+        "stretch",
+        None,
+        options={"metadata": NAMES},
+    ),
     "d-fine's own": Case(
         "lists",
         lambda rng: whole(

@@ -10,6 +10,7 @@ from retrace.tracker.sources.times import (
     LONGEST_GAP,
     Timeline,
     arrival_rate,
+    may_be_a_tick,
     nominal_rate,
     rate_of,
 )
@@ -69,7 +70,17 @@ def test_a_rate_by_arrival_is_not_fooled_by_a_burst() -> None:
 
 
 def test_a_stated_rate_holds_unless_it_may_be_the_tick_of_a_clock() -> None:
-    assert nominal_rate(25.0, None) == nominal_rate(25.0, 12.0) == 25.0
+    assert nominal_rate(25.0, None) == nominal_rate(25.0, 24.0) == 25.0
+    assert nominal_rate(100.0, 10.0) == 10.0  # a screen recorder's AVI of 100 ticks a second
+    assert [
+        may_be_a_tick(r, t) for r, t in ((None, 1e-3), (1000, 1e-3), (25, 0.04), (25, 1e-3), (240, 1e-5))
+    ] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
     assert nominal_rate(1000.0, 29.8) == 29.8
     assert nominal_rate(240.0, 239.0) == 240.0  # a high-speed camera's
     assert nominal_rate(2 * FASTEST, None) is None  # one frame only: nothing to measure
