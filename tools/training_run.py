@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> None:
             f"{config.batch.identities * config.batch.images} images on {device}"
             + (f", from iteration {training.iteration}" if training.iteration else "")
         )
-        figures = loop(training, parts, labels, teacher, args, first, talk)
+        figures = loop(training, parts, labels, args, teacher, first, talk)
         if first:
             finish(training, args.out, about, figures, talk)
 
@@ -168,8 +168,8 @@ def loop(
     training: Training,
     parts: dict[str, Pixels],
     labels: np.ndarray,
-    teacher: np.ndarray | None,
     args: argparse.Namespace,
+    teacher: np.ndarray | None,
     first: bool,
     talk: Callable[[str], None],
 ) -> dict[str, float]:
