@@ -53,7 +53,7 @@ def commit() -> str | None:
 def versions() -> dict[str, str]:
     """Python's and every package's that is installed."""
     found = {"python": platform.python_version()}
-    for name in ("retrace", *PACKAGES):
+    for name in ("retrace-mot", *PACKAGES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
