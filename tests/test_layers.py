@@ -244,21 +244,9 @@ def test_the_tracker_s_top_is_short() -> None:
     assert len(list((ROOT / "tracker").glob("*.py"))) <= 15
 
 
-KNOWN_REACHES = {
-    "tests/tools/test_camera_option.py",
-    "tests/tracker/camera/test_warps.py",
-    "tests/tracker/offline/test_linking.py",
-    "tests/tracker/offline/test_reconnect.py",
-    "tests/tracker/outputs/test_pictures.py",
-    "tests/tracker/outputs/test_text.py",
-    "tests/tracker/test_mot_file.py",
-}  # to be emptied
-
-
 def test_tests_do_not_import_each_other() -> None:
     """What two test files need is a plain module beside them."""
     for path in python_files("tests"):
         name = str(path.relative_to(ROOT))
-        if name not in KNOWN_REACHES:
-            reached = [m for m in imported(path) if any(part.startswith("test_") for part in m.split("."))]
-            assert not reached, f"{name} imports {reached[0]}"
+        reached = [m for m in imported(path) if any(part.startswith("test_") for part in m.split("."))]
+        assert not reached, f"{name} imports {reached[0]}"

@@ -9,7 +9,7 @@ import pytest
 from retrace.tools.terminal.console import OK
 from retrace.tracker.camera.warps import read_warps
 from tests.tools.run_track import fails, run, stop_at
-from tests.tracker.camera.test_warps import seen_from, shift
+from tests.tracker.camera.moved import seen_from, shift
 
 LENGTH, PAN = 16, 6  # frames; px a frame, from frame 5 on
 

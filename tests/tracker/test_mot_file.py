@@ -21,7 +21,7 @@ from retrace.tracker.mot_file import (
     write_ground_truth,
     write_results,
 )
-from tests.tracker.test_mot_rows import write
+from tests.tracker.mot_text import write
 
 
 class TestTables:

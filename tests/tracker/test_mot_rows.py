@@ -12,18 +12,13 @@ from retrace.configs import InputError
 from retrace.tracker import mot_rows
 from retrace.tracker.mot_file import read_detections, read_ground_truth, read_results
 from retrace.tracker.mot_rows import parse_rows, read_rows, row_line
+from tests.tracker.mot_text import write
 
 ROWS = [[1, 3, 10.5, 20, 30, 40.25, 0.9, -1, -1, -1], [2, 3, -4, 0.125, 30, 40, 1, -1, -1, -1]]
 
 
 def text_of(rows: list, mark: str = ",", end: str = "\n") -> str:
     return "".join(mark.join(str(v) for v in row) + end for row in rows)
-
-
-def write(tmp_path: Path, content: str | bytes) -> Path:
-    path = tmp_path / "file.txt"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 def fault(tmp_path: Path, content: str | bytes, kind: str = "results") -> str:

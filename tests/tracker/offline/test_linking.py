@@ -1,14 +1,13 @@
 """Tracklet linking: hand-made pairs, a slow twin, invariants."""
 
-from itertools import combinations
-
 import numpy as np
 import pytest
 
 from retrace.configs import InputError, load_preset
 from retrace.tracker.offline.linking import CHUNK, LinkConfig, Links, chunks, find_links, link, renamed
 from retrace.tracker.offline.passes import OfflineConfig
-from tests.tracker.offline.test_passes import random_table, same, table
+from tests.tracker.offline.slow_links import pairs, slow_best
+from tests.tracker.offline.tables import random_table, same, table
 
 FPS = 10
 LOOSE = LinkConfig(gap=2, distance=1, size=2, cost=1, window=0.5)
@@ -17,10 +16,6 @@ LOOSE = LinkConfig(gap=2, distance=1, size=2, cost=1, window=0.5)
 def walker(i, frames, x=0.0, speed=2.0, size=(20, 40), class_id=1):
     """Rows of somebody whose left edge is at x + speed * frame."""
     return [(k, i, x + speed * k, 0, x + speed * k + size[0], size[1], 0.9, class_id) for k in frames]
-
-
-def pairs(links: Links):
-    return list(zip(links.earlier.tolist(), links.later.tolist(), strict=True))
 
 
 def with_limits(**limits):
@@ -139,19 +134,6 @@ def slow_links(rows, limits, fps):
         tracks.setdefault(i, {})[k] = box
     cost = {(a, b): slow_cost(tracks[a], tracks[b], limits, fps) for a in tracks for b in tracks}
     return slow_best(cost, limits.cost), cost
-
-
-def slow_best(cost, limit):
-    """All matchings tried: of the pairs {(earlier, later): cost or None} the set of largest total gain."""
-    usable = [pair for pair, c in cost.items() if c is not None]
-    best, gain = set(), 0.0
-    for size in range(1, min(len(usable), 6) + 1):
-        for some in combinations(usable, size):
-            free = all(len({pair[end] for pair in some}) == size for end in (0, 1))
-            total = sum(limit - cost[pair] for pair in some)
-            if free and total > gain + 1e-12:
-                best, gain = set(some), total
-    return best
 
 
 @pytest.mark.parametrize("seed", range(30))

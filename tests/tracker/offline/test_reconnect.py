@@ -15,8 +15,8 @@ from retrace.tracker.offline.reconnect import (
     at_edge,
     find_reconnections,
 )
-from tests.tracker.offline.test_linking import pairs, slow_best
-from tests.tracker.offline.test_passes import random_table, table
+from tests.tracker.offline.slow_links import pairs, slow_best
+from tests.tracker.offline.tables import random_table, table
 
 FPS = 10
 SIZE = (200, 300)  # height, width

@@ -17,7 +17,7 @@ from retrace.configs import InputError
 from retrace.tracker.data import Detections, Frame, Step, Tracks
 from retrace.tracker.outputs import pictures as picture_sinks
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
-from tests.tracker.outputs.test_sinks import decoded, names, step
+from tests.tracker.outputs.sinks import decoded, names, step
 
 
 def test_the_video_is_h264_with_one_frame_a_step(tmp_path: Path) -> None:

@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.tracker.data import Detections, Frame, Step, Tracks
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
 from retrace.tracker.outputs.text import JsonLinesSink, MotSink
+from tests.tracker.outputs.sinks import Sink, decoded, names, step
 
-Sink = Callable[..., Any]
 ALL: list[tuple[Sink, str]] = [
     (MotSink, "a.txt"),
     (JsonLinesSink, "a.jsonl"),
     (lambda path: VideoSink(path, 10), "a.mp4"),
     (ContactSheet, "a.png"),
 ]
-
-
-def step(
-    index: int, time: float | None = None, size: tuple[int, int] | None = (48, 64), boxes: int = 2
-) -> Step:
-    """A grey frame whose level tells its number, with tracks that move to the right."""
-    image = None if size is None else np.full((*size, 3), 50 + 2 * index, np.uint8)
-    x = 4.0 * np.arange(boxes, dtype=np.float32) + 0.5 * index
-    xyxy = np.column_stack([x, x + 2, x + 8.25, x + 20]).astype(np.float32).reshape(-1, 4)
-    det_index = np.arange(boxes)[::-1].copy()
-    det_index[:1] = -1
-    tracks = Tracks(
-        np.arange(1, boxes + 1), xyxy, np.full(boxes, 0.75, np.float32), np.zeros(boxes, np.int32), det_index
-    )
-    return Step(
-        Frame(index, index / 10 if time is None else time, image),
-        Detections(xyxy, np.full(boxes, 0.75)),
-        tracks,
-    )
-
-
-def decoded(path: Path) -> tuple[list[np.ndarray], list[float], av.VideoStream]:
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames = list(container.decode(stream))
-        return [f.to_ndarray(format="bgr24") for f in frames], [f.time for f in frames], stream
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir())
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)

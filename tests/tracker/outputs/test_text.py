@@ -10,7 +10,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.text import JsonLinesSink, MotSink
-from tests.tracker.outputs.test_sinks import Sink, step
+from tests.tracker.outputs.sinks import Sink, step
 
 TEXT = [MotSink, JsonLinesSink]
 
