@@ -62,7 +62,8 @@ def place(tmp_path_factory):
     picture = cv2.imread(str(ROOT / "docs" / "tracked.jpg"))
     cv2.imwrite(str(folder / "photo.jpg"), picture[:128, :64])
     (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
-    write_mini_market(folder / "Market-1501", ids=16)  # as many people as the preset's batch
+    for name in ("Market-1501", "my-people"):
+        write_mini_market(folder / name, ids=16)  # as many people as the preset's batch
     return folder
 
 
@@ -70,7 +71,7 @@ def place(tmp_path_factory):
 def test_commands_run_in_order(line, place, monkeypatch):
     monkeypatch.setenv("RETRACE_CACHE", str(place / "cache"))  # no YOLO there: HOG
     monkeypatch.setenv("YOLO_OFFLINE", "true")
-    words = shlex.split(line, comments=True)
+    words = [re.sub(r"^epochs=\d+$", "epochs=1", word) for word in shlex.split(line, comments=True)]
     command = [sys.executable, str(ROOT / words[1]), *words[2:]]
     if "eval_mot" in line:  # results of the sequence that the commands before have tracked, and no others
         for other in (place / "runs" / "track").glob("video.txt"):
@@ -118,8 +119,17 @@ def test_from_a_video_to_a_score(place, monkeypatch, capsys) -> None:
         assert sum(1 for _ in made.decode(video=0)) == LENGTH
 
 
+def test_a_training(place, monkeypatch, capsys, tmp_path) -> None:
+    """As the commands do, into another folder."""
+    (code,) = (text for text in PYTHON if "import fit" in text)
+    shutil.copytree(place / "Market-1501", tmp_path / "Market-1501")
+    code = code.replace('"epochs": 10', '"epochs": 1')
+    assert "iteration" in typed(code, tmp_path, monkeypatch, capsys)
+    assert (tmp_path / "osnet_mine.onnx").is_file()
+
+
 def test_every_python_block_is_run() -> None:
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 3
 
 
 def test_pictures_and_links_exist():

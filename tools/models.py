@@ -41,7 +41,8 @@ def main(argv: list[str]) -> int:
 
 def listing() -> list[str]:
     """One line for each detector: name, licence, size, where it is, what it is."""
-    from retrace.tracker.detection.download import MIRROR, OFFERS, cache_folder
+    from retrace.configs.files import cache_folder
+    from retrace.tracker.detection.download import MIRROR, OFFERS
     from retrace.tracker.detection.open import in_cache
 
     cache, offers = cache_folder(), {offer.name: offer for offer in OFFERS}

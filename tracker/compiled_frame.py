@@ -29,7 +29,7 @@ from retrace.tracker.compiled import (
     update,
 )
 from retrace.tracker.rows import ACTIVE, LOST, TENTATIVE, FrameTime, expected, seen_within
-from retrace.tracker.rules import COSTS
+from retrace.tracker.rules import COSTS, MOST
 from retrace.tracker.tracks.appearance import ALIKE
 from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
 from retrace.tracker.tracks.overlaps import alike, lives_longer, stands_behind
@@ -224,16 +224,30 @@ def _associate(
             pairs = _apart(rows, filters, z, row, col, iou, limit, free, believed, stage, found, rules)
         else:
             pairs = _open(rows, row, col, iou, limit, free, believed, found, rules)
-        for k in range(len(stage.gates)):
-            if stage.gates[k] >= 0:
+        for k in range(MOST):
+            if stage.gates[k] >= 0 and len(pairs.row):
                 pairs = _through_gate(
                     stage.gates[k], stage.most[k], stage, pairs, rows, filters, box, z, found, rules
                 )
-        look, gain = _looks(stage, pairs, rows, found, memory, rules), np.zeros(len(pairs.row))
-        for k in range(len(stage.terms)):
+        if len(pairs.row) == 0:
+            continue
+        gain = np.zeros(len(pairs.row))
+        look = _looks(pairs, rows, found, memory, stage.neutral, rules) if stage.looks else gain
+        for k in range(MOST):
             if stage.terms[k] >= 0:
-                gain += stage.weights[k] * _cost(
-                    stage.terms[k], pairs, rows, filters, box, z, look, stage, found, rules
+                _add_cost(
+                    gain,
+                    stage.weights[k],
+                    stage.terms[k],
+                    pairs,
+                    rows,
+                    filters,
+                    box,
+                    z,
+                    look,
+                    stage,
+                    found,
+                    rules,
                 )
         which, count = np.empty(len(gain), np.int64), 0
         for p in range(len(gain)):
@@ -362,24 +376,19 @@ def _through_gate(
     rules: Any,
 ) -> CandidatePairs:
     """The pairs that a gate, which does not look, lets through."""
-    nobody = np.zeros(0)
-    value = _cost(kind, pairs, rows, filters, box, z, nobody, stage, found, rules)
+    value = np.zeros(len(pairs.row))
+    _add_cost(value, 1.0, kind, pairs, rows, filters, box, z, value, stage, found, rules)
     which = np.nonzero(value <= most)[0]
     return CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which])
 
 
 @njit(error_model="numpy")
 def _looks(
-    stage: Any, pairs: CandidatePairs, rows: np.ndarray, found: Found, memory: Memory, rules: Any
+    pairs: CandidatePairs, rows: np.ndarray, found: Found, memory: Memory, neutral: float, rules: Any
 ) -> np.ndarray:
-    """(P,) 1 - cosine, stretched; of unknown looks what the stage says. (0,): it does not ask."""
-    asks = False
-    for kind in stage.terms:
-        asks = asks or kind in (APPEARANCE, HALF_APPEARANCE, NEAREST_CUE)
-    if not asks:
-        return np.zeros(0)
+    """(P,) 1 - cosine, stretched; ``neutral`` where it is unknown."""
     row, col, views, known = pairs.row, pairs.col, rows["views"], found.known
-    slots, look = rows["slot"], np.full(len(row), stage.neutral)
+    slots, look = rows["slot"], np.full(len(row), neutral)
     for of_lost in range(2):
         which, count = np.empty(len(row), np.int64), 0
         for p in range(len(row)):
@@ -397,7 +406,9 @@ def _looks(
 
 
 @njit(error_model="numpy")
-def _cost(
+def _add_cost(
+    total: np.ndarray,
+    weight: float,
     kind: int,
     pairs: CandidatePairs,
     rows: np.ndarray,
@@ -408,35 +419,39 @@ def _cost(
     stage: Any,
     found: Found,
     rules: Any,
-) -> np.ndarray:
-    """(P,) one cost of all pairs, see association/costs.py."""
+) -> None:
+    """Add so much of one cost to ``total`` (P,), in place: see association/costs.py."""
     row, col, iou, score, exact = pairs.row, pairs.col, pairs.iou, found.score, found.exact
-    cost = np.empty(len(row))
     if kind == IOU:
         for p in range(len(row)):
-            cost[p] = 1.0 - iou[p]
+            total[p] += weight * (1.0 - iou[p])
     elif kind == IOU_SCORE:
         for p in range(len(row)):
-            cost[p] = 1.0 - iou[p] * score[col[p]]
+            total[p] += weight * (1.0 - iou[p] * score[col[p]])
     elif kind == HMIOU:
         for p in range(len(row)):
             t, n = row[p], col[p]
-            cost[p] = 1.0 - heights_iou(box[t, 1], box[t, 3], exact[n, 1], exact[n, 3]) * iou[p]
+            heights = heights_iou(box[t, 1], box[t, 3], exact[n, 1], exact[n, 3])
+            total[p] += weight * (1.0 - heights * iou[p])
     elif kind == SCORE_GAP:
         for p in range(len(row)):
             t = row[p]
-            cost[p] = abs(on_a_line(rows[t].score, rows[t].score_before) - score[col[p]])
+            gap = on_a_line(rows[t].score, rows[t].score_before) - score[col[p]]
+            total[p] += weight * np.float64(abs(gap))
     elif kind == APPEARANCE:
-        return look
+        for p in range(len(row)):
+            total[p] += weight * look[p]
     elif kind == HALF_APPEARANCE:
-        return look / 2
+        for p in range(len(row)):
+            total[p] += weight * (look[p] / 2)
     elif kind == NEAREST_CUE:
         for p in range(len(row)):
-            cost[p] = smaller_cue(1.0 - iou[p] * score[col[p]], iou[p], look[p] / 2, stage)
+            overlap = 1.0 - iou[p] * score[col[p]]
+            total[p] += weight * smaller_cue(overlap, iou[p], look[p] / 2, stage)
     else:
+        coordinates = 4 if kind == MAHALANOBIS else 2
         for p in range(len(row)):
-            cost[p] = _distance(filters, row[p], z, col[p], 4 if kind == MAHALANOBIS else 2, rules)
-    return cost
+            total[p] += weight * _distance(filters, row[p], z, col[p], coordinates, rules)
 
 
 @njit(error_model="numpy")

@@ -54,9 +54,8 @@ class Detections:
         xyxy = _array("xyxy", self.xyxy, np.float32, (4,))
         n = len(xyxy)
         score = _array("score", self.score, np.float32, (), n)
-        class_id = _array(
-            "class_id", np.zeros(n) if self.class_id is None else self.class_id, np.int32, (), n
-        )
+        given = np.zeros(n, np.int32) if self.class_id is None else self.class_id
+        class_id = _array("class_id", given, np.int32, (), n)
         index = _array(
             "index", np.arange(n, dtype=np.int64) if self.index is None else self.index, np.int64, (), n
         )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from retrace.configs import InputError
 from retrace.tracker.data import Detections, Frame, Step
 from retrace.tracker.tracker import Tracker
 
@@ -47,6 +48,9 @@ def run(
 
     Detections that come with vectors (cached ones) keep them; others get theirs from ``embed``, when the frame
     has an image. Scores below the tracker's lowest threshold are not embedded: nobody would look at them.
+
+    Raises:
+        InputError: something that is no :class:`Frame` comes, such as a bare picture or the letters of a path.
     """
     stopwatch = stopwatch or Stopwatch()
     frames = iter(frames)
@@ -55,6 +59,8 @@ def run(
             frame = next(frames, None)
         if frame is None:
             return
+        if not isinstance(frame, Frame):
+            raise InputError(f"expected frames as open_source(...) gives them, got {type(frame).__name__}")
         with stopwatch.stage("detect"):
             detections = detect(frame)
         if embed is not None and detections.embedding is None and frame.image is not None:

@@ -64,6 +64,7 @@ STAGE = np.dtype(
         ("weights", np.float64, MOST),
         ("gates", np.int64, MOST),
         ("most", np.float64, MOST),
+        ("looks", np.bool_),  # a term compares appearance
         ("apart", np.bool_),  # boxes that do not overlap may match, by looks
         ("reach", np.float64),  # and their centres are at most so far, squared Mahalanobis; inf: anywhere
         ("neutral", np.float64),  # what an unknown appearance costs; inf: such a pair cannot be
@@ -146,6 +147,7 @@ def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
         [*terms.values(), *([0.0] * MOST)][:MOST],
         [*map(COSTS.index, gates), *fill][:MOST],
         [*gates.values(), *([0.0] * MOST)][:MOST],
+        prepared.looks,
         np.isfinite(prepared.far),
         min((gates[name] for name in ("mahalanobis", "centre_mahalanobis") if name in gates), default=np.inf),
         np.inf if stage.neutral_appearance is None else stage.neutral_appearance,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from retrace.eval.ranking.retrieval import pool_queries
 
 ARRAYS = tuple(f"{side}_{what}" for side in ("query", "gallery") for what in ("features", "ids", "cameras"))
 PATHS = ("query_paths", "gallery_paths")
+LARGEST = 64_000_000_000  # bytes unpacked: ten million vectors of 1,536 numbers
 ABOUT, NOTES = "about", "notes"  # JSON: which weights on which data, mirrored or not; lines about the data
 
 
@@ -79,16 +79,21 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("no zip archive")
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             names = file.files
-            found = {key: np.asarray(file[key]) for key in (*ARRAYS, *PATHS, ABOUT) if key in names}
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
+            wanted = [key for key in (*ARRAYS, *PATHS, ABOUT) if key in names]
+            if sum(sizes.get(key, 0) for key in wanted) > LARGEST:
+                raise ValueError(f"more than {LARGEST // 10**9} GB when unpacked")
+            found = {key: np.asarray(file[key]) for key in wanted}
+    except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"{path}: not readable as an .npz file of plain arrays: {reason}") from None
     missing = [key for key in ARRAYS if key not in found]
     if missing:
+        there = ", ".join(sorted(names)[:12])[:200] or "nothing"
         raise InputError(
-            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(names)) or 'nothing'}); a features file "
+            f"{path}: has no {', '.join(missing)} (it has {there}); a features file "
             "has query_features, gallery_features (N, D), query_ids, gallery_ids, query_cameras, gallery_cameras (N,)"
         )
     return found

@@ -210,6 +210,8 @@ def _labels(ids: Any, cameras: Any, side: str) -> tuple[np.ndarray, np.ndarray]:
             array = array.reshape(-1).astype(np.int64)
         if array.ndim != 1 or array.dtype.kind not in "iu":
             raise InputError(f"{name}: expected whole numbers, one an image; got {array.dtype} {array.shape}")
+        if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+            raise InputError(f"{name}: {array.max()} is beyond 64 bits with a sign; number the labels from 1")
         found.append(array.astype(np.int64))
     if len(found[0]) != len(found[1]):
         raise InputError(

@@ -132,17 +132,17 @@ def _line(
     """
     place = torch.arange(side, device=near.device, dtype=torch.float32)
     centres = near[:, None] * side + (place + 0.5) * (1 + far - near)[:, None] - 0.5
-    map_ = _between(centres.clamp(0, side - 1), place)  # outside the image its border goes on
+    found = _between(centres.clamp(0, side - 1), place)  # outside the image its border goes on
     chosen = (deviation > 0).nonzero()[:, 0]
     weights = (-(place[:, None] - place).square() / (2 * deviation[chosen, None, None].square())).exp()
-    map_[chosen] = torch.bmm(weights / weights.sum(2, keepdim=True), map_[chosen])
+    found[chosen] = torch.bmm(weights / weights.sum(2, keepdim=True), found[chosen])
     chosen = (stride > 1).nonzero()[:, 0]
     kept = (side / stride[chosen]).round().clamp_min(1)[:, None, None]
     left, right = place[:, None] * side / kept, (place[:, None] + 1) * side / kept
     area = (torch.minimum(right, place + 1) - torch.maximum(left, place)).clamp_min(0) * kept / side
     centres = ((place + 0.5) * kept[:, 0] / side - 0.5).clamp_min(0).minimum(kept[:, 0] - 1)
-    map_[chosen] = torch.bmm(_between(centres, place), torch.bmm(area, map_[chosen]))
-    return map_
+    found[chosen] = torch.bmm(_between(centres, place), torch.bmm(area, found[chosen]))
+    return found
 
 
 def _between(centres: torch.Tensor, place: torch.Tensor) -> torch.Tensor:

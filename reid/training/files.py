@@ -14,7 +14,8 @@ import torch
 
 from retrace.configs import InputError
 from retrace.configs.files import writing
-from retrace.reid.training.state import Step, Training
+from retrace.reid.training.state import Training
+from retrace.reid.training.steps import Step
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 LOG, EVALUATION, RUN = "log.csv", "evaluation.csv", "run.json"

@@ -36,7 +36,8 @@ from retrace.reid.training.files import (
     read_json,
     write_checkpoint,
 )
-from retrace.reid.training.state import Step, Training, start, steps
+from retrace.reid.training.state import Training, start
+from retrace.reid.training.steps import Step, steps
 from retrace.reid.training.teachers import teacher_vectors
 from retrace.reid.weights.files import save_network
 
@@ -115,6 +116,7 @@ def fit(
     data: ReidSet | str | Path | None = None,
     out: str | Path | None = None,
     *,
+    changes: Mapping[str, Any] | None = None,
     resume: str | Path | None = None,
     evaluate: Evaluate | None = None,
     device: str = "auto",
@@ -139,6 +141,8 @@ def fit(
         config: a preset's name, a YAML file, a mapping, or the typed thing.
         data: a folder or CSV that `read_reid_set` knows, or what it gave.
         out: a folder; must not hold another run. Default: runs/reid.
+        changes: values that replace the preset's, by dotted name: {"epochs": 10, "optimizer.lr": 0.02}; only with a
+            preset's name or file.
         resume: the folder of a run to go on with; then ``config``, ``data`` and ``out`` are its own (``data`` may
             be given where the run began with a ReidSet).
         evaluate: `eval.ranking.evaluate_ranking`, or what is called and answers (``row()``) likewise; None:
@@ -156,8 +160,12 @@ def fit(
         InputError: anything that the caller can get wrong, before the first step where that can be known.
         Diverged: the loss is not a number any more.
     """
-    if resume is not None and (config is not None or out is not None):
-        raise InputError("resume goes on with the run's own config and folder; leave config and out out")
+    if resume is not None and (config is not None or out is not None or changes):
+        raise InputError(
+            "resume goes on with the run's own config and folder; leave config, changes and out out"
+        )
+    if changes and not isinstance(config, str | Path):
+        raise InputError("changes are for a preset's name or file; change the mapping itself")
     if resume is None and (config is None or data is None):
         raise InputError("expected config and data (or resume, the folder of a run to go on with)")
     for name, number in (("log_every", log_every), ("threads", threads)):
@@ -168,21 +176,25 @@ def fit(
     try:
         with processes(device) as (place, first):
             way = Way(folder, evaluate, log_every, tensorboard, first, _teller(on_progress, first))
-            plan, about = _going_on(folder, threads) if resume else _fresh(config, data, folder, threads)
+            plan, about = (
+                _going_on(folder, threads) if resume else _fresh(config, changes, data, folder, threads)
+            )
             torch.set_num_threads(about["threads"])
             return _run(plan, about | dict(record or {}), data, way, place, resume is not None, strict, cache)
     finally:
         torch.set_num_threads(before)
 
 
-def _fresh(config: Any, data: Any, out: Path, threads: int | None) -> tuple[TrainConfig, dict[str, Any]]:
+def _fresh(
+    config: Any, changes: Mapping[str, Any] | None, data: Any, out: Path, threads: int | None
+) -> tuple[TrainConfig, dict[str, Any]]:
     """The preset, and what run.json says."""
     if (out / CHECKPOINT).exists():
         raise InputError(f"{out} holds a run already: go on with resume, or choose another folder")
     if isinstance(config, Mapping):
         config = validate(config, TrainConfig, "config")
     elif not isinstance(config, TrainConfig):
-        config = load_preset(config, TrainConfig, "reid")
+        config = load_preset(config, TrainConfig, "reid", changes)
     return config, {
         "config": config.model_dump(mode="json"),
         "data": data.name if isinstance(data, ReidSet) else str(Path(data).resolve()),

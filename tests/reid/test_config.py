@@ -50,6 +50,7 @@ def test_every_preset_makes_a_step(path: Path) -> None:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"needs {package}: pip install -e .[train]")
     from retrace.reid.training import state as training
+    from retrace.reid.training.steps import steps
 
     small = {
         "size": [64, 32],
@@ -64,7 +65,7 @@ def test_every_preset_makes_a_step(path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 64, 32, 3), np.uint8)
     labels = np.arange(12) // 4
     teacher = np.random.default_rng(1).random((12, width), np.float32) if width else None
-    step = next(training.steps(run, pixels, labels, labels, teacher))
+    step = next(steps(run, pixels, labels, labels, teacher))
     assert step.loss.isfinite()
     assert list(step.parts) == list(config.losses)
     # Behind a norm that starts at 0 (ResNets, non-local blocks) weights have a gradient of 0 in a first step.

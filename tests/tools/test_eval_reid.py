@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrace.eval.ranking import features
 from retrace.tools import eval_reid
 from retrace.tools.eval_reid import main
 from retrace.tools.scoring import embedding
@@ -367,6 +368,31 @@ def test_features_files_that_are_broken(
     line = mistake(capsys, "--features", path)
     assert str(path) in line
     assert "pickle.load" not in line  # numpy's advice for what is not its own
+
+
+def test_a_features_file_that_unpacks_to_too_much(
+    hand: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "LARGEST", 100)
+    assert "more than 0 GB when unpacked" in mistake(capsys, "--features", hand)
+
+
+def test_damage_anywhere_is_one_short_line(
+    hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hundred files with bytes flipped or cut: scored where the damage hits nothing, else one line."""
+    whole, rng = hand.read_bytes(), np.random.default_rng(0)
+    path = tmp_path / "damaged.npz"
+    refused = 0
+    for _ in range(100):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), 3):
+            data[at] = rng.integers(0, 256)
+        path.write_bytes(data[: rng.integers(1, len(data))] if rng.random() < 0.3 else data)
+        code, _, err = run(capsys, "--features", path, "--quiet")
+        assert (code, err) == (0, "") or (code == 2 and err.count("\n") == 1 and len(err) < 600), err
+        refused += code == 2
+    assert refused > 50
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
-from retrace.configs import InputError
+from retrace.configs import InputError, files
 from retrace.configs.files import atomic_write
 
 NAME = "vtest.avi"
@@ -206,9 +206,8 @@ def obtain(cache: Path, places: Mapping[str, Take], note: Callable[[str], None])
 
 def cache_folder(out: Path) -> Path:
     """$RETRACE_CACHE or ~/.cache/retrace; inside ``out`` where that cannot be written."""
-    given = os.environ.get("RETRACE_CACHE")
-    folder = Path(given) if given else Path("~/.cache/retrace").expanduser()
     try:
+        folder = files.cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder

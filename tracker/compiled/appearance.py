@@ -7,27 +7,21 @@ from numba import njit
 
 
 @njit(cache=True, error_model="numpy")
-def _folded(values: np.ndarray) -> float:
-    """Twin of `appearance.folded`, of one row (D,); it is spent."""
-    size = len(values)
-    if size == 0:
-        return 0.0
-    while size > 1:
+def dots(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Twin of `appearance.dots`; each sum as `appearance.folded` has it."""
+    found, values = np.zeros(len(i)), np.empty(a.shape[1], np.float32)
+    for p in range(len(i) if len(values) else 0):
+        r, c, size = i[p], j[p], len(values)
         half = (size + 1) // 2
         for k in range(size - half):
-            values[k] += values[half + k]
-        size = half
-    return float(values[0])
-
-
-@njit(cache=True, error_model="numpy")
-def dots(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Twin of `appearance.dots`."""
-    found, values = np.empty(len(i)), np.empty(a.shape[1], np.float32)
-    for p in range(len(i)):
-        for k in range(len(values)):
-            values[k] = a[i[p], k] * b[j[p], k]
-        found[p] = _folded(values)
+            values[k] = a[r, k] * b[c, k] + a[r, half + k] * b[c, half + k]
+        if size - half < half:
+            values[half - 1] = a[r, half - 1] * b[c, half - 1]
+        while half > 1:
+            size, half = half, (half + 1) // 2
+            for k in range(size - half):
+                values[k] += values[k + half]
+        found[p] = values[0]
     return found
 
 
@@ -47,17 +41,18 @@ def blend(
         views, momentum: (K,) of each how many vectors it has seen, this one included, and float32.
         cols: (K,) the vector each takes in.
     """
-    values, least = np.empty(recent.shape[1], np.float32), np.float32(1e-12)
+    dimension, least = recent.shape[1], np.float32(1e-12)
     for i in range(len(slots)):
         s, n, m = slots[i], cols[i], momentum[i]
         rest, share = np.float32(1) - m, np.float32(views[i])
-        for k in range(len(values)):
-            mixed = m * recent[s, k] + rest * vectors[n, k]
-            recent[s, k] = mixed
-            values[k] = mixed * mixed
+        for k in range(dimension):
+            recent[s, k] = m * recent[s, k] + rest * vectors[n, k]
+        for k in range(dimension):
             history[s, k] += (vectors[n, k] - history[s, k]) / share
-        norm = max(np.sqrt(np.float32(_folded(values))), least)
-        for k in range(len(values)):
+    squared = dots(recent, slots, recent, slots)
+    for i in range(len(slots)):
+        s, norm = slots[i], max(np.sqrt(np.float32(squared[i])), least)
+        for k in range(dimension):
             recent[s, k] /= norm
 
 

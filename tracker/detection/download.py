@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from retrace.configs import InputError
+from retrace.configs.files import cache_folder
 
 MIRROR = "RETRACE_MIRROR"  # environment: a URL whose folder holds the same files, instead of their own place
 OFFLINE = "RETRACE_OFFLINE"  # environment: 1 asks no network
@@ -60,11 +61,6 @@ OFFERS = (  # the first is what `auto` gets; sums as several independent project
         "YOLOX-s, COCO (40.5), 640x640",
     ),
 )
-
-
-def cache_folder() -> Path:
-    """Where downloaded weights are kept: $RETRACE_CACHE, or ~/.cache/retrace."""
-    return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace")
 
 
 def offered(name: str) -> Offer | None:

@@ -3,10 +3,10 @@
 Dalal and Triggs, "Histograms of oriented gradients for human detection", CVPR 2005: a linear SVM on gradients
 in a window of 64x128 px, slid over an image pyramid. The numbers below were chosen on every tenth frame of
 PETS09-S2L1 (768x576) and looked at on other frames and on the two TUD sequences of MOT15. AP at IoU 0.5: 0.85 on
-all of PETS09-S2L1, 0.46 and 0.72 on TUD; 4.8 frames/s there on one core.
+all of PETS09-S2L1, 0.46 and 0.72 on TUD; 4.8 pictures/s there on one core.
 
-Before a standing camera it looks only where something moved, and at everything once a second; what it takes for
-a person where nothing ever moved (a parked van, a sign) counts little.
+Before a standing camera it looks only where something moved, and at everything once a second: a quarter to a third of
+the time at the same AP. What it takes for a person where nothing ever moved (a parked van, a sign) counts little.
 """
 
 from __future__ import annotations

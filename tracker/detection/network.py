@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 
 RUNTIMES = ("auto", "onnxruntime", "openvino")
 KINDS = {  # element types, as onnxruntime and OpenVINO write them
@@ -70,11 +71,6 @@ def open_network(
     except ImportError as error:
         cure = "pip install -e .[openvino]" if runtime == "openvino" else "pip install onnxruntime"
         raise InputError(f"{path}: runtime {runtime!r} needs {error.name}: {cure}") from None
-
-
-def one_line(error: Exception) -> str:
-    """An error of another library in one short line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _open_onnxruntime(path: Path, device: str, threads: int | None) -> Network:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector, image_of
 from retrace.tracker.detection.classes import choose_classes
 from retrace.tracker.detection.decode import Ask, Found
 from retrace.tracker.detection.formats import Format, Reading, Seen, read_format, recognise, told_names
 from retrace.tracker.detection.letterbox import Size, fill, place
-from retrace.tracker.detection.network import Network, Port, one_line, open_network
+from retrace.tracker.detection.network import Network, Port, open_network
 from retrace.tracker.detection.nms import nms
 from retrace.tracker.detection.scores import calibrated, raw
 

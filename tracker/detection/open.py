@@ -10,10 +10,11 @@ from typing import Any
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
+from retrace.configs.files import cache_folder
 from retrace.tracker.data import Detections
 from retrace.tracker.detection.boxes_file import Detector
 from retrace.tracker.detection.classes import PERSON, choose_classes
-from retrace.tracker.detection.download import OFFERS, answers, cache_folder, fetch, offered
+from retrace.tracker.detection.download import OFFERS, answers, fetch, offered
 
 ONNX = (".onnx", ".xml")  # what ONNX Runtime and OpenVINO read; everything else is ultralytics'
 TORCH_NAME = re.compile(r"(yolo|rtdetr)[\w.-]*\.pt")  # a name ultralytics may know how to download

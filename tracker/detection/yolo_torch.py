@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
+from retrace.configs.files import cache_folder
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector, image_of
 from retrace.tracker.detection.classes import choose_classes
-from retrace.tracker.detection.download import cache_folder
-from retrace.tracker.detection.network import one_line
 from retrace.tracker.detection.scores import calibrated, raw
 
 FAMILY = "yolo"  # whose scores these are

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.tracker.ledger.file import Account, Columns
+from retrace.tracker.ledger.file import Columns, LedgerFrame
 from retrace.tracker.ledger.history import History, iou
 from retrace.tracker.ledger.pairs_in_words import Pair, box_text, called, takes
 
@@ -37,12 +37,12 @@ def tell_frame(history: History, frame: int, identity: int) -> list[str]:
 class FrameStory:
     """One frame of a run, with what is needed to speak about it."""
 
-    def __init__(self, history: History, frame: int, account: Account | None = None) -> None:
-        """``frame`` counts from 0 and must be in the run; ``account`` saves reading it."""
+    def __init__(self, history: History, frame: int, kept: LedgerFrame | None = None) -> None:
+        """``frame`` counts from 0 and must be in the run; ``kept`` saves reading it."""
         self.history, self.frame = history, frame
-        self.account: Account = account or history.account(frame)
+        self.kept: LedgerFrame = kept or history.read(frame)
         config = history.file.config
-        self.stages = (config.blind_stages if self.account.blind else ()) or config.stages
+        self.stages = (config.blind_stages if self.kept.blind else ()) or config.stages
         self.config = config
 
     # -- looking up
@@ -50,7 +50,7 @@ class FrameStory:
     def pairs(self, *, id: int | None = None, detection: int | None = None) -> list[Pair]:  # noqa: A002
         """The candidate pairs of an identity, or of a detection, by stage, then cost."""
         found = []
-        for number, table in self.account.stages.items():
+        for number, table in self.kept.stages.items():
             own = (
                 np.isin(table["id"], [*self.history.labels(id)])
                 if id is not None
@@ -76,7 +76,7 @@ class FrameStory:
 
     def possible(self, stage: int) -> np.ndarray:
         """(P,) bool: the stage's pairs below their limit, with no gate closed."""
-        table = self.account.stages[stage]
+        table = self.kept.stages[stage]
         allowed = table["cost"] < table["limit"]
         for name, most in self.stages[stage].gates.items():
             allowed &= table[name] <= most
@@ -84,7 +84,7 @@ class FrameStory:
 
     def detection(self, index: int) -> dict[str, Any]:
         """A row of the frame's detections by its index in the input."""
-        table = self.account.detections
+        table = self.kept.detections
         row = int((table["index"] == index).argmax())
         return {name: value[row] for name, value in table.items() if name != "count"}
 
@@ -102,7 +102,7 @@ class FrameStory:
 
     def nearest(self, place: np.ndarray) -> tuple[int, float, float] | None:
         """The detection that overlaps a place most, else the closest: index, IoU, distance in its widths."""
-        table = self.account.detections
+        table = self.kept.detections
         if not table["count"]:
             return None
         overlap, boxes = iou(place, table["xyxy"]), table["xyxy"]
@@ -115,7 +115,9 @@ class FrameStory:
     def lines(self, identity: int) -> list[str]:
         """The whole account of an identity in this frame."""
         h, frame = self.history, self.frame
-        head = f"{h.file.name}, frame {frame + 1} (the first is 1; {self.account.time:.2f} s), {called(identity)}"
+        head = (
+            f"{h.file.name}, frame {frame + 1} (the first is 1; {self.kept.time:.2f} s), {called(identity)}"
+        )
         frames, end = h.frames(identity), h.ended.get(identity)
         if frame < frames[0]:
             return [head, f"  not there yet: it begins in frame {frames[0] + 1}"]
@@ -163,7 +165,7 @@ class FrameStory:
         lines = [f"not found in this frame; last seen in frame {before + 1}, {self._ago(before)} before"]
         if expected is not None:
             lines.append(f"{expected['status']}, expected at {box_text(expected['xyxy'])}")
-        if identity in self.account.predicted:
+        if identity in self.kept.predicted:
             lines.append("reported all the same, where it was expected")
         lines.append(f"why: {self.why_lost(identity)}")
         pairs = self.pairs(id=identity)
@@ -247,9 +249,9 @@ class FrameStory:
         return [f"nearest of the others: {self._rival(pair)}" for pair in pairs[:1]]
 
     def _naming(self, identity: int) -> list[str]:
-        if identity in self.account.named.values():
+        if identity in self.kept.named.values():
             return ["reported from this frame on"]
-        if self.history.labels(identity) & {*self.account.detections["id"].tolist()} - {identity}:
+        if self.history.labels(identity) & {*self.kept.detections["id"].tolist()} - {identity}:
             return ["not reported yet: it was to be confirmed first"]
         return ["never reported: it was not confirmed"] if identity < 0 else []
 

@@ -179,7 +179,7 @@ def _json(value: dict[str, Any]) -> str:
 
 
 @dataclass(slots=True)
-class Account:
+class LedgerFrame:
     """One frame read back. Columns are arrays (null: NaN); an absent table has none of them and ``count`` 0."""
 
     frame: int  # from 0
@@ -221,22 +221,22 @@ class LedgerFile:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def frames(self) -> Iterator[Account]:
+    def frames(self) -> Iterator[LedgerFrame]:
         with open(self.path, "rb") as file:
             file.seek(self._offsets[0])
             for number, line in enumerate(file):
                 yield self._read(line, number)
 
-    def __getitem__(self, number: int) -> Account:
+    def __getitem__(self, number: int) -> LedgerFrame:
         with open(self.path, "rb") as file:
             file.seek(self._offsets[number])
             return self._read(file.readline(), number)
 
-    def _read(self, line: bytes, number: int) -> Account:
+    def _read(self, line: bytes, number: int) -> LedgerFrame:
         try:
             whole = json.loads(line)
             stages = whole.get("stages", [])
-            return Account(
+            return LedgerFrame(
                 whole["frame"],
                 whole["time"],
                 whole.get("blind", False),

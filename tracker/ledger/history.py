@@ -11,7 +11,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.tracker.association.assignment import overlapping_pairs
-from retrace.tracker.ledger.file import Account, Columns, LedgerFile
+from retrace.tracker.ledger.file import Columns, LedgerFile, LedgerFrame
 
 SOON = 2.0  # s after which nobody looks for the successor of a lost track any more
 NEAR = 0.3  # IoU of a birth with where somebody was expected, from which they may be the same person
@@ -55,7 +55,7 @@ class History:
     names: dict[int, int] = field(default_factory=dict)  # what nameless labels were called later
     time: dict[int, float] = field(default_factory=dict)  # s, of each frame
 
-    def account(self, frame: int) -> Account:
+    def read(self, frame: int) -> LedgerFrame:
         """One frame; its labels are as they were then."""
         return self.file[self.line[frame]]
 
@@ -136,14 +136,14 @@ def read_history(file: LedgerFile) -> History:
     ended: list[tuple[int, int, str, int]] = []
     names: dict[int, int] = {}
     line, time = {}, {}
-    for number, account in enumerate(file.frames()):
-        line[account.frame], time[account.frame] = number, account.time
-        names |= account.named
-        seen.append(_take(account.frame, account.detections, _belongs(account.detections)))
-        expected.append(_take(account.frame, account.tracks, slice(None)))
-        gone = account.ended
+    for number, kept in enumerate(file.frames()):
+        line[kept.frame], time[kept.frame] = number, kept.time
+        names |= kept.named
+        seen.append(_take(kept.frame, kept.detections, _belongs(kept.detections)))
+        expected.append(_take(kept.frame, kept.tracks, slice(None)))
+        gone = kept.ended
         ended += [
-            (int(gone["id"][k]), account.frame, str(gone["why"][k]), int(gone["by"][k]))
+            (int(gone["id"][k]), kept.frame, str(gone["why"][k]), int(gone["by"][k]))
             for k in range(gone["count"])
         ]
     if not line:

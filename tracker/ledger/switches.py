@@ -108,8 +108,8 @@ def _thefts_and_close_calls(history: History) -> tuple[list[Switch], list[Switch
     thefts: dict[tuple[int, int], Switch] = {}
     last: dict[frozenset[int], _Call] = {}
     found: list[_Call] = []
-    for account in history.file.frames():
-        story = FrameStory(history, account.frame, account)
+    for kept in history.file.frames():
+        story = FrameStory(history, kept.frame, kept)
         thefts |= {(switch.frame, switch.before): switch for switch in _thefts(story)}
         for call in _calls(story):
             pair = frozenset((call.winner, call.loser))
@@ -127,7 +127,7 @@ def _thefts_and_close_calls(history: History) -> tuple[list[Switch], list[Switch
 def _thefts(story: FrameStory) -> Iterator[Switch]:
     """Who went on where expected, lost the box there to another one, and is lost: the box fits the loser better."""
     history, frame = story.history, story.frame
-    detections = story.account.detections
+    detections = story.kept.detections
     for index, label, box in (
         zip(*(detections[name] for name in ("index", "id", "xyxy")), strict=True)
         if (detections["count"])
@@ -154,7 +154,7 @@ def _thefts(story: FrameStory) -> Iterator[Switch]:
 
 def _expected_at(story: FrameStory, box: np.ndarray, winner: int) -> tuple[float, int] | None:
     """(IoU, identity) of the one who was seen in the frame before, was expected here and got nothing."""
-    history, table = story.history, story.account.tracks
+    history, table = story.history, story.kept.tracks
     if not table["count"]:
         return None
     overlap = iou(box, table["xyxy"])
@@ -169,7 +169,7 @@ def _expected_at(story: FrameStory, box: np.ndarray, winner: int) -> tuple[float
 
 def _calls(story: FrameStory) -> Iterator[_Call]:
     """Who could have had another one's detection at a total cost that is hardly higher."""
-    for number, table in story.account.stages.items():
+    for number, table in story.kept.stages.items():
         possible = story.possible(number)
         ids = [story.history.called(label) for label in table["id"].tolist()]
         keys = list(zip(ids, table["detection"].tolist(), strict=True))

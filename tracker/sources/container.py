@@ -11,21 +11,25 @@ from retrace.configs import InputError
 from retrace.tracker.sources.address import is_url, shown
 
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS among a format's flags: FFmpeg makes them up, 25 a second
+PATIENCE = 60.0  # s that a file may take: a playlist without an end waits for more for ever
 OPTIONS = {"rtsp_flags": "prefer_tcp"}  # UDP loses packets and does not pass most routers
 
 
 def open_container(place: str, timeout: float | None = None) -> InputContainer:
     """A file or URL opened by FFmpeg; ``timeout`` in seconds bounds the opening and each read.
 
+    Files are given ``PATIENCE`` seconds for that.
+
     Raises:
         InputError: it cannot be opened; the message says why, without credentials.
     """
     network, begin = is_url(place), time.monotonic()
+    limit = timeout or PATIENCE
     try:
         container = av.open(
             place if network else f"file:{place}",  # a name like 10:30.mp4 would be protocol 10
             options=OPTIONS if place.lower().startswith("rtsp") else {},
-            timeout=(timeout, timeout) if timeout else None,
+            timeout=(limit, limit),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if network:

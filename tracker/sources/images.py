@@ -54,7 +54,7 @@ def folder_source(folder: Path, fps: float | None) -> Source:
     strange = _strange_names(paths)
     if strange:
         noticed.append(
-            f"{folder}: {_some(strange)} fit not the numbering of the others, and are frames all the same"
+            f"{folder}: {_some(strange)} outside the numbering of the others, taken for frames all the same"
         )
     return _pictured(folder, name, _Files(paths, fps or DEFAULT_FPS, FULL), noticed)
 
@@ -96,7 +96,7 @@ def place_by_number(
     numbered = _numbered(found, info.image_ending)
     kept = {*numbered.values()}
     left = [path for path in found if path not in kept]
-    said = [f"{folder}: left out {_some(left)}, which fit not the numbering of the others"] if left else []
+    said = [f"{folder}: left out {_some(left)} outside the numbering of the others"] if left else []
     low, high, count = min(numbered), max(numbered), len(numbered)
     first, span = min(1, low), high - low + 1
     if high > info.length and low > 1:

@@ -30,23 +30,23 @@ class ReadAhead(Iterator[Frame]):
         on_drop: Callable[[], None] | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
-        self._line = _Line(depth, on_drop)
+        self._queue = _Queue(depth, on_drop)
         self._on_close = on_close
         # the thread must not hold this object, or it would never be deleted
         self._thread = threading.Thread(
-            target=_pump, args=(frames, self._line), name="read-ahead", daemon=True
+            target=_pump, args=(frames, self._queue), name="read-ahead", daemon=True
         )
         self._thread.start()
 
     @property
     def seconds(self) -> float:
-        return self._line.seconds
+        return self._queue.seconds
 
     def __next__(self) -> Frame:
-        return self._line.take()
+        return self._queue.take()
 
     def close(self) -> None:
-        self._line.close()
+        self._queue.close()
         if self._on_close:
             self._on_close()
         if self._thread is not threading.current_thread():
@@ -68,7 +68,7 @@ def read_ahead(frames: Iterable[Frame], depth: int = 4) -> ReadAhead:
     return frames if isinstance(frames, ReadAhead) else ReadAhead(frames, depth)
 
 
-class _Line:
+class _Queue:
     """The frames that wait between the thread and the consumer."""
 
     def __init__(self, depth: int, on_drop: Callable[[], None] | None) -> None:
@@ -115,15 +115,15 @@ class _Line:
             self._changed.notify_all()
 
 
-def _pump(frames: Iterable[Frame], line: _Line) -> None:
+def _pump(frames: Iterable[Frame], queue: _Queue) -> None:
     error = None
     source = iter(frames)
     try:
         while True:
             begin = time.perf_counter()
             frame = next(source, None)
-            line.seconds += time.perf_counter() - begin
-            if frame is None or not line.put(frame):
+            queue.seconds += time.perf_counter() - begin
+            if frame is None or not queue.put(frame):
                 break
     except BaseException as problem:  # it crosses over to the consumer
         error = problem
@@ -131,4 +131,4 @@ def _pump(frames: Iterable[Frame], line: _Line) -> None:
         close = getattr(source, "close", None)
         if close is not None:
             close()
-        line.end(error)
+        queue.end(error)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retrace.configs.errors import shorten
 from retrace.tracker.data import Frame
 
 DEFAULT_FPS = 30.0  # where a container, a folder or a camera does not say
@@ -35,6 +36,7 @@ class Source:
     noticed: tuple[str, ...] = ()  # one line each
 
     def __post_init__(self) -> None:
+        self.noticed = tuple(map(shorten, self.noticed))
         self.warnings[:] = self.noticed
 
     def __iter__(self) -> Iterator[Frame]:

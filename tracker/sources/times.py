@@ -58,7 +58,7 @@ def rate_of(seconds: Sequence[float]) -> float | None:
     steps = np.diff(np.unique(seconds))
     if not len(steps):
         return None
-    middle = float(np.median(steps))
+    middle = float(np.sort(steps)[(len(steps) - 1) // 2])  # one of them, the lower of two
     like = steps[(steps > middle / 2) & (steps < middle * 2)]
     return round(1 / float(like.mean()), 3)
 
@@ -75,16 +75,26 @@ def arrival_rate(arrivals: Sequence[float]) -> float | None:
     return round(1 / float(steps[np.searchsorted(spent, spent[-1] / 2)]), 3)
 
 
+def may_be_a_tick(stated: float | None, tick: float) -> bool:
+    """Whether a container's rate says nothing, or nothing but how long a ``tick`` (s) of its clock is."""
+    return stated is None or stated > FASTEST or abs(stated * tick - 1) < 1e-6
+
+
 def nominal_rate(stated: float | None, measured: float | None) -> float | None:
-    """The rate to go by: the stated one, unless it may be a tick and the measured one says or is nothing else.
+    """The rate to go by: the stated one, unless the timestamps tell another.
+
+    Args:
+        stated: by the container, frames/s; None: not at all.
+        measured: by the timestamps, where the stated one may be a tick; None: not measured, or no telling.
 
     Returns:
         frames/s within ``PLAUSIBLE``; None: neither is to be believed.
     """
     low, high = PLAUSIBLE
     measured = measured if measured is not None and low <= measured <= high else None
-    if stated is None or not low <= stated <= high:
+    stated = stated if stated is not None and low <= stated <= high else None
+    if stated is None:
         return measured
-    if stated <= FASTEST:
-        return stated
-    return stated if measured is not None and abs(measured / stated - 1) <= LIKE else measured
+    if measured is None:
+        return stated if stated <= FASTEST else None
+    return stated if abs(measured / stated - 1) <= LIKE else measured

@@ -16,7 +16,7 @@ from retrace.tracker.sources.container import open_container, reason
 from retrace.tracker.sources.decode import Decoder
 from retrace.tracker.sources.pixels import Levels
 from retrace.tracker.sources.source import DEFAULT_FPS, Source
-from retrace.tracker.sources.times import FASTEST, nominal_rate, rate_of
+from retrace.tracker.sources.times import may_be_a_tick, nominal_rate, rate_of
 
 PACKETS = 100  # whose timestamps tell the rate where the container does not
 SHORTFALL = 0.05  # a video of roughly known length that ends earlier than by this share has broken off
@@ -63,14 +63,15 @@ def video_source(
                 f"{shown(place)}: has timestamps of its own, so fps does nothing; leave it out"
                 " (it is for image folders and videos without timestamps)"
             )
-        stated, levels, aspect = decoder.stated, decoder.levels, decoder.pixel_aspect
+        stated, stamped, tick = decoder.stated, decoder.stamped, decoder.times.tick
+        levels, aspect = decoder.levels, decoder.pixel_aspect
         noticed = [f"{shown(place)}: {line}" for line in pictures_noticed(decoder)]
         if not decoder.stamped and fps is None:
             noticed.append(
                 f"{shown(place)}: has no timestamps, taken for {decoder.fps:g} frames/s; fps sets another rate"
             )
         seconds, counted = _seconds(decoder), decoder.expected
-    measured = None if stated and stated <= FASTEST else _measured_rate(place, timeout)
+    measured = _measured_rate(place, timeout) if stamped and may_be_a_tick(stated, tick) else None
     rate = fps or nominal_rate(stated, measured) or DEFAULT_FPS
     length = counted or (round(seconds * rate) if seconds else None)
     return Source(

@@ -215,6 +215,11 @@ def nan(x: np.ndarray) -> np.ndarray:
         (change(3, lambda x: x * (np.arange(len(x)) != 1)[:, None]), {}, "row .* is all zero"),
         (change(1, lambda x: x - x), {}, "query_ids: expected identities from 1, got 0 in row 0"),
         (change(1, lambda x: x + 0.5), {}, "query_ids: expected whole numbers"),
+        (
+            change(4, lambda x: x.astype(np.uint64) + np.uint64(2**63)),
+            {},
+            "gallery_ids: .* is beyond 64 bits",
+        ),
         (change(2, lambda x: x[:-1]), {}, "expected one camera an image, got 40 ids and 39 cameras"),
         (change(4, lambda x: x - 1), {}, "gallery_ids: expected -1"),
         (change(1, lambda x: x + 100), {}, "no identity of the queries is in the gallery"),

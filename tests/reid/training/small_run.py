@@ -11,7 +11,8 @@ import torch
 
 from retrace.reid.config import TrainConfig
 from retrace.reid.training import state as training
-from retrace.reid.training.state import Step, Training
+from retrace.reid.training.state import Training
+from retrace.reid.training.steps import Step, steps
 
 IDS, EACH, SIZE = 4, 6, (32, 16)
 LABELS = np.repeat(np.arange(IDS), EACH)
@@ -51,7 +52,7 @@ def begin(**changes: Any) -> Training:
 
 
 def go(run: Training, count: int | None = None, teacher: np.ndarray | None = None) -> list[Step]:
-    return list(itertools.islice(training.steps(run, PIXELS, LABELS, CAMERAS, teacher), count))
+    return list(itertools.islice(steps(run, PIXELS, LABELS, CAMERAS, teacher), count))
 
 
 def stored(state: Any) -> Any:

@@ -141,7 +141,12 @@ def test_it_starts_from_what_the_project_ships(data: Path, tmp_path: Path) -> No
     ("arguments", "message"),
     [
         ({"config": CONFIG}, "expected config and data"),
-        ({"resume": "x", "config": CONFIG}, "leave config and out out"),
+        ({"resume": "x", "config": CONFIG}, "leave config, changes and out out"),
+        (
+            {"config": CONFIG, "data": "x", "changes": {"epochs": 1}},
+            "changes are for a preset's name or file",
+        ),
+        ({"config": "bot_r50", "data": "x", "changes": {"epoch": 1}}, "unknown key 'epoch'"),
         ({"config": CONFIG, "data": "x", "log_every": 0}, "log_every must be at least 1, got 0"),
         ({"config": CONFIG, "data": "x", "threads": 0}, "threads must be at least 1, got 0"),
         ({"config": CONFIG, "data": "x", "device": "tpu"}, "device tpu: expected auto, cpu, cuda or cuda:N"),

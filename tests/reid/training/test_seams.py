@@ -22,6 +22,7 @@ from retrace.reid.networks.build import without_aids  # noqa: E402
 from retrace.reid.training import state as training  # noqa: E402
 from retrace.reid.training.features import features  # noqa: E402
 from retrace.reid.training.state import Training  # noqa: E402
+from retrace.reid.training.steps import steps  # noqa: E402
 from retrace.reid.weights.files import load_network, save_network  # noqa: E402
 from tests.reid.training.small_run import (  # noqa: E402
     CAMERAS,
@@ -117,7 +118,7 @@ def test_a_run_that_goes_on_repeats_to_the_last_bit(name: str) -> None:
 def test_the_census_is_of_the_network_as_it_was() -> None:
     run = begin(**RUNS["neighbours and class tree"])
     taken = []
-    for _ in training.steps(run, PIXELS, LABELS, CAMERAS):
+    for _ in steps(run, PIXELS, LABELS, CAMERAS):
         assert run.census is not None
         taken.append(run.census)
     assert [census.iteration for census in taken] == [0, 0, 0, 3, 3, 3, 6, 6, 6]
@@ -222,7 +223,7 @@ def test_a_teacher_sees_the_students_images_in_its_own_size_and_colours(tmp_path
 def test_the_mean_teacher_follows() -> None:
     run = begin(**RUNS["mean teacher"])
     want: dict[str, torch.Tensor] = {}
-    for _ in training.steps(run, PIXELS, LABELS, CAMERAS):
+    for _ in steps(run, PIXELS, LABELS, CAMERAS):
         now = {k: v.clone() for k, v in run.network.state_dict().items() if v.is_floating_point()}
         want = {k: 0.9 * want[k] + 0.1 * v for k, v in now.items()} if want else now
     assert run.teacher is not None
@@ -234,8 +235,8 @@ def test_the_mean_teacher_follows() -> None:
 def test_other_labels_reach_terms() -> None:
     changed = config(losses={"viewpoint": {}}, epochs=6)
     run = training.start(changed, IDS, len(LABELS), "cpu", columns={"viewpoint": 3})
-    steps = training.steps(run, PIXELS, LABELS, CAMERAS, columns=COLUMNS)
-    losses = [float(step.loss) for step in steps]
+    found = steps(run, PIXELS, LABELS, CAMERAS, columns=COLUMNS)
+    losses = [float(step.loss) for step in found]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 

@@ -23,6 +23,7 @@ from retrace.reid.training import state as training  # noqa: E402
 from retrace.reid.training.features import features  # noqa: E402
 from retrace.reid.training.optimizer import rate_factor  # noqa: E402
 from retrace.reid.training.state import Diverged, Training  # noqa: E402
+from retrace.reid.training.steps import steps  # noqa: E402
 from tests.reid.training.small_run import (  # noqa: E402
     CAMERAS,
     IDS,
@@ -147,7 +148,7 @@ def test_training_leaves_the_random_state_alone_and_a_seed_decides() -> None:
 
 def test_a_look_at_the_features_changes_nothing() -> None:
     looked, plain = begin(), begin()
-    for step in training.steps(looked, PIXELS, LABELS, CAMERAS):
+    for step in steps(looked, PIXELS, LABELS, CAMERAS):
         features(looked.best_network, PIXELS, looked.recipe({}))
         assert looked.network.training
         if step.iteration == 3:
@@ -159,7 +160,7 @@ def test_a_look_at_the_features_changes_nothing() -> None:
 def test_the_average_is_an_exponential_one() -> None:
     run = begin(ema=0.75, epochs=2)
     want: dict[str, torch.Tensor] = {}
-    for _ in training.steps(run, PIXELS, LABELS, CAMERAS):
+    for _ in steps(run, PIXELS, LABELS, CAMERAS):
         now = {k: v.clone() for k, v in run.network.state_dict().items() if v.is_floating_point()}
         want = {k: 0.75 * want[k] + 0.25 * v for k, v in now.items()} if want else now
     assert run.best_network is not run.network
@@ -205,10 +206,7 @@ def test_terms_that_learn_have_their_own_rate_under_the_same_schedule() -> None:
         schedule={"kind": "step", "warmup": 0, "steps": [1]},
         epochs=2,
     )
-    rates = [
-        tuple(g["lr"] for g in run.optimizer.param_groups)
-        for _ in training.steps(run, PIXELS, LABELS, CAMERAS)
-    ]
+    rates = [tuple(g["lr"] for g in run.optimizer.param_groups) for _ in steps(run, PIXELS, LABELS, CAMERAS)]
     assert np.allclose(rates[:3], (0.01, 0.5))
     assert np.allclose(rates[3:], (0.001, 0.05))
     assert [g["weight_decay"] for g in run.optimizer.param_groups] == [0.1, 0.0]

@@ -195,3 +195,39 @@ def test_trans_reid_keeps_its_prefix_and_its_grid(tmp_path: Path) -> None:
     assert not any("resampled" in note for note in notes)
     own = network.state_dict()
     assert torch.equal(own["backbone.body.pos_embed"], theirs.state_dict()["pos_embed"])
+
+
+def test_clip_reid_is_brought_to_timm_s_names(tmp_path: Path) -> None:
+    """OpenAI's names under image_encoder., beside the text encoder, the prompts and the heads."""
+    network, notes = ours("timm.vit_xsmall_patch16_clip_224", (256, 128)), list[str]()
+    own = network.backbone.body.state_dict()
+    wide, inner = own["cls_token"].shape[-1], own["blocks.0.mlp.fc1.weight"].shape[0]
+    torch.manual_seed(0)
+    theirs = {
+        "class_embedding": (wide,),
+        "positional_embedding": (129, wide),
+        "conv1.weight": (wide, 3, 16, 16),
+    }
+    theirs |= {f"{norm}.{part}": (wide,) for norm in ("ln_pre", "ln_post") for part in ("weight", "bias")}
+    for k in range(len(network.backbone.body.blocks)):
+        sizes = {"attn.in_proj": (3 * wide, wide), "attn.out_proj": (wide, wide)}
+        sizes |= {"mlp.c_fc": (inner, wide), "mlp.c_proj": (wide, inner), "ln_1": (wide,), "ln_2": (wide,)}
+        for name, size in sizes.items():
+            joint = "_" if name == "attn.in_proj" else "."
+            theirs[f"transformer.resblocks.{k}.{name}{joint}weight"] = size
+            theirs[f"transformer.resblocks.{k}.{name}{joint}bias"] = size[:1]
+    tensors = {f"image_encoder.{key}": torch.randn(size) for key, size in theirs.items()}
+    more = {
+        "text_encoder.x": torch.zeros(3),
+        "prompt_learner.c": torch.zeros(2),
+        "classifier.weight": torch.zeros(9, wide),
+    }
+    start_from(network, saved(tmp_path, tensors | more), True, notes)
+    got = network.backbone.body.state_dict()
+    assert torch.equal(got["patch_embed.proj.weight"], tensors["image_encoder.conv1.weight"])
+    assert torch.equal(got["pos_embed"][0], tensors["image_encoder.positional_embedding"])
+    for ours_, their in (("attn.qkv.weight", "attn.in_proj_weight"), ("mlp.fc2.bias", "mlp.c_proj.bias")):
+        assert torch.equal(
+            got[f"blocks.1.{ours_}"], tensors[f"image_encoder.transformer.resblocks.1.{their}"]
+        )
+    assert notes[0].startswith("theirs.pth: 3 tensors of other parts left out: text_encoder.x")

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from retrace.configs import InputError
+from retrace.configs.files import cache_folder
 from retrace.tracker.detection import download
-from retrace.tracker.detection.download import OFFERS, Offer, answers, cache_folder, fetch, offered
+from retrace.tracker.detection.download import OFFERS, Offer, answers, fetch, offered
 
 BYTES = bytes(range(256)) * 1000
 OFFER = Offer(

@@ -61,12 +61,20 @@ def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_warning_is_one_short_line_whatever_the_names(tmp_path: Path) -> None:
+    folder = images(tmp_path / ("two\nlines" + "x" * 200), ["0.png"])
+    (folder / ("y" * 200 + "\n.txt")).write_text("x")
+    [warning] = open_source(folder).warnings
+    assert "\n" not in warning
+    assert len(warning) <= 500
+
+
 def test_a_stray_name_in_a_folder_is_told(tmp_path: Path) -> None:
     folder = images(tmp_path / "shots", ["cover.png", *(f"img{k:02d}.png" for k in range(10))])
     source = open_source(folder)
     assert len(list(source)) == 11
     assert len(source.warnings) == 1
-    assert "1 image (cover.png) fit not the numbering of the others" in source.warnings[0]
+    assert "1 image (cover.png) outside the numbering of the others" in source.warnings[0]
     assert open_source(images(tmp_path / "free", ["a.png", "b.png"])).warnings == []
 
 
@@ -191,7 +199,7 @@ def test_a_stray_image_beside_a_gap_renumbers_nothing(tmp_path: Path) -> None:
     shown, said = placed(tmp_path, 4, ["000001.png", "000002.png", "000004.png", "thumb.png"])
     assert shown == {0: 0, 1: 1, 3: 2}
     assert said == [
-        "left out 1 image (thumb.png), which fit not the numbering of the others",
+        "left out 1 image (thumb.png) outside the numbering of the others",
         "no image of 1 frames, first of frame 3",
     ]
 
@@ -199,7 +207,7 @@ def test_a_stray_image_beside_a_gap_renumbers_nothing(tmp_path: Path) -> None:
 def test_numbers_may_stand_behind_a_common_beginning_and_endings_differ(tmp_path: Path) -> None:
     shown, said = placed(tmp_path, 3, ["cam_1.jpg", "cam_1.png", "cam_2.PNG", "cam_3.jpg"])
     assert shown == {0: 1, 1: 2, 2: 3}  # of two that are frame 1 the one with seqinfo.ini's ending
-    assert said == ["left out 1 image (cam_1.jpg), which fit not the numbering of the others"]
+    assert said == ["left out 1 image (cam_1.jpg) outside the numbering of the others"]
 
 
 def test_numbers_that_could_mean_two_things_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.tracker import Detections, Tracker
+from retrace.tracker.detection.boxes_file import Detector
+from retrace.tracker.pipeline import run
 from retrace.tracker.sources import open_source
 from tests.tracker.sources.made_folders import images, written
 from tests.tracker.sources.made_videos import video_bytes
@@ -101,6 +104,16 @@ def test_a_rate_for_a_video_without_timestamps(tmp_path: Path) -> None:
 def test_a_source_can_be_iterated_over_again_and_again(tmp_path: Path) -> None:
     source = open_source(written(tmp_path / "a.mp4", video_bytes("mp4", count=4)))
     assert [f.index for f in source] == [f.index for f in source] == [0, 1, 2, 3]
+
+
+def test_a_source_goes_into_the_pipeline_as_it_is(tmp_path: Path) -> None:
+    source = open_source(written(tmp_path / "a.mp4", video_bytes("mp4", count=3)))
+    nobody = Detector("nobody", lambda frame: Detections.empty())
+    tracker = Tracker.from_config("sort", source.fps)
+    assert [step.frame.index for step in run(source, nobody, tracker)] == [0, 1, 2]
+    for frames in ("a.mp4", [np.zeros((4, 4, 3), np.uint8)]):
+        with pytest.raises(InputError, match=r"expected frames as open_source\(\.\.\.\) gives them, got "):
+            next(run(frames, nobody, tracker))  # type: ignore[arg-type]
 
 
 class TestFaults:

@@ -10,6 +10,7 @@ from retrace.tracker.sources.times import (
     LONGEST_GAP,
     Timeline,
     arrival_rate,
+    may_be_a_tick,
     nominal_rate,
     rate_of,
 )
@@ -58,6 +59,7 @@ def test_a_rate_by_timestamps_goes_by_the_usual_step() -> None:
     stamps = [0.0, 0.033, 0.067, 0.1, 0.133, 0.167, 0.2]
     assert rate_of(stamps) == pytest.approx(30, abs=0.01)
     assert rate_of([*reversed(stamps), 0.1, 90.0]) == pytest.approx(30, abs=0.01)
+    assert rate_of([0.0, 0.1, 100.0]) == pytest.approx(10)  # two steps, far apart
     assert rate_of([]) is rate_of([1.0]) is rate_of([1.0, 1.0]) is None
 
 
@@ -69,7 +71,17 @@ def test_a_rate_by_arrival_is_not_fooled_by_a_burst() -> None:
 
 
 def test_a_stated_rate_holds_unless_it_may_be_the_tick_of_a_clock() -> None:
-    assert nominal_rate(25.0, None) == nominal_rate(25.0, 12.0) == 25.0
+    assert nominal_rate(25.0, None) == nominal_rate(25.0, 24.0) == 25.0
+    assert nominal_rate(100.0, 10.0) == 10.0  # a screen recorder's AVI of 100 ticks a second
+    assert [
+        may_be_a_tick(r, t) for r, t in ((None, 1e-3), (1000, 1e-3), (25, 0.04), (25, 1e-3), (240, 1e-5))
+    ] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
     assert nominal_rate(1000.0, 29.8) == 29.8
     assert nominal_rate(240.0, 239.0) == 240.0  # a high-speed camera's
     assert nominal_rate(2 * FASTEST, None) is None  # one frame only: nothing to measure

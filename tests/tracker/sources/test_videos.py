@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.tracker.sources import open_source
+from retrace.tracker.sources import container, open_source
 from tests.tracker.sources.made_folders import written
 from tests.tracker.sources.made_videos import number_of, overwritten, video_bytes
 
@@ -161,7 +162,7 @@ def test_a_gap_in_an_avi_that_repeats_pictures_is_no_lost_frame(tmp_path: Path) 
     frames = list(source)
     assert [f.index for f in frames] == [number_of(f.image) for f in frames] == list(range(7))
     assert [f.time for f in frames] == pytest.approx([t / 1000 for t in stamps], abs=0.002)
-    assert (source.corrupt, source.warnings) == ([], [])
+    assert (source.corrupt, source.warnings, source.length) == ([], [], 7)
     assert source.fps == pytest.approx(30, abs=0.5)
 
 
@@ -190,3 +191,13 @@ def test_deep_grey_video_is_stretched(tmp_path: Path) -> None:
     assert "deep grey, levels 6850..7749 are stretched" in source.warnings[0]
     whole, tail = list(source), list(source.frames(3))
     assert np.array_equal(whole[3].image, tail[0].image)  # one scale, wherever a reading begins
+
+
+def test_a_playlist_without_an_end_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "PATIENCE", 1.0)
+    (tmp_path / "s.ts").write_bytes(video_bytes("mpegts", count=10))
+    head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n"
+    source = open_source(written(tmp_path / "a.m3u8", f"{head}#EXTINF:0.4,\ns.ts\n".encode()))
+    begin = time.monotonic()
+    assert len(list(source)) == 10
+    assert time.monotonic() - begin < 10
