@@ -14,8 +14,7 @@ pytest.importorskip("torch")
 
 from retrace.reid import Embedder
 from retrace.reid.recipe import Recipe
-from retrace.tools import export_reid
-from retrace.tools import bench
+from retrace.tools import bench, export_reid
 from tests.conftest import ROOT
 from tests.reid.networks_by_hand import little_network, use_network
 
@@ -77,8 +76,9 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
 
 def test_help_imports_nothing_but_the_standard_library() -> None:
     probe = (
-        "import sys, retrace.tools.export_reid as e, retrace.tools.bench as b; e.parser().format_help();"
-        "b.parser().format_help();b.parser_of('embed', '').format_help(); print({'numpy', 'torch', 'reid'} & {*sys.modules} or '')"
+        "import sys, retrace.tools.export_reid as e, retrace.tools.bench as b;"
+        "e.parser().format_help(); b.parser().format_help(); b.parser_of('embed', '').format_help();"
+        "print({'numpy', 'torch', 'reid'} & {*sys.modules} or '')"
     )
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not done.stdout.split()
