@@ -38,6 +38,7 @@ HEAVY = [
 COMPILED = (
     "compiled/__init__",
     "compiled/appearance",
+    "compiled/cache",
     "compiled/association",
     "compiled/motion",
     "compiled_frame",

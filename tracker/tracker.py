@@ -40,9 +40,11 @@ def compiled_frame() -> Callable[..., Any] | None:
     """`tracker.compiled_frame.frame` where numba is installed."""
     if not compiled():
         return None
-    from retrace.tracker.compiled_frame import frame
+    from retrace.tracker import compiled_frame as module
+    from retrace.tracker.compiled.cache import forgive
 
-    return frame
+    forgive(module)
+    return module.frame
 
 
 class Tracker:

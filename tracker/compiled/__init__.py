@@ -12,9 +12,14 @@ from numba import config
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
     raise ImportError("NUMBA_DISABLE_JIT is set")
 
+from retrace.tracker.compiled import appearance, association, motion
 from retrace.tracker.compiled.appearance import blend, dots, sums
 from retrace.tracker.compiled.association import by_column, overlapping_pairs, solve
+from retrace.tracker.compiled.cache import forgive
 from retrace.tracker.compiled.motion import corners, measured, predict, reupdate, update
+
+for _module in (appearance, association, motion):
+    forgive(_module)
 
 __all__ = [
     "blend",

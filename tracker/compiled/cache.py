@@ -1,0 +1,47 @@
+"""Numba's cache on disk, when its files are damaged or cannot be written: a compilation lost, not the run."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from types import ModuleType
+from typing import Any
+
+from numba.core.dispatcher import Dispatcher
+
+
+def forgive(module: ModuleType) -> None:
+    """From now on a cache file of the module's functions that cannot be read is thrown away and made anew, and one
+    that cannot be written is done without; both say so, once a file. Numba itself raises whatever unpickling raises."""
+    for name, function in vars(module).items():
+        cache = getattr(function, "_cache", None) if isinstance(function, Dispatcher) else None
+        if hasattr(cache, "load_overload"):
+            _forgive(cache, name)
+
+
+def _forgive(cache: Any, name: str) -> None:
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_overload(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception as error:  # any: it unpickles what may be anything
+            _say(cache, name, error, "compiling it again")
+            with contextlib.suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_overload(*arguments: Any) -> None:
+        try:
+            save(*arguments)
+        except Exception as error:
+            _say(cache, name, error, "going on without it: the next start compiles again")
+
+    cache.load_overload, cache.save_overload = load_overload, save_overload
+
+
+def _say(cache: Any, name: str, error: Exception, then: str) -> None:
+    why = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+    what = f"the cache of compiled code for {name} in {cache.cache_path}"
+    text = f"{what} is damaged or cannot be written ({why}); {then}"
+    warnings.warn(text, stacklevel=2)
