@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--detections-file", metavar="PATH", help="inside DIR/SEQUENCE; default: det/det.txt")
     p.add_argument("--min-score", type=float, help="headroom only: leave out boxes below; default: a range")
     p.add_argument("--motmetrics", action="store_true", help="py-motmetrics' extended table of our matches")
+    p.add_argument("--cameras", action="store_true", help="they are cameras of one site: also all as one")
     p.add_argument("--jobs", type=int, help="processes; default: by cores and size")
     return p
 
@@ -77,6 +78,7 @@ def main(argv: list[str]) -> int:
             detections_file=args.detections_file or "det/det.txt",
             min_score=args.min_score,
             motmetrics=args.motmetrics,
+            cameras=args.cameras,
             jobs=args.jobs,
             progress=told,
         )

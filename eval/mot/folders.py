@@ -19,6 +19,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.eval.manifest import offline_mark, read_manifest, unchecked, unlike
 from retrace.eval.mot import tables
+from retrace.eval.mot.cameras import evaluate_cameras
 from retrace.eval.mot.oracle import perfect_association
 from retrace.eval.mot.preprocess import (
     BENCHMARKS,
@@ -90,6 +91,7 @@ def score_folder(
     detections_file: str = "det/det.txt",
     min_score: float | None = None,
     motmetrics: bool = False,
+    cameras: bool = False,
     jobs: int | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> FolderScore:
@@ -108,6 +110,8 @@ def score_folder(
             ``DIR/SEQUENCE/detections_file``.
         min_score: of those boxes; default: a range of floors.
         motmetrics: also py-motmetrics' extended table of the same matches.
+        cameras: the sequences are cameras of one site with shared identities: also all of them as one
+            (:mod:`retrace.eval.mot.cameras`).
         jobs: processes; default: by cores and size.
         progress: told how many sequences of how many are done.
 
@@ -167,6 +171,10 @@ def score_folder(
 
         lines = extended_table({name: one.accumulator for name, one in visits.items()})
         sections.append(Section("motmetrics", "py-motmetrics on the same boxes", lines))
+    if cameras:
+        pairs = {one.name: (read_truth(one, benchmark), read_result(one, benchmark)) for one in found}
+        site = evaluate_cameras(pairs, {one.name: one.length for one in found}, benchmark)
+        sections.append(tables.site_table(site))
     mark = offline_mark(manifest)
     online = None if manifest is None else not mark
     return FolderScore(benchmark, split, metrics, sections, _notes(benchmark, names, classes), mark, online)

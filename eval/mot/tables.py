@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from retrace.eval.mot.bootstrap import SHOWN, intervals, paired_intervals
+from retrace.eval.mot.cameras import CameraMetrics
 from retrace.eval.mot.report import COMBINED
 from retrace.eval.mot.score import Metrics, combine
 from retrace.eval.report import Cell, Section
@@ -62,3 +65,18 @@ def headroom(detections: str, totals: Mapping[float, Metrics], mine: Metrics, no
         lines.append([label, *(total.row()[n] for n in shown)])
     lines.append(["these results", *(mine.row()[n] for n in shown)])
     return Section("headroom", f"headroom with {detections}", lines, notes)
+
+
+def site_table(site: CameraMetrics) -> Section:
+    """All cameras of a site as one, beside what each is alone."""
+    row = site.row()
+    together = [row["HOTA"], row["AssA"], row["MTMC IDF1"], row["IDP"], row["IDR"], row["CVMA"]]
+    lines: list[list[Cell]] = [
+        ["", "HOTA", "AssA", "IDF1", "IDP", "IDR", "CVMA"],
+        ["all cameras as one", *together],
+    ]
+    alone = [metrics.row() for metrics in site.each.values()]
+    means = [float(np.mean([one[name] for one in alone])) for name in ("HOTA", "AssA", "IDF1", "IDP", "IDR")]
+    lines.append(["mean of the cameras alone", *means, None])
+    note = "One bijection of identities over all cameras; the difference of AssA is what crossing between them costs."
+    return Section("cameras", f"{len(site.each)} cameras of one site", lines, [note])

@@ -43,6 +43,18 @@ def test_table_in_a_pipe(folders: list[str], capsys: pytest.CaptureFixture[str])
     assert lines[3].split()[1] == "100.00"
 
 
+def test_cameras_of_one_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same person with another id in the second camera: each camera is perfect, the site is not."""
+    truth = "".join(f"{k},1,10,10,20,40,1,1,1\n" for k in (1, 2))
+    for name, person in (("cam1", 5), ("cam2", 6)):
+        gt, results = make(tmp_path, name, truth, "".join(f"{k},{person},10,10,20,40,1\n" for k in (1, 2)))
+    code, out, _ = run(capsys, "--gt", str(gt), "--results", str(results), "--cameras")
+    assert code == 0
+    rows = {line[:25].strip(): line[25:].split() for line in out.splitlines()}
+    assert rows["all cameras as one"][2] == "50.00"  # IDF1
+    assert rows["mean of the cameras alone"][:3] == ["100.00"] * 3
+
+
 def test_tables_are_parted_by_one_blank_line_and_none_follows(
     folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
