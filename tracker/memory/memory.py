@@ -98,6 +98,11 @@ class Memory:
         self._changed_to: set[int] = set()  # cameras
         self.stale = False
 
+    def refresh(self) -> None:
+        """Read again what was edited here, or written by another process, since the arrays were made."""
+        if self.stale or self.store.changed():
+            self._read()
+
     def close(self) -> None:
         self.store.close()
 

@@ -55,6 +55,7 @@ def search(
     Raises:
         InputError: vectors of another size or not of norm 1, an unknown camera, an empty time.
     """
+    memory.refresh()
     people = memory.people
     photos = np.atleast_2d(np.asarray(photos, np.float32))
     if photos.ndim != 2 or photos.shape[1] != people.dimension or not len(photos):

@@ -236,6 +236,18 @@ def test_a_photo_finds_its_person_first(tmp_path: Path) -> None:
     assert search(memory, vector_of(123456, rng), least=0.5) == []
 
 
+def test_a_search_knows_what_was_edited(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    a, b = (memory.add([tracklet(p, 100.0 * p)])[0].person for p in (1, 2))
+    photo = vector_of(2, np.random.default_rng(5))
+    assert search(memory, photo)[0].person == b
+    merge(memory, a, b, at=500.0)
+    assert search(memory, photo, least=0.0)[0].person == a
+    with opened(tmp_path) as other:
+        delete(other, a)
+    assert search(memory, photo, least=0.0) == []
+
+
 def test_filters_of_a_search(tmp_path: Path) -> None:
     memory, true, _ = filled(tmp_path)
     photo = vector_of(true[0], np.random.default_rng(5))
