@@ -26,9 +26,7 @@ def parser() -> Parser:
     p.add_argument("results", metavar="RESULTS", help="NAME.txt in MOT format, or a run folder")
     p.add_argument("--fps", type=float, help="frames/s; needed for a text file")
     p.add_argument("--regions", metavar="FILE", help="YAML with lines and zones")
-    p.add_argument(
-        "--minute", type=float, default=60.0, metavar="S", help="bins of NAME.people.csv (default 60 s)"
-    )
+    p.add_argument("--minute", type=float, metavar="S", help="bins of NAME.people.csv (60 s); with --out")
     p.add_argument(
         "--gt", metavar="FILE", help="ground truth in MOT format: says how far off the answers are"
     )
@@ -45,6 +43,8 @@ def main(argv: list[str]) -> int:
     from retrace.tracker.analytics import read_regions, summarise
     from retrace.tracker.mot_file import read_ground_truth
 
+    if args.minute is not None and not args.out:
+        raise InputError("--minute goes with --out DIR")
     regions = read_regions(args.regions) if args.regions else None
     told = {}
     found = results_of(Path(args.results), args.fps)
@@ -62,7 +62,9 @@ def main(argv: list[str]) -> int:
             for line in compare(answers, summarise(truth, result.fps, regions)):
                 say(f"  {line}")
         if args.out:
-            for path in write_tables(Path(args.out), result, answers, args.minute):
+            for path in write_tables(
+                Path(args.out), result, answers, 60.0 if args.minute is None else args.minute
+            ):
                 say(f"  {path}")
     if args.json:
         write_json(Path(args.json), told)

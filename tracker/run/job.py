@@ -86,6 +86,10 @@ class Job:
             raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
+        if self.memory is not None and self.reid_norm != "stored":
+            raise InputError(
+                f"`memory` compares vectors over videos, `reid_norm` {self.reid_norm} makes each its own"
+            )
         if self.offline is None and self.offline_overrides:
             raise InputError(f"offline.{next(iter(self.offline_overrides))} does nothing without `offline`")
 

@@ -122,6 +122,7 @@ def test_a_person_at_a_time() -> None:
     [
         ({"memory": None, "memory_start": 3.0}, "do nothing without `memory`"),
         ({"reid": "none"}, "needs `reid`"),
+        ({"reid_norm": "video"}, "compares vectors over videos"),
     ],
 )
 def test_jobs_that_cannot_be(tmp_path: Path, other: dict, message: str) -> None:
