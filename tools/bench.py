@@ -21,7 +21,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say, write_json
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 
 def parser() -> Parser:
@@ -130,6 +130,7 @@ def main(argv: list[str]) -> int:
         }
         found = home.measure(**given, say=say)
     if args.json:
+        from retrace.configs.files import write_json
         from retrace.tools.runs.manifest import commit, versions
 
         write_json(args.json, {"commit": commit(), "versions": versions(), **found})

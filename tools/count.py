@@ -38,8 +38,8 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from retrace.configs import InputError
+    from retrace.configs.files import write_json
     from retrace.tools.runs.answers import compare, results_of, write_tables
-    from retrace.tools.terminal.console import write_json
     from retrace.tracker.analytics import read_regions, summarise
     from retrace.tracker.mot_file import read_ground_truth
 

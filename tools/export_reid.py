@@ -52,9 +52,9 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     batch = _batch(args.batch)
+    from retrace.configs.files import write_json
     from retrace.reid.export.job import FORMATS as ENDINGS
     from retrace.reid.export.job import Job, export
-    from retrace.tools.terminal.console import write_json
 
     by_ending = {ending: name for name, ending in ENDINGS.items()}
     chosen = args.format or by_ending.get(Path(args.out).suffix.lower(), "onnx")

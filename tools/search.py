@@ -42,8 +42,8 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from retrace.configs import InputError
+    from retrace.configs.files import write_json
     from retrace.tools.runs import memories
-    from retrace.tools.terminal.console import write_json
     from retrace.tracker.memory import Memory
     from retrace.tracker.memory.search import search
 

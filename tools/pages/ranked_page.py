@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write
+from retrace.configs.files import atomic_write, read_image
 from retrace.eval.ranking.features import Features, Side
 from retrace.eval.ranking.ranked_lists import (
     JUNK_IMAGE,
@@ -104,10 +104,7 @@ def _thumbnail(path: str) -> tuple[int, bytes]:
     """Width in px, and the JPEG of HEIGHT px."""
     import cv2
 
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        image = None
+    image = read_image(path)
     if image is None:
         raise InputError(f"{path}: not readable as an image, so it cannot be shown; is it still there?")
     width = int(np.clip(round(image.shape[1] * HEIGHT / image.shape[0]), 1, WIDEST))

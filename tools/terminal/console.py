@@ -65,10 +65,3 @@ def as_flags(parser: argparse.ArgumentParser) -> Iterator[None]:
     except InputError as error:
         said = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), str(error))
         raise InputError(said) from None
-
-
-def write_json(path: Path, value: object) -> None:
-    """:func:`retrace.configs.files.write_json`, under the name that tools know it by."""
-    from retrace.configs.files import write_json as write
-
-    write(path, value)

@@ -10,11 +10,10 @@ from typing import Any
 
 import yaml
 
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, write_json, writing
 from retrace.eval.mot.score import Metrics, combine
 from retrace.eval.report import as_text
 from retrace.tools.runs.manifest import commit, versions
-from retrace.tools.terminal.console import write_json
 from retrace.tools.tuning.search import Search, Tuning
 from retrace.tools.tuning.settings import Settings
 from retrace.tools.tuning.space import Params
