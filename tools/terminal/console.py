@@ -48,6 +48,11 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
     except BrokenPipeError:
         code = OK  # the reader of our output has seen enough
         sys.stderr.close()
+    except OSError as error:  # the net under every tool: a place that nobody named better
+        where = f"{error.filename}: " if error.filename is not None else ""
+        text = f"{name}: {where}{error.strerror or type(error).__name__}"
+        print(" ".join(text.split())[:500], file=sys.stderr)
+        code = USER_ERROR
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         code = INTERRUPTED

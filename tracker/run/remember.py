@@ -75,7 +75,8 @@ class Remembering:
         if self._path.exists():
             self._memory = Memory(self._path, weights, config=self.config)
         else:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with writing(self._path):  # also a place that cannot be written, before the first frame
+                self._path.parent.mkdir(parents=True, exist_ok=True)
         self._start = self._beginning(start, live)
         self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=True)
         self._waiting: list[Tracklet] = []

@@ -140,5 +140,7 @@ def test_memories_that_cannot_be(tmp_path: Path) -> None:
     others = Appearance(LOOKS.embed, "another", {"net.onnx": "cd" * 32})
     with pytest.raises(InputError, match="vectors of two networks do not compare"):
         track_source(job(tmp_path, sequence), embed=others)
+    with pytest.raises(InputError, match="cannot be written"):
+        track_source(job(tmp_path, sequence, memory="/proc/nowhere/people.db"), embed=LOOKS)
     with pytest.raises(InputError, match="vectors of known weights"):
         track_source(job(tmp_path, sequence), embed=Appearance(LOOKS.embed, "unknown"))
