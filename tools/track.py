@@ -12,6 +12,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from retrace.tools.terminal import options
 from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, guarded
 
 if TYPE_CHECKING:
@@ -89,12 +90,7 @@ def parser() -> Parser:
         "guesses at hidden people",
     )
     p.add_argument("--out", default="runs/track", metavar="DIR", help="default: runs/track")
-    p.add_argument(
-        "--save",
-        default="mot",
-        metavar="LIST",
-        help="of mot,video,jsonl,sheet,camera,ledger,looks; mot is always written; looks is for offline.py",
-    )
+    options.add_answers(p)
     p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
     p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
@@ -109,9 +105,9 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    options = parser()
-    args = options.parse_args(argv)
-    with as_flags(options):
+    p = parser()
+    args = p.parse_args(argv)
+    with as_flags(p):
         from retrace.tools.runs.runner import open_run, track_all  # heavy: only once the arguments are sound
 
         run = open_run(jobs_of(args), argv, args.quiet)

@@ -49,7 +49,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         raise InputError(f"{place}: no finished sequence in its run.json")
     found = []
     for name, record in records.items():
-        rate, size = fps or record.get("fps"), record.get("size")
+        rate, size = fps or record.get("measured_fps") or record.get("fps"), record.get("size")
         if not (isinstance(rate, int | float) and rate > 0):
             raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
         known = (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None

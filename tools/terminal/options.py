@@ -134,6 +134,21 @@ def add_table_outputs(p: Any) -> None:
     p.add_argument("--markdown", metavar="FILE")
 
 
+def add_answers(p: Any) -> None:
+    """What track.py leaves, and what its pictures look like."""
+    p.add_argument(
+        "--save",
+        default="mot",
+        metavar="LIST",
+        help="mot (always written), csv (a row a box), jsonl, coco, cvat; persons (a row a person), people (a row a "
+        "minute), crops (pictures of each person), heat (a map of feet); video, sheet; detections, looks (for another "
+        "run), camera, ledger",
+    )
+    p.add_argument(
+        "--regions", metavar="FILE", help="YAML with lines and zones, as count.py says: counted, and drawn"
+    )
+
+
 EMBEDDING = (
     *("layout", "split", "strict", "flip", "size", "model", "input"),
     *("batch_size", "device", "backend", "threads", "cache"),

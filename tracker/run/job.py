@@ -15,7 +15,10 @@ from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.sources.address import is_url, redact
 
-SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
+SAVES = (
+    *("mot", "csv", "jsonl", "coco", "cvat", "persons", "people", "crops", "heat"),
+    *("video", "sheet", "detections", "camera", "ledger", "looks"),
+)
 NORMS = ("stored", "frame", "video")
 
 
@@ -49,6 +52,7 @@ class Job:
     offline: str | None = None  # passes over the whole result at its end, or a YAML file of them
     offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
     save: tuple[str, ...] = ("mot",)  # of SAVES; "mot" is always written
+    regions: str | None = None  # a YAML file of lines and zones: they are counted, and drawn
     memory: str | None = (
         None  # an identity memory's file: results carry the ids of people, here and in other sources
     )

@@ -12,6 +12,7 @@ from typing import Any
 from retrace.configs import InputError
 from retrace.configs.files import file_hash
 from retrace.tracker import Tracker
+from retrace.tracker.analytics import Regions, read_regions
 from retrace.tracker.camera.estimators import METHODS
 from retrace.tracker.camera.warps import Camera, EstimatedCamera, FileCamera, read_warps
 from retrace.tracker.detection.boxes_file import Detector, open_detections
@@ -23,7 +24,17 @@ from retrace.tracker.sources import Source, open_source
 
 ENDINGS = {
     "mot": ".txt",
+    "csv": ".csv",
     "jsonl": ".jsonl",
+    "coco": ".coco.json",
+    "cvat": ".cvat.xml",
+    "persons": ".persons.csv",
+    "people": ".people.csv",
+    "lines": ".lines.csv",  # this and the next where regions are given
+    "zones": ".zones.csv",
+    "crops": ".crops",
+    "heat": ".heat.png",
+    "detections": ".detections.npz",
     "video": ".mp4",
     "sheet": ".png",
     "camera": ".gmc.txt",
@@ -61,6 +72,7 @@ class OpenedJob:
     offline: OfflineConfig | None
     out: Path
     hashes: dict[str, str]  # sha256 of the weights and files that the run reads
+    regions: Regions = field(default_factory=Regions)
 
     def path(self, kind: str) -> Path:
         """Where a kind of ``SAVES`` goes; with offline passes NAME.txt is made from NAME.online.txt at the end."""
@@ -69,7 +81,13 @@ class OpenedJob:
 
     def results(self) -> list[Path]:
         """Every file that the run leaves when it is whole."""
-        return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in self.job.save)]
+        counted = ["lines"] * bool(self.regions.lines) + ["zones"] * bool(self.regions.zones)
+        return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in (*self.job.save, *counted))]
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """class_id -> name, as far as it is known."""
+        return {**self.detector.names, **self.detector.labels}
 
     @property
     def camera_note(self) -> str:
@@ -132,6 +150,7 @@ def open_job(
         )
     tracker = Tracker(config, source.fps, ledger="ledger" in job.save)
     appearance = _appearance(job, embed)
+    regions = _regions(job, source, hashes)
     opened = OpenedJob(
         job=job,
         name=job.name or source.name,
@@ -143,6 +162,7 @@ def open_job(
         offline=offline,
         out=Path(job.out),
         hashes=hashes | dict(appearance.hashes),
+        regions=regions,
     )
     _refuse_to_overwrite(opened)
     job.folder()
@@ -249,6 +269,17 @@ def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | 
         )
     hashes[str(path)] = file_hash(path)
     return FileCamera(warps, f"warps of {path.name}")
+
+
+def _regions(job: Job, source: Source, hashes: dict[str, str]) -> Regions:
+    """The lines and zones that the job names, which lie in the picture."""
+    if job.regions is None:
+        return Regions()
+    regions = read_regions(job.regions)
+    if source.size is not None:
+        regions.check(source.size, job.regions)
+    hashes[job.regions] = file_hash(job.regions)
+    return regions
 
 
 def _appearance(job: Job, embed: Embed | Appearance | None) -> Appearance:

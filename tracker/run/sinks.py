@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.files import partial_of
@@ -11,9 +14,20 @@ from retrace.tracker.camera.warps import warp_lines
 from retrace.tracker.data import Step
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
 from retrace.tracker.outputs.sink import Sink
-from retrace.tracker.outputs.text import ClassedMotSink, JsonLinesSink, MotSink, TextSink, ledger_sink
+from retrace.tracker.outputs.text import ClassedMotSink, MotSink, TextSink, json_line, ledger_sink
 from retrace.tracker.run.opened import OpenedJob
 from retrace.tracker.run.redraw import ENDING, drawn_rows
+
+
+class FirstPicture:
+    """The first frame that has an image."""
+
+    def __init__(self) -> None:
+        self.image: np.ndarray | None = None  # (H, W, 3) uint8 BGR
+
+    def take(self, step: Step) -> None:
+        if self.image is None:
+            self.image = step.frame.image
 
 
 class Sinks:
@@ -25,6 +39,7 @@ class Sinks:
         self._text: dict[str, TextSink] = {}
         self._drawn: dict[str, Sink] = {}
         self._video: VideoSink | None = None
+        self._first: FirstPicture | None = None
         self._open = True
         try:
             self._begin(opened, positions)
@@ -40,7 +55,8 @@ class Sinks:
         labels = opened.detector.labels
         self._text["mot"] = (ClassedMotSink if labels else MotSink)(path("mot"), positions.get("mot"))
         if "jsonl" in save:
-            self._text["jsonl"] = JsonLinesSink(path("jsonl"), positions.get("jsonl"))
+            line = partial(json_line, names=opened.class_names)
+            self._text["jsonl"] = TextSink(line, path("jsonl"), positions.get("jsonl"))
         if "camera" in save and camera is not None:
             told = camera  # at every step it knows what it has just told
             self._text["camera"] = TextSink(
@@ -49,7 +65,9 @@ class Sinks:
         if "ledger" in save:
             at = positions.get("ledger")
             self._text["ledger"] = ledger_sink(opened.tracker, opened.name, path("ledger"), at)
-        if {"video", "sheet"} & set(save) and not source.live:  # live ones cannot be resumed
+        if "heat" in save:
+            self._first = FirstPicture()
+        if {"video", "sheet", "heat"} & set(save) and not source.live:  # live ones cannot be resumed
             self._text["drawn"] = TextSink(drawn_rows, self.drawn, positions.get("drawn"))
         if "video" in save:
             aspect = source.pixel_aspect
@@ -60,7 +78,12 @@ class Sinks:
 
     @property
     def draws(self) -> bool:
-        return bool(self._drawn)
+        return bool(self._drawn) or self._first is not None
+
+    @property
+    def first_picture(self) -> np.ndarray | None:
+        """(H, W, 3) uint8 BGR, where a heat map needs one."""
+        return self._first and self._first.image
 
     def __enter__(self) -> Sinks:
         return self
@@ -78,8 +101,12 @@ class Sinks:
     def write(self, step: Step) -> None:
         for sink in self._all():
             sink.write(step)
+        if self._first is not None:
+            self._first.take(step)
 
     def redraw(self, step: Step) -> None:
+        if self._first is not None:
+            self._first.take(step)
         for sink in self._drawn.values():
             sink.write(step)
 

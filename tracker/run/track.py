@@ -15,6 +15,7 @@ from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
 from retrace.tracker.offline.reconnect import Looks, LooksSoFar
 from retrace.tracker.pipeline import Detect, Embed, Stopwatch, run
+from retrace.tracker.run.answers import final_table, write_answers
 from retrace.tracker.run.checkpoint import Checkpoint, RunState
 from retrace.tracker.run.job import Job
 from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
@@ -125,6 +126,7 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
             _finish(opened, report, looks.looks() if looks else None)
             if remembering:
                 remember(opened, report, remembering)
+            _answer(opened, report, checkpoint, sinks)
         report.stages = {**stopwatch.seconds, **sinks.seconds()}
     report.seconds = time.perf_counter() - begin
     report.frames, report.new = checkpoint.frames, checkpoint.frames - before
@@ -150,6 +152,15 @@ def _finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> Non
         table, note = improve_file(opened.path("mot"), source.fps, opened.offline, looks, source.size)
         report.files.insert(0, write_table(opened.out / f"{opened.name}.txt", table))
         report.notes.append(f"offline {', '.join(opened.offline.passes)}: {note}")
+
+
+def _answer(opened: OpenedJob, report: SourceReport, checkpoint: Checkpoint, sinks: Sinks) -> None:
+    """Count in the result, and write what is asked of it."""
+    report.fps = checkpoint.measured_rate(opened.source.fps)
+    table, length = final_table(opened), checkpoint.next_frame
+    told, files = write_answers(opened, table, report.fps, length, sinks.first_picture)
+    report.answers, report.summary = told.as_json(), str(told)
+    report.files += files
 
 
 def _remembering(opened: OpenedJob) -> Remembering | None:
