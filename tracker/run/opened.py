@@ -18,6 +18,7 @@ from retrace.tracker.camera.warps import Camera, EstimatedCamera, FileCamera, re
 from retrace.tracker.detection.boxes_file import Detector, open_detections
 from retrace.tracker.offline.files import LOOKS
 from retrace.tracker.offline.passes import OfflineConfig
+from retrace.tracker.outputs.style import Style
 from retrace.tracker.pipeline import Detect, Embed
 from retrace.tracker.run.job import Job
 from retrace.tracker.sources import Source, open_source
@@ -41,6 +42,7 @@ ENDINGS = {
     "ledger": ".ledger.jsonl",
     "looks": LOOKS,
 }
+VIDEO_ENDINGS = {"vp9": ".webm"}  # what does not go into an mp4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class OpenedJob:
     def path(self, kind: str) -> Path:
         """Where a kind of ``SAVES`` goes; with offline passes NAME.txt is made from NAME.online.txt at the end."""
         ending = ".online.txt" if kind == "mot" and self.offline else ENDINGS[kind]
+        if kind == "video":
+            ending = VIDEO_ENDINGS.get(self.job.codec, ending)
         return self.out / f"{self.name}{ending}"
 
     def results(self) -> list[Path]:
@@ -88,6 +92,13 @@ class OpenedJob:
     def class_names(self) -> dict[int, str]:
         """class_id -> name, as far as it is known."""
         return {**self.detector.names, **self.detector.labels}
+
+    @property
+    def style(self) -> Style:
+        """What its pictures look like."""
+        job, several = self.job, bool(self.detector.labels)
+        labels = job.label if job.label is not None else ("id", "class") if several else ("id",)
+        return Style(labels, self.class_names, self.regions, job.blur)
 
     @property
     def camera_note(self) -> str:
@@ -112,6 +123,7 @@ class OpenedJob:
             "files": self.hashes,
             "save": sorted(self.job.save),
             "post_processing": self.post_processing,
+            "pictures": [self.job.label, self.job.blur, self.job.codec, self.job.crops],
         }
 
     def settings_hash(self) -> str:
@@ -139,8 +151,11 @@ def open_job(
     """
     config, offline = job.tracker_config(), job.offline_config()
     source = source or open_job_source(job)
-    if {"video", "sheet"} & set(job.save) and not source.has_images:
-        raise InputError(f"{job.shown}: has no images to draw on; leave video and sheet out of `save`")
+    asked = [kind for kind in ("video", "sheet", "crops") if kind in job.save]
+    if asked and not source.has_images:
+        raise InputError(f"{job.shown}: has no images to draw on; leave {' and '.join(asked)} out of `save`")
+    if job.show and not source.has_images:
+        raise InputError(f"{job.shown}: has no images to see; leave `show` out")
     hashes: dict[str, str] = {}
     detector = _find_detector(job, source, detect, hashes)
     camera = open_camera(job.camera, source, hashes)
@@ -164,6 +179,14 @@ def open_job(
         hashes=hashes | dict(appearance.hashes),
         regions=regions,
     )
+    if job.show:
+        from retrace.tracker.outputs.window import refuse_headless  # OpenCV
+
+        refuse_headless()
+    if "video" in job.save:
+        from retrace.tracker.outputs.pictures import find_codec  # PyAV
+
+        find_codec(job.codec)
     _refuse_to_overwrite(opened)
     job.folder()
     return opened

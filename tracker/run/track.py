@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrace.configs.errors import InputError
 from retrace.configs.files import locked, partial_of
@@ -24,6 +25,9 @@ from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
+
+if TYPE_CHECKING:
+    from retrace.tracker.outputs.window import Window
 
 OnStep = Callable[[Step], object]
 POLL = 0.1  # s between looks at whether a live source is to stop
@@ -93,7 +97,7 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
         report.notes.append(
             f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
         )
-    with Sinks(opened, checkpoint.positions) as sinks:
+    with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
         with _frames(opened, 0 if again else start, stop) as ahead:
             frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), ahead)
@@ -111,6 +115,10 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
                 checkpoint.took(step)
                 if on_step:
                     on_step(step)
+                if window:
+                    window.show(step)
+                    if window.closed:
+                        stop.set()
                 if source.live:
                     continue
                 report.stopped = stop.is_set()
@@ -158,9 +166,10 @@ def _answer(opened: OpenedJob, report: SourceReport, checkpoint: Checkpoint, sin
     """Count in the result, and write what is asked of it."""
     report.fps = checkpoint.measured_rate(opened.source.fps)
     table, length = final_table(opened), checkpoint.next_frame
-    told, files = write_answers(opened, table, report.fps, length, sinks.first_picture)
+    crops = sinks.make_crops(table)
+    told, files = write_answers(opened, table, report.fps, length, sinks.first_picture, crops)
     report.answers, report.summary = told.as_json(), str(told)
-    report.files += files
+    report.files += files + ([opened.path("crops")] if crops is not None else [])
 
 
 def _remembering(opened: OpenedJob) -> Remembering | None:
@@ -174,7 +183,11 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     if not weights:
         raise InputError("`memory` needs vectors of known weights, and this tracker or job uses none")
     settings, live = opened.settings_hash(), opened.source.live
-    return Remembering(job.memory, weights, opened.name, settings, job.memory_camera, job.memory_start, live)
+    where, crops = (
+        (job.memory_camera, job.memory_start),
+        job.blur is None,
+    )  # nobody's picture is kept unblurred
+    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops)
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
@@ -189,6 +202,21 @@ def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) 
     known = len({*people.person.tolist()})
     note = f"memory {opened.job.memory}: {len(people.track)} tracklets of {known} people"
     report.notes.append(note + (f", {doubles} second boxes of one person left out" if doubles else ""))
+
+
+@contextmanager
+def _window(opened: OpenedJob) -> Iterator[Window | None]:
+    """Where the user looks on, if so asked."""
+    if not opened.job.show:
+        yield None
+        return
+    from retrace.tracker.outputs.window import Window  # OpenCV
+
+    window = Window(opened.name, opened.style, opened.source.size)
+    try:
+        yield window
+    finally:
+        window.close()
 
 
 def _within(length: int | None) -> Callable[[Frame], bool]:
