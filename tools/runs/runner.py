@@ -86,8 +86,6 @@ def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = F
     for job in jobs:
         with _noted(failed, job, len(jobs)):
             found.append((job, open_job_source(job)))
-    if jobs[0].show and sum(source.live for _, source in found) > 1:
-        raise InputError("`show`: several live sources would need a window each; run each alone")
     if jobs[0].reid_norm == "video" and sum(source.live for _, source in found) > 1:
         raise InputError("`reid_norm` video: live sources would share its statistics; run each alone")
     models, opened = Models(), []
@@ -160,8 +158,6 @@ def track_all(run: Run) -> None:
             if not one.source.live:
                 _track(run, one)
         live = [one for one in waiting if one.source.live]
-        if len(live) == 1:  # here: a window must be opened by the main thread
-            _track(run, live.pop())
         with ThreadPoolExecutor(max(1, len(live))) as pool:
             for result in [pool.submit(_track, run, one) for one in live]:
                 try:

@@ -21,8 +21,10 @@ class CountsSoFar:
 
     def take(self, time: float, tracks: Tracks) -> None:
         """Take in one frame at ``time`` s."""
-        for one in (*self._lines, *self._zones):
-            one.take(time, tracks)
+        for line in self._lines:
+            line.take(time, tracks)
+        for zone in self._zones:
+            zone.take(tracks)
 
     @property
     def crossed(self) -> list[dict[str, int]]:
@@ -63,7 +65,7 @@ class _ZoneSoFar:
     def __init__(self, zone: Zone) -> None:
         self._corner, self.now, self.ever = np.array(zone.points), 0, set[int]()
 
-    def take(self, time: float, tracks: Tracks) -> None:
+    def take(self, tracks: Tracks) -> None:
         within = inside(feet(tracks.xyxy), self._corner)
         self.now = int(within.sum())
         self.ever |= set(tracks.id[within].tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,8 +17,8 @@ MARGIN = 0.08  # of the box's side that is hidden around it
 HEAD = 0.2  # of the height of a standing person's box
 SHOULDERS = 0.5  # of the width: the head of somebody whose box ends at the chest
 CASCADES = ("haarcascade_frontalface_default.xml", "haarcascade_profileface.xml")  # in OpenCV's own wheel
-LOOK_AT = 400  # px, width at which faces are looked for: small ones lie in the head of a box
-SMALLEST_FACE = 28  # px there
+LOOK_AT = 320  # px, width at which faces are looked for: small ones lie in the head of a box
+SMALLEST_FACE = 32  # px there
 SURE = 4  # neighbours that a face needs
 MORE_FACE = 0.15  # of a found face's side that is hidden around it
 
@@ -73,7 +74,8 @@ def faces(image: np.ndarray) -> np.ndarray:
 
 @cache
 def _cascades() -> tuple[cv2.CascadeClassifier, ...]:
-    return tuple(cv2.CascadeClassifier(cv2.data.haarcascades + name) for name in CASCADES)
+    folder = Path(cv2.__file__).parent / "data"
+    return tuple(cv2.CascadeClassifier(str(folder / name)) for name in CASCADES)
 
 
 def softened(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:

@@ -170,6 +170,7 @@ class VideoSink(Sink):
         rate = Fraction(min(max(self._fps, SLOWEST), FASTEST)).limit_denominator(1001)  # no more than a hint
         os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would tell its settings on standard error
         stream = out.add_stream(self._codec.encoder, rate=rate, options=self._codec.options)
+        assert isinstance(stream, av.VideoStream)
         height, width = self._size or image.shape[:2]
         self._size = (height, width)
         stream.height, stream.width = height + height % 2, width + width % 2  # 4:2:0 needs even sizes

@@ -116,7 +116,7 @@ class Sinks:
     @property
     def first_picture(self) -> np.ndarray | None:
         """(H, W, 3) uint8 BGR, where a heat map needs one."""
-        return self._first and self._first.image
+        return None if self._first is None else self._first.image
 
     def __enter__(self) -> Sinks:
         return self
