@@ -23,7 +23,6 @@ from retrace.tracker.run import (
     Job,
     OpenedJob,
     SourceReport,
-    needs_detector,
     open_job,
     open_job_source,
     track_opened,
@@ -90,10 +89,7 @@ def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = F
         raise InputError("`reid_norm` video: live sources would share its statistics; run each alone")
     models, opened = Models(), []
     # networks first: what is wrong with one is wrong for all, and is told before the output folder is made
-    networks = [
-        (models.detector(job) if needs_detector(job, source) else None, models.appearance(job))
-        for job, source in found
-    ]
+    networks = [models.of(job, source) for job, source in found]
     if found and jobs[0].device.startswith("cuda") and not any(d or a.embed for d, a in networks):
         raise InputError(
             f"`device` {jobs[0].device}: no network is used here that could run on it; leave it out"

@@ -99,7 +99,8 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
             if again:
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
-            steps = run(frames, opened.detector, tracker, opened.appearance.embed, opened.camera, stopwatch)
+            embed = opened.appearance.embed
+            steps = run(frames, opened.detector, tracker, embed, opened.camera, stopwatch, opened.ahead)
             for step in steps:
                 with stopwatch.stage("write"):
                     sinks.write(step)
