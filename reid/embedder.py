@@ -215,7 +215,9 @@ class Embedder:
         Raises:
             InputError: as a call.
         """
-        if self.callers <= 1 and len(images) > 1:  # torch and OpenVINO: the bytes may depend on what runs together
+        if (
+            self.callers <= 1 and len(images) > 1
+        ):  # torch and OpenVINO: the bytes may depend on what runs together
             return [self.many([image], [xyxy])[0] for image, xyxy in zip(images, boxes, strict=True)]
         checked = [np.ascontiguousarray(_check_image(image, "image")) for image in images]
         placed = [_windows(xyxy, image.shape[:2]) for image, xyxy in zip(checked, boxes, strict=True)]

@@ -20,9 +20,7 @@ class Ahead(NamedTuple):
     batch: int = 1  # frames that are looked at together
 
 
-def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int = 0
-) -> Iterator[Result]:
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int = 0) -> Iterator[Result]:
     """``map(function, items)``, computed by ``threads`` threads that run ahead of the consumer.
 
     At most ``threads`` + 1 results are in work or waiting, so memory is bounded. ``items`` are taken in the

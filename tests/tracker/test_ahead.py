@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +60,9 @@ def test_what_raises_does_so_in_its_turn(threads: int) -> None:
             raise InputError("the third")
         return k
 
-    got = []
+    got: list[int] = []
     with pytest.raises(InputError, match="the third"):
-        for result in in_order(bad_third, range(9), threads):
-            got.append(result)
+        got.extend(in_order(bad_third, range(9), threads))
     assert got == [0, 1]
 
 
@@ -75,8 +75,7 @@ def test_a_source_that_breaks_off_gives_what_it_had(threads: int, size: int) -> 
 
     got: list[int] = []
     with pytest.raises(OSError, match="pulled out"):
-        for some in in_order(lambda batch: batch, batches(broken(), size), threads):
-            got += some
+        got.extend(chain.from_iterable(in_order(lambda batch: batch, batches(broken(), size), threads)))
     assert got == [0, 1, 2, 3, 4]
 
 
@@ -117,7 +116,8 @@ def test_the_same_as_one_after_the_other(ahead: Ahead) -> None:
         steps = run(frames(), detect, tracker, embed, ahead=ahead)  # type: ignore[arg-type]
         return [
             b"".join(
-                np.ascontiguousarray(a).tobytes() for a in (s.tracks.id, s.tracks.xyxy, s.detections.embedding)
+                np.ascontiguousarray(a).tobytes()
+                for a in (s.tracks.id, s.tracks.xyxy, s.detections.embedding)
             )
             for s in steps
         ]
@@ -128,7 +128,11 @@ def test_the_same_as_one_after_the_other(ahead: Ahead) -> None:
     assert tracked(ahead, detect, embed) == alone
     full, rest = divmod(LENGTH, ahead.batch)
     told = [ahead.batch] * full + [rest] * (rest > 1)
-    assert sorted(detect.sizes, reverse=True) == sorted(embed.sizes, reverse=True) == (told if ahead.batch > 1 else [])
+    assert (
+        sorted(detect.sizes, reverse=True)
+        == sorted(embed.sizes, reverse=True)
+        == (told if ahead.batch > 1 else [])
+    )
 
 
 @pytest.mark.parametrize("ahead", [Ahead(), Ahead(0, 4), Ahead(2, 4), Ahead(2, 1)])
@@ -139,10 +143,10 @@ def test_a_frame_that_is_refused_ends_it_there_and_not_before(ahead: Ahead) -> N
         return squares(frame)
 
     detector = Detector("test", refuses_the_sixth, callers=9)
-    done = []
-    with pytest.raises(InputError, match="^frame 6: a box that is not finite$"):
-        for step in run(frames(), detector, Tracker.from_config("sort", 10.0), ahead=ahead):
-            done.append(step.frame.index)
+    steps = run(frames(), detector, Tracker.from_config("sort", 10.0), ahead=ahead)
+    done: list[int] = []
+    with pytest.raises(InputError, match=r"^frame 6: a box that is not finite$"):
+        done.extend(step.frame.index for step in steps)
     assert done == list(range(6))
 
 

@@ -44,7 +44,7 @@ def told(go, how, version):
 '''
 SCRIPTS = {
     "ultralytics": HEAD
-    + '''
+    + """
 import tempfile, ultralytics, yaml
 from pathlib import Path
 told_by = yaml.safe_load((Path(ultralytics.__file__).parent / "cfg/trackers/botsort.yaml").read_text())
@@ -52,11 +52,12 @@ if reid != "none":
     told_by.update(with_reid=True, model=reid)
 place = Path(tempfile.mkdtemp()) / "botsort.yaml"
 place.write_text(yaml.safe_dump(told_by))
-go = lambda image: len(model.track(image, persist=True, tracker=str(place), classes=[0], verbose=False, device="cpu")[0])
+how = dict(persist=True, tracker=str(place), classes=[0], verbose=False, device="cpu")
+go = lambda image: len(model.track(image, **how)[0])
 told(go, "BoT-SORT" + (" with ReID" if reid != "none" else ""), ultralytics.__version__)
-''',
+""",
     "boxmot": HEAD
-    + '''
+    + """
 import boxmot
 from boxmot.structures import Boxes, Detections
 from boxmot.trackers import TrackerSpec
@@ -74,12 +75,12 @@ def go(image):
     count += 1
     boxes = model.predict(image, classes=[0], verbose=False, device="cpu")[0].boxes.cpu()
     vectors = None if looks is None else torch.from_numpy(looks(image, boxes.xyxy.numpy()))
-    given = Detections(geometry=Boxes(boxes.xyxy.contiguous()), scores=boxes.conf.contiguous(), class_ids=boxes.cls.long(), sample_id=str(count),
-                       embeddings=vectors)
+    given = Detections(geometry=Boxes(boxes.xyxy.contiguous()), scores=boxes.conf.contiguous(),
+                       class_ids=boxes.cls.long(), sample_id=str(count), embeddings=vectors)
     return len(tracker.update(given, image).track_ids)
 
 told(go, "BoT-SORT, Python" + (" with ReID" if looks is not None else ""), boxmot.__version__)
-''',
+""",
 }
 
 

@@ -57,7 +57,9 @@ class Models:
         key = (job.detector, job.device, job.classes, job.conf, job.detector_format, job.threads, live)
         if key not in self._detectors:
             detector = open_job_detector(job, None if live else 1)
-            if not live and detector.callers == 1:  # by OpenVINO, one run after the other: with all cores then
+            if (
+                not live and detector.callers == 1
+            ):  # by OpenVINO, one run after the other: with all cores then
                 detector = open_job_detector(job)
             if detector.memory is not None:
                 return detector  # it goes by what it has seen of one video

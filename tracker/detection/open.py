@@ -90,9 +90,7 @@ def open_detector(
     if weights.suffix.lower() in ONNX:
         from retrace.tracker.detection.onnx_model import open_onnx
 
-        return open_onnx(
-            weights, why, form=detector_format, runtime=runtime, threads=threads, **wish
-        )
+        return open_onnx(weights, why, form=detector_format, runtime=runtime, threads=threads, **wish)
     if detector_format is not None or runtime != "auto":
         raise InputError(
             f"{weights}: only ONNX and OpenVINO files have a format and a runtime; leave them out"

@@ -15,7 +15,7 @@ from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
 from retrace.tracker.offline.reconnect import Looks, LooksSoFar
 from retrace.tracker.pipeline import Detect, Embed, Stopwatch, run
-from retrace.tracker.run.checkpoint import Checkpoint, RunState
+from retrace.tracker.run.checkpoint import Checkpoint, RunState, checkpoint_of
 from retrace.tracker.run.job import Job
 from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
 from retrace.tracker.run.redraw import redrawn
@@ -70,7 +70,7 @@ def track_opened(
 
 def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
     source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
-    checkpoint = Checkpoint(opened.out / f"{opened.name}.checkpoint.npz", opened.fingerprint())
+    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
     looks = _looks_so_far(opened)
     remembering = _remembering(opened)
     state = RunState(

@@ -87,7 +87,7 @@ def test_a_files_frames_are_looked_at_by_several_threads_with_one_each(
     monkeypatch.setattr("retrace.tracker.run.opened.cores", lambda: 3)
     source = open_job_source(jobs[0])
     live = replace(source, live=True)
-    for callers, place, threads, told, ahead in [
+    for callers, place, threads, told, ahead in [  # noqa: B007  # `opened` sees it
         (math.inf, source, None, [1], Ahead(3, BATCH)),
         (math.inf, source, 2, [1], Ahead(2, BATCH)),
         (1, source, None, [1, None], Ahead(1, BATCH)),
