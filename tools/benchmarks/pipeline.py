@@ -41,6 +41,7 @@ class Side:
     """One way through the clip, and what it took, a number a round."""
 
     name: str
+    peer: str = ""  # of `pipeline_peers.SCRIPTS`; empty: ours
     threads: int | None = None  # of one run of a network; None: all cores
     ahead: Ahead | None = None  # None: a peer's way
     wall: list[float] = field(default_factory=list)  # s
@@ -77,12 +78,12 @@ def measure(
     many = threads or cores()
     Tracker.from_config("default", 30.0).update(Detections.empty())  # compiled, or read from the cache
     sides = [
-        Side("one after the other, all cores a run", None, Ahead()),
-        Side("one after the other, one core", 1, Ahead()),
-        Side("4 frames together, one core", 1, Ahead(0, BATCH)),
-        Side(f"{many} ahead, one core each", 1, Ahead(many, BATCH)),
+        Side("one after the other, all cores a run", "", None, Ahead()),
+        Side("one after the other, one core", "", 1, Ahead()),
+        Side("4 frames together, one core", "", 1, Ahead(0, BATCH)),
+        Side(f"{many} ahead, one core each", "", 1, Ahead(many, BATCH)),
     ]
-    others = [Side(name) for name in SCRIPTS] if peers else []
+    others = [Side(name, name) for name in SCRIPTS] if peers else []
     for _ in range(rounds):
         for side in sides:
             _go(side, video, detector, reid, frames)
@@ -125,13 +126,13 @@ def _go_peer(side: Side, video: str, detector: str, reid: str, frames: int) -> N
     from retrace.reid.embedder import find_weights
 
     looks = reid if reid == "none" else str(find_weights(reid))
-    told = {"error": side.trouble} if side.trouble else run_peer(side.name, video, detector, looks, frames)
+    told = {"error": side.trouble} if side.trouble else run_peer(side.peer, video, detector, looks, frames)
     if "error" in told:
         side.trouble = told["error"]
         return
     side.wall.append(told["wall"])
     side.cpu.append(told["cpu"])
-    side.name = f"{side.name.split()[0]} {told['version']}, {told['how']}"
+    side.name = f"{side.peer} {told['version']}, {told['how']}"
 
 
 def _row(side: Side, first: Side, frames: int) -> dict[str, Any]:

@@ -198,7 +198,8 @@ def _unreadable(source: Source, start: int, earlier: list[int], end: int | None)
 def _frames(opened: OpenedJob, start: int, stop: threading.Event) -> Iterator[ReadAhead]:
     """The source's frames, made in a thread. A live source that waits for the network would not notice a flag:
     it is closed when ``stop`` is set."""
-    with read_ahead(opened.source.frames(start)) as ahead:
+    # frames without pictures take no memory, and waking a thread for each costs more than making it
+    with read_ahead(opened.source.frames(start), 4 if opened.source.has_images else 500) as ahead:
         if not opened.source.live:
             yield ahead
             return

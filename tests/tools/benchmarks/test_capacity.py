@@ -146,7 +146,7 @@ def test_the_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "plan.json"
     assert tool.main([str(a) for a in (*what, "--simulate", 1, "--json", out)]) == OK
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("a frame: 14.5 CPU ms (decode 2.0, detect 10.0, embed 2.0")
+    assert said[0].startswith("a frame: 14.4 CPU ms (decode 2.0, detect 10.0, embed 2.0")
     assert "2 machines, 6.9 cameras each; cores decides" in said
     assert json.loads(out.read_text())["simulated"]["places"] == 13
 
