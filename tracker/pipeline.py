@@ -123,7 +123,7 @@ def embed_useful(
     """(N, D) vectors for each of the frames ``which``; zero rows ("no appearance known") for boxes that score below
     ``least``, which no stage compares by appearance."""
     useful = [found[k].score >= least for k in which]
-    images = [frames[k].image for k in which]
+    images = [image for k in which if (image := frames[k].image) is not None]
     boxes = [found[k].xyxy[rows] for k, rows in zip(which, useful, strict=True)]
     several = len(which) > 1 and hasattr(embed, "many")
     looks = embed.many(images, boxes) if several else map(embed, images, boxes)  # type: ignore[attr-defined]

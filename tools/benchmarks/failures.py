@@ -7,7 +7,7 @@ so much until a tracker runs again. Tracking itself is not simulated; `capacity.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,18 +106,20 @@ def simulate(
 
 def _live(
     state: _Machines, failures: Failures, machine: int, places: int, chance: random.Random
-) -> Iterator[Any]:
+) -> Generator[Any, Any, None]:
     while True:
         yield state.env.timeout(chance.expovariate(1 / failures.every))
         yield from _fail(state, failures, machine, places)
 
 
-def _fail_at(state: _Machines, failures: Failures, machine: int, places: int, time: float) -> Iterator[Any]:
+def _fail_at(
+    state: _Machines, failures: Failures, machine: int, places: int, time: float
+) -> Generator[Any, Any, None]:
     yield state.env.timeout(time)
     yield from _fail(state, failures, machine, places)
 
 
-def _fail(state: _Machines, failures: Failures, machine: int, places: int) -> Iterator[Any]:
+def _fail(state: _Machines, failures: Failures, machine: int, places: int) -> Generator[Any, Any, None]:
     """Its cameras go blind, and it is back after the repair, empty."""
     state.life[machine] += 1
     for camera in sorted(state.at[machine]):
@@ -129,7 +131,7 @@ def _fail(state: _Machines, failures: Failures, machine: int, places: int) -> It
         yield state.free.put((machine, state.life[machine]))
 
 
-def _move(state: _Machines, failures: Failures, camera: int) -> Iterator[Any]:
+def _move(state: _Machines, failures: Failures, camera: int) -> Generator[Any, Any, None]:
     """A blind camera until it is tracked again: noticed, given a place, begun; anew where that machine fails too."""
     yield state.env.timeout(failures.notice)
     while True:

@@ -126,7 +126,9 @@ def _go_peer(side: Side, video: str, detector: str, reid: str, frames: int) -> N
     from retrace.reid.embedder import find_weights
 
     looks = reid if reid == "none" else str(find_weights(reid))
-    told = {"error": side.trouble} if side.trouble else run_peer(side.peer, video, detector, looks, frames)
+    told: dict[str, Any] = (
+        {"error": side.trouble} if side.trouble else run_peer(side.peer, video, detector, looks, frames)
+    )
     if "error" in told:
         side.trouble = told["error"]
         return

@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -123,16 +123,17 @@ def _connected(ray: Any, address: str, init: Callable[..., Any]) -> Iterator[Non
 def _refuse_silence(address: str) -> None:
     """Raises InputError for an address at which nobody answers: Ray itself would wait for a minute."""
     told = urlsplit(address if "://" in address else f"ray-head://{address}")
-    with suppress(ValueError):
+    try:
         host, port = told.hostname, told.port
-        if host and port:
-            try:
-                socket.create_connection((host, port), PATIENCE).close()
-            except OSError as error:
-                why = error.strerror or type(error).__name__
-                raise InputError(f"`cluster` {address}: does not answer ({why})") from None
-            return
-    raise InputError(f"`cluster` {address[:80]}: expected auto, local, HOST:PORT or ray://HOST:PORT")
+    except ValueError:  # a port that is no number
+        host = port = None
+    if not host or not port:
+        raise InputError(f"`cluster` {address[:80]}: expected auto, local, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host, port), PATIENCE).close()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise InputError(f"`cluster` {address}: does not answer ({why})") from None
 
 
 def _check_machines(ray: Any, here: str, out: str) -> None:

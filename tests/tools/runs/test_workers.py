@@ -10,26 +10,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from retrace.tools.runs.workers import TRIES, Outcome, track_in_workers, workers_of
 from retrace.tools.terminal.console import INTERRUPTED, OK
 from retrace.tracker.run import Job
 from tests.conftest import ROOT
-from tests.small_video import make_video, write_boxes
 from tests.tools.run_track import fails, run
+from tests.tools.runs.sequences import holders, sequence
 
 LONG = 6000  # frames; some seconds of tracking
-
-
-def sequence(folder: Path, length: int) -> Path:
-    """A MOTChallenge folder without images."""
-    (folder / "det").mkdir(parents=True)
-    write_boxes(folder / "det" / "det.txt", length)
-    (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={folder.name}\nframeRate=10\nseqLength={length}\nimWidth=192\nimHeight=96\n"
-    )
-    return folder
 
 
 @pytest.fixture
@@ -47,12 +39,13 @@ def records(out: Path) -> dict[str, object]:
 def test_the_same_files_as_one_after_the_other(
     folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A source that fails, beside one with pictures and vectors: by two processes and by one."""
-    video = make_video(tmp_path / "pictures" / "v.mp4") if (tmp_path / "pictures").mkdir() is None else None
-    assert video is not None
-    (tmp_path / "det.txt").write_text((folders[0] / "det" / "det.txt").read_text())
+    """By two processes and by one, one with pictures and vectors, and one that fails."""
+    (folders[0] / "img1").mkdir()
+    for k in range(30):
+        image = np.full((96, 192, 3), 5 * k, np.uint8)
+        cv2.imwrite(str(folders[0] / "img1" / f"{k + 1:06d}.jpg"), image)
     bad = sequence(tmp_path / "bad", 5)
-    what = [*folders, bad, "--save", "jsonl,ledger", "--quiet"]
+    what = [*folders, bad, "--detections", "det/det.txt", "--save", "jsonl,ledger", "--quiet"]
     for name, more in (("alone", ()), ("side", ("--workers", "2"))):
         (tmp_path / name / "bad.txt").mkdir(parents=True)  # shows when it is reached
         said = fails_twice(capsys, *what, *more, "--out", tmp_path / name)
@@ -187,22 +180,13 @@ def test_a_source_that_kills_its_processes_fails_alone(folders: list[Path], tmp_
 
     def kill_x(name: str, done: int | None) -> None:
         if name == "x" and done is not None:
-            for pid in children(os.getpid()):
-                if Path(f"/proc/{pid}/fd").exists() and holds(pid, "x.txt.partial"):
-                    os.kill(pid, signal.SIGKILL)
+            for pid in holders(tmp_path / "o" / "x.txt.partial"):
+                os.kill(pid, signal.SIGKILL)
 
     outcomes = {o.name: o for o in track_in_workers(jobs, 2, threading.Event(), kill_x, told.append)}
     assert outcomes["one"].report is not None
     assert outcomes["x"] == Outcome("x", None, f"its process was killed {TRIES} times")
     assert told == ["x: its process was killed (SIGKILL); going on from its checkpoint"] * (TRIES - 1)
-
-
-def holds(pid: int, name: str) -> bool:
-    """Whether a process has a file of that name open."""
-    for handle in Path(f"/proc/{pid}/fd").iterdir():
-        if handle.is_symlink() and os.path.basename(os.readlink(handle)) == name:
-            return True
-    return False
 
 
 def test_how_many() -> None:
