@@ -26,6 +26,11 @@ EVERY = 10.0  # s of wall time
 KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
 
 
+def checkpoint_of(out: Path, name: str) -> Path:
+    """Where the run of a source keeps where it stands."""
+    return out / f"{name}.checkpoint.npz"
+
+
 @dataclass(slots=True)
 class RunState:
     """What a checkpoint keeps: the tracker's state, and beside it that of everything else with a memory."""

@@ -57,6 +57,7 @@ class Job:
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
+    threads: int | None = None  # CPU cores to be used; None: all there are. Results do not depend on it
     resume: bool = False  # go on from the checkpoint of a stopped run
 
     def __post_init__(self) -> None:
@@ -82,6 +83,8 @@ class Job:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"`threads` must be at least 1, got {self.threads}")
         if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
             raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
         if self.memory is not None and self.reid == "none":
