@@ -61,6 +61,16 @@ def parser() -> Parser:
         "the video so far; the last two need torch",
     )
     p.add_argument(
+        "--embed",
+        default="all",
+        choices=("all", "ambiguous", "always"),
+        help="boxes to look at; ambiguous: where place does not say whose they are; always: all, also where looks of "
+        "this video rather mislead (else looking stops there, and is said to)",
+    )
+    p.add_argument(
+        "--embed-budget", type=float, metavar="MS", help="a frame, for looking; with --embed ambiguous"
+    )
+    p.add_argument(
         "--camera",
         default="auto",
         metavar="auto|none|METHOD|FILE",

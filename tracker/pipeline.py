@@ -21,6 +21,7 @@ from retrace.configs import InputError
 from retrace.tracker.ahead import Ahead, batches, in_order
 from retrace.tracker.data import Detections, Frame, Step
 from retrace.tracker.tracker import Tracker
+from retrace.tracker.tracks.sparing import Sparing
 
 Detect = Callable[[Frame], Detections]
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image (H, W, 3) BGR, xyxy (N, 4) -> (N, D) unit rows
@@ -53,6 +54,7 @@ def run(
     camera: Camera | None = None,
     stopwatch: Stopwatch | None = None,
     ahead: Ahead = Ahead(),  # noqa: B008  # plain numbers
+    sparing: Sparing | None = None,
 ) -> Iterator[Step]:
     """Follow everybody through the frames; yields each frame with its detections and tracks.
 
@@ -62,6 +64,7 @@ def run(
     Args:
         ahead: how many threads look ahead, and at how many frames together. For a detector and an embedder that
             may be called so (see `Detector.callers`), and frames that need not be followed at once.
+        sparing: embed only boxes of which place alone does not say whose they are, when their frame's turn comes.
 
     Raises:
         InputError: something that is no :class:`Frame` comes, such as a bare picture or the letters of a path.
@@ -70,7 +73,7 @@ def run(
 
     def look(some: Sequence[Frame]) -> tuple[Sequence[Frame], Iterable[Detections]]:
         try:
-            return some, look_at(some, detect, embed, tracker.appearance_from, stopwatch)
+            return some, look_at(some, detect, None if sparing else embed, tracker.appearance_from, stopwatch)
         except InputError:
             if len(some) == 1:
                 raise
@@ -83,6 +86,11 @@ def run(
             if camera is not None:
                 with stopwatch.stage("camera"):
                     warp = camera(frame, detections)  # which it looks past
+            if sparing and embed and detections.embedding is None and frame.image is not None:
+                with stopwatch.stage("embed"):
+                    useful = detections.score >= tracker.appearance_from
+                    place = tracker.settled(detections, frame.time, warp)
+                    detections = sparing(embed, frame.image, detections, useful, place)
             with stopwatch.stage("track"):
                 tracks = tracker.update(detections, timestamp=frame.time, warp=warp)
             yield Step(frame, detections, tracks)
