@@ -1,7 +1,7 @@
 """How well this video's people can be told apart, without labels; and when looking should stop.
 
-People of one frame are strangers; one track is one person a second later. The share of strangers who look as alike as nine
-of ten people look like themselves says how much looks are worth here.
+People of one frame are strangers; one track is one person a second later. The share of strangers who look as alike as
+nine of ten people look like themselves says how much looks are worth here.
 """
 
 from __future__ import annotations

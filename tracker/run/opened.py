@@ -96,7 +96,7 @@ class OpenedJob:
 
     @property
     def may_stop_looking(self) -> bool:
-        """Whether the tracker goes on blind where looks mislead: not where asked not to, nor where a memory wants them."""
+        """Whether to go on blind where looks mislead: not where asked not to, nor where a memory wants them."""
         return self.job.embed != "always" and self.job.memory is None
 
     def sparing(self) -> Sparing | None:
