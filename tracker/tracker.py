@@ -141,6 +141,13 @@ class Tracker:
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
         if dimension != self._live.vectors.dimension:
             self._live.widen(dimension)
+        tracks = self._track(detections, steps, warp)
+        return tracks.carrying(detections) if detections.extras else tracks
+
+    # -- one frame, step by step
+
+    def _track(self, detections: Detections, steps: float, warp: np.ndarray | None) -> Tracks:
+        """The whole frame, in one compiled call or step by step."""
         ready = self._compiled_stages if self.ledger is None else None
         if ready and (ready.looks or not dimension) and (frame := compiled_frame()):
             return self._run_compiled(frame, ready.stages, detections, steps, warp)
@@ -149,8 +156,6 @@ class Tracker:
         deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
         joined = self._associate(inputs, deleted_by >= 0)
         return self._settle(detections, inputs.detections, joined, deleted_by)
-
-    # -- one frame, step by step
 
     def _dimension(self, detections: Detections) -> int:
         """Of the appearance vectors, this frame's included; 0: there were none yet, or nobody looks."""
