@@ -48,6 +48,7 @@ class Detections:
             neither a unit vector nor all zero. The message names the first offending row.
 
     Example:
+        >>> from retrace import Detections
         >>> detections = Detections([[10, 20, 50, 120], [7, 7, 7, 9]], score=[0.9, 0.8], extras={"plate": ["A", "B"]})
         >>> detections
         Detections: 1 box, 1 without size dropped

@@ -48,7 +48,19 @@ def compiled_frame() -> Callable[..., Any] | None:
 
 
 class Tracker:
-    """One tracker, with its own identities, clock and memory. Make one for each source."""
+    """One tracker, with its own identities, clock and memory. Make one for each source, with :meth:`from_config`.
+
+    Which tracker it is, a preset says: a list of association stages, a motion model, a lifecycle; each file in
+    ``configs/tracker`` names its paper.
+
+    Example:
+        >>> from retrace import Detections, Tracker
+        >>> tracker = Tracker.from_config("bytetrack", fps=25)
+        >>> for k in range(3):  # somebody who walks to the right, 5 px a frame
+        ...     tracks = tracker.update(Detections([[10 + 5 * k, 20, 50 + 5 * k, 120]], [0.9]), timestamp=k / 25)
+        >>> tracks.id, tracks.det_index
+        (array([1]), array([0]))
+    """
 
     def __init__(self, config: TrackerConfig, fps: float = 30.0, ledger: bool = False) -> None:
         """
@@ -149,7 +161,7 @@ class Tracker:
     def _track(self, detections: Detections, steps: float, warp: np.ndarray | None) -> Tracks:
         """The whole frame, in one compiled call or step by step."""
         ready = self._compiled_stages if self.ledger is None else None
-        if ready and (ready.looks or not dimension) and (frame := compiled_frame()):
+        if ready and (ready.looks or not self._live.vectors.dimension) and (frame := compiled_frame()):
             return self._run_compiled(frame, ready.stages, detections, steps, warp)
         self._predict(steps, warp)
         inputs = self._look(detections)
