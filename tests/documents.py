@@ -74,5 +74,3 @@ def furnish(folder: Path) -> Path:
     for name in ("Market-1501", "my-people"):
         write_mini_market(folder / name, ids=16)  # as many people as the preset's batch
     return folder
-
-

@@ -42,7 +42,9 @@ def test_the_example_does_what_it_says(name: str, place: Path, monkeypatch: pyte
 @pytest.mark.parametrize("name", NAMES)
 def test_the_docstring_says_what_it_must(name: str) -> None:
     text = said(name)
-    assert name == "InputError" or "InputError:" in text or name in ("Tracks", "MotTable"), f"{name}: no errors"
+    assert name == "InputError" or "InputError:" in text or name in ("Tracks", "MotTable"), (
+        f"{name}: no errors"
+    )
     if name in ARRAYS:
         assert "(N, " in text or "(K, " in text or "(R, " in text or "(Q, " in text, f"{name}: no shapes"
 

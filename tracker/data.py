@@ -86,7 +86,9 @@ class Detections:
             norm = np.sqrt(np.einsum("nd,nd->n", embedding, embedding))
             bad = ~((np.abs(norm - 1) <= UNIT_TOLERANCE) | (norm == 0))  # NaN fails both
             _refuse_rows("embedding rows must have norm 1 (or 0: unknown)", bad, norm)
-        extras = {name: _rows_of(name, values, n) for name, values in self.extras.items()} if self.extras else {}
+        extras = (
+            {name: _rows_of(name, values, n) for name, values in self.extras.items()} if self.extras else {}
+        )
         dropped = self.dropped
         if not (xyxy[:, 2:] > xyxy[:, :2]).all():
             sized = (xyxy[:, 2:] > xyxy[:, :2]).all(1)
@@ -148,7 +150,7 @@ class Detections:
 
     @classmethod
     def from_torchvision(cls, output: Any) -> Detections:
-        """One image's output of a torchvision detector, a dict of tensors. ``class_id`` is its label (COCO: 1, a person).
+        """One image's output of a torchvision detector, a dict of tensors; ``class_id`` is its label (COCO: 1, person).
 
         Extras: ``mask`` (N, H, W) bool, ``keypoints`` (N, P, 3) and whatever else has a row a box.
 
@@ -180,7 +182,8 @@ class Tracks:
 
     Example:
         >>> from retrace import Detections, Tracker
-        >>> tracks = Tracker.from_config("sort").update(Detections([[10, 20, 50, 120]], [0.9], extras={"name": ["Ada"]}))
+        >>> seen = Detections([[10, 20, 50, 120]], [0.9], extras={"name": ["Ada"]})
+        >>> tracks = Tracker.from_config("sort").update(seen)
         >>> tracks
         Tracks: 1 track
         id    x1    y1    x2     y2  score  class_id  det_index  name
@@ -363,7 +366,9 @@ def _rows_of(name: str, values: Any, n: int) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError):
         raise InputError(f"extras[{name!r}] must be an array with a row a box, got {_kind(values)}") from None
     if array.shape[:1] != (n,):
-        raise InputError(f"extras[{name!r}] must have a row for each of the {n} boxes, got shape {array.shape}")
+        raise InputError(
+            f"extras[{name!r}] must have a row for each of the {n} boxes, got shape {array.shape}"
+        )
     return array
 
 

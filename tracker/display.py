@@ -16,7 +16,9 @@ def as_text(title: str, columns: Mapping[str, np.ndarray]) -> str:
     if not cells:
         return title
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in (names, *cells)]
+    lines = [
+        "  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in (names, *cells)
+    ]
     return "\n".join([title, *lines, *([f"... {more} more"] if more else [])])
 
 

@@ -79,7 +79,7 @@ def of_torchvision(output: Any) -> Arrays:
     missing = [k for k in ("boxes", "scores") if not isinstance(output, Mapping) or k not in output]
     if missing:
         raise InputError(
-            f"from_torchvision: expected a dict with boxes, labels and scores, got {_named(output)} without {missing[0]}"
+            f"from_torchvision: expected a dict of boxes, labels and scores, got {_named(output)} without {missing[0]}"
         )
     arrays = {name: plain(values) for name, values in output.items()}
     xyxy, score = arrays.pop("boxes"), arrays.pop("scores")
@@ -106,7 +106,12 @@ def as_supervision(
     mask = data.pop("mask", None)
     data.pop("tracker_id", None)  # of whoever tracked before us
     return supervision.Detections(
-        xyxy, mask=mask, confidence=score, class_id=class_id.astype(int), tracker_id=ids.astype(int), data=data
+        xyxy,
+        mask=mask,
+        confidence=score,
+        class_id=class_id.astype(int),
+        tracker_id=ids.astype(int),
+        data=data,
     )
 
 
@@ -142,7 +147,9 @@ def _only(result: Any, what: str, kind: str) -> Any:
     if not isinstance(result, list | tuple):
         return result
     if len(result) != 1:
-        raise InputError(f"{what}: expected {kind} of one image, got a list of {len(result)}; give them one by one")
+        raise InputError(
+            f"{what}: expected {kind} of one image, got a list of {len(result)}; give them one by one"
+        )
     return result[0]
 
 

@@ -72,9 +72,15 @@ def test_boxes_of_no_size_are_dropped_counted_and_keep_the_others_place():
         ({"xyxy": BOX, "score": [1], "embedding": [[3.0, 4.0]]}, "norm 1 .*; row 0 is 5"),
         ({"xyxy": BOX, "score": [1], "embedding": [[np.nan, 0]]}, "norm 1"),
         ({"xyxy": BOX, "score": [1], "embedding": [0.6, 0.8]}, r"embedding must have shape \(1, D\)"),
-        ({"xyxy": BOX, "score": [1], "extras": {"a": [1, 2]}}, r"extras\['a'\] must have a row for each of the 1"),
+        (
+            {"xyxy": BOX, "score": [1], "extras": {"a": [1, 2]}},
+            r"extras\['a'\] must have a row for each of the 1",
+        ),
         ({"xyxy": BOX, "score": [1], "extras": {"a": 5}}, r"extras\['a'\] .*, got shape \(\)"),
-        ({"xyxy": BOX, "score": [1], "extras": {"a": [[1, 2], [3]]}}, "must be an array with a row a box, got list"),
+        (
+            {"xyxy": BOX, "score": [1], "extras": {"a": [[1, 2], [3]]}},
+            "must be an array with a row a box, got list",
+        ),
     ],
 )
 def test_what_is_refused(arguments, message):

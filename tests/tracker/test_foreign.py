@@ -113,9 +113,11 @@ def test_ultralytics_masks_grow_to_the_image() -> None:
     assert mask[:, :, :40].all()
     assert not mask[:, :, 40:].any()
     whole = torch.ones(3, 60, 80)  # retina_masks=True: already the image's size
-    assert Detections.from_ultralytics(ultralytics_result(masks=SimpleNamespace(data=whole))).extras[
-        "mask"
-    ].all()
+    assert (
+        Detections.from_ultralytics(ultralytics_result(masks=SimpleNamespace(data=whole)))
+        .extras["mask"]
+        .all()
+    )
 
 
 def test_ultralytics_turned_boxes() -> None:

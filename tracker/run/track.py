@@ -55,7 +55,7 @@ def track_source(
         >>> from retrace import Embedder, Job, track_source
         >>> job = Job("video.mp4", out="runs/example", detections="boxes.txt", save=("video",))
         >>> seen = []
-        >>> report = track_source(job, embed=Embedder.from_weights("auto"), on_step=lambda step: seen.append(len(step.tracks)))
+        >>> report = track_source(job, embed=Embedder.from_weights("auto"), on_step=seen.append)
         >>> report.frames, report.tracks, sorted(path.name for path in report.files)
         (30, 2, ['video.mp4', 'video.txt'])
         >>> len(seen)
