@@ -110,8 +110,8 @@ def _errors(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def _words(node: ast.expr) -> str:
     """An expression that gives text, with {what} for what is not known before it happens."""
     match node:
-        case ast.Constant(value=str()):
-            return node.value
+        case ast.Constant(value=str(text)):
+            return text
         case ast.JoinedStr():
             return "".join(
                 _words(part.value if isinstance(part, ast.FormattedValue) else part) for part in node.values
