@@ -31,8 +31,8 @@ def main(argv: list[str]) -> int:
     import secrets
 
     from retrace.configs import InputError
-    from retrace.tools.runs.run_folder import RunFolder
-    from retrace.tools.runs.view_server import free_port, make_app, serve
+    from retrace.tools.viewing.run_folder import RunFolder
+    from retrace.tools.viewing.server import free_port, make_app, serve
 
     if not 0 <= args.port <= 65535:
         raise InputError(f"--port {args.port}: expected 1 to 65535")

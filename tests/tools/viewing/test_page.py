@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.tools.runs.run_folder import RunFolder, make_proxy, packed
-from retrace.tools.runs.view_server import make_app
+from retrace.tools.viewing.run_folder import RunFolder, make_proxy, packed
+from retrace.tools.viewing.server import make_app
 from retrace.tools.view_run import main
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results

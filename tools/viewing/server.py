@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from retrace.configs.errors import InputError
-from retrace.tools.runs.run_folder import Place, RunFolder, make_proxy
+from retrace.tools.viewing.run_folder import Place, RunFolder, make_proxy
 from retrace.tracker.offline.edits import append_edit, parse_edit
 
 if TYPE_CHECKING:
