@@ -42,6 +42,7 @@ async function send(made, what) {
   } catch (error) {
     $("said").textContent = error.message;
   }
+  $("name").dataset.of = "";
   await load();
   const unfit = state.about.unfit.find((one) => one.edit === state.about.edits.length - 1);
   if (unfit) $("said").textContent = `${what}: does not fit, ${unfit.why}`;

@@ -14,7 +14,7 @@ function choose(id, second) {
 function showPerson() {
   const [one, other] = state.chosen, person = personOf(one), told = state.persons.get(one);
   $("who").textContent = one === undefined ? "Nobody chosen" : nameOf(one) + (other === undefined ? "" : ` and ${nameOf(other)}`);
-  $("name").value = state.about.names[one] || "";
+  if ($("name").dataset.of !== String(one)) { $("name").value = state.about.names[one] || ""; $("name").dataset.of = one; } // what is being typed stays
   document.querySelector("[data-do=sure]").textContent = state.about.sure.includes(one) ? "Not sure after all" : "Mark as sure";
   fill("crops", []); fill("near", []); fill("moment", []);
   $("facts").textContent = person ? factsOf(person, told) : "Click a box or a row. Hold Shift for a second one.";

@@ -154,23 +154,30 @@ function frameAt(seconds) {
   return low;
 }
 
+let sought = null; // the frame that a seek is to show: until it does, pictures of before say nothing
+
 function goTo(frame) {
   if (state.live) state.live.follow = false;
-  state.frame = Math.min(Math.max(0, Math.round(frame)), lastFrame());
+  state.frame = sought = Math.min(Math.max(0, Math.round(frame)), lastFrame());
   if (state.about.video) { $("video").pause(); $("video").currentTime = middleOf(state.frame); }
   draw();
   remember();
 }
 
 function follow() {
-  const video = $("video"), at = (seconds) => { state.frame = frameAt(seconds); draw(); };
+  const video = $("video");
+  const at = (seconds) => {
+    const frame = frameAt(seconds);
+    if (sought !== null && frame !== sought) return;
+    sought = null; state.frame = frame; draw();
+  };
   if (video.requestVideoFrameCallback) {
     const shown = (_, about) => { at(about.mediaTime); video.requestVideoFrameCallback(shown); };
     video.requestVideoFrameCallback(shown);
   } else {
     for (const what of ["seeked", "timeupdate"]) video.addEventListener(what, () => at(video.currentTime));
   }
-  video.addEventListener("play", () => { $("play").textContent = "Pause"; });
+  video.addEventListener("play", () => { sought = null; $("play").textContent = "Pause"; });
   video.addEventListener("pause", () => { $("play").textContent = "Play"; remember(); });
   video.addEventListener("loadeddata", () => goTo(state.frame));
 }

@@ -17,6 +17,7 @@ async function load(again) { // again: the run has grown, nothing else has chang
   if (!state.live || !state.live.follow) $("summary").textContent = about.summary;
   fill("missing", about.missing.map((text) => make("li", { textContent: text })));
   if (first || video) state.times = new Float64Array(await get(`${base()}/times`, true));
+  if (video) sought = frame;
   if (video) $("video").src = EXPORTED ? `${base()}/video.mp4` : `${base()}/video`;
   const making = about.proxy.startsWith("making");
   $("prepare").hidden = about.video || Boolean(EXPORTED) || about.growing;
