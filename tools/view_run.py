@@ -31,7 +31,12 @@ def parser() -> Parser:
     p.add_argument("--host", help="default: this machine; another address lets others in, with a token")
     p.add_argument("--export", metavar="DIR", help="write the page as a folder instead of serving it")
     p.add_argument("--save", metavar="KINDS", help="write RUN/corrected: mot,csv,jsonl,coco,cvat,zip,video")
-    p.add_argument("--import", dest="imported", metavar="FILE", help="first make RUN of COCO-video JSON, CVAT XML, MOT zip")
+    p.add_argument(
+        "--import",
+        dest="imported",
+        metavar="FILE",
+        help="first make RUN of COCO-video JSON, CVAT XML, MOT zip",
+    )
     p.add_argument("--video", metavar="FILE", help="what the boxes of --import were drawn on")
     return p
 

@@ -69,9 +69,7 @@ def about(board: Board, place: Place, query: Query) -> dict[str, Any]:
         "names": {str(k): v for k, v in corrected.names.items()},
         "sure": sorted(corrected.sure),
         "unfit": [{"edit": number, "why": why} for number, why in corrected.unfit],
-        "edits": [
-            edit.model_dump(exclude_none=True, exclude={"result", "seen"}) for edit in place.edits()
-        ],
+        "edits": [edit.model_dump(exclude_none=True, exclude={"result", "seen"}) for edit in place.edits()],
         "summary": f"{ids} {'person' if ids == 1 else 'people'}, at most {most} at once" if ids else "nobody",
         "regions": totals.regions(place).model_dump(mode="json", exclude_none=True),
         "ledger": place.beside(".ledger.jsonl").is_file(),

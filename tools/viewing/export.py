@@ -112,15 +112,16 @@ def _crops(place: Place, people: list[dict[str, Any]], folder: Path) -> int:
     stamps = times(place)
     if stamps is None:
         return 0
-    wanted: dict[int, set[tuple[int, ...]]] = {}
+    wanted: dict[int, set[tuple[int, int, int, int]]] = {}
     for person in people:
-        for frame, *box in person["crops"]:
-            wanted.setdefault(frame, set()).add(tuple(box))
+        for frame, x1, y1, x2, y2 in person["crops"]:
+            wanted.setdefault(frame, set()).add((x1, y1, x2, y2))
     count, read = 0, FrameReader(place.proxy)
     for frame in sorted(wanted):
         image = read(float(stamps[frame])) if frame < len(stamps) else None
-        for box in wanted[frame] if image is not None else ():
-            x1, y1, x2, y2 = box
+        if image is None:
+            continue
+        for x1, y1, x2, y2 in sorted(wanted[frame]):
             cut = crop(image, (x1, y1, x2, y2), place.size)
             if cut is not None:
                 _file(folder / "crop" / str(frame) / f"{x1}_{y1}_{x2}_{y2}.jpg", cut)

@@ -17,7 +17,10 @@ from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
 
-ENDINGS = (".tracks.txt", ".online.txt")  # the tracker's own ids, where NAME.txt has those of people or of passes
+ENDINGS = (
+    ".tracks.txt",
+    ".online.txt",
+)  # the tracker's own ids, where NAME.txt has those of people or of passes
 Value = TypeVar("Value")
 
 
@@ -160,7 +163,9 @@ class Place:
         """What the page cannot show, and how to get it."""
         said = []
         if self.growing:
-            said.append("This run is not finished: what there is of it is shown. `track.py --resume` goes on.")
+            said.append(
+                "This run is not finished: what there is of it is shown. `track.py --resume` goes on."
+            )
         if self.source is None or not Path(self.source).exists():
             gone = f"The video is not where it was ({self.source or 'unknown'})"
             said.append(f"{gone}: boxes are shown without it.")

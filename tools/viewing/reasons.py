@@ -73,7 +73,10 @@ def moment(place: Place, frame: int, person: int) -> dict[str, Any]:
         return {"lines": ["No ledger: `track.py --save mot,ledger` keeps the reasons."], "pairs": []}
     identity = _tracker_id(place, frame, person)
     if identity is None:
-        return {"lines": ["Drawn by hand, or filled in afterwards: the tracker knows nothing of it."], "pairs": []}
+        return {
+            "lines": ["Drawn by hand, or filled in afterwards: the tracker knows nothing of it."],
+            "pairs": [],
+        }
     try:
         lines = tell_frame(told, frame, identity)
     except InputError as error:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from retrace.configs.errors import InputError
 from retrace.eval.mot import evaluate
 from retrace.eval.mot.matched import MatchedRows, matched_rows
 from retrace.eval.mot.sequences import guess_benchmark
@@ -82,7 +81,9 @@ def _identities(truth: MotTable, result: MotTable, rows: MatchedRows) -> list[di
     ids, boxes = np.unique(result.id, return_counts=True)
     person = np.array([whose.get(one, 0) for one in result.id[rows.result].tolist()], np.int64)
     right = truth.id[rows.gt] == person
-    count = dict(zip(*(a.tolist() for a in np.unique(result.id[rows.result][right], return_counts=True)), strict=True))
+    count = dict(
+        zip(*(a.tolist() for a in np.unique(result.id[rows.result][right], return_counts=True)), strict=True)
+    )
     return [
         {"id": one, "boxes": many, "right": count.get(one, 0), "person": whose.get(one, 0)}
         for one, many in zip(ids.tolist(), boxes.tolist(), strict=True)
@@ -102,8 +103,8 @@ def stretches(ids: np.ndarray, frames: np.ndarray) -> list[tuple[int, int, int]]
 
 
 def differences(here: Place, there: Place) -> list[dict[str, Any]]:
-    """Where two runs of one video differ, by frame: ``frame, kind, id, other, text``. Kinds: "split" (one person here is
-    two there), "joined" (two here are one there), "only here", "only there" (for half a second or more)."""
+    """Where two runs of one video differ, by frame: ``frame, kind, id, other, text``. Kinds: "split" (one person here
+    is two there), "joined" (two here are one there), "only here", "only there" (for half a second or more)."""
     ours, theirs = (
         replace(t, score=np.ones(len(t)), class_id=np.ones(len(t), np.int64))
         for t in (here.corrected().table, there.corrected().table)
@@ -125,5 +126,3 @@ def differences(here: Place, there: Place) -> list[dict[str, Any]]:
                 text = f"{person} is {kind} for {seconds:.1f} s"
                 found.append({"frame": first, "kind": kind, **who, "text": text})
     return sorted(found, key=lambda row: (row["frame"], row["kind"]))[:MOST]
-
-

@@ -20,7 +20,9 @@ from retrace.tracker.mot_file import read_ground_truth, read_results, read_seque
 
 LARGEST = 2**30  # bytes of a file, or of a member of a zip
 MOST_FRAME = 10**7
-Row = tuple[int, int, float, float, float, float, float, int]  # frame, id, x1, y1, x2, y2, score, class from 1
+Row = tuple[
+    int, int, float, float, float, float, float, int
+]  # frame, id, x1, y1, x2, y2, score, class from 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +55,9 @@ def read_annotations(path: str | Path) -> Annotated:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not readable as tracks ({type(error).__name__}: {str(error)[:80]})") from None
+        raise InputError(
+            f"{path}: not readable as tracks ({type(error).__name__}: {str(error)[:80]})"
+        ) from None
     if not len(found.table):
         raise InputError(f"{path}: holds no tracks")
     return found
@@ -74,7 +78,9 @@ def _coco(path: Path) -> Annotated:
     first = min(frame_of.values(), default=0)
     if first == 1 and 0 not in frame_of.values():  # CocoVID files exist that count from 1
         frame_of = {key: number - 1 for key, number in frame_of.items()}
-    category = {one["id"]: k for k, one in enumerate(sorted(told.get("categories", []), key=lambda c: c["id"]), 1)}
+    category = {
+        one["id"]: k for k, one in enumerate(sorted(told.get("categories", []), key=lambda c: c["id"]), 1)
+    }
     rows: list[Row] = []
     for one in told["annotations"]:
         person = one.get("track_id", one.get("instance_id"))
@@ -142,7 +148,9 @@ def _zip(path: Path) -> Annotated:
     """``gt/gt.txt`` and, where it is there, ``seqinfo.ini``, at the top or in one folder."""
     try:
         with zipfile.ZipFile(path) as archive:
-            texts = [m for m in archive.infolist() if PurePosixPath(m.filename).parts[-2:] == ("gt", "gt.txt")]
+            texts = [
+                m for m in archive.infolist() if PurePosixPath(m.filename).parts[-2:] == ("gt", "gt.txt")
+            ]
             if len(texts) != 1:
                 raise InputError(f"{path}: {len(texts)} files gt/gt.txt in it; expected one")
             ini = [m for m in archive.infolist() if PurePosixPath(m.filename).name == "seqinfo.ini"]

@@ -15,7 +15,9 @@ from retrace.tracker.offline.reconnect import Looks
 LENGTH = 60
 
 
-def write_video(path: Path, length: int = LENGTH, fps: Fraction | int = 25, times: list[float] | None = None) -> Path:
+def write_video(
+    path: Path, length: int = LENGTH, fps: Fraction | int = 25, times: list[float] | None = None
+) -> Path:
     """Squares that are bright or dark: the frame's number in bits. ``times``: s of each frame, a variable rate."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
@@ -41,7 +43,12 @@ def number_in(image: np.ndarray) -> int:
 
 
 def make_run(
-    folder: Path, video: Path, length: int = LENGTH, fps: float = 25.0, shift: float = 0, swap: int | None = None
+    folder: Path,
+    video: Path,
+    length: int = LENGTH,
+    fps: float = 25.0,
+    shift: float = 0,
+    swap: int | None = None,
 ) -> Path:
     """Two people who walk, 1 to the right and 2 to the left; 2 is only predicted in frames 10 to 19.
 

@@ -84,7 +84,10 @@ return [n, state.frame, Number(document.getElementById("overlay").dataset.frame)
 """
 PLAY = f"""
 const done = arguments[0], seen = [], read = () => {{ {READ} }}, video = document.getElementById("video");
-const each = () => {{ seen.push(read()); if (video.ended || seen.length >= 8) {{ video.pause(); done(seen); }} else video.requestVideoFrameCallback(each); }};
+const each = () => {{
+  seen.push(read());
+  if (video.ended || seen.length >= 8) {{ video.pause(); done(seen); }} else video.requestVideoFrameCallback(each);
+}};
 video.requestVideoFrameCallback(each); video.playbackRate = .1; video.play();
 video.addEventListener("ended", () => done(seen));
 """
@@ -98,7 +101,9 @@ VARIABLE = np.cumsum([0, *([0.04, 0.05, 0.11] * 20)])[:60].tolist()
 )
 def test_boxes_belong_to_the_shown_frame(tmp_path: Path, fps: Fraction, times: list[float] | None) -> None:
     """After seeks and while it plays, the number in the picture is that of the frame whose boxes are drawn."""
-    made = make_run(tmp_path / "run", write_video(tmp_path / "clip.mp4", fps=fps, times=times), fps=float(fps))
+    made = make_run(
+        tmp_path / "run", write_video(tmp_path / "clip.mp4", fps=fps, times=times), fps=float(fps)
+    )
     board = Board(Runs([made]))
     make_proxy(board.runs.place("run", "clip"))
     with served(board) as address, browser() as driver:
@@ -113,7 +118,9 @@ def test_boxes_belong_to_the_shown_frame(tmp_path: Path, fps: Fraction, times: l
         until(driver, "!document.getElementById('video').seeking")
         seen = driver.execute_async_script(PLAY)
         assert len({row[0] for row in seen}) >= 4
-        ahead = np.array([row[0] - row[2] for row in seen])  # a busy machine calls back when the next one is shown
+        ahead = np.array(
+            [row[0] - row[2] for row in seen]
+        )  # a busy machine calls back when the next one is shown
         assert set(ahead.tolist()) <= {0, 1}
         assert (ahead == 0).mean() > 0.5
         until(driver, "document.getElementById('video').paused")
@@ -134,9 +141,7 @@ def test_every_edit_with_undo_and_reload(run: Path) -> None:
 
         def looks() -> tuple[int, int]:
             """Identities and boxes."""
-            count, boxes = driver.execute_script(
-                "return [new Set(state.boxes.ids).size, state.boxes.count]"
-            )
+            count, boxes = driver.execute_script("return [new Set(state.boxes.ids).size, state.boxes.count]")
             return count, boxes
 
         driver.execute_script("choose(1); choose(2, true)")
@@ -173,14 +178,18 @@ def test_every_edit_with_undo_and_reload(run: Path) -> None:
         press("name")
         assert driver.execute_script("return document.querySelectorAll('#who img, #edits img').length") == 0
         assert "onerror" in driver.find_element("id", "who").text
-        driver.execute_script("document.querySelector('[data-do=redo]').click()")  # nothing: a new edit came after
+        driver.execute_script(
+            "document.querySelector('[data-do=redo]').click()"
+        )  # nothing: a new edit came after
         until(driver, "document.getElementById('said').textContent === 'Nothing to redo'")
         driver.execute_script("goTo(33); choose(2); document.getElementById('for-edits-tab').click()")
         edits = driver.execute_script("return state.about.edits.length")
         until(driver, "location.hash.includes('/33/2/edits-tab')")
         driver.refresh()
         whole(driver)
-        assert driver.execute_script("return [state.about.edits.length, state.frame, state.chosen[0], state.tab]") == [
+        assert driver.execute_script(
+            "return [state.about.edits.length, state.frame, state.chosen[0], state.tab]"
+        ) == [
             edits,
             33,
             2,
@@ -230,7 +239,16 @@ def test_by_keyboard_alone(run: Path) -> None:
         until(driver, "state.about.edits.length === 1 && state.boxes.count === 60")
         ActionChains(driver).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
         until(driver, "state.about.edits.length === 2 && state.boxes.count === 120")
-        press(Keys.ESCAPE, "b", Keys.ARROW_LEFT, Keys.ENTER, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ENTER)
+        press(
+            Keys.ESCAPE,
+            "b",
+            Keys.ARROW_LEFT,
+            Keys.ENTER,
+            Keys.ARROW_RIGHT,
+            Keys.ARROW_RIGHT,
+            Keys.ARROW_DOWN,
+            Keys.ENTER,
+        )
         until(driver, "state.about.edits.length === 3 && state.boxes.count === 121")
         box = driver.execute_script("return state.about.edits[2]")
         x1, y1, x2, y2 = box["xyxy"]
@@ -291,14 +309,22 @@ def test_it_fits_the_window(run: Path, width: int) -> None:
 
 
 CONTRAST = """
-const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+const linear = (v) => v / 255 <= .03928 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
+const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
 const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-const ground = (node) => { for (; node; node = node.parentElement) { const c = parse(getComputedStyle(node).backgroundColor); if (c.length < 4 || c[3] > .6) return c.slice(0, 3); } return [255, 255, 255]; };
+const ground = (node) => {
+  for (; node; node = node.parentElement) {
+    const c = parse(getComputedStyle(node).backgroundColor);
+    if (c.length < 4 || c[3] > .6) return c.slice(0, 3);
+  }
+  return [255, 255, 255];
+};
 const low = [];
 for (const node of document.querySelectorAll("body *")) {
   const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
   if (!own || !node.offsetParent || node.closest(".key b")) continue;
-  const a = light(parse(getComputedStyle(node).color).slice(0, 3)), b = light(ground(node)), ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  const [dark, bright] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((a, b) => a - b);
+  const ratio = (bright + .05) / (dark + .05);
   if (ratio < 4.5) low.push(`${node.tagName} ${node.id} ${node.textContent.slice(0, 30)} ${ratio.toFixed(2)}`);
 }
 return low;
@@ -350,7 +376,9 @@ def test_the_exported_folder_needs_no_server(run: Path, tmp_path: Path) -> None:
     page = export(board, tmp_path / "a page")
     told = (tmp_path / "a page" / "answers.js").read_text()
     assert "</script>" not in told
-    assert json.loads(told.removeprefix("window.ANSWERS = ").rstrip(";\n"))["api/run/clip/about"]["frames"] == 60
+    assert (
+        json.loads(told.removeprefix("window.ANSWERS = ").rstrip(";\n"))["api/run/clip/about"]["frames"] == 60
+    )
     with browser() as driver:
         opened(driver, page.as_uri())
         until(driver, "document.getElementById('video').readyState >= 2")
@@ -360,7 +388,12 @@ def test_the_exported_folder_needs_no_server(run: Path, tmp_path: Path) -> None:
         until(driver, "document.querySelectorAll('#crops img').length === 8")
         until(driver, "[...document.querySelectorAll('#crops img')].every((one) => one.naturalWidth > 0)")
         assert "</script><b>red" in driver.find_element("id", "who").text
-        assert driver.execute_script("return [...document.querySelectorAll('.writes')].some((one) => one.offsetParent)") is False
+        assert (
+            driver.execute_script(
+                "return [...document.querySelectorAll('.writes')].some((one) => one.offsetParent)"
+            )
+            is False
+        )
         for tab in ("totals-tab", "scores-tab", "edits-tab", "events-tab"):
             driver.execute_script(f"openTab('{tab}')")
         until(driver, "document.getElementById('metrics').textContent.includes('HOTA')")

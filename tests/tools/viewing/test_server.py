@@ -93,12 +93,12 @@ def test_what_the_page_is_told(ask: Any) -> None:
 
 def test_persons(ask: Any) -> None:
     """Looks (8, 0, 0) and (0, 4, 3): a distance of 1; both are there all the time, so neither is the other."""
-    one, two = ask.get(f"{ONE}/persons").json()
+    one, _ = ask.get(f"{ONE}/persons").json()
     assert (one["id"], one["seconds"], len(one["crops"]), one["near"]) == (1, 2.4, 8, [])
     assert one["path"] == pytest.approx(4 * (LENGTH - 1), abs=1)
     assert one["crops"][0][1:] == [10 + 4 * one["crops"][0][0], 20, 30 + 4 * one["crops"][0][0], 60]
     edit(ask, {"op": "split", "id": 2, "frame": 30, "new": 3}, 0)
-    one, two, three = ask.get(f"{ONE}/persons").json()
+    _, two, _ = ask.get(f"{ONE}/persons").json()
     assert [row[0] for row in two["near"]] == [3]  # 2 and 3 have the looks of the tracker's 2
     assert two["near"][0][1] == 0
     assert two["near"][0][2] > 0.99
@@ -126,13 +126,15 @@ def test_edits_leave_the_result_alone(ask: Any, run: Path) -> None:
 def test_the_corrected_result_says_so(ask: Any, run: Path) -> None:
     edit(ask, {"op": "delete", "id": 2}, 0)
     edit(ask, {"op": "merge", "id": 1, "other": 2}, 1)
-    for kind in ("mot", "csv", "jsonl", "zip", "video"):
+    for kind in ("mot", "csv", "jsonl", "coco", "cvat", "zip", "video"):
         answer = ask.get(f"{ONE}/corrected/{kind}")
         assert answer.status_code == 200, (kind, answer.text)
     told = json.loads((run / "corrected" / "run.json").read_text())
     record = told["sequences"]["clip"]
     assert told["post_processing"] == ["corrected by hand"]
-    assert record["files"] == ["clip.csv", "clip.jsonl", "clip.mp4", "clip.txt", "clip.zip"]
+    assert record["files"] == [
+        f"clip.{ending}" for ending in ("coco.json", "csv", "cvat.xml", "jsonl", "mp4", "txt", "zip")
+    ]
     by_hand = record["corrected_by_hand"]
     assert by_hand["edits_that_count"] == 1
     assert by_hand["edits_that_do_not_fit"] == ["edit 1: nobody has the id 2"]
@@ -146,6 +148,21 @@ def test_the_corrected_result_says_so(ask: Any, run: Path) -> None:
     archive = zipfile.ZipFile(BytesIO((run / "corrected" / "clip.zip").read_bytes()))
     assert sorted(archive.namelist()) == ["gt/gt.txt", "gt/labels.txt", "seqinfo.ini"]
     assert ask.get(f"{ONE}/corrected/exe").status_code == 400
+
+
+def test_what_goes_to_another_tool_comes_back(ask: Any, run: Path, tmp_path: Path) -> None:
+    edit(ask, {"op": "delete", "id": 2, "first": 30}, 0)
+    for kind, name in (("coco", "clip.coco.json"), ("cvat", "clip.cvat.xml"), ("zip", "clip.zip")):
+        main([str(run), "--save", kind])
+        back = tmp_path / kind
+        video = str(run.parent / "clip.mp4")
+        main([str(back), "--import", str(run / "corrected" / name), "--video", video, "--save", "mot"])
+        found, sent = RunFolder(back).place("clip"), RunFolder(run).place("clip").corrected().table
+        np.testing.assert_array_equal(found.table().xyxy, sent.xyxy)
+        np.testing.assert_array_equal(found.table().id, sent.id)
+        assert (found.fps, found.size, found.source) == (25.0, (160, 320), video)
+        with pytest.raises(InputError, match="holds a run already"):
+            main([str(back), "--import", str(run / "corrected" / name)])
 
 
 def test_two_tabs_do_not_lose_each_others_edits(ask: Any) -> None:
@@ -220,7 +237,9 @@ def test_lines_and_zones_are_those_of_count(ask: Any, run: Path) -> None:
     assert ask.get(f"{ONE}/table/lines.csv").text.splitlines()[0] == "line,time,id,direction,x,y"
     main_table = ask.get(f"{ONE}/table/persons.csv")
     assert len(main_table.text.splitlines()) == 3
-    broken = ask.post(f"{ONE}/regions", json={"zones": [{"name": "z", "points": [[0, 0], [9, 9], [9, 0], [0, 9]]}]})
+    broken = ask.post(
+        f"{ONE}/regions", json={"zones": [{"name": "z", "points": [[0, 0], [9, 9], [9, 0], [0, 9]]}]}
+    )
     assert broken.status_code == 400
     assert "crosses itself" in broken.text
     assert ask.post(f"{ONE}/regions", json={}).status_code == 200
@@ -314,7 +333,14 @@ def test_strangers_are_refused(run: Path) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'{"edit": {}, "known": 0}', b"[" * 20_000, b"[" * 200_000, b'{"edit": {"op": "sure", "id": 1}}'],
+    [
+        b"",
+        b"[]",
+        b'{"edit": {}, "known": 0}',
+        b"[" * 20_000,
+        b"[" * 200_000,
+        b'{"edit": {"op": "sure", "id": 1}}',
+    ],
 )
 def test_bodies_that_are_none(ask: Any, body: bytes) -> None:
     for what in ("edits", "regions"):
