@@ -45,14 +45,15 @@ async function why() {
   const [id] = state.chosen, frame = state.frame;
   if (!id) { $("said").textContent = "Choose a person first"; return; }
   const told = await get(`${base()}/moment?frame=${frame}&id=${id}`).catch((error) => ({ lines: [error.message], pairs: [] }));
-  const about = (pair, text) => make("li", { className: pair.joined ? "joined" : "" },
-    state.about.video ? image(cropOf([frame, ...pair.box]), "") : null,
+  const faceOf = (who) => { const { crops } = state.persons.get(who) || { crops: [] }; return crops.length && state.about.video ? image(cropOf(crops[crops.length >> 1]), "") : null; };
+  const about = (pair, text, whose) => make("li", { className: pair.joined ? "joined" : "" },
+    faceOf(whose), state.about.video ? image(cropOf([frame, ...pair.box]), "") : null,
     make("span", { textContent: `${text}: cost ${pair.sum}, limit ${pair.limit}. ${pair.joined ? "Joined." : pair.refusal ? `Not possible: ${pair.refusal}.` : "Possible."} It ${pair.fate}.` }));
   fill("moment", [
     make("h3", { textContent: `Frame ${frame}` }),
     make("ul", { className: "told" }, ...told.lines.map((line) => make("li", { textContent: line.trim() }))),
     told.pairs.length ? make("h3", { textContent: "What was in question" }) : null,
-    make("ol", { className: "list pairs" }, ...told.pairs.map((pair) => about(pair, `Detection ${pair.detection}, stage ${pair.stage}`)),
-      ...(told.rivals || []).map((pair) => about(pair, `${pair.id || "Somebody without an id"} for the same detection, stage ${pair.stage}`))),
+    make("ol", { className: "list pairs" }, ...told.pairs.map((pair) => about(pair, `Detection ${pair.detection}, stage ${pair.stage}`, id)),
+      ...(told.rivals || []).map((pair) => about(pair, `${pair.id || "Somebody without an id"} for the same detection, stage ${pair.stage}`, pair.id))),
   ].filter(Boolean));
 }
