@@ -31,7 +31,7 @@ PRESET = "osnet_x0_25_adapt"
 LEAST_PEOPLE = 8  # tracklets that a training takes
 LEAST_PAIRS = 30  # pairs of one held-out person that a verdict takes
 CHUNK = 256
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +244,8 @@ def held_out(data: ReidSet, weights: Path, device: str = "auto") -> dict[str, fl
     for part in (data.query, data.gallery):
         assert part is not None
         images, pixels, _ = open_sound_images(part, embedder.size, cache_folder())
-        vectors = [embedder.crops(np.array(pixels[k : k + CHUNK])) for k in range(0, len(images), CHUNK)]
-        sides.append((np.concatenate(vectors), images.ids, images.cameras))
+        found = [embedder.crops(np.array(pixels[k : k + CHUNK])) for k in range(0, len(images), CHUNK)]
+        sides.append((np.concatenate(found), images.ids, images.cameras))
     vectors, ids, cameras = (np.concatenate(parts) for parts in zip(*sides, strict=True))
     distance, (same, other) = 1 - vectors @ vectors.T, _pairs(ids, cameras)
     row = evaluate_ranking(*sides[0], *sides[1]).row()
