@@ -23,6 +23,7 @@ TOOLS = {
     "eval-reid": "score a ReID network: rank-k, mAP, mINP",
     "export-reid": "convert ReID weights for ONNX Runtime, OpenVINO or torch",
     "calibrate-reid": "from ReID distances to probabilities, stored in the weights",
+    "adapt-reid": "your cameras' own ReID network, from unlabelled video",
     "mot-crops": "cut people out of sequences: a ReID set of your own video",
     "tune": "tune a tracker preset on your sequences",
     "scene": "draw a street scene with known identities",
