@@ -3,7 +3,7 @@
 python tools/bench.py track [--video FILE] [--detector ...] [--reid FILE] [--json FILE]
 python tools/bench.py pipeline --video FILE [--peers]   the whole of it: ms a stage, frames/s, unit costs
 python tools/bench.py track --peers             tracker-only, beside the peers of ../shared/bench
-python tools/bench.py assign | eval | page      where dense and sparse association cross; MOT evaluators; the page of a run
+python tools/bench.py assign | eval | page      dense against sparse association; MOT evaluators; the page of an hour
 python tools/bench.py reid [--peers]            ReID scoring and re-ranking beside torchreid
 python tools/bench.py embed --weights FILE      crops per second of every runtime beside plain torch
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect

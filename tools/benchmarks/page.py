@@ -25,7 +25,14 @@ import numpy as np
 from retrace.configs import InputError
 
 FPS = 25
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1440,1000")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--window-size=1440,1000",
+)
 SCROLL = """
 const done = arguments[0], place = document.getElementById("timeline"), begun = performance.now();
 let frames = 0;

@@ -22,7 +22,7 @@ from retrace.tracker.offline.edits import counted
 
 KINDS = {
     "mot": ".txt", "csv": ".csv", "jsonl": ".jsonl", "coco": ".coco.json", "cvat": ".cvat.xml", "zip": ".zip",
-    "video": ".mp4",
+    "gt": "/gt/gt.txt", "video": ".mp4",
 }  # fmt: skip
 _ONE = threading.Lock()  # the manifest is read, changed and written
 
@@ -40,11 +40,12 @@ def write_corrected(place: Place, kind: str, folder: Path | None = None) -> Path
     """
     if kind not in KINDS:
         raise InputError(f"no kind {kind!r}; there are {', '.join(KINDS)}")
-    out = (folder or place.folder / "corrected") / f"{place.name}{KINDS[kind]}"
+    folder = folder or place.folder / "corrected"
+    out = folder / f"{place.name}{KINDS[kind]}"
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     WRITERS[kind](place, place.corrected().table, out)
-    _note(place, out)
+    _note(place, folder, str(out.relative_to(folder)))
     return out
 
 
@@ -88,6 +89,12 @@ def _zip(place: Place, table: MotTable, out: Path) -> None:
     mot_zip(out, table, place.name, place.frames, place.size, place.fps)
 
 
+def _gt(place: Place, table: MotTable, out: Path) -> None:
+    from retrace.tracker.outputs.mot_zip import mot_folder
+
+    mot_folder(out.parents[1], table, place.name, place.frames, place.size, place.fps)
+
+
 def _video(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.pictures import VideoSink
     from retrace.tracker.sources import open_source
@@ -104,7 +111,7 @@ def _video(place: Place, table: MotTable, out: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Place, MotTable, Path], None]] = {
-    "mot": _mot, "csv": _csv, "jsonl": _jsonl, "coco": _coco, "cvat": _cvat, "zip": _zip, "video": _video,
+    "mot": _mot, "csv": _csv, "jsonl": _jsonl, "coco": _coco, "cvat": _cvat, "zip": _zip, "gt": _gt, "video": _video,
 }  # fmt: skip
 
 
@@ -128,9 +135,9 @@ def _classed(table: MotTable) -> MotTable:
     return replace(table, class_id=table.class_id - 1)
 
 
-def _note(place: Place, out: Path) -> None:
-    """What run.json beside the file says of it."""
-    path = out.parent / "run.json"
+def _note(place: Place, folder: Path, name: str) -> None:
+    """What run.json says of a file of that name in the folder."""
+    path = folder / "run.json"
     edits, found = place.edits(), place.corrected()
     record = {
         "complete": not place.growing,
@@ -156,7 +163,7 @@ def _note(place: Place, out: Path) -> None:
             told = {}
         sequences = told.get("sequences") if isinstance(told.get("sequences"), dict) else {}
         before = sequences.get(place.name, {})
-        files = sorted({*(before.get("files") or []), out.name} if before else {out.name})
+        files = sorted({*(before.get("files") or []), name})
         arguments = told.get("arguments") or []
         if place.source is not None and place.source not in arguments:
             arguments = [*arguments, place.source]

@@ -32,7 +32,7 @@ class Kept:
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
     def __call__(self, key: str, files: Sequence[Path], make: Callable[[], Value]) -> Value:
-        now = tuple(map(_stamp, files))
+        now = tuple(map(stamp, files))
         with self._locks[key]:
             known = self._found.get(key)
             if known is None or known[0] != now:
@@ -180,7 +180,8 @@ class Place:
         return said
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None: there is none."""
     try:
         told = path.stat()
     except OSError:
