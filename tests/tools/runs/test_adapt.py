@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -14,8 +13,7 @@ from retrace.tools import adapt_reid
 from retrace.tools.runs.adapt import TrackletFilter, _beats, adapt, confident, write_sequence
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
-
-FPS, SLOT, SLOTS = 10, 30, 13  # two people cross the picture in each slot of 3 s
+from tests.passers_by import SLOT, passers_by
 
 
 def table(rows: list[tuple[int, int, float, float]]) -> MotTable:
@@ -56,25 +54,7 @@ def test_only_better_at_both_counts() -> None:
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A video of people in all colours, and its boxes."""
-    folder, rng, lines = tmp_path_factory.mktemp("door"), np.random.default_rng(0), []
-    colours = rng.integers(30, 226, (SLOTS, 2, 2, 3))
-    with av.open(str(folder / "door.mp4"), "w") as out:
-        stream = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
-        stream.height, stream.width = 160, 320
-        for k in range(SLOT * SLOTS):
-            image = np.full((160, 320, 3), 90, np.uint8)
-            slot, step = divmod(k, SLOT)
-            for person, left in enumerate((10 + 4 * step, 280 - 4 * step)):
-                top = 10 + 70 * person
-                image[top : top + 32, left : left + 28] = colours[slot, person, 0]
-                image[top + 32 : top + 64, left : left + 28] = colours[slot, person, 1]
-                if step < SLOT - 4:
-                    lines.append(f"{k + 1},-1,{left},{top},28,64,0.9\n")
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-        out.mux(stream.encode())
-    (folder / "det.txt").write_text("".join(lines))
-    return folder / "door.mp4", folder / "det.txt"
+    return passers_by(tmp_path_factory.mktemp("door"), "door")
 
 
 def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
