@@ -118,7 +118,17 @@ class Place:
         return self.kept("hash", [path], lambda: file_hash(path)[:16])
 
     def edits(self) -> list[Any]:
-        return self.kept("edits", [self.edits_file], lambda: read_edits(self.edits_file))
+        """Of the file beside the result; none where it is broken, which :meth:`missing` says."""
+        return self._edits()[0]
+
+    def _edits(self) -> tuple[list[Any], str]:
+        def read() -> tuple[list[Any], str]:
+            try:
+                return read_edits(self.edits_file), ""
+            except InputError as error:
+                return [], str(error)
+
+        return self.kept("edits", [self.edits_file], read)
 
     def corrected(self) -> Corrected:
         """The result with the edits that lie beside it."""
@@ -162,6 +172,8 @@ class Place:
     def missing(self) -> list[str]:
         """What the page cannot show, and how to get it."""
         said = []
+        if self._edits()[1]:
+            said.append(f"Edits are not applied: {self._edits()[1]}")
         if self.growing:
             said.append(
                 "This run is not finished: what there is of it is shown. `track.py --resume` goes on."

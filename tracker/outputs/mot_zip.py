@@ -1,5 +1,5 @@
-"""Finished tracks in MOTChallenge's layout of ground truth, for evaluation and training crops: a sequence folder, or the
-same as a zip, which CVAT imports."""
+"""Finished tracks in MOTChallenge's layout of ground truth, for evaluation and training crops: a folder, or the same
+as a zip, which CVAT imports."""
 
 from __future__ import annotations
 

@@ -338,6 +338,8 @@ def test_strangers_are_refused(run: Path) -> None:
     assert ask.get("/?token=secret").status_code == 200
     assert ask.get("/api/runs").status_code == 200  # by the cookie
     assert TestClient(app, base_url="http://evil.example").get("/?token=secret").status_code == 400
+    foreign = ask.get(f"{ONE}/corrected/mot", headers={"sec-fetch-site": "cross-site"})
+    assert foreign.status_code == 403
     form = ask.post(f"{ONE}/edits", data={"edit": "x"})
     assert form.status_code == 415
 
@@ -375,12 +377,14 @@ def test_a_run_that_is_half_there(run: Path) -> None:
     (run / "clip.jsonl").write_text("broken")
     (run / "clip.looks.npz").write_text("broken")
     (run / "clip.ledger.jsonl").write_text("broken")
+    (run / "clip.edits.jsonl").write_text("broken\n")
     board = Board(Runs([run]))
     place = board.runs.place("run", "clip")
     about = board.answer(place, "about", {})
     said = " ".join(about["missing"])
     assert "not finished" in said
     assert "/gone/clip.mp4" in said
+    assert "line 1: no JSON; mend or remove the line" in said
     assert about["summary"] == "2 people, at most 2 at once"
     for what in ("boxes", "predicted", "persons", "events", "loose", "totals"):
         board.answer(place, what, {})
