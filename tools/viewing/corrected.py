@@ -59,7 +59,7 @@ def _mot(place: Place, table: MotTable, out: Path) -> None:
 def _csv(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.tables import boxes_csv
 
-    boxes_csv(out, table, place.fps)
+    boxes_csv(out, _classed(table), place.fps, place.class_names or None)
 
 
 def _jsonl(place: Place, table: MotTable, out: Path) -> None:
@@ -68,19 +68,22 @@ def _jsonl(place: Place, table: MotTable, out: Path) -> None:
 
     with writing(out), atomic_write(out) as file:
         for k, tracks in enumerate(_by_frame(place, table)):
-            file.write(json_line(Step(Frame(k, k / place.fps, None), Detections.empty(), tracks)))
+            file.write(
+                json_line(Step(Frame(k, k / place.fps, None), Detections.empty(), tracks), place.class_names)
+            )
 
 
 def _coco(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.exchange import coco_json
 
-    coco_json(out, _classed(table), place.name, place.frames, place.size, place.fps)
+    names = place.class_names or None
+    coco_json(out, _classed(table), place.name, place.frames, place.size, place.fps, names)
 
 
 def _cvat(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.exchange import cvat_xml
 
-    cvat_xml(out, _classed(table), place.name, place.frames, place.size)
+    cvat_xml(out, _classed(table), place.name, place.frames, place.size, place.class_names or None)
 
 
 def _zip(place: Place, table: MotTable, out: Path) -> None:

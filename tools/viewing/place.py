@@ -96,6 +96,12 @@ class Place:
         return (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
 
     @property
+    def class_names(self) -> dict[int, str]:
+        """What the detector's classes are called, by number from 0; empty where all are people."""
+        told = self.record.get("classes")
+        return {int(k): str(v) for k, v in told.items() if str(k).isdigit()} if isinstance(told, dict) else {}
+
+    @property
     def frames(self) -> int:
         return max(int(self.record.get("frames") or 0), int(self.table().frame.max(initial=-1)) + 1)
 
