@@ -205,6 +205,7 @@ def open_job_detector(job: Job, threads: int | None = None) -> Detector:
         conf=job.conf,
         detector_format=job.detector_format,
         threads=threads or job.threads,
+        runtime=job.runtime,
     )
 
 
