@@ -23,6 +23,8 @@ from retrace.tracker.run.job import Job
 from retrace.tracker.sources import Source, open_source
 
 BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
+LARGE = 2**22  # pixels of a picture that is looked at alone: memory
+MOST_THREADS = 8  # that look ahead in one process; more cores are for more processes
 ENDINGS = {
     "mot": ".txt",
     "jsonl": ".jsonl",
@@ -91,7 +93,9 @@ class OpenedJob:
         looks = embed is not None or (self.job.detections is None and self.source.has_images)
         if self.source.live or not looks or callers < 1:
             return Ahead()
-        return Ahead(int(min(callers, self.job.threads or cores())), BATCH)
+        height, width = self.source.size or (0, 0)
+        threads = int(min(callers, self.job.threads or cores(), MOST_THREADS))
+        return Ahead(threads, BATCH if height * width <= LARGE else 1)
 
     def fingerprint(self) -> dict[str, object]:
         """All that the result depends on; a checkpoint of another fingerprint is refused."""
