@@ -12,6 +12,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from retrace.tools.terminal import options
 from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, guarded
 
 if TYPE_CHECKING:
@@ -44,22 +45,7 @@ def parser() -> Parser:
         metavar="FILE",
         help="MOT det.txt or .npz instead of a detector; may be given relative to the sequence folder",
     )
-    p.add_argument(
-        "--reid", default="auto", metavar="auto|WEIGHTS|none", help=".onnx or torchreid checkpoint"
-    )
-    p.add_argument(
-        "--reid-input",
-        metavar="HOW",
-        help="how foreign appearance weights take images: raw (0..255), unit (0..1), imagenet, then e.g. "
-        ",colour=bgr,mean=...,std=...,layout=nhwc; default: as the file says or shows",
-    )
-    p.add_argument(
-        "--reid-norm",
-        default="stored",
-        choices=("stored", "frame", "video"),
-        help="BatchNorm statistics of the appearance network: its own, those of each frame's people (GHOST) or of "
-        "the video so far; the last two need torch",
-    )
+    options.add_looks(p)
     p.add_argument(
         "--camera",
         default="auto",
@@ -103,9 +89,9 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    options = parser()
-    args = options.parse_args(argv)
-    with as_flags(options):
+    p = parser()
+    args = p.parse_args(argv)
+    with as_flags(p):
         from retrace.tools.runs.runner import open_run, track_all  # heavy: only once the arguments are sound
 
         run = open_run(jobs_of(args), argv, args.quiet, workers(args.workers), args.cluster)

@@ -21,6 +21,7 @@ from retrace.configs import InputError
 from retrace.tracker.ahead import Ahead, batches, in_order
 from retrace.tracker.data import Detections, Frame, Step
 from retrace.tracker.tracker import Tracker
+from retrace.tracker.tracks.sparing import Sparing
 
 Detect = Callable[[Frame], Detections]
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image (H, W, 3) BGR, xyxy (N, 4) -> (N, D) unit rows
@@ -53,6 +54,7 @@ def run(
     camera: Camera | None = None,
     stopwatch: Stopwatch | None = None,
     ahead: Ahead = Ahead(),  # noqa: B008  # plain numbers
+    sparing: Sparing | None = None,
 ) -> Iterator[Step]:
     """Follow everybody through the frames; yields each frame with its detections and tracks.
 
@@ -60,17 +62,33 @@ def run(
     has an image. Scores below the tracker's lowest threshold are not embedded: nobody would look at them.
 
     Args:
+        frames: of one source, in order.
+        detect: a frame -> its boxes.
+        tracker: one of this source alone.
+        embed: a picture (H, W, 3) BGR and boxes (N, 4) xyxy px -> (N, D) unit rows; None: nobody looks.
+        camera: a frame and its boxes -> (2, 3) motion since the last frame, or None; None: a still camera.
+        stopwatch: is told the seconds of each stage.
         ahead: how many threads look ahead, and at how many frames together. For a detector and an embedder that
             may be called so (see `Detector.callers`), and frames that need not be followed at once.
+        sparing: embed only boxes of which place alone does not say whose they are, when their frame's turn comes.
 
     Raises:
         InputError: something that is no :class:`Frame` comes, such as a bare picture or the letters of a path.
+
+    Example:
+        >>> from retrace import Detections, MotTable, Tracker, open_source, run
+        >>> def detect(frame):  # somebody who walks to the right
+        ...     return Detections([[10 + 4 * frame.index, 20, 34 + 4 * frame.index, 70]], [0.9])
+        >>> source = open_source("video.mp4")
+        >>> steps = run(source, detect, Tracker.from_config("sort", source.fps))
+        >>> MotTable.of(steps).id.tolist() == [1] * 30
+        True
     """
     stopwatch = stopwatch or Stopwatch()
 
     def look(some: Sequence[Frame]) -> tuple[Sequence[Frame], Iterable[Detections]]:
         try:
-            return some, look_at(some, detect, embed, tracker.appearance_from, stopwatch)
+            return some, look_at(some, detect, None if sparing else embed, tracker.appearance_from, stopwatch)
         except InputError:
             if len(some) == 1:
                 raise
@@ -83,6 +101,11 @@ def run(
             if camera is not None:
                 with stopwatch.stage("camera"):
                     warp = camera(frame, detections)  # which it looks past
+            if sparing and embed and detections.embedding is None and frame.image is not None:
+                with stopwatch.stage("embed"):
+                    useful = detections.score >= tracker.appearance_from
+                    place = tracker.settled(detections, frame.time, warp)
+                    detections = sparing(embed, frame.image, detections, useful, place)
             with stopwatch.stage("track"):
                 tracks = tracker.update(detections, timestamp=frame.time, warp=warp)
             yield Step(frame, detections, tracks)

@@ -88,6 +88,7 @@ class Models:
         looks = Tracker(job.tracker_config(), 30.0).appearance_from <= 1
         if not looks or job.reid == "none":
             idle = "reid_norm" if job.reid_norm != "stored" else "reid_input" if job.reid_input else None
+            idle = idle or ("embed" if job.embed != "all" else None)
             if idle:
                 raise InputError(
                     f"`{idle}` {getattr(job, idle)}: nobody looks at appearance here; leave it out"

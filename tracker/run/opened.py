@@ -21,6 +21,7 @@ from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.pipeline import Detect, Embed
 from retrace.tracker.run.job import Job
 from retrace.tracker.sources import Source, open_source
+from retrace.tracker.tracks.sparing import Sparing
 
 BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
 LARGE = 2**22  # pixels of a picture that is looked at alone: memory
@@ -97,6 +98,15 @@ class OpenedJob:
         threads = int(min(callers, self.job.threads or cores(), MOST_THREADS))
         return Ahead(threads, BATCH if height * width <= LARGE else 1)
 
+    @property
+    def may_stop_looking(self) -> bool:
+        """Whether to go on blind where looks mislead: not where asked not to, nor where a memory wants them."""
+        return self.job.embed != "always" and self.job.memory is None
+
+    def sparing(self) -> Sparing | None:
+        """What chooses the boxes that are embedded; None: all are."""
+        return Sparing(self.job.embed_budget) if self.job.embed == "ambiguous" else None
+
     def fingerprint(self) -> dict[str, object]:
         """All that the result depends on; a checkpoint of another fingerprint is refused."""
         source = self.source
@@ -106,6 +116,7 @@ class OpenedJob:
             "tracker": self.tracker.config.model_dump(mode="json"),
             "detector": self.detector.description,
             "appearance": self.appearance.description,
+            "embed": [self.job.embed, self.job.embed_budget],
             "camera": self.camera_note,
             "files": self.hashes,
             "save": sorted(self.job.save),
