@@ -53,6 +53,7 @@ SAID = {
     "keypoints": r"Tracks: 2 tracks; keypoints \(2, 17, 3\)\n.*\n 1 .* red\n 2 .* blue",
     "pandas": r"id +\n1 +0 +29 +30\n2 +0 +29 +30",
     "track_source": r"0\.\d s: 2 people\n\d True",
+    "Models": r"2 people in 30 frames",
     "asyncio": r"(\[1\]\n){4,5}30 frames",
 }
 
