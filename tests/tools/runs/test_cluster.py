@@ -1,4 +1,4 @@
-"""Files on a Ray cluster: what is ours on a small stand-in for Ray, the whole on Ray itself where it is installed."""
+"""Files on a Ray cluster: what is ours on a small stand-in for Ray, the whole on Ray itself with `-m long`."""
 
 import os
 import re
@@ -200,6 +200,7 @@ def test_ray_that_does_not_start_is_one_line(install: Callable[..., StandIn], jo
         list(track_on_cluster(jobs, "local", threading.Event(), init=init))
 
 
+@pytest.mark.long  # Ray is 240 MB, and starts a dozen processes: not what every `make test` should wait for
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_on_ray_itself_with_a_killed_process(tmp_path: Path) -> None:
     """Three sources; whoever is at work on the second one is killed once."""
