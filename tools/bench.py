@@ -105,7 +105,7 @@ def add_pipeline(p: Parser) -> None:
         p.add_argument(name, default="auto", help="as in track.py")
     p.add_argument("--frames", type=int, default=100)
     p.add_argument("--threads", type=int, metavar="N", help="that look ahead; default: one a core")
-    p.add_argument("--peers", action="store_true", help="Ultralytics and BoxMOT too")
+    p.add_argument("--peers", action="store_true", help="Ultralytics, BoxMOT, Roboflow too")
     p.add_argument("--workers", type=numbers, default="", metavar="1,2", help="processes, too")
 
 

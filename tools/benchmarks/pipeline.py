@@ -1,7 +1,7 @@
 """The whole pipeline on one clip: ms a stage, frames/s and CPU seconds, one frame after the other and looking ahead.
 
 Wall time of a busy machine means little, and a speed-up of 2 needs 2 free cores: run it on a quiet one, and quote the
-ratios of one run. CPU seconds stand either way. With --peers BoxMOT and Ultralytics do the same on the same clip with
+ratios of one run. CPU seconds stand either way. With --peers Ultralytics, BoxMOT and Roboflow do the same on the same clip with
 the same ONNX files in the same rounds, where their environment is there (bench/setup.sh torchv, or our own).
 """
 
@@ -71,7 +71,7 @@ def measure(
         frames: of the video.
         rounds: in turn; the median counts.
         threads: that look ahead; None: one a core.
-        peers: BoxMOT and Ultralytics too.
+        peers: Ultralytics, BoxMOT and Roboflow too.
         workers: four copies of the clip by so many processes each, "processes".
         say: told each table.
 
