@@ -1,8 +1,8 @@
 """The whole pipeline on one clip: ms a stage, frames/s and CPU seconds, one frame after the other and looking ahead.
 
 Wall time of a busy machine means little, and a speed-up of 2 needs 2 free cores: run it on a quiet one, and quote the
-ratios of one run. CPU seconds stand either way. With --peers Ultralytics, BoxMOT and Roboflow's trackers do the same on the
-same clip with the same ONNX files in the same rounds, where their environment is there (bench/setup.sh torchv, or ours).
+ratios of one run. CPU seconds stand either way. With --peers Ultralytics, BoxMOT and Roboflow's trackers do the same
+in the same rounds, on the same clip with the same ONNX files, where their environment is (bench/setup.sh torchv).
 """
 
 from __future__ import annotations
