@@ -15,6 +15,7 @@ from retrace.configs.files import locked, partial_of
 from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
 from retrace.tracker.offline.reconnect import Looks, LooksSoFar
+from retrace.tracker.outputs.live import LivePicture
 from retrace.tracker.pipeline import Detect, Embed, Stopwatch, run
 from retrace.tracker.run.alike import LooksAlike
 from retrace.tracker.run.answers import final_table, write_answers
@@ -74,8 +75,17 @@ def track_opened(
     opened: OpenedJob, on_step: OnStep | None = None, stop: threading.Event | None = None
 ) -> SourceReport:
     """:func:`track_source` for a job that is open already."""
-    with locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"):
-        return _track(opened, on_step, stop or threading.Event())
+    with (
+        locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"),
+        LivePicture(opened.out, opened.name) as live,
+    ):
+
+        def each(step: Step) -> None:
+            live.take(step)
+            if on_step is not None:
+                on_step(step)
+
+        return _track(opened, each, stop or threading.Event())
 
 
 def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
