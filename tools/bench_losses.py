@@ -1,0 +1,80 @@
+"""Compare losses fairly on people: the same network, size, augmentation, batches, budget and search for everybody.
+
+    python tools/bench_losses.py run --regime frozen      linear heads on frozen vectors: seconds a job
+    python tools/bench_losses.py run --regime finetune --entrants core --published
+    python tools/bench_losses.py report --out page        tables and plots of what is done so far
+
+Start `run` once a core: the processes share the queue. It may be stopped at any time and goes on where it was, on
+another machine too: what is done is a line each in the results file, which belongs into the repository.
+configs/bench/losses.yaml says who takes part, with which settings; docs/losses.md shows what came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+
+RESULTS = Path("docs/bench/losses.jsonl")
+WHAT = ("run", "report")
+
+
+def parser() -> Parser:
+    p = Parser(
+        prog="bench_losses.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("what", choices=WHAT)
+    p.add_argument("--bench", default="losses", metavar="NAME|FILE", help="configs/bench/NAME.yaml")
+    p.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=f"default: {RESULTS}")
+    p.add_argument("--regime", default="frozen", help="frozen, finetune or scratch")
+    p.add_argument("--entrants", default="", metavar="NAMES", help="only these, separated by commas; core: those first")
+    run = p.add_argument_group("run")
+    run.add_argument("--published", action="store_true", help="search nothing: everybody's settings as in the file")
+    run.add_argument("--data", type=Path, metavar="DIR", help="default: market1501-split of the shared folder")
+    run.add_argument("--other", type=Path, metavar="DIR", help="default: its cuhk03-detected-val")
+    run.add_argument("--weights", type=Path, metavar="DIR", help="default: its weights")
+    run.add_argument("--work", type=Path, default=Path("runs/losses"), metavar="DIR", help="default: runs/losses")
+    run.add_argument("--hours", type=float, metavar="H", help="begin no job after so long")
+    run.add_argument("--jobs", type=int, metavar="N", help="at most so many jobs")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    p = parser()
+    args = p.parse_args(argv)
+    from retrace.tools.loss_bench.entrants import read_bench
+
+    with as_flags(p):
+        bench = read_bench(args.bench)
+        names = tuple(filter(None, args.entrants.split(",")))
+        if args.what == "run":
+            return run(args, bench, names)
+    return OK
+
+
+def run(args: argparse.Namespace, bench: object, names: tuple[str, ...]) -> int:
+    """Work the queue."""
+    from retrace.tools.benchmarks.side_by_side import shared_folder
+    from retrace.tools.loss_bench.work import Places, work
+
+    data = shared_folder() / "data"
+    places = Places(
+        args.results,
+        args.work,
+        args.data or data / "market1501-split",
+        args.other or data / "cuhk03-detected-val",
+        args.weights or data / "weights",
+    )
+    entrants = list(bench.taking_part(args.regime, names))
+    how = partial(work, published=args.published, hours=args.hours, most=args.jobs, tell=say)
+    say(f"{how(bench, args.regime, entrants, places)} jobs done")
+    return OK
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])
