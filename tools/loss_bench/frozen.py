@@ -118,7 +118,7 @@ class Run:
         )
         groups = [{"params": list(self.network.parameters())}, *self.objective.parameter_groups()]
         self.optimizer = torch.optim.AdamW(
-            [g for g in groups if g["params"]], lr=rate, weight_decay=how.weight_decay
+            [g for g in groups if g["params"]], lr=rate, weight_decay=how.weight_decay, fused=True
         )
         self.inputs = torch.from_numpy(part.vectors * how.scale)[:, :, None, None]
         self.views = torch.from_numpy(part.mirrored * how.scale)[:, :, None, None]
