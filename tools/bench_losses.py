@@ -2,6 +2,7 @@
 
     python tools/bench_losses.py run --regime frozen      linear heads on frozen vectors: seconds a job
     python tools/bench_losses.py run --regime finetune --entrants core --published
+    python tools/bench_losses.py steps                    what a training step costs with each, beside CE + triplet
     python tools/bench_losses.py report --out page        tables and plots of what is done so far
 
 Start `run` once a core: the processes share the queue. It may be stopped at any time and goes on where it was, on
@@ -16,11 +17,16 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
+if TYPE_CHECKING:
+    from retrace.tools.loss_bench.entrants import Bench
+
 RESULTS = Path("docs/bench/losses.jsonl")
-WHAT = ("run", "report")
+STEPS = Path("docs/bench/steps.json")
+WHAT = ("run", "steps", "report")
 
 
 def parser() -> Parser:
@@ -30,10 +36,14 @@ def parser() -> Parser:
     p.add_argument("what", choices=WHAT)
     p.add_argument("--bench", default="losses", metavar="NAME|FILE", help="configs/bench/NAME.yaml")
     p.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=f"default: {RESULTS}")
-    p.add_argument("--regime", default="frozen", help="frozen, finetune or scratch")
     p.add_argument("--entrants", default="", metavar="NAMES", help="only these, separated by commas; core: those first")
+    p.add_argument(
+        "--published", action="store_true", help="nothing searched: everybody's settings as in the file (not for frozen)"
+    )
+    p.add_argument("--steps", type=Path, default=STEPS, metavar="FILE", help=f"costs of steps; default: {STEPS}")
+    p.add_argument("--out", type=Path, metavar="DIR", help="of the report: Markdown, HTML, plots")
     run = p.add_argument_group("run")
-    run.add_argument("--published", action="store_true", help="search nothing: everybody's settings as in the file")
+    run.add_argument("--regime", default="frozen", help="frozen, finetune or scratch")
     run.add_argument("--data", type=Path, metavar="DIR", help="default: market1501-split of the shared folder")
     run.add_argument("--other", type=Path, metavar="DIR", help="default: its cuhk03-detected-val")
     run.add_argument("--weights", type=Path, metavar="DIR", help="default: its weights")
@@ -47,17 +57,19 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     p = parser()
     args = p.parse_args(argv)
+    from retrace.configs import InputError
     from retrace.tools.loss_bench.entrants import read_bench
 
     with as_flags(p):
+        if (args.out is None) == (args.what == "report"):
+            raise InputError("report needs --out DIR, the folder to write to; run and steps take none")
         bench = read_bench(args.bench)
         names = tuple(filter(None, args.entrants.split(",")))
-        if args.what == "run":
-            return run(args, bench, names)
+        {"run": run, "steps": steps, "report": report}[args.what](args, bench, names)
     return OK
 
 
-def run(args: argparse.Namespace, bench: object, names: tuple[str, ...]) -> int:
+def run(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
     """Work the queue."""
     from retrace.tools.benchmarks.side_by_side import shared_folder
     from retrace.tools.loss_bench.work import Places, work
@@ -73,7 +85,27 @@ def run(args: argparse.Namespace, bench: object, names: tuple[str, ...]) -> int:
     entrants = list(bench.taking_part(args.regime, names))
     how = partial(work, published=args.published, hours=args.hours, most=args.jobs, tell=say)
     say(f"{how(bench, args.regime, entrants, places)} jobs done")
-    return OK
+
+
+def steps(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
+    """Measure what a step costs, and keep it."""
+    from retrace.configs.files import write_json
+    from retrace.tools.loss_bench.cost import measure
+
+    found = measure(bench, names, say)
+    write_json(args.steps, found)
+    say(str(args.steps))
+
+
+def report(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
+    """Write tables and plots."""
+    from retrace.tools.loss_bench.cost import read_costs
+    from retrace.tools.loss_bench.jobs import read_results
+    from retrace.tools.loss_bench.report import read_all, write
+
+    regimes = read_all(bench, read_results(args.results), args.published)
+    for path in write(args.out, regimes, read_costs(args.steps)):
+        say(str(path))
 
 
 if __name__ == "__main__":

@@ -118,8 +118,10 @@ def _next(bench: Bench, regime: str, name: str, done: Mapping[str, Result], publ
     return [job for job in finals if job.key not in done]
 
 
-def best_look(result: Result) -> tuple[int | float, float]:
-    """Where the validation people's mAP was largest, and how large."""
+def best_look(result: Result) -> tuple[float, float]:
+    """Where the validation people's mAP was largest, and how large; one that failed is worse than any."""
+    if "failed" in result:
+        return float(result["length"]), -1.0
     length, value = max(result["curve"].items(), key=lambda one: one[1])
     return float(length), value
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
 from retrace.configs.files import locked
 from retrace.tools.loss_bench import frozen, trained
 from retrace.tools.loss_bench.entrants import Bench
@@ -83,7 +82,7 @@ def work(
             try:
                 found = do(bench, job, people, places)
             except InputError as error:
-                found = {"failed": one_line(error)[:300]}
+                found = {"failed": str(error)[:300]}
             about["cpu_seconds"] = round(time.process_time() - begin, 1)
             about["load"] = round(os.getloadavg()[0], 1)
             write(places, {"key": job.key, **asdict(job), **found, **about})
