@@ -17,7 +17,7 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML where only true and false are truth values: `on` is a key of ours (yes, no, on, off still serve as values)."""
+    """YAML where only true and false are truth values: `on` is a key of ours."""
 
 
 _Loader.yaml_implicit_resolvers = {

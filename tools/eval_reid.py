@@ -60,6 +60,11 @@ def _add_extras(p: Any) -> None:
     p.add_argument("--verification", action="store_true", help="TPR at FPR 1e-4 to 1e-2, with thresholds")
     p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
     p.add_argument("--nmi", action="store_true", help="of k-means clusters and identities")
+    p.add_argument(
+        "--also",
+        metavar="NAMES",
+        help="whole-set, clusters, space, few-shot, open-set, probe, ladders, distractors; or all",
+    )
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
 
 
@@ -68,15 +73,18 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     check_options(args)
     from retrace.eval.ranking.features import save_features
+    from retrace.eval.ranking.measures import check_measures
     from retrace.eval.ranking.tables import Wanted, check_variant, score_features
     from retrace.tools.scoring.embedding import Embedding, load_features
 
     how = Embedding(args.data, **options.given(args, options.EMBEDDING)) if args.data else None
-    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__))
+    also = tuple(options.names_in(args.also, "also"))
+    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__) | {"also": also})
     names = [name for name in (args.features or args.weights, args.compare) if name is not None]
     advance = partial(bar, quiet=args.quiet)
     with as_flags(p):
         check_variant(args.rerank)
+        check_measures(wanted.also)
         loaded = load_features(names, how, advance)
         if args.save_features is not None:
             save_features(Path(args.save_features), loaded[0])

@@ -163,7 +163,9 @@ class Objective(nn.Module):
         super().__init__()
         for head in sizes.heads:
             if head in (*GIVEN, *DERIVED):
-                raise InputError(f"model.heads.{head}: that name means something else to terms; choose another")
+                raise InputError(
+                    f"model.heads.{head}: that name means something else to terms; choose another"
+                )
         self.terms = [make_term(name, settings, sizes) for name, settings in losses.items()]
         self.modules_by_name = nn.ModuleDict(
             {

@@ -86,5 +86,12 @@ def test_assignments():
 
 def test_on_is_a_word():
     """YAML 1.1 reads on, off, yes and no as truth values; here they are keys and names."""
-    found = parse_assignments(["losses={classifier: {on: pooled}}", "flag=off", "true_one=true", "truth=trueish"])
-    assert found == {"losses": {"classifier": {"on": "pooled"}}, "flag": "off", "true_one": True, "truth": "trueish"}
+    found = parse_assignments(
+        ["losses={classifier: {on: pooled}}", "flag=off", "true_one=true", "truth=trueish"]
+    )
+    assert found == {
+        "losses": {"classifier": {"on": "pooled"}},
+        "flag": "off",
+        "true_one": True,
+        "truth": "trueish",
+    }

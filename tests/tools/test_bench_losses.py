@@ -40,9 +40,13 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, tmp_path: Pat
 
 def test_a_report_of_what_is_there(tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
-    lines = [final(name, seed, level) for name, level in (("ce_triplet", 0.5), ("ce", 0.4)) for seed in (1, 2)]
+    lines = [
+        final(name, seed, level) for name, level in (("ce_triplet", 0.5), ("ce", 0.4)) for seed in (1, 2)
+    ]
     results.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = call("report", "--published", "--results", results, "--out", tmp_path / "page", "--steps", tmp_path / "no")
+    done = call(
+        "report", "--published", "--results", results, "--out", tmp_path / "page", "--steps", tmp_path / "no"
+    )
     assert done.returncode == 0, done.stderr
     assert "| ce_triplet |" in (tmp_path / "page/losses.md").read_text()
 

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from retrace.configs.files import read_json
-from retrace.reid.config import TrainConfig
 from retrace.configs.loader import validate
+from retrace.reid.config import TrainConfig
 from retrace.reid.losses.batch import Batch
 from retrace.reid.losses.objective import Objective, Sizes
 from retrace.reid.networks.heads import head_dimensions
@@ -46,7 +46,9 @@ def read_costs(path: Path) -> dict[str, Cost]:
     return {n: Cost(**one) for n, one in read_json(path)["entrants"].items()} if path.is_file() else {}
 
 
-def measure(bench: Bench, names: tuple[str, ...], tell: Callable[[str], None], rounds: int = ROUNDS) -> dict[str, Any]:
+def measure(
+    bench: Bench, names: tuple[str, ...], tell: Callable[[str], None], rounds: int = ROUNDS
+) -> dict[str, Any]:
     """{"network_ms", "entrants": {name: {"ms", "ratio"}}}; ratios are what to quote."""
     torch.set_num_threads(1)
     who = {n: e for n, e in bench.entrants.items() if not names or n in names or n == bench.yardstick}
@@ -67,9 +69,13 @@ def measure(bench: Bench, names: tuple[str, ...], tell: Callable[[str], None], r
     for name in who:
         whole = ms.get(f"network of {name}", ms["network"]) + ms[name]
         found[name] = {"ms": round(ms[name], 2), "ratio": round(whole / base, 3)}
-    tell(f"a step of the network {ms['network']:.0f} ms; objective ms and ratio of the whole step to {bench.yardstick}'s:")
+    tell(
+        f"a step of the network {ms['network']:.0f} ms; objective ms, whole step / {bench.yardstick}'s:"
+    )
     for name, one in sorted(found.items(), key=lambda kv: kv[1]["ratio"]):
-        tell(f"  {name:28s}{one['ms']:9.2f}{one['ratio']:8.3f}{'  above ' + str(LIMIT) if one['ratio'] > LIMIT else ''}")
+        tell(
+            f"  {name:28s}{one['ms']:9.2f}{one['ratio']:8.3f}{'  above ' + str(LIMIT) if one['ratio'] > LIMIT else ''}"
+        )
     return {"network_ms": round(ms["network"], 1), "rounds": rounds, "entrants": found}
 
 
@@ -158,5 +164,3 @@ def network_step(bench: Bench, entrant: Entrant | None = None) -> Callable[[], N
     training = start(checked, int(labels.max()) + 1, count, "cpu")
     endless = steps(training, pixels, labels, labels % 6)
     return lambda: next(endless) and None  # type: ignore[func-returns-value]
-
-

@@ -29,7 +29,7 @@ class Entrant(Group):
     knob: dict[str, Any] = Field(default={}, max_length=1)
     term_rate: float | None = Field(default=None, gt=0)  # of what terms learn, in rates of the network
     sampler: SamplerConfig = SamplerConfig()
-    heads: dict[str, HeadConfig] = {}
+    heads: dict[str, HeadConfig] = Field(default={})
     pool: Literal["avg", "max"] = "avg"
     views: Literal[1, 2] = 1
     teacher: bool = False
@@ -154,7 +154,9 @@ def settings_of(bench: Bench, regime: str, name: str) -> int:
     return 4 if bench.entrants[name].knob else 3
 
 
-def objective(bench: Bench, regime: str, name: str, setting: int, rate: float) -> tuple[dict[str, Any], float]:
+def objective(
+    bench: Bench, regime: str, name: str, setting: int, rate: float
+) -> tuple[dict[str, Any], float]:
     """The ``losses`` of a setting, and the network's learning rate.
 
     Args:

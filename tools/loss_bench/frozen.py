@@ -93,7 +93,14 @@ class Run:
     """One head in training."""
 
     def __init__(
-        self, bench: Bench, entrant: Entrant, losses: Mapping[str, Any], rate: float, part: Part, seed: int, steps: int
+        self,
+        bench: Bench,
+        entrant: Entrant,
+        losses: Mapping[str, Any],
+        rate: float,
+        part: Part,
+        seed: int,
+        steps: int,
     ) -> None:
         how = bench.frozen
         self.bench, self.entrant, self.part, self.seed, self.steps = bench, entrant, part, seed, steps
@@ -150,7 +157,9 @@ class Run:
             if self.census is None:
                 return iter(())
             seed = (self.seed, self.census.iteration)
-            return neighbour_batches(self.labels, people, images, seed, self.census, self.entrant.sampler.anchors)
+            return neighbour_batches(
+                self.labels, people, images, seed, self.census, self.entrant.sampler.anchors
+            )
         return identity_batches(self.labels, people, images, self.seed)
 
     def _step(self, step: int, rows: np.ndarray) -> None:
@@ -161,12 +170,17 @@ class Run:
         answer = self.network(torch.cat([inputs, self.views[index]]) if two else inputs)
         count = len(rows)
         given: dict[str, Any] = {
-            name: None if value is None else value[:count] for name, value in answer._asdict().items() if name != "heads"
+            name: None if value is None else value[:count]
+            for name, value in answer._asdict().items()
+            if name != "heads"
         }
         heads = answer.heads or {}
         given["heads"] = {name: value[:count] for name, value in heads.items()}
         if two:
-            given |= {"second": answer.embeddings[count:], "second_heads": {n: v[count:] for n, v in heads.items()}}
+            given |= {
+                "second": answer.embeddings[count:],
+                "second_heads": {n: v[count:] for n, v in heads.items()},
+            }
         if self.entrant.teacher:
             given["teacher"] = self.teacher[index]
         if self.census is not None:
@@ -208,7 +222,9 @@ def search(people: People, bench: Bench, name: str, setting: int, seed: int, ste
     curve = {}
     for done in run.go():
         if done % bench.frozen.look == 0:
-            curve[str(done)] = round(score(run.of(query), query.images, run.of(gallery), gallery.images).mAP, 6)
+            curve[str(done)] = round(
+                score(run.of(query), query.images, run.of(gallery), gallery.images).mAP, 6
+            )
     return {"losses": losses, "rate": rate, "curve": curve}
 
 

@@ -126,13 +126,17 @@ def best_look(result: Result) -> tuple[float, float]:
     return float(length), value
 
 
-def finals(bench: Bench, regime: str, results: Iterable[Result], published: bool = False) -> dict[str, list[Result]]:
+def finals(
+    bench: Bench, regime: str, results: Iterable[Result], published: bool = False
+) -> dict[str, list[Result]]:
     """The finals of a regime by entrant, seeds ascending: of its chosen setting, or of the published one."""
     results = [one for one in results if one["regime"] == regime]
     done = {one["key"]: one for one in results}
     found: dict[str, list[Result]] = {}
     for name in bench.entrants:
-        wanted = _next(bench, regime, name, {k: v for k, v in done.items() if f"/{FINAL}/" not in k}, published)
+        wanted = _next(
+            bench, regime, name, {k: v for k, v in done.items() if f"/{FINAL}/" not in k}, published
+        )
         keys = [job.key for job in wanted if job.stage == FINAL]
         if mine := [done[key] for key in keys if key in done]:
             found[name] = mine

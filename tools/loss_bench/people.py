@@ -43,10 +43,14 @@ def hold_out(ids: np.ndarray, cameras: np.ndarray, people: int) -> Choice:
 
 def score(query: np.ndarray, query_of: ReidImages, gallery: np.ndarray, gallery_of: ReidImages) -> Any:
     """`RankingMetrics` of unit rows."""
-    return evaluate_ranking(query, query_of.ids, query_of.cameras, gallery, gallery_of.ids, gallery_of.cameras)
+    return evaluate_ranking(
+        query, query_of.ids, query_of.cameras, gallery, gallery_of.ids, gallery_of.cameras
+    )
 
 
-def figures(query: np.ndarray, query_of: ReidImages, gallery: np.ndarray, gallery_of: ReidImages) -> dict[str, Any]:
+def figures(
+    query: np.ndarray, query_of: ReidImages, gallery: np.ndarray, gallery_of: ReidImages
+) -> dict[str, Any]:
     """What goes into a result: mAP and so on as fractions, and per identity what a paired interval needs."""
     found = score(query, query_of, gallery, gallery_of)
     pairs = evaluate_verification(

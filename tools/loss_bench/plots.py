@@ -7,7 +7,14 @@ from html import escape
 
 from retrace.tools.loss_bench.groups import Estimate
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, for everybody's eyes
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+)  # Okabe and Ito's, for everybody's eyes
 ROW, LEFT, WIDTH, FOOT = 18, 190, 760, 40  # px
 
 
@@ -22,13 +29,16 @@ def intervals(title: str, rows: Sequence[tuple[str, Estimate, int]], mark: float
     parts += _axis_below(scale, ticks, 28, bottom)
     if mark is not None:
         x = scale(100 * mark)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="28" y2="{bottom}" stroke="#000" stroke-dasharray="4 3"/>')
+        parts.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="28" y2="{bottom}" stroke="#000" stroke-dasharray="4 3"/>'
+        )
     for k, (name, e, group) in enumerate(rows):
         y, colour = 42 + ROW * k, COLOURS[(group - 1) % len(COLOURS)]
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
         parts.append(
             f'<line x1="{scale(100 * e.low):.1f}" x2="{scale(100 * e.high):.1f}" y1="{y}" y2="{y}" '
-            f'stroke="{colour}" stroke-width="2"/><circle cx="{scale(100 * e.value):.1f}" cy="{y}" r="4" fill="{colour}"/>'
+            f'stroke="{colour}" stroke-width="2"/>'
+            f'<circle cx="{scale(100 * e.value):.1f}" cy="{y}" r="4" fill="{colour}"/>'
         )
     return _svg(parts, WIDTH, bottom + FOOT)
 
@@ -37,7 +47,10 @@ def scatter(title: str, points: Mapping[str, tuple[float, float, int]], across: 
     """A named point an entrant: (x, y, group)."""
     xs, ys = ([p[k] for p in points.values()] for k in (0, 1))
     x_ticks, y_ticks = _ticks(min(xs), max(xs)), _ticks(min(ys), max(ys))
-    x_scale, y_scale = _Scale(x_ticks[0], x_ticks[-1], 60, WIDTH - 90), _Scale(y_ticks[0], y_ticks[-1], 420, 34)
+    x_scale, y_scale = (
+        _Scale(x_ticks[0], x_ticks[-1], 60, WIDTH - 90),
+        _Scale(y_ticks[0], y_ticks[-1], 420, 34),
+    )
     parts = [f'<text x="60" y="18" font-weight="bold">{escape(title)}</text>']
     parts += _axis_below(x_scale, x_ticks, 28, 420)
     for value in y_ticks:
@@ -49,7 +62,9 @@ def scatter(title: str, points: Mapping[str, tuple[float, float, int]], across: 
     for name, (x, y, group) in points.items():
         colour = COLOURS[(group - 1) % len(COLOURS)]
         parts.append(f'<circle cx="{x_scale(x):.1f}" cy="{y_scale(y):.1f}" r="4" fill="{colour}"/>')
-        parts.append(f'<text x="{x_scale(x) + 6:.1f}" y="{y_scale(y) + 3:.1f}" font-size="9">{escape(name)}</text>')
+        parts.append(
+            f'<text x="{x_scale(x) + 6:.1f}" y="{y_scale(y) + 3:.1f}" font-size="9">{escape(name)}</text>'
+        )
     return _svg(parts, WIDTH, 466)
 
 

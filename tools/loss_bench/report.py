@@ -38,7 +38,9 @@ class Row:
     group: int
     mAP: Estimate
     rank1: Estimate
-    against: Estimate | None  # mAP minus the yardstick's, paired; None: it is the yardstick, or that has no finals
+    against: (
+        Estimate | None
+    )  # mAP minus the yardstick's, paired; None: it is the yardstick, or that has no finals
     results: list[Result]
 
     def mean(self, *path: str) -> float | None:
@@ -96,9 +98,13 @@ def read_regime(bench: Bench, name: str, results: Sequence[Result], published: b
 def _notes(bench: Bench, name: str, rows: Sequence[Row], published: bool) -> list[str]:
     how = bench.regime(name)
     seeds = sorted({row.mAP.seeds for row in rows})
-    search = "Nothing was searched: everybody's settings as in the file." if published else (
-        f"Search for everybody: {searched(bench, name)}, on {bench.validation} training people held out; chosen by their "
-        "mAP; finals on all training people."
+    search = (
+        "Nothing was searched: everybody's settings as in the file."
+        if published
+        else (
+            f"Search for everybody: {searched(bench, name)}, on {bench.validation} training people held out; chosen by "
+            "their mAP; finals on all training people."
+        )
     )
     unit = "epochs" if isinstance(how, Trained) else "steps"
     length = f"{how.length:g} {unit}" if how.length else f"as many {unit} as the search found"
@@ -109,7 +115,9 @@ def _notes(bench: Bench, name: str, rows: Sequence[Row], published: bool) -> lis
         "Holm's correction at 5 %); the order inside a group means nothing.",
     ]
     if 1 in seeds:
-        notes.append("Where there is one seed, the interval is of people only, and says nothing of another run.")
+        notes.append(
+            "Where there is one seed, the interval is of people only, and says nothing of another run."
+        )
     return notes
 
 
@@ -121,8 +129,19 @@ def table(regime: Regime, steps: Mapping[str, Cost] | None = None) -> Section:
     """Of a regime, a row an entrant."""
     steps = steps or {}
     tracked = any(row.mean("track", "IDF1") is not None for row in regime.rows)
-    head: list[Cell] = ["loss", "group", "mAP", "against yardstick", "rank-1", "TAR at FAR 1e-3", "CUHK03 mAP", "rho"]
-    head += ["pi_ratio", "seeds", "setting", "length"] + ["IDF1", "HOTA"] * tracked + ["ms a step"] * bool(steps)
+    head: list[Cell] = [
+        "loss",
+        "group",
+        "mAP",
+        "against yardstick",
+        "rank-1",
+        "TAR at FAR 1e-3",
+        "CUHK03 mAP",
+        "rho",
+    ]
+    head += (
+        ["pi_ratio", "seeds", "setting", "length"] + ["IDF1", "HOTA"] * tracked + ["ms a step"] * bool(steps)
+    )
     lines: list[list[Cell]] = [head]
     for row in regime.rows:
         one = row.results[0]
@@ -236,9 +255,7 @@ def html(regimes: Sequence[Regime], steps: Mapping[str, Cost] | None = None) -> 
             continue
         section = table(regime, steps)
         head, *lines = section.texts()
-        rows = "".join(
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines
-        )
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
         parts.append(f"<h2>{escape(TITLES[regime.name])}</h2>")
         parts.append(f"<p>{escape(FROZEN_NOTES)}</p>" if regime.name == "frozen" else "")
         parts.append(f"<table><tr>{''.join(f'<th>{escape(c)}</th>' for c in head)}</tr>\n{rows}</table>")

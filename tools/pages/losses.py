@@ -133,7 +133,9 @@ def _measured(regimes: list[Regime]) -> str:
     parts = [MEASURED + markdown(regimes)]
     if costs:
         ordered = sorted(costs, key=lambda name: (costs[name].ratio, name))
-        above = ", ".join(f"{n} ({costs[n].ratio:.2f})" for n in ordered if costs[n].ratio > LIMIT) or "nothing"
+        above = (
+            ", ".join(f"{n} ({costs[n].ratio:.2f})" for n in ordered if costs[n].ratio > LIMIT) or "nothing"
+        )
         lines = [["loss", "ms", "ratio"]]
         lines += [[name, number(costs[name].ms), number(costs[name].ratio)] for name in ordered]
         parts.append(COSTS.format(above=above) + as_markdown_table(lines))
@@ -172,7 +174,9 @@ def _did(name: str, regimes: list[Regime]) -> list[str]:
         for row in regime.rows:
             terms = [term.partition("@")[0] for term in entrants[row.name].losses]
             if name in terms and (name != "cross_entropy" or set(terms) == {name}):
-                lines.append(f"In *{regime.name}*, as `{row.name}`: mAP {bounds(row.mAP)}, group {letter(row.group)}.")
+                lines.append(
+                    f"In *{regime.name}*, as `{row.name}`: mAP {bounds(row.mAP)}, group {letter(row.group)}."
+                )
     return lines
 
 

@@ -17,7 +17,9 @@ def final(
 ) -> dict[str, Any]:
     """A finished final that scores about ``level``."""
     draw = np.random.default_rng((sum(map(ord, entrant)), seed))
-    shares = np.clip(level + 0.05 * draw.normal(size=len(QUERIES)) + 0.2 * np.linspace(-1, 1, len(QUERIES)), 0, 1)
+    shares = np.clip(
+        level + 0.05 * draw.normal(size=len(QUERIES)) + 0.2 * np.linspace(-1, 1, len(QUERIES)), 0, 1
+    )
     ap = (shares * QUERIES).round(4)
     job = Job(regime, entrant, "final", setting, seed, length)
     return {
@@ -32,7 +34,9 @@ def final(
     }
 
 
-def search(entrant: str, setting: int, value: float, regime: str, stage: int, length: float) -> dict[str, Any]:
+def search(
+    entrant: str, setting: int, value: float, regime: str, stage: int, length: float
+) -> dict[str, Any]:
     """A finished round of a search."""
     job = Job(regime, entrant, f"search {stage}", setting, 0, length)
     return {"key": job.key, **asdict(job), "curve": {f"{length:g}": value}}

@@ -35,7 +35,9 @@ def test_every_setting_is_an_objective(name: str) -> None:
             torch.manual_seed(0)
             made = Objective(losses, sizes)
             groups = made.parameter_groups()
-            assert all("lr" in group for group in groups if "adversary" not in str(losses)), "a rate for what it learns"
+            assert all("lr" in group for group in groups if "adversary" not in str(losses)), (
+                "a rate for what it learns"
+            )
         assert ("cross_entropy" in losses) >= (regime == "scratch"), "regime A is always beside cross-entropy"
 
 

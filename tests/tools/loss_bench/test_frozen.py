@@ -34,7 +34,9 @@ def part(people: int, first: int, seed: int, images: int = 6) -> frozen.Part:
         return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
     cameras = np.tile(np.arange(images) % 3, people)
-    return frozen.Part(ReidImages(tuple(Path(f"{k}.jpg") for k in range(len(ids))), ids, cameras), seen(), seen())
+    return frozen.Part(
+        ReidImages(tuple(Path(f"{k}.jpg") for k in range(len(ids))), ids, cameras), seen(), seen()
+    )
 
 
 def split(whole: frozen.Part) -> tuple[frozen.Part, frozen.Part]:

@@ -52,7 +52,12 @@ def test_an_interval_holds_the_truth_as_often_as_it_says() -> None:
     queries = np.full(40, 4.0)
     inside = 0
     for _ in range(400):
-        z = 0.02 + 0.1 * draw.normal(size=(1, 40)) + 0.02 * draw.normal(size=(5, 1)) + 0.1 * draw.normal(size=(5, 40))
+        z = (
+            0.02
+            + 0.1 * draw.normal(size=(1, 40))
+            + 0.02 * draw.normal(size=(5, 1))
+            + 0.1 * draw.normal(size=(5, 40))
+        )
         found = estimate(Sums(z * queries, queries))
         inside += found.low <= 0.02 <= found.high
     assert 0.94 <= inside / 400 <= 0.995

@@ -22,7 +22,7 @@ RESULTS += [final(name, 1, level, regime="scratch", length=12) for name, level i
 
 def test_a_table_by_regime_with_groups_and_differences() -> None:
     regime = read_regime(BENCH, "finetune", RESULTS, published=True)
-    assert [row.name for row in regime.rows][0] == "supcon"
+    assert regime.rows[0].name == "supcon"
     by_name = {row.name: row for row in regime.rows}
     assert by_name["ce_triplet"].against is None
     assert by_name["circle"].against.high < 0  # type: ignore[union-attr]

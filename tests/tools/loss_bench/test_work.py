@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from retrace.configs import InputError  # noqa: E402
-from retrace.configs.files import locked  # noqa: E402
-from retrace.tools.loss_bench import work as working  # noqa: E402
-from retrace.tools.loss_bench.entrants import read_bench  # noqa: E402
-from retrace.tools.loss_bench.jobs import Job, open_jobs, read_results  # noqa: E402
-from tests.tools.loss_bench.results_by_hand import final  # noqa: E402
+from retrace.configs import InputError
+from retrace.configs.files import locked
+from retrace.tools.loss_bench import work as working
+from retrace.tools.loss_bench.entrants import read_bench
+from retrace.tools.loss_bench.jobs import Job, open_jobs, read_results
+from tests.tools.loss_bench.results_by_hand import final
 
 BENCH, NAMES = read_bench(), ["ce_triplet", "ce"]
 
