@@ -42,7 +42,9 @@ def distractor_decades(
     for number in numbers:
         scores = []
         for _ in range(1 if number in (0, len(strangers)) else draws):
-            keep = np.sort(np.concatenate([np.flatnonzero(asked), rng.choice(strangers, number, replace=False)]))
+            keep = np.sort(
+                np.concatenate([np.flatnonzero(asked), rng.choice(strangers, number, replace=False)])
+            )
             scores.append(
                 evaluate_ranking(
                     query_features,

@@ -35,14 +35,19 @@ def whole_set(features: Features) -> Found:
     values = [*(m.rank_at(k) for k in ks), m.map_at_r, m.r_precision, m.mAP]
     notes = [f"each of {m.valid_queries:,} images against all others, no camera rule: not ReID's rank-k"]
     title = "whole set (the protocol of deep metric learning)"
-    return Section("whole_set", title, [head, ["all", *values]], notes), dict(zip(head[1:], values, strict=True))
+    return Section("whole_set", title, [head, ["all", *values]], notes), dict(
+        zip(head[1:], values, strict=True)
+    )
 
 
 def clusters(features: Features) -> Found:
     """NMI, AMI and F1 of K-means clusters."""
     people = features.everybody
     found = clustering_scores(people.features, people.ids)
-    lines: list[list[Cell]] = [["", "NMI", "AMI", "F1"], [f"{found.clusters} clusters", found.nmi, found.ami, found.f1]]
+    lines: list[list[Cell]] = [
+        ["", "NMI", "AMI", "F1"],
+        [f"{found.clusters} clusters", found.nmi, found.ami, found.f1],
+    ]
     notes = ["NMI rises with the number of clusters, AMI does not; both move a little with the seed"]
     return Section("clusters", "K-means clusters and identities", lines, notes), asdict(found)
 
@@ -65,7 +70,9 @@ def space(features: Features) -> Found:
         "uniformity": two.uniformity,
     }
     lines: list[list[Cell]] = [["", *values], ["all", *(f"{v:.4g}" for v in values.values())]]
-    notes = [f"of {one.count:,} unit vectors of {one.dimensions} numbers, not centred: compare equal sizes only"]
+    notes = [
+        f"of {one.count:,} unit vectors of {one.dimensions} numbers, not centred: compare equal sizes only"
+    ]
     return Section("space", "how the vectors fill their space", lines, notes), values
 
 
@@ -154,7 +161,9 @@ def ladders(features: Features) -> Found:
             f"{name}: mAP {10 * line.slope:+.2f} points for each 0.1 of distance [{10 * line.low:+.2f}, "
             f"{10 * line.high:+.2f}], correlation {line.correlation:+.2f}"
         )
-    notes.append("one network on all rungs; for ooDML proper train one a rung (`eval.ranking.shift.harder_splits`)")
+    notes.append(
+        "one network on all rungs; for ooDML proper train one a rung (`eval.ranking.shift.harder_splits`)"
+    )
     return Section("ladders", "ladders: mAP against the Frechet distance", lines, notes), data
 
 

@@ -59,7 +59,9 @@ def evaluate_open_set(
     matched[pairing.row[~pairing.left_out]] = True
     people = np.unique(pairing.query_ids[matched])
     if len(people) < 4:
-        raise InputError(f"open set: expected at least 4 people with a match by another camera, got {len(people)}")
+        raise InputError(
+            f"open set: expected at least 4 people with a match by another camera, got {len(people)}"
+        )
     rng = np.random.default_rng(seed)
     out = [rng.choice(people, max(1, round(share * len(people))), replace=False) for _ in range(draws)]
     gone = np.stack([np.isin(pairing.gallery_ids, away) for away in out])  # (draws, G)
@@ -169,14 +171,18 @@ def evaluate_thresholds(
         for k, line in enumerate(d):
             by_person.setdefault(int(pairing.query_ids[start + k]), []).append(line[~np.isnan(line)])
         apart = d[~np.isnan(d)]
-        wrong.append(apart if negatives <= most else rng.choice(apart, len(apart) * most // negatives, replace=False))
+        wrong.append(
+            apart if negatives <= most else rng.choice(apart, len(apart) * most // negatives, replace=False)
+        )
     limits = []
     for lines in by_person.values():
         distances = np.concatenate(lines)
         if far * len(distances) >= 1:
             limits.append(float(np.partition(distances, k := int(far * len(distances)))[k]))
     if len(limits) < 2:
-        raise InputError(f"thresholds at {far:g}: fewer than 2 people have {1 / far:.0f} wrong pairs; raise far")
+        raise InputError(
+            f"thresholds at {far:g}: fewer than 2 people have {1 / far:.0f} wrong pairs; raise far"
+        )
     low, high = np.quantile(limits, [0.05, 0.95])
     eer = equal_error_rate(np.concatenate(right), np.concatenate(wrong))
     return Thresholds(eer, far, float(np.std(limits, ddof=1)), float(low), float(high), len(limits))

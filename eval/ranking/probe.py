@@ -48,7 +48,9 @@ def linear_probe(
     kinds, y = np.unique(train_labels, return_inverse=True)
     inside = np.isin(test_labels, kinds)
     if len(kinds) < 2 or not inside.any():
-        raise InputError(f"linear probe: expected 2 labels or more with test images of them, got {len(kinds)}")
+        raise InputError(
+            f"linear probe: expected 2 labels or more with test images of them, got {len(kinds)}"
+        )
     rng = np.random.default_rng(seed)
     held = np.zeros(len(y), bool)
     for kind in range(len(kinds)):

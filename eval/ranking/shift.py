@@ -53,7 +53,9 @@ def frechet(one: np.ndarray, other: np.ndarray) -> float:
     """
     a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
     if a.ndim != 2 or b.ndim != 2 or min(len(a), len(b)) < 2 or a.shape[1] != b.shape[1]:
-        raise InputError(f"frechet: expected (N, D) and (M, D) with 2 rows or more, got {a.shape} and {b.shape}")
+        raise InputError(
+            f"frechet: expected (N, D) and (M, D) with 2 rows or more, got {a.shape} and {b.shape}"
+        )
     eye = EPSILON * np.eye(a.shape[1])
     first, second = (np.atleast_2d(np.cov(x, rowvar=False)) + eye for x in (a, b))
     # tr (S1 S2)^1/2 = tr (S1^1/2 S2 S1^1/2)^1/2, whose eigenvalues are real and not negative.
@@ -72,7 +74,12 @@ def principal(vectors: np.ndarray, kept: int = KEPT) -> np.ndarray:
 
 
 def harder_splits(
-    means: np.ndarray, train: Sequence[int] | np.ndarray, *, swaps: int = 2, rungs: int = 8, remove: bool = True
+    means: np.ndarray,
+    train: Sequence[int] | np.ndarray,
+    *,
+    swaps: int = 2,
+    rungs: int = 8,
+    remove: bool = True,
 ) -> list[Split]:
     """A ladder of splits by swapping classes, the given one first (ooDML's procedure).
 
@@ -89,7 +96,9 @@ def harder_splits(
     x = np.asarray(means, np.float64)
     sides = [list(map(int, train)), [c for c in range(len(x)) if c not in set(map(int, train))]]
     if min(map(len, sides)) < 2:
-        raise InputError(f"ladder: expected 2 classes or more on each side, got {len(sides[0])} and {len(sides[1])}")
+        raise InputError(
+            f"ladder: expected 2 classes or more on each side, got {len(sides[0])} and {len(sides[1])}"
+        )
     found = [Split(np.array(sides[0]), np.array(sides[1]), frechet(x[sides[0]], x[sides[1]]))]
     last: list[int] = []
     for _ in range(rungs - 1):
@@ -134,7 +143,13 @@ def slope_of(distances: Sequence[float], values: Sequence[float]) -> Slope | Non
 
     found = linregress(distances, values)
     half = float(t.ppf(0.975, len(distances) - 2) * found.stderr) if len(distances) > 2 else float("inf")
-    return Slope(float(found.slope), float(found.slope - half), float(found.slope + half), float(found.rvalue), len(distances))
+    return Slope(
+        float(found.slope),
+        float(found.slope - half),
+        float(found.slope + half),
+        float(found.rvalue),
+        len(distances),
+    )
 
 
 def camera_ladder(
@@ -153,7 +168,9 @@ def camera_ladder(
     Raises:
         InputError: as ``camera_pairs``.
     """
-    pairs = camera_pairs(query_features, query_ids, query_cameras, gallery_features, gallery_ids, gallery_cameras)
+    pairs = camera_pairs(
+        query_features, query_ids, query_cameras, gallery_features, gallery_ids, gallery_cameras
+    )
     ids = np.concatenate([query_ids, gallery_ids])
     cameras = np.concatenate([query_cameras, gallery_cameras])[ids > DISTRACTOR]
     x = principal(np.concatenate([query_features, gallery_features])[ids > DISTRACTOR])
@@ -167,7 +184,9 @@ def camera_ladder(
     return sorted(found, key=lambda pair: pair["distance"])
 
 
-def people_ladder(features: np.ndarray, ids: np.ndarray, *, rungs: int = 8, seed: int = 0) -> list[dict[str, float]]:
+def people_ladder(
+    features: np.ndarray, ids: np.ndarray, *, rungs: int = 8, seed: int = 0
+) -> list[dict[str, float]]:
     """A ladder over people: half of them as if trained on, the others made stranger step by step.
 
     Each rung: the Frechet distance of the two halves' class means (in principal directions), and mAP of each image of

@@ -184,9 +184,14 @@ def test_more_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     draw = np.random.default_rng(0)
     ids = np.repeat(np.arange(21), 8)  # 0: distractors
     own = draw.standard_normal((21, 16))[ids] + 0.8 * draw.standard_normal((168, 16))
-    cameras, query = np.tile([1, 1, 2, 2, 3, 3, 4, 4], 21), np.tile([1, 0, 0, 0, 1, 0, 0, 0], 21) * (ids > 0) > 0
+    cameras, query = (
+        np.tile([1, 1, 2, 2, 3, 3, 4, 4], 21),
+        np.tile([1, 0, 0, 0, 1, 0, 0, 0], 21) * (ids > 0) > 0,
+    )
     case = {"features": own, "ids": ids, "cameras": cameras}
-    sides = {f"query_{k}": v[query] for k, v in case.items()} | {f"gallery_{k}": v[~query] for k, v in case.items()}
+    sides = {f"query_{k}": v[query] for k, v in case.items()} | {
+        f"gallery_{k}": v[~query] for k, v in case.items()
+    }
     np.savez(tmp_path / "people.npz", **sides)
     row = found(capsys, "--features", tmp_path / "people.npz", "--also", "all", "--rerank", "zhong-d2")
     assert set(row) >= {k.replace("-", "_") for k in MEASURES}

@@ -69,9 +69,7 @@ def measure(
     for name in who:
         whole = ms.get(f"network of {name}", ms["network"]) + ms[name]
         found[name] = {"ms": round(ms[name], 2), "ratio": round(whole / base, 3)}
-    tell(
-        f"a step of the network {ms['network']:.0f} ms; objective ms, whole step / {bench.yardstick}'s:"
-    )
+    tell(f"a step of the network {ms['network']:.0f} ms; objective ms, whole step / {bench.yardstick}'s:")
     for name, one in sorted(found.items(), key=lambda kv: kv[1]["ratio"]):
         tell(
             f"  {name:28s}{one['ms']:9.2f}{one['ratio']:8.3f}{'  above ' + str(LIMIT) if one['ratio'] > LIMIT else ''}"

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.eval.ranking.clusters import ami, clustering_scores, contingency, expected_information, nmi, pair_f1
+from retrace.eval.ranking.clusters import (
+    ami,
+    clustering_scores,
+    contingency,
+    expected_information,
+    nmi,
+    pair_f1,
+)
 
 L, K = np.array([0, 0, 1, 1, 1]), np.array([0, 0, 0, 0, 1])
 

@@ -40,7 +40,11 @@ def test_is_the_slow_one() -> None:
         out = set(rng.choice(who, max(1, round(0.5 * len(who))), replace=False).tolist())
         known, strangers = [], []
         for i in range(len(q)):
-            scores = [(unit[0][i] @ unit[1][j], g_ids[j]) for j in range(len(g)) if usable(i, j) and g_ids[j] not in out]
+            scores = [
+                (unit[0][i] @ unit[1][j], g_ids[j])
+                for j in range(len(g))
+                if usable(i, j) and g_ids[j] not in out
+            ]
             score, best = max(scores)
             if q_ids[i] in out:
                 strangers.append(score)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.eval.ranking.shift import camera_ladder, frechet, harder_splits, people_ladder, principal, slope_of
+from retrace.eval.ranking.shift import (
+    camera_ladder,
+    frechet,
+    harder_splits,
+    people_ladder,
+    principal,
+    slope_of,
+)
 from tests.eval.ranking.people import people
 
 
