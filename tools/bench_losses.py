@@ -2,6 +2,7 @@
 
     python tools/bench_losses.py run --regime frozen      linear heads on frozen vectors: seconds a job
     python tools/bench_losses.py run --regime finetune --entrants core --published
+    python tools/bench_losses.py track                    IDF1 and HOTA of a tracker with each trained network
     python tools/bench_losses.py steps                    what a training step costs with each, beside CE + triplet
     python tools/bench_losses.py report --out page        tables and plots of what is done so far
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path("docs/bench/losses.jsonl")
 STEPS = Path("docs/bench/steps.json")
-WHAT = ("run", "steps", "report")
+WHAT = ("run", "track", "steps", "report")
 
 
 def parser() -> Parser:
@@ -72,10 +73,10 @@ def main(argv: list[str]) -> int:
 
     with as_flags(p):
         if (args.out is None) == (args.what == "report"):
-            raise InputError("report needs --out DIR, the folder to write to; run and steps take none")
+            raise InputError("report needs --out DIR, the folder to write to; the others take none")
         bench = read_bench(args.bench)
         names = tuple(filter(None, args.entrants.split(",")))
-        {"run": run, "steps": steps, "report": report}[args.what](args, bench, names)
+        {"run": run, "track": track, "steps": steps, "report": report}[args.what](args, bench, names)
     return OK
 
 
@@ -95,6 +96,16 @@ def run(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
     entrants = list(bench.taking_part(args.regime, names))
     how = partial(work, published=args.published, hours=args.hours, most=args.jobs, tell=say)
     say(f"{how(bench, args.regime, entrants, places)} jobs done")
+
+
+def track(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
+    """Track with the networks that finals left in the work folder."""
+    from retrace.tools.benchmarks.side_by_side import shared_folder
+    from retrace.tools.loss_bench.tracked import track_all
+
+    data = shared_folder() / "data"
+    done = track_all(args.results, args.work, data / "MOT15-train", data / "videos/vtest.avi", say)
+    say(f"{done} networks tracked")
 
 
 def steps(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:

@@ -115,8 +115,8 @@ def open_set(features: Features) -> Found:
     else:
         data |= {"eer": t.eer, "thresholds": asdict(t)}
         notes.append(
-            f"EER {100 * t.eer:.2f} %; the distance that lets 1 % of others pass differs by person: deviation {t.spread:.4f}, "
-            f"5 to 95 %: {t.low:.4f} to {t.high:.4f}, over {t.people} people"
+            f"EER {100 * t.eer:.2f} %; the distance that lets 1 % of others pass differs by person: deviation "
+            f"{t.spread:.4f}, 5 to 95 %: {t.low:.4f} to {t.high:.4f}, over {t.people} people"
         )
     return Section("open_set", "open set: DIR at FAR", lines, notes), data
 

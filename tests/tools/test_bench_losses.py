@@ -23,7 +23,7 @@ def call(*arguments: object) -> subprocess.CompletedProcess:
     ("arguments", "message"),
     [
         (["report"], "report needs --out"),
-        (["run", "--out", "x"], "run and steps take none"),
+        (["run", "--out", "x"], "the others take none"),
         (["run", "--regime", "froze"], "unknown 'froze'; did you mean 'frozen'"),
         (["run", "--entrants", "tripet"], "unknown 'tripet'"),
         (["run", "--entrants", "pcb"], "pcb cannot take part in frozen"),

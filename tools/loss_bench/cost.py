@@ -29,6 +29,7 @@ from retrace.reid.training.steps import steps
 from retrace.tools.loss_bench.entrants import CE, Bench, Entrant, objective
 
 CLASSES, DIMENSIONS, CHANNELS, MAP, TEACHER = 751, 512, 128, (8, 4), 512
+LABELS = {"viewpoint": 3, "clothes": 10, "frame": 32}
 ROUNDS = 7
 LIMIT = 1.3  # of a step, times CE + batch-hard's
 
@@ -91,7 +92,9 @@ def timed(bench: Bench, name: str, entrant: Entrant) -> Callable[[], None]:
         teacher_dimensions=TEACHER if entrant.teacher else 0,
         views=entrant.views,
         heads={key: head_dimensions(head) for key, head in entrant.heads.items()},
-        labels={"viewpoint": 3, "clothes": 10},
+        live=entrant.teacher and entrant.views > 1,
+        clusters=entrant.sampler.clusters if entrant.sampler.kind == "cluster" else 0,
+        labels=LABELS,
     )
     torch.manual_seed(0)
     made = Objective(losses, sizes)
@@ -119,7 +122,7 @@ def a_batch(bench: Bench, entrant: Entrant, sizes: Sizes) -> Batch:
         return torch.randn(count, *shape, generator=draw).requires_grad_()
 
     ids = torch.arange(count) // bench.images * 7
-    labels = {"viewpoint": torch.arange(count) % 3, "clothes": ids % 10}
+    labels = {name: torch.arange(count) % values for name, values in LABELS.items()}
     two = entrant.views == 2
     return Batch(
         embeddings=vectors(DIMENSIONS),
@@ -131,6 +134,10 @@ def a_batch(bench: Bench, entrant: Entrant, sizes: Sizes) -> Batch:
         second=vectors(DIMENSIONS) if two else None,
         second_heads={name: vectors(size) for name, size in sizes.heads.items()} if two else None,
         teacher=torch.nn.functional.normalize(vectors(TEACHER).detach(), dim=1) if entrant.teacher else None,
+        teacher_second=torch.nn.functional.normalize(vectors(TEACHER).detach(), dim=1)
+        if sizes.live
+        else None,
+        cluster=torch.zeros(count, dtype=torch.int64) if sizes.clusters else None,
         ids=ids,
         cameras=torch.arange(count) % 6,
         rows=torch.arange(count),

@@ -199,5 +199,13 @@ def learns(term: str) -> bool:
 LEARNING = {  # of those in the file
     *("pml.CosFaceLoss", "pml.NormalizedSoftmaxLoss", "pml.ProxyAnchorLoss"),
     *("centre", "classifier", "arcface", "viewpoint", "margin", "proxy_nca", "soft_triple", "proxy_graph"),
-    *("message_passing", "separation", "teacher_features"),
+    *(
+        "message_passing",
+        "separation",
+        "teacher_features",
+        "adapted_sampling",
+        "learned_sampler",
+        "divided_slices",
+    ),
+    *("attribute_prototypes", "attribute_tasks"),
 }

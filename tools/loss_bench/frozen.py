@@ -27,7 +27,8 @@ from retrace.reid.networks.build import PooledHead
 from retrace.reid.networks.heads import head_dimensions
 from retrace.reid.sampling.census import Census, take_census
 from retrace.reid.sampling.identities import identity_batches
-from retrace.reid.sampling.neighbours import neighbour_batches
+from retrace.reid.sampling.neighbours import cluster_batches, neighbour_batches
+from retrace.reid.training.state import NEED_CENSUS
 from retrace.tools.loss_bench.entrants import Bench, Entrant, objective
 from retrace.tools.loss_bench.people import figures, hold_out, score, space_of
 
@@ -104,6 +105,7 @@ class Run:
     ) -> None:
         how = bench.frozen
         self.bench, self.entrant, self.part, self.seed, self.steps = bench, entrant, part, seed, steps
+        self.clusters = entrant.sampler.clusters if entrant.sampler.kind == "cluster" else 0
         self.ids, self.labels = np.unique(part.images.ids, return_inverse=True)
         channels = part.vectors.shape[1]
         model = ModelConfig(name="frozen", embedding=how.dimensions, pool=entrant.pool, heads=entrant.heads)
@@ -120,6 +122,7 @@ class Run:
                 channels=channels,
                 teacher_dimensions=channels if entrant.teacher else 0,
                 views=entrant.views,
+                clusters=self.clusters,
                 heads={name: head_dimensions(head) for name, head in entrant.heads.items()},
             ),
         )
@@ -146,17 +149,26 @@ class Run:
 
     @property
     def _reads_census(self) -> bool:
-        return self.entrant.sampler.kind == "neighbour" or "class_levels" in self.objective.reads
+        return self.entrant.sampler.kind in NEED_CENSUS or "class_levels" in self.objective.reads
 
     def _look(self, step: int) -> None:
-        self.census = take_census(self.vectors(self.inputs), self.labels, step)
+        self.census = take_census(
+            self.vectors(self.inputs),
+            self.labels,
+            step,
+            clusters=self.clusters,
+            seed=self.seed,
+            before=self.census,
+        )
 
     def _batches(self) -> Iterator[np.ndarray]:
         people, images = self.bench.identities, self.bench.images
-        if self.entrant.sampler.kind == "neighbour":
+        if self.entrant.sampler.kind in NEED_CENSUS:
             if self.census is None:
                 return iter(())
             seed = (self.seed, self.census.iteration)
+            if self.clusters:
+                return cluster_batches(self.labels, people, images, seed, self.census)
             return neighbour_batches(
                 self.labels, people, images, seed, self.census, self.entrant.sampler.anchors
             )
@@ -184,6 +196,8 @@ class Run:
         if self.entrant.teacher:
             given["teacher"] = self.teacher[index]
         if self.census is not None:
+            if self.clusters:
+                given["cluster"] = torch.from_numpy(self.census.clusters[rows])
             given["class_levels"] = torch.from_numpy(self.census.levels)
             given["class_spread"] = torch.from_numpy(self.census.spread)
             given["class_means"] = torch.from_numpy(self.census.means)

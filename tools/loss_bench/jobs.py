@@ -138,9 +138,15 @@ def finals(
             bench, regime, name, {k: v for k, v in done.items() if f"/{FINAL}/" not in k}, published
         )
         keys = [job.key for job in wanted if job.stage == FINAL]
-        if mine := [done[key] for key in keys if key in done]:
+        if mine := [done[key] | _tracked(done, key) for key in keys if key in done]:
             found[name] = mine
     return found
+
+
+def _tracked(done: Mapping[str, Result], key: str) -> Result:
+    """What a tracker made of a final's network, where one used it."""
+    line = done.get(f"{key}/track")
+    return {} if line is None else {"track": {name: line[name] for name in ("IDF1", "HOTA", "IDSW")}}
 
 
 def searched(bench: Bench, regime: str) -> str:

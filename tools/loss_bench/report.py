@@ -110,9 +110,10 @@ def _notes(bench: Bench, name: str, rows: Sequence[Row], published: bool) -> lis
     length = f"{how.length:g} {unit}" if how.length else f"as many {unit} as the search found"
     notes = [
         f"{search} Finals: {length}, batches of {bench.identities} x {bench.images}, {_span(seeds)} "
-        f"seed{'s' * (seeds != [1])}. Scored once on people nobody trained or chose on; intervals 95 %, over seeds and people.",
-        "Losses of one group cannot be told apart from its best (paired differences over seeds and people, Student's t, "
-        "Holm's correction at 5 %); the order inside a group means nothing.",
+        f"seed{'s' * (seeds != [1])}. Scored once on people nobody trained or chose on; intervals 95 %, over seeds and "
+        "people.",
+        "Losses of one group cannot be told apart from its best (paired differences over seeds and people, Student's "
+        "t, Holm's correction at 5 %); the order inside a group means nothing.",
     ]
     if 1 in seeds:
         notes.append(

@@ -79,7 +79,9 @@ def preset(bench: Bench, job: Job, weights: Path) -> dict[str, Any]:
     }
     if config.get("init"):
         config["init"] = str(weights / config["init"])
-    if entrant.teacher:
+    if entrant.teacher and entrant.views > 1:
+        config["teacher"] = {"ema": 0.99}
+    elif entrant.teacher:
         config["teachers"] = [str(weights / bench.frozen.weights)]
     return config
 

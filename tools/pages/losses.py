@@ -33,7 +33,7 @@ losses:
   multi_similarity: {}
   multi_similarity@aux: {on: aux, weight: 0.25}
   memory: {weight: 0.5, size: 4096}
-sampler: {kind: neighbour, anchors: 4}     # identity (default), neighbour, cluster, random
+sampler: {kind: neighbour, anchors: 4}     # identity (default), neighbour, cluster, together, random
 census: {every: 1}                         # epochs between looks at the whole training set, where somebody reads them
 teacher: {ema: 0.999}                      # or {weights: FILE}: looks at the same augmented images
 views: 2                                   # every image augmented twice
@@ -52,13 +52,18 @@ Systems are made of terms:
 
 - **HORDE** is a term on the embedding and on heads of kind `moments` (orders 2, 3, ...);
 - **DiVA** is `margin`, `margin@shared: {on: HEAD, triplets: shuffled}`, `margin@intra: {on: HEAD, triplets: intra}`
-  and a `separation` each (its self-similarity task, an augmented key from a mean teacher, is not here);
+  with a `separation` each, and `self_similarity` with `views: 2` and `teacher: {ema: 0.9}`;
 - **Sharing Matters** is `margin@shared: {on: HEAD, triplets: shared}` with `separation`;
 - **PCB** is `classifier: {on: STRIPES, parts: 4}` with a kept head of kind `stripes`;
 - **ABE** with two learners is a term on each of two kept `attention` heads and `diversity`;
 - **A-BIER** is `boosted_slices` with an adversary;
 - **HTL** is `hierarchical_triplet` with the sampler `neighbour`;
 - **ProxyNCA++** is `proxy_nca` with `model.pool: max`;
+- **Divide and Conquer** is `divided_slices` with the sampler `cluster`;
+- **HDC** is `cascade` on two kept heads (ours are on the last map, the paper's at three depths);
+- **PADS** is `adapted_sampling`, with a smaller policy than the paper's network;
+- **learning from video** is `tracklet_pairs` with the sampler `together`, on what `tools/mot_crops.py` writes;
+- **zero-shot** is `attribute_prototypes`, **AANet**'s idea `attribute_tasks`: any CSV with label columns;
 - **SimCLR** is `nt_xent` on an `mlp` head with `views: 2` and the sampler `random`;
 - **rho-regularisation** is `switch` of `drawn_triplet` and `margin`.
 """
@@ -81,8 +86,8 @@ python tools/bench_losses.py report --out page
 COSTS = """\
 ### What a step costs
 
-CPU ms of the objective, forward and backward, and the ratio of a whole training step (OSNet x0.25 at 128 x 64, batch 64,
-one thread) to the yardstick's, `bench_losses.py steps`; above 1.3: {above}.
+CPU ms of the objective, forward and backward, and the ratio of a whole training step (OSNet x0.25 at 128 x 64, batch
+64, one thread) to the yardstick's, `bench_losses.py steps`; above 1.3: {above}.
 
 """
 REFUSALS = """\
