@@ -152,5 +152,6 @@ def _tracked(done: Mapping[str, Result], key: str) -> Result:
 def searched(bench: Bench, regime: str) -> str:
     """The search in words."""
     how = bench.regime(regime)
-    unit = "epochs" if isinstance(how, Trained) else "steps"
-    return ", then ".join(f"{rung.settings} settings x {rung.length:g} {unit}" for rung in how.search)
+    if not isinstance(how, Trained):
+        return f"up to {how.search[-1].length:g} steps, the number chosen at looks every {how.look}"
+    return ", then ".join(f"{rung.settings} settings x {rung.length:g} epochs" for rung in how.search)

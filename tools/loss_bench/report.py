@@ -193,8 +193,8 @@ def agreement(regimes: Sequence[Regime]) -> list[str]:
                 lines.append(f"mAP of {one.name} and {other.name}: {_said(found)}.")
     for regime in regimes:
         for what, path in (("rho", ("space", "rho")), ("CUHK03's mAP", ("other", "mAP"))):
-            other = {row.name: v for row in regime.rows if (v := row.mean(*path)) is not None}
-            if found := rank_correlation(columns[regime.name], other):
+            column = {row.name: v for row in regime.rows if (v := row.mean(*path)) is not None}
+            if found := rank_correlation(columns[regime.name], column):
                 lines.append(f"mAP and {what} in {regime.name}: {_said(found)}.")
     return lines
 

@@ -35,8 +35,8 @@ def track_all(results: Path, work: Path, sequences: Path, video: Path, tell: Cal
         network = work / KEPT / f"{one['key'].replace('/', '-').replace(' ', '')}.safetensors"
         if one["stage"] != FINAL or key in done or not network.is_file():
             continue
-        told = track(network, sequences, video)
-        told = {"key": key, **{k: one[k] for k in ("regime", "entrant", "setting", "seed", "length")}, **told}
+        row = track(network, sequences, video)
+        told: Result = {"key": key, **{k: one[k] for k in ("regime", "entrant", "setting", "seed", "length")}, **row}
         add_result(results, told | {"stage": "track"})
         tell(f"{key}: IDF1 {100 * told['IDF1']:.1f}, HOTA {100 * told['HOTA']:.1f}")
         count += 1

@@ -91,8 +91,8 @@ def without_some(data: ReidSet, people: int) -> ReidSet:
     images = data.train
     assert images is not None
     choice = hold_out(images.ids, images.cameras, people)
-    parts = {name: images.take(getattr(choice, name)) for name in ("train", "query", "gallery")}
-    return replace(data, **parts, notes=())
+    train, query, gallery = (images.take(rows) for rows in (choice.train, choice.query, choice.gallery))
+    return replace(data, train=train, query=query, gallery=gallery, notes=())
 
 
 def embed(embedder: Embedder, images: ReidImages | None) -> tuple[ReidImages, np.ndarray]:

@@ -69,7 +69,7 @@ def work(
     torch.set_num_threads(1)
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
     people: Any = None
-    about = {"commit": commit(), "torch": versions().get("torch"), "machine": platform.machine()}
+    about: Result = {"commit": commit(), "torch": versions().get("torch"), "machine": platform.machine()}
     count = 0
     while time.monotonic() < end and (most is None or count < most):
         with claimed(bench, regime, names, places, published) as (job, left):
