@@ -30,7 +30,7 @@ from retrace.reid.sampling.identities import identity_batches
 from retrace.reid.sampling.neighbours import cluster_batches, neighbour_batches
 from retrace.reid.training.state import NEED_CENSUS
 from retrace.tools.loss_bench.entrants import Bench, Entrant, objective
-from retrace.tools.loss_bench.people import figures, hold_out, score, space_of
+from retrace.tools.loss_bench.people import few_of_each, figures, hold_out, score, space_of
 
 CHUNK = 256
 CENSUS_EVERY = 136  # steps: an epoch of the 501 people
@@ -258,6 +258,7 @@ def measured(run: Run, people: People) -> dict[str, Any]:
     query, gallery = people.other
     other = figures(run.of(query), query.images, run.of(gallery), gallery.images)
     found["other"] = {key: other[key] for key in ("mAP", "rank-1")}
-    found["space"] = space_of(run.vectors(run.inputs), run.part.images.ids)
+    few = run.part.take(few_of_each(run.part.images.ids))
+    found["space"] = space_of(run.of(few), few.images.ids)
     found["term_parameters"] = sum(p.numel() for p in run.objective.parameters())
     return found

@@ -13,7 +13,7 @@ from retrace.eval.ranking.verification import evaluate_verification
 from retrace.reid.data.sets import ReidImages
 
 FAR = 1e-3
-FEW = 4  # images a person for what is measured of the space
+FEW = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,13 +72,16 @@ def figures(
     }
 
 
-def space_of(vectors: np.ndarray, ids: np.ndarray) -> dict[str, float]:
-    """rho, effective rank and pi_ratio of (N, D) unit rows of training people: of the first few images of each."""
+def few_of_each(ids: np.ndarray) -> np.ndarray:
+    """Rows of the first `FEW` images of each person: enough for what is measured of the space."""
     order = np.argsort(ids, kind="stable")
-    starts = np.flatnonzero(np.diff(ids[order], prepend=ids[order][0] - 1))
-    nth = np.arange(len(ids)) - np.repeat(starts, np.diff(np.append(starts, len(ids))))
-    few = order[nth < FEW]
-    vectors, ids = vectors[few], ids[few]
+    _, starts, counts = np.unique(ids[order], return_index=True, return_counts=True)
+    nth = np.arange(len(ids)) - np.repeat(starts, counts)
+    return np.sort(order[nth < FEW])
+
+
+def space_of(vectors: np.ndarray, ids: np.ndarray) -> dict[str, float]:
+    """rho, effective rank and pi_ratio of (N, D) unit rows of training people, a few of each."""
     found = spectrum(vectors)
     return {
         "rho": round(found.rho, 4),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from retrace.eval.mot import evaluate
 from retrace.reid.embedder import Embedder
-from retrace.tools.loss_bench.jobs import FINAL, add_result, read_results
+from retrace.tools.loss_bench.jobs import FINAL, Result, add_result, read_results
 from retrace.tools.loss_bench.trained import KEPT
 from retrace.tools.tuning.clips import find_clips, load_clip
 from retrace.tracker import Tracker
@@ -36,7 +36,11 @@ def track_all(results: Path, work: Path, sequences: Path, video: Path, tell: Cal
         if one["stage"] != FINAL or key in done or not network.is_file():
             continue
         row = track(network, sequences, video)
-        told: Result = {"key": key, **{k: one[k] for k in ("regime", "entrant", "setting", "seed", "length")}, **row}
+        told: Result = {
+            "key": key,
+            **{k: one[k] for k in ("regime", "entrant", "setting", "seed", "length")},
+            **row,
+        }
         add_result(results, told | {"stage": "track"})
         tell(f"{key}: IDF1 {100 * told['IDF1']:.1f}, HOTA {100 * told['HOTA']:.1f}")
         count += 1

@@ -17,7 +17,7 @@ from retrace.reid.training.files import CHECKPOINT
 from retrace.reid.training.fit import fit
 from retrace.tools.loss_bench.entrants import Bench, Trained, objective
 from retrace.tools.loss_bench.jobs import FINAL, Job
-from retrace.tools.loss_bench.people import figures, hold_out, score, space_of
+from retrace.tools.loss_bench.people import few_of_each, figures, hold_out, score, space_of
 
 KEPT = "weights"  # folder in the work folder where the finals' networks stay
 
@@ -116,6 +116,7 @@ def measured(embedder: Embedder, here: ReidSet, there: ReidSet) -> dict[str, Any
     (query, q), (gallery, g) = embed(embedder, there.query), embed(embedder, there.gallery)
     other = figures(q, query, g, gallery)
     found["other"] = {key: other[key] for key in ("mAP", "rank-1")}
-    images, vectors = embed(embedder, here.train)
+    assert here.train is not None
+    images, vectors = embed(embedder, here.train.take(few_of_each(here.train.ids)))
     found["space"] = space_of(vectors, images.ids)
     return found

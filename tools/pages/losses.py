@@ -132,10 +132,12 @@ def _regimes() -> list[Regime]:
 def _measured(regimes: list[Regime]) -> str:
     from retrace.eval.report import as_markdown_table
     from retrace.tools.loss_bench.cost import LIMIT, read_costs
+    from retrace.tools.loss_bench.entrants import read_bench
     from retrace.tools.loss_bench.report import markdown, number
 
     costs = read_costs(STEPS)
-    parts = [MEASURED + markdown(regimes)]
+    source = textwrap.fill(read_bench().source, 120)
+    parts = [MEASURED + f"{source}\n\n" + markdown(regimes)]
     if costs:
         ordered = sorted(costs, key=lambda name: (costs[name].ratio, name))
         above = (

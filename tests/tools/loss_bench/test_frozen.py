@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from retrace.reid.data.sets import ReidImages  # noqa: E402
 from retrace.tools.loss_bench import frozen  # noqa: E402
 from retrace.tools.loss_bench.entrants import objective, read_bench  # noqa: E402
-from retrace.tools.loss_bench.people import hold_out, space_of  # noqa: E402
+from retrace.tools.loss_bench.people import few_of_each, hold_out, space_of  # noqa: E402
 
 BENCH = read_bench().model_copy(
     update={
@@ -84,8 +84,9 @@ def test_everybody_who_takes_part_can(name: str) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
-def test_space_is_of_a_few_images_a_person() -> None:
-    """A fifth image changes nothing."""
-    whole = part(10, 1, 3)
-    four = whole.take(np.flatnonzero(np.arange(60) % 6 < 4))
-    assert space_of(whole.vectors, whole.images.ids) == space_of(four.vectors, four.images.ids)
+def test_a_few_of_each() -> None:
+    ids = np.array([7, 3, 7, 7, 7, 7, 3, 5])
+    assert few_of_each(ids).tolist() == [0, 1, 2, 3, 4, 6, 7]
+    images = part(10, 1, 3)
+    space = space_of(images.vectors, images.images.ids)
+    assert 0 < space["effective_rank"] <= 32
