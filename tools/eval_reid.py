@@ -65,6 +65,7 @@ def _add_extras(p: Any) -> None:
         metavar="NAMES",
         help="whole-set, clusters, space, few-shot, open-set, probe, ladders, distractors; or all",
     )
+    p.add_argument("--adapt", action="store_true", help="2 and 5 images of each person teach the last layer (torch)")
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
 
 
@@ -89,6 +90,10 @@ def main(argv: list[str]) -> int:
         if args.save_features is not None:
             save_features(Path(args.save_features), loaded[0])
         found = score_features(loaded, wanted)
+        if args.adapt:
+            from retrace.tools.scoring.adaptation import adaptation
+
+            found = found.with_section(*adaptation(loaded[0]))
         if args.html is not None:
             from retrace.tools.pages.ranked_page import write_page
 

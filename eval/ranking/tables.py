@@ -69,6 +69,12 @@ class RankingScore:
     under: list[str]  # lines below the figures: counts, protocol
     difference: dict[str, Any] | None  # of the two
 
+    def with_section(self, section: Section, data: Any) -> RankingScore:
+        """One more table of the first network's features, measured elsewhere."""
+        first, *others = self.networks
+        first = replace(first, data=first.data | {section.key: data})
+        return replace(self, networks=[first, *others], sections=[*self.sections, section])
+
     def as_json(self) -> dict[str, Any]:
         """Every figure; fractions in [0, 1]."""
         first, *others = self.networks
