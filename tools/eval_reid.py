@@ -65,7 +65,9 @@ def _add_extras(p: Any) -> None:
         metavar="NAMES",
         help="whole-set, clusters, space, few-shot, open-set, probe, ladders, distractors; or all",
     )
-    p.add_argument("--adapt", action="store_true", help="2 and 5 images of each person teach the last layer (torch)")
+    p.add_argument(
+        "--adapt", action="store_true", help="2 and 5 images of each person teach the last layer (torch)"
+    )
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
 
 

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from retrace.configs import InputError  # noqa: E402
-from retrace.tools.scoring.adaptation import adapt, last_layer  # noqa: E402
+from retrace.configs import InputError
+from retrace.tools.scoring.adaptation import adapt, last_layer
 
 
 def disturbed(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Few-shot adaptation (ooDML, Milbich et al. 2021): a few labelled images of each new person, and only the last layer learns.
+"""Few-shot adaptation (ooDML, Milbich et al. 2021): few labelled images of each new person; the last layer learns.
 
 The last layer is a linear map of the vectors that begins as the identity, trained on the support by the margin loss
 (learned border, negatives by distance) as the authors do; the images that are left are then looked for among
@@ -27,8 +27,8 @@ class Adapted:
     people: int
     recall_before: float
     recall_after: float
-    mAP_before: float  # noqa: N815  # the word of the field
-    mAP_after: float  # noqa: N815
+    mAP_before: float  # the word of the field
+    mAP_after: float
     deviation: float  # of the gain in mAP, over episodes
 
 
@@ -57,16 +57,20 @@ def adapt(
     x = unit_rows(x, norms)
     people = [rows for k in np.unique(ids) if len(rows := np.flatnonzero(ids == k)) >= shots + 2]
     if len(people) < 2 or shots < 2:
-        raise InputError(f"adaptation with {shots} images: only {len(people)} people have {shots + 2} or more")
+        raise InputError(
+            f"adaptation with {shots} images: only {len(people)} people have {shots + 2} or more"
+        )
     rng = np.random.default_rng(seed)
     found = []
     for episode in range(episodes):
         support = np.stack([rng.choice(rows, shots, replace=False) for rows in people])
         rest = np.setdiff1d(np.concatenate(people), support)
-        layer = last_layer(x[support.ravel()], np.repeat(np.arange(len(people)), shots), steps, rate, seed + episode)
+        layer = last_layer(
+            x[support.ravel()], np.repeat(np.arange(len(people)), shots), steps, rate, seed + episode
+        )
         scores = [evaluate_whole_set(v, ids[rest]) for v in (x[rest], x[rest] @ layer.T)]
         found.append([value for s in scores for value in (s.rank_at(1), s.mAP)])
-    before, mAP, after, later = np.mean(found, 0)  # noqa: N806
+    before, mAP, after, later = np.mean(found, 0)
     gains = np.array(found)[:, 3] - np.array(found)[:, 1]
     deviation = float(gains.std(ddof=1)) if episodes > 1 else 0.0
     return Adapted(shots, len(people), float(before), float(after), float(mAP), float(later), deviation)
@@ -83,7 +87,8 @@ def last_layer(x: np.ndarray, labels: np.ndarray, steps: int, rate: float, seed:
         torch.manual_seed(seed)
         layer = torch.nn.Parameter(torch.eye(x.shape[1]))
         loss = Margin(int(labels.max()) + 1, x.shape[1])
-        optimizer = torch.optim.Adam([{"params": [layer]}, {"params": loss.parameters(), "lr": 5e-4}], lr=rate)
+        groups: list[dict[str, Any]] = [{"params": [layer]}, {"params": loss.parameters(), "lr": 5e-4}]
+        optimizer = torch.optim.Adam(groups, lr=rate)
         vectors, ids = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(labels)
         for _ in range(steps):
             batch = Batch(embeddings=vectors @ layer.T, ids=ids)
@@ -97,7 +102,9 @@ def last_layer(x: np.ndarray, labels: np.ndarray, steps: int, rate: float, seed:
 def adaptation(features: Features, shots: tuple[int, ...] = (2, 5)) -> tuple[Section, list[dict[str, Any]]]:
     """A row a number of images; numbers for which too few people have images are left out."""
     people = features.everybody
-    lines: list[list[Cell]] = [["images a person", "people", "recall@1", "adapted", "mAP", "adapted", "deviation"]]
+    lines: list[list[Cell]] = [
+        ["images a person", "people", "recall@1", "adapted", "mAP", "adapted", "deviation"]
+    ]
     data = []
     for count in shots:
         try:
@@ -109,5 +116,7 @@ def adaptation(features: Features, shots: tuple[int, ...] = (2, 5)) -> tuple[Sec
         line: list[Cell] = [f"{count}", found.people, found.recall_before, found.recall_after]
         lines.append([*line, found.mAP_before, found.mAP_after, found.deviation])
         data.append(asdict(found))
-    notes = ["10 episodes; the images that are no support against each other, no camera rule; deviation of mAP's gain"]
+    notes = [
+        "10 episodes; the images that are no support against each other, no camera rule; deviation of mAP's gain"
+    ]
     return Section("adaptation", "few-shot adaptation of the last layer", lines, notes), data
