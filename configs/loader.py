@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
-from retrace.configs.errors import InputError, nearest
+from retrace.configs.errors import InputError, nearest, one_line
 
 HERE = Path(__file__).parent
 Model = TypeVar("Model", bound=pydantic.BaseModel)
@@ -33,15 +33,25 @@ def load_preset(
         InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
     """
     path = preset_path(name_or_path, room)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    raw = read_yaml(path)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, model)
     return validate(raw, model, str(path))
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or holds something else.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as YAML: {one_line(error)}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    return raw
 
 
 def preset_path(name_or_path: str | Path, room: str) -> Path:
