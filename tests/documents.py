@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from tests.conftest import ROOT
+from tests.passers_by import passers_by
 from tests.reid.mini_market import write_mini_market
 from tests.small_video import LENGTH, boxes, make_video, write_boxes
 
@@ -68,6 +69,8 @@ def furnish(folder: Path) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
     onnx.save(model, folder / "osnet.onnx")
     write_boxes(folder / "boxes.txt")
+    shutil.copy(sequence / "gt" / "gt.txt", folder / "gt.txt")
+    passers_by(folder, "monday")
     picture = cv2.imread(str(ROOT / "docs" / "tracked.jpg"))
     cv2.imwrite(str(folder / "photo.jpg"), picture[:128, :64])
     (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
