@@ -87,9 +87,7 @@ def reveal(grown: Path, path: Path) -> Path:
 
 
 @contextmanager
-def writing(
-    path: Path, refusal: type[Exception] = OSError, what: str = "output folder"
-) -> Iterator[None]:
+def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output folder") -> Iterator[None]:
     """What the operating system refuses becomes one line, which tells to choose another ``what``.
 
     Raises:
@@ -131,7 +129,9 @@ def read_json(path: Path, kind: type = dict) -> Any:
     return found
 
 
-def read_npz(path: Path, what: str, wanted: Iterable[str], largest: int) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_npz(
+    path: Path, what: str, wanted: Iterable[str], largest: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """The ``wanted`` arrays of an .npz that has them, and the names of all that it has. Nothing is unpickled.
 
     Args:

@@ -319,7 +319,9 @@ def _try(term: Term, sizes: Sizes) -> None:
     except InputError:
         raise
     except Exception as error:  # whatever a loss of another library raises about its settings
-        raise InputError(f"losses.{term.name}: cannot be used with these settings: {one_line(error)}") from None
+        raise InputError(
+            f"losses.{term.name}: cannot be used with these settings: {one_line(error)}"
+        ) from None
     if not value.isfinite():
         raise InputError(f"losses.{term.name}: gives {value.item()} with these settings, on ordinary numbers")
 

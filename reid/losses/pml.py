@@ -91,7 +91,9 @@ class MetricLearning(nn.Module):
                 return self.loss(embeddings, ids)
             return self.loss(embeddings, ids, self.miner(embeddings, ids))
         except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-            raise InputError(f"losses.pml.{self.name}: cannot be used on this batch: {one_line(error)}") from None
+            raise InputError(
+                f"losses.pml.{self.name}: cannot be used on this batch: {one_line(error)}"
+            ) from None
 
 
 def _refuse(name: str, settings: Mapping[str, Any]) -> None:

@@ -116,9 +116,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except InputError:
         raise
     except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
-        raise InputError(
-            f"{path}: not readable as a checkpoint: {one_line(error)}"
-        ) from None
+        raise InputError(f"{path}: not readable as a checkpoint: {one_line(error)}") from None
     if not isinstance(state, dict):
         raise InputError(f"{path}: not a checkpoint of a training run")
     return state

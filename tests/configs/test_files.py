@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, file_hash, locked, read_json, read_npz, reveal, write_json, writing
+from retrace.configs.files import (
+    atomic_write,
+    file_hash,
+    locked,
+    read_json,
+    read_npz,
+    reveal,
+    write_json,
+    writing,
+)
 
 
 def test_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:

@@ -288,7 +288,10 @@ def test_a_machine_that_cannot_compile_says_so(monkeypatch: pytest.MonkeyPatch) 
         return call
 
     monkeypatch.setattr(torch, "compile", compiled)
-    with pytest.raises(InputError, match=r"compile: not possible here, leave it out: TorchDynamoException: no C\+\+ compiler$"):
+    with pytest.raises(
+        InputError,
+        match=r"compile: not possible here, leave it out: TorchDynamoException: no C\+\+ compiler$",
+    ):
         go(begin(compile=True), 1)
 
 
