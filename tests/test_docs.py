@@ -52,7 +52,6 @@ class YOLO:
 
 # What each block prints, by a word of it.
 SAID = {
-    "Models": "^$",
     "YOLO": r"\[1\] \['class_name', 'det_index'\]",
     "keypoints": r"Tracks: 2 tracks; keypoints \(2, 17, 3\)\n.*\n 1 .* red\n 2 .* blue",
     "pandas": r"id +\n1 +0 +29 +30\n2 +0 +29 +30",
