@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
-from retrace.configs.errors import InputError, nearest
+from retrace.configs.errors import InputError, nearest, one_line
 
 HERE = Path(__file__).parent
 Model = TypeVar("Model", bound=pydantic.BaseModel)
@@ -29,7 +29,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """A YAML document; raises yaml.YAMLError."""
     return yaml.load(text, _Loader)  # a SafeLoader
 
@@ -52,15 +52,25 @@ def load_preset(
         InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
     """
     path = preset_path(name_or_path, room)
-    try:
-        raw = read_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    raw = read_yaml(path)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, model)
     return validate(raw, model, str(path))
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or holds something else.
+    """
+    try:
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as YAML: {one_line(error)}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    return raw
 
 
 def preset_path(name_or_path: str | Path, room: str) -> Path:
@@ -97,7 +107,7 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key:
             raise InputError(f"--set {pair}: expected key=value")
         try:
-            found[key.strip()] = read_yaml(value)
+            found[key.strip()] = parse_yaml(value)
         except yaml.YAMLError:
             raise InputError(f"--set {pair}: {value!r} is not a value YAML can read") from None
     return found
