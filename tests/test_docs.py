@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import retrace
-from retrace.__main__ import TOOLS
+from retrace.__main__ import TOOLS, module_of
 from retrace.tools.pages.site import INCLUDE, messages, readme_part
 from tests.conftest import ROOT
 from tests.documents import blocks, furnish, typed
@@ -80,7 +80,7 @@ def test_commands_are_understood(line: str) -> None:
     assert name == "retrace"
     tool, *words = words
     assert tool in TOOLS
-    module = import_module(f"retrace.tools.{tool.replace('-', '_')}")
+    module = import_module(module_of(tool))
     assert module.parser().parse_args(words)
 
 
