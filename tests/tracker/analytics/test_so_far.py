@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from retrace.tracker.analytics import CountsSoFar, Line, Regions, Zone, crossing
 from retrace.tracker.analytics.counting import feet
 from retrace.tracker.analytics.regions import inside
 from retrace.tracker.data import MotTable, Tracks
-from tests.tracker.analytics.slow_answers import made, strolls
+from retrace.tracker.mot_file import read_ground_truth
+from tests.tracker.analytics.slow_answers import made, slow_crossings, strolls
 
 LINES = (
     Line(name="down", points=((200, 0), (200, 400))),
@@ -51,3 +54,17 @@ def test_at_the_end_they_equal_the_whole_table_s(seed: int) -> None:
     assert sum(whole[0].values()) >= 2
     within = table.take(inside(feet(table.xyxy), np.array(ZONE.points)))
     assert counts.present == [(int((within.frame == 119).sum()), len(set(within.id.tolist())))]
+
+
+@pytest.mark.parametrize(("name", "x"), [("PETS09-S2L1", 380), ("ADL-Rundle-6", 650)])
+def test_on_real_people(shared: Path, name: str, x: int) -> None:
+    """Ground truth: frame by frame, the whole table and the obvious way count the same."""
+    truth = read_ground_truth(shared / "MOT15-train" / name / "gt" / "gt.txt")
+    line = Line(name="middle", points=((x, 0), (x, 1080)))
+    counts, frames = CountsSoFar(Regions(lines=(line,))), int(truth.frame.max()) + 1
+    for frame, one in enumerate(truth.by_frame(frames)):
+        counts.take(frame / 10, tracks(one))
+    slow = [forward for _, _, forward in slow_crossings(truth, *line.points, 10)]
+    assert len(slow) > 5
+    assert counts.crossed == [crossings(truth, line, 10).totals()]
+    assert counts.crossed == [{"left": sum(slow), "right": len(slow) - sum(slow)}]
