@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,24 @@ from retrace.configs.errors import InputError, nearest
 
 HERE = Path(__file__).parent
 Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML where only true and false are truth values: `on` is a key of ours."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+def read_yaml(text: str) -> Any:
+    """A YAML document; raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)  # a SafeLoader
 
 
 def load_preset(
@@ -34,7 +53,7 @@ def load_preset(
     """
     path = preset_path(name_or_path, room)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
@@ -78,7 +97,7 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key:
             raise InputError(f"--set {pair}: expected key=value")
         try:
-            found[key.strip()] = yaml.safe_load(value)
+            found[key.strip()] = read_yaml(value)
         except yaml.YAMLError:
             raise InputError(f"--set {pair}: {value!r} is not a value YAML can read") from None
     return found
