@@ -29,7 +29,6 @@ TOOLS = {
     "scene": "draw a street scene with known identities",
     "capacity": "how many machines so many cameras need",
     "bench": "measure speed beside other libraries",
-    "capacity": "how many machines a site of cameras needs",
 }
 
 
