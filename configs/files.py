@@ -11,12 +11,14 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator
+import secrets
+import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, one_line
 from retrace.configs.image_size import declared_pixels
 
 try:
@@ -38,10 +40,14 @@ IMAGE_ENDINGS = (
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """A file that appears under its name only when it is complete; until then it is ``NAME.partial``."""
+def atomic_write(path: str | Path, mode: str = "w", shared: bool = False) -> Iterator[IO]:
+    """A file that appears under its name only when it is complete; until then it is ``NAME.partial``.
+
+    ``shared``: others may be writing the same file, as into a cache; each grows its own, ``NAME.RANDOM.partial``, and
+    the last to finish gives it its name.
+    """
     path = Path(path)
-    partial = partial_of(path)
+    partial = partial_of(path.with_name(f"{path.name}.{secrets.token_hex(8)}") if shared else path)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(partial, mode) as file:
@@ -81,8 +87,8 @@ def reveal(grown: Path, path: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
-    """What the operating system refuses becomes one line.
+def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output folder") -> Iterator[None]:
+    """What the operating system refuses becomes one line, which tells to choose another ``what``.
 
     Raises:
         InputError: instead of OSError, and of ``refusal`` (what an encoder raises).
@@ -91,7 +97,7 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
         yield
     except (OSError, refusal) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError(f"{path}: cannot be written ({why}); choose another output folder") from None
+        raise InputError(f"{path}: cannot be written ({why}); choose another {what}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -116,12 +122,45 @@ def read_json(path: Path, kind: type = dict) -> Any:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not readable as JSON: {why}") from None
+        raise InputError(f"{path}: not readable as JSON: {one_line(error)}") from None
     if not isinstance(found, kind):
         wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
         raise InputError(f"{path}: expected JSON with {wanted}, got {type(found).__name__}")
     return found
+
+
+def read_npz(
+    path: Path, what: str, wanted: Iterable[str], largest: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The ``wanted`` arrays of an .npz that has them, and the names of all that it has. Nothing is unpickled.
+
+    Args:
+        path: of the file.
+        what: it should be, for messages: "detections".
+        wanted: names of arrays.
+        largest: bytes that they may have together when unpacked.
+
+    Raises:
+        InputError: no such file, no .npz of plain arrays, or a larger one.
+    """
+    import numpy as np
+
+    if not path.is_file():
+        raise InputError(f"{path}: {'is a folder, not a' if path.is_dir() else 'no such'} {what} file")
+    try:
+        # opened here, since NumPy leaves a broken file open
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no zip archive")
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
+            here = [name for name in wanted if name in sizes]
+            if sum(sizes[name] for name in here) > largest:
+                raise InputError(f"{path}: more than {largest:,} bytes when unpacked; split it")
+            return {name: np.asarray(file[name]) for name in here}, list(sizes)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
+        raise InputError(f"{path}: not readable as an .npz file of plain arrays: {one_line(error)}") from None
 
 
 def file_hash(path: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,10 +10,28 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
-from retrace.configs.errors import InputError, nearest
+from retrace.configs.errors import InputError, nearest, one_line
 
 HERE = Path(__file__).parent
 Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML where only true and false are truth values: `on` is a key of ours."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """A YAML document; raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)  # a SafeLoader
 
 
 def load_preset(
@@ -33,15 +52,25 @@ def load_preset(
         InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
     """
     path = preset_path(name_or_path, room)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    raw = read_yaml(path)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, model)
     return validate(raw, model, str(path))
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or holds something else.
+    """
+    try:
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as YAML: {one_line(error)}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    return raw
 
 
 def preset_path(name_or_path: str | Path, room: str) -> Path:
@@ -78,7 +107,7 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key:
             raise InputError(f"--set {pair}: expected key=value")
         try:
-            found[key.strip()] = yaml.safe_load(value)
+            found[key.strip()] = parse_yaml(value)
         except yaml.YAMLError:
             raise InputError(f"--set {pair}: {value!r} is not a value YAML can read") from None
     return found

@@ -27,14 +27,10 @@ TOOLS = {
     "mot-crops": "cut people out of sequences: a ReID set of your own video",
     "tune": "tune a tracker preset on your sequences",
     "scene": "draw a street scene with known identities",
+    "capacity": "how many machines so many cameras need",
     "bench": "measure speed beside other libraries",
-    "capacity": "how many machines a site of cameras needs",
 }
-
-
-def module_of(tool: str) -> str:
-    """The module of a tool."""
-    return f"retrace.tools.{'view_run' if tool == 'view' else tool.replace('-', '_')}"
+FILES = {"view": "view_run"}  # whose file is called otherwise
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -57,7 +53,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     from retrace.tools.terminal.console import guarded
 
-    guarded(import_module(module_of(name)).main, arguments[1:])
+    file = FILES.get(name, name.replace("-", "_"))
+    guarded(import_module(f"retrace.tools.{file}").main, arguments[1:])
 
 
 if __name__ == "__main__":

@@ -82,3 +82,16 @@ def test_assignments():
             parse_assignments([wrong])
     with pytest.raises(InputError, match="not a value"):
         parse_assignments(["a=[1"])
+
+
+def test_on_is_a_word():
+    """YAML 1.1 reads on, off, yes and no as truth values; here they are keys and names."""
+    found = parse_assignments(
+        ["losses={classifier: {on: pooled}}", "flag=off", "true_one=true", "truth=trueish"]
+    )
+    assert found == {
+        "losses": {"classifier": {"on": "pooled"}},
+        "flag": "off",
+        "true_one": True,
+        "truth": "trueish",
+    }
