@@ -15,8 +15,7 @@ import pytest
 import yaml
 
 import retrace
-from retrace.__main__ import FILES as NAMED
-from retrace.__main__ import TOOLS
+from retrace.__main__ import TOOLS, module_of
 from retrace.tools.pages.site import INCLUDE, messages, readme_part
 from tests.conftest import ROOT
 from tests.documents import blocks, furnish, typed
@@ -84,7 +83,7 @@ def test_commands_are_understood(line: str) -> None:
     _, tool, *words = shlex.split(line, comments=True)
     if line.startswith("retrace"):
         assert tool in TOOLS
-        tool = NAMED.get(tool, tool.replace("-", "_"))
+        tool = module_of(tool).rpartition(".")[2]
     else:
         tool = Path(tool).stem
     assert tool in FILES
