@@ -6,6 +6,7 @@ Before it gets its name a file's bytes are on the disk, so that a crash leaves t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -91,7 +92,9 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
         yield
     except (OSError, refusal) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError(f"{path}: cannot be written ({why}); choose another output folder") from None
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room there, or choose" if full else "choose"
+        raise InputError(f"{path}: cannot be written ({why}); {remedy} another output folder") from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -168,6 +168,8 @@ def _build(
             np.lib.format.write_array_header_1_0(file, header)
             for block in blocks:
                 file.write(block.data)
+            file.flush()
+            os.fsync(file.fileno())  # whole on the disk before it has its name
         if broken:
             partial.write_text("\n".join(map(str, broken)))
         partial.replace(path.with_suffix(".broken") if broken else path)

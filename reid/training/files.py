@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from retrace.configs import InputError
-from retrace.configs.files import writing
+from retrace.configs.errors import one_line
+from retrace.configs.files import atomic_write, writing
 from retrace.reid.training.state import Training
 from retrace.reid.training.steps import Step
+from retrace.reid.weights.checkpoints import damaged_part
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 LOG, EVALUATION, RUN = "log.csv", "evaluation.csv", "run.json"
+LOCK = "run.lock"  # held by who trains into the folder
 
 
 class Log:
@@ -90,29 +91,31 @@ def _cut(path: Path, iteration: int) -> None:
     kept = [row for row in rows[1:] if int(row[0]) <= iteration]
     text = io.StringIO()
     csv.writer(text).writerows([rows[0], *kept])
-    partial = path.with_name(path.name + ".partial")
-    with writing(path):
-        partial.write_text(text.getvalue(), newline="")
-        os.replace(partial, path)
+    with writing(path), atomic_write(path, "wb") as file:
+        file.write(text.getvalue().encode())
 
 
 def write_checkpoint(path: Path, training: Training) -> None:
-    partial = path.with_name(path.name + ".partial")
+    """Beside, onto the disk, then under its name: there is always a whole one.
+
+    Raises:
+        InputError: it cannot be written; the one before stays.
+        Diverged: there is nothing left that is worth keeping.
+    """
     state = training.state_dict()
-    try:
-        torch.save(state, partial)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: the checkpoint cannot be written: {str(error).splitlines()[0]}") from None
+    with writing(path), atomic_write(path, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's word for what the file has said before
+            refused = error.__context__
+            raise refused if isinstance(refused, OSError) else OSError(0, one_line(error)) from None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there to go on from")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the sums that it writes
-            damaged = archive.testzip()
+        damaged = damaged_part(path)
         if damaged is not None:
             raise InputError(f"{path}: is damaged: {damaged} does not match its checksum; start the run anew")
         state = torch.load(path, map_location="cpu", weights_only=True)

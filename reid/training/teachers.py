@@ -91,6 +91,8 @@ def _keep(path: Path, vectors: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
             np.save(file, vectors)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         raise InputError(f"{partial}: the teacher's vectors cannot be kept ({error.strerror})") from None
