@@ -108,25 +108,6 @@ def write_json(path: Path, value: Any) -> None:
         file.write("\n")
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
-    """What a JSON file holds, which must be a ``kind``: dict (an object) or list.
-
-    Raises:
-        InputError: no such file, no JSON, or another kind of value.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not readable as JSON: {why}") from None
-    if not isinstance(found, kind):
-        wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
-        raise InputError(f"{path}: expected JSON with {wanted}, got {type(found).__name__}")
-    return found
-
-
 def file_hash(path: str | Path) -> str:
     """sha256 of a file's bytes, as hex digits."""
     with open(path, "rb") as file:

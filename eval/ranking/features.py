@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write, file_hash, writing
+from retrace.configs.reading import read_npz
 from retrace.eval.ranking.pairing import DISTRACTOR, checked_features, pair_up
 from retrace.eval.ranking.retrieval import pool_queries
 
@@ -74,26 +74,11 @@ def read_features(path: Path) -> Features:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """What the file has of the arrays that are known here."""
-    if not path.is_file():
-        raise InputError(f"{path}: {'is a folder, not a' if path.is_dir() else 'no such'} features file")
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("no zip archive")
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            names = file.files
-            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
-            wanted = [key for key in (*ARRAYS, *PATHS, ABOUT) if key in names]
-            if sum(sizes.get(key, 0) for key in wanted) > LARGEST:
-                raise ValueError(f"more than {LARGEST // 10**9} GB when unpacked")
-            found = {key: np.asarray(file[key]) for key in wanted}
-    except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not readable as an .npz file of plain arrays: {reason}") from None
+    found = read_npz(path, (*ARRAYS, *PATHS, ABOUT), LARGEST)
     missing = [key for key in ARRAYS if key not in found]
     if missing:
-        there = ", ".join(sorted(names)[:12])[:200] or "nothing"
         raise InputError(
-            f"{path}: has no {', '.join(missing)} (it has {there}); a features file "
+            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(found)) or 'none'}); a features file "
             "has query_features, gallery_features (N, D), query_ids, gallery_ids, query_cameras, gallery_cameras (N,)"
         )
     return found

@@ -1,4 +1,4 @@
-"""The checksum of an OpenVINO IR that we write: of the .bin and of the .xml, whose own line about it counts as zeros."""
+"""The checksum of an OpenVINO IR that we write: of its .bin and its .xml, whose own line about it counts as zeros."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from retrace.configs import InputError
 from retrace.reid.recipe import SUM
 
 UNSEALED = "0" * 64
-LINE = re.compile(rb'<' + SUM.encode() + rb' value="([0-9a-f]{64})"')
+LINE = re.compile(rb"<" + SUM.encode() + rb' value="([0-9a-f]{64})"')
 
 
 def seal_ir(path: Path) -> None:

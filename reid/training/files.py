@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write, writing
+from retrace.configs.reading import read_json
 from retrace.reid.training.state import Training
 from retrace.reid.training.steps import Step
 from retrace.reid.weights.checkpoints import damaged_part
@@ -79,7 +79,7 @@ def _rows(path: Path) -> list[list[str]]:
         return []
     with open(path, newline="") as file:
         rows = list(csv.reader(file))
-    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdigit())]
+    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdecimal())]
 
 
 def _cut(path: Path, iteration: int) -> None:
@@ -130,12 +130,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, so there is no run to go on with") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON: {error}") from None
+def read_run(out: Path) -> dict[str, Any]:
+    """What run.json says of the run.
+
+    Raises:
+        InputError: there is none, or it is something else.
+    """
+    if not (out / RUN).is_file():
+        raise InputError(f"{out / RUN}: no such file, so there is no run to go on with")
+    about = read_json(out / RUN)
+    if not {"config", "data"} <= about.keys() or not isinstance(about["data"], str):
+        raise InputError(f"{out / RUN}: not what a training writes; give the folder of a training run")
+    return about

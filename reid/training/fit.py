@@ -34,7 +34,7 @@ from retrace.reid.training.files import (
     WEIGHTS,
     Log,
     read_checkpoint,
-    read_json,
+    read_run,
     write_checkpoint,
 )
 from retrace.reid.training.state import Training, start
@@ -177,9 +177,7 @@ def fit(
     try:
         with processes(device) as (place, first):
             way = Way(folder, evaluate, log_every, tensorboard, first, _teller(on_progress, first))
-            plan, about = (
-                _going_on(folder, threads) if resume else _fresh(config, changes, data, threads)
-            )
+            plan, about = _going_on(folder, threads) if resume else _fresh(config, changes, data, threads)
             torch.set_num_threads(about["threads"])
             about |= dict(record or {})
             with _alone_in(folder, resume is not None) if first else nullcontext():
@@ -206,10 +204,9 @@ def _fresh(
 
 def _going_on(out: Path, threads: int | None) -> tuple[TrainConfig, dict[str, Any]]:
     """What the run itself says."""
-    about = read_json(out / RUN)
-    if not isinstance(about, dict) or not {"config", "data"} <= about.keys():
-        raise InputError(f"{out / RUN}: not what a training writes; give the folder of a training run")
-    about["threads"] = threads or about.get("threads") or torch.get_num_threads()
+    about = read_run(out)
+    told = about.get("threads")
+    about["threads"] = threads or (told if isinstance(told, int) and told > 0 else torch.get_num_threads())
     return validate(about["config"], TrainConfig, str(out / RUN)), about
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrace.configs import InputError
 from retrace.configs.files import file_hash as file_hash
-from retrace.configs.files import read_json
+from retrace.configs.reading import read_json
 
 if TYPE_CHECKING:
     from retrace.tracker.offline.passes import OfflineConfig

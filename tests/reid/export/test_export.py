@@ -289,7 +289,9 @@ def test_an_exported_file_knows_when_it_was_damaged(tmp_path: Path, store: str) 
 
 @pytest.mark.parametrize("format", ["openvino", "torchscript"])
 def test_a_damaged_export_is_refused_or_answers_as_before(
-    weights: Path, tmp_path: Path, format: str  # noqa: A002
+    weights: Path,
+    tmp_path: Path,
+    format: str,  # noqa: A002
 ) -> None:
     """One bit somewhere: in a tensor, the graph, the recipe; a zip has some bytes that mean nothing."""
     if format == "openvino":
