@@ -78,17 +78,21 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
 
 def _override(raw: dict[str, Any], dotted: str, value: Any, model: type[pydantic.BaseModel]) -> None:
     """Set ``raw[a][b][c]`` for "a.b.c"; a list is indexed by number. Unknown last keys fail in validation."""
-    *parents, last = dotted.split(".")
+    parts = dotted.split(".")
     node: Any = raw
-    for part in parents:
+    while len(parts) > 1:
+        part = parts.pop(0)
         if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
             node = node[int(part)]
-        elif isinstance(node, dict) and (part in node or part in model.model_fields):
+        elif isinstance(node, dict) and (part in node or part in model.model_fields or "." in part):
             node = node.setdefault(part, {})
+        elif isinstance(node, dict) and node is not raw and parts[0][:1].isupper():
+            parts[0] = f"{part}.{parts[0]}"  # a name with a dot inside: pml.ContrastiveLoss
         else:
             keys = model.model_fields if node is raw else node if isinstance(node, dict) else []
             valid = map(str, range(len(node))) if isinstance(node, list) else keys
             raise InputError(f"override {dotted!r}: no {part!r} here; {nearest(part, valid)}")
+    last = parts[0]
     if isinstance(node, list) and not (last.isdecimal() and int(last) < len(node)):
         raise InputError(f"override {dotted!r}: no entry {last!r}; there are {len(node)}, from 0")
     if isinstance(node, list):
@@ -96,7 +100,8 @@ def _override(raw: dict[str, Any], dotted: str, value: Any, model: type[pydantic
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise InputError(f"override {dotted!r}: {parents[-1]!r} is a value, not a group")
+        group = dotted.removesuffix(f".{last}").rpartition(".")[2]
+        raise InputError(f"override {dotted!r}: {group!r} is a value, not a group")
 
 
 def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:

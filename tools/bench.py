@@ -55,8 +55,9 @@ def add_track(p: Parser) -> None:
     p.add_argument("--video", help="for the stages; default: the demo's video, from wherever it can be had")
     p.add_argument("--detector", default="hog", help="as in track.py")
     p.add_argument("--reid", default="none", help="as in track.py")
-    p.add_argument("--frames", type=int, default=100, help="of the video")
+    p.add_argument("--frames", type=int, default=100, help="of the video; 0: no stages")
     p.add_argument("--presets", type=words, default="sort,bytetrack,default")
+    p.add_argument("--vectors", type=int, default=0, metavar="N", help="numbers of a vector a box (0: none)")
     p.add_argument("--peers", action="store_true", help="run ../shared/bench/run_assoc.py with ours in it")
     p.add_argument("--adapters", default="floor,light,rf", help="the peers; environments: bench/setup.sh")
 
@@ -117,12 +118,16 @@ BENCHES = {
 
 def main(argv: list[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from retrace.configs import InputError
+
     what = parser().parse_args(argv[:1]).what
     home = import_module(f"retrace.tools.benchmarks.{BENCHES[what][0]}")
     p = parser_of(what, home.__doc__)
     args = p.parse_args(argv[1:])
     with as_flags(p):
         if what == "track" and args.peers:
+            if args.vectors:
+                raise InputError("--peers get boxes alone: leave --vectors out")
             return home.run_peers(args.objects, args.presets, args.adapters, args.rounds, args.json)
         left_out = ("json", "adapters") + ("peers",) * (what == "track")
         given = {

@@ -12,7 +12,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, guarded
+from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, be_quiet, guarded
 
 if TYPE_CHECKING:
     from retrace.tracker.run import Job
@@ -114,6 +114,8 @@ def main(argv: list[str]) -> int:
     with as_flags(options):
         from retrace.tools.runs.runner import open_run, track_all  # heavy: only once the arguments are sound
 
+        if args.quiet:
+            be_quiet()
         run = open_run(jobs_of(args), argv, args.quiet)
         track_all(run)
         if run.whole:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.analytics import Summary, occupancy
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
@@ -49,11 +50,10 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         raise InputError(f"{place}: no finished sequence in its run.json")
     found = []
     for name, record in records.items():
-        rate, size = fps or record.get("fps"), record.get("size")
-        if not (isinstance(rate, int | float) and rate > 0):
+        rate = fps or rate_of(record)
+        if rate is None:
             raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
-        known = (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
-        found.append(Result(name, read_results(place / f"{name}.txt"), float(rate), known))
+        found.append(Result(name, read_results(place / f"{name}.txt"), rate, size_of(record)))
     return found
 
 

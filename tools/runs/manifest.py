@@ -162,6 +162,19 @@ def _records(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def rate_of(record: Mapping[str, Any]) -> float | None:
+    """Frames/s as a record of run.json tells them; None: it does not, or nonsense."""
+    rate = record.get("fps")
+    return float(rate) if isinstance(rate, int | float) and 0 < rate < 1e6 else None
+
+
+def size_of(record: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(height, width) px, likewise."""
+    size = record.get("size")
+    sound = isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)
+    return (size[0], size[1]) if sound else None
+
+
 def marked(run: Mapping[str, Any], config: OfflineConfig) -> dict[str, Any]:
     """A run's manifest for its results after the passes; --resume of that run will not take them for its own."""
     before = run.get("post_processing") or []

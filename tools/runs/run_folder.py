@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.analytics import summarise
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
@@ -31,8 +32,7 @@ class Place:
 
     @property
     def fps(self) -> float:
-        rate = self.record.get("fps")
-        return float(rate) if isinstance(rate, int | float) and rate > 0 else 30.0
+        return rate_of(self.record) or 30.0
 
     @property
     def edits_file(self) -> Path:
@@ -97,13 +97,14 @@ class Place:
     def about(self) -> dict[str, Any]:
         """All but the boxes, as plain values."""
         corrected = self.corrected()
-        size = self.record.get("size")
+        frames = self.record.get("frames")
         told = summarise(corrected.table, self.fps)
         return {
             "name": self.name,
             "fps": self.fps,
-            "size": size if isinstance(size, list) and len(size) == 2 else None,
-            "frames": int(self.record.get("frames") or 0) or int(corrected.table.frame.max(initial=-1)) + 1,
+            "size": size_of(self.record),
+            "frames": (frames if isinstance(frames, int) and frames > 0 else 0)
+            or int(corrected.table.frame.max(initial=-1)) + 1,
             "video": self.video() is not None,
             "missing": self.missing(),
             "names": {str(k): v for k, v in corrected.names.items()},
