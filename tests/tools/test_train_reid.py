@@ -503,7 +503,7 @@ def test_a_line_every_ten_seconds_where_there_is_no_terminal(
 
 
 def test_two_trainings_into_one_folder(place: Path, whole: Path, tmp_path: Path, tool: Tool) -> None:
-    """The second is refused and told whose the folder is, also when it would go on; a lock that is left holds nobody."""
+    """The second is refused and told whose the folder is, also when it would go on; a lock file alone holds nobody."""
     from retrace.configs.files import locked
 
     run = shutil.copytree(whole, tmp_path / "run")

@@ -6,6 +6,7 @@ is not whole; and going on gives what the undisturbed run gives, to the byte.
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import time
@@ -19,6 +20,7 @@ from retrace.tools.crashes.subjects import Subject
 from retrace.tools.crashes.victims import start
 
 LONGEST = 600.0  # s that anything may take before it counts as hanging
+POLL = 0.004  # s between two looks at a victim
 MOST_KILLS = 20  # of one run
 LONGEST_LINE = 540  # characters: 500, and the tool's name
 ROOM = 256  # MB of a disk that has room
@@ -47,7 +49,7 @@ class Bench:
 
     Attributes:
         whole: folder of that run.
-        seconds: that it took.
+        seconds: of CPU that it took: a busy machine does not change them much.
         size: bytes that lay in its folder at once, at most (about).
         tell: gets a line now and then.
     """
@@ -62,12 +64,12 @@ class Bench:
     def run(
         self, argv: list[str], largest: int | None = None, out: Path | None = None, after: float = LONGEST
     ) -> tuple[int, str]:
-        """Exit code and standard error. What works for ``after`` s, from its lock in ``out`` on, is killed: -9."""
+        """Exit code and standard error. What works for ``after`` CPU s, from its lock in ``out`` on, is killed: -9."""
         said = self.work / "said.txt"
         victim = start(self.subject.tool, argv, said, largest)
         if out is not None:
             wait_for_lock(victim, out)
-        victim.join(after)
+        wait_for_work(victim, after)
         if victim.is_alive():
             victim.kill()
             victim.join()
@@ -104,11 +106,9 @@ def bench(subject: Subject, work: Path, tell: Callable[[str], None]) -> Bench:
         made, said = Bench(subject, work, work / name, 0.0, 0, tell), work / "said.txt"
         victim = start(subject.tool, subject.begin(made.whole), said)
         wait_for_lock(victim, made.whole)
-        begun = time.perf_counter()
-        victim.join(LONGEST)
+        seconds = wait_for_work(victim, LONGEST)
         if victim.exitcode != 0:
             raise RuntimeError(f"the undisturbed run failed: {said.read_text()}")
-        seconds = time.perf_counter() - begun
         size = sum(path.stat().st_size for path in made.whole.iterdir())
         found.append(Bench(subject, work, made.whole, seconds, size, tell))
     unlike = subject.differences(*(one.whole for one in found))
@@ -124,7 +124,26 @@ def wait_for_lock(victim: ForkServerProcess, out: Path) -> None:
         with suppress(OSError):  # none yet
             if lock.read_text(errors="replace").startswith(told):
                 return
-        time.sleep(0.003)
+        time.sleep(POLL)
+
+
+def wait_for_work(victim: ForkServerProcess, seconds: float) -> float:
+    """Until it has worked for so long (CPU s) from now on, or has ended, or hangs; how long it has worked."""
+    begun, first = time.monotonic(), cpu_seconds(victim.pid)
+    spent = 0.0
+    while victim.is_alive() and spent < seconds and time.monotonic() - begun < LONGEST:
+        victim.join(POLL)
+        spent = max(spent, cpu_seconds(victim.pid) - first)
+    return spent
+
+
+def cpu_seconds(process: int | None) -> float:
+    """Of a process so far; 0 where it has gone. Where there is no /proc, wall seconds stand for them."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0 if Path("/proc/self").exists() else time.monotonic()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def kills(on: Bench, count: int, rng: random.Random) -> Outcome:
@@ -178,7 +197,7 @@ def twice(on: Bench, count: int, rng: random.Random) -> Outcome:
         out, said = on.work / f"twice{k}", on.work / "first.txt"
         first = start(on.subject.tool, on.subject.begin(out), said)
         wait_for_lock(first, out)
-        time.sleep(rng.uniform(0, 0.2) * on.seconds)
+        wait_for_work(first, rng.uniform(0, 0.2) * on.seconds)
         for argv in (on.subject.begin(out), on.subject.go_on(out)):
             if first.is_alive():
                 code, second = on.run(argv)
