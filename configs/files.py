@@ -1,5 +1,5 @@
 """Files: they have their name only once they are whole (written as ``NAME.partial`` beside it, then renamed);
-JSON, hashes and locks; where caches lie; and pixels of an image file.
+JSON, hashes and locks; where caches lie; how many cores there are; and pixels of an image file.
 
 Before it gets its name a file's bytes are on the disk, so that a crash leaves the old one or the new one, whole.
 """
@@ -163,6 +163,15 @@ def _taken(path: Path) -> int:
 def cache_folder() -> Path:
     """Where caches go unless told otherwise: $RETRACE_CACHE, or ~/.cache/retrace."""
     return Path(os.environ.get("RETRACE_CACHE") or Path.home() / ".cache" / "retrace")
+
+
+def cores() -> int:
+    """How many CPU cores this process may use: those of the machine, fewer where its affinity or container says so."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # a container's share (cgroup v2): "200000 100000" is two cores
+        share, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        count = min(count, max(1, int(share) // int(period)))  # "max" is no number
+    return count
 
 
 def read_image(path: str | Path, deep: bool = False) -> np.ndarray | None:

@@ -5,6 +5,7 @@ ONNX files never import torch; what runs a network is in `reid.runtime`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Embedder:
         unseen: how many boxes so far got an all-zero row.
         strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
         skipped: names of the files that the latest :meth:`folder` could not read.
+        callers: threads that may call it at the same time; 0: its vectors depend on the order of calls.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Embedder:
         self._weights = weights
         self._batch_size = network.batch or batch_size
         self._flip = flip
+        self._counting = threading.Lock()
+        self.callers = network.callers if video is None else 0
         self._video = video  # None: vectors do not depend on what else is shown
         self.size = network.size
         self.card = network.card
@@ -201,20 +205,46 @@ class Embedder:
             InputError: another kind of image, boxes that are not finite or not (N, 4), or a network that
                 answers with NaN or infinity.
         """
-        image = _check_image(image, "image")
-        windows, seen = _windows(xyxy, image.shape[:2])
-        features = np.zeros((len(windows), self.dim), np.float32)
-        rows = np.flatnonzero(seen)
-        self.unseen += len(windows) - len(rows)
-        image = np.ascontiguousarray(image)
-        step = self._step(len(rows))
-        for start in range(0, len(rows), step):
-            chunk = rows[start : start + step]
-            cut = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows[chunk].tolist()]
-            features[chunk] = self._features(resize(cut, self.size))
-        cosines = strangers(features[rows[:PAIRED]], windows[rows[:PAIRED]])
-        self.strangers = (self.strangers[0] + len(cosines), self.strangers[1] + float(cosines.sum()))
-        return features
+        return self.many([image], [xyxy])[0]
+
+    def many(self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What a call gives for each of these images and its boxes, with fewer runs of the network where images have
+        few boxes: by ONNX Runtime on a CPU 16 crops at a time take two thirds of the time of 2 at a time each, and
+        give the same bytes.
+
+        Raises:
+            InputError: as a call.
+        """
+        if (
+            self.callers <= 1 and len(images) > 1
+        ):  # torch and OpenVINO: the bytes may depend on what runs together
+            return [self.many([image], [xyxy])[0] for image, xyxy in zip(images, boxes, strict=True)]
+        checked = [np.ascontiguousarray(_check_image(image, "image")) for image in images]
+        placed = [_windows(xyxy, image.shape[:2]) for image, xyxy in zip(checked, boxes, strict=True)]
+        cut = [
+            image[y1:y2, x1:x2]
+            for image, (windows, seen) in zip(checked, placed, strict=True)
+            for x1, y1, x2, y2 in windows[seen].tolist()
+        ]
+        vectors = np.zeros((len(cut), self.dim), np.float32)
+        step = self._step(len(cut))
+        for start in range(0, len(cut), step):
+            vectors[start : start + step] = self._features(resize(cut[start : start + step], self.size))
+        found, start = [], 0
+        for windows, seen in placed:
+            features = np.zeros((len(windows), self.dim), np.float32)
+            features[seen] = vectors[start : start + int(seen.sum())]
+            start += int(seen.sum())
+            found.append(features)
+            self._count(features, windows, seen)
+        return found
+
+    def _count(self, features: np.ndarray, windows: np.ndarray, seen: np.ndarray) -> None:
+        rows = np.flatnonzero(seen)[:PAIRED]
+        cosines = strangers(features[rows], windows[rows])
+        with self._counting:
+            self.unseen += int((~seen).sum())
+            self.strangers = (self.strangers[0] + len(cosines), self.strangers[1] + float(cosines.sum()))
 
     def crops(self, crops: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """Appearance of crops that are already cut.

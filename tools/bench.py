@@ -1,9 +1,9 @@
 """Measure speed, side by side in one run: quote the ratios, seconds of a shared machine mean little.
 
 python tools/bench.py track [--video FILE] [--detector ...] [--reid FILE] [--json FILE]
+python tools/bench.py pipeline --video FILE [--peers]   the whole of it: ms a stage, frames/s, unit costs
 python tools/bench.py track --peers             tracker-only, beside the peers of ../shared/bench
-python tools/bench.py assign                    where the dense and the sparse way of association cross
-python tools/bench.py eval                      MOT evaluation beside other evaluators
+python tools/bench.py assign | eval             where dense and sparse association cross; MOT evaluators
 python tools/bench.py reid [--peers]            ReID scoring and re-ranking beside torchreid
 python tools/bench.py embed --weights FILE      crops per second of every runtime beside plain torch
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect
@@ -37,14 +37,14 @@ def parser_of(what: str, about: str | None) -> Parser:
     p.add_argument("--json", metavar="FILE", type=Path)
     if what in ("track", "assign"):
         p.add_argument("--objects", type=numbers, default="10,50,100,300,1000", metavar="N,N,...")
-    if what in ("track", "assign", "eval", "reid", "embed"):
-        p.add_argument("--rounds", type=int, default={"eval": 3, "embed": 9}.get(what, 5))
+    if what in ("track", "pipeline", "assign", "eval", "reid", "embed"):
+        p.add_argument("--rounds", type=int, default={"eval": 3, "embed": 9, "pipeline": 3}.get(what, 5))
     BENCHES[what][1](p)
     return p
 
 
 def numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
+    return [*map(int, text.split(","))]
 
 
 def words(text: str) -> list[str]:
@@ -100,13 +100,22 @@ def add_presets(p: Parser) -> None:
     p.add_argument("--presets", type=words, default=[], help="default: all")
 
 
-def none(p: Parser) -> None:
-    """No options of its own."""
+def add_pipeline(p: Parser) -> None:
+    p.add_argument("--video", required=True, metavar="FILE")
+    for name in ("--detector", "--reid"):
+        p.add_argument(name, default="auto", help="as in track.py")
+    p.add_argument("--frames", type=int, default=100)
+    p.add_argument("--threads", type=int, metavar="N", help="that look ahead; default: one a core")
+    p.add_argument("--peers", action="store_true", help="Ultralytics and BoxMOT too")
 
 
-# What is measured -> its file in tools/benchmarks/, whose first lines say how, and its own options.
+def none(_: Parser) -> None: ...
+
+
+# What is measured -> its file in tools/benchmarks/, whose first lines say how; its own options.
 BENCHES = {
     "track": ("update", add_track),
+    "pipeline": ("pipeline", add_pipeline),
     "assign": ("assignment", none),
     "eval": ("evaluation", add_eval),
     "reid": ("ranking", add_reid),

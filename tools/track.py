@@ -12,6 +12,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from retrace.tools.terminal import options
 from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, be_quiet, guarded
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ def parser() -> Parser:
         nargs="+",
         help="video file, image folder, MOTChallenge sequence folder, camera index or stream URL",
     )
-    p.add_argument(
-        "--tracker", default="default", metavar="NAME|FILE", help="preset in configs/tracker, or a YAML file"
-    )
+    p.add_argument("--tracker", default="default", metavar="NAME|FILE", help="preset, or a YAML file")
     p.add_argument(
         "--detector",
         default="auto",
@@ -36,39 +35,17 @@ def parser() -> Parser:
         "OpenVINO or torch file, or a name that models.py lists",
     )
     p.add_argument(
-        "--detector-format",
-        metavar="FAMILY|FILE.yaml",
-        help="how an ONNX file is read that is not recognised by itself",
+        "--detector-format", metavar="FAMILY|FILE.yaml", help="of an ONNX file that is not recognised"
     )
     p.add_argument(
-        "--conf",
-        type=float,
-        help="lowest score of a box, as the detector itself counts (default: by its family)",
+        "--conf", type=float, help="lowest score of a box as the detector counts; default: by its family"
     )
     p.add_argument(
         "--detections",
         metavar="FILE",
         help="MOT det.txt or .npz instead of a detector; may be given relative to the sequence folder",
     )
-    p.add_argument(
-        "--reid",
-        default="auto",
-        metavar="auto|WEIGHTS|none",
-        help="appearance: .onnx or torchreid checkpoint",
-    )
-    p.add_argument(
-        "--reid-input",
-        metavar="HOW",
-        help="how foreign appearance weights take images: raw (0..255), unit (0..1), imagenet, then e.g. "
-        ",colour=bgr,mean=...,std=...,layout=nhwc; default: as the file says or shows",
-    )
-    p.add_argument(
-        "--reid-norm",
-        default="stored",
-        choices=("stored", "frame", "video"),
-        help="BatchNorm statistics of the appearance network: its own, those of each frame's people (GHOST) or of "
-        "the video so far; the last two need torch",
-    )
+    options.add_looks(p)
     p.add_argument(
         "--camera",
         default="auto",
@@ -76,9 +53,7 @@ def parser() -> Parser:
         help="camera motion; METHOD: sparse-flow, orb or ecc; FILE: frame (0-based) and 2x3 warp a line; "
         "auto: gmc.txt in the sequence folder, else sparse-flow where there are images",
     )
-    p.add_argument(
-        "--classes", metavar="NAMES|all", help="what to track; default: people, if the model knows any"
-    )
+    p.add_argument("--classes", metavar="NAMES|all", help="to track; default: people, if the model knows any")
     p.add_argument(
         "--offline",
         nargs="?",
@@ -101,26 +76,37 @@ def parser() -> Parser:
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
     p.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a preset's value"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, another value"
     )
+    p.add_argument("--workers", default="1", metavar="N|auto", help="processes that track files side by side")
+    p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="files on a Ray cluster (docs/scale.md)")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
     p.add_argument("--quiet", action="store_true", help="print errors only")
     return p
 
 
 def main(argv: list[str]) -> int:
-    options = parser()
-    args = options.parse_args(argv)
-    with as_flags(options):
+    p = parser()
+    args = p.parse_args(argv)
+    with as_flags(p):
         from retrace.tools.runs.runner import open_run, track_all  # heavy: only once the arguments are sound
 
         if args.quiet:
             be_quiet()
-        run = open_run(jobs_of(args), argv, args.quiet)
+        run = open_run(jobs_of(args), argv, args.quiet, workers(args.workers), args.cluster)
         track_all(run)
         if run.whole:
             run.refuse_failures()
     return OK if run.whole else INTERRUPTED
+
+
+def workers(text: str) -> int | None:
+    """ "3" -> 3; "auto" -> None: by cores."""
+    from retrace.configs import InputError
+
+    if not (text == "auto" or text.isdecimal()):
+        raise InputError(f"--workers {text[:40]}: expected a whole number from 1, or auto")
+    return None if text == "auto" else int(text)
 
 
 def jobs_of(args: argparse.Namespace) -> list[Job]:

@@ -2,19 +2,26 @@
 
 Everything here is a callable that is handed in: a detector, an embedder, a camera. This file only says what
 happens to a frame, and in which order; `tracker/run/` puts files around it.
+
+Looking (detect, embed) costs nearly all the time and needs nothing of the frames before; following (camera, track)
+goes by them. So threads may look at later frames while the tracker follows through this one, to the same bytes.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.tracker.ahead import Ahead, batches, in_order
 from retrace.tracker.data import Detections, Frame, Step
 from retrace.tracker.tracker import Tracker
+from retrace.tracker.tracks.sparing import Sparing
 
 Detect = Callable[[Frame], Detections]
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image (H, W, 3) BGR, xyxy (N, 4) -> (N, D) unit rows
@@ -22,10 +29,11 @@ Camera = Callable[[Frame, Detections], np.ndarray | None]  # -> (2, 3) warp from
 
 
 class Stopwatch:
-    """Seconds spent in each stage, by name."""
+    """Seconds spent in each stage, by name; where threads work at the same time, the sum of theirs."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -33,7 +41,9 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+            taken = time.perf_counter() - begin
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + taken
 
 
 def run(
@@ -43,42 +53,89 @@ def run(
     embed: Embed | None = None,
     camera: Camera | None = None,
     stopwatch: Stopwatch | None = None,
+    ahead: Ahead = Ahead(),  # noqa: B008  # plain numbers
+    sparing: Sparing | None = None,
 ) -> Iterator[Step]:
     """Follow everybody through the frames; yields each frame with its detections and tracks.
 
     Detections that come with vectors (cached ones) keep them; others get theirs from ``embed``, when the frame
     has an image. Scores below the tracker's lowest threshold are not embedded: nobody would look at them.
 
+    Args:
+        ahead: how many threads look ahead, and at how many frames together. For a detector and an embedder that
+            may be called so (see `Detector.callers`), and frames that need not be followed at once.
+        sparing: embed only boxes of which place alone does not say whose they are, when their frame's turn comes.
+
     Raises:
         InputError: something that is no :class:`Frame` comes, such as a bare picture or the letters of a path.
     """
     stopwatch = stopwatch or Stopwatch()
-    frames = iter(frames)
+
+    def look(some: Sequence[Frame]) -> tuple[Sequence[Frame], Iterable[Detections]]:
+        try:
+            return some, look_at(some, detect, None if sparing else embed, tracker.appearance_from, stopwatch)
+        except InputError:
+            if len(some) == 1:
+                raise
+            # one by one, each when its turn comes: those before the one that is refused are followed
+            return some, chain.from_iterable(look(some[k : k + 1])[1] for k in range(len(some)))
+
+    for some, found in in_order(look, batches(timed(frames, stopwatch), ahead.batch), ahead.threads):
+        for frame, detections in zip(some, found, strict=True):
+            warp = None
+            if camera is not None:
+                with stopwatch.stage("camera"):
+                    warp = camera(frame, detections)  # which it looks past
+            if sparing and embed and detections.embedding is None and frame.image is not None:
+                with stopwatch.stage("embed"):
+                    useful = detections.score >= tracker.appearance_from
+                    place = tracker.settled(detections, frame.time, warp)
+                    detections = sparing(embed, frame.image, detections, useful, place)
+            with stopwatch.stage("track"):
+                tracks = tracker.update(detections, timestamp=frame.time, warp=warp)
+            yield Step(frame, detections, tracks)
+
+
+def timed(frames: Iterable[Frame], stopwatch: Stopwatch) -> Iterator[Frame]:
+    """The frames; "decode" is how long they are waited for."""
+    source = iter(frames)
     while True:
         with stopwatch.stage("decode"):
-            frame = next(frames, None)
+            frame = next(source, None)
         if frame is None:
             return
         if not isinstance(frame, Frame):
             raise InputError(f"expected frames as open_source(...) gives them, got {type(frame).__name__}")
-        with stopwatch.stage("detect"):
-            detections = detect(frame)
-        if embed is not None and detections.embedding is None and frame.image is not None:
-            with stopwatch.stage("embed"):
-                detections = detections.with_embedding(embed_useful(embed, frame.image, detections, tracker))
-        warp = None
-        if camera is not None:
-            with stopwatch.stage("camera"):
-                warp = camera(frame, detections)  # which it looks past
-        with stopwatch.stage("track"):
-            tracks = tracker.update(detections, timestamp=frame.time, warp=warp)
-        yield Step(frame, detections, tracks)
+        yield frame
 
 
-def embed_useful(embed: Embed, image: np.ndarray, detections: Detections, tracker: Tracker) -> np.ndarray:
-    """(N, D) vectors; zero rows ("no appearance known") for boxes that no stage compares by appearance."""
-    useful = detections.score >= tracker.appearance_from
-    vectors = embed(image, detections.xyxy[useful])
-    rows = np.zeros((len(detections), vectors.shape[1]), np.float32)
-    rows[useful] = vectors
-    return rows
+def look_at(
+    frames: Sequence[Frame], detect: Detect, embed: Embed | None, least: float, stopwatch: Stopwatch
+) -> list[Detections]:
+    """Boxes and vectors of some frames. A detector or embedder that can take several at once has ``many``."""
+    with stopwatch.stage("detect"):
+        several = len(frames) > 1 and hasattr(detect, "many")
+        found: list[Detections] = list(detect.many(frames)) if several else [*map(detect, frames)]  # type: ignore[attr-defined]
+    if embed is None:
+        return found
+    bare = [k for k, d in enumerate(found) if d.embedding is None and frames[k].image is not None]
+    with stopwatch.stage("embed"):
+        for k, vectors in zip(bare, embed_useful(embed, frames, found, bare, least), strict=True):
+            found[k] = found[k].with_embedding(vectors)
+    return found
+
+
+def embed_useful(
+    embed: Embed, frames: Sequence[Frame], found: Sequence[Detections], which: Sequence[int], least: float
+) -> Iterator[np.ndarray]:
+    """(N, D) vectors for each of the frames ``which``; zero rows ("no appearance known") for boxes that score below
+    ``least``, which no stage compares by appearance."""
+    useful = [found[k].score >= least for k in which]
+    images = [image for k in which if (image := frames[k].image) is not None]
+    boxes = [found[k].xyxy[rows] for k, rows in zip(which, useful, strict=True)]
+    several = len(which) > 1 and hasattr(embed, "many")
+    looks = embed.many(images, boxes) if several else map(embed, images, boxes)  # type: ignore[attr-defined]
+    for rows, vectors in zip(useful, looks, strict=True):
+        whole = np.zeros((len(rows), vectors.shape[1]), np.float32)
+        whole[rows] = vectors
+        yield whole

@@ -25,11 +25,12 @@ from retrace.tracker.kernels import compiled
 from retrace.tracker.ledger.record import Ledger
 from retrace.tracker.motion import filters
 from retrace.tracker.motion.models import MODELS
-from retrace.tracker.rows import EPSILON, LOST, FrameTime, expected
+from retrace.tracker.rows import ACTIVE, EPSILON, LOST, FrameTime, expected
 from retrace.tracker.rules import compiled_stages, rules_of
-from retrace.tracker.tracks import appearance, lifecycle, overlaps, shown
+from retrace.tracker.tracks import appearance, lifecycle, overlaps, shown, sparing
 from retrace.tracker.tracks.scores import correct_scores, forecast_scores, initial_scores
-from retrace.tracker.tracks.state import blank, packed, unpacked
+from retrace.tracker.tracks.sparing import FRESH
+from retrace.tracker.tracks.state import blank, kinds, packed, unpacked
 
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 NO_VECTORS = np.zeros((0, 0), np.float32)
@@ -68,6 +69,7 @@ class Tracker:
         self._seeing = tuple(prepare(stage) for stage in config.stages)
         self._blind = tuple(prepare(stage) for stage in config.blind_stages or config.stages)
         self._room = room_for(config)
+        self._blindfolded = False
         self._looks = self.appearance_from <= 1
         self._rules = rules_of(config)
         self._compiled_stages = compiled_stages(config, self._room)
@@ -99,7 +101,7 @@ class Tracker:
             if ALL_LOOKS & {*stage.terms, *stage.gates}
             for band in stage.bands
         }
-        if not looking:
+        if not looking or self._blindfolded:
             return 2.0
         return config.low if "low" in looking else config.high
 
@@ -110,6 +112,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first, the next identity is 1."""
+        self._blindfolded = False
         self._live = blank(0, self._room)
         self.ledger = None if self.ledger is None else Ledger()
         self._now = FrameTime(-1, 0.0, 0.0)
@@ -137,6 +140,8 @@ class Tracker:
                 f"expected Detections, got {type(detections).__name__}; make one: Detections(xyxy, score, class_id)"
             )
         warp = None if warp is None else _checked_warp(warp)
+        if self._blindfolded:
+            detections = detections.with_embedding(None)
         dimension = self._dimension(detections)
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
         if dimension != self._live.vectors.dimension:
@@ -149,6 +154,37 @@ class Tracker:
         deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
         joined = self._associate(inputs, deleted_by >= 0)
         return self._settle(detections, inputs.detections, joined, deleted_by)
+
+    def blindfold(self) -> None:
+        """From now on compare nobody's looks, whatever comes with the boxes; until :meth:`reset`."""
+        self._blindfolded = True
+
+    def settled(
+        self, detections: Detections, timestamp: float | None = None, warp: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(N,) bool: the boxes of the next frame of which place alone says whose they are, see `tracker.sparing`.
+
+        Arguments as for :meth:`update`, which is to follow; nothing changes here.
+        """
+        live, useful = self._live, detections.score >= self.appearance_from
+        number = self._now.number + 1
+        now = number / self._fps if timestamp is None else float(timestamp)
+        steps = (now - self._now.time) * self._fps
+        place = live.filters.copy()
+        place[filters.X] += (
+            np.where(place[filters.X] + steps * place[filters.V] > 0, steps, 0) * place[filters.V]
+        )
+        if warp is not None:
+            filters.warp(self._model, place, _checked_warp(warp))
+        believed = expected(live.seen, self.config.believed_age, FrameTime(number, now, self._now.time))
+        due = max(1, round(FRESH * self._fps))  # matches between two looks, each at its own time
+        sure = (live.status == ACTIVE) & (live.views > 0) & (live.hits % due != 0)
+        box, rows = self._model.to_xyxy(place[filters.X])[believed], useful.nonzero()[0]
+        kind = kinds(live.class_id, self.config)[believed]
+        found = kinds(detections.class_id, self.config)[rows]
+        settled = np.zeros(len(detections), bool)
+        settled[rows] = sparing.settled(detections.xyxy[rows], found, box, sure[believed], kind)
+        return settled
 
     # -- one frame, step by step
 
@@ -403,6 +439,7 @@ class Tracker:
             **packed(self._live),
             **{name: np.array(value) for name, value in clock.items()},
             "spread": self._spread.copy(),
+            "blindfolded": np.array(self._blindfolded),
             "config": np.array(self.config.model_dump_json()),
         }
 
@@ -412,7 +449,7 @@ class Tracker:
         Raises:
             InputError: parts are missing or too many, or it was taken with another configuration or frame rate.
         """
-        want = {*packed(self._live), "frame", "time", "last_id", "fps", "spread", "config"}
+        want = {*packed(self._live), "frame", "time", "last_id", "fps", "spread", "blindfolded", "config"}
         if set(state) != want:
             raise InputError(f"not a tracker's state: {sorted(want ^ set(state))} missing or too many")
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
@@ -421,6 +458,7 @@ class Tracker:
         self._now = FrameTime(int(state["frame"]), float(state["time"]), 0.0)
         self._last_id = int(state["last_id"])
         self._spread = np.array(state["spread"], np.float64)
+        self._blindfolded = bool(state["blindfolded"])
 
 
 def _checked_warp(warp: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """How sure a number is: bootstrap intervals over sequences, paired ones for the difference of two results.
 
 A sequence is the unit: its frames are anything but independent. Few sequences give wide, rough intervals;
-they say what another draw of such sequences would show, not what noise inside one would.
+they say what another draw of such sequences would show, not what noise inside one would. Where there are too few,
+people are the unit: what other people in the same places would have shown.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retrace.eval.mot.hota import Hota
 from retrace.eval.mot.score import Metrics, combine
 
 SHOWN = ("HOTA", "DetA", "AssA", "MOTA", "IDF1")
@@ -46,6 +48,36 @@ def paired_intervals(
         raise ValueError(f"a paired comparison needs the same sequences, got {len(mine)} and {len(other)}")
     a, b = _draw([mine, other], draws, seed, names)
     return _bounds(a - b, level, names)
+
+
+def people_intervals(
+    mine: Sequence[Hota], other: Sequence[Hota], draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Paired intervals of HOTA, DetA and AssA over people, of all sequences: name -> (low, high) of mine minus other.
+
+    Args:
+        mine, other: of the same people in the same order, see `retrace.eval.mot.hota.hota_by_person`.
+    """
+    if len(mine) != len(other) or not mine:
+        raise ValueError(f"a paired comparison needs the same people, got {len(mine)} and {len(other)}")
+    weight = np.random.default_rng(seed).multinomial(len(mine), np.full(len(mine), 1 / len(mine)), draws)
+    a, b = _weighted(mine, weight), _weighted(other, weight)
+    return _bounds(a - b, level, ("HOTA", "DetA", "AssA"))
+
+
+def _weighted(people: Sequence[Hota], weight: np.ndarray) -> np.ndarray:
+    """(draws, P) how often each is taken -> (draws, 3) HOTA, DetA, AssA over all alphas, as `combine_hota` has them."""
+    tp, fn, fp, associated = (
+        weight @ np.array(rows)
+        for rows in (
+            [p.TP for p in people],
+            [p.FN for p in people],
+            [p.FP for p in people],
+            [p.AssA * p.TP for p in people],
+        )
+    )
+    detection, association = tp / np.maximum(1, tp + fn + fp), associated / np.maximum(1, tp)
+    return np.stack([np.sqrt(detection * association), detection, association], 1).mean(axis=2)
 
 
 def _draw(results: list[Sequence[Metrics]], draws: int, seed: int, names: Sequence[str]) -> list[np.ndarray]:

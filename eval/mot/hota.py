@@ -59,23 +59,10 @@ def hota(ready: Prepared) -> Hota:
     gts, results, zero = len(ready.gt_id), len(ready.result_id), np.zeros(COUNT)
     if not gts or not results:
         return Hota(zero, zero + gts, zero + results, zero, zero, zero, zero + 1)
-    pairs = ready.pairs
-    gt_length = np.bincount(ready.gt_id, minlength=ready.gt_ids)[ready.gt_id[pairs.gt]]
-    result_length = np.bincount(ready.result_id, minlength=ready.result_ids)[ready.result_id[pairs.result]]
-    both, code = _id_pairs(ready)
-    common = np.bincount(code, _soft_overlap(ready), both)[code]
-    # how well two identities fit, before any matching: shared frames over all their frames, weighted by overlap
-    alignment = common / (gt_length + result_length - common)
-    matched = match_frames(pairs.gt, pairs.result, alignment * pairs.iou, ready.gt_cut, ready.result_cut)
-    level = np.searchsorted(ALPHAS - EPS, pairs.iou[matched], side="right")  # how many alphas it satisfies
-    matched, level = matched[level > 0], level[level > 0]
-    tp = _per_alpha(np.zeros(len(matched), np.int64), level, 1)[0].astype(float)
-    located = _per_alpha(ready.gt_frame[pairs.gt[matched]], level, ready.frames, pairs.iou[matched]).sum(0)
-    place, pairings = relabel(code[matched])
-    count = _per_alpha(place, level, pairings)  # (id pairs, alphas) matches
-    example = np.zeros(pairings, np.int64)
-    example[place] = matched
-    gt_length, result_length = gt_length[example][:, None], result_length[example][:, None]
+    found = _matches(ready)
+    tp = _per_alpha(np.zeros(len(found.level), np.int64), found.level, 1)[0].astype(float)
+    located = _per_alpha(found.frame, found.level, ready.frames, found.iou).sum(0)
+    count, gt_length, result_length = found.count, found.gt_length, found.result_length
     per_match = np.maximum(1, tp)
     return Hota(
         TP=tp,
@@ -85,6 +72,75 @@ def hota(ready: Prepared) -> Hota:
         AssRe=(count * (count / np.maximum(1, gt_length))).sum(0) / per_match,
         AssPr=(count * (count / np.maximum(1, result_length))).sum(0) / per_match,
         LocA=np.maximum(1e-10, located) / np.maximum(1e-10, tp),
+    )
+
+
+def hota_by_person(ready: Prepared) -> list[Hota]:
+    """HOTA of each true identity, in the order of ``gt_id``; combined they are the whole's.
+
+    False boxes are nobody's: each person has a share of them as of the true boxes. An association counts with the
+    person whose it is, so AssPr loses what others lost to the same track.
+    """
+    if not len(ready.gt_id):
+        return []
+    whole, boxes = hota(ready), np.bincount(ready.gt_id, minlength=ready.gt_ids)
+    shape = (ready.gt_ids, COUNT)
+    tp, located, sums = np.zeros(shape), np.zeros(shape), np.zeros((3, *shape))
+    if len(ready.result_id):
+        found = _matches(ready)
+        tp = _per_alpha(found.person, found.level, ready.gt_ids).astype(float)
+        located = _per_alpha(found.person, found.level, ready.gt_ids, found.iou)
+        count, gt_length, result_length = found.count, found.gt_length, found.result_length
+        for total, of in zip(
+            sums, (gt_length + result_length - count, gt_length, result_length), strict=True
+        ):
+            np.add.at(total, found.owner, count * (count / np.maximum(1, of)))
+    false = whole.FP * (boxes / len(ready.gt_id))[:, None]
+    association = sums / np.maximum(1, tp)
+    where = np.maximum(1e-10, located) / np.maximum(1e-10, tp)
+    rows = zip(tp, boxes[:, None] - tp, false, *association, where, strict=True)
+    return [Hota(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Matches:
+    """Matched boxes (M,), and pairs of identities (Q,) with their matches."""
+
+    level: np.ndarray  # (M,) how many alphas a match satisfies
+    iou: np.ndarray  # (M,)
+    frame: np.ndarray  # (M,)
+    person: np.ndarray  # (M,) true identity
+    count: np.ndarray  # (Q, 19) matches of a pair at each alpha
+    owner: np.ndarray  # (Q,) the pair's true identity
+    gt_length: np.ndarray  # (Q, 1) boxes of the true identity
+    result_length: np.ndarray  # (Q, 1) boxes of the other
+
+
+def _matches(ready: Prepared) -> _Matches:
+    """The boxes matched, frame by frame, so that identities fit best."""
+    pairs = ready.pairs
+    gt_length = np.bincount(ready.gt_id, minlength=ready.gt_ids)[ready.gt_id[pairs.gt]]
+    result_length = np.bincount(ready.result_id, minlength=ready.result_ids)[ready.result_id[pairs.result]]
+    both, code = _id_pairs(ready)
+    common = np.bincount(code, _soft_overlap(ready), both)[code]
+    # how well two identities fit, before any matching: shared frames over all their frames, weighted by overlap
+    alignment = common / (gt_length + result_length - common)
+    matched = match_frames(pairs.gt, pairs.result, alignment * pairs.iou, ready.gt_cut, ready.result_cut)
+    level = np.searchsorted(ALPHAS - EPS, pairs.iou[matched], side="right")
+    matched, level = matched[level > 0], level[level > 0]
+    place, pairings = relabel(code[matched])
+    example = np.zeros(pairings, np.int64)
+    example[place] = matched
+    box = pairs.gt[matched]
+    return _Matches(
+        level,
+        pairs.iou[matched],
+        ready.gt_frame[box],
+        ready.gt_id[box],
+        _per_alpha(place, level, pairings),
+        ready.gt_id[pairs.gt[example]],
+        gt_length[example][:, None],
+        result_length[example][:, None],
     )
 
 

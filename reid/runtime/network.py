@@ -47,6 +47,7 @@ class Network:
     card: dict[str, Any] = field(default_factory=dict)  # the protocol card, where the file has one
     feed: Feed = field(default_factory=Feed)  # what `run` makes of the crops first
     fed: str = ""  # where the feed comes from, in words; empty: the file is ours and says it
+    callers: float = 1  # threads that may run it at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Found:
     place: str
     recipe: Recipe
     guess: Guess | None  # None: the recipe says how to feed it
+    callers: float = 1  # threads that may run it at the same time
 
 
 def fitted(path: Path, found: Found, wish: Wish) -> Network:
@@ -80,7 +82,7 @@ def fitted(path: Path, found: Found, wish: Wish) -> Network:
     def run(crops: np.ndarray) -> np.ndarray:
         return found.run(normalise(crops, feed).astype(found.kind, copy=False))
 
-    return Network(run, size, batch, found.place, found.recipe.card, feed, said)
+    return Network(run, size, batch, found.place, found.recipe.card, feed, said, found.callers)
 
 
 def sides(shape: list[Any], layout: str) -> list[int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def open_onnx(path: Path, wish: Wish) -> Network:
     recipe = Recipe.from_json(text, path)
     shape = list(inputs[0].shape)
     signs = None if text else guess(signs_of_onnx(path, inputs[0].name, shape, kind))
-    return fitted(path, Found(run, shape, kind, place, recipe, signs), wish)
+    return fitted(path, Found(run, shape, kind, place, recipe, signs, callers=math.inf), wish)
 
 
 def _providers(available: list[str], device: str) -> list[Any]:

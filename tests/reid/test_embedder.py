@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -273,6 +274,7 @@ def test_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:
 def test_onnx_weights_never_import_torch(tmp_path: Path) -> None:
     code = f"""
 import sys
+from concurrent.futures import ThreadPoolExecutor
 sys.path.insert(0, {str(ROOT)!r})
 sys.modules["torch"] = sys.modules["torchvision"] = sys.modules["torchreid"] = None  # importing them fails
 from retrace import reid
@@ -459,3 +461,24 @@ def test_the_alarm_rings_where_strangers_look_alike(tmp_path: Path) -> None:
         embed(np.repeat(painted(), 2, 0), np.repeat(BLOCKS, 2, 0) * [1, 1, 1, 1])  # three colours, twice each
     assert embed.strangers[0] == 3 * 12  # boxes on top of each other make no pair
     assert embed.alarm is None
+
+
+def test_several_images_together_and_several_threads_give_the_same_bytes() -> None:
+    """The shipped network on crops of 12 pictures, 0 to 11 boxes each, some outside."""
+    rng = np.random.default_rng(5)
+    images = [rng.integers(0, 256, (60, 80, 3), np.uint8) for _ in range(12)]
+    corners = [rng.uniform(-20, 60, (n, 4)) for n in range(12)]
+    boxes = [np.sort(c.reshape(-1, 2, 2), axis=1).reshape(-1, 4) for c in corners]
+    embedder = Embedder.from_weights("auto", device="cpu", threads=1)
+    alone = [embedder(image, xyxy) for image, xyxy in zip(images, boxes, strict=True)]
+    counted = embedder.unseen, embedder.strangers[0]
+    assert counted[0] > 0
+    assert counted[1] > 0
+    with ThreadPoolExecutor(4) as pool:
+        parts = [slice(0, 5), slice(5, 6), slice(6, 9), slice(9, 12)]
+        found = pool.map(lambda part: embedder.many(images[part], boxes[part]), parts)
+        together = [vectors for part in found for vectors in part]
+    for one, other in zip(alone, together, strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert (embedder.unseen, embedder.strangers[0]) == (2 * counted[0], 2 * counted[1])
+    assert embedder.many([], []) == []

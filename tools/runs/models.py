@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from retrace.configs import InputError
 from retrace.configs.files import file_hash
@@ -20,6 +21,7 @@ from retrace.tracker.run import (
     open_job_source,
     track_source,
 )
+from retrace.tracker.sources import Source
 
 
 class Models:
@@ -27,24 +29,49 @@ class Models:
 
     def __init__(self) -> None:
         self._detectors: dict[tuple[str | float | None, ...], Detector] = {}
-        self._appearances: dict[tuple[str, str, str, str | None], Appearance] = {}
+        self._appearances: dict[tuple[str | int | None, ...], Appearance] = {}
 
-    def detector(self, job: Job) -> Detector:
+    def of(self, job: Job, source: Source) -> tuple[Detector | None, Appearance]:
+        """What finds the boxes in the job's pictures (None: they come from a file), and what makes the vectors.
+
+        A file's frames can be looked at by several threads at once: a core each and a frame each beats all cores on
+        one frame, so each run of a network has one thread then. A live source's frame is wanted soon: it has all.
+
+        Raises:
+            InputError: as :func:`open_detector` and :meth:`appearance`.
+        """
+        detector = self.detector(job, source.live) if needs_detector(job, source) else None
+        single = not source.live and (detector is None or detector.callers > 1)
+        return detector, self.appearance(job, 1 if single else job.threads)
+
+    def detector(self, job: Job, live: bool = False) -> Detector:
         """The job's detector, which several threads may call.
+
+        Args:
+            job: names it.
+            live: one frame after the other, each as soon as it can be had.
 
         Raises:
             InputError: as :func:`open_detector`.
         """
-        key = (job.detector, job.device, job.classes, job.conf, job.detector_format)
+        key = (job.detector, job.device, job.classes, job.conf, job.detector_format, job.threads, live)
         if key not in self._detectors:
-            detector = open_job_detector(job)
+            detector = open_job_detector(job, None if live else 1)
+            if (
+                not live and detector.callers == 1
+            ):  # by OpenVINO, one run after the other: with all cores then
+                detector = open_job_detector(job)
             if detector.memory is not None:
                 return detector  # it goes by what it has seen of one video
-            self._detectors[key] = _one_at_a_time(detector)
+            self._detectors[key] = detector if detector.callers > 1 else _one_at_a_time(detector)
         return self._detectors[key]
 
-    def appearance(self, job: Job) -> Appearance:
+    def appearance(self, job: Job, threads: int | None = None) -> Appearance:
         """What makes the job's appearance vectors; none where the tracker or the user has no use for them.
+
+        Args:
+            job: names it.
+            threads: of one run of the network, unless torch runs it; None: all there are.
 
         Raises:
             InputError: no such weights, broken ones, or an option that would do nothing.
@@ -52,6 +79,7 @@ class Models:
         looks = Tracker(job.tracker_config(), 30.0).appearance_from <= 1
         if not looks or job.reid == "none":
             idle = "reid_norm" if job.reid_norm != "stored" else "reid_input" if job.reid_input else None
+            idle = idle or ("embed" if job.embed != "all" else None)
             if idle:
                 raise InputError(
                     f"`{idle}` {getattr(job, idle)}: nobody looks at appearance here; leave it out"
@@ -64,9 +92,9 @@ class Models:
             return Appearance(None, f"off: tracker {job.tracker!r} does not use it")
         if job.reid == "none":
             return Appearance(None, "off, as asked")
-        key = (job.reid, job.reid_norm, job.device, job.reid_input)
+        key = (job.reid, job.reid_norm, job.device, job.reid_input, threads, job.threads)
         if key not in self._appearances:
-            self._appearances[key] = _open_appearance(*key)
+            self._appearances[key] = _open_appearance(job, threads)
         return self._appearances[key]
 
     def track(
@@ -77,22 +105,26 @@ class Models:
     ) -> SourceReport:
         """One job from beginning to end, in whatever process this is."""
         source = open_job_source(job)
-        detect = self.detector(job) if needs_detector(job, source) else None
-        return track_source(
-            job, source=source, detect=detect, embed=self.appearance(job), on_step=on_step, stop=stop
-        )
+        detect, embed = self.of(job, source)
+        return track_source(job, source=source, detect=detect, embed=embed, on_step=on_step, stop=stop)
 
 
-def _open_appearance(reid: str, norm: str, device: str, fed: str | None) -> Appearance:
+def _open_appearance(job: Job, threads: int | None) -> Appearance:
     from retrace.reid.embedder import Embedder, find_weights, shipped_weights
+    from retrace.reid.runtime.open import pick_backend
 
+    reid, norm = job.reid, job.reid_norm
     if reid == "auto" and shipped_weights() is None:
         return Appearance(
             None, "off: no weights are shipped yet; `reid` FILE (.onnx or torchreid .pth) turns it on"
         )
     weights = str(find_weights(reid, norm))
+    if pick_backend(Path(weights)) != "onnxruntime":
+        threads = job.threads  # several threads may not call it at once: it has all cores instead
     try:
-        embedder = Embedder.from_weights(weights, device=device, norm=norm, input=fed)
+        embedder = Embedder.from_weights(
+            weights, device=job.device, norm=norm, input=job.reid_input, threads=threads
+        )
     except InputError as error:
         raise InputError(str(error).replace("`input`", "`reid_input`")) from None
 

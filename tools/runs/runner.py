@@ -1,4 +1,5 @@
-"""Every source of a run: opened together, tracked one after the other (live ones at the same time), told of."""
+"""Every source of a run: opened together, tracked one after the other, in processes or on a cluster (live ones at the
+same time), told of."""
 
 from __future__ import annotations
 
@@ -13,21 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.configs.files import locked, write_json
+from retrace.configs.files import cores, locked, write_json
 from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, remove_stale
 from retrace.tools.runs.models import Models
+from retrace.tools.runs.workers import Outcome, Progress, track_in_workers, workers_of
 from retrace.tools.terminal.console import say
-from retrace.tools.terminal.progress import bar
+from retrace.tools.terminal.progress import bar, bars
 from retrace.tracker.data import Step
 from retrace.tracker.run import (
     Job,
     OpenedJob,
     SourceReport,
-    needs_detector,
     open_job,
     open_job_source,
     track_opened,
 )
+from retrace.tracker.run.checkpoint import checkpoint_of
 from retrace.tracker.run.opened import find_detections
 from retrace.tracker.sources import Source
 
@@ -41,6 +43,8 @@ class Run:
     opened: list[OpenedJob]
     arguments: list[str]  # as the user gave them, for run.json
     quiet: bool = False
+    workers: int = 1  # processes that track files at the same time
+    cluster: str | None = None  # or a Ray cluster, see `tools/runs/cluster.py`
     failed: dict[str, str] = field(default_factory=dict)  # source: why it could not be tracked
     reports: dict[str, SourceReport] = field(default_factory=dict)  # by name
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)  # records of runs before, by name
@@ -69,17 +73,35 @@ class Run:
             raise InputError(f"{len(self.failed)} of {many} sources not tracked: {first} ({why}){others}")
 
 
-def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = False) -> Run:
+def open_run(
+    jobs: Sequence[Job],
+    arguments: Sequence[str] = (),
+    quiet: bool = False,
+    workers: int | None = 1,
+    cluster: str | None = None,
+) -> Run:
     """Open and check all sources; those that cannot be are in ``failed``, unless there is no other.
 
     Args:
         jobs: of one output folder; equal but for their source.
         arguments: what the user typed, for run.json.
         quiet: print errors only.
+        workers: processes that track files at the same time; None: one a core. Results do not depend on it.
+        cluster: a Ray cluster instead: "auto", "local" or an address.
 
     Raises:
         InputError: what is wrong for all of them, or for each; nothing has been written then.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"`workers` must be at least 1, got {workers}")
+    if jobs[0].memory is not None and (workers != 1 or cluster is not None):
+        raise InputError(
+            "`memory` knows people in the order of the sources: leave `workers` and `cluster` out"
+        )
+    if cluster is not None:
+        from retrace.tools.runs.cluster import check_address
+
+        check_address(cluster)
     jobs[0].tracker_config()  # a typing mistake shows before anything is opened
     failed: dict[str, str] = {}
     found: list[tuple[Job, Source]] = []
@@ -90,10 +112,7 @@ def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = F
         raise InputError("`reid_norm` video: live sources would share its statistics; run each alone")
     models, opened = Models(), []
     # networks first: what is wrong with one is wrong for all, and is told before the output folder is made
-    networks = [
-        (models.detector(job) if needs_detector(job, source) else None, models.appearance(job))
-        for job, source in found
-    ]
+    networks = [models.of(job, source) for job, source in found]
     if found and jobs[0].device.startswith("cuda") and not any(d or a.embed for d, a in networks):
         raise InputError(
             f"`device` {jobs[0].device}: no network is used here that could run on it; leave it out"
@@ -106,7 +125,10 @@ def open_run(jobs: Sequence[Job], arguments: Sequence[str] = (), quiet: bool = F
             opened.append(open_job(replace(job, name=name), source=source, detect=detect, embed=embed))
     if not opened:
         raise InputError(next(iter(failed.values())))
-    return Run(opened, list(arguments), quiet, failed)
+    files = sum(not one.source.live for one in opened)
+    if cluster is not None and files == 0:
+        raise InputError("`cluster` is for files: live sources are tracked here; leave it out")
+    return Run(opened, list(arguments), quiet, workers_of(workers, files), cluster, failed)
 
 
 @contextmanager
@@ -154,8 +176,11 @@ def track_all(run: Run) -> None:
     with locked(out / "run.lock", f"tracks into {out}"), _stop_on_signals(run.stop):
         _begin(run)
         waiting = [one for one in run.opened if one.name not in run.reports]
-        for one in waiting:
-            if not one.source.live:
+        files = [one for one in waiting if not one.source.live]
+        if files and (run.cluster is not None or min(run.workers, len(files)) > 1):
+            _track_elsewhere(run, files)
+        else:
+            for one in files:
                 _track(run, one)
         live = [one for one in waiting if one.source.live]
         with ThreadPoolExecutor(max(1, len(live))) as pool:
@@ -195,14 +220,57 @@ def _track(run: Run, one: OpenedJob) -> None:
         if len(run.opened) + len(run.failed) == 1:
             raise
         why = str(error)
+    _record(run, one, report if why is None else why)
+
+
+def _record(run: Run, one: OpenedJob, ended: SourceReport | str) -> None:
+    """What became of a source, or why it could not be tracked."""
     with run.lock:  # threads of live sources come here
-        if why is None:
-            remove_stale(run.earlier.get(one.name), one, report)
-            run.reports[one.name] = report
+        if isinstance(ended, SourceReport):
+            remove_stale(run.earlier.get(one.name), one, ended)
+            run.reports[one.name] = ended
         else:
-            run.failed[one.job.shown] = why
-            _go_on_without(why)
+            run.failed[one.job.shown] = ended
+            _go_on_without(ended)
         write_manifest(run)
+
+
+def _track_elsewhere(run: Run, files: Sequence[OpenedJob]) -> None:
+    """Files in processes of this machine or on a cluster; a display for all."""
+    by_name = {one.name: one for one in files}
+    for one in files:
+        if not one.job.resume:  # a process that takes over from one that died must not find an older run's
+            checkpoint_of(one.out, one.name).unlink(missing_ok=True)
+    with bars("sources", len(files), run.quiet) as shown:
+
+        def progress(name: str, done: int | None) -> None:
+            shown(name, done, by_name[name].source.length)
+
+        for outcome in _outcomes(run, files, progress):
+            one = by_name[outcome.name]
+            if outcome.report is None:
+                _record(run, one, f"{one.job.shown}: {outcome.why.removeprefix(f'{one.job.shown}: ')}")
+                continue
+            _conclude(run, one, outcome.report)
+            _record(run, one, outcome.report)
+
+
+def _outcomes(run: Run, files: Sequence[OpenedJob], progress: Progress) -> Iterator[Outcome]:
+    if run.cluster is not None:
+        from retrace.tools.runs.cluster import track_on_cluster
+
+        yield from track_on_cluster([one.job for one in files], run.cluster, run.stop, progress)
+        return
+    count = workers_of(run.workers, len(files))
+    share = max(1, cores() // count)
+    jobs = [replace(one.job, threads=one.job.threads or share) for one in files]
+    if not run.quiet:
+        say(f"{count} processes, {jobs[0].threads} cores each")
+    yield from track_in_workers(jobs, count, run.stop, progress, _warn)
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr)
 
 
 def _go_on_without(why: str) -> None:
@@ -230,10 +298,14 @@ def _with_a_bar(run: Run, one: OpenedJob) -> SourceReport:
 
         alone = len(run.opened) == 1 or not one.source.live
         report = track_opened(one, None if run.quiet or not alone else advance, run.stop)
+    _conclude(run, one, report)
+    return report
+
+
+def _conclude(run: Run, one: OpenedJob, report: SourceReport) -> None:
     if report.stopped:
         report.notes.append(f"stopped: {one.out}/{one.name}.*.partial is what there is; --resume goes on")
     tell(report, run.quiet)
-    return report
 
 
 def tell(report: SourceReport, quiet: bool = False) -> None:

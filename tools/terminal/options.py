@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,36 @@ if TYPE_CHECKING:
 def option(name: str) -> str:
     """``min_score`` -> ``--min-score``."""
     return f"--{name.replace('_', '-')}"
+
+
+def add_looks(p: ArgumentParser) -> None:
+    """The options of track.py about appearance."""
+    p.add_argument(
+        "--reid", default="auto", metavar="auto|WEIGHTS|none", help=".onnx or torchreid checkpoint"
+    )
+    p.add_argument(
+        "--reid-input",
+        metavar="HOW",
+        help="how foreign appearance weights take images: raw (0..255), unit (0..1), imagenet, then e.g. "
+        ",colour=bgr,mean=...,std=...,layout=nhwc; default: as the file says or shows",
+    )
+    p.add_argument(
+        "--reid-norm",
+        default="stored",
+        choices=("stored", "frame", "video"),
+        help="BatchNorm statistics of the appearance network: its own, those of each frame's people (GHOST) or of "
+        "the video so far; the last two need torch",
+    )
+    p.add_argument(
+        "--embed",
+        default="all",
+        choices=("all", "ambiguous", "always"),
+        help="boxes to look at; ambiguous: where place does not say whose they are; always: all, also where looks of "
+        "this video rather mislead (else looking stops there, and is said to)",
+    )
+    p.add_argument(
+        "--embed-budget", type=float, metavar="MS", help="a frame, for looking; with --embed ambiguous"
+    )
 
 
 def refuse_empty(args: Namespace, names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class Detector:
         weights: the file it was loaded from; None: none.
         kept: the class ids that it may find; empty: not known.
         memory: what it keeps from frame to frame; None: nothing, frames may come in any order.
+        callers: threads that may call it at the same time, ahead of the tracker; 0: one frame after the other, in
+            the tracker's own thread.
     """
 
     description: str
@@ -51,6 +54,7 @@ class Detector:
     weights: Path | None = None
     memory: FrameMemory | None = None
     kept: tuple[int, ...] = ()
+    callers: float = 0
 
     @property
     def labels(self) -> dict[int, str]:
@@ -143,7 +147,8 @@ def _by_frame(
     count = f"{len(frame)} boxes in {len(np.unique(frame))} frames"
     description = f"detections of {origin}: {count}" + (f"; {note}" if note else "")
     kept = () if class_id is None else tuple(np.unique(class_id).astype(int).tolist())
-    return Detector(description, find, last_frame=int(frame[-1]) if len(frame) else None, kept=kept)
+    last = int(frame[-1]) if len(frame) else None
+    return Detector(description, find, last_frame=last, kept=kept, callers=math.inf)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

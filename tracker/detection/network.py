@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Network:
     metadata: Mapping[str, str]
     run: Callable[[Mapping[str, np.ndarray], Sequence[str]], list[np.ndarray]]  # by name; outputs wanted
     place: str  # "onnxruntime on cpu"
+    callers: float  # threads that may run it at the same time
+    on_gpu: bool = False
 
 
 def open_network(
@@ -113,6 +116,8 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None) -> Network:
         session.get_modelmeta().custom_metadata_map,
         run,
         f"onnxruntime on {(device if device != 'auto' else 'cuda') if on_gpu else 'cpu'}",
+        callers=math.inf,
+        on_gpu=on_gpu,
     )
 
 
@@ -143,9 +148,8 @@ def _open_openvino(path: Path, device: str, threads: int | None) -> Network:
         request.infer(dict(feed), share_inputs=True)
         return [np.array(request.get_output_tensor(numbers[name]).data) for name in wanted]
 
-    return Network(
-        path, tuple(map(port, model.inputs)), outputs, _openvino_metadata(path, model), run, "openvino on cpu"
-    )
+    inputs, told = tuple(map(port, model.inputs)), _openvino_metadata(path, model)
+    return Network(path, inputs, outputs, told, run, "openvino on cpu", callers=1)
 
 
 def _openvino_metadata(path: Path, model: Any) -> dict[str, str]:

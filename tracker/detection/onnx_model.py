@@ -35,6 +35,7 @@ def open_onnx(
     conf: float | None = None,
     form: str | Path | Mapping[str, Any] | None = None,
     runtime: str = "auto",
+    threads: int | None = None,
 ) -> Detector:
     """Load weights, find out what they are, and make them a detector.
 
@@ -48,7 +49,7 @@ def open_onnx(
         InputError: not readable, no detector, or one that nobody here knows.
     """
     told = read_format(form, weights)
-    network = open_network(weights, device, runtime)
+    network = open_network(weights, device, runtime, threads)
     model = Model(network, told)
     keep = choose_classes(model.names, classes)
     floor = raw(min_score, model.family) if conf is None else conf
@@ -65,6 +66,7 @@ def open_onnx(
         find_many=find_many,
         weights=weights,
         kept=tuple(sorted(keep)),
+        callers=network.callers,
     )
 
 
@@ -108,7 +110,8 @@ class Model:
         for number, image in enumerate(images):
             by_size.setdefault(image.shape[:2], []).append(number)
         for numbers in by_size.values():
-            step = self._batch or len(numbers)
+            # a CPU gains nothing by several at once
+            step = self._batch or (len(numbers) if self.network.on_gpu else 1)
             for start in range(0, len(numbers), step):
                 some = numbers[start : start + step]
                 for number, result in zip(

@@ -42,6 +42,7 @@ def open_detector(
     conf: float | None = None,
     detector_format: str | Path | Mapping[str, Any] | None = None,
     runtime: str = "auto",
+    threads: int | None = None,
 ) -> Detector:
     """A detector by name or weights.
 
@@ -60,6 +61,7 @@ def open_detector(
             file (`tracker/detection/formats.py` says which keys). None: a YAML of the weights' name beside them,
             where there is one.
         runtime: "onnxruntime", "openvino", or "auto": what the file's ending says.
+        threads: CPU threads of one run of an ONNX or OpenVINO network; None: the runtime's default, one a core.
 
     Raises:
         InputError: no such weights, weights that cannot be read, an unknown class, a device that is not
@@ -88,7 +90,7 @@ def open_detector(
     if weights.suffix.lower() in ONNX:
         from retrace.tracker.detection.onnx_model import open_onnx
 
-        return open_onnx(weights, why, form=detector_format, runtime=runtime, **wish)
+        return open_onnx(weights, why, form=detector_format, runtime=runtime, threads=threads, **wish)
     if detector_format is not None or runtime != "auto":
         raise InputError(
             f"{weights}: only ONNX and OpenVINO files have a format and a runtime; leave them out"

@@ -72,6 +72,7 @@ def open_torch(
         names,
         weights=weights,
         kept=tuple(keep),
+        callers=1,  # ultralytics keeps a predictor's state in the model
     )
 
 

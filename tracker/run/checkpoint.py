@@ -25,6 +25,11 @@ EVERY = 10.0  # s of wall time
 KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
 
 
+def checkpoint_of(out: Path, name: str) -> Path:
+    """Where the run of a source keeps where it stands."""
+    return out / f"{name}.checkpoint.npz"
+
+
 @dataclass(slots=True)
 class RunState:
     """What a checkpoint keeps: the tracker's state, and beside it that of everything else with a memory."""
@@ -32,13 +37,14 @@ class RunState:
     tracker: Tracker
     camera: Camera | None = None
     looks: LooksSoFar | None = None
+    alike: Any = None  # what counts how alike people look
     memory: Any = None  # what goes to an identity memory
     network: Any = None  # an embedder that goes by what it has seen of the video
     detector: Any = None  # one that does
 
     def _beside(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"camera_": self.camera, "ledger_": self.tracker.ledger}
-        parts |= {"looks_": self.looks, "memory_": self.memory}
+        parts |= {"looks_": self.looks, "alike_": self.alike, "memory_": self.memory}
         parts |= {"network_": self.network, "detector_": self.detector}
         return {prefix: part for prefix, part in parts.items() if part}
 

@@ -17,6 +17,7 @@ from retrace.tracker.sources.address import is_url, redact
 
 SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
 NORMS = ("stored", "frame", "video")
+EMBED = ("all", "ambiguous", "always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Job:
         None  # how foreign weights take images: "raw", "unit,colour=bgr"; None: as their file says
     )
     reid_norm: str = "stored"  # BatchNorm by the weights' own statistics, or those of the "frame" or "video"
+    # Boxes that are looked at: "all", "ambiguous" (where place does not say whose they are); both stop where looks
+    # rather mislead, "always" does not.
+    embed: str = "all"
+    embed_budget: float | None = None  # ms a frame that looking may take; with "ambiguous"
     camera: str = "auto"  # "auto", "none", a method of estimating, or a file of warps
     fps: float | None = None  # of an image folder
     length: int | None = None  # the first so many frames; None: all
@@ -57,6 +62,7 @@ class Job:
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
+    threads: int | None = None  # CPU cores to be used; None: all there are. Results do not depend on it
     resume: bool = False  # go on from the checkpoint of a stopped run
 
     def __post_init__(self) -> None:
@@ -80,8 +86,16 @@ class Job:
             )
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
+        if self.embed not in EMBED:
+            raise InputError(f"`embed` {self.embed}: {nearest(self.embed, EMBED)}")
+        if self.embed_budget is not None and self.embed != "ambiguous":
+            raise InputError("`embed_budget` goes with `embed` ambiguous")
+        if self.embed == "ambiguous" and self.reid == "none":
+            raise InputError("`embed` ambiguous does nothing with `reid` none; leave one of them out")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"`threads` must be at least 1, got {self.threads}")
         if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
             raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
         if self.memory is not None and self.reid == "none":

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.configs.files import file_hash
+from retrace.configs.files import cores, file_hash
 from retrace.tracker import Tracker
+from retrace.tracker.ahead import Ahead
 from retrace.tracker.camera.estimators import METHODS
 from retrace.tracker.camera.warps import Camera, EstimatedCamera, FileCamera, read_warps
 from retrace.tracker.detection.boxes_file import Detector, open_detections
@@ -20,7 +21,9 @@ from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.pipeline import Detect, Embed
 from retrace.tracker.run.job import Job
 from retrace.tracker.sources import Source, open_source
+from retrace.tracker.tracks.sparing import Sparing
 
+BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
 ENDINGS = {
     "mot": ".txt",
     "jsonl": ".jsonl",
@@ -81,6 +84,25 @@ class OpenedJob:
         """The offline passes, for a manifest."""
         return self.offline.describe() if self.offline else []
 
+    @property
+    def ahead(self) -> Ahead:
+        """How far frames are looked at ahead: not where they are live, nor where looking goes by the frames before."""
+        embed = self.appearance.embed
+        callers = min(self.detector.callers, float("inf") if embed is None else getattr(embed, "callers", 0))
+        looks = embed is not None or (self.job.detections is None and self.source.has_images)
+        if self.source.live or not looks or callers < 1:
+            return Ahead()
+        return Ahead(int(min(callers, self.job.threads or cores())), BATCH)
+
+    @property
+    def may_stop_looking(self) -> bool:
+        """Whether to go on blind where looks mislead: not where asked not to, nor where a memory wants them."""
+        return self.job.embed != "always" and self.job.memory is None
+
+    def sparing(self) -> Sparing | None:
+        """What chooses the boxes that are embedded; None: all are."""
+        return Sparing(self.job.embed_budget) if self.job.embed == "ambiguous" else None
+
     def fingerprint(self) -> dict[str, object]:
         """All that the result depends on; a checkpoint of another fingerprint is refused."""
         source = self.source
@@ -90,6 +112,7 @@ class OpenedJob:
             "tracker": self.tracker.config.model_dump(mode="json"),
             "detector": self.detector.description,
             "appearance": self.appearance.description,
+            "embed": [self.job.embed, self.job.embed_budget],
             "camera": self.camera_note,
             "files": self.hashes,
             "save": sorted(self.job.save),
@@ -174,8 +197,12 @@ def needs_detector(job: Job, source: Source) -> bool:
     return job.detections is None and source.has_images
 
 
-def open_job_detector(job: Job) -> Detector:
+def open_job_detector(job: Job, threads: int | None = None) -> Detector:
     """The detector that the job names.
+
+    Args:
+        job: names it.
+        threads: of one run of its network; None: all there are.
 
     Raises:
         InputError: as :func:`open_detector`.
@@ -188,6 +215,7 @@ def open_job_detector(job: Job) -> Detector:
         classes=job.classes,
         conf=job.conf,
         detector_format=job.detector_format,
+        threads=threads or job.threads,
     )
 
 

@@ -27,6 +27,8 @@ class SourceReport:
     stopped: bool = False
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    alike: float | None = None  # share of strangers who look as alike as one person, see `tracker.run.alike`
+    crops: dict[str, int] = field(default_factory=dict)  # embedded and skipped, where not all are
     record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
 
     def conclude(self, opened: OpenedJob) -> None:
@@ -70,6 +72,8 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
         "settings_sha256": opened.settings_hash(),
         "unreadable_frames": len(report.unreadable),
         "boxes_of_no_size": report.dropped,
+        "strangers_alike": None if report.alike is None else round(report.alike, 4),
+        "crops": report.crops,
         "warnings": report.warnings,
         "seconds": round(report.seconds, 3),
         "seconds_by_stage": {name: round(value, 4) for name, value in report.stages.items()},

@@ -15,7 +15,8 @@ from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
 from retrace.tracker.offline.reconnect import Looks, LooksSoFar
 from retrace.tracker.pipeline import Detect, Embed, Stopwatch, run
-from retrace.tracker.run.checkpoint import Checkpoint, RunState
+from retrace.tracker.run.alike import LooksAlike
+from retrace.tracker.run.checkpoint import Checkpoint, RunState, checkpoint_of
 from retrace.tracker.run.job import Job
 from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
 from retrace.tracker.run.redraw import redrawn
@@ -70,13 +71,15 @@ def track_opened(
 
 def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
     source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
-    checkpoint = Checkpoint(opened.out / f"{opened.name}.checkpoint.npz", opened.fingerprint())
+    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
     looks = _looks_so_far(opened)
-    remembering = _remembering(opened)
+    remembering, sparing = _remembering(opened), opened.sparing()
+    alike = LooksAlike(tracker.config.high) if opened.appearance.embed is not None else None
     state = RunState(
         tracker,
         camera=opened.camera,
         looks=looks,
+        alike=alike,
         memory=remembering,
         network=opened.appearance.adaptive,
         detector=opened.detector.memory,
@@ -99,7 +102,10 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
             if again:
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
-            steps = run(frames, opened.detector, tracker, opened.appearance.embed, opened.camera, stopwatch)
+            embed = opened.appearance.embed
+            steps = run(
+                frames, opened.detector, tracker, embed, opened.camera, stopwatch, opened.ahead, sparing
+            )
             for step in steps:
                 with stopwatch.stage("write"):
                     sinks.write(step)
@@ -107,6 +113,10 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
                     looks.take(step.tracks, step.detections)
                 if remembering:
                     remembering.take(step)
+                if alike:
+                    alike.take(step)
+                    if alike.useless and opened.may_stop_looking:
+                        tracker.blindfold()
                 checkpoint.took(step)
                 if on_step:
                     on_step(step)
@@ -131,6 +141,15 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
     done = checkpoint.next_frame if report.stopped else opened.job.length
     report.unreadable, report.dropped = _unreadable(source, start, earlier, done), checkpoint.dropped
     report.tracks, report.detections = tracker.count, checkpoint.digest
+    if alike and str(alike):
+        stopped = (
+            ", so looking stopped: it would mislead" if opened.may_stop_looking and alike.useless else ""
+        )
+        report.notes.append(f"{alike}{stopped}")
+        report.alike = alike.share
+    if sparing:
+        report.notes.append(f"embedded {sparing.embedded:,} crops, skipped {sparing.skipped:,}")
+        report.crops = {"embedded": sparing.embedded, "skipped": sparing.skipped}
     report.conclude(opened)
     return report
 
@@ -197,7 +216,8 @@ def _unreadable(source: Source, start: int, earlier: list[int], end: int | None)
 def _frames(opened: OpenedJob, start: int, stop: threading.Event) -> Iterator[ReadAhead]:
     """The source's frames, made in a thread. A live source that waits for the network would not notice a flag:
     it is closed when ``stop`` is set."""
-    with read_ahead(opened.source.frames(start)) as ahead:
+    # frames without pictures take no memory, and waking a thread for each costs more than making it
+    with read_ahead(opened.source.frames(start), 4 if opened.source.has_images else 500) as ahead:
         if not opened.source.live:
             yield ahead
             return

@@ -1,7 +1,9 @@
 """Jobs in other processes: each opens the networks that jobs name once, and the results are the same bytes."""
 
+import math
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools.runs.models import Models
+from retrace.tracker.ahead import Ahead
 from retrace.tracker.data import Frame
 from retrace.tracker.detection import Detector
-from retrace.tracker.run import Job
+from retrace.tracker.run import Job, open_job, open_job_source
+from retrace.tracker.run.opened import BATCH
 from tests.small_video import make_video, squares, write_boxes
 
 
@@ -38,7 +42,7 @@ def test_jobs_travel_to_processes(jobs: list[Job], tmp_path: Path) -> None:
 def test_networks_are_opened_once(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def count(job: Job) -> Detector:
+    def count(job: Job, threads: int | None = None) -> Detector:
         opened.append(job.classes)
         return Detector("a network", squares)
 
@@ -67,3 +71,31 @@ def test_weights_that_nobody_would_use() -> None:
         models.appearance(Job("a", "o", tracker="sort", reid="x.onnx"))
     with pytest.raises(InputError, match="`reid_norm` frame: nobody looks at appearance here"):
         models.appearance(Job("a", "o", tracker="sort", reid_norm="frame"))
+
+
+def test_a_files_frames_are_looked_at_by_several_threads_with_one_each(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which threads a network gets, and how far is looked ahead, by what may be called at the same time."""
+    asked: list[int | None] = []
+
+    def opened(job: Job, threads: int | None = None) -> Detector:
+        asked.append(threads)
+        return Detector("a network", squares, callers=callers)
+
+    monkeypatch.setattr("retrace.tools.runs.models.open_job_detector", opened)
+    monkeypatch.setattr("retrace.tracker.run.opened.cores", lambda: 3)
+    source = open_job_source(jobs[0])
+    live = replace(source, live=True)
+    for callers, place, threads, told, ahead in [  # noqa: B007  # `opened` sees it
+        (math.inf, source, None, [1], Ahead(3, BATCH)),
+        (math.inf, source, 2, [1], Ahead(2, BATCH)),
+        (1, source, None, [1, None], Ahead(1, BATCH)),
+        (0, source, None, [1], Ahead()),
+        (math.inf, live, None, [None], Ahead()),
+    ]:
+        asked.clear()
+        job, models = Job(jobs[0].source, str(tmp_path / "o"), threads=threads), Models()
+        detector, appearance = models.of(job, place)
+        assert asked == told
+        assert open_job(job, source=place, detect=detector, embed=appearance).ahead == ahead

@@ -1,0 +1,215 @@
+"""Files on a Ray cluster: what is ours on a small stand-in for Ray, the whole on Ray itself where it is installed."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from retrace.configs import InputError
+from retrace.tools.runs import cluster
+from retrace.tools.runs.cluster import track_on_cluster
+from retrace.tools.runs.models import Models
+from retrace.tools.terminal.console import OK
+from retrace.tracker.run import Job
+from tests.conftest import ROOT
+from tests.small_video import LENGTH
+from tests.tools.run_track import fails, run
+from tests.tools.runs.sequences import holders, sequence
+
+
+class Crashed(Exception):
+    pass
+
+
+class StandIn:
+    """Ray's few names that are used, everything done at once in this process."""
+
+    exceptions = SimpleNamespace(WorkerCrashedError=Crashed, RayError=RuntimeError)
+
+    def __init__(self, **odd: str) -> None:
+        self.told, self.cancelled, self.odd = list[dict[str, Any]](), list[object](), odd
+        self.crash: str | None = None
+        self.on = False
+
+    def is_initialized(self) -> bool:
+        return self.on
+
+    def init(self, **how: Any) -> None:
+        self.told.append(how)
+        if how["address"] == "auto":
+            raise ConnectionError("no cluster")
+        self.on = True
+
+    def shutdown(self) -> None:
+        self.on = False
+
+    def nodes(self) -> list[dict[str, Any]]:
+        dead = {"Alive": False, "Resources": {"CPU": 8}, "NodeManagerAddress": "10.0.0.9", "NodeID": "b"}
+        return [{**dead, "Alive": True, "NodeManagerAddress": "10.0.0.1", "NodeID": "a"}, dead]
+
+    def remote(self, *functions: Any, **how: Any) -> Any:
+        def of(function: Callable[..., Any]) -> Any:
+            def call(*given: Any) -> Callable[[], Any]:
+                if function is cluster.look_around:
+                    return lambda: {**function(*given), **self.odd}
+                if self.crash == given[0].name:
+                    return self._crash
+                return lambda: function(*given)
+
+            task = SimpleNamespace(remote=call)
+            task.options = lambda **how: task
+            return task
+
+        return of(functions[0]) if functions else of
+
+    def _crash(self) -> None:
+        raise Crashed
+
+    def wait(self, tasks: list[Any], **how: Any) -> tuple[list[Any], list[Any]]:
+        return tasks[:1], tasks[1:]
+
+    def get(self, task: Callable[[], Any]) -> Any:
+        return task()
+
+    def cancel(self, task: object) -> None:
+        self.cancelled.append(task)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., StandIn]:
+    def put(**odd: str) -> StandIn:
+        ray = StandIn(**odd)
+        strategies = ModuleType("ray.util.scheduling_strategies")
+        strategies.NodeAffinitySchedulingStrategy = lambda node, soft: None  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.setitem(sys.modules, "ray.util", ModuleType("ray.util"))
+        monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", strategies)
+        return ray
+
+    return put
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> list[Job]:
+    made = [sequence(tmp_path / name, LENGTH) for name in ("one", "two", "three")]
+    (tmp_path / "o").mkdir()
+    return [Job(folder, tmp_path / "o", name=folder.name, reid="none") for folder in made]
+
+
+def test_the_outcomes_of_all(install: Callable[..., StandIn], jobs: list[Job], tmp_path: Path) -> None:
+    """One fails by its input, one has its process killed too often, one is tracked. No cluster runs: one is begun."""
+    ray = install()
+    ray.crash = "two"
+    (tmp_path / "three" / "seqinfo.ini").unlink()
+    found = {o.name: o for o in track_on_cluster(jobs, "auto", threading.Event())}
+    assert [how["address"] for how in ray.told] == ["auto", "local"]
+    assert not ray.on
+    report = found["one"].report
+    assert report is not None
+    assert (report.frames, report.notes) == (LENGTH, [])
+    assert (tmp_path / "o" / "one.txt").is_file()
+    assert found["two"].why == "its process was killed 3 times"
+    assert "three: no images" in found["three"].why
+
+
+def test_a_task_goes_on_from_the_checkpoint_of_the_one_that_died(
+    install: Callable[..., StandIn], jobs: list[Job], tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    stop.set()
+    Models().track(jobs[0], stop=stop)  # dies after a frame
+    install()
+    (outcome,) = track_on_cluster(jobs[:1], "local", threading.Event())
+    assert outcome.report is not None
+    assert (outcome.report.frames, outcome.report.new) == (LENGTH, LENGTH - 1)
+    assert outcome.report.notes == ["resumed at frame 1"]
+
+
+def test_stopping_cancels_what_is_left(install: Callable[..., StandIn], jobs: list[Job]) -> None:
+    ray, stop = install(), threading.Event()
+    outcomes = track_on_cluster(jobs, "local", stop)
+    assert next(outcomes).name == "one"
+    stop.set()
+    assert list(outcomes) == []
+    assert len(ray.cancelled) == 2
+    assert not ray.on
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [({"Retrace": "9.9"}, "Retrace is 9.9 on 10.0.0.1"), ({"{out}": "not there"}, "o is not there on")],
+)
+def test_a_machine_that_is_unlike(
+    odd: dict[str, str], said: str, install: Callable[..., StandIn], jobs: list[Job], tmp_path: Path
+) -> None:
+    install(**{key.format(out=tmp_path / "o"): value for key, value in odd.items()})
+    with pytest.raises(InputError, match=said):
+        list(track_on_cluster(jobs, "local", threading.Event()))
+
+
+def test_what_is_wrong_is_said_before_anything(
+    install: Callable[..., StandIn], jobs: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    out = tmp_path / "fresh"
+    what = [jobs[0].source, jobs[1].source, "--out", out, "--cluster"]
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        assert f"--cluster {address}: does not answer (Connection refused)" in fails(capsys, *what, address)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert "--cluster needs the extra `ray`" in fails(capsys, *what, "local")
+    assert not out.exists()
+
+
+def test_ray_that_does_not_start_is_one_line(install: Callable[..., StandIn], jobs: list[Job]) -> None:
+    install()
+
+    def init(**how: Any) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with Ray: 2.40.0\nand Python 3.9")
+
+    with pytest.raises(
+        InputError,
+        match=r"`cluster` local: Ray does not start: RuntimeError: Version mismatch: .* and Python 3\.9",
+    ):
+        list(track_on_cluster(jobs, "local", threading.Event(), init=init))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_on_ray_itself_with_a_killed_process(tmp_path: Path) -> None:
+    """Three sources; whoever is at work on the second one is killed once."""
+    pytest.importorskip("ray")
+    length = 6000
+    what = [str(sequence(tmp_path / name, length)) for name in ("one", "two", "three")]
+    what += ["--reid", "none"]
+    out = tmp_path / "ray"
+    command = [sys.executable, "tools/track.py", *what, "--cluster", "local", "--out", str(out)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    begun, killed = time.monotonic(), 0
+    while process.poll() is None and not killed:
+        assert time.monotonic() - begun < 300
+        for pid in holders(out / "two.txt.partial"):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+        time.sleep(0.02)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == OK, errors
+    assert killed
+    assert not re.search("warning: ", errors)
+    assert run(*what, "--out", tmp_path / "alone") == OK
+    for name in ("one", "two", "three"):
+        assert (out / f"{name}.txt").read_bytes() == (tmp_path / "alone" / f"{name}.txt").read_bytes()
+    assert {path.name for path in out.iterdir()} == {"run.json", "one.txt", "two.txt", "three.txt"}

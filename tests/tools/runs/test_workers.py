@@ -1,0 +1,210 @@
+"""Files in processes side by side: the bytes of one after the other, whoever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from retrace.tools.runs.workers import TRIES, Outcome, track_in_workers, workers_of
+from retrace.tools.terminal.console import INTERRUPTED, OK
+from retrace.tracker.run import Job
+from tests.conftest import ROOT
+from tests.tools.run_track import fails, run
+from tests.tools.runs.sequences import holders, sequence
+
+LONG = 6000  # frames; some seconds of tracking
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    return [sequence(tmp_path / name, 30) for name in ("one", "two", "three")]
+
+
+def records(out: Path) -> dict[str, object]:
+    """What run.json says of the sequences, times left out."""
+    told = json.loads((out / "run.json").read_text())
+    times = ("seconds", "seconds_by_stage")
+    return {n: {k: v for k, v in r.items() if k not in times} for n, r in told["sequences"].items()}
+
+
+def test_the_same_files_as_one_after_the_other(
+    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By two processes and by one, one with pictures and vectors, and one that fails."""
+    (folders[0] / "img1").mkdir()
+    for k in range(30):
+        image = np.full((96, 192, 3), 5 * k, np.uint8)
+        cv2.imwrite(str(folders[0] / "img1" / f"{k + 1:06d}.jpg"), image)
+    bad = sequence(tmp_path / "bad", 5)
+    what = [*folders, bad, "--detections", "det/det.txt", "--save", "jsonl,ledger", "--quiet"]
+    for name, more in (("alone", ()), ("side", ("--workers", "2"))):
+        (tmp_path / name / "bad.txt").mkdir(parents=True)  # shows when it is reached
+        said = fails_twice(capsys, *what, *more, "--out", tmp_path / name)
+        assert "1 of 4 sources not tracked" in said[1]
+        assert "bad.txt: is a folder" in said[0]
+    assert records(tmp_path / "side") == records(tmp_path / "alone")
+    for path in (tmp_path / "alone").iterdir():
+        if path.is_file() and path.name != "run.json":
+            assert (tmp_path / "side" / path.name).read_bytes() == path.read_bytes()
+    assert {p.name for p in (tmp_path / "side").iterdir()} == {p.name for p in (tmp_path / "alone").iterdir()}
+
+
+def fails_twice(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
+    """Exit code 2 with a warning and the last word on standard error."""
+    from retrace.tools import track
+    from retrace.tools.terminal.console import guarded
+
+    with pytest.raises(SystemExit) as caught:
+        guarded(track.main, [str(a) for a in arguments])
+    assert caught.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2, lines
+    return lines
+
+
+@pytest.fixture
+def long_run(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path, list[str]]]:
+    """Three long sources, two processes at work on them."""
+    made = [str(sequence(tmp_path / name, LONG)) for name in ("one", "two", "three")]
+    out = tmp_path / "out"
+    what = [*made, "--reid", "none", "--workers", "2", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "tools/track.py", *what],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        begun = time.monotonic()
+        while not all(grown(out / f"{name}.txt.partial") for name in ("one", "two")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() - begun < 120
+            time.sleep(0.02)
+        yield process, out, what
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def grown(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def children(pid: int) -> list[int]:
+    """The workers of a process: its children, but for Python's own tracker of resources."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (thread / "children").read_text().split()):
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
+def same_as_alone(out: Path, what: list[str], tmp_path: Path) -> None:
+    assert run(*what[:-4], "--out", tmp_path / "alone") == OK
+    for name in ("one", "two", "three"):
+        assert (out / f"{name}.txt").read_bytes() == (tmp_path / "alone" / f"{name}.txt").read_bytes()
+    assert {p.name for p in out.iterdir()} == {"run.json", "one.txt", "two.txt", "three.txt"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_killed_worker_is_told_of_and_gone_on_from(
+    long_run: tuple[subprocess.Popen[str], Path, list[str]], tmp_path: Path
+) -> None:
+    process, out, what = long_run
+    killed = children(process.pid)[0]
+    os.kill(killed, signal.SIGKILL)
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == OK, errors
+    assert "its process was killed (SIGKILL); going on from its checkpoint" in errors
+    assert errors.count("\n") == 1
+    assert "2 processes" in said
+    same_as_alone(out, what, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_ctrl_c_stops_all_and_resume_goes_on_with_all(
+    long_run: tuple[subprocess.Popen[str], Path, list[str]], tmp_path: Path
+) -> None:
+    process, out, what = long_run
+    at_work = children(process.pid)
+    for pid in (process.pid, *at_work):  # as a terminal does
+        os.kill(pid, signal.SIGINT)
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == INTERRUPTED, errors
+    assert not errors
+    assert said.count("stopped: ") == 2
+    assert sorted(p.name for p in out.glob("*.checkpoint.npz")) == [
+        "one.checkpoint.npz",
+        "two.checkpoint.npz",
+    ]
+    assert not any(Path(f"/proc/{pid}").exists() for pid in at_work)
+    assert run(*what, "--resume") == OK
+    same_as_alone(out, what, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_workers_whose_parent_was_killed_end_with_a_checkpoint(
+    long_run: tuple[subprocess.Popen[str], Path, list[str]],
+) -> None:
+    process, out, _ = long_run
+    at_work = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    begun = time.monotonic()
+    while any(Path(f"/proc/{pid}").exists() for pid in at_work):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
+    assert sorted(p.name for p in out.glob("*.checkpoint.npz")) == [
+        "one.checkpoint.npz",
+        "two.checkpoint.npz",
+    ]
+
+
+def test_a_source_that_kills_its_processes_fails_alone(folders: list[Path], tmp_path: Path) -> None:
+    """Its process is killed whenever it is told of progress; the others are tracked."""
+    jobs = [
+        Job(f, tmp_path / "o", name=f.name, reid="none") for f in (folders[0], sequence(tmp_path / "x", LONG))
+    ]
+    told: list[str] = []
+
+    def kill_x(name: str, done: int | None) -> None:
+        if name == "x" and done is not None:
+            for pid in holders(tmp_path / "o" / "x.txt.partial"):
+                os.kill(pid, signal.SIGKILL)
+
+    outcomes = {o.name: o for o in track_in_workers(jobs, 2, threading.Event(), kill_x, told.append)}
+    assert outcomes["one"].report is not None
+    assert outcomes["x"] == Outcome("x", None, f"its process was killed {TRIES} times")
+    assert told == ["x: its process was killed (SIGKILL); going on from its checkpoint"] * (TRIES - 1)
+
+
+def test_how_many() -> None:
+    assert [workers_of(n, 5) for n in (1, 3, 9)] == [1, 3, 5]
+    assert workers_of(2, 0) == 1
+    assert 1 <= workers_of(None, 100) <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--workers", "0"], "--workers must be at least 1, got 0"),
+        (["--workers", "two"], "--workers two: expected a whole number from 1, or auto"),
+        (["--workers", "2", "--memory", "m.db"], "--memory knows people in the order of the sources"),
+        (["--cluster", "nobody"], "--cluster nobody: expected auto, local, HOST:PORT or ray://HOST:PORT"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], said: str, folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in fails(capsys, *folders, *arguments, "--out", tmp_path / "o")

@@ -1,0 +1,77 @@
+"""Does appearance pay on your video? The same boxes tracked blind, with each embedder, and with perfect looks.
+
+    python tools/does_reid_pay.py vtest.avi --gt PETS09-S2L1/gt/gt.txt --detections PETS09-S2L1/det/det.txt
+    python tools/does_reid_pay.py MOT15/TUD-Campus MOT15/TUD-Stadtmitte --reid auto --reid mine.onnx --reid auto@video
+
+SOURCE is a video or a sequence folder with img1/; `{name}` in --gt and --detections is the source's name, and a
+sequence folder brings its own gt/gt.txt and det/det.txt. `WEIGHTS@frame` and `WEIGHTS@video` look with BatchNorm by the
+frame's or the video's own statistics. Intervals are over sequences, or over people of fewer than three.
+Without ground truth: track.py says at its end how well the people of a video can be told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+from retrace.tools.terminal.progress import bar
+
+GAPS = "0.2,1,3,5,10,30"
+
+
+def parser() -> argparse.ArgumentParser:
+    p = Parser(
+        prog="does_reid_pay.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("sources", nargs="+", metavar="SOURCE", help="videos or sequence folders")
+    p.add_argument("--gt", metavar="FILE", help="ground truth in MOT format")
+    p.add_argument("--detections", metavar="FILE", help="boxes in MOT format")
+    p.add_argument(
+        "--reid", action="append", metavar="WEIGHTS[@frame|@video]", help="give several; default: auto"
+    )
+    p.add_argument("--tracker", default="default", metavar="NAME|FILE")
+    p.add_argument("--benchmark", default="auto", help="whose rules; default: told from the names")
+    p.add_argument("--camera", default="none", metavar="none|auto|FILE", help="warps; auto: SOURCE/gmc.txt")
+    p.add_argument("--gaps", default=GAPS, metavar="S,S,...", help=f"at which looks are compared ({GAPS})")
+    p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
+    p.add_argument("--json", metavar="FILE")
+    p.add_argument("--markdown", metavar="FILE")
+    p.add_argument("--plot", metavar="FILE.svg", help="re-association by gap")
+    p.add_argument("--quiet", action="store_true", help="print errors only")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
+    args = p.parse_args(argv)
+    from retrace.configs import load_preset
+    from retrace.configs.files import atomic_write, write_json, writing
+    from retrace.tools.scoring import pay_report
+    from retrace.tools.scoring.reid_pay import compare
+    from retrace.tracker.config import TrackerConfig
+
+    with as_flags(p):
+        gaps = pay_report.read_gaps(args.gaps)
+        trials = pay_report.open_trials(args.sources, args.gt, args.detections, args.camera, args.benchmark)
+        config = load_preset(args.tracker, TrackerConfig, "tracker")
+        embedders = pay_report.open_embedders(args.reid or ["auto"], args.device)
+        total = sum(len(trial.boxes) for trial in trials)
+        with bar("embed", total, quiet=args.quiet) as advance:
+            found = compare(trials, embedders, config, gaps, advance)
+    sections = pay_report.sections(found, gaps)
+    text = "\n".join(section.as_markdown() for section in sections) + f"\n{pay_report.advice(found)}\n"
+    if args.json:
+        write_json(Path(args.json), pay_report.as_json(found, sections))
+    for place, told in ((args.markdown, text), (args.plot, pay_report.as_svg(found, gaps))):
+        if place:
+            with writing(Path(place)), atomic_write(place) as file:
+                file.write(told)
+    if not args.quiet:
+        say(text)
+    return OK
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

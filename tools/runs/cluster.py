@@ -1,0 +1,216 @@
+"""Jobs on a Ray cluster: a source is a task, tried again where its process or machine died, from its checkpoint.
+
+Ray places the tasks, moves them and starts machines; here is only what a source needs. All machines see the driver's
+folder and the output folder under the same paths (a shared file system), and have the same Retrace installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from retrace.configs import InputError
+from retrace.configs.errors import one_line
+from retrace.tools.runs.models import Models
+from retrace.tools.runs.workers import POLL, TRIES, Outcome, Progress, cause_of_end
+from retrace.tracker.run import Job
+
+PATIENCE = 5.0  # s for an address to answer
+STORE = 100 * 2**20  # bytes of shared memory: jobs and outcomes are small, frames never travel
+QUIET = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def track_on_cluster(
+    jobs: Sequence[Job],
+    address: str,
+    stop: threading.Event,
+    progress: Progress = lambda name, done: None,
+    init: Callable[..., Any] | None = None,
+) -> Iterator[Outcome]:
+    """Do jobs as tasks of a Ray cluster; outcomes come as they are, the same bytes as here.
+
+    Args:
+        jobs: with names that differ; files, not live sources. ``threads`` of a job is how many cores its task asks
+            for (None: 1).
+        address: "local": a cluster of this machine, begun and ended here; "auto": one that runs here or that
+            $RAY_ADDRESS names, else local; or host:port, ray://host:port.
+        stop: set it, and tasks are cancelled; their checkpoints are at most 10 s old. Those have no outcome.
+        progress: told of each job that ended.
+        init: instead of ``ray.init``.
+
+    Raises:
+        InputError: no Ray, no cluster, one of another version, or a machine of it that does not see the folders.
+    """
+    ray = check_address(address)
+    with _connected(ray, address, init or ray.init):
+        here, out = os.getcwd(), str(Path(jobs[0].out).resolve())
+        _check_machines(ray, here, out)
+        todo = ray.remote(max_retries=TRIES - 1)(do)
+        waiting = {}
+        for job in jobs:
+            task = todo.options(num_cpus=job.threads or 1, name=job.name).remote(
+                replace(job, threads=job.threads or 1, resume=True), here, job.resume
+            )
+            waiting[task] = job
+        while waiting:
+            if stop.is_set():
+                for task in waiting:
+                    ray.cancel(task)
+                ray.wait(
+                    [*waiting], num_returns=len(waiting), timeout=30
+                )  # so that they let go of their files
+                return
+            ready, _ = ray.wait([*waiting], timeout=POLL)
+            for task in ready:
+                job = waiting.pop(task)
+                progress(job.name or "", None)
+                yield _outcome(ray, task, job)
+
+
+def check_address(address: str) -> Any:
+    """Ray, imported; its cluster is there as far as can be seen from outside.
+
+    Raises:
+        InputError: no such address, nobody answers there, or no Ray is installed here.
+    """
+    if address not in ("auto", "local"):
+        _refuse_silence(address)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)  # before it is imported; local processes inherit it
+    try:
+        import ray
+    except ImportError:
+        raise InputError("`cluster` needs the extra `ray`: pip install 'retrace-mot[ray]'") from None
+    return ray
+
+
+@contextmanager
+def _connected(ray: Any, address: str, init: Callable[..., Any]) -> Iterator[None]:
+    """Ray, joined or begun, and left as it was found."""
+    local = {"include_dashboard": False, "object_store_memory": STORE, "address": "local"}
+    quiet = {"log_to_driver": False, "configure_logging": False}
+    joined = ray.is_initialized()
+    try:
+        if not joined and address == "auto":
+            try:
+                init(address="auto", **quiet)
+            except ConnectionError:
+                init(**local, **quiet)
+        elif not joined:
+            init(**(local if address == "local" else {"address": address}), **quiet)
+    except Exception as error:  # Ray raises many kinds: versions that differ, memory that is short
+        raise InputError(f"`cluster` {address}: Ray does not start: {one_line(error)}") from None
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _refuse_silence(address: str) -> None:
+    """Raises InputError for an address at which nobody answers: Ray itself would wait for a minute."""
+    told = urlsplit(address if "://" in address else f"ray-head://{address}")
+    try:
+        host, port = told.hostname, told.port
+    except ValueError:  # a port that is no number
+        host = port = None
+    if not host or not port:
+        raise InputError(f"`cluster` {address[:80]}: expected auto, local, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host, port), PATIENCE).close()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise InputError(f"`cluster` {address}: does not answer ({why})") from None
+
+
+def _check_machines(ray: Any, here: str, out: str) -> None:
+    """One small task a machine: it has this Retrace and sees the folders.
+
+    Raises:
+        InputError: names the machine that does not.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    look = ray.remote(num_cpus=0, max_retries=0)(look_around)
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    if not nodes:
+        raise InputError("`cluster`: no machine of it has a CPU to give")
+    asked = {
+        node["NodeManagerAddress"]: look.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(here, out)
+        for node in nodes
+    }
+    mine = look_around(here, out)
+    for host, task in asked.items():
+        try:
+            told = ray.get(task)
+        except Exception as error:
+            raise InputError(f"`cluster`: {host} cannot run Retrace: {one_line(error)}") from None
+        for what, value in mine.items():
+            if told[what] != value:
+                raise InputError(f"`cluster`: {what} is {told[what]} on {host}, {value} here")
+
+
+def look_around(here: str, out: str) -> dict[str, str]:
+    """What must be alike on all machines."""
+    import numpy as np
+
+    from retrace import __version__
+
+    def seen(folder: str) -> str:
+        return "there" if os.path.isdir(folder) else "not there"
+
+    return {"Retrace": __version__, "NumPy": np.__version__, here: seen(here), out: seen(out)}
+
+
+@cache
+def models() -> Models:
+    """The networks that this process of a cluster holds on to from task to task."""
+    return Models()
+
+
+def do(job: Job, here: str, resume: bool) -> Outcome:
+    """A task: one job, in the driver's folder. It always goes on from a checkpoint: that of the task that died before.
+
+    Args:
+        job: with ``resume``.
+        here: the driver's folder, by which relative paths go.
+        resume: whether the user asked to resume; else the report does not speak of it where there was no checkpoint.
+    """
+    try:
+        os.chdir(here)
+        import cv2
+
+        cv2.setNumThreads(job.threads or 1)
+        report = models().track(job)
+    except InputError as error:
+        return Outcome(job.name or "", None, str(error))
+    if not resume:
+        report.notes = [note for note in report.notes if not re.match("no checkpoint", note)]
+    return Outcome(job.name or "", report)
+
+
+def _outcome(ray: Any, task: Any, job: Job) -> Outcome:
+    try:
+        found: Outcome = ray.get(task)
+    except ray.exceptions.WorkerCrashedError:
+        return Outcome(job.name or "", None, cause_of_end(TRIES))
+    except (
+        ray.exceptions.RayError
+    ) as error:  # a fault of Retrace, a machine without memory, an object that was lost
+        return Outcome(job.name or "", None, one_line(error))
+    return found

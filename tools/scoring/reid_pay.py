@@ -1,0 +1,211 @@
+"""Does appearance pay? One tracker on the same boxes: blind, with each embedder, and with perfect looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.eval.mot.bootstrap import paired_intervals, people_intervals
+from retrace.eval.mot.hota import Hota, hota_by_person
+from retrace.eval.mot.oracle import perfect_association
+from retrace.eval.mot.preprocess import prepare
+from retrace.eval.mot.score import Metrics, combine, score_prepared
+from retrace.eval.reassociation import Reassociation, pooled, reassociation
+from retrace.tracker import Detections, Tracker
+from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.camera.warps import FileCamera
+from retrace.tracker.config import TrackerConfig
+from retrace.tracker.data import Frame, MotTable
+from retrace.tracker.pipeline import run
+from retrace.tracker.sources import Source
+
+if TYPE_CHECKING:
+    from retrace.reid.embedder import Embedder
+
+OFF, ORACLE = "off", "oracle"
+SHOWN = ("HOTA", "AssA", "IDF1")
+FEW = 3  # sequences below which intervals are over people
+Advance = Callable[[int, int], object]  # frames done, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One sequence to try on: its pictures, its boxes by frame, who is there, and how its camera moves."""
+
+    name: str
+    source: Source
+    boxes: list[Detections]
+    truth: MotTable
+    benchmark: str
+    camera: FileCamera | None = None
+
+
+@dataclass(slots=True)
+class Contender:
+    """What one way of looking gave, over all sequences.
+
+    Attributes:
+        metrics: by sequence.
+        people: HOTA of each person of all sequences.
+        gaps: re-association by seconds; empty for those who do not look.
+        embed_ms, track_ms: a frame, of this run's clock.
+    """
+
+    name: str
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    people: list[Hota] = field(default_factory=list)
+    gaps: dict[float, Reassociation] = field(default_factory=dict)
+    embed_ms: float = 0.0
+    track_ms: float = 0.0
+
+    @property
+    def combined(self) -> Metrics:
+        return combine([*self.metrics.values()])
+
+    def gain(self, other: Contender) -> tuple[float, float, float]:
+        """HOTA of this minus the other's: value, low and high of 95 %, over sequences, or over people of a few."""
+        value = float(self.combined.row()["HOTA"] - other.combined.row()["HOTA"])
+        if len(self.metrics) < FEW:
+            return value, *people_intervals(self.people, other.people)["HOTA"]
+        mine, theirs = ([*each.metrics.values()] for each in (self, other))
+        return value, *paired_intervals(mine, theirs, names=("HOTA",))["HOTA"]
+
+
+def compare(
+    trials: Sequence[Trial],
+    embedders: Mapping[str, Embedder],
+    config: TrackerConfig,
+    gaps: Sequence[float],
+    advance: Advance = lambda done, total: None,
+) -> list[Contender]:
+    """Blind, each embedder, and perfect looks, on the same boxes.
+
+    Perfect looks: each box that matches ground truth (IoU from 0.5) carries its person's own vector, the others look
+    like nobody. What is missing to them is the embedder's; what they miss to 1 is the detector's and the motion's.
+
+    Args:
+        embedders: by the name that they are told of by.
+        config: of the tracker; it must compare appearance.
+        gaps: s, after which looks are compared.
+        advance: told of frames embedded, over all sequences.
+
+    Raises:
+        InputError: a tracker that does not look, a name that is taken, a sequence without pictures.
+    """
+    floor = Tracker(config).appearance_from
+    if floor > 1:
+        raise InputError("this tracker does not compare appearance; take one that does, such as default")
+    for name in {OFF, ORACLE} & embedders.keys():
+        raise InputError(f"{name}: is the name of a row of its own; call the weights otherwise")
+    contenders = [Contender(OFF), *map(Contender, embedders), Contender(ORACLE)]
+    found: dict[tuple[str, float], list[Reassociation]] = {}
+    total, done = sum(len(trial.boxes) for trial in trials), 0
+    for trial in trials:
+        known = labels(trial)
+        looks, seconds = embedded(trial, embedders, floor, partial(_advance, advance, done, total))
+        done += len(trial.boxes)
+        for contender in contenders:
+            name = contender.name
+            contender.embed_ms += 1000 * seconds.get(name, 0.0) / total
+            vectors = perfect_looks(known) if name == ORACLE else looks.get(name)
+            begin = time.perf_counter()
+            result = track(trial, config, vectors)
+            contender.track_ms += 1000 * (time.perf_counter() - begin) / total
+            ready = prepare(trial.truth, result, len(trial.boxes), trial.benchmark)
+            contender.metrics[trial.name] = score_prepared(ready)
+            contender.people += hota_by_person(ready)
+            if name in looks:
+                for gap, one in zip(gaps, _after(trial, known, looks[name], gaps), strict=True):
+                    found.setdefault((name, gap), []).append(one)
+    for contender in contenders:
+        contender.gaps = {
+            gap: pooled(parts) for (name, gap), parts in found.items() if name == contender.name
+        }
+    return contenders
+
+
+def _advance(advance: Advance, before: int, total: int, done: int) -> None:
+    advance(before + done, total)
+
+
+def labels(trial: Trial) -> list[np.ndarray]:
+    """By frame (N,) int64, which person each box shows, from 1; 0: none."""
+    count = [len(one) for one in trial.boxes]
+    xyxy = np.concatenate([np.zeros((0, 4)), *(one.xyxy.astype(np.float64) for one in trial.boxes)])
+    frame, ones = np.repeat(np.arange(len(count)), count), np.ones(len(xyxy))
+    table = MotTable(frame, np.full(len(frame), -1), xyxy, ones, np.ones(len(frame), np.int64), ones)
+    found = perfect_association(trial.truth, table, len(count), trial.benchmark).id
+    people = np.unique(trial.truth.id)
+    at = np.minimum(np.searchsorted(people, found), max(len(people) - 1, 0))
+    known = np.where(people[at] == found, at + 1, 0) if len(people) else np.zeros(len(found), np.int64)
+    return np.split(known, np.cumsum(count)[:-1])
+
+
+def perfect_looks(known: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """By frame (N, D) one direction a person; zero rows for boxes of nobody."""
+    people = max((int(one.max(initial=0)) for one in known), default=0)
+    directions = np.eye(people + 1, max(people, 1), -1, dtype=np.float32)
+    return [directions[one] for one in known]
+
+
+def embedded(
+    trial: Trial, embedders: Mapping[str, Embedder], floor: float, advance: Callable[[int], object]
+) -> tuple[dict[str, list[np.ndarray]], dict[str, float]]:
+    """Vectors by embedder and frame, and seconds by embedder. Zero rows: boxes of scores below ``floor``, and frames
+    that cannot be read."""
+    looks = {
+        name: [np.zeros((len(one), each.dim), np.float32) for one in trial.boxes]
+        for name, each in embedders.items()
+    }
+    seconds = dict.fromkeys(embedders, 0.0)
+    if not embedders:
+        return looks, seconds
+    if not trial.source.has_images:
+        raise InputError(f"{trial.name}: has no images to embed; give a video, or a sequence with img1/")
+    for each in embedders.values():
+        each.reset()  # those that go by what they have seen of a video
+    for frame in trial.source.frames():
+        if frame.index >= len(trial.boxes):
+            break
+        boxes = trial.boxes[frame.index]
+        useful = boxes.score >= floor
+        if useful.any() and frame.image is not None:
+            for name, embed in embedders.items():
+                begin = time.perf_counter()
+                looks[name][frame.index][useful] = embed(frame.image, boxes.xyxy[useful])
+                seconds[name] += time.perf_counter() - begin
+        advance(frame.index + 1)
+    return looks, seconds
+
+
+def track(trial: Trial, config: TrackerConfig, vectors: Sequence[np.ndarray] | None) -> MotTable:
+    """The result that tools/track.py would write."""
+    boxes, fps = trial.boxes, trial.source.fps
+    if vectors is not None:
+        boxes = [one.with_embedding(rows) for one, rows in zip(boxes, vectors, strict=True)]
+    frames = (Frame(k, k / fps, None) for k in range(len(boxes)))
+    steps = run(frames, lambda frame: boxes[frame.index], Tracker(config, fps), camera=trial.camera)
+    return MotTable.of(steps, as_file=True)
+
+
+def _after(
+    trial: Trial, known: Sequence[np.ndarray], vectors: Sequence[np.ndarray], gaps: Sequence[float]
+) -> list[Reassociation]:
+    ids, count = np.concatenate(known), [len(one) for one in known]
+    frames = np.repeat(np.arange(len(count)), count)
+    crowd = np.concatenate([_largest_overlap(one.xyxy) for one in trial.boxes])
+    steps = [max(1, round(gap * trial.source.fps)) for gap in gaps]
+    return reassociation(np.concatenate(vectors), ids, frames, steps, crowd)
+
+
+def _largest_overlap(xyxy: np.ndarray) -> np.ndarray:
+    """(N,) of each box with any other."""
+    found = iou_matrix(xyxy, xyxy)
+    np.fill_diagonal(found, 0)
+    return found.max(axis=1, initial=0)

@@ -1,0 +1,85 @@
+"""Only what is ambiguous is embedded: a box whose place alone says whose it is needs no network.
+
+A box is settled where it and one active track meet each other and nobody else. It is looked at once in a while all the
+same, so that what the track remembers stays fresh.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.data import Detections
+
+SURE = 0.5  # IoU with the predicted box from which place settles it (LOG.md: chosen on PETS09-S2L1, TUD, ADL-Rundle-6)
+MEETS = 0.2  # IoU from which another box or track might be meant
+FRESH = 1.0  # s, between two looks at a track that is settled all the time
+Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def settled(
+    xyxy: np.ndarray, class_id: np.ndarray, expected: np.ndarray, sure: np.ndarray, kind: np.ndarray
+) -> np.ndarray:
+    """Whose place alone says whose they are: one track and one box meet, and no other is near either.
+
+    Args:
+        xyxy, class_id: (N, 4) px and (N,), the boxes that looks could be compared of.
+        expected: (T, 4) px, predicted boxes that are believed.
+        sure: (T,) bool, tracks that are active and were looked at lately.
+        kind: (T,) their classes.
+
+    Returns:
+        (N,) bool.
+    """
+    if not len(xyxy) or not len(expected):
+        return np.zeros(len(xyxy), bool)
+    overlap = iou_matrix(expected, np.asarray(xyxy, np.float64))
+    overlap[kind[:, None] != class_id] = 0
+    meets = overlap > MEETS
+    nearest = overlap.argmax(axis=0)
+    alone = (meets.sum(axis=0) == 1) & (meets.sum(axis=1) == 1)[nearest]
+    return alone & (overlap.max(axis=0) >= SURE) & sure[nearest]
+
+
+class Sparing:
+    """Embeds what is not settled, at most so long a frame; counts both."""
+
+    def __init__(self, budget: float | None = None) -> None:
+        """
+        Args:
+            budget: ms a frame, on average so far; None: no bound. What it buys depends on the machine, so results with
+                a budget are not the same twice.
+        """
+        if budget is not None and not 0 < budget < float("inf"):
+            raise InputError(f"`embed_budget` {budget}: expected milliseconds above 0")
+        self.budget = budget
+        self.embedded = 0  # crops
+        self.skipped = 0
+        self._seconds = 0.0
+
+    def __call__(
+        self, embed: Embed, image: np.ndarray, detections: Detections, useful: np.ndarray, place: np.ndarray
+    ) -> Detections:
+        """Detections with vectors where they are needed, zero rows elsewhere.
+
+        Args:
+            useful: (N,) bool, the boxes that looks could be compared of.
+            place: (N,) bool, of which place alone says whose they are.
+        """
+        wanted = (useful & ~place).nonzero()[0]
+        if self.budget is not None and self.embedded:
+            most = int(self.budget / 1000 * self.embedded / max(self._seconds, 1e-9))
+            best = np.argsort(-detections.score[wanted], kind="stable")[:most]
+            wanted = wanted[np.sort(best)]
+        begin = time.perf_counter()
+        vectors = embed(image, detections.xyxy[wanted])
+        self._seconds += time.perf_counter() - begin
+        self.embedded += len(wanted)
+        self.skipped += int(useful.sum()) - len(wanted)
+        rows = np.zeros((len(detections), vectors.shape[1]), np.float32)
+        rows[wanted] = vectors
+        return detections.with_embedding(rows)
