@@ -56,6 +56,8 @@ NEARLY: dict[str, list[str]] = {
     "scene": ["--out", "OUT", "--seconds", "0.2", "--people", "2"],
     "demo": ["--video", "MISSING", "--out", "OUT"],
     "crash_test": ["--subjects", "nobody"],
+    "capacity": ["--costs", "JSON", "--cameras", "3"],
+    "does_reid_pay": ["SEQUENCES/one", "--reid", "ONNX"],
     "bench": ["embed", "--weights", "MISSING"],
 }
 SERVES = (
@@ -67,6 +69,7 @@ SERVES = (
 KEPT = {
     "--detector": ("none", "hog", "MISSING", "EMPTY", "BYTES", "ONNX", ""),
     "--jobs": ("", "-1", "nan", "²", "0"),
+    "--workers": ("", "-1", "²", "0", "1"),
 }
 
 
