@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import json
 import os
 import random
 import sys
@@ -56,7 +57,7 @@ NEARLY: dict[str, list[str]] = {
     "scene": ["--out", "OUT", "--seconds", "0.2", "--people", "2"],
     "demo": ["--video", "MISSING", "--out", "OUT"],
     "crash_test": ["--subjects", "nobody"],
-    "capacity": ["--costs", "JSON", "--cameras", "3"],
+    "capacity": ["--costs", "COSTS", "--cameras", "3"],
     "does_reid_pay": ["SEQUENCES/one", "--reid", "ONNX"],
     "bench": ["embed", "--weights", "MISSING"],
 }
@@ -77,7 +78,8 @@ def make_place(folder: Path) -> dict[str, str]:
     """The files that words in capitals stand for."""
     rng = np.random.default_rng(0)
     place = {
-        name: str(folder / name.lower()) for name in ("EMPTY", "FOLDER", "BYTES", "TEXT", "MISSING", "CACHE")
+        name: str(folder / name.lower())
+        for name in ("EMPTY", "FOLDER", "BYTES", "TEXT", "MISSING", "CACHE", "COSTS")
     }
     (folder / "empty").touch()
     (folder / "folder").mkdir()
@@ -89,6 +91,11 @@ def make_place(folder: Path) -> dict[str, str]:
     np.savez(folder / "npz.npz", frame=np.arange(3), xyxy=np.zeros((3, 4)), score=np.ones(3))
     (folder / "json.json").write_text('[{"a": 1}]')
     (folder / "yaml.yaml").write_text("a: {b: [1, 2]}\n")
+    costs = dict.fromkeys(
+        ("people", "decode_ms", "detect_ms", "embed_ms_a_person", "camera_ms", "track_ms"), 2.0
+    )
+    costs |= {"size": [96, 192], "bytes_a_box": 50.0, "resident_mb": 300.0}  # type: ignore[dict-item]
+    (folder / "costs").write_text(json.dumps({"costs": costs}))
     (folder / "xml.xml").write_text("<net></net>")
     all_pixels(folder / "onnx.onnx")
     make_video(folder / "video.mp4", length=12)

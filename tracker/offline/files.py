@@ -13,7 +13,7 @@ from retrace.configs import InputError, load_preset
 from retrace.configs.files import atomic_write, writing
 from retrace.configs.reading import read_npz
 from retrace.tracker.boxes import iou_matrix
-from retrace.tracker.data import Frame, MotTable
+from retrace.tracker.data import Frame, MotTable, frame_rate
 from retrace.tracker.detection.boxes_file import open_detections
 from retrace.tracker.mot_file import read_results, read_sequence_info, write_results
 from retrace.tracker.offline.passes import OfflineConfig, improve
@@ -163,11 +163,11 @@ def write_looks(path: Path, looks: Looks) -> Path:
 def _frame_rate(name: str, manifest: Mapping[str, Any], fps: float | None, sequences: Path | None) -> float:
     """Frames a second of one sequence: as said, of its seqinfo.ini, or of the run that tracked it."""
     if fps is not None:
-        return float(fps)
+        return frame_rate(fps)
     if sequences is not None:
         return read_sequence_info(sequences / name).fps
     try:
-        return float(manifest["sequences"][name]["fps"])
+        return frame_rate(manifest["sequences"][name]["fps"])
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{name}: frame rate unknown, and durations are seconds; give `sequences` DIR or `fps` F"
