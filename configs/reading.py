@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LARGEST_TEXT = 2**28  # bytes of a JSON or YAML file
 LARGEST_NPZ = 2**32  # bytes when unpacked
-KINDS = {dict: "an object", list: "a list"}
+KINDS: dict[type, str] = {dict: "an object", list: "a list"}
 # Besides what is said by the parsers themselves: depth, numbers of 5,000 digits, dates that are none.
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, MemoryError)
 
@@ -102,6 +102,7 @@ def read_npz(
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("one array alone, no .npz")
             names = file.files if wanted is None else [name for name in wanted if name in file.files]
+            assert file.zip is not None
             sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
             if sum(sizes.get(name, 0) for name in names) > largest:
                 raise ValueError(f"more than {largest:,} bytes when unpacked")

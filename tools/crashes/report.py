@@ -6,6 +6,7 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,14 @@ def crash_test(
         for subject in subjects:
             work = place / subject
             work.mkdir(parents=True)
-            on = bench(
-                SUBJECTS[subject](work, seed), work, lambda line, name=subject: tell(f"{name}: {line}")
-            )  # type: ignore[misc]
+            on = bench(SUBJECTS[subject](work, seed), work, partial(_told, tell, subject))
             tell(f"{subject}: {on.seconds:.1f} s undisturbed, {on.size / 1e6:.2f} MB")
             rng = random.Random(seed)
             found[subject] = {
                 name: asdict(TRIALS[name](on, kills if name == "kills" else times, rng)) for name in trials
             }
     return found
+
+
+def _told(tell: Callable[[str], None], subject: str, line: str) -> None:
+    tell(f"{subject}: {line}")

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 SAVED = "mot,video,jsonl,sheet,camera,ledger,looks"
-SECONDS, FPS, PEOPLE = 16.0, 10.0, 5  # of the drawn scene
-UNSEEN = range(60, 72)  # frames in which nobody is detected: boxes coast
+SECONDS, FPS, PEOPLE = 8.0, 10.0, 5  # of the drawn scene
+UNSEEN = range(30, 42)  # frames in which nobody is detected: boxes coast
 TIMES = ("seconds", "seconds_by_stage")  # of run.json: never alike
 PRESET = """
 source: made for crashes
@@ -26,7 +26,7 @@ losses: {cross_entropy: {}, batch_hard_triplet: {}, centre: {weight: 5e-4, lr: 0
 optimizer: {name: sgd, lr: 0.02}
 schedule: {kind: cosine, warmup: 1}
 ema: 0.5
-epochs: 8
+epochs: 6
 evaluate_every: 1
 checkpoint_every: 0.5
 """

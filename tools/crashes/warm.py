@@ -2,12 +2,17 @@
 
 from contextlib import suppress
 
+import numpy as np
+
 from retrace.configs import InputError
 from retrace.tools.runs import runner as runner
 from retrace.tracker import Detections, Tracker
 
 # compiled code is loaded by the first call
-Tracker.from_config("default").update(Detections([[0, 0, 9, 9]], [0.9], embedding=[[1.0, 0.0]]))
+ONE = np.ones(1)
+Tracker.from_config("default").update(
+    Detections(9 * np.eye(4)[3:] + [0, 0, 9, 0], ONE, embedding=np.eye(2)[:1])
+)
 
 with suppress(ImportError, InputError):  # tracking needs none of them
     from retrace.reid.networks.zoo import zoo

@@ -171,8 +171,9 @@ def rate_of(record: Mapping[str, Any]) -> float | None:
 def size_of(record: Mapping[str, Any]) -> tuple[int, int] | None:
     """(height, width) px, likewise."""
     size = record.get("size")
-    sound = isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)
-    return (size[0], size[1]) if sound else None
+    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):
+        return None
+    return size[0], size[1]
 
 
 def marked(run: Mapping[str, Any], config: OfflineConfig) -> dict[str, Any]:
