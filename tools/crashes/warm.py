@@ -9,10 +9,8 @@ from retrace.tools.runs import runner as runner
 from retrace.tracker import Detections, Tracker
 
 # compiled code is loaded by the first call
-ONE = np.ones(1)
-Tracker.from_config("default").update(
-    Detections(9 * np.eye(4)[3:] + [0, 0, 9, 0], ONE, embedding=np.eye(2)[:1])
-)
+BOX, SCORE, LOOK = np.array([[0.0, 0, 9, 9]]), np.array([0.9]), np.array([[1.0, 0.0]])
+Tracker.from_config("default").update(Detections(BOX, SCORE, embedding=LOOK))
 
 with suppress(ImportError, InputError):  # tracking needs none of them
     from retrace.reid.networks.zoo import zoo
