@@ -121,8 +121,8 @@ def unlike_tracks(one: Path, other: Path) -> list[str]:
 
 
 def unlike_trainings(one: Path, other: Path) -> list[str]:
-    """Weights, checkpoint and evaluations by their bytes, the log by all but speeds; run.json has the command."""
-    kinds = {"log.csv": steps, "run.json": lambda path: None}
+    """Weights and evaluations by their bytes, the checkpoint by those of its tensors, the log by all but speeds."""
+    kinds = {"log.csv": steps, "run.json": lambda path: None, "checkpoint.pt": state}
     return _unlike(one, other, lambda path: kinds.get(path.name, Path.read_bytes)(path))
 
 
@@ -153,3 +153,17 @@ def steps(path: Path) -> list[dict[str, str]]:
     """The rows of a training's log, without speeds."""
     with path.open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "images_per_s"} for row in csv.DictReader(file)]
+
+
+def state(path: Path) -> Any:
+    """A checkpoint's numbers, words, and tensors as their bytes; pickling itself is not the same after loading."""
+    import torch
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return str(value.dtype), tuple(value.shape), value.numpy().tobytes()
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    return plain(torch.load(path, map_location="cpu", weights_only=True))
