@@ -3,17 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-EXTRAS := yolo,train,openvino,export,tune,fast,view,plan,dev
+EXTRAS := yolo,train,openvino,export,tune,fast,view,plan,docs,dev
 ROOMS := reid tracker eval configs tools
 SOURCES := retrace $(ROOMS) tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types clean
+.PHONY: help setup demo test check format lint types docs clean
 
 help:
 	@echo "make demo    track people in a real video and show the result"
 	@echo "make test    run the test suite"
 	@echo "make check   format check, lint, types, tests"
+	@echo "make docs    build the documentation into site/, to be read without a network"
 	@echo "make setup   only the installation (the others call it)"
 	@echo "make format  format the sources in place"
 
@@ -54,5 +55,9 @@ format: $(STAMP)
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
 
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site/index.html"
+
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -17,6 +17,14 @@ class InputError(ValueError):
     One line of at most ``LONGEST`` characters, whatever came: longer ones lose their middle, since where it
     was stands at the front and what to do at the end. Tools turn it into one line on standard error and exit
     code 2.
+
+    Example:
+        >>> from retrace import InputError, Tracker
+        >>> try:
+        ...     Tracker.from_config("sort", max_agee=2.0)
+        ... except InputError as error:
+        ...     print(str(error).split(": ", 1)[1].split("?")[0])
+        unknown key 'max_agee'; did you mean 'max_age'
     """
 
     def __init__(self, *message: object) -> None:

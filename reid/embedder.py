@@ -48,6 +48,15 @@ class Embedder:
         strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
         skipped: names of the files that the latest :meth:`folder` could not read.
         callers: threads that may call it at the same time; 0: its vectors depend on the order of calls.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace import Embedder
+        >>> embedder = Embedder.from_weights("auto", device="cpu")  # the shipped OSNet x0.25
+        >>> image = np.zeros((480, 640, 3), np.uint8)  # BGR
+        >>> vectors = embedder(image, np.array([[10, 20, 50, 120], [300, 100, 360, 280]]))  # xyxy, px
+        >>> vectors.shape, np.linalg.norm(vectors, axis=1).round(3).tolist()
+        ((2, 512), [1.0, 1.0])
     """
 
     def __init__(

@@ -13,7 +13,7 @@ TOOLS = {
     "count": "answers from tracks: line crossings, zones, people by the minute",
     "memory": "look into an identity memory, and mend it",
     "search": "where and when was this person: a photo and a memory",
-    "view-run": "look at a run in the browser, and mend it",
+    "view": "look at a run in the browser, and mend it",
     "explain": "why an identity was kept, lost or switched",
     "offline": "improve tracking results afterwards",
     "eval-mot": "score tracking results: HOTA, CLEAR, identity",
@@ -23,11 +23,13 @@ TOOLS = {
     "eval-reid": "score a ReID network: rank-k, mAP, mINP",
     "export-reid": "convert ReID weights for ONNX Runtime, OpenVINO or torch",
     "calibrate-reid": "from ReID distances to probabilities, stored in the weights",
+    "adapt-reid": "your cameras' own ReID network, from unlabelled video",
     "mot-crops": "cut people out of sequences: a ReID set of your own video",
     "tune": "tune a tracker preset on your sequences",
     "scene": "draw a street scene with known identities",
     "bench": "measure speed beside other libraries",
 }
+FILES = {"view": "view_run"}  # whose file is called otherwise
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -50,7 +52,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     from retrace.tools.terminal.console import guarded
 
-    guarded(import_module(f"retrace.tools.{name.replace('-', '_')}").main, arguments[1:])
+    file = FILES.get(name, name.replace("-", "_"))
+    guarded(import_module(f"retrace.tools.{file}").main, arguments[1:])
 
 
 if __name__ == "__main__":

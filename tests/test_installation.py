@@ -114,10 +114,10 @@ def test_the_command(words: list[str], code: int, said: str, tmp_path: Path) -> 
 
 
 def test_the_command_knows_every_tool() -> None:
-    from retrace.__main__ import TOOLS
+    from retrace.__main__ import FILES, TOOLS
 
     scripts = {path.stem.replace("_", "-") for path in (ROOT / "tools").glob("*.py")} - {"--init--"}
-    assert set(TOOLS) == scripts
+    assert {FILES.get(name, name).replace("_", "-") for name in TOOLS} == scripts
 
 
 def test_the_declared_surface_is_there() -> None:

@@ -57,7 +57,12 @@ def _add_extras(p: Any) -> None:
     p.add_argument("--multi-query", action="store_true", help="one mean query an identity and camera")
     p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals by identity")
     p.add_argument("--per-camera", action="store_true", help="a row a pair of cameras")
-    p.add_argument("--verification", action="store_true", help="TPR at FPR 1e-4 to 1e-2, with thresholds")
+    p.add_argument(
+        "--verification",
+        action="store_true",
+        help="TPR at FPR 1e-4 to 1e-2, with thresholds; are the weights' probabilities true here?",
+    )
+    p.add_argument("--reliability", metavar="FILE.svg", help="their diagram; with --verification")
     p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
     p.add_argument("--nmi", action="store_true", help="of k-means clusters and identities")
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
@@ -70,6 +75,7 @@ def main(argv: list[str]) -> int:
     from retrace.eval.ranking.features import save_features
     from retrace.eval.ranking.tables import Wanted, check_variant, score_features
     from retrace.tools.scoring.embedding import Embedding, load_features
+    from retrace.tools.scoring.reliability import with_calibration
 
     how = Embedding(args.data, **options.given(args, options.EMBEDDING)) if args.data else None
     wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__))
@@ -85,6 +91,9 @@ def main(argv: list[str]) -> int:
             from retrace.tools.pages.ranked_page import write_page
 
             write_page(Path(args.html), found, advance, **options.given(args, ("top_k", "html_queries")))
+        if args.verification and args.weights is not None:
+            told = options.given(args, ("device", "model", "input"))
+            found = with_calibration(found, args.weights, args.reliability, **told)
     first, *others = found.sections
     lines = "".join(f"\n{line}\n" for line in (*found.notes, *found.under))
     options.write_tables(args, found.as_json(), (first.as_csv(), first.as_markdown() + lines), others)
@@ -113,6 +122,8 @@ def check_options(args: argparse.Namespace) -> None:
     files = ("json", "csv", "markdown", "save_features")
     options.check_outputs(args, files, folders=("html",), inputs=("features", "weights", "compare"))
     options.check_ending(args, "save_features", ".npz")
+    options.check_ending(args, "reliability", ".svg")
+    options.refuse_idle(args, ("reliability",), "--verification", args.verification)
 
 
 def report(args: argparse.Namespace, found: RankingScore) -> None:

@@ -6,14 +6,18 @@ Empty arrays are normal input. Validation happens here, once; inner functions tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.tracker import display, foreign
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
+
+if TYPE_CHECKING:
+    import supervision
 
 NOT_GIVEN: Any = None  # a default that the constructor replaces, so that readers always find an array
 RATES = (1e-3, 1e6)  # frames/s: from one in a quarter of an hour to a high-speed camera's
@@ -36,11 +40,20 @@ class Detections:
 
     Each field takes whatever NumPy makes an array of, and tensors, of any device and with or without gradient.
     Boxes of zero or negative size are dropped and counted; ``index`` keeps each remaining row's place in the
-    input, so nothing that is reported later loses its origin.
+    input, so nothing that is reported later loses its origin. What else is known of each box (masks, keypoints,
+    plates, names) travels in ``extras`` and comes back in ``Tracks.extras``.
 
     Raises:
         InputError: wrong shapes, NaN or infinite values, a score outside [0, 1], an embedding row that is
             neither a unit vector nor all zero. The message names the first offending row.
+
+    Example:
+        >>> from retrace import Detections
+        >>> detections = Detections([[10, 20, 50, 120], [7, 7, 7, 9]], score=[0.9, 0.8], extras={"plate": ["A", "B"]})
+        >>> detections
+        Detections: 1 box, 1 without size dropped
+          x1    y1    x2     y2  score  class_id  index  plate
+        10.0  20.0  50.0  120.0    0.9         0      0      A
     """
 
     xyxy: np.ndarray  # (N, 4) float32, px
@@ -49,6 +62,7 @@ class Detections:
     embedding: np.ndarray | None = None  # (N, D) float32 unit rows; an all-zero row: no appearance known
     index: np.ndarray = NOT_GIVEN  # (N,) int64 row in the detector's output; 0..N-1 when not given
     dropped: int = 0  # boxes of no size that were left out
+    extras: Mapping[str, np.ndarray] = NOT_GIVEN  # name -> (N, ...) of any type; none when not given
 
     def __post_init__(self) -> None:
         xyxy = _array("xyxy", self.xyxy, np.float32, (4,))
@@ -72,15 +86,19 @@ class Detections:
             norm = np.sqrt(np.einsum("nd,nd->n", embedding, embedding))
             bad = ~((np.abs(norm - 1) <= UNIT_TOLERANCE) | (norm == 0))  # NaN fails both
             _refuse_rows("embedding rows must have norm 1 (or 0: unknown)", bad, norm)
+        extras = (
+            {name: _rows_of(name, values, n) for name, values in self.extras.items()} if self.extras else {}
+        )
         dropped = self.dropped
         if not (xyxy[:, 2:] > xyxy[:, :2]).all():
             sized = (xyxy[:, 2:] > xyxy[:, :2]).all(1)
             dropped += int(n - sized.sum())
             xyxy, score, class_id, index = xyxy[sized], score[sized], class_id[sized], index[sized]
             embedding = embedding[sized] if embedding is not None else None
+            extras = {name: values[sized] for name, values in extras.items()}
         for name, value in zip(
-            ("xyxy", "score", "class_id", "embedding", "index", "dropped"),
-            (xyxy, score, class_id, embedding, index, dropped),
+            ("xyxy", "score", "class_id", "embedding", "index", "dropped", "extras"),
+            (xyxy, score, class_id, embedding, index, dropped, extras),
             strict=True,
         ):
             object.__setattr__(self, name, value)
@@ -92,23 +110,136 @@ class Detections:
         """The same boxes with appearance vectors ``(N, D)``."""
         return replace(self, embedding=embedding)
 
+    def take(self, rows: np.ndarray | slice) -> Detections:
+        """The given rows (indices, mask or slice), in that order; ``index`` still names their place in the input.
+
+        ``detections.take(detections.class_id == 0)`` keeps one class.
+        """
+        vectors = None if self.embedding is None else self.embedding[rows]
+        extras = {name: values[rows] for name, values in self.extras.items()}
+        boxes = (self.xyxy[rows], self.score[rows], self.class_id[rows])
+        return Detections(*boxes, vectors, self.index[rows], self.dropped, extras)
+
     @classmethod
     def empty(cls) -> Detections:
+        """No box at all, which is a normal frame."""
         return cls(np.zeros((0, 4)), np.zeros(0))
+
+    @classmethod
+    def from_ultralytics(cls, result: Any) -> Detections:
+        """One image's ``Results`` of Ultralytics: detection, segmentation, pose, turned boxes.
+
+        Extras: ``mask`` (N, H, W) bool of the image's size, ``keypoints`` (N, P, 2 or 3) px and visibility,
+        ``xyxyxyxy`` (N, 4, 2) px of turned boxes, ``class_name`` (N,).
+
+        Raises:
+            InputError: no such object, results of several images, a model that finds no boxes.
+        """
+        return cls(**foreign.of_ultralytics(result))
+
+    @classmethod
+    def from_supervision(cls, detections: Any) -> Detections:
+        """``supervision.Detections``; its mask, its ``data`` and its tracker_id become extras.
+
+        Without ``confidence`` each box counts as certain (1). ``metadata``, which is not of each box, stays behind.
+
+        Raises:
+            InputError: no such object, values that :class:`Detections` refuses.
+        """
+        return cls(**foreign.of_supervision(detections))
+
+    @classmethod
+    def from_torchvision(cls, output: Any) -> Detections:
+        """One image's output of a torchvision detector, a dict of tensors; ``class_id`` is its label (COCO: 1, person).
+
+        Extras: ``mask`` (N, H, W) bool, ``keypoints`` (N, P, 3) and whatever else has a row a box.
+
+        Raises:
+            InputError: no such dict, outputs of several images, values that :class:`Detections` refuses.
+        """
+        return cls(**foreign.of_torchvision(output))
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """x1, y1, x2, y2, score, class_id, index and extras of one number a box: ``pandas.DataFrame(d.columns())``."""
+        own = _sides(self.xyxy) | {"score": self.score, "class_id": self.class_id, "index": self.index}
+        return _with_extras(own, self.extras)
+
+    def _title(self) -> str:
+        n, lost = len(self), f", {self.dropped} without size dropped" if self.dropped else ""
+        vectors = "" if self.embedding is None else f", vectors of {self.embedding.shape[1]} numbers"
+        return f"Detections: {n} box{'es' * (n != 1)}{vectors}{lost}{_other_extras(self.extras)}"
+
+    def __repr__(self) -> str:
+        return display.as_text(self._title(), self.columns())
+
+    def _repr_html_(self) -> str:
+        return display.as_html(self._title(), self.columns())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """What the tracker reports for one frame: K tracks, ordered by id."""
+    """What the tracker reports for one frame: K tracks, ordered by id.
+
+    Example:
+        >>> from retrace import Detections, Tracker
+        >>> seen = Detections([[10, 20, 50, 120]], [0.9], extras={"name": ["Ada"]})
+        >>> tracks = Tracker.from_config("sort").update(seen)
+        >>> tracks
+        Tracks: 1 track
+        id    x1    y1    x2     y2  score  class_id  det_index  name
+         1  10.0  20.0  50.0  120.0    0.9         0          0   Ada
+        >>> sorted(tracks.columns())  # for pandas.DataFrame, polars.DataFrame, csv ...
+        ['class_id', 'det_index', 'id', 'name', 'score', 'x1', 'x2', 'y1', 'y2']
+    """
 
     id: np.ndarray  # (K,) int64, from 1, never reused by one tracker
     xyxy: np.ndarray  # (K, 4) float32, px
     score: np.ndarray  # (K,) float32 in [0, 1], of the matched detection
     class_id: np.ndarray  # (K,) int32
     det_index: np.ndarray  # (K,) int64 row in this frame's detector output; -1 if only predicted
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)  # name -> (K, ...) of the detections'
 
     def __len__(self) -> int:
         return len(self.id)
+
+    def carrying(self, detections: Detections) -> Tracks:
+        """The same tracks with the extras of this frame's detections, row by row as ``det_index`` says.
+
+        A track that is only predicted has nothing there: NaN among floats, otherwise 0, False, "" or None.
+        """
+        order = np.argsort(detections.index, kind="stable")
+        seen = self.det_index >= 0
+        rows = order[np.searchsorted(detections.index, self.det_index[seen], sorter=order)]
+        found = {}
+        for name, values in detections.extras.items():
+            found[name] = np.zeros((len(self), *values.shape[1:]), values.dtype)
+            found[name][seen] = values[rows]
+            if values.dtype.kind in "fcO":
+                found[name][~seen] = None if values.dtype.kind == "O" else np.nan
+        return replace(self, extras=found)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """id, x1, y1, x2, y2, score, class_id, det_index and extras of one value a track, (K,) each."""
+        own = {"id": self.id, **_sides(self.xyxy), "score": self.score, "class_id": self.class_id}
+        return _with_extras(own | {"det_index": self.det_index}, self.extras)
+
+    def to_supervision(self) -> supervision.Detections:
+        """The same as ``supervision.Detections``, for its annotators and zones; extras and det_index in ``data``.
+
+        Raises:
+            InputError: supervision is not installed.
+        """
+        data = {**self.extras, "det_index": self.det_index}
+        return foreign.as_supervision(self.id, self.xyxy, self.score, self.class_id, data)
+
+    def _title(self) -> str:
+        return f"Tracks: {len(self)} track{'s' * (len(self) != 1)}{_other_extras(self.extras)}"
+
+    def __repr__(self) -> str:
+        return display.as_text(self._title(), self.columns())
+
+    def _repr_html_(self) -> str:
+        return display.as_html(self._title(), self.columns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +253,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MotTable:
-    """A whole sequence: R boxes, sorted by frame, then id (detections, which have no id, by file order)."""
+    """A whole sequence: R boxes, sorted by frame, then id (detections, which have no id, by file order).
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
+        >>> truth.take(truth.frame < 1)
+        MotTable: 2 boxes, 2 ids, frames 0 to 0
+        frame  id    x1    y1    x2    y2  score  class_id  visibility
+            0   1  10.0  20.0  34.0  70.0    1.0         1         1.0
+            0   2  60.0  20.0  84.0  70.0    1.0         1         1.0
+    """
 
     frame: np.ndarray  # (R,) int64, 0-based
     id: np.ndarray  # (R,) int64; -1 for detections
@@ -162,6 +303,22 @@ class MotTable:
         """The given rows (indices, mask or slice), in that order."""
         return MotTable(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """frame, id, x1, y1, x2, y2, score, class_id, visibility, (R,) each: ``pandas.DataFrame(table.columns())``."""
+        boxes = {"frame": self.frame, "id": self.id, **_sides(self.xyxy), "score": self.score}
+        return boxes | {"class_id": self.class_id, "visibility": self.visibility}
+
+    def _title(self) -> str:
+        n, ids = len(self), len(np.unique(self.id))
+        frames = f", frames {self.frame.min()} to {self.frame.max()}" if n else ""
+        return f"MotTable: {n} box{'es' * (n != 1)}, {ids} id{'s' * (ids != 1)}{frames}"
+
+    def __repr__(self) -> str:
+        return display.as_text(self._title(), self.columns())
+
+    def _repr_html_(self) -> str:
+        return display.as_html(self._title(), self.columns())
+
     def by_frame(self, length: int) -> Iterator[MotTable]:
         """``length`` tables, one a frame from 0, empty ones included."""
         cut = np.searchsorted(self.frame, np.arange(length + 1))
@@ -174,7 +331,7 @@ def _array(
 ) -> np.ndarray:
     """``value`` as ``(rows, *tail)`` of ``dtype``, contiguous and writeable; -1 in ``tail`` is any width."""
     try:
-        array = value if type(value) is np.ndarray else _plain(value)
+        array = value if type(value) is np.ndarray else foreign.plain(value)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
         if array.dtype.kind not in "biuf":
@@ -202,16 +359,34 @@ def _array(
         return np.array(array, dtype, order="C")
 
 
-def _plain(value: Any) -> np.ndarray:
-    """``value`` as NumPy has it; a tensor (or a list of them) leaves its graph and its device."""
-    if isinstance(value, list | tuple) and any(hasattr(one, "detach") for one in value):
-        return np.array([_plain(one) for one in value])
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError
-    return np.asarray(value)
+def _rows_of(name: str, values: Any, n: int) -> np.ndarray:
+    """An extra as an array of n rows, of whatever type."""
+    try:
+        array = foreign.plain(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"extras[{name!r}] must be an array with a row a box, got {_kind(values)}") from None
+    if array.shape[:1] != (n,):
+        raise InputError(
+            f"extras[{name!r}] must have a row for each of the {n} boxes, got shape {array.shape}"
+        )
+    return array
+
+
+def _sides(xyxy: np.ndarray) -> dict[str, np.ndarray]:
+    """(N, 4) -> its columns by name."""
+    return dict(zip(("x1", "y1", "x2", "y2"), xyxy.T, strict=True))
+
+
+def _with_extras(own: dict[str, np.ndarray], extras: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns and the extras that are columns too; one of a column's name is called extra_NAME."""
+    flat = {name: values for name, values in extras.items() if values.ndim == 1}
+    return own | {f"extra_{name}" if name in own else name: values for name, values in flat.items()}
+
+
+def _other_extras(extras: Mapping[str, np.ndarray]) -> str:
+    """Those that are no columns, for a title."""
+    told = [f"{name} {values.shape}" for name, values in extras.items() if values.ndim != 1]
+    return f"; {', '.join(told)}" if told else ""
 
 
 def _kind(value: object) -> str:

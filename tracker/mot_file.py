@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write
+from retrace.configs.files import atomic_write, writing
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 from retrace.tracker.data import RATES, ROUNDING, MotTable, Tracks
 from retrace.tracker.mot_rows import LAST_FRAME, read_bounded, read_rows
@@ -149,6 +149,12 @@ def read_ground_truth(
 
     Raises:
         InputError: as :func:`read_rows`, or the class is asked for and there is no eighth column.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
+        >>> len(truth), int(truth.frame.max()), truth.xyxy.shape
+        (60, 29, (60, 4))
     """
     rows = read_rows(path, "ground truth", strict)
     if (classed or strict) and rows.shape[1] < 8:
@@ -220,8 +226,21 @@ def format_tracks(frame: int, tracks: Tracks, classes: bool = False) -> str:
 
 
 def write_results(path: str | Path, table: MotTable) -> None:
-    """A whole sequence as a result file, written beside and renamed; with classes if it has more than people."""
-    with atomic_write(path) as file:
+    """A whole sequence as a result file, written beside and renamed; with classes if it has more than people.
+
+    Frames count from 1 there and boxes are left, top, width, height (motchallenge.net/instructions).
+
+    Raises:
+        InputError: the place cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from retrace import read_ground_truth, write_results
+        >>> write_results("copy.txt", read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt"))
+        >>> Path("copy.txt").read_text().splitlines()[0]
+        '1,1,10.00,20.00,24.00,50.00,1.0000,-1,-1,-1'
+    """
+    with writing(Path(path)), atomic_write(path) as file:
         file.write(result_text(table))
 
 

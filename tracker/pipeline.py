@@ -62,12 +62,27 @@ def run(
     has an image. Scores below the tracker's lowest threshold are not embedded: nobody would look at them.
 
     Args:
+        frames: of one source, in order.
+        detect: a frame -> its boxes.
+        tracker: one of this source alone.
+        embed: a picture (H, W, 3) BGR and boxes (N, 4) xyxy px -> (N, D) unit rows; None: nobody looks.
+        camera: a frame and its boxes -> (2, 3) motion since the last frame, or None; None: a still camera.
+        stopwatch: is told the seconds of each stage.
         ahead: how many threads look ahead, and at how many frames together. For a detector and an embedder that
             may be called so (see `Detector.callers`), and frames that need not be followed at once.
         sparing: embed only boxes of which place alone does not say whose they are, when their frame's turn comes.
 
     Raises:
         InputError: something that is no :class:`Frame` comes, such as a bare picture or the letters of a path.
+
+    Example:
+        >>> from retrace import Detections, MotTable, Tracker, open_source, run
+        >>> def detect(frame):  # somebody who walks to the right
+        ...     return Detections([[10 + 4 * frame.index, 20, 34 + 4 * frame.index, 70]], [0.9])
+        >>> source = open_source("video.mp4")
+        >>> steps = run(source, detect, Tracker.from_config("sort", source.fps))
+        >>> MotTable.of(steps).id.tolist() == [1] * 30
+        True
     """
     stopwatch = stopwatch or Stopwatch()
 

@@ -49,7 +49,19 @@ def compiled_frame() -> Callable[..., Any] | None:
 
 
 class Tracker:
-    """One tracker, with its own identities, clock and memory. Make one for each source."""
+    """One tracker, with its own identities, clock and memory. Make one for each source, with :meth:`from_config`.
+
+    Which tracker it is, a preset says: a list of association stages, a motion model, a lifecycle; each file in
+    ``configs/tracker`` names its paper.
+
+    Example:
+        >>> from retrace import Detections, Tracker
+        >>> tracker = Tracker.from_config("bytetrack", fps=25)
+        >>> for k in range(3):  # somebody who walks to the right, 5 px a frame
+        ...     tracks = tracker.update(Detections([[10 + 5 * k, 20, 50 + 5 * k, 120]], [0.9]), timestamp=k / 25)
+        >>> tracks.id, tracks.det_index
+        (array([1]), array([0]))
+    """
 
     def __init__(self, config: TrackerConfig, fps: float = 30.0, ledger: bool = False) -> None:
         """
@@ -146,14 +158,8 @@ class Tracker:
         steps = self._tick(timestamp)  # the last that may refuse a frame: nothing has changed so far
         if dimension != self._live.vectors.dimension:
             self._live.widen(dimension)
-        ready = self._compiled_stages if self.ledger is None else None
-        if ready and (ready.looks or not dimension) and (frame := compiled_frame()):
-            return self._run_compiled(frame, ready.stages, detections, steps, warp)
-        self._predict(steps, warp)
-        inputs = self._look(detections)
-        deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
-        joined = self._associate(inputs, deleted_by >= 0)
-        return self._settle(detections, inputs.detections, joined, deleted_by)
+        tracks = self._track(detections, steps, warp)
+        return tracks.carrying(detections) if detections.extras else tracks
 
     def blindfold(self) -> None:
         """From now on compare nobody's looks, whatever comes with the boxes; until :meth:`reset`."""
@@ -187,6 +193,17 @@ class Tracker:
         return settled
 
     # -- one frame, step by step
+
+    def _track(self, detections: Detections, steps: float, warp: np.ndarray | None) -> Tracks:
+        """The whole frame, in one compiled call or step by step."""
+        ready = self._compiled_stages if self.ledger is None else None
+        if ready and (ready.looks or not self._live.vectors.dimension) and (frame := compiled_frame()):
+            return self._run_compiled(frame, ready.stages, detections, steps, warp)
+        self._predict(steps, warp)
+        inputs = self._look(detections)
+        deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
+        joined = self._associate(inputs, deleted_by >= 0)
+        return self._settle(detections, inputs.detections, joined, deleted_by)
 
     def _dimension(self, detections: Detections) -> int:
         """Of the appearance vectors, this frame's included; 0: there were none yet, or nobody looks."""

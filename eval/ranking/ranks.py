@@ -119,6 +119,14 @@ def evaluate_ranking(
 
     Raises:
         InputError: wrong shapes, labels or numbers; no query with a right answer (one camera only, for one).
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace import evaluate_ranking
+        >>> looks = np.array([[1, 0], [0, 1], [0.6, 0.8]])  # the third looks more like the second
+        >>> found = evaluate_ranking(looks[:1], [1], [1], looks[1:], [2, 1], [2, 2])
+        >>> found.rank_at(1), found.mAP
+        (1.0, 1.0)
     """
     if ties not in TIES:
         raise InputError(f"ties {ties!r}: expected one of {', '.join(TIES)}")

@@ -57,6 +57,7 @@ NEARLY: dict[str, list[str]] = {
     "scene": ["--out", "OUT", "--seconds", "0.2", "--people", "2"],
     "demo": ["--video", "MISSING", "--out", "OUT"],
     "crash_test": ["--subjects", "nobody"],
+    "adapt_reid": ["MISSING", "--out", "OUT"],
     "capacity": ["--costs", "COSTS", "--cameras", "3"],
     "does_reid_pay": ["SEQUENCES/one", "--reid", "ONNX"],
     "bench": ["embed", "--weights", "MISSING"],

@@ -26,8 +26,8 @@ from retrace.eval.mot.submission import check
 from retrace.eval.ranking.features import read_features
 from retrace.tools.runs.answers import results_of
 from retrace.tools.runs.manifest import earlier_records
-from retrace.tools.runs.run_folder import RunFolder
 from retrace.tools.tuning.space import load_space
+from retrace.tools.viewing.run_folder import RunFolder, Runs
 from retrace.tracker.analytics.regions import read_regions
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.ledger.explain import tell_frame
@@ -77,7 +77,8 @@ def read_run(path: Path) -> None:
     """By everybody who reads one; they must all bear it, whatever the first says."""
     refused = []
     for read in (
-        lambda: [place.about() for place in RunFolder(path.parent).places.values()],
+        lambda: [(place.fps, place.size, place.frames) for place in RunFolder(path.parent).places.values()],
+        lambda: Runs([path.parent]).listed(),
         lambda: results_of(path.parent, None),
         lambda: read_manifest(path.parent),
     ):

@@ -72,11 +72,34 @@ def test_boxes_of_no_size_are_dropped_counted_and_keep_the_others_place():
         ({"xyxy": BOX, "score": [1], "embedding": [[3.0, 4.0]]}, "norm 1 .*; row 0 is 5"),
         ({"xyxy": BOX, "score": [1], "embedding": [[np.nan, 0]]}, "norm 1"),
         ({"xyxy": BOX, "score": [1], "embedding": [0.6, 0.8]}, r"embedding must have shape \(1, D\)"),
+        (
+            {"xyxy": BOX, "score": [1], "extras": {"a": [1, 2]}},
+            r"extras\['a'\] must have a row for each of the 1",
+        ),
+        ({"xyxy": BOX, "score": [1], "extras": {"a": 5}}, r"extras\['a'\] .*, got shape \(\)"),
+        (
+            {"xyxy": BOX, "score": [1], "extras": {"a": [[1, 2], [3]]}},
+            "must be an array with a row a box, got list",
+        ),
     ],
 )
 def test_what_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Detections(**arguments)
+
+
+def test_taken_rows_keep_everything_that_is_theirs() -> None:
+    d = Detections(
+        [*BOX, [5, 5, 5, 9], [1, 1, 9, 9]], [0.1, 0.2, 0.3], [4, 5, 6], np.eye(3), extras={"a": list("xyz")}
+    )
+    for rows in (np.array([1, 0]), np.array([True, True]), slice(None, None, -1)):
+        part = d.take(rows)
+        first, second = (0, 1) if isinstance(rows, np.ndarray) and rows.dtype == bool else (1, 0)
+        assert part.index.tolist() == [[0, 2][first], [0, 2][second]]
+        assert part.class_id.tolist() == [[4, 6][first], [4, 6][second]]
+        assert part.extras["a"].tolist() == ["xz"[first], "xz"[second]]
+        assert part.embedding[0].argmax() == [0, 2][first]
+        assert part.dropped == 1
 
 
 def test_zero_embedding_means_unknown():

@@ -162,9 +162,9 @@ def _records(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def rate_of(record: Mapping[str, Any]) -> float | None:
+def rate_of(record: Mapping[str, Any], key: str = "fps") -> float | None:
     """Frames/s as a record of run.json tells them; None: it does not, or nonsense."""
-    rate = record.get("fps")
+    rate = record.get(key)
     return float(rate) if isinstance(rate, int | float) and 0 < rate < 1e6 else None
 
 

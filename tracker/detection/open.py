@@ -66,6 +66,15 @@ def open_detector(
     Raises:
         InputError: no such weights, weights that cannot be read, an unknown class, a device that is not
             there, a missing package.
+
+    Example:
+        >>> from retrace import open_detector, open_source
+        >>> detect = open_detector("hog")  # "auto", "yolox_tiny", "mine.onnx" ...
+        >>> detect.description
+        'HOG people detector of OpenCV (as asked)'
+        >>> detections = detect(next(iter(open_source("video.mp4"))))
+        >>> len(detections)  # squares are no people
+        0
     """
     for name, value in (("min_score", min_score), ("conf", conf)):
         if value is not None and not 0 <= value <= 1:

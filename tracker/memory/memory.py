@@ -252,8 +252,8 @@ class Memory:
         for a, b in pairs:
             self._cannot.setdefault(a, set()).add(b)
             self._cannot.setdefault(b, set()).add(a)
-        known = beside[people.vectors[beside].any(1)] if one.apart is not None else beside[:0]
-        if len(known) and people.vectors[row].any():
+        known = beside[people.known[beside]] if one.apart is not None else beside[:0]
+        if len(known) and people.known[row]:
             distance = 1.0 - people.vectors[known].astype(np.float64) @ people.vectors[row]
             self._strangers += distance.sum(), len(distance)
             told = [

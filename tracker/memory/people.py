@@ -28,6 +28,7 @@ class People:
     vectors: np.ndarray = field(
         default_factory=lambda: np.zeros((0, 0), np.float32)
     )  # (., D) unit; 0: folded
+    known: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a vector
     person_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # row of a person, NOBODY
     # (capacity of people, ...)
     person: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # global id
@@ -94,7 +95,7 @@ class People:
         """Its row; it is nobody's yet."""
         row, self.size = self.size, self.size + 1
         if row == len(self.tracklet):
-            for name in ("tracklet", "camera_of", "begin_of", "end_of", "vectors", "person_of"):
+            for name in ("tracklet", "camera_of", "begin_of", "end_of", "vectors", "known", "person_of"):
                 setattr(self, name, _longer(getattr(self, name), self.dimension))
         self.tracklet[row], self.camera_of[row], self.begin_of[row], self.end_of[row] = (
             tracklet,
@@ -102,7 +103,7 @@ class People:
             begin,
             end,
         )
-        self.vectors[row], self.person_of[row] = vector, NOBODY
+        self.vectors[row], self.known[row], self.person_of[row] = vector, vector.any(), NOBODY
         self.newest = max(self.newest, end)
         self.row_of[source, track, begin] = self.row_of_tracklet[tracklet] = row
         self.rows_of_track.setdefault((source, track), []).append(row)

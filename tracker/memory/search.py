@@ -44,7 +44,7 @@ def search(
 ) -> list[Found]:
     """People who may be on the photos, the likeliest first; empty: nobody reaches ``least``.
 
-    Exact: every vector of the memory is compared.
+    Exact: everybody's mean vector is compared, and every vector of those who are named.
 
     Args:
         photos: (M, D) float32 unit vectors of one person.
@@ -68,28 +68,29 @@ def search(
     rows = _fitting(memory, since, until, cameras)
     if not len(rows):
         return []
-    cosine = (people.vectors[: people.size] @ photos.T)[rows]  # (R, M)
-    who, index = np.unique(people.person_of[rows], return_inverse=True)
+    there = np.zeros(people.count, bool)
+    there[people.person_of[rows]] = True
+    who = there.nonzero()[0]
     mean = (people.directions() @ photos.T)[who]  # (P, M)
     distance = 1.0 - mean.mean(1, dtype=np.float64)
     elsewhere = np.zeros((1, len(who)), bool)
     ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config)
     chance = posterior(ratio, memory.returning(), len(who))[0][0]
     best = np.lexsort((who, -chance))[:top]
-    nearest = cosine.max(1)
     found = []
     for person in best[chance[best] >= least]:  # over the answers
-        mine = (index == person).nonzero()[0]
-        mine = mine[np.lexsort((rows[mine], -nearest[mine]))]
+        mine = rows[people.person_of[rows] == who[person]]
+        nearest = (people.vectors[mine] @ photos.T).max(1)
+        order = np.lexsort((mine, -nearest))
         visits = tuple(
             Visit(
                 int(people.tracklet[row]),
                 people.cameras[people.camera_of[row]],
                 float(people.begin_of[row]),
                 float(people.end_of[row]),
-                float(nearest[k]),
+                float(like),
             )
-            for k, row in zip(mine, rows[mine], strict=True)
+            for row, like in zip(mine[order], nearest[order], strict=True)
         )
         found.append(Found(int(people.person[who[person]]), float(chance[person]), visits))
     return found
@@ -102,7 +103,7 @@ def _fitting(
     people, here = memory.people, slice(0, memory.people.size)
     if since is not None and until is not None and since > until:
         raise InputError(f"nothing lies between {since} s and {until} s: since must not be after until")
-    fits = (people.person_of[here] != NOBODY) & people.vectors[here].any(1)
+    fits = (people.person_of[here] != NOBODY) & people.known[here]
     if since is not None:
         fits &= people.end_of[here] >= since
     if until is not None:

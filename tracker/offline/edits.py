@@ -1,7 +1,9 @@
 """Corrections by hand: a list of edits that only grows, and what a result looks like with them.
 
-The result itself is never touched: ``apply(edits, table)`` makes the corrected one, so an undo is one more line. An
-edit that no longer fits (tracking was run again, its identity is gone) is listed, not guessed at.
+The result itself is never touched: ``apply(edits, table)`` makes the corrected one, so an undo is one more line.
+
+An edit notes where the identities that it names were (:func:`placed`). When tracking was run again, their numbers say
+nothing any more: whoever is in that place is meant. An edit that fits nobody is listed, not guessed at.
 """
 
 from __future__ import annotations
@@ -18,18 +20,34 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrace.configs.errors import InputError
 from retrace.configs.files import writing
+from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import MotTable
 
 Id = Annotated[int, Field(ge=1, le=2**53)]
 FrameIndex = Annotated[int, Field(ge=0, le=10**8)]
 Pixels = Annotated[float, Field(allow_inf_nan=False)]
+Corners = tuple[Pixels, Pixels, Pixels, Pixels]
+SAME_PLACE = 0.5  # IoU from which a box of another result is the one that an edit was about
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Merge(_Strict):
+class Seen(_Strict):
+    """Where an identity was when an edit named it."""
+
+    id: Id
+    frame: FrameIndex
+    xyxy: Corners
+
+
+class _Edit(_Strict):
+    result: Annotated[str, Field(max_length=64)] | None = None  # the result it was made on, by its hash
+    seen: Annotated[tuple[Seen, ...], Field(max_length=2)] | None = None
+
+
+class Merge(_Edit):
     """``other`` is ``id``. Where both have a box in a frame, the other's goes."""
 
     op: Literal["merge"]
@@ -37,7 +55,7 @@ class Merge(_Strict):
     other: Id
 
 
-class Split(_Strict):
+class Split(_Edit):
     """From ``frame`` on, ``id`` is somebody else: ``new``."""
 
     op: Literal["split"]
@@ -46,7 +64,7 @@ class Split(_Strict):
     new: Id
 
 
-class Swap(_Strict):
+class Swap(_Edit):
     """From ``frame`` on, ``id`` and ``other`` are each other."""
 
     op: Literal["swap"]
@@ -55,7 +73,7 @@ class Swap(_Strict):
     frame: FrameIndex
 
 
-class Delete(_Strict):
+class Delete(_Edit):
     """``id`` is nobody; with frames only from ``first`` to ``last``."""
 
     op: Literal["delete"]
@@ -64,16 +82,16 @@ class Delete(_Strict):
     last: FrameIndex | None = None
 
 
-class Box(_Strict):
+class Box(_Edit):
     """A box that was missed, or a better place for one."""
 
     op: Literal["box"]
     id: Id
     frame: FrameIndex
-    xyxy: tuple[Pixels, Pixels, Pixels, Pixels]
+    xyxy: Corners
 
 
-class Name(_Strict):
+class Name(_Edit):
     """What people call ``id``; "" takes the name away."""
 
     op: Literal["name"]
@@ -81,7 +99,7 @@ class Name(_Strict):
     name: Annotated[str, Field(max_length=100)]
 
 
-class Sure(_Strict):
+class Sure(_Edit):
     """Somebody has looked at ``id`` and it is right."""
 
     op: Literal["sure"]
@@ -89,7 +107,7 @@ class Sure(_Strict):
     sure: bool = True
 
 
-class Undo(_Strict):
+class Undo(_Edit):
     """Edit number ``of`` does not count, or counts again when it was undone already."""
 
     op: Literal["undo"]
@@ -98,6 +116,7 @@ class Undo(_Strict):
 
 Edit = Annotated[Merge | Split | Swap | Delete | Box | Name | Sure | Undo, Field(discriminator="op")]
 EDIT: TypeAdapter[Any] = TypeAdapter(Edit)
+DRAWN = 1.0  # in the column that carries rows through the edits (visibility): a box drawn by hand
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +127,7 @@ class Corrected:
     names: dict[int, str]  # what people are called
     sure: set[int]  # identities that somebody has checked
     unfit: list[tuple[int, str]]  # number of each edit that does not fit any more, and why
+    origin: np.ndarray  # (R,) int64, the row of the result that each box is, -1: drawn by hand
 
 
 def parse_edit(raw: object, where: str = "edit") -> Any:
@@ -194,17 +214,25 @@ def counted(edits: Sequence[Any]) -> list[tuple[int, Any]]:
     return [(k, edit) for k, edit in enumerate(edits) if alive[k] and edit.op != "undo"]
 
 
-def apply(edits: Sequence[Any], table: MotTable) -> Corrected:
+def apply(edits: Sequence[Any], table: MotTable, result: str | None = None) -> Corrected:
     """The corrected result.
 
     Args:
         edits: in the order in which they were made, undos included.
         table: the tracker's result.
+        result: its hash; edits that were made on another one are carried over by place. None: taken as they are.
     """
     names: dict[int, str] = {}
     sure: set[int] = set()
     unfit: list[tuple[int, str]] = []
+    visibility, table = table.visibility, replace(table, visibility=np.arange(len(table)) + DRAWN + 1.0)
+    moved: dict[tuple[str, int], int] = {}
     for number, edit in counted(edits):
+        if result is not None and edit.result not in (None, result):
+            edit, why = _carried_over(edit, table, moved)
+            if why:
+                unfit.append((number, why))
+                continue
         wanted = {edit.id, edit.other} if edit.op in ("merge", "swap") else {edit.id}
         missing = sorted(wanted - set(np.unique(table.id[np.isin(table.id, [*wanted])]).tolist()))
         if missing and edit.op not in ("box", "name", "sure"):
@@ -217,7 +245,57 @@ def apply(edits: Sequence[Any], table: MotTable) -> Corrected:
             table, why = CHANGES[edit.op](table, edit)
             if why:
                 unfit.append((number, why))
-    return Corrected(table, {k: v for k, v in names.items() if v}, sure, unfit)
+    origin = table.visibility.astype(np.int64) - int(DRAWN) - 1
+    seen = np.where(origin >= 0, visibility[origin], 1.0) if len(visibility) else np.ones(len(origin))
+    return Corrected(
+        replace(table, visibility=seen), {k: v for k, v in names.items() if v}, sure, unfit, origin
+    )
+
+
+def placed(edit: Any, table: MotTable, result: str) -> Any:
+    """The edit with where its identities are in the result as it is corrected so far: in its own frame, where they
+    are there, else where they are largest."""
+    if edit.op == "undo":
+        return edit
+    found = []
+    for one in [edit.id, edit.other] if edit.op in ("merge", "swap") else [edit.id]:
+        rows = (table.id == one).nonzero()[0]
+        if not len(rows):
+            continue
+        size = np.prod(table.xyxy[rows, 2:] - table.xyxy[rows, :2], axis=1)
+        here = table.frame[rows] == getattr(edit, "frame", -1)
+        best = rows[np.lexsort((size, here))[-1]]
+        corners = tuple(table.xyxy[best].round(2).tolist())
+        found.append(Seen(id=one, frame=int(table.frame[best]), xyxy=corners))
+    return edit.model_copy(update={"result": result, "seen": tuple(found) or None})
+
+
+def _carried_over(edit: Any, table: MotTable, moved: dict[tuple[str, int], int]) -> tuple[Any, str]:
+    """The edit in the numbers of another result, or why it fits nobody there.
+
+    Args:
+        moved: by result and number what identities that edits made are called here; grows.
+    """
+    names = {}
+    for was in edit.seen or ():
+        rows = (table.frame == was.frame).nonzero()[0]
+        overlap = iou_matrix(np.array([was.xyxy]), table.xyxy[rows])[0]
+        if not len(rows) or overlap.max() < SAME_PLACE:
+            return edit, f"nobody is where {was.id} was in frame {was.frame}"
+        names[was.id] = int(table.id[rows[overlap.argmax()]])
+    for field in ("id", "other", "new"):
+        number = getattr(edit, field, None)
+        if number is None or number in names:
+            continue
+        if edit.op == "box" or field == "new":  # somebody whom the edit makes: a number that nobody has
+            taken = max([*moved.values(), int(table.id.max(initial=0))])
+            names[number] = moved.setdefault((edit.result, number), max(number, taken + 1))
+        else:
+            return edit, f"the edit does not say where {number} was, and tracking was run again"
+    if edit.op in ("merge", "swap") and names[edit.id] == names[edit.other]:
+        return edit, f"both are {names[edit.id]} now"
+    told = {field: names[getattr(edit, field)] for field in ("id", "other", "new") if hasattr(edit, field)}
+    return edit.model_copy(update=told), ""
 
 
 def _merge(table: MotTable, edit: Merge) -> tuple[MotTable, str]:

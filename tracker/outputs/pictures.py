@@ -32,6 +32,14 @@ class VideoSink(Sink):
 
     Raises:
         InputError: the place cannot be written (on construction), or no longer (on a later call).
+
+    Example:
+        >>> from retrace import Detections, Tracker, VideoSink, open_source, run
+        >>> source = open_source("video.mp4")
+        >>> steps = run(source, lambda frame: Detections([[10, 20, 50, 90]], [0.9]), Tracker.from_config("sort"))
+        >>> with VideoSink("drawn.mp4", source.fps) as video:
+        ...     for step in steps:
+        ...         video.write(step)
     """
 
     def __init__(

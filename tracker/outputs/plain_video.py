@@ -1,8 +1,8 @@
-"""A source as an H.264 mp4 at a constant rate, frame by frame, nothing drawn: what browsers play and seek exactly."""
+"""A source as an H.264 mp4, frame by frame, nothing drawn: what browsers play and seek exactly."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,11 +15,21 @@ from retrace.tracker.sources import Source
 
 KEYFRAME_EVERY = 0.5  # s; short, so that seeking is quick
 MOST_WIDE = 1280  # px
+TICKS = 90_000  # a second; times of frames are told so finely
 FAST = {"movflags": "faststart"}  # the index first: a browser can seek before it has everything
 
 
-def write_plain_video(path: Path, source: Source, fps: float) -> Path:
-    """Frame k of the file is frame k of the source and stands 1 / fps s; one that could not be read is grey.
+def write_plain_video(
+    path: Path, source: Source, fps: float, progress: Callable[[int], object] = lambda done: None
+) -> Path:
+    """Frame k of the file is frame k of the source, and is shown when that is (a variable rate stays one); one that
+    could not be read is grey.
+
+    Args:
+        path: of the file.
+        source: with images.
+        fps: nominal frames/s, which the last frame stands for.
+        progress: told after each frame how many are done.
 
     Raises:
         InputError: the place cannot be written; what reading the source refuses.
@@ -32,16 +42,22 @@ def write_plain_video(path: Path, source: Source, fps: float) -> Path:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(90_000))
         stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "superfast", "crf": "26", "g": str(max(1, round(KEYFRAME_EVERY * fps)))}
-        for k, image in enumerate(_every_frame(source)):
+        stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
+        last, step = -1, max(1, round(TICKS / fps))
+        for k, (time, image) in enumerate(_every_frame(source)):
             if k == 0:
                 stream.height, stream.width = image.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+            picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+            last = last + step if time is None else max(last + 1, round(time * TICKS))
+            picture.pts, picture.time_base = last, Fraction(1, TICKS)
+            container.mux(stream.encode(picture))
+            progress(k + 1)
         container.mux(stream.encode(None))
     return reveal(partial_of(path), path)
 
 
-def _every_frame(source: Source) -> Iterator[np.ndarray]:
-    """(H, W, 3) uint8 BGR of even size, none left out: a missing number is grey."""
+def _every_frame(source: Source) -> Iterator[tuple[float | None, np.ndarray]]:
+    """Time, s, and (H, W, 3) uint8 BGR of even size, none left out: a missing number is grey and has no time."""
     size, due = None, 0
     for frame in source.frames():
         if frame.image is None:
@@ -51,10 +67,10 @@ def _every_frame(source: Source) -> Iterator[np.ndarray]:
             shrink = min(1.0, MOST_WIDE / width)
             size = (int(width * shrink) // 2 * 2, int(height * shrink) // 2 * 2)
         while due < frame.index:
-            yield np.full((size[1], size[0], 3), 128, np.uint8)
+            yield None, np.full((size[1], size[0], 3), 128, np.uint8)
             due += 1
         image = frame.image
         if image.shape[1::-1] != size:
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        yield image
+        yield frame.time, image
         due += 1

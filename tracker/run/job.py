@@ -27,6 +27,15 @@ class Job:
     Raises:
         InputError: a value that is wrong by itself. What must be looked at first (files, weights, the preset) is
             refused when the job is opened.
+
+    Example:
+        >>> import pickle
+        >>> from retrace import Job
+        >>> job = Job("video.mp4", out="runs/mine", tracker="bytetrack", overrides={"max_age": 2.0}, save=("video",))
+        >>> job.save  # MOT text is always written
+        ('mot', 'video')
+        >>> pickle.loads(pickle.dumps(job)) == job  # so another process can do it
+        True
     """
 
     source: str  # a video file, image folder, MOTChallenge sequence folder, camera index or stream URL

@@ -49,14 +49,18 @@ def track_source(
         stop: set it, and the source ends between two frames. For a live one that is the end: its files are
             finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``.
 
-    Example::
-
-        from retrace import Embedder, Job, track_source
-        report = track_source(Job("video.mp4", out="runs/mine"), embed=Embedder.from_weights("auto"))
-        print(report.tracks, report.files)
-
     Raises:
         InputError: something that the job names is missing, broken or does not fit, or the place cannot be written.
+
+    Example:
+        >>> from retrace import Embedder, Job, track_source
+        >>> job = Job("video.mp4", out="runs/example", detections="boxes.txt", save=("video",))
+        >>> seen = []
+        >>> report = track_source(job, embed=Embedder.from_weights("auto"), on_step=seen.append)
+        >>> report.frames, report.tracks, sorted(path.name for path in report.files)
+        (30, 2, ['video.mp4', 'video.txt'])
+        >>> len(seen)
+        30
     """
     return track_opened(open_job(job, source=source, detect=detect, embed=embed), on_step, stop)
 

@@ -42,8 +42,14 @@ def open_source(
         InputError: there is nothing, or nothing that can be read; ``fps`` has no effect.
 
     Example:
-        >>> for frame in open_source("street.mp4"):  # doctest: +SKIP
-        ...     print(frame.index, frame.time, frame.image.shape)
+        >>> from retrace import open_source
+        >>> source = open_source("video.mp4")
+        >>> source.fps, source.size  # frames/s; height and width, px
+        (10.0, (96, 192))
+        >>> for frame in source:
+        ...     if frame.index == 2:
+        ...         print(frame.time, frame.image.shape)  # s; (H, W, 3) uint8 BGR
+        0.2 (96, 192, 3)
     """
     spec = str(spec)
     fps = None if fps is None else frame_rate(fps)

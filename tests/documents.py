@@ -1,0 +1,79 @@
+"""What the README, docs/ and the docstrings say can be typed: their blocks of code, and a folder to type them in."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.conftest import ROOT
+from tests.passers_by import passers_by
+from tests.reid.mini_market import write_mini_market
+from tests.small_video import LENGTH, boxes, make_video, write_boxes
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """(language, code) of every fenced block."""
+    return re.findall(r"^ *```(\w+)[^\n]*\n(.*?)^ *```", path.read_text(encoding="utf-8"), re.S | re.M)
+
+
+def typed(code: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the code prints in that folder, where no weights but the shipped ones are to be had."""
+    monkeypatch.chdir(place)
+    without_downloads(place, monkeypatch)
+    exec(compile(code, "block", "exec"), {"__name__": "block"})
+    return capsys.readouterr().out
+
+
+def without_downloads(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No detector there but HOG."""
+    monkeypatch.setenv("RETRACE_CACHE", str(place / "cache"))
+    monkeypatch.setenv("RETRACE_OFFLINE", "1")
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
+
+
+def furnish(folder: Path) -> Path:
+    """Put every file into the folder that the README, the pages of docs/ and the docstrings name."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    make_video(folder / "video.mp4")
+    sequence = folder / "MOT17-02-FRCNN"
+    for part in ("det", "gt"):
+        (sequence / part).mkdir(parents=True)
+    write_boxes(sequence / "det" / "det.txt")
+    gt = [
+        f"{k + 1},{i},{x},{y},{w},{h},1,1,1"
+        for k in range(LENGTH)
+        for i, (x, y, w, h) in enumerate(boxes(k), 1)
+    ]
+    (sequence / "gt" / "gt.txt").write_text("\n".join(gt) + "\n")
+    (sequence / "seqinfo.ini").write_text(
+        f"[Sequence]\nname=MOT17-02-FRCNN\nframeRate=10\nseqLength={LENGTH}\nimWidth=192\nimHeight=96\n"
+    )
+    shutil.copytree(sequence, folder / "gt" / "MOT17-02-FRCNN")
+    shutil.copytree(sequence, folder / "MOT17-train" / "MOT17-02-FRCNN")
+    shutil.copytree(sequence, folder / "MOT17-train" / "MOT17-04-FRCNN")
+    (folder / "runs" / "test").mkdir(parents=True)
+    for number in ("01", "03", "06", "07", "08", "12", "14"):
+        (folder / "runs" / "test" / f"MOT17-{number}.txt").write_text("1,1,5,5,20,50,0.9,-1,-1,-1\n")
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["images"], ["out"], axes=[2, 3], keepdims=0)],
+        "mean_colour",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 64, 32])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
+    onnx.save(model, folder / "osnet.onnx")
+    write_boxes(folder / "boxes.txt")
+    shutil.copy(sequence / "gt" / "gt.txt", folder / "gt.txt")
+    passers_by(folder, "monday")
+    picture = cv2.imread(str(ROOT / "docs" / "tracked.jpg"))
+    cv2.imwrite(str(folder / "photo.jpg"), picture[:128, :64])
+    (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
+    for name in ("Market-1501", "my-people"):
+        write_mini_market(folder / name, ids=16)  # as many people as the preset's batch
+    return folder

@@ -1,0 +1,127 @@
+"""The pages of docs/: what they say can be typed is typed, and what they quote is said."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import retrace
+from retrace.__main__ import TOOLS
+from retrace.tools.pages.site import INCLUDE, messages, readme_part
+from tests.conftest import ROOT
+from tests.documents import blocks, furnish, typed
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+PYTHON = [(page.stem, code) for page in PAGES for kind, code in blocks(page) if kind == "python"]
+BASH = [line for page in PAGES for kind, code in blocks(page) if kind == "bash" for line in code.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return furnish(tmp_path_factory.mktemp("docs"))
+
+
+class YOLO:
+    """Stands for ultralytics': sees the same person and the same car in every picture."""
+
+    def __init__(self, weights: str) -> None:
+        assert weights.endswith(".pt")
+
+    def __call__(self, image: np.ndarray) -> list[Any]:
+        boxes = SimpleNamespace(
+            xyxy=np.array([[10.0, 20, 34, 70], [100, 20, 150, 60]]),
+            conf=np.array([0.9, 0.8]),
+            cls=np.array([0.0, 2.0]),
+        )
+        masks = SimpleNamespace(data=np.ones((2, *image.shape[:2])))
+        names = {0: "person", 2: "car"}
+        return [SimpleNamespace(boxes=boxes, masks=masks, names=names, orig_shape=image.shape[:2])]
+
+
+# What each block prints; in this order they stand in docs/library.md.
+SAID = {
+    "YOLO": r"\[1\] \['class_name', 'det_index'\]",
+    "keypoints": r"Tracks: 2 tracks; keypoints \(2, 17, 3\)\n.*\n 1 .* red\n 2 .* blue",
+    "pandas": r"id +\n1 +0 +29 +30\n2 +0 +29 +30",
+    "track_source": r"0\.\d s: 2 people\n\d True",
+    "asyncio": r"(\[1\]\n){4,5}30 frames",
+}
+
+
+@pytest.mark.parametrize(("page", "code"), PYTHON, ids=[page for page, _ in PYTHON])
+def test_python_is_run(
+    page: str, code: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in = ModuleType("ultralytics")
+    stand_in.YOLO = YOLO  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ultralytics", stand_in)
+    told = typed(code, place, monkeypatch, capsys)
+    (expected,) = (said for word, said in SAID.items() if word in code)
+    assert re.search(expected, told), told
+
+
+def test_every_expectation_has_its_block() -> None:
+    assert len(PYTHON) == len(SAID)
+
+
+@pytest.mark.parametrize("line", BASH)
+def test_commands_are_understood(line: str) -> None:
+    """Every option and word of it is known to the tool; the README's commands, which are the same tools', are run."""
+    name, *words = shlex.split(line, comments=True)
+    assert name == "retrace"
+    tool, *words = words
+    assert tool in TOOLS
+    module = import_module(f"retrace.tools.{tool.replace('-', '_')}")
+    assert module.parser().parse_args(words)
+
+
+def test_the_commands_are_there() -> None:
+    assert len(BASH) > 15
+
+
+QUOTES = [
+    line[2:] for line in (ROOT / "docs" / "choices.md").read_text().splitlines() if line.startswith("> ")
+]
+
+
+@pytest.mark.parametrize("quote", QUOTES)
+def test_a_quoted_message_is_one_of_ours(quote: str) -> None:
+    assert quote in {message.text for message in messages()}
+
+
+def test_every_name_of_the_surface_is_in_the_reference() -> None:
+    told = re.findall(r"^::: retrace\.(.+)\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), re.M)
+    assert {name for _, name in told} == {*retrace.__all__} - {"__version__"}
+    for module, name in told:
+        assert getattr(import_module(f"retrace.{module}"), name) is getattr(retrace, name)
+
+
+def test_every_page_is_in_the_menu_and_in_the_folder() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    menu = set(re.findall(r": (\w+\.md)$", text, re.M))
+    assert menu == {page.name for page in PAGES} | {"presets.md", "messages.md", "changelog.md"}
+
+
+def test_parts_of_the_readme_are_there() -> None:
+    asked = [name for page in PAGES for name in INCLUDE.findall(page.read_text())]
+    assert len(asked) >= 5
+    for name in asked:
+        assert len(readme_part(name)) > 100, name
+
+
+def test_nothing_is_fetched() -> None:
+    """Material would link fonts and a script from the internet."""
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert config["theme"]["font"] is False
+    (script,) = config["extra"]["polyfills"]
+    assert (ROOT / "docs" / script).is_file()
+    assert "iframe-worker" in script  # by this name the plugin sees that it need not link its own

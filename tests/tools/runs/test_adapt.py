@@ -1,0 +1,89 @@
+"""Adapting to one's own cameras: which tracklets are believed, what is written, and the whole way on a small video."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.tools import adapt_reid
+from retrace.tools.runs.adapt import TrackletFilter, _beats, adapt, confident, write_sequence
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
+from tests.passers_by import SLOT, passers_by
+
+
+def table(rows: list[tuple[int, int, float, float]]) -> MotTable:
+    """(frame, id, left, score), boxes of 10 x 20 px."""
+    frame, who, left, score = (np.array(column) for column in zip(*rows, strict=True))
+    xyxy = np.stack([left, 0 * left, left + 10, 0 * left + 20], 1)
+    return MotTable(frame, who, xyxy, score, np.ones(len(frame), np.int64), np.ones(len(frame)))
+
+
+def test_confident_tracklets() -> None:
+    rows = [(k, 1, 0.0, 0.9) for k in range(21)]  # 2.0 s: long enough
+    rows += [(k, 2, 100.0, 0.9) for k in range(20)]  # 1.9 s: too short
+    rows += [(k, 3, 200.0, 0.5) for k in range(40)]  # too unsure
+    rows += [(k, 4, 300.0, 0.8) for k in range(40)] + [(10, 5, 304.0, 0.9)]  # IoU 6/14 at frame 10
+    found = confident(table(rows), 10, TrackletFilter())
+    assert {*found.id.tolist()} == {1, 4}
+    assert found.frame[found.id == 4].tolist() == [k for k in range(40) if k != 10]
+    assert len(confident(table(rows).take(slice(0, 0)), 10, TrackletFilter())) == 0
+
+
+def test_a_sequence_folder_reads_as_ground_truth(tmp_path: Path) -> None:
+    rows = [(0, 1, 3.0, 0.9), (1, 1, 4.0, 0.9)]
+    write_sequence(tmp_path / "door", table(rows), 12.5, 40, (120, 300))
+    truth, info = (
+        read_ground_truth(tmp_path / "door" / "gt" / "gt.txt"),
+        read_sequence_info(tmp_path / "door"),
+    )
+    assert truth.xyxy.tolist() == table(rows).xyxy.tolist()
+    assert (info.fps, info.length, info.width, info.height) == (12.5, 40, 300, 120)
+
+
+def test_only_better_at_both_counts() -> None:
+    old = {"auc": 0.9, "mAP": 0.5}
+    assert _beats({"auc": 0.91, "mAP": 0.51}, old)
+    assert not _beats({"auc": 0.91, "mAP": 0.5}, old)
+    assert not _beats({"auc": 0.89, "mAP": 0.7}, old)
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return passers_by(tmp_path_factory.mktemp("door"), "door")
+
+
+def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    video, boxes = door
+    out, few = tmp_path / "out", ["epochs=1", "schedule.warmup=0", "batch.identities=4", "batch.images=2"]
+    options = [part for change in few for part in ("--set", change)]
+    code = adapt_reid.main([str(video), "--detections", str(boxes), "--out", str(out), *options])
+    assert code == 0
+    told = json.loads((out / "adapted.json").read_text())
+    assert told["tracklets"] >= 8
+    assert told["crops"] >= 50
+    assert 0.5 < told["before"]["auc"] <= 1
+    assert told["better"] is (out / "weights.safetensors").is_file()
+    assert Path(told["weights"]).is_file()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith("weights.safetensors" if told["better"] else "the old weights stay")
+    with pytest.raises(InputError, match="is not empty; name another folder"):
+        adapt([str(video)], out, detections=str(boxes))
+
+
+def test_too_few(door: tuple[Path, Path], tmp_path: Path) -> None:
+    video, boxes = door
+    lines = boxes.read_text().splitlines(keepends=True)
+    (tmp_path / "few.txt").write_text("".join(line for line in lines if int(line.split(",")[0]) <= 2 * SLOT))
+    with pytest.raises(InputError, match=r"only 4 confident tracklets to learn from, at least 8"):
+        adapt([str(video)], tmp_path / "a", detections=str(tmp_path / "few.txt"))
+    with pytest.raises(InputError, match=r"only 0 pairs of later people to measure with"):
+        adapt([str(video)], tmp_path / "c", detections=str(boxes), cut=0.97)
+    (tmp_path / "none.txt").write_text("1,-1,10,10,28,64,0.1\n")
+    with pytest.raises(InputError, match="no training set in these videos"):
+        adapt([str(video)], tmp_path / "b", detections=str(tmp_path / "none.txt"))

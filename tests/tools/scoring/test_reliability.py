@@ -1,0 +1,51 @@
+"""Stated probabilities beside what comes true, on features whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from retrace.eval.ranking.features import Features, Side
+from retrace.reid.calibration import Calibration, Map
+from retrace.tools.scoring.reliability import as_data, as_svg, judged, sections
+
+
+@pytest.fixture
+def features() -> Features:
+    """People on a circle: 20 in two cameras, images of one 12 degrees apart."""
+    ids = np.repeat(np.arange(1, 21), 2)
+    angle = np.deg2rad(18 * (ids - 1) + np.tile([0, 12], 20))
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    cameras = np.tile([1, 2], 20)
+    first = cameras == 1
+    query, gallery = (Side(3 * vectors[rows], ids[rows], cameras[rows], ()) for rows in (first, ~first))
+    return Features("mine", query, gallery, (), {})
+
+
+def test_worked_numbers(features: Features) -> None:
+    same, near = 1 - np.cos(np.deg2rad(12)), 1 - np.cos(np.deg2rad(6))
+    sure = Map((0.0, 2.0), (30.0, -30.0), 10, 10)  # everything near is one person
+    found = judged(features, Calibration({"camera": sure}, {"camera": {0.1: same}}))
+    assert [*found] == ["camera"]  # "later" has no map here
+    judge, pairs = found["camera"]
+    assert pairs.same.sum() == 20
+    assert (~pairs.same).sum() == 20 * 19
+    assert pairs.distance[pairs.same] == pytest.approx(same, abs=1e-6)
+    assert pairs.distance[~pairs.same].min() == pytest.approx(
+        near, abs=1e-6
+    )  # the neighbour's other image is nearer
+    assert 0 < judge.ece < 1
+    table, bins = sections(features, Calibration({"camera": sure}, {"camera": {0.1: same}}))
+    assert table.lines[1][:3] == ["another camera", 20, 380]
+    assert table.lines[1][-1] == f"0.1: {20 / 380:.2g}"  # one neighbour each is nearer than oneself
+    assert sum(line[3] for line in bins.lines[1:]) == 400
+
+
+def test_honest_and_boasting_maps(features: Features) -> None:
+    """At even priors a map that always says one half is right about nothing and everything."""
+    half = Map((0.0, 2.0), (0.0, 0.0), 10, 10)
+    boast = Map((0.0, 2.0), (9.0, 8.0), 10, 10)
+    errors = [as_data(features, Calibration({"camera": m}))["camera"]["ece"] for m in (half, boast)]
+    assert errors[1] == pytest.approx(0.5, abs=0.01)
+    assert as_svg(features, Calibration({"camera": half})).count("<polyline") == 1
+    assert errors[0] < errors[1]

@@ -1,0 +1,155 @@
+"use strict";
+// Loading, keys, and the beginning.
+
+const KEYS = [
+  [", .", "a frame back, on"], ["Page Up, Page Down", "a second back, on"], ["Space", "play or pause"], ["Up, Down", "the person before, after; Shift for a second one"],
+  ["Enter", "where the chosen one begins"], ["+ -", "zoom the timeline"], ["M S X", "merge both, split here, swap both from here"], ["B", "draw a box"],
+  ["W", "why is this box theirs?"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["N P", "the event after, before"], ["Escape", "leave the pen, choose nobody"],
+];
+
+async function load(again) { // again: the run has grown, nothing else has changed
+  const first = !state.about;
+  const [about, boxes] = await Promise.all([get(`${base()}/about`), get(`${base()}/boxes`, true)]);
+  const video = about.video && (first || !state.about.video), frame = state.frame;
+  state.about = about; state.boxes = unpack(boxes);
+  state.people = gather(state.boxes);
+  state.chosen = state.chosen.filter(personOf);
+  if (!state.live || !state.live.follow) $("summary").textContent = about.summary;
+  fill("missing", about.missing.map((text) => make("li", { textContent: text })));
+  if (first || video) state.times = new Float64Array(await get(`${base()}/times`, true));
+  if (video) sought = frame;
+  if (video) $("video").src = EXPORTED ? `${base()}/video.mp4` : `${base()}/video`;
+  const making = about.proxy.startsWith("making");
+  $("prepare").hidden = about.video || Boolean(EXPORTED) || about.growing;
+  $("prepare").textContent = making ? `Being made: ${about.proxy.slice(7) || "it begins"}` : about.proxy === "none" ? "Make the video playable here" : about.proxy;
+  if (making && !again) setTimeout(waitForVideo, 700);
+  state.frame = Math.min(frame, lastFrame());
+  gatherMarks(); sortPeople(); fitScreen(); showEdits(); showPerson(); extend(); draw();
+  if (first) goLive();
+  document.body.dataset.ready = "yes";
+  if (!again) more();
+}
+
+async function waitForVideo() {
+  const about = await get(`${base()}/about`);
+  if (about.proxy.startsWith("making")) { $("prepare").textContent = `Being made: ${about.proxy.slice(7)}`; setTimeout(waitForVideo, 700); } else load();
+}
+
+async function more() { // what the first picture does not wait for
+  Object.assign(state, { totals: null, scores: null });
+  const boxes = state.boxes, soft = (path, bytes) => get(`${base()}/${path}`, bytes).catch(() => null);
+  const flags = await soft("predicted", true);
+  if (boxes !== state.boxes) return; // somebody has edited meanwhile
+  if (flags && flags.byteLength === boxes.count) boxes.flags = new Uint8Array(flags);
+  state.persons = new Map((await soft("persons") || []).map((person) => [person.id, person]));
+  state.events = state.about.ledger ? await soft("events") || [] : [];
+  if (boxes !== state.boxes) return;
+  await wantScores().catch(() => null);
+  if (shows("heat")) await wantTotals();
+  gatherMarks(); sortPeople(); showPerson(); draw();
+  if (state.tab && state.tab !== "timeline-tab") openTab(state.tab);
+  document.body.dataset.whole = String(state.about.edits.length);
+}
+
+async function openSequence(run, name) {
+  Object.assign(state, { run, name, about: null, chosen: [], frame: 0, live: null, loose: null, other: null, persons: new Map(), events: [], scores: null, totals: null, zoom: 1 });
+  $("video").removeAttribute("src"); $("video").load();
+  $("beside").hidden = true;
+  $("sequence").value = JSON.stringify([run, name]);
+  await load();
+  remember();
+}
+
+// ---- where one was, in the address: a reload comes back to it
+
+const remember = (() => {
+  let waiting = 0;
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => history.replaceState(null, "", `#${[state.run, state.name, state.frame, state.chosen.join("+"), state.tab || ""].map(quote).join("/")}`), 200);
+  };
+})();
+
+function remembered() {
+  const [run, name, frame, chosen, tab] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const row = state.all.rows.find((one) => one.run === run && one.name === name);
+  return { ...(row || state.all.rows[0]), at: row ? Number(frame) || 0 : 0, chosen: row ? (chosen || "").split("+").map(Number).filter(Boolean) : [], tab: panels().some((panel) => panel.id === tab) ? tab : "timeline-tab" };
+}
+
+// ---- hands
+
+function nextEvent(way) {
+  const frames = [...state.marks.values()].flat().map(([frame]) => frame).sort((a, b) => way * (a - b));
+  const next = frames.find((frame) => way * (frame - state.frame) > 0);
+  if (next !== undefined) goTo(next);
+}
+
+function keys(event) {
+  if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
+  if (penKey(event)) { event.preventDefault(); return; }
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, command = event.ctrlKey || event.metaKey;
+  const step = { ",": -1, ".": 1, ArrowLeft: -1, ArrowRight: 1, PageUp: -Math.round(state.about.fps), PageDown: Math.round(state.about.fps) }[key];
+  const write = (what) => { if (!EXPORTED) what(); };
+  const does = {
+    m: () => write(() => edit("merge")), s: () => write(() => edit("split")), x: () => write(() => edit("swap")), b: () => write(drawBox), w: why,
+    n: () => nextEvent(1), p: () => nextEvent(-1), "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), "?": help,
+    ArrowDown: () => moveChoice(1, event.shiftKey), ArrowUp: () => moveChoice(-1, event.shiftKey), Escape: () => { state.chosen = []; showPerson(); draw(); },
+  }[key];
+  if (command && key === "z") write(() => edit("undo"));
+  else if (command && key === "y") write(() => edit("redo"));
+  else if (command || event.altKey) return;
+  else if (step) goTo(state.frame + step);
+  else if (key === " " && event.target.tagName !== "BUTTON" && event.target.tagName !== "SUMMARY" && event.target.type !== "checkbox") play();
+  else if (key === "Enter" && (event.target.id === "timeline" || event.target === document.body)) { const person = personOf(state.chosen[0]); if (person) goTo(person.begin); }
+  else if (does) does();
+  else return;
+  event.preventDefault();
+}
+
+function help() {
+  $("keys").hidden = !$("keys").hidden;
+  $("help").setAttribute("aria-expanded", String(!$("keys").hidden));
+}
+
+function hands() {
+  const on = (id, what, does) => { $(id)[what] = does; };
+  on("sequence", "onchange", () => openSequence(...JSON.parse($("sequence").value)));
+  on("rows", "onclick", clickRows); on("timeline", "onscroll", () => requestAnimationFrame(drawRows));
+  on("play", "onclick", play); on("back", "onclick", () => goTo(state.frame - 1)); on("forward", "onclick", () => goTo(state.frame + 1));
+  on("speed", "onchange", () => { $("video").playbackRate = Number($("speed").value); });
+  on("goto", "onchange", () => { if (/^\d+$/.test($("goto").value)) goTo(Number($("goto").value)); });
+  on("sort", "onchange", () => { sortPeople(); draw(); });
+  on("wider", "onclick", () => zoom(1.5)); on("narrower", "onclick", () => zoom(1 / 1.5));
+  on("prepare", "onclick", async () => { await post(`${base()}/prepare`, {}); waitForVideo(); });
+  on("why", "onclick", why); on("help", "onclick", help);
+  on("draw-box", "onclick", drawBox); on("draw-line", "onclick", () => drawRegion("line")); on("draw-zone", "onclick", () => drawRegion("zone"));
+  on("against", "onchange", () => compareWith($("against").value));
+  for (const box of document.querySelectorAll("[data-show]")) box.onchange = draw;
+  document.querySelector("[data-show=loose]").onchange = wantLoose;
+  document.querySelector("[data-show=heat]").onchange = () => wantTotals().then(draw);
+  for (const one of document.querySelectorAll("[data-do]")) one.onclick = () => edit(one.dataset.do);
+  document.addEventListener("keydown", keys);
+  const refit = () => { if (state.about && state.boxes) { extend(); draw(); } };
+  new ResizeObserver(refit).observe($("screen"));
+  window.addEventListener("resize", refit);
+  penMouse(); follow();
+}
+
+async function begin() {
+  state.all = await get("api/runs");
+  fill("keys", KEYS.flatMap(([key, text]) => [make("dt", { textContent: key }), make("dd", { textContent: text })]));
+  fill("sequence", state.all.rows.map((row) => new Option(state.all.rows.length > 1 ? `${row.run}: ${row.name}` : row.name, JSON.stringify([row.run, row.name]))));
+  if (EXPORTED) for (const place of document.querySelectorAll(".writes")) place.hidden = true;
+  makeTabs(); showRuns(); hands();
+  $("for-people-tab").hidden = !state.all.memory;
+  $("for-runs-tab").hidden = state.all.rows.length < 2;
+  $("for-compare-tab").hidden = state.all.rows.length < 2 || Boolean(EXPORTED);
+  const to = remembered();
+  Object.assign(state, { run: to.run, name: to.name, chosen: to.chosen, frame: to.at });
+  $("sequence").value = JSON.stringify([to.run, to.name]);
+  openTab("timeline-tab");
+  await load();
+  openTab(to.tab);
+}
+
+begin().catch((error) => { $("summary").textContent = error.message; });

@@ -1,0 +1,160 @@
+"use strict";
+// The views below the picture. Each is filled when it is opened.
+
+const panels = () => [...document.querySelectorAll("[role=tabpanel]")];
+
+function makeTabs() {
+  fill("tabs", panels().map((panel, k) => button(panel.dataset.title, () => openTab(panel.id), { id: `for-${panel.id}`, role: "tab", tabIndex: k ? -1 : 0 })));
+  for (const tab of $("tabs").children) tab.setAttribute("aria-controls", tab.id.slice(4));
+  $("tabs").onkeydown = (event) => {
+    const shown = [...$("tabs").children].filter((tab) => !tab.hidden), at = shown.indexOf(document.activeElement);
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: shown.length - 1 }[event.key];
+    if (next === undefined || at < 0) return;
+    const tab = shown[(next + shown.length) % shown.length];
+    tab.focus(); tab.click(); event.preventDefault(); event.stopPropagation();
+  };
+}
+
+function openTab(id) {
+  for (const panel of panels()) {
+    panel.hidden = panel.id !== id;
+    const tab = $(`for-${panel.id}`);
+    tab.setAttribute("aria-selected", String(!panel.hidden)); tab.tabIndex = panel.hidden ? -1 : 0;
+  }
+  state.tab = id;
+  const filler = { "totals-tab": showTotals, "scores-tab": showScores, "compare-tab": showCompare, "people-tab": showPeople, "events-tab": showEvents }[id];
+  if (filler) filler().catch((error) => { $("said").textContent = error.message; });
+  if (state.boxes) { extend(); draw(); remember(); }
+}
+
+// ---- events
+
+async function showEvents() {
+  const kinds = { switch: "may have changed", double: "double" };
+  $("events-about").textContent = state.about.ledger ? `${state.events.length} moments that the ledger names.` : "Without a ledger nobody knows why; `track.py --save mot,ledger` keeps it.";
+  fill("events", state.events.map((event) => make("li", {}, goButton(event.frame, event.other || event.id, `frame ${event.frame}`), ` ${kinds[event.kind]}: ${event.text}`)));
+}
+
+// ---- totals
+
+async function wantTotals() {
+  if (!state.totals) state.totals = await get(`${base()}/totals`);
+  return state.totals;
+}
+
+async function showTotals() {
+  const told = await wantTotals();
+  fill("sentences", told.sentences.map((text) => make("li", { textContent: text })));
+  drawChart(told);
+  const all = [...told.lines, ...told.zones];
+  fill("regions", all.map((one) => make("li", {},
+    make("input", { value: one.name, ariaLabel: "Name", maxLength: 60, size: 10, readOnly: Boolean(EXPORTED), onchange: (event) => changeRegions((region) => region.name === one.name ? { ...region, name: event.target.value } : region) }),
+    one.totals ? ` ${Object.entries(one.totals).map(([way, count]) => `${count} ${way}`).join(", ")} ` : ` ${one.people} people, ${one.visits.length} visits${one.mean === null ? "" : ` of ${one.mean.toFixed(1)} s`} `,
+    EXPORTED ? null : button("Remove", () => changeRegions((region) => region.name === one.name ? null : region)),
+    make("details", {}, make("summary", { textContent: "one by one" }), make("ol", { className: "list" }, ...one.crossings
+      ? one.crossings.map(([seconds, id, way]) => make("li", {}, goButton(frameAt(seconds), id, `${seconds.toFixed(1)} s`), ` ${nameOf(id)} ${way}`))
+      : one.visits.map(([begin, end, id]) => make("li", {}, goButton(frameAt(begin), id, `${begin.toFixed(1)} s`), ` ${nameOf(id)} for ${(end - begin).toFixed(1)} s`)))))));
+  fill("tables", ["persons", "people", "lines", "zones"].filter((which) => which === "persons" || which === "people" || told[which].length)
+    .map((which) => make("li", {}, make("a", { href: `${base()}/table/${which}.csv`, textContent: { persons: "a row a person", people: "people by the minute", lines: "crossings", zones: "visits" }[which], download: "" }))));
+}
+
+function drawChart({ people, most, bin }) {
+  const canvas = $("chart"), dense = window.devicePixelRatio || 1, wide = canvas.clientWidth || 300, high = 140, top = Math.max(1, ...people);
+  canvas.width = wide * dense; canvas.height = high * dense;
+  const c = canvas.getContext("2d"), style = getComputedStyle(document.documentElement), step = (wide - 30) / Math.max(1, people.length);
+  c.scale(dense, dense); c.font = "12px system-ui, sans-serif";
+  people.forEach((count, k) => {
+    const height = (value) => value / top * (high - 34);
+    c.fillStyle = style.getPropertyValue("--line"); c.fillRect(30 + k * step, high - 18 - height(count), Math.max(1, step - 1), height(count));
+    c.fillStyle = style.getPropertyValue("--mark"); c.fillRect(30 + k * step, high - 18 - height(most[k]), Math.max(1, step - 1), height(most[k]));
+  });
+  c.fillStyle = style.getPropertyValue("--ink");
+  c.fillText(String(top), 4, 14); c.fillText(`in ${bin} s each: different people (grey), most at once (blue)`, 30, 10); c.fillText("0", 4, high - 18); c.fillText(`${Math.round(people.length * bin)} s`, wide - 34, high - 4);
+}
+
+async function changeRegions(change, added) {
+  const { lines = [], zones = [] } = state.about.regions, kept = (list) => list.map(change).filter(Boolean);
+  const told = { lines: kept(lines), zones: kept(zones) };
+  if (added) told[added.points.length > 2 ? "zones" : "lines"].push(added);
+  try { await post(`${base()}/regions`, told); } catch (error) { $("said").textContent = error.message; }
+  await load();
+}
+
+function drawRegion(kind) {
+  takePen(kind, (points) => {
+    const used = [...(state.about.regions.lines || []), ...(state.about.regions.zones || [])].map((region) => region.name);
+    let number = 1;
+    while (used.includes(`${kind} ${number}`)) number++;
+    return changeRegions((region) => region, { name: `${kind} ${number}`, points });
+  });
+}
+
+// ---- scores
+
+async function wantScores() {
+  if (!state.scores && state.about.truth) { state.scores = await get(`${base()}/scores`); gatherMarks(); draw(); }
+  return state.scores;
+}
+
+async function showScores() {
+  const told = await wantScores();
+  $("scores-about").textContent = told ? `${told.switches.length} switches and ${told.misses.length} times somebody was missed, marked in violet on everybody's row.` : "No ground truth is known: `retrace view RUN --gt FILE` scores the run.";
+  if (!told) return;
+  const row = (cells, tag) => make("tr", {}, ...cells.map((text, k) => make(k ? tag : "th", { textContent: text })));
+  const shown = (name, value) => ["IDSW", "FP", "FN", "MT", "ML", "Frag"].includes(name) ? String(value) : (100 * value).toFixed(1);
+  const names = Object.keys(told.before);
+  fill("metrics", [row(["", ...names], "th"), row(["before", ...names.map((name) => shown(name, told.before[name]))], "td"), row(["corrected", ...names.map((name) => shown(name, told.after[name]))], "td")]);
+  const worst = told.identities.map((one) => ({ ...one, wrong: one.boxes - one.right })).filter((one) => one.wrong).sort((a, b) => b.wrong - a.wrong);
+  fill("wrong", worst.slice(0, 200).map((one) => make("li", {}, goButton(personOf(one.id)?.begin ?? 0, one.id, nameOf(one.id)), ` ${one.wrong} of ${one.boxes} boxes are not ${one.person ? `person ${one.person}` : "anybody"}`)));
+}
+
+// ---- two runs
+
+async function showCompare() {
+  const others = state.all.rows.filter((row) => row.run !== state.run || row.name !== state.name);
+  fill("against", [new Option("nothing", ""), ...others.map((row) => new Option(`${row.run}: ${row.name}`, JSON.stringify([row.run, row.name])))]);
+  $("against").value = state.other ? JSON.stringify([state.other.run, state.other.name]) : "";
+  if (!others.length) $("compare-about").textContent = "One run is here; name a second one: `retrace view RUN_A RUN_B`.";
+}
+
+async function compareWith(value) {
+  if (!value) { state.other = null; fill("differences", []); $("compare-about").textContent = ""; } else {
+    const [run, name] = JSON.parse(value);
+    const [about, boxes] = await Promise.all([get(`${base(run, name)}/about`), get(`${base(run, name)}/boxes`, true)]);
+    state.other = { run, name, about, boxes: unpack(boxes) };
+    $("other-name").textContent = `${run}: ${name}`;
+    const told = await get(`${base()}/differences?run=${quote(run)}&name=${quote(name)}`).catch((error) => { $("compare-about").textContent = error.message; return []; });
+    if (told.length) $("compare-about").textContent = `${told.length} moments in which they differ.`;
+    fill("differences", told.map((one) => make("li", {}, goButton(one.frame, one.id, `frame ${one.frame}`), ` ${one.kind}: ${one.text}`)));
+  }
+  $("beside").hidden = !state.other;
+  fitScreen(); draw();
+}
+
+// ---- many videos
+
+function showRuns() {
+  const rows = state.all.rows.map((row) => make("tr", {},
+    make("td", {}, button(`${row.run}: ${row.name}`, () => openSequence(row.run, row.name))),
+    ...[row.people ?? "", row.frames ? `${(row.frames / row.fps).toFixed(1)} s` : "", row.complete ? "" : "not finished", row.edits ? "edited" : ""].map((text) => make("td", { textContent: text }))));
+  const people = state.all.rows.reduce((sum, row) => sum + (row.people || 0), 0), seconds = state.all.rows.reduce((sum, row) => sum + (row.frames || 0) / row.fps, 0);
+  fill("runs", [make("tr", {}, ...["video", "identities", "length", "", ""].map((text) => make("th", { textContent: text }))), ...rows, make("tr", {}, ...[`${rows.length} videos`, people, `${seconds.toFixed(1)} s`, "", ""].map((text) => make("th", { textContent: text })))]);
+}
+
+async function showPeople() {
+  const told = await get("api/people");
+  const visits = told.people.flatMap((person) => person.visits), begin = Math.min(...visits.map((v) => v.begin)), span = Math.max(...visits.map((v) => v.end)) - begin || 1;
+  fill("cameras", told.cameras.map((name, k) => make("span", { className: "key" }, make("b", { textContent: "■", style: `color:${colourOf(k + 1)}` }), ` ${name}`)));
+  fill("people", told.people.map((person) => {
+    const strip = make("div", { className: "strip" }, ...person.visits.map((visit) => {
+      const here = state.all.rows.find((row) => row.name === visit.source);
+      return button("", () => here && openSequence(here.run, here.name).then(() => { if (personOf(person.id)) { choose(person.id); goTo(personOf(person.id).begin); } }), {
+        title: `${told.cameras[visit.camera]}, ${(visit.begin - begin).toFixed(1)} to ${(visit.end - begin).toFixed(1)} s, ${visit.source}`,
+        style: `left:${100 * (visit.begin - begin) / span}%;width:max(3px,${100 * (visit.end - visit.begin) / span}%);background:${colourOf(visit.camera + 1)}`,
+      });
+    }));
+    const crops = person.visits.filter((visit) => visit.crop).slice(0, 4).map((visit) => image(`api/people/${visit.tracklet}.jpg`, ""));
+    const cameras = new Set(person.visits.map((visit) => visit.camera)).size;
+    return make("li", {}, make("span", { className: "faces" }, ...crops), make("span", { textContent: `${person.id}${person.name ? ` ${person.name}` : ""}${person.pinned ? " (pinned)" : ""}: ${person.visits.length} visits, ${cameras} camera${cameras === 1 ? "" : "s"}` }), strip);
+  }));
+}

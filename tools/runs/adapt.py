@@ -1,0 +1,274 @@
+"""A network for one's own cameras: tracklets of unlabelled video become identities, the given weights learn from them.
+
+Nothing leaves the machine: videos are tracked, confident tracklets cut out, the earlier part of each video trains, the
+later part measures, and the new weights stay only if they are better there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrace.configs import InputError
+from retrace.configs.files import atomic_write, write_json, writing
+from retrace.eval.reassociation import auc
+from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
+from retrace.reid.embedder import Embedder, find_weights
+from retrace.tools.runs.models import Models
+from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import read_results
+from retrace.tracker.outputs.crop_choice import CropFilter
+from retrace.tracker.outputs.crops import cut_crops
+from retrace.tracker.run import Job
+from retrace.tracker.sources import open_source
+
+PRESET = "osnet_x0_25_adapt"
+LEAST_PEOPLE = 8  # tracklets that a training takes
+LEAST_PAIRS = 30  # pairs of one held-out person that a verdict takes
+CHUNK = 256
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackletFilter:
+    """Which tracklets are believed to be one person, and which of their boxes are shown whole."""
+
+    seconds: float = 2.0  # long at least
+    score: float = 0.6  # mean of its boxes
+    overlap: float = 0.3  # IoU with another track's box up to which a box shows one person
+    sharpest: float = 0.3  # share of a tracklet's crops that is dropped as the least sharp
+    height: float = 48.0  # px
+    every: float = 0.3  # s between two crops of a person
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """What came of it.
+
+    Attributes:
+        weights: of the network to use from now on: the new one, or the given one where it is not beaten.
+        better: whether the new one is.
+        before, after: on held-out tracklets: AUC and rank-1 at half a tracklet's time.
+        tracklets, crops: that trained.
+    """
+
+    weights: Path
+    better: bool
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    tracklets: int
+    crops: int
+
+
+def adapt(
+    videos: Sequence[str],
+    out: str | Path,
+    weights: str = "auto",
+    *,
+    detector: str = "auto",
+    detections: str | None = None,
+    wish: TrackletFilter | None = None,
+    cut: float = 0.5,
+    changes: Mapping[str, object] | None = None,
+    device: str = "auto",
+    say: Say = lambda line: None,
+) -> Adapted:
+    """Track, cut, train, compare.
+
+    Args:
+        videos: one a camera; what `open_source` takes, live ones apart.
+        out: a new folder: tracks/, crops/, training/, adapted.json and, if it is better, weights.safetensors.
+        weights: to begin with, as .safetensors or by name; "auto": the shipped ones.
+        detections: boxes instead of a detector; ``{name}`` in it is the video's name.
+        wish: which tracklets and boxes.
+        cut: share of each video that trains; the rest measures.
+        changes: of the training's preset, as for `fit`.
+        say: told a line a step.
+
+    Raises:
+        InputError: too few tracklets to train or to measure, or anything that cannot be read.
+    """
+    wish, out = wish or TrackletFilter(), Path(out)
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"`out` {out}: is not empty; name another folder")
+    begin = find_weights(weights).with_suffix(".safetensors")
+    if not begin.is_file():
+        raise InputError(f"`weights` {weights}: a training begins with .safetensors weights of ours")
+    folders = [_tracked(video, out, str(begin), detector, detections, wish, device, say) for video in videos]
+    frames = {folder.name: video for folder, video in zip(folders, videos, strict=True)}
+    _cut(folders, frames, out / "crops", wish, cut, say)
+    data = read_reid_set(out / "crops", "csv", need=("train",))
+    train = _of_several(data)
+    new = _train(data, begin, out / "training", changes, device, say)
+    before, after = (held_out(data, path, device) for path in (begin, new))
+    better = _beats(after, before)
+    kept = new if better else begin
+    if better:
+        kept = out / "weights.safetensors"
+        with writing(kept), atomic_write(kept, "wb") as file:
+            file.write(new.read_bytes())
+    found = Adapted(kept, better, before, after, len({*train.ids.tolist()}), len(train))
+    write_json(out / "adapted.json", {**asdict(found), "weights": str(kept), "videos": [*videos]})
+    return found
+
+
+def _tracked(
+    video: str,
+    out: Path,
+    weights: str,
+    detector: str,
+    detections: str | None,
+    wish: TrackletFilter,
+    device: str,
+    say: Say,
+) -> Path:
+    """A sequence folder of the video's confident tracklets."""
+    source = open_source(video)
+    if source.live:
+        raise InputError(f"{source.name}: is live; record it first")
+    boxes = None if detections is None else detections.replace("{name}", source.name)
+    job = Job(video, str(out / "tracks"), detector=detector, detections=boxes, reid=weights, device=device)
+    report = Models().track(job)
+    table = confident(read_results(report.files[0]), source.fps, wish)
+    people = len({*table.id.tolist()})
+    say(
+        f"{source.name}: {report.tracks} tracks, {people} of them confident, {len(table):,} boxes shown whole"
+    )
+    folder = out / "tracks" / source.name
+    height, width = source.size or (0, 0)
+    write_sequence(folder, table, source.fps, report.frames, (height, width))
+    return folder
+
+
+def confident(table: MotTable, fps: float, wish: TrackletFilter) -> MotTable:
+    """The rows of tracklets that are believed, of boxes that show one person."""
+    _, who, count = np.unique(table.id, return_inverse=True, return_counts=True)
+    first, last = np.full(len(count), np.inf), np.full(len(count), -np.inf)
+    np.minimum.at(first, who, table.frame)
+    np.maximum.at(last, who, table.frame)
+    mean = np.bincount(who, table.score, len(count)) / np.maximum(count, 1)
+    good = ((last - first) / fps >= wish.seconds) & (mean >= wish.score)
+    whole = np.ones(len(table), bool)
+    order = np.argsort(table.frame, kind="stable")
+    edges = np.flatnonzero(np.diff(table.frame[order], prepend=-1, append=-1))
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        rows = order[start:stop]
+        overlap = iou_matrix(table.xyxy[rows], table.xyxy[rows])
+        np.fill_diagonal(overlap, 0)
+        whole[rows] = overlap.max(axis=1) <= wish.overlap
+    return table.take(good[who] & whole)
+
+
+def write_sequence(folder: Path, table: MotTable, fps: float, length: int, size: tuple[int, int]) -> None:
+    """Tracklets as MOTChallenge ground truth: what crops are cut from."""
+    lines = [
+        f"{frame + 1},{who},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},1,1,1\n"
+        for frame, who, (x1, y1, x2, y2) in zip(table.frame, table.id, table.xyxy, strict=True)
+    ]
+    with atomic_write(folder / "gt" / "gt.txt") as file:
+        file.writelines(lines)
+    with atomic_write(folder / "seqinfo.ini") as file:
+        file.write(
+            f"[Sequence]\nname={folder.name}\nimDir=img1\nframeRate={fps:g}\nseqLength={length}\n"
+            f"imWidth={size[1]}\nimHeight={size[0]}\nimExt=.jpg\n"
+        )
+
+
+def _cut(
+    folders: Sequence[Path], frames: Mapping[str, str], out: Path, wish: TrackletFilter, cut: float, say: Say
+) -> None:
+    fps = min(open_source(video).fps for video in frames.values())
+    every = max(1, round(wish.every * fps))
+    try:
+        choice = CropFilter(min_height=wish.height, every=every, cut=cut)
+        cut_crops(folders, out, choice, frames, say)
+    except InputError as error:
+        raise InputError(f"no training set in these videos: {error}") from None
+
+
+def _of_several(data: ReidSet) -> ReidImages:
+    """The training part.
+
+    Raises:
+        InputError: too few people to train on, or none to measure with.
+    """
+    train, query, gallery = data.train, data.query, data.gallery
+    people = 0 if train is None else len({*train.ids.tolist()})
+    if train is None or people < LEAST_PEOPLE:
+        raise InputError(
+            f"only {people} confident tracklets to learn from, at least {LEAST_PEOPLE} are wanted: give longer videos"
+        )
+    pairs = 0
+    if query is not None and gallery is not None:
+        parts = (np.concatenate([getattr(p, name) for p in (query, gallery)]) for name in ("ids", "cameras"))
+        pairs = int(_pairs(*parts)[0].sum())
+    if pairs < LEAST_PAIRS:
+        raise InputError(
+            f"only {pairs} pairs of later people to measure with, at least {LEAST_PAIRS} are wanted: "
+            "give longer videos, or a smaller `cut`"
+        )
+    return train
+
+
+def _train(
+    data: ReidSet, begin: Path, out: Path, changes: Mapping[str, object] | None, device: str, say: Say
+) -> Path:
+    from retrace.reid.training.fit import Progress, fit
+
+    told = [0.0]
+
+    def on_progress(now: Progress) -> None:
+        if now.stage == "train" and now.epoch >= told[0] + 1:
+            told[0] = now.epoch
+            speed = f"{now.images_per_s:.0f} images/s, {now.seconds_left:.0f} s left"
+            say(f"epoch {now.epoch:.0f}: loss {now.loss:.2f}, {speed}")
+
+    settings = {"init": str(begin), "init_head": "drop", "teachers": [str(begin)], "evaluate_every": None}
+    fitted = fit(
+        PRESET, data, out, changes={**settings, **(changes or {})}, device=device, on_progress=on_progress
+    )
+    return fitted.weights
+
+
+def held_out(data: ReidSet, weights: Path, device: str = "auto") -> dict[str, float]:
+    """AUC of pairs half a tracklet's time apart, and rank-1 and mAP, on people that were not trained on."""
+    from retrace.eval.ranking import evaluate_ranking
+
+    embedder = Embedder.from_weights(weights, device=device)
+    sides = []
+    for part in (data.query, data.gallery):
+        assert part is not None
+        images, pixels, _ = open_sound_images(part, embedder.size, cache_folder())
+        found = [embedder.crops(np.array(pixels[k : k + CHUNK])) for k in range(0, len(images), CHUNK)]
+        sides.append((np.concatenate(found), images.ids, images.cameras))
+    vectors, ids, cameras = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    distance, (same, other) = 1 - vectors @ vectors.T, _pairs(ids, cameras)
+    row = evaluate_ranking(*sides[0], *sides[1]).row()
+    figures = {"auc": auc(distance[same], distance[other]), "mAP": float(row["mAP"])}
+    return {**figures, "rank-1": float(row["rank"]["1"]), "pairs": float(same.sum())}
+
+
+def _pairs(ids: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, N) bool each: the two halves of one person, and two people."""
+    one = ids[:, None] == ids
+    return np.triu(one & (cameras[:, None] != cameras), 1), np.triu(~one, 1)
+
+
+def _beats(after: Mapping[str, float], before: Mapping[str, float]) -> bool:
+    """Better at both, or it does not count: one alone is luck often enough."""
+    return after["auc"] > before["auc"] and after["mAP"] > before["mAP"]
+
+
+def told(found: Adapted) -> str:
+    """The verdict as a sentence."""
+    figures = ", ".join(
+        f"{name} {100 * found.before[key]:.1f} -> {100 * found.after[key]:.1f}"
+        for key, name in (("auc", "AUC"), ("rank-1", "rank-1"), ("mAP", "mAP"))
+    )
+    verdict = f"better: use {found.weights}" if found.better else "no better: the old weights stay"
+    return f"{found.tracklets} tracklets, {found.crops} crops; on later tracklets, not trained on: {figures}: {verdict}"

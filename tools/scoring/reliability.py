@@ -1,0 +1,130 @@
+"""Are the weights' stated probabilities true on this data? For `eval_reid.py --verification`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrace.configs.files import atomic_write, writing
+from retrace.eval.ranking.features import Features
+from retrace.eval.ranking.tables import RankingScore
+from retrace.eval.report import Cell, Section
+from retrace.reid.calibration import RELATIONS, Calibration, Pairs, Reliability, labelled_pairs, reliability
+from retrace.reid.embedder import Embedder, find_weights
+
+NAMES = {"tracklet": "same tracklet", "later": "same camera, later", "camera": "another camera"}
+
+
+def with_calibration(
+    found: RankingScore, weights: str, svg: str | None = None, **options: Any
+) -> RankingScore:
+    """The score of one network, and whether the probabilities that its weights state are true on this data.
+
+    Args:
+        weights: of the first network, as `Embedder.from_weights` takes them; they may state none.
+        svg: where the reliability diagram goes; None: nowhere.
+        options: for `Embedder.from_weights`.
+    """
+    path, features = find_weights(weights), found.networks[0].features
+    card = Embedder.from_weights(path, **options).calibration
+    if card is None:
+        note = f"{path.name}: states no probabilities; calibrate_reid.py fits them"
+        return replace(found, notes=(*found.notes, note))
+    found.networks[0].data["calibration"] = as_data(features, card)
+    if svg is not None:
+        with writing(Path(svg)), atomic_write(svg) as file:
+            file.write(as_svg(features, card))
+    return replace(found, sections=[*found.sections, *sections(features, card)])
+
+
+def judged(features: Features, calibration: Calibration) -> dict[str, tuple[Reliability, Pairs]]:
+    """By relation, of those that the calibration has a map for and the data both kinds of pairs."""
+    sides = (features.query, features.gallery)
+    vectors, ids, cameras = (
+        np.concatenate([getattr(side, name) for side in sides]) for name in ("features", "ids", "cameras")
+    )
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = labelled_pairs(vectors / np.maximum(norm, 1e-12), ids, cameras)
+    return {
+        name: (reliability(calibration.map(name).probability(pairs.distance), pairs.same), pairs)
+        for name in RELATIONS
+        if name in calibration.maps and (pairs := found[name]).same.any() and not pairs.same.all()
+    }
+
+
+def sections(features: Features, calibration: Calibration) -> list[Section]:
+    """Calibration error and false-match rates by relation, and the reliability diagrams as a table."""
+    found = judged(features, calibration)
+    head: list[Cell] = [
+        "pairs",
+        "of one person",
+        "of two",
+        "calibration error",
+        "log loss",
+        "false matches asked: found",
+    ]
+    lines: list[list[Cell]] = [head]
+    bins: list[list[Cell]] = [["pairs, bin", "stated", "true", "count"]]
+    for name, (judge, pairs) in found.items():
+        strangers = pairs.distance[~pairs.same]
+        limits = calibration.thresholds.get(name, {})
+        rates = ", ".join(f"{rate:g}: {(strangers < limit).mean():.2g}" for rate, limit in limits.items())
+        error = [f"{judge.ece:.3f}", f"{judge.log_loss:.3f}", rates]
+        lines.append([NAMES[name], int(pairs.same.sum()), int((~pairs.same).sum()), *error])
+        for k, (stated, true, count) in enumerate(zip(judge.stated, judge.true, judge.pairs, strict=True)):
+            bins.append([f"{NAMES[name]}, {k + 1}", float(stated), float(true), int(count)])
+    note = (
+        f"Probabilities at even priors; both kinds of pairs count alike. Calibrated on: {calibration.data}."
+    )
+    return [
+        Section("calibration", f"calibration of {features.name}", lines, [note]),
+        Section(
+            "reliability", f"reliability of {features.name}: stated probability, share that came true", bins
+        ),
+    ]
+
+
+def as_data(features: Features, calibration: Calibration) -> Mapping[str, Any]:
+    """Every figure, for JSON."""
+    return {
+        name: {
+            "ece": judge.ece,
+            "log_loss": judge.log_loss,
+            "brier": judge.brier,
+            "stated": judge.stated.tolist(),
+            "true": judge.true.tolist(),
+            "pairs": judge.pairs.tolist(),
+        }
+        for name, (judge, _) in judged(features, calibration).items()
+    }
+
+
+def as_svg(features: Features, calibration: Calibration) -> str:
+    """The reliability diagram as a stand-alone picture: on the diagonal, what is stated comes true."""
+    colours, side, left, top = ("#1f5fbf", "#2e8b57", "#c2571a"), 360, 60, 30
+    shapes = [f'<path d="M{left} {top + side}l{side} {-side}" stroke="#888" stroke-dasharray="3 3"/>']
+    for k in range(0, 11, 2):
+        x, y = left + side * k / 10, top + side * (1 - k / 10)
+        shapes.append(f'<path d="M{left} {y:.1f}h{side}M{x:.1f} {top}v{side}" stroke="#e4e4e4" fill="none"/>')
+        shapes.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{10 * k}</text>')
+        shapes.append(f'<text x="{x:.1f}" y="{top + side + 18}" text-anchor="middle">{10 * k}</text>')
+    for k, (name, (judge, _)) in enumerate(judged(features, calibration).items()):
+        points = " ".join(
+            f"{left + side * a:.1f},{top + side * (1 - b):.1f}"
+            for a, b in zip(judge.stated, judge.true, strict=True)
+        )
+        shapes.append(f'<polyline points="{points}" fill="none" stroke="{colours[k]}" stroke-width="2"/>')
+        label = f"{NAMES[name]}: error {judge.ece:.3f}"
+        shapes.append(f'<text x="{left + 12}" y="{top + 18 + 18 * k}" fill="{colours[k]}">{label}</text>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + side + 20}" height="{top + side + 50}" '
+        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>\n'
+        + "\n".join(shapes)
+        + f'\n<text x="{left + side / 2}" y="{top + side + 40}" text-anchor="middle">stated, %</text>'
+        f'<text x="14" y="{top + side / 2}" text-anchor="middle" transform="rotate(-90 14 {top + side / 2})">'
+        "came true, %</text>\n</svg>\n"
+    )

@@ -1,0 +1,234 @@
+"""One sequence of a run as the page shows it: its files, read once until they change, and what is missing of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+from retrace.configs.files import file_hash
+from retrace.tools.runs.manifest import rate_of, size_of
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import read_results
+from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
+
+ENDINGS = (
+    ".tracks.txt",
+    ".online.txt",
+)  # the tracker's own ids, where NAME.txt has those of people or of passes
+Value = TypeVar("Value")
+
+
+class Kept:
+    """What was made of files, made again once one of them has changed."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[object, Any]] = {}
+        self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+
+    def __call__(self, key: str, files: Sequence[Path], make: Callable[[], Value]) -> Value:
+        now = tuple(map(_stamp, files))
+        with self._locks[key]:
+            known = self._found.get(key)
+            if known is None or known[0] != now:
+                known = self._found[key] = (now, make())
+            return known[1]
+
+
+class Place:
+    """One sequence of a run.
+
+    Args:
+        folder: of the run.
+        name: of the sequence.
+        record: what run.json says of it; empty while it is tracked.
+        source: the video, as it was given to track.py; None: unknown.
+        weights: of the looks, where run.json names them.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, record: dict[str, Any], source: str | None, weights: Path | None = None
+    ) -> None:
+        self.folder, self.name, self.record, self.source, self.weights = folder, name, record, source, weights
+        self.kept = Kept()
+
+    # -- where things lie
+
+    def beside(self, ending: str) -> Path:
+        return self.folder / f"{self.name}{ending}"
+
+    @property
+    def edits_file(self) -> Path:
+        return self.beside(".edits.jsonl")
+
+    @property
+    def proxy(self) -> Path:
+        """Where a copy of the video lies that browsers play."""
+        return self.beside(".view.mp4")
+
+    @property
+    def result_file(self) -> Path:
+        """The tracker's result; what there is of it while it is tracked, or of one that was stopped."""
+        whole, grown = self.beside(".txt"), self.beside(".txt.partial")
+        return whole if whole.is_file() or not grown.is_file() else grown
+
+    @property
+    def growing(self) -> bool:
+        """Whether it is still being tracked, or was stopped."""
+        return self.result_file.name.endswith(".partial")
+
+    # -- what they say
+
+    @property
+    def fps(self) -> float:
+        return rate_of(self.record, "measured_fps") or rate_of(self.record) or 30.0
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) px."""
+        return size_of(self.record)
+
+    @property
+    def frames(self) -> int:
+        told = self.record.get("frames")
+        return max(told if isinstance(told, int) else 0, int(self.table().frame.max(initial=-1)) + 1)
+
+    def table(self) -> MotTable:
+        """The tracker's result.
+
+        Raises:
+            InputError: there is none, or it cannot be read.
+        """
+        path = self.result_file
+        if not path.is_file():
+            raise InputError(f"{path}: no such result; run track.py again")
+        if not path.name.endswith(".partial"):
+            return self.kept("table", [path], lambda: read_results(path))
+        return self.kept("table", [path], lambda: _grown(path))
+
+    def result_hash(self) -> str:
+        """Of the result as the tracker wrote it: edits say on which one they were made."""
+        path = self.result_file
+        return self.kept("hash", [path], lambda: file_hash(path)[:16])
+
+    def edits(self) -> list[Any]:
+        return self.kept("edits", [self.edits_file], lambda: read_edits(self.edits_file))
+
+    def corrected(self) -> Corrected:
+        """The result with the edits that lie beside it."""
+        files = [self.result_file, self.edits_file]
+        return self.kept("corrected", files, lambda: apply(self.edits(), self.table(), self.result_hash()))
+
+    def edit(self, edit: Any, known: int) -> int:
+        """Append an edit, which notes where it was made; its number.
+
+        Args:
+            known: how many edits the one who made it has seen.
+        """
+        told = placed(edit, self.corrected().table, self.result_hash())
+        return append_edit(self.edits_file, told, known)
+
+    def tracker_ids(self) -> np.ndarray:
+        """(R,) int64, what the tracker itself called the boxes of :meth:`table`; 0: none of its own."""
+        own = next((self.beside(e) for e in ENDINGS if self.beside(e).is_file()), None)
+        if own is None or self.growing:
+            return self.table().id
+        return self.kept("own", [own, self.result_file], lambda: _same_boxes(self.table(), read_results(own)))
+
+    def corrected_tracker_ids(self) -> np.ndarray:
+        """(R,) the same of the corrected boxes."""
+        origin, own = self.corrected().origin, self.tracker_ids()
+        return np.where(origin >= 0, own[origin], 0) if len(own) else np.zeros(len(origin), np.int64)
+
+    def today(self, frame: int, tracker_id: int) -> int:
+        """What the one whom the tracker called so in a frame, or last before it, is called now; 0: nobody."""
+        table, own = self.corrected().table, self.corrected_tracker_ids()
+        rows = ((own == tracker_id) & (table.frame <= frame)).nonzero()[0]
+        return int(table.id[rows[-1]]) if len(rows) else 0
+
+    def predicted(self) -> np.ndarray:
+        """(R,) bool, which corrected boxes were only predicted; none where no JSON lines were saved."""
+        path = self.beside(".jsonl")
+        keys = self.kept("predicted", [path], lambda: _predicted(path))
+        table = self.corrected().table
+        return np.isin(_key(table.frame, self.corrected_tracker_ids()), keys)
+
+    def missing(self) -> list[str]:
+        """What the page cannot show, and how to get it."""
+        said = []
+        if self.growing:
+            said.append(
+                "This run is not finished: what there is of it is shown. `track.py --resume` goes on."
+            )
+        if self.source is None or not Path(self.source).exists():
+            gone = f"The video is not where it was ({self.source or 'unknown'})"
+            said.append(f"{gone}: boxes are shown without it.")
+        if not self.beside(".jsonl").is_file():
+            said.append("Predicted boxes look like seen ones: `track.py --save mot,jsonl` tells them apart.")
+        if not self.beside(".ledger.jsonl").is_file():
+            said.append(
+                "Why somebody was lost or switched is not known: `track.py --save mot,ledger` keeps it."
+            )
+        if not self.beside(".looks.npz").is_file():
+            said.append("Who looks like whom is not known: `track.py --save mot,looks` keeps it.")
+        return said
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_mtime_ns, told.st_size
+
+
+def _grown(path: Path) -> MotTable:
+    """A result that grows: its last line may be half there, and none may be there at all."""
+    import tempfile
+
+    whole = path.read_bytes()
+    whole = whole[: whole.rfind(b"\n") + 1]
+    if not whole:
+        nothing = np.zeros(0, np.int64)
+        return MotTable(nothing, nothing, np.zeros((0, 4)), np.zeros(0), nothing, np.zeros(0))
+    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
+        file.write(whole)
+        file.flush()
+        return read_results(file.name)
+
+
+def _same_boxes(table: MotTable, own: MotTable) -> np.ndarray:
+    """(R,) the ids that ``own`` has for the boxes of ``table``: equal frame and corners, to 0.01 px; else 0."""
+    keys = [
+        np.concatenate((one.frame[:, None], np.rint(100 * one.xyxy).astype(np.int64)), axis=1)
+        for one in (table, own)
+    ]
+    known = {tuple(key): person for key, person in zip(keys[1].tolist(), own.id.tolist(), strict=True)}
+    return np.array([known.get(tuple(key), 0) for key in keys[0].tolist()], np.int64)
+
+
+def _predicted(path: Path) -> np.ndarray:
+    """Keys of the boxes that JSON lines tell to be predicted; none where they cannot be read."""
+    frames, ids = [], []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                if '"det_index":-1' not in line.replace(" ", ""):
+                    continue
+                step = json.loads(line)
+                gone = [track["id"] for track in step["tracks"] if track["det_index"] < 0]
+                frames += [step["frame"]] * len(gone)
+                ids += gone
+    except (OSError, ValueError, KeyError, TypeError):
+        return np.zeros(0, np.int64)  # the page says that they are not told apart
+    return _key(np.array(frames, np.int64), np.array(ids, np.int64))
+
+
+def _key(frame: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    return frame.astype(np.int64) << 32 | ids.astype(np.int64)

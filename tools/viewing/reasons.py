@@ -1,0 +1,161 @@
+"""What the ledger of a run says to the page: what happened when, and why somebody was joined to what in a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+from retrace.tools.viewing.place import Place
+from retrace.tracker.ledger.explain import FrameStory, tell_frame
+from retrace.tracker.ledger.file import LedgerFile
+from retrace.tracker.ledger.history import History, read_history
+from retrace.tracker.ledger.pairs_in_words import Pair
+from retrace.tracker.ledger.switches import likely_switches
+
+MOST_PAIRS = 8
+
+
+def history(place: Place) -> History | None:
+    """The ledger, read; None: none was saved, or it is broken."""
+    path = place.beside(".ledger.jsonl")
+    if not path.is_file():
+        return None
+
+    def read() -> History | None:
+        try:
+            return read_history(LedgerFile(path))
+        except InputError:
+            return None
+
+    return place.kept("ledger", [path], read)
+
+
+def events(place: Place) -> list[dict[str, Any]]:
+    """What happened, by frame: ``frame, kind, id, other, text``. Kinds: "switch" (an identity may have changed),
+    "double" (dropped as a double). Ids are today's, 0 where nobody has the box any more. Who came, went and was found
+    again the boxes say themselves."""
+    told = history(place)
+    if told is None:
+        return []
+    path = place.beside(".ledger.jsonl")
+    found = place.kept("switches", [path], lambda: likely_switches(told))
+    rows = [
+        {
+            "frame": one.frame,
+            "kind": "switch",
+            "id": place.today(one.frame, one.before),
+            "other": place.today(one.frame, one.after),
+            "text": one.text,
+        }
+        for one in found
+    ]
+    rows += [
+        {
+            "frame": frame,
+            "kind": "double",
+            "id": place.today(frame, identity),
+            "other": place.today(frame, by),
+            "text": f"id {identity} was dropped as a double of id {by}",
+        }
+        for identity, (frame, why, by) in told.ended.items()
+        if why == "duplicate" and identity > 0
+    ]
+    return sorted(rows, key=lambda row: (row["frame"], row["id"]))
+
+
+def moment(place: Place, frame: int, person: int) -> dict[str, Any]:
+    """Why a person was joined to what in a frame: ``lines`` in words (frames count from 1 there), ``own`` box, and the
+    candidate ``pairs``: stage, detection, cost, limit, joined, terms and gates, why not, the box, whose it became."""
+    told = history(place)
+    if told is None:
+        return {"lines": ["No ledger: `track.py --save mot,ledger` keeps the reasons."], "pairs": []}
+    identity = _tracker_id(place, frame, person)
+    if identity is None:
+        return {
+            "lines": ["Drawn by hand, or filled in afterwards: the tracker knows nothing of it."],
+            "pairs": [],
+        }
+    try:
+        lines = tell_frame(told, frame, identity)
+    except InputError as error:
+        return {"lines": [str(error)], "pairs": []}
+    if identity != person:
+        lines = [f"The tracker itself called them id {identity}.", *lines]
+    story = FrameStory(told, frame)
+    pairs = story.pairs(id=identity)[:MOST_PAIRS]
+    rivals = [
+        rival
+        for pair in pairs
+        if pair.joined
+        for rival in story.pairs(detection=pair.detection)
+        if rival.id != identity
+    ]
+    seen = told.sighting(identity, frame)
+    expected = told.expectation(identity, frame)
+    return {
+        "lines": lines,
+        "own": None if seen is None else _box(seen["xyxy"]),
+        "expected": None if expected is None else _box(expected["xyxy"]),
+        "pairs": [_told(place, story, frame, pair) for pair in pairs],
+        "rivals": [_told(place, story, frame, pair) for pair in rivals[:MOST_PAIRS]],
+    }
+
+
+def loose(place: Place) -> dict[str, list[Any]]:
+    """Detections that went nowhere: ``frame`` (N,), ``xyxy`` (4 N) px, ``score`` (N,)."""
+    told = history(place)
+    if told is None:
+        return {"frame": [], "xyxy": [], "score": []}
+    path = place.beside(".ledger.jsonl")
+    return place.kept("loose", [path], lambda: _loose(told))
+
+
+def _loose(told: History) -> dict[str, list[Any]]:
+    frames: list[int] = []
+    boxes: list[float] = []
+    scores: list[float] = []
+    for kept in told.file.frames():
+        table = kept.detections
+        if not table["count"]:
+            continue
+        rows = (~np.isin(table["fate"], ["matched", "new"])).nonzero()[0]
+        frames += [kept.frame] * len(rows)
+        boxes += np.round(table["xyxy"][rows], 1).ravel().tolist()
+        scores += np.round(table["score"][rows], 3).tolist()
+    return {"frame": frames, "xyxy": boxes, "score": scores}
+
+
+def _tracker_id(place: Place, frame: int, person: int) -> int | None:
+    """What the tracker called a person of today in a frame, or in the frame nearest to it."""
+    table, own = place.corrected().table, place.corrected_tracker_ids()
+    rows = ((table.id == person) & (own != 0)).nonzero()[0]
+    if not len(rows):
+        return None
+    return int(own[rows[np.abs(table.frame[rows] - frame).argmin()]])
+
+
+def _told(place: Place, story: FrameStory, frame: int, pair: Pair) -> dict[str, Any]:
+    found = story.detection(pair.detection)
+    return {
+        "id": place.today(frame, pair.id),
+        "stage": pair.stage + 1,
+        "detection": pair.detection,
+        "cost": _number(pair.cost),
+        "limit": _number(pair.limit),
+        "joined": pair.joined,
+        "sum": pair.sum(),
+        "refusal": pair.refusal(),
+        "fate": story.fate_of(pair.detection),
+        "box": _box(found["xyxy"]),
+        "score": _number(float(found["score"])),
+    }
+
+
+def _box(xyxy: np.ndarray) -> list[int]:
+    return np.rint(np.asarray(xyxy, np.float64)).astype(int).tolist()
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if np.isfinite(value) else None
