@@ -127,21 +127,16 @@ BENCHES = {
 
 def main(argv: list[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from retrace.configs import InputError
-
     what = parser().parse_args(argv[:1]).what
     home = import_module(f"retrace.tools.benchmarks.{BENCHES[what][0]}")
     p = parser_of(what, home.__doc__)
     args = p.parse_args(argv[1:])
     with as_flags(p):
         if what == "track" and args.peers:
-            if args.vectors:
-                raise InputError("--peers get boxes alone: leave --vectors out")
-            return home.run_peers(args.objects, args.presets, args.adapters, args.rounds, args.json)
+            wanted = (args.objects, args.presets, args.adapters, args.rounds)
+            return home.run_peers(*wanted, args.json, args.vectors)
         left_out = ("json", "adapters") + ("peers",) * (what == "track")
-        given = {
-            name: value for name, value in vars(args).items() if name not in left_out and value is not None
-        }
+        given = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
         found = home.measure(**given, say=say)
     if args.json:
         from retrace.configs.files import write_json

@@ -125,7 +125,12 @@ def _assignment_floor(frames: Sequence[Any]) -> Callable[[], None]:
 
 
 def run_peers(
-    objects: Sequence[int], presets: Sequence[str], adapters: str, rounds: int, out: str | Path | None = None
+    objects: Sequence[int],
+    presets: Sequence[str],
+    adapters: str,
+    rounds: int,
+    out: str | Path | None = None,
+    vectors: int = 0,
 ) -> int:
     """The shared harness, with our trackers as one more side; its exit code.
 
@@ -135,10 +140,13 @@ def run_peers(
         adapters: which peers, separated by commas.
         rounds: in turn.
         out: JSON file of the harness; None: none is kept.
+        vectors: must be 0: peers get boxes alone.
 
     Raises:
         InputError: neither the harness nor the peers' environment is there.
     """
+    if vectors:
+        raise InputError("peers get boxes alone: leave `vectors` out")
     bench = shared_bench()
     work = Path(os.environ.get("BENCH_WORK") or Path(tempfile.gettempdir()) / "retrace-bench")
     python = work / "venvs" / "evalv" / "bin" / "python"
