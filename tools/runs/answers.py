@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.configs.loader import validate
 from retrace.tools.runs.manifest import rate_of, size_of
-from retrace.tracker.analytics import Summary, occupancy
+from retrace.tracker.analytics import Regions, Summary, occupancy
 from retrace.tracker.data import MotTable, frame_rate
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.tables import crossings_csv, occupancy_csv, persons_csv, visits_csv
@@ -25,6 +26,7 @@ class Result:
     table: MotTable
     fps: float
     size: tuple[int, int] | None  # (height, width) px, where it is known
+    regions: Regions = field(default_factory=Regions)  # that the run counted
 
 
 def results_of(place: Path, fps: float | None) -> list[Result]:
@@ -48,10 +50,13 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         raise InputError(f"{place}: no finished sequence in its run.json")
     found = []
     for name, record in records.items():
-        rate = rate_of(record) if fps is None else frame_rate(fps)
+        measured = rate_of(record, "measured_fps") or rate_of(record)
+        rate = measured if fps is None else frame_rate(fps)
         if rate is None:
             raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
-        found.append(Result(name, read_results(place / f"{name}.txt"), rate, size_of(record)))
+        told = record.get("regions")
+        regions = validate(told, Regions, f"{place}/run.json") if isinstance(told, dict) else Regions()
+        found.append(Result(name, read_results(place / f"{name}.txt"), rate, size_of(record), regions))
     return found
 
 
