@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,22 @@ DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recurs
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few lines of them unfold into 10^9 values."""
+    """YAML without aliases (a few lines of them unfold into 10^9 values), where only true and false are truth values:
+    `on` is a key of ours."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read here")
         return super().compose_node(parent, index)
+
+
+PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def parse_json(text: str | bytes, origin: object, kind: type = dict) -> Any:

@@ -28,6 +28,7 @@ TOOLS = {
     "tune": "tune a tracker preset on your sequences",
     "scene": "draw a street scene with known identities",
     "bench": "measure speed beside other libraries",
+    "capacity": "how many machines a site of cameras needs",
 }
 FILES = {"view": "view_run"}  # whose file is called otherwise
 

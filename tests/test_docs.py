@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import retrace
-from retrace.__main__ import TOOLS
+from retrace.__main__ import FILES, TOOLS
 from retrace.tools.pages.site import INCLUDE, messages, readme_part
 from tests.conftest import ROOT
 from tests.documents import blocks, furnish, typed
@@ -53,6 +53,7 @@ SAID = {
     "keypoints": r"Tracks: 2 tracks; keypoints \(2, 17, 3\)\n.*\n 1 .* red\n 2 .* blue",
     "pandas": r"id +\n1 +0 +29 +30\n2 +0 +29 +30",
     "track_source": r"0\.\d s: 2 people\n\d True",
+    "Models": r"2 people in 30 frames",
     "asyncio": r"(\[1\]\n){4,5}30 frames",
 }
 
@@ -80,7 +81,7 @@ def test_commands_are_understood(line: str) -> None:
     assert name == "retrace"
     tool, *words = words
     assert tool in TOOLS
-    module = import_module(f"retrace.tools.{tool.replace('-', '_')}")
+    module = import_module(f"retrace.tools.{FILES.get(tool, tool.replace('-', '_'))}")
     assert module.parser().parse_args(words)
 
 

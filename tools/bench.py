@@ -44,7 +44,7 @@ def parser_of(what: str, about: str | None) -> Parser:
 
 
 def numbers(text: str) -> list[int]:
-    return [*map(int, text.split(","))]
+    return [*map(int, filter(None, text.split(",")))]
 
 
 def words(text: str) -> list[str]:
@@ -104,13 +104,14 @@ def add_pipeline(p: Parser) -> None:
         p.add_argument(name, default="auto", help="as in track.py")
     p.add_argument("--frames", type=int, default=100)
     p.add_argument("--threads", type=int, metavar="N", help="that look ahead; default: one a core")
-    p.add_argument("--peers", action="store_true", help="Ultralytics and BoxMOT too")
+    p.add_argument("--peers", action="store_true", help="Ultralytics, BoxMOT, Roboflow too")
+    p.add_argument("--workers", type=numbers, default="", metavar="1,2", help="processes, too")
 
 
 def none(_: Parser) -> None: ...
 
 
-# What is measured -> its file in tools/benchmarks/, whose first lines say how; its own options.
+# What is measured -> its file in tools/benchmarks/, whose first lines say how; its options.
 BENCHES = {
     "track": ("update", add_track),
     "pipeline": ("pipeline", add_pipeline),

@@ -65,6 +65,14 @@ def _add_extras(p: Any) -> None:
     p.add_argument("--reliability", metavar="FILE.svg", help="their diagram; with --verification")
     p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
     p.add_argument("--nmi", action="store_true", help="of k-means clusters and identities")
+    p.add_argument(
+        "--also",
+        metavar="NAMES",
+        help="whole-set, clusters, space, few-shot, open-set, probe, ladders, distractors; or all",
+    )
+    p.add_argument(
+        "--adapt", action="store_true", help="2 and 5 images of each person teach the last layer (torch)"
+    )
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
 
 
@@ -73,20 +81,27 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     check_options(args)
     from retrace.eval.ranking.features import save_features
+    from retrace.eval.ranking.measures import check_measures
     from retrace.eval.ranking.tables import Wanted, check_variant, score_features
     from retrace.tools.scoring.embedding import Embedding, load_features
     from retrace.tools.scoring.reliability import with_calibration
 
     how = Embedding(args.data, **options.given(args, options.EMBEDDING)) if args.data else None
-    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__))
+    also = tuple(options.names_in(args.also, "also"))
+    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__) | {"also": also})
     names = [name for name in (args.features or args.weights, args.compare) if name is not None]
     advance = partial(bar, quiet=args.quiet)
     with as_flags(p):
         check_variant(args.rerank)
+        check_measures(wanted.also)
         loaded = load_features(names, how, advance)
         if args.save_features is not None:
             save_features(Path(args.save_features), loaded[0])
         found = score_features(loaded, wanted)
+        if args.adapt:
+            from retrace.tools.scoring.adaptation import adaptation
+
+            found = found.with_section(*adaptation(loaded[0]))
         if args.html is not None:
             from retrace.tools.pages.ranked_page import write_page
 

@@ -69,6 +69,9 @@ def parser() -> Parser:
     p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
+    p.add_argument(
+        "--runtime", default="auto", metavar="auto|onnxruntime|openvino|tensorrt", help="of ONNX files"
+    )
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, another value"

@@ -48,6 +48,15 @@ class Features:
         q, g = self.query, self.gallery
         return q.features, q.ids, q.cameras, g.features, g.ids, g.cameras
 
+    @property
+    def everybody(self) -> Side:
+        """Queries and gallery together, people only: no junk, no distractors."""
+        q, g = self.query, self.gallery
+        ids = np.concatenate([q.ids, g.ids])
+        mine = ids > DISTRACTOR
+        features = np.concatenate([q.features, g.features])[mine]
+        return Side(features, ids[mine], np.concatenate([q.cameras, g.cameras])[mine], None)
+
 
 def read_features(path: Path) -> Features:
     """A features file: the arrays of `ARRAYS`, and if it has them the `PATHS` of the images.

@@ -198,6 +198,8 @@ def start(
             teacher_dimensions=teacher.dimensions if teacher is not None else teacher_dimensions,
             views=config.views,
             whole=config.accumulate == world == 1,
+            live=teacher is not None,
+            clusters=config.sampler.clusters if config.sampler.kind == "cluster" else 0,
             heads={name: head_dimensions(head) for name, head in config.model.heads.items()},
             labels=columns or {},
         )

@@ -18,7 +18,12 @@ from retrace.reid.networks import build as networks
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD
 from retrace.reid.sampling.census import Census, take_census
 from retrace.reid.sampling.identities import identity_batches
-from retrace.reid.sampling.neighbours import cluster_batches, neighbour_batches, random_batches
+from retrace.reid.sampling.neighbours import (
+    cluster_batches,
+    neighbour_batches,
+    random_batches,
+    together_batches,
+)
 from retrace.reid.training.augment import augment
 from retrace.reid.training.features import features
 from retrace.reid.training.optimizer import rate_factor
@@ -62,7 +67,7 @@ def steps(
     known |= {} if teacher is None else {"teacher": teacher}
     run, judge = _wrapped(training)
     base_rates = [group["base_lr"] for group in training.optimizer.param_groups]
-    for rows in _batches(training, pixels, labels, cameras):
+    for rows in _batches(training, pixels, labels, cameras, columns or {}):
         epoch = training.iteration / training.iterations_per_epoch
         factor = rate_factor(config.schedule, epoch, config.epochs)
         for group, base in zip(training.optimizer.param_groups, base_rates, strict=True):
@@ -84,7 +89,11 @@ def steps(
 
 
 def _batches(
-    training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: np.ndarray
+    training: Training,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    cameras: np.ndarray,
+    columns: Mapping[str, np.ndarray],
 ) -> Iterator[np.ndarray]:
     """The rows of every iteration that is left; between them, where somebody needs it, a census."""
     config, every = training.config, training.census_every
@@ -92,6 +101,11 @@ def _batches(
     found: Iterator[np.ndarray] = iter(())
     if sampler.kind == "identity":
         found = identity_batches(labels, batch.identities, batch.images, config.seed, batch.order, cameras)
+        found = itertools.islice(found, training.iteration, None)
+    elif sampler.kind == "together":
+        found = together_batches(
+            labels, batch.identities, batch.images, config.seed, cameras, columns.get("frame")
+        )
         found = itertools.islice(found, training.iteration, None)
     elif sampler.kind == "random":
         found = random_batches(labels, batch.identities * batch.images, config.seed)
@@ -129,7 +143,14 @@ def _census(training: Training, pixels: np.ndarray, labels: np.ndarray, iteratio
     )
     clusters = config.sampler.clusters if config.sampler.kind == "cluster" else 0
     return take_census(
-        vectors, labels, iteration, config.census.levels, config.census.top, clusters, config.seed
+        vectors,
+        labels,
+        iteration,
+        config.census.levels,
+        config.census.top,
+        clusters,
+        config.seed,
+        training.census,
     )
 
 
@@ -161,6 +182,10 @@ def _iteration(
             seen["labels"] = {name: seen[name] for name in known if name in training.columns}
             if training.teacher is not None:
                 seen["teacher"] = training.teacher(views[0])
+                if "teacher_second" in training.objective.reads:
+                    seen["teacher_second"] = training.teacher(views[1])
+            if training.census is not None and "cluster" in training.objective.reads:
+                seen["cluster"] = torch.from_numpy(training.census.clusters[part]).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 answer = run(views[0] if len(views) == 1 else torch.cat(views))
             loss, values = judge(Batch(**seen, **_answered(answer, len(part)), **_state(training)))

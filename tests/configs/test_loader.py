@@ -129,3 +129,16 @@ def test_superscripts_are_no_numbers() -> None:
     """'²'.isdigit() is true, and int('²') fails."""
     with pytest.raises(InputError, match="no '²' here"):
         load("bytetrack", **{"stages.².limit": 1})
+
+
+def test_on_is_a_word():
+    """YAML 1.1 reads on, off, yes and no as truth values; here they are keys and names."""
+    found = parse_assignments(
+        ["losses={classifier: {on: pooled}}", "flag=off", "true_one=true", "truth=trueish"]
+    )
+    assert found == {
+        "losses": {"classifier": {"on": "pooled"}},
+        "flag": "off",
+        "true_one": True,
+        "truth": "trueish",
+    }
