@@ -60,6 +60,7 @@ NEARLY: dict[str, list[str]] = {
     "adapt_reid": ["MISSING", "--out", "OUT"],
     "capacity": ["--costs", "COSTS", "--cameras", "3"],
     "does_reid_pay": ["SEQUENCES/one", "--reid", "ONNX"],
+    "bench_losses": ["report", "--results", "MISSING", "--out", "OUT"],
     "bench": ["embed", "--weights", "MISSING"],
 }
 SERVES = (
