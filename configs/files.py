@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,10 +40,14 @@ IMAGE_ENDINGS = (
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """A file that appears under its name only when it is complete; until then it is ``NAME.partial``."""
+def atomic_write(path: str | Path, mode: str = "w", shared: bool = False) -> Iterator[IO]:
+    """A file that appears under its name only when it is complete; until then it is ``NAME.partial``.
+
+    ``shared``: others may be writing the same file, as into a cache; each grows its own, ``NAME.RANDOM.partial``, and
+    the last to finish gives it its name.
+    """
     path = Path(path)
-    partial = partial_of(path)
+    partial = partial_of(path.with_name(f"{path.name}.{secrets.token_hex(8)}") if shared else path)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(partial, mode) as file:
@@ -82,8 +87,8 @@ def reveal(grown: Path, path: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
-    """What the operating system refuses becomes one line.
+def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output folder") -> Iterator[None]:
+    """What the operating system refuses becomes one line, which tells to choose another ``what``.
 
     Raises:
         InputError: instead of OSError, and of ``refusal`` (what an encoder raises).
@@ -94,7 +99,7 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
         why = getattr(error, "strerror", None) or type(error).__name__
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room there, or choose" if full else "choose"
-        raise InputError(f"{path}: cannot be written ({why}); {remedy} another output folder") from None
+        raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
 
 
 def write_json(path: Path, value: Any) -> None:

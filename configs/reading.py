@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,9 +49,9 @@ def parse_json(text: str | bytes, origin: object, kind: type = dict) -> Any:
         InputError: begins with ``origin``.
     """
     try:
-        found = json.loads(text)
+        found = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
     except DAMAGE as error:
-        raise InputError(f"{origin}: not readable as JSON: {_why(error)}") from None
+        raise InputError(f"{origin}: not readable as JSON: {one_line(error)}") from None
     if not isinstance(found, kind):
         raise InputError(
             f"{origin}: expected JSON with {KINDS.get(kind, kind.__name__)}, got {type(found).__name__}"
@@ -76,7 +77,7 @@ def parse_yaml(text: str | bytes, origin: object) -> Any:
     try:
         return yaml.load(text, PlainLoader)  # a safe one
     except (yaml.YAMLError, *DAMAGE) as error:
-        raise InputError(f"{origin}: not readable as YAML: {_why(error)}") from None
+        raise InputError(f"{origin}: not readable as YAML: {one_line(error)}") from None
 
 
 def read_yaml(path: Path) -> dict[Any, Any]:
@@ -92,38 +93,38 @@ def read_yaml(path: Path) -> dict[Any, Any]:
 
 
 def read_npz(
-    path: Path, wanted: Iterable[str] | None = None, largest: int = LARGEST_NPZ
-) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name; nothing that would have to be unpickled.
+    path: Path, what: str, wanted: Iterable[str] | None = None, largest: int = LARGEST_NPZ
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The ``wanted`` arrays of an .npz that has them, and the names of all that it has. Nothing is unpickled.
 
     Args:
-        wanted: the names to read, as far as they are there; None: all.
-        largest: bytes that they may take when unpacked.
+        path: of the file.
+        what: it should be, for messages: "detections".
+        wanted: names of arrays; None: all.
+        largest: bytes that they may have together when unpacked.
 
     Raises:
-        InputError: no such file, damaged in whatever way, too large.
+        InputError: no such file, no .npz of plain arrays, or a larger one.
     """
     import numpy as np
 
     try:
         if not path.is_file():
-            raise FileNotFoundError(2, "no such file, or a folder")
+            raise InputError(f"{path}: {'is a folder, not a' if path.is_dir() else 'no such'} {what} file")
         # opened here, since NumPy leaves a broken file open
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no zip archive")
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("one array alone, no .npz")
-            names = file.files if wanted is None else [name for name in wanted if name in file.files]
             assert file.zip is not None
             sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
-            if sum(sizes.get(name, 0) for name in names) > largest:
-                raise ValueError(f"more than {largest:,} bytes when unpacked")
-            arrays = {name: file[name] for name in names}
+            here = [name for name in (sizes if wanted is None else wanted) if name in sizes]
+            if sum(sizes[name] for name in here) > largest:
+                raise InputError(f"{path}: more than {largest:,} bytes when unpacked; split it")
+            return {name: np.asarray(file[name]) for name in here}, list(sizes)
+    except InputError:
+        raise
     except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
-        raise InputError(f"{path}: not readable as .npz: {_why(error)}") from None
-    for name, values in arrays.items():
-        if not isinstance(values, np.ndarray):  # NumPy gives the bytes of what has no header of its own
-            raise InputError(f"{path}: {name[:40]} is no array")
-    return arrays
+        raise InputError(f"{path}: not readable as an .npz file of plain arrays: {one_line(error)}") from None
 
 
 def _bytes_of(path: Path, kind: str) -> bytes:
@@ -135,7 +136,3 @@ def _bytes_of(path: Path, kind: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _why(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

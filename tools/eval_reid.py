@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--features", metavar="FILE.npz", help="instead of --weights and --data")
     p.add_argument("--compare", metavar="FILE|NAME", help="other weights, or another features file")
     _add_outputs(p.add_argument_group("what to write"))
-    _add_extras(p.add_argument_group("what else to measure"))
+    options.add_ranking_extras(p.add_argument_group("what else to measure"))
     options.add_embedding(p.add_argument_group("how to embed (with --weights)"))
     return p
 
@@ -48,32 +48,6 @@ def _add_outputs(p: Any) -> None:
         "--save-features", metavar="FILE.npz", help="of the first network, for --features and --compare later"
     )
     p.add_argument("--quiet", action="store_true", help="print errors only")
-
-
-def _add_extras(p: Any) -> None:
-    p.add_argument(
-        "--rerank", metavar="VARIANT", help="zhong-d2 or torchreid-d4; transductive, and flagged so"
-    )
-    p.add_argument("--multi-query", action="store_true", help="one mean query an identity and camera")
-    p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals by identity")
-    p.add_argument("--per-camera", action="store_true", help="a row a pair of cameras")
-    p.add_argument(
-        "--verification",
-        action="store_true",
-        help="TPR at FPR 1e-4 to 1e-2, with thresholds; are the weights' probabilities true here?",
-    )
-    p.add_argument("--reliability", metavar="FILE.svg", help="their diagram; with --verification")
-    p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
-    p.add_argument("--nmi", action="store_true", help="of k-means clusters and identities")
-    p.add_argument(
-        "--also",
-        metavar="NAMES",
-        help="whole-set, clusters, space, few-shot, open-set, probe, ladders, distractors; or all",
-    )
-    p.add_argument(
-        "--adapt", action="store_true", help="2 and 5 images of each person teach the last layer (torch)"
-    )
-    p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
 
 
 def main(argv: list[str]) -> int:

@@ -83,11 +83,12 @@ def read_features(path: Path) -> Features:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """What the file has of the arrays that are known here."""
-    found = read_npz(path, (*ARRAYS, *PATHS, ABOUT), LARGEST)
+    found, names = read_npz(path, "features", (*ARRAYS, *PATHS, ABOUT), LARGEST)
     missing = [key for key in ARRAYS if key not in found]
     if missing:
+        there = ", ".join(sorted(names)[:12])[:200] or "nothing"
         raise InputError(
-            f"{path}: has no {', '.join(missing)} (it has {', '.join(sorted(found)) or 'none'}); a features file "
+            f"{path}: has no {', '.join(missing)} (it has {there}); a features file "
             "has query_features, gallery_features (N, D), query_ids, gallery_ids, query_cameras, gallery_cameras (N,)"
         )
     return found

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import nearest, one_line
 from retrace.reid.losses import (
     classification,
     distillation,
@@ -274,7 +274,7 @@ def _made(
     except InputError:
         raise
     except (ValueError, TypeError, RuntimeError, AssertionError, ZeroDivisionError) as error:
-        raise InputError(f"losses.{name}: cannot be used with these settings: {_short(error)}") from None
+        raise InputError(f"losses.{name}: cannot be used with these settings: {one_line(error)}") from None
 
 
 def _refuse_what_is_missing(
@@ -357,7 +357,9 @@ def _try(term: Term, sizes: Sizes) -> None:
     except InputError:
         raise
     except Exception as error:  # whatever a loss of another library raises about its settings
-        raise InputError(f"losses.{term.name}: cannot be used with these settings: {_short(error)}") from None
+        raise InputError(
+            f"losses.{term.name}: cannot be used with these settings: {one_line(error)}"
+        ) from None
     if not value.isfinite():
         raise InputError(f"losses.{term.name}: gives {value.item()} with these settings, on ordinary numbers")
 
@@ -396,7 +398,3 @@ def _number(term: str, key: str, value: Any) -> float:
     if not math.isfinite(number):
         raise InputError(f"losses.{term}.{key}: expected a number, got {value!r}")
     return number
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

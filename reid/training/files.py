@@ -14,7 +14,7 @@ from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write, writing
 from retrace.configs.reading import read_json
 from retrace.reid.training.state import Training
-from retrace.reid.training.steps import Step
+from retrace.reid.training.steps import Iteration
 from retrace.reid.weights.checkpoints import damaged_part
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
@@ -43,11 +43,11 @@ class Log:
                 raise InputError("tensorboard=True needs tensorboard: pip install -e .[train]") from None
             self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
 
-    def step(self, step: Step, images_per_second: float) -> None:
+    def step(self, step: Iteration, images_per_second: float) -> None:
         parts = {name: float(value) for name, value in step.parts.items()}
         values = {"learning_rate": step.rate, "loss": float(step.loss), **parts}
         values["images_per_s"] = round(images_per_second, 1)
-        self._add(self.steps, step.iteration, step.images, step.epoch, values)
+        self._add(self.steps, step.number, step.images, step.epoch, values)
 
     def evaluation(self, iteration: int, images: int, epoch: float, figures: dict[str, float]) -> None:
         self._add(self.evaluations, iteration, images, epoch, figures)
@@ -122,9 +122,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except InputError:
         raise
     except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
-        raise InputError(
-            f"{path}: not readable as a checkpoint: {' '.join(str(error).split())[:160]}"
-        ) from None
+        raise InputError(f"{path}: not readable as a checkpoint: {one_line(error)}") from None
     if not isinstance(state, dict):
         raise InputError(f"{path}: not a checkpoint of a training run")
     return state

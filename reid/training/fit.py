@@ -38,7 +38,7 @@ from retrace.reid.training.files import (
     write_checkpoint,
 )
 from retrace.reid.training.state import Training, start
-from retrace.reid.training.steps import Step, steps
+from retrace.reid.training.steps import Iteration, steps
 from retrace.reid.training.teachers import teacher_vectors
 from retrace.reid.weights.files import save_network
 
@@ -330,15 +330,15 @@ def loop(
         return figures
     clock = Clock(training.iteration)
     for step in steps(training, train.pixels, labels, train.images.cameras, **known):
-        last = step.iteration == training.iterations
+        last = step.number == training.iterations
         if log is not None:
-            logged = step.iteration % way.log_every == 0 or last
+            logged = step.number % way.log_every == 0 or last
             if logged or clock.silent():
                 progress = clock.progress(step, training.iterations, figures)
                 if logged:
                     log.step(step, progress.images_per_s)
                 way.tell(progress)
-            if last or step.iteration % checkpoint_every == 0:
+            if last or step.number % checkpoint_every == 0:
                 write_checkpoint(way.out / CHECKPOINT, training)
             with clock.stopped():
                 figures = look(training, parts, log, way) or figures
@@ -364,21 +364,21 @@ class Clock:
         yield
         self.since += time.perf_counter() - before
 
-    def progress(self, step: Step, iterations: int, figures: Mapping[str, float]) -> Progress:
+    def progress(self, step: Iteration, iterations: int, figures: Mapping[str, float]) -> Progress:
         now = time.perf_counter()
-        batch = step.images // step.iteration
-        speed = (step.iteration - self.iteration) * batch / max(now - self.since, 1e-9)
-        self.since, self.iteration = now, step.iteration
+        batch = step.images // step.number
+        speed = (step.number - self.iteration) * batch / max(now - self.since, 1e-9)
+        self.since, self.iteration = now, step.number
         return Progress(
             stage="train",
-            done=step.iteration,
+            done=step.number,
             total=iterations,
             epoch=step.epoch,
             images=step.images,
             loss=float(step.loss),
             rate=step.rate,
             images_per_s=speed,
-            seconds_left=(iterations - step.iteration) * batch / speed,
+            seconds_left=(iterations - step.number) * batch / speed,
             figures=figures,
         )
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.reid.losses.batch import Batch
 from retrace.reid.networks import build as networks
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD
@@ -31,10 +32,10 @@ from retrace.reid.training.state import CHECK_EVERY, NEED_CENSUS, Training, rank
 
 
 @dataclass(frozen=True)
-class Step:
+class Iteration:
     """One iteration, done. Losses stay on the device until somebody reads them."""
 
-    iteration: int  # from 1
+    number: int  # from 1
     images: int  # seen so far, over all processes
     epoch: float
     rate: float  # learning rate of the network
@@ -49,8 +50,8 @@ def steps(
     cameras: np.ndarray,
     teacher: np.ndarray | None = None,
     columns: Mapping[str, np.ndarray] | None = None,
-) -> Iterator[Step]:
-    """Train to the end of the run; one Step an iteration. Stop iterating to stop training.
+) -> Iterator[Iteration]:
+    """Train to the end of the run; one :class:`Iteration` each. Stop iterating to stop training.
 
     Args:
         pixels: (N, H, W, 3) uint8 BGR, memory-mapped or not.
@@ -78,8 +79,8 @@ def steps(
         training.unchecked.append(loss)
         if training.iteration % CHECK_EVERY == 0 or training.iteration == training.iterations:
             training.check()
-        yield Step(
-            iteration=training.iteration,
+        yield Iteration(
+            number=training.iteration,
             images=training.iteration * len(rows),
             epoch=training.iteration / training.iterations_per_epoch,
             rate=base_rates[0] * factor,
@@ -261,7 +262,7 @@ def _compiled(run: Any) -> Any:
         try:
             return compiled(images)
         except TorchDynamoException as error:
-            raise InputError(f"compile: not possible here, leave it out: {networks.short(error)}") from None
+            raise InputError(f"compile: not possible here, leave it out: {one_line(error)}") from None
 
     return call
 

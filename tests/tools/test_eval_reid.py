@@ -410,7 +410,7 @@ def test_a_features_file_that_unpacks_to_too_much(
     hand: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "LARGEST", 100)
-    assert "more than 0 GB when unpacked" in mistake(capsys, "--features", hand)
+    assert "more than 100 bytes when unpacked" in mistake(capsys, "--features", hand)
 
 
 def test_damage_anywhere_is_one_short_line(

@@ -115,6 +115,11 @@ def _notes(bench: Bench, name: str, rows: Sequence[Row], published: bool) -> lis
         "Losses of one group cannot be told apart from its best (paired differences over seeds and people, Student's "
         "t, Holm's correction at 5 %); the order inside a group means nothing.",
     ]
+    if isinstance(how, Trained):
+        notes.append(
+            "512 numbers made from 128 have rank 128 at most, and rho is a mean of logarithms that the dead directions "
+            "decide: compare the effective rank."
+        )
     if 1 in seeds:
         notes.append(
             "Where there is one seed, the interval is of people only, and says nothing of another run."
@@ -139,6 +144,7 @@ def table(regime: Regime, steps: Mapping[str, Cost] | None = None) -> Section:
         "TAR at FAR 1e-3",
         "CUHK03 mAP",
         "rho",
+        "effective rank",
     ]
     head += (
         ["pi_ratio", "seeds", "setting", "length"] + ["IDF1", "HOTA"] * tracked + ["ms a step"] * bool(steps)
@@ -155,6 +161,7 @@ def table(regime: Regime, steps: Mapping[str, Cost] | None = None) -> Section:
             row.mean("TAR@FAR"),
             row.mean("other", "mAP"),
             number(row.mean("space", "rho")),
+            number(row.mean("space", "effective_rank"), 0),
             number(row.mean("space", "pi_ratio")),
             row.mAP.seeds,
             str(one["setting"]),

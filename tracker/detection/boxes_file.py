@@ -153,8 +153,8 @@ def _by_frame(
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a detections file, checked but for what :class:`Detections` checks."""
-    arrays = read_npz(path, largest=LARGEST_NPZ)
-    for key in arrays:
+    arrays, names = read_npz(path, "detections", ARRAYS, LARGEST_NPZ)
+    for key in names:
         if key not in ARRAYS:
             raise InputError(f"{path}: unknown array {key[:40]!r}; {nearest(key[:40], ARRAYS)}")
     for key, values in arrays.items():

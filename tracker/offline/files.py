@@ -137,7 +137,7 @@ def read_looks(path: Path) -> Looks:
         InputError: another kind of file.
     """
     try:
-        found = read_npz(path)
+        found, _ = read_npz(path, "looks")
         looks = Looks(found["id"], found["total"], found["count"])
         sound = looks.total.ndim == 2 and looks.id.shape == looks.count.shape == looks.total.shape[:1]
         sound &= looks.id.dtype.kind == looks.count.dtype.kind == "i" and looks.total.dtype.kind == "f"

@@ -138,7 +138,7 @@ class Checkpoint:
     def _read(self) -> dict[str, np.ndarray]:
         """The file's arrays, which are what was written."""
         try:
-            arrays = read_npz(self.path)
+            arrays, _ = read_npz(self.path, "checkpoint")
             told = str(arrays.pop("checksum"))
         except (InputError, KeyError) as error:
             raise InputError(f"{self.path}: damaged ({one_line(error)}); delete it to begin anew") from None
