@@ -29,6 +29,8 @@ TOOLS = {
     "scene": "draw a street scene with known identities",
     "bench": "measure speed beside other libraries",
     "capacity": "how many machines a site of cameras needs",
+    "crash-test": "kill, starve and double runs on purpose: nothing may be lost",
+    "bench-losses": "losses compared fairly on people",
 }
 
 
