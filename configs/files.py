@@ -6,19 +6,19 @@ Before it gets its name a file's bytes are on the disk, so that a crash leaves t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
 import secrets
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from retrace.configs.errors import InputError, one_line
+from retrace.configs.errors import InputError
 from retrace.configs.image_size import declared_pixels
 
 try:
@@ -97,7 +97,9 @@ def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output 
         yield
     except (OSError, refusal) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError(f"{path}: cannot be written ({why}); choose another {what}") from None
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room there, or choose" if full else "choose"
+        raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -109,58 +111,6 @@ def write_json(path: Path, value: Any) -> None:
     with writing(path), atomic_write(path) as file:
         file.write(CREDENTIALS.sub(r"\1", json.dumps(value, indent=2)))
         file.write("\n")
-
-
-def read_json(path: Path, kind: type = dict) -> Any:
-    """What a JSON file holds, which must be a ``kind``: dict (an object) or list.
-
-    Raises:
-        InputError: no such file, no JSON, or another kind of value.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON: {one_line(error)}") from None
-    if not isinstance(found, kind):
-        wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
-        raise InputError(f"{path}: expected JSON with {wanted}, got {type(found).__name__}")
-    return found
-
-
-def read_npz(
-    path: Path, what: str, wanted: Iterable[str], largest: int
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The ``wanted`` arrays of an .npz that has them, and the names of all that it has. Nothing is unpickled.
-
-    Args:
-        path: of the file.
-        what: it should be, for messages: "detections".
-        wanted: names of arrays.
-        largest: bytes that they may have together when unpacked.
-
-    Raises:
-        InputError: no such file, no .npz of plain arrays, or a larger one.
-    """
-    import numpy as np
-
-    if not path.is_file():
-        raise InputError(f"{path}: {'is a folder, not a' if path.is_dir() else 'no such'} {what} file")
-    try:
-        # opened here, since NumPy leaves a broken file open
-        if not zipfile.is_zipfile(path):
-            raise ValueError("no zip archive")
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
-            here = [name for name in wanted if name in sizes]
-            if sum(sizes[name] for name in here) > largest:
-                raise InputError(f"{path}: more than {largest:,} bytes when unpacked; split it")
-            return {name: np.asarray(file[name]) for name in here}, list(sizes)
-    except InputError:
-        raise
-    except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
-        raise InputError(f"{path}: not readable as an .npz file of plain arrays: {one_line(error)}") from None
 
 
 def file_hash(path: str | Path) -> str:

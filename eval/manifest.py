@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from retrace.configs.files import read_json
+from retrace.configs.reading import read_json
 
 NAMES = ("manifest.json", "run.json")
 COMPARED = ("detector", "detections", "online", "post_processing")

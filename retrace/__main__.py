@@ -27,8 +27,10 @@ TOOLS = {
     "mot-crops": "cut people out of sequences: a ReID set of your own video",
     "tune": "tune a tracker preset on your sequences",
     "scene": "draw a street scene with known identities",
-    "capacity": "how many machines so many cameras need",
     "bench": "measure speed beside other libraries",
+    "capacity": "how many machines a site of cameras needs",
+    "crash-test": "kill, starve and double runs on purpose: nothing may be lost",
+    "bench-losses": "losses compared fairly on people",
 }
 
 

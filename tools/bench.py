@@ -55,8 +55,9 @@ def add_track(p: Parser) -> None:
     p.add_argument("--video", help="for the stages; default: the demo's video, from wherever it can be had")
     p.add_argument("--detector", default="hog", help="as in track.py")
     p.add_argument("--reid", default="none", help="as in track.py")
-    p.add_argument("--frames", type=int, default=100, help="of the video")
+    p.add_argument("--frames", type=int, default=100, help="of the video; 0: no stages")
     p.add_argument("--presets", type=words, default="sort,bytetrack,default")
+    p.add_argument("--vectors", type=int, default=0, metavar="N", help="numbers of a vector a box (0: none)")
     p.add_argument("--peers", action="store_true", help="run ../shared/bench/run_assoc.py with ours in it")
     p.add_argument("--adapters", default="floor,light,rf", help="the peers; environments: bench/setup.sh")
 
@@ -132,7 +133,8 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv[1:])
     with as_flags(p):
         if what == "track" and args.peers:
-            return home.run_peers(args.objects, args.presets, args.adapters, args.rounds, args.json)
+            wanted = (args.objects, args.presets, args.adapters, args.rounds)
+            return home.run_peers(*wanted, args.json, args.vectors)
         left_out = ("json", "adapters") + ("peers",) * (what == "track")
         given = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
         found = home.measure(**given, say=say)

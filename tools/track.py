@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from retrace.tools.terminal import options
-from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, guarded
+from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, be_quiet, guarded
 
 if TYPE_CHECKING:
     from retrace.tracker.run import Job
@@ -89,6 +89,8 @@ def main(argv: list[str]) -> int:
     with as_flags(p):
         from retrace.tools.runs.runner import open_run, track_all  # heavy: only once the arguments are sound
 
+        if args.quiet:
+            be_quiet()
         run = open_run(jobs_of(args), argv, args.quiet, workers(args.workers), args.cluster)
         track_all(run)
         if run.whole:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, file_hash, read_npz, writing
+from retrace.configs.files import atomic_write, file_hash, writing
+from retrace.configs.reading import read_npz
 from retrace.eval.ranking.pairing import DISTRACTOR, checked_features, pair_up
 from retrace.eval.ranking.retrieval import pool_queries
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,14 @@ import torch
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write, writing
+from retrace.configs.reading import read_json
 from retrace.reid.training.state import Training
 from retrace.reid.training.steps import Iteration
+from retrace.reid.weights.checkpoints import damaged_part
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 LOG, EVALUATION, RUN = "log.csv", "evaluation.csv", "run.json"
+LOCK = "run.lock"  # held by who trains into the folder
 
 
 class Log:
@@ -77,7 +79,7 @@ def _rows(path: Path) -> list[list[str]]:
         return []
     with open(path, newline="") as file:
         rows = list(csv.reader(file))
-    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdigit())]
+    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdecimal())]
 
 
 def _cut(path: Path, iteration: int) -> None:
@@ -94,22 +96,26 @@ def _cut(path: Path, iteration: int) -> None:
 
 
 def write_checkpoint(path: Path, training: Training) -> None:
-    """The whole training as one file.
+    """Beside, onto the disk, then under its name: there is always a whole one.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written; the one before stays.
+        Diverged: there is nothing left that is worth keeping.
     """
     state = training.state_dict()
-    with writing(path, RuntimeError), atomic_write(path, "wb") as file:  # torch's word for a full disk
-        torch.save(state, file)
+    with writing(path), atomic_write(path, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's word for what the file has said before
+            refused = error.__context__
+            raise refused if isinstance(refused, OSError) else OSError(0, one_line(error)) from None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there to go on from")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the sums that it writes
-            damaged = archive.testzip()
+        damaged = damaged_part(path)
         if damaged is not None:
             raise InputError(f"{path}: is damaged: {damaged} does not match its checksum; start the run anew")
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -120,3 +126,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise InputError(f"{path}: not a checkpoint of a training run")
     return state
+
+
+def read_run(out: Path) -> dict[str, Any]:
+    """What run.json says of the run.
+
+    Raises:
+        InputError: there is none, or it is something else.
+    """
+    if not (out / RUN).is_file():
+        raise InputError(f"{out / RUN}: no such file, so there is no run to go on with")
+    about = read_json(out / RUN)
+    if not {"config", "data"} <= about.keys() or not isinstance(about["data"], str):
+        raise InputError(f"{out / RUN}: not what a training writes; give the folder of a training run")
+    return about

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from retrace.configs.files import read_json
 from retrace.configs.loader import validate
+from retrace.configs.reading import read_json
 from retrace.reid.config import TrainConfig
 from retrace.reid.losses.batch import Batch
 from retrace.reid.losses.objective import Objective, Sizes

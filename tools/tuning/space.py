@@ -15,7 +15,8 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from retrace.configs import InputError
-from retrace.configs.loader import preset_path, read_yaml, validate
+from retrace.configs.loader import preset_path, validate
+from retrace.configs.reading import read_yaml
 from retrace.tracker.config import TrackerConfig
 
 Value = bool | int | float | str | None

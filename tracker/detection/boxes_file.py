@@ -12,7 +12,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.configs.files import read_npz
+from retrace.configs.reading import read_npz
 from retrace.tracker.data import NOT_GIVEN, Detections, Frame, MotTable
 from retrace.tracker.mot_file import read_detections, scores_to_unit
 from retrace.tracker.mot_rows import LAST_FRAME

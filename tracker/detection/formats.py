@@ -17,7 +17,8 @@ import pydantic
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.configs.loader import read_yaml, validate
+from retrace.configs.loader import validate
+from retrace.configs.reading import read_yaml
 from retrace.tracker.detection import decode
 from retrace.tracker.detection.classes import coco_names, named, names_from_file, names_in
 from retrace.tracker.detection.decode import Decode

@@ -14,6 +14,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.providers import place_of, providers
+from retrace.configs.reading import read_yaml
 
 RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
 KINDS = {  # element types, as onnxruntime and OpenVINO write them
@@ -155,11 +156,5 @@ def _openvino_metadata(path: Path, model: Any) -> dict[str, str]:
             }
     beside = path.with_name("metadata.yaml")
     if path.suffix.lower() == ".xml" and beside.is_file():
-        import yaml
-
-        try:
-            told = yaml.safe_load(beside.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{beside}: not readable as YAML: {one_line(error)}") from None
-        found |= {key: str(value) for key, value in told.items()} if isinstance(told, dict) else {}
+        found |= {str(key): str(value) for key, value in read_yaml(beside).items()}
     return found
