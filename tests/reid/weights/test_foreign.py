@@ -19,12 +19,14 @@ from retrace.reid.config import ModelConfig  # noqa: E402
 from retrace.reid.networks import build as networks  # noqa: E402
 from retrace.reid.weights.files import read, start_from  # noqa: E402
 from retrace.reid.weights.shipped import shipped_weights  # noqa: E402
+from retrace.torchvision_cure import cure_torchvision  # noqa: E402
 
 SIZE = (64, 32)
 Tensors = dict[str, Any]
 
 
 def resnet(seed: int = 0) -> Tensors:
+    cure_torchvision()  # before timm, which imports it
     import timm
 
     torch.manual_seed(seed)
