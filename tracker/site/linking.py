@@ -51,6 +51,8 @@ def agglomerate(
     size = len(s.home)
     total, count = total.tocsr(), count.tocsr()
     near = count.tocoo()
+    if not near.nnz:  # nobody was seen with anybody
+        return _by_first(s, np.arange(size))
     mean = _believed(total[near.row, near.col], near.data, config)
     close = mean < config.limit
     graph = coo_array((close[close], (near.row[close], near.col[close])), shape=(size, size))

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.tracker.boxes import area
 from retrace.tracker.data import MotTable
-from retrace.tracker.memory.gather import BESIDE
 
 MOST = 50_000_000  # pairs of boxes of one moment: above, compare fewer frames
 
@@ -100,12 +98,10 @@ def meetings(s: Sightings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def apart(s: Sightings) -> np.ndarray:
-    """(K, 2) int64, pairs of tracklets that cannot be one person: once seen beside each other in one camera."""
+    """(K, 2) int64, pairs of tracklets that cannot be one person: once seen at the same moment in one camera."""
     first, second = _of_one_frame(s.frame)
     same = s.camera[first] == s.camera[second]
-    first, second = first[same], second[same]
-    beside = _iou(s.xyxy[first], s.xyxy[second]) < BESIDE
-    pairs = np.stack([s.tracklet[first[beside]], s.tracklet[second[beside]]], axis=1)
+    pairs = np.stack([s.tracklet[first[same]], s.tracklet[second[same]]], axis=1)
     return np.unique(pairs, axis=0)
 
 
@@ -118,10 +114,3 @@ def _of_one_frame(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first = np.repeat(np.arange(len(frame)), later)
     place = np.arange(total) - np.repeat(np.cumsum(later) - later, later)
     return first, first + 1 + place
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(K, 4), (K, 4) -> (K,) intersection over union, row by row."""
-    side = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    inter = np.maximum(side, 0).prod(axis=1)
-    return inter / (area(a) + area(b) - inter)
