@@ -3,7 +3,7 @@
 python tools/bench.py track [--video FILE] [--detector ...] [--reid FILE] [--json FILE]
 python tools/bench.py pipeline --video FILE [--peers]   the whole of it: ms a stage, frames/s, unit costs
 python tools/bench.py track --peers             tracker-only, beside the peers of ../shared/bench
-python tools/bench.py assign | eval             where dense and sparse association cross; MOT evaluators
+python tools/bench.py assign | eval | page      dense against sparse association; MOT evaluators; the page of an hour
 python tools/bench.py reid [--peers]            ReID scoring and re-ranking beside torchreid
 python tools/bench.py embed --weights FILE      crops per second of every runtime beside plain torch
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect
@@ -78,9 +78,7 @@ def add_reid(p: Parser) -> None:
 
 
 def add_embed(p: Parser) -> None:
-    p.add_argument(
-        "--weights", type=Path, required=True, metavar="FILE", help=".safetensors or torchreid's .pth"
-    )
+    p.add_argument("--weights", type=Path, required=True, metavar="FILE", help="ours or torchreid's .pth")
     p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
     p.add_argument("--batch", type=int, default=16, help="crops at a time")
     p.add_argument("--calibration", metavar="DIR", help="person crops: measures int8 too")
@@ -121,6 +119,7 @@ BENCHES = {
     "embed": ("embed", add_embed),
     "camera": ("camera", add_camera),
     "presets": ("presets", add_presets),
+    "page": ("page", none),
 }
 
 

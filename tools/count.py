@@ -25,7 +25,7 @@ def parser() -> Parser:
     p = Parser(prog="count.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("results", metavar="RESULTS", help="NAME.txt in MOT format, or a run folder")
     p.add_argument("--fps", type=float, help="frames/s; needed for a text file")
-    p.add_argument("--regions", metavar="FILE", help="YAML with lines and zones")
+    p.add_argument("--regions", metavar="FILE", help="YAML with lines and zones; default: the run's own")
     p.add_argument("--minute", type=float, metavar="S", help="bins of NAME.people.csv (60 s); with --out")
     p.add_argument(
         "--gt", metavar="FILE", help="ground truth in MOT format: says how far off the answers are"
@@ -53,13 +53,14 @@ def main(argv: list[str]) -> int:
     for result in found:
         if regions is not None and result.size is not None:
             regions.check(result.size, args.regions)
-        answers = summarise(result.table, result.fps, regions)
+        drawn = regions or result.regions
+        answers = summarise(result.table, result.fps, drawn)
         told[result.name] = answers.as_json()
         say(f"{result.name}: {answers}")
         if args.gt:
             truth = read_ground_truth(args.gt)
             truth = truth.take(truth.score > 0)  # what the benchmark considers
-            for line in compare(answers, summarise(truth, result.fps, regions)):
+            for line in compare(answers, summarise(truth, result.fps, drawn)):
                 say(f"  {line}")
         if args.out:
             for path in write_tables(

@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrace.tools.terminal import options
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
@@ -23,6 +23,7 @@ from retrace.tools.terminal.tables import show
 
 if TYPE_CHECKING:
     from retrace.eval.mot.folders import FolderScore
+    from retrace.eval.mot.several import SeveralScores
 
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
 
@@ -30,7 +31,13 @@ BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom"
 def parser() -> argparse.ArgumentParser:
     p = Parser(prog="eval_mot.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--gt", required=True, metavar="DIR", help="folder of sequence folders")
-    p.add_argument("--results", required=True, metavar="DIR", help="folder of SEQUENCE.txt")
+    p.add_argument(
+        "--results",
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="folders of SEQUENCE.txt; several: one table",
+    )
     p.add_argument("--benchmark", default="auto", choices=BENCHMARKS, help="auto: by the sequences' names")
     p.add_argument("--split", default="all", choices=("all", "val-half"))
     p.add_argument(
@@ -61,27 +68,20 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     check_options(args)
     names = options.names_in(args.sequences, "sequences")
+    rules: dict[str, Any] = {name: getattr(args, name) for name in ("benchmark", "split", "jobs")}
+    rules |= {"numbering": args.numbering or "split", "sequences": names}
     from retrace.eval.mot.folders import score_folder
+    from retrace.eval.mot.several import score_several
 
+    found: FolderScore | SeveralScores
     with as_flags(p), bar("evaluating", None) as told:
-        found = score_folder(
-            args.gt,
-            args.results,
-            benchmark=args.benchmark,
-            split=args.split,
-            numbering=args.numbering or "split",
-            sequences=names,
-            intervals=args.intervals,
-            compare=args.compare,
-            force=args.force,
-            detections=args.detections,
-            detections_file=args.detections_file or "det/det.txt",
-            min_score=args.min_score,
-            motmetrics=args.motmetrics,
-            cameras=args.cameras,
-            jobs=args.jobs,
-            progress=told,
-        )
+        if len(args.results) > 1:
+            found = score_several(args.gt, args.results, **rules, progress=told)
+        else:
+            asked = ("intervals", "compare", "force", "detections", "min_score", "motmetrics", "cameras")
+            rules |= {name: getattr(args, name) for name in asked}
+            rules |= {"detections_file": args.detections_file or "det/det.txt"}
+            found = score_folder(args.gt, args.results[0], **rules, progress=told)
     write_files(args, found)
     if args.json == "-":
         say(json.dumps(found.as_json(), indent=2))
@@ -94,7 +94,15 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse options that contradict each other or would do nothing."""
     from retrace.configs import InputError
 
-    options.refuse_empty(args, ("gt", "results", "compare", "detections", "json", "csv", "markdown", "plot"))
+    options.refuse_empty(args, ("gt", "compare", "detections", "json", "csv", "markdown", "plot"))
+    if "" in args.results:
+        raise InputError("--results '': expected a name")
+    if len(args.results) > 1:
+        for name in ("intervals", "compare", "headroom", "motmetrics", "cameras"):
+            if getattr(args, name):
+                raise InputError(
+                    f"{options.option(name)} goes with one folder of --results, got {len(args.results)}"
+                )
     if args.headroom != (args.detections is not None):
         raise InputError("--headroom and --detections DIR go together")
     options.refuse_idle(args, ("min_score", "detections_file"), "--headroom", args.headroom)
@@ -104,26 +112,25 @@ def check_options(args: argparse.Namespace) -> None:
     options.check_ending(args, "plot", ".svg")
 
 
-def write_files(args: argparse.Namespace, found: FolderScore) -> None:
+def write_files(args: argparse.Namespace, found: FolderScore | SeveralScores) -> None:
     """The files that options ask for."""
-    from retrace.eval.mot.report import as_csv, as_markdown, as_svg, rows_of
+    from retrace.eval.mot.report import as_csv, as_markdown
 
-    rows, more = rows_of(found.metrics), {}
-    below = "".join(f"\n{note}\n" for note in found.notes)
+    below, more = "".join(f"\n{note}\n" for note in found.notes), {}
     if args.plot is not None:
-        title = f"{Path(args.results).resolve().name}: {found.title}"
-        more[Path(args.plot)] = as_svg(found.combined, title)
-    options.write_tables(
-        args, found.as_json(), (as_csv(rows), as_markdown(rows) + below), found.sections, more
-    )
+        what = "HOTA" if len(args.results) > 1 else Path(args.results[0]).resolve().name
+        more[Path(args.plot)] = found.as_svg(f"{what}: {found.title}")
+    first = as_csv(found.rows, found.head), as_markdown(found.rows, head=found.head) + below
+    options.write_tables(args, found.as_json(), first, found.sections, more)
 
 
-def report(results: str, found: FolderScore) -> None:
+def report(results: list[str], found: FolderScore | SeveralScores) -> None:
     """The tables on standard output."""
-    from retrace.eval.mot.report import COLUMNS, cells, rows_of
+    from retrace.eval.mot.report import COLUMNS, cells
 
-    table = [["sequence", *COLUMNS], *([n, *cells(r)] for n, r in rows_of(found.metrics).items())]
-    show(f"{results}: {found.title}", table, found.notes, bold_last=True)
+    table = [[found.head, *COLUMNS], *([n, *cells(r)] for n, r in found.rows.items())]
+    what = results[0] if len(results) == 1 else f"{len(results)} folders of results"
+    show(f"{what}: {found.title}", table, found.notes, bold_last=len(results) == 1)
     for section in found.sections:
         say("")
         show(section.title, section.texts(), section.notes)

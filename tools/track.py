@@ -64,12 +64,7 @@ def parser() -> Parser:
         "guesses at hidden people",
     )
     p.add_argument("--out", default="runs/track", metavar="DIR", help="default: runs/track")
-    p.add_argument(
-        "--save",
-        default="mot",
-        metavar="LIST",
-        help="of mot,video,jsonl,sheet,camera,ledger,looks; mot is always written; looks is for offline.py",
-    )
+    options.add_answers(p)
     p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
     p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")

@@ -29,7 +29,7 @@ from retrace.eval.mot.preprocess import (
     check_some_scored,
     prepare,
 )
-from retrace.eval.mot.report import as_json
+from retrace.eval.mot.report import as_json, as_svg, rows_of
 from retrace.eval.mot.score import Metrics, combine, score_prepared
 from retrace.eval.mot.sequences import (
     Sequence,
@@ -67,6 +67,20 @@ class FolderScore:
     @property
     def title(self) -> str:
         return f"{self.benchmark}, {self.split}, {len(self.metrics)} sequences{self.offline}"
+
+    @property
+    def head(self) -> str:
+        """What the rows are."""
+        return "sequence"
+
+    @property
+    def rows(self) -> dict[str, dict[str, float | int]]:
+        """One row a sequence, and the combination last."""
+        return rows_of(self.metrics)
+
+    def as_svg(self, title: str) -> str:
+        """HOTA, DetA, AssA and LocA over alpha."""
+        return as_svg(self.combined, title)
 
     def as_json(self) -> dict[str, Any]:
         """Every figure; fractions in [0, 1]."""

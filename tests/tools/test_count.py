@@ -53,6 +53,19 @@ def test_a_run_knows_its_rate(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "v: 2 people, at most 2 at once\n"
 
 
+def test_a_run_knows_its_lines_and_zones(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads((place / "run.json").read_text())
+    told["sequences"]["v"]["regions"] = {"lines": [{"name": "mid", "points": [[100, 0], [100, 200]]}]}
+    told["sequences"]["v"]["measured_fps"] = 5.0
+    (place / "run.json").write_text(json.dumps(told))
+    assert main([str(place), "--json", str(place / "a.json")]) == 0
+    assert capsys.readouterr().out == "v: 2 people, at most 2 at once; 1 crossed 'mid' to the right\n"
+    assert main([str(place), "--regions", str(place / "r.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert "'mid'" not in said
+    assert "1.4 s a visit" in said  # twice as long at half the rate
+
+
 def test_beside_the_truth(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(place), "--regions", str(place / "r.yaml"), "--gt", str(place / "gt.txt")]) == 0
     said = capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,53 @@ def test_table_in_a_pipe(folders: list[str], capsys: pytest.CaptureFixture[str])
     assert lines[1].split()[:3] == ["sequence", "HOTA", "DetA"]
     assert [line.split()[0] for line in lines[2:5]] == ["MOT17-97", "MOT17-98", "COMBINED"]
     assert lines[3].split()[1] == "100.00"
+
+
+def test_several_results_in_one_table_and_one_plot(
+    tmp_path: Path, folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same results under another name, and worse ones in a folder that ends alike."""
+    gt, results = Path(folders[1]), Path(folders[3])
+    others = [tmp_path / "x" / "same", tmp_path / "y" / "same"]
+    for other in others:
+        shutil.copytree(results, other)
+    (others[1] / "MOT17-98.txt").write_text("1,1,500,10,20,40,1\n")
+    (others[1] / "run.json").write_text(json.dumps({"online": False, "post_processing": [{"name": "link"}]}))
+    (results / "run.json").write_text(json.dumps({"online": True}))
+    files = [
+        "--json",
+        str(tmp_path / "a.json"),
+        "--csv",
+        str(tmp_path / "a.csv"),
+        "--plot",
+        str(tmp_path / "a.svg"),
+    ]
+    code, out, err = run(capsys, "--gt", str(gt), "--results", str(results), *map(str, others), *files)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "3 folders of results: MOT17, all, 2 sequences"
+    names = [results.name, *map(str, others)]
+    assert [line.split()[0] for line in lines[1:5]] == ["results", *names]
+    assert lines[2].split()[1:] == lines[3].split()[1:] != lines[4].split()[1:]
+    assert f"{results.name} and {others[1]} are unlike: online" in out
+    assert "HOTA by sequence" in out
+    told = json.loads((tmp_path / "a.json").read_text())["results"]
+    alone = run(capsys, *folders, "--json", "-")[1]
+    assert told[results.name]["combined"] == json.loads(alone)["combined"]
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [row["results"] for row in rows] == names
+    assert (tmp_path / "a.hota.csv").is_file()
+    assert (tmp_path / "a.svg").read_text().count("<polyline") == 3
+
+
+def test_what_goes_with_one_folder_of_results_only(
+    folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, *folders, folders[3] + "/../x", "--cameras")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--cameras goes with one folder of --results, got 2" in err
+    assert "--results" in (err := run(capsys, *folders, folders[3] + "/.")[2])
+    assert "is there twice" in err
 
 
 def test_cameras_of_one_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

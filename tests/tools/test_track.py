@@ -101,6 +101,22 @@ def test_several_sources(sequence, video, tmp_path, capsys):
     assert set(json.loads((out / "run.json").read_text())["sequences"]) == names
 
 
+def test_answers_of_several_sources(tmp_path, capsys):
+    """Two videos with one file of lines; a later run without crops leaves no old ones beside the new result."""
+    sources = [make_video(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    (tmp_path / "r.yaml").write_text("lines: [{name: door, points: [[40, 0], [40, 96]]}]")
+    common = (*sources, "--detector", "hog", "--reid", "none", "--out", tmp_path / "o")
+    assert run(*common, "--regions", tmp_path / "r.yaml", "--save", "csv,crops,persons,coco") == OK
+    said = capsys.readouterr().out
+    assert said.count("\n  nobody\n") == 2  # HOG takes no square for a person
+    for name in "ab":
+        assert (tmp_path / "o" / f"{name}.lines.csv").read_text() == "line,time,id,direction,x,y\n"
+        assert (tmp_path / "o" / f"{name}.crops").is_dir()
+    assert run(*common, "--save", "csv") == OK
+    left = {path.name for path in (tmp_path / "o").iterdir()}
+    assert left == {"run.json", *(f"{name}.{ending}" for name in "ab" for ending in ("txt", "csv"))}
+
+
 def test_names_that_collide(tmp_path):
     """a, a, a-2: three results, not two."""
     places = []
@@ -362,6 +378,10 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
             "--classes does nothing with --detections",
         ),
         (["{video}", "--save", ","], "--save ,: expected names"),
+        (["{video}", "--save", "video", "--label", "di"], "--label di: did you mean 'id'?"),
+        (["{video}", "--save", "video", "--codec", "theora"], "--codec theora: known: av1, h264, vp9"),
+        (["{video}", "--blur", "faces"], "--blur does nothing without --save video"),
+        (["{video}", "--regions", "{bad}"], "bad.txt: expected `lines:` and `zones:`"),
         (
             ["{video}", "--detections", "{det}", "--reid", "none", "--device", "cuda:9"],
             "--device cuda:9: no network is used here",

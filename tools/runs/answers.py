@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.tracker.analytics import Summary, occupancy
+from retrace.configs.loader import validate
+from retrace.tracker.analytics import Regions, Summary, occupancy
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.tables import crossings_csv, occupancy_csv, persons_csv, visits_csv
@@ -24,6 +25,7 @@ class Result:
     table: MotTable
     fps: float
     size: tuple[int, int] | None  # (height, width) px, where it is known
+    regions: Regions = field(default_factory=Regions)  # that the run counted
 
 
 def results_of(place: Path, fps: float | None) -> list[Result]:
@@ -49,11 +51,13 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         raise InputError(f"{place}: no finished sequence in its run.json")
     found = []
     for name, record in records.items():
-        rate, size = fps or record.get("fps"), record.get("size")
+        rate, size = fps or record.get("measured_fps") or record.get("fps"), record.get("size")
         if not (isinstance(rate, int | float) and rate > 0):
             raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
         known = (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
-        found.append(Result(name, read_results(place / f"{name}.txt"), float(rate), known))
+        told = record.get("regions")
+        regions = validate(told, Regions, f"{place}/run.json") if isinstance(told, dict) else Regions()
+        found.append(Result(name, read_results(place / f"{name}.txt"), float(rate), known, regions))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -137,7 +138,11 @@ def remove_stale(record: Mapping[str, Any] | None, one: OpenedJob, report: Sourc
         return
     for name in record.get("files") or ():
         path = one.out / str(name)
-        if path.parent == one.out and path not in report.files:
+        if path.parent != one.out or path in report.files:
+            continue
+        if path.is_dir() and not path.is_symlink():  # crops
+            shutil.rmtree(path)
+        else:
             path.unlink(missing_ok=True)
 
 
@@ -148,7 +153,7 @@ def finished_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
         record: Any = _records(one.out).get(one.name) if one.job.resume else None
         if not isinstance(record, dict) or not record.get("complete"):
             continue
-        if record.get("settings_sha256") == one.settings_hash() and all(map(Path.is_file, one.results())):
+        if record.get("settings_sha256") == one.settings_hash() and all(map(Path.exists, one.results())):
             found[one.name] = record
     return found
 

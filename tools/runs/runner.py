@@ -322,6 +322,8 @@ def tell(report: SourceReport, quiet: bool = False) -> None:
         f"{report.name}: {report.frames} frames, {report.tracks} tracks, {rate:.1f} frames/s "
         f"(frames/s by stage: {by_stage})"
     )
+    if report.summary:
+        say(f"  {report.summary}")
     for line in (*report.notes, *report.files):
         say(f"  {line}")
 

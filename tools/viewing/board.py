@@ -64,6 +64,7 @@ def about(board: Board, place: Place, query: Query) -> dict[str, Any]:
         "frames": place.frames,
         "growing": place.growing,
         "video": place.proxy.is_file(),
+        "source": place.source is not None and Path(place.source).exists(),
         "proxy": board.proxies.state(place),
         "missing": place.missing(),
         "names": {str(k): v for k, v in corrected.names.items()},

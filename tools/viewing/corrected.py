@@ -22,7 +22,7 @@ from retrace.tracker.offline.edits import counted
 
 KINDS = {
     "mot": ".txt", "csv": ".csv", "jsonl": ".jsonl", "coco": ".coco.json", "cvat": ".cvat.xml", "zip": ".zip",
-    "video": ".mp4",
+    "gt": "/gt/gt.txt", "video": ".mp4",
 }  # fmt: skip
 _ONE = threading.Lock()  # the manifest is read, changed and written
 
@@ -40,11 +40,12 @@ def write_corrected(place: Place, kind: str, folder: Path | None = None) -> Path
     """
     if kind not in KINDS:
         raise InputError(f"no kind {kind!r}; there are {', '.join(KINDS)}")
-    out = (folder or place.folder / "corrected") / f"{place.name}{KINDS[kind]}"
+    folder = folder or place.folder / "corrected"
+    out = folder / f"{place.name}{KINDS[kind]}"
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     WRITERS[kind](place, place.corrected().table, out)
-    _note(place, out)
+    _note(place, folder, str(out.relative_to(folder)))
     return out
 
 
@@ -58,7 +59,7 @@ def _mot(place: Place, table: MotTable, out: Path) -> None:
 def _csv(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.tables import boxes_csv
 
-    boxes_csv(out, table, place.fps)
+    boxes_csv(out, _classed(table), place.fps, place.class_names or None)
 
 
 def _jsonl(place: Place, table: MotTable, out: Path) -> None:
@@ -67,25 +68,34 @@ def _jsonl(place: Place, table: MotTable, out: Path) -> None:
 
     with writing(out), atomic_write(out) as file:
         for k, tracks in enumerate(_by_frame(place, table)):
-            file.write(json_line(Step(Frame(k, k / place.fps, None), Detections.empty(), tracks)))
+            file.write(
+                json_line(Step(Frame(k, k / place.fps, None), Detections.empty(), tracks), place.class_names)
+            )
 
 
 def _coco(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.exchange import coco_json
 
-    coco_json(out, _classed(table), place.name, place.frames, place.size, place.fps)
+    names = place.class_names or None
+    coco_json(out, _classed(table), place.name, place.frames, place.size, place.fps, names)
 
 
 def _cvat(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.exchange import cvat_xml
 
-    cvat_xml(out, _classed(table), place.name, place.frames, place.size)
+    cvat_xml(out, _classed(table), place.name, place.frames, place.size, place.class_names or None)
 
 
 def _zip(place: Place, table: MotTable, out: Path) -> None:
     from retrace.tracker.outputs.mot_zip import mot_zip
 
     mot_zip(out, table, place.name, place.frames, place.size, place.fps)
+
+
+def _gt(place: Place, table: MotTable, out: Path) -> None:
+    from retrace.tracker.outputs.mot_zip import mot_folder
+
+    mot_folder(out.parents[1], table, place.name, place.frames, place.size, place.fps)
 
 
 def _video(place: Place, table: MotTable, out: Path) -> None:
@@ -104,7 +114,7 @@ def _video(place: Place, table: MotTable, out: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Place, MotTable, Path], None]] = {
-    "mot": _mot, "csv": _csv, "jsonl": _jsonl, "coco": _coco, "cvat": _cvat, "zip": _zip, "video": _video,
+    "mot": _mot, "csv": _csv, "jsonl": _jsonl, "coco": _coco, "cvat": _cvat, "zip": _zip, "gt": _gt, "video": _video,
 }  # fmt: skip
 
 
@@ -128,9 +138,9 @@ def _classed(table: MotTable) -> MotTable:
     return replace(table, class_id=table.class_id - 1)
 
 
-def _note(place: Place, out: Path) -> None:
-    """What run.json beside the file says of it."""
-    path = out.parent / "run.json"
+def _note(place: Place, folder: Path, name: str) -> None:
+    """What run.json says of a file of that name in the folder."""
+    path = folder / "run.json"
     edits, found = place.edits(), place.corrected()
     record = {
         "complete": not place.growing,
@@ -156,7 +166,7 @@ def _note(place: Place, out: Path) -> None:
             told = {}
         sequences = told.get("sequences") if isinstance(told.get("sequences"), dict) else {}
         before = sequences.get(place.name, {})
-        files = sorted({*(before.get("files") or []), out.name} if before else {out.name})
+        files = sorted({*(before.get("files") or []), name})
         arguments = told.get("arguments") or []
         if place.source is not None and place.source not in arguments:
             arguments = [*arguments, place.source]

@@ -32,7 +32,7 @@ class Kept:
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
     def __call__(self, key: str, files: Sequence[Path], make: Callable[[], Value]) -> Value:
-        now = tuple(map(_stamp, files))
+        now = tuple(map(stamp, files))
         with self._locks[key]:
             known = self._found.get(key)
             if known is None or known[0] != now:
@@ -96,6 +96,12 @@ class Place:
         return (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
 
     @property
+    def class_names(self) -> dict[int, str]:
+        """What the detector's classes are called, by number from 0; empty where all are people."""
+        told = self.record.get("classes")
+        return {int(k): str(v) for k, v in told.items() if str(k).isdigit()} if isinstance(told, dict) else {}
+
+    @property
     def frames(self) -> int:
         return max(int(self.record.get("frames") or 0), int(self.table().frame.max(initial=-1)) + 1)
 
@@ -118,7 +124,17 @@ class Place:
         return self.kept("hash", [path], lambda: file_hash(path)[:16])
 
     def edits(self) -> list[Any]:
-        return self.kept("edits", [self.edits_file], lambda: read_edits(self.edits_file))
+        """Of the file beside the result; none where it is broken, which :meth:`missing` says."""
+        return self._edits()[0]
+
+    def _edits(self) -> tuple[list[Any], str]:
+        def read() -> tuple[list[Any], str]:
+            try:
+                return read_edits(self.edits_file), ""
+            except InputError as error:
+                return [], str(error)
+
+        return self.kept("edits", [self.edits_file], read)
 
     def corrected(self) -> Corrected:
         """The result with the edits that lie beside it."""
@@ -162,6 +178,8 @@ class Place:
     def missing(self) -> list[str]:
         """What the page cannot show, and how to get it."""
         said = []
+        if self._edits()[1]:
+            said.append(f"Edits are not applied: {self._edits()[1]}")
         if self.growing:
             said.append(
                 "This run is not finished: what there is of it is shown. `track.py --resume` goes on."
@@ -180,7 +198,8 @@ class Place:
         return said
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None: there is none."""
     try:
         told = path.stat()
     except OSError:

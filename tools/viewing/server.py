@@ -86,7 +86,7 @@ def serve(board: Board, host: str, port: int, token: str | None) -> None:
     """Serve until interrupted."""
     import uvicorn
 
-    hosts = [host, "localhost"] if host in ("127.0.0.1", "::1", "localhost") else ["*"]
+    hosts = [host, f"[{host}]", "localhost"] if host in ("127.0.0.1", "::1", "localhost") else ["*"]
     app = make_app(board, hosts, token)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
 
@@ -104,6 +104,8 @@ def _guarded(answer: Answer, token: str | None) -> Answer:
         given = shown or request.cookies.get("retrace") or ""
         if token is not None and not secrets.compare_digest(given.encode(), token.encode()):
             return PlainTextResponse(FOREIGN, 403)
+        if request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and request.url.path != "/":
+            return PlainTextResponse("only this page may ask", 403)  # a foreign page that points here
         if request.method == "POST" and request.headers.get("content-type") != "application/json":
             # a form of a foreign page cannot send it
             return PlainTextResponse("expected application/json", 415)

@@ -119,8 +119,9 @@ def table_text(place: Place, which: str) -> bytes:
     if which not in TABLES:
         raise InputError(f"no table {which!r}; there are {', '.join(TABLES)}")
     table = place.corrected().table
-    answers = summarise(table, place.fps, regions(place))
-    result = Result(place.name, table, place.fps, place.size)
+    drawn = regions(place)
+    answers = summarise(table, place.fps, drawn)
+    result = Result(place.name, table, place.fps, place.size, drawn)
     with tempfile.TemporaryDirectory() as folder:
         write_tables(Path(folder), result, answers, 60.0)
         path = Path(folder) / f"{place.name}.{which}.csv"

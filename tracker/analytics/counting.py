@@ -77,25 +77,40 @@ def crossings(table: MotTable, line: Line, fps: float) -> Crossings:
         fps: frames/s; time is frame / fps.
     """
     rows = by_person(table)
-    foot, seconds = feet(rows.xyxy), rows.frame / _rate(fps)
-    a, b = np.array(line.points)
-    along = b - a
-    length = np.hypot(*along)
-    away = (along[0] * (foot[:, 1] - a[1]) - along[1] * (foot[:, 0] - a[0])) / length  # > 0: on its right
-    band = BAND * (rows.xyxy[:, 3] - rows.xyxy[:, 1])
-    sided = (np.abs(away) > band).nonzero()[0]  # rows that are on a side
+    seconds = rows.frame / _rate(fps)
+    foot, away = sides(line, rows.xyxy)
+    sided = away.nonzero()[0]
     before, after = sided[:-1], sided[1:]
-    crossed = (rows.id[before] == rows.id[after]) & ((away[before] > 0) != (away[after] > 0))
-    crossed &= seconds[after] - seconds[before] <= GAP
-    before, after = before[crossed], after[crossed]
-    share = (away[before] / (away[before] - away[after]))[:, None]
-    place = foot[before] + share * (foot[after] - foot[before])
-    on_it = (place - a) @ along / length**2
-    time = seconds[before] + share[:, 0] * (seconds[after] - seconds[before])
-    met = ((on_it >= 0) & (on_it <= 1)).nonzero()[0]
-    order = met[np.lexsort((rows.id[after[met]], time[met]))]
-    after = after[order]
-    return Crossings(line, rows.id[after], time[order], away[after] > 0, place[order])
+    same = (rows.id[before] == rows.id[after]) & (seconds[after] - seconds[before] <= GAP)
+    before, after = before[same], after[same]
+    met, share, place = meetings(line, foot[before], away[before], foot[after], away[after])
+    before, after = before[met], after[met]
+    time = seconds[before] + share * (seconds[after] - seconds[before])
+    order = np.lexsort((rows.id[after], time))
+    return Crossings(line, rows.id[after][order], time[order], away[after][order] > 0, place[order])
+
+
+def sides(line: Line, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(R, 4) boxes -> their feet (R, 2) px, and how far these are from the line, (R,) px: positive on its right,
+    negative on its left, 0 within the band, where nobody is on a side."""
+    foot, (a, b) = feet(xyxy), np.array(line.points)
+    along = b - a
+    away = (along[0] * (foot[:, 1] - a[1]) - along[1] * (foot[:, 0] - a[0])) / np.hypot(*along)
+    return foot, np.where(np.abs(away) > BAND * (xyxy[:, 3] - xyxy[:, 1]), away, 0.0)
+
+
+def meetings(
+    line: Line, foot: np.ndarray, away: np.ndarray, next_foot: np.ndarray, next_away: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """P straight paths from one place on a side to the next -> which of them cross the line: their indices (C,),
+    after which share of the path (C,), and where, (C, 2) px."""
+    crossed = ((away > 0) != (next_away > 0)).nonzero()[0]
+    share = away[crossed] / (away[crossed] - next_away[crossed])
+    place = foot[crossed] + share[:, None] * (next_foot[crossed] - foot[crossed])
+    a, b = np.array(line.points)
+    on_it = (place - a) @ (b - a) / ((b - a) @ (b - a))
+    met = (on_it >= 0) & (on_it <= 1)
+    return crossed[met], share[met], place[met]
 
 
 def visits(table: MotTable, zone: Zone, fps: float) -> Visits:

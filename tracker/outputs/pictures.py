@@ -1,11 +1,13 @@
-"""Where results go as pictures: an H.264 video, a contact sheet; not resumable."""
+"""Where results go as pictures: a video, a contact sheet; not resumable."""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,17 +16,63 @@ import cv2
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import nearest
 from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
-from retrace.tracker.outputs.draw import BLANK, FONT, NO_NAMES, Trails, annotate
+from retrace.tracker.outputs.draw import BLANK, FONT, Painter
 from retrace.tracker.outputs.sink import Sink
+from retrace.tracker.outputs.style import Style
 
 SLOWEST, FASTEST = 1e-3, 240.0  # frames/s that encoder and container take for a rate
 TICKS = 90_000  # per second; the time base of the video, fine enough for any frame rate
 
 
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A way to encode video."""
+
+    encoder: str  # FFmpeg's name
+    ending: str  # of the file
+    options: dict[str, str]
+
+    @property
+    def container(self) -> str:
+        """FFmpeg's name."""
+        return self.ending.removeprefix(".")
+
+
+CONTAINERS = {
+    ".mp4": {"movflags": "faststart"},  # plays before it is all loaded
+    ".webm": {"fflags": "bitexact"},  # no random numbers: same input, same bytes
+}
+CODECS = {
+    "h264": Codec(
+        "libx264", ".mp4", {"preset": "superfast", "crf": "23", "profile": "high"}
+    ),  # plays everywhere
+    "vp9": Codec("libvpx-vp9", ".webm", {"deadline": "realtime", "cpu-used": "7", "crf": "32", "b": "0"}),
+    "av1": Codec("libsvtav1", ".mp4", {"preset": "9", "crf": "35"}),
+}
+
+
+def find_codec(name: str) -> Codec:
+    """The codec of that name.
+
+    Raises:
+        InputError: there is none, or the installed FFmpeg cannot encode it.
+    """
+    if name not in CODECS:
+        raise InputError(f"`codec` {name}: {nearest(name, CODECS)}")
+    if CODECS[name].encoder not in av.codecs_available:
+        there = [other for other, codec in CODECS.items() if codec.encoder in av.codecs_available]
+        raise InputError(
+            f"`codec` {name}: the installed PyAV has no encoder for it ({CODECS[name].encoder}); "
+            f"it has {', '.join(there) or 'none of ours'}"
+        )
+    return CODECS[name]
+
+
 class VideoSink(Sink):
-    """Frames with boxes, ids and trails as an H.264 mp4, drawn and encoded in a thread.
+    """Frames with boxes, ids and trails as a video (H.264 in an mp4 unless told otherwise), made in a thread.
 
     Frames stand as long as their timestamps say; the first one begins at 0. Frames of another size than the
     first are resized; a frame without an image is a grey one. Not resumable: feed all steps again.
@@ -49,19 +97,22 @@ class VideoSink(Sink):
         size: tuple[int, int] | None = None,
         *,
         pixel_aspect: float = 1.0,
-        names: Mapping[int, str] = NO_NAMES,
-        preset: str = "superfast",
-        crf: int = 23,
+        style: Style | None = None,
+        codec: str = "h264",
         waiting: int = 8,
     ) -> None:
         """``size`` (height, width) px: that of the first frame when None. ``pixel_aspect``: width by height of a
-        pixel, for players. ``names``: of classes, see :func:`draw`. ``waiting``: frames in the queue."""
-        self._path = Path(path)
+        pixel, for players. ``style``: what is drawn. ``codec``: of ``CODECS``; ``path`` ends as it wants.
+        ``waiting``: frames in the queue."""
+        self._path, self._codec = Path(path), find_codec(codec)
+        if self._path.suffix.lower() != self._codec.ending:
+            raise InputError(
+                f"{path}: {codec} goes into a {self._codec.ending}, rename it or choose another `codec`"
+            )
         self.seconds = {"draw": 0.0, "encode": 0.0}
         claim(self._path)
-        self._options = {"preset": preset, "crf": str(crf)}
         self._fps, self._size, self._frames = fps, size, 0
-        self._pixel_aspect, self._names = pixel_aspect, names
+        self._pixel_aspect, self._style = pixel_aspect, style
         self._error: BaseException | None = None
         self._steps: queue.Queue[Step | None] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
@@ -99,13 +150,13 @@ class VideoSink(Sink):
                 pass
 
     def _encode(self, steps: Iterator[Step]) -> None:
-        trails, last, origin = Trails(), -1, 0.0
+        painter, last, origin = Painter(self._style, self._size), -1, 0.0
         place = f"file:{partial_of(self._path)}"  # a name like 10:30.mp4 would be protocol 10
-        with av.open(place, "w", format="mp4", options={"movflags": "faststart"}) as out:
+        with av.open(place, "w", format=self._codec.container, options=CONTAINERS[self._codec.ending]) as out:
             stream = None
             for step in steps:
                 begin = time.perf_counter()
-                image = annotate(step, trails, self._size, names=self._names)
+                image = painter.paint(step)
                 drawn = time.perf_counter()
                 if stream is None:
                     stream, origin = self._open(out, image), step.frame.time
@@ -125,7 +176,9 @@ class VideoSink(Sink):
 
     def _open(self, out: av.container.OutputContainer, image: np.ndarray) -> av.VideoStream:
         rate = Fraction(min(max(self._fps, SLOWEST), FASTEST)).limit_denominator(1001)  # no more than a hint
-        stream = out.add_stream("libx264", rate=rate, options=self._options)
+        os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder would tell its settings on standard error
+        stream = out.add_stream(self._codec.encoder, rate=rate, options=self._codec.options)
+        assert isinstance(stream, av.VideoStream)
         height, width = self._size or image.shape[:2]
         self._size = (height, width)
         stream.height, stream.width = height + height % 2, width + width % 2  # 4:2:0 needs even sizes
@@ -164,17 +217,16 @@ class ContactSheet(Sink):
         size: tuple[int, int] | None = None,
         length: int | None = None,
         *,
-        names: Mapping[int, str] = NO_NAMES,
+        style: Style | None = None,
         columns: int = 4,
         rows: int = 3,
         width: int = 480,
     ) -> None:
         """``size`` (height, width) px of frames without an image; ``length`` of the run in frames, a guess that
-        saves drawing what would go again; ``names`` of classes; ``width`` px of one picture."""
-        self._path, self._size, self._columns, self._width = Path(path), size, columns, width
-        self._names = names
+        saves drawing what would go again; ``style``: what is drawn; ``width`` px of one picture."""
+        self._path, self._columns, self._width = Path(path), columns, width
         self._places = columns * rows
-        self._trails = Trails()
+        self._painter = Painter(style, size)
         self._kept: list[np.ndarray] = []
         self._every, self._seen = max(1, (length or 0) // self._places), 0
         claim(self._path)
@@ -184,10 +236,9 @@ class ContactSheet(Sink):
             if len(self._kept) == 2 * self._places:
                 del self._kept[1::2]
                 self._every *= 2
-            small = annotate(step, self._trails, self._size, width=self._width, names=self._names)
-            self._kept.append(self._captioned(small, step))
+            self._kept.append(self._captioned(self._painter.paint(step, self._width), step))
         else:
-            self._trails.add(step.frame.time, step.tracks)
+            self._painter.take(step)
         self._seen += 1
 
     def finish(self) -> Path:

@@ -6,7 +6,8 @@ Times are seconds with three digits, places are px with one; a file has its name
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from retrace.tracker.data import MotTable
 BOX_COLUMNS = ("frame", "time", "id", "x1", "y1", "x2", "y2", "score", "class_id", "class")
 
 
-def boxes_csv(path: str | Path, table: MotTable, fps: float, names: dict[int, str] | None = None) -> Path:
+def boxes_csv(path: str | Path, table: MotTable, fps: float, names: Mapping[int, str] | None = None) -> Path:
     """A row a box. Frames count from 0; ``names`` says what the classes are called."""
     names = names or {}
     return _write(
@@ -33,9 +34,14 @@ def boxes_csv(path: str | Path, table: MotTable, fps: float, names: dict[int, st
     )
 
 
-def persons_csv(path: str | Path, persons: Persons, names: dict[int, str] | None = None) -> Path:
-    """A row a person: from when to when, how far, how fast, and where the best crop is."""
-    names = names or {}
+def persons_csv(
+    path: str | Path,
+    persons: Persons,
+    names: Mapping[int, str] | None = None,
+    crops: Mapping[int, str] | None = None,
+) -> Path:
+    """A row a person: from when to when, how far, how fast, and where the best crop is; ``crops``: its file by id."""
+    names, crops = names or {}, crops or {}
     columns = (
         "id",
         "class_id",
@@ -47,7 +53,7 @@ def persons_csv(path: str | Path, persons: Persons, names: dict[int, str] | None
         "path_px",
         "speed_heights_per_s",
     )
-    best = ("mean_score", "best_frame", "best_x1", "best_y1", "best_x2", "best_y2")
+    best = ("mean_score", "best_frame", "best_x1", "best_y1", "best_x2", "best_y2", "best_crop")
     return _write(
         path,
         (*columns, *best),
@@ -65,6 +71,7 @@ def persons_csv(path: str | Path, persons: Persons, names: dict[int, str] | None
                 f"{persons.score[k]:.4f}",
                 persons.best_frame[k],
                 *map(_px, persons.best_xyxy[k]),
+                crops.get(int(persons.id[k]), ""),
             )
             for k in range(len(persons))
         ),
@@ -105,10 +112,12 @@ def occupancy_csv(path: str | Path, occupancy: Occupancy) -> Path:
 
 def _write(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     path = Path(path)
-    with writing(path), atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with writing(path), atomic_write(path, "wb") as file:
+        text = TextIOWrapper(file, "utf-8", "replace", "\n")
+        writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
+        text.detach()
     return path
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from retrace.tracker.ledger.file import ledger_header, ledger_line
 from retrace.tracker.mot_file import format_tracks
 from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.tracker import Tracker
+
+NO_NAMES: Mapping[int, str] = MappingProxyType({})
 
 
 class TextSink(Sink):
@@ -81,10 +84,11 @@ def mot_lines(step: Step, classes: bool = False) -> str:
     return format_tracks(step.frame.index, step.tracks, classes)
 
 
-def json_line(step: Step) -> str:
+def json_line(step: Step, names: Mapping[int, str] = NO_NAMES) -> str:
     """One JSON object: frame (0-based), time (s), detections (their number), tracks with every field.
 
-    ``det_index`` is the row in that frame's detector output, -1 if the track was only predicted.
+    ``det_index`` is the row in that frame's detector output, -1 if the track was only predicted. ``class`` is the
+    class by name, where ``names`` knows it.
     """
     t = step.tracks
     rows = zip(
@@ -95,12 +99,16 @@ def json_line(step: Step) -> str:
         t.det_index.tolist(),
         strict=True,
     )
-    names = ("id", "xyxy", "score", "class_id", "det_index")
+    fields = ("id", "xyxy", "score", "class_id", "det_index")
+    told = [dict(zip(fields, row, strict=True)) for row in rows]
+    for track in told if names else ():
+        if track["class_id"] in names:
+            track["class"] = names[track["class_id"]]
     whole = {
         "frame": step.frame.index,
         "time": round(step.frame.time, 6),
         "detections": len(step.detections),
-        "tracks": [dict(zip(names, row, strict=True)) for row in rows],
+        "tracks": told,
     }
     return json.dumps(whole, separators=(",", ":"), allow_nan=False) + "\n"
 

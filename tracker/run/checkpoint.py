@@ -23,7 +23,9 @@ from retrace.tracker.data import Detections, Step
 from retrace.tracker.offline.reconnect import LooksSoFar
 
 EVERY = 10.0  # s of wall time
-KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped")
+UNLIKE = 0.01  # share by which a rate may differ from the stated one: the clock's grain
+FEW = 10  # frames, of which no rate is measured
+KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped", "began", "ended")
 
 
 def checkpoint_of(out: Path, name: str) -> Path:
@@ -74,15 +76,27 @@ class Checkpoint:
         self.frames = 0  # done so far
         self.corrupt: list[int] = []  # numbers of frames that could not be read
         self.dropped = 0  # boxes of no size
+        self.began: tuple[int, float] | None = None  # number and time (s) of the first frame
+        self.ended = (0, 0.0)  # of the last
         self._fingerprint = json.dumps(fingerprint, sort_keys=True)
         self._saved = time.monotonic()
 
     def took(self, step: Step) -> None:
         """Note a frame that is done."""
         self.next_frame = step.frame.index + 1
+        self.ended = (step.frame.index, step.frame.time)
+        self.began = self.began or self.ended
         self.digest = chained_hash(self.digest, step.detections)
         self.frames += 1
         self.dropped += step.detections.dropped
+
+    def measured_rate(self, stated: float) -> float:
+        """Frames/s: as stated, unless the frames' times say something that is more than ``UNLIKE`` away."""
+        frames, seconds = (
+            end - begin for begin, end in zip(self.began or self.ended, self.ended, strict=True)
+        )
+        measured = frames / seconds if frames >= FEW and seconds > 0 else stated
+        return stated if abs(measured / stated - 1) <= UNLIKE else measured
 
     def due(self) -> bool:
         return time.monotonic() - self._saved >= EVERY

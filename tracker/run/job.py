@@ -15,7 +15,10 @@ from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.sources.address import is_url, redact
 
-SAVES = ("mot", "video", "jsonl", "sheet", "camera", "ledger", "looks")
+SAVES = (
+    *("mot", "csv", "jsonl", "coco", "cvat", "persons", "people", "crops", "heat"),
+    *("video", "sheet", "detections", "camera", "ledger", "looks"),
+)
 NORMS = ("stored", "frame", "video")
 EMBED = ("all", "ambiguous", "always")
 
@@ -63,6 +66,16 @@ class Job:
     offline: str | None = None  # passes over the whole result at its end, or a YAML file of them
     offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
     save: tuple[str, ...] = ("mot",)  # of SAVES; "mot" is always written
+    regions: str | None = None  # a YAML file of lines and zones: they are counted, and drawn
+    label: tuple[str, ...] | None = (
+        None  # "id", "class", "score"; None: ids, and classes where there are several
+    )
+    blur: str | None = None  # "faces" or "people", in every picture that is kept
+    codec: str = "h264"  # of the video; "vp9" and "av1" too
+    crops: int | None = None  # pictures of each person, the sharpest; None: 5
+    show: bool = (
+        False  # a window in which the source is seen as it is tracked; q closes it, which stops the run
+    )
     memory: str | None = (
         None  # an identity memory's file: results carry the ids of people, here and in other sources
     )
@@ -103,6 +116,7 @@ class Job:
             raise InputError("`embed` ambiguous does nothing with `reid` none; leave one of them out")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        self._check_pictures()
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
         if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
@@ -115,6 +129,28 @@ class Job:
             )
         if self.offline is None and self.offline_overrides:
             raise InputError(f"offline.{next(iter(self.offline_overrides))} does nothing without `offline`")
+
+    def _check_pictures(self) -> None:
+        """What says how pictures look does so where there are some, and says what there is."""
+        from retrace.tracker.outputs.style import Style
+
+        if self.label is not None:
+            object.__setattr__(self, "label", tuple(self.label))
+        Style(self.label or (), blur=self.blur)
+        made = set(self.save)
+        drawn = self.show or made & {"video", "sheet"}
+        if self.label is not None and not drawn:
+            raise InputError("`label` does nothing without `save` video or sheet, or `show`")
+        if self.blur is not None and not (drawn or made & {"crops", "heat"}):
+            raise InputError("`blur` does nothing without `save` video, sheet, crops or heat, or `show`")
+        if self.blur == "people" and "crops" in made:
+            raise InputError("`blur` people leaves nothing to see in crops: leave them out of `save`")
+        if self.codec != "h264" and "video" not in made:
+            raise InputError(f"`codec` {self.codec} does nothing without `save` video")
+        if self.crops is not None and self.crops < 1:
+            raise InputError(f"`crops` must be at least 1 picture of each person, got {self.crops}")
+        if self.crops is not None and "crops" not in made:
+            raise InputError("`crops` does nothing without `save` crops")
 
     @property
     def shown(self) -> str:

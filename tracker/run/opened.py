@@ -13,11 +13,13 @@ from retrace.configs import InputError
 from retrace.configs.files import cores, file_hash
 from retrace.tracker import Tracker
 from retrace.tracker.ahead import Ahead
+from retrace.tracker.analytics import Regions, read_regions
 from retrace.tracker.camera.estimators import METHODS
 from retrace.tracker.camera.warps import Camera, EstimatedCamera, FileCamera, read_warps
 from retrace.tracker.detection.boxes_file import Detector, open_detections
 from retrace.tracker.offline.files import LOOKS
 from retrace.tracker.offline.passes import OfflineConfig
+from retrace.tracker.outputs.style import Style
 from retrace.tracker.pipeline import Detect, Embed
 from retrace.tracker.run.job import Job
 from retrace.tracker.sources import Source, open_source
@@ -26,13 +28,24 @@ from retrace.tracker.tracks.sparing import Sparing
 BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
 ENDINGS = {
     "mot": ".txt",
+    "csv": ".csv",
     "jsonl": ".jsonl",
+    "coco": ".coco.json",
+    "cvat": ".cvat.xml",
+    "persons": ".persons.csv",
+    "people": ".people.csv",
+    "lines": ".lines.csv",  # this and the next where regions are given
+    "zones": ".zones.csv",
+    "crops": ".crops",
+    "heat": ".heat.png",
+    "detections": ".detections.npz",
     "video": ".mp4",
     "sheet": ".png",
     "camera": ".gmc.txt",
     "ledger": ".ledger.jsonl",
     "looks": LOOKS,
 }
+VIDEO_ENDINGS = {"vp9": ".webm"}  # what does not go into an mp4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +77,31 @@ class OpenedJob:
     offline: OfflineConfig | None
     out: Path
     hashes: dict[str, str]  # sha256 of the weights and files that the run reads
+    regions: Regions = field(default_factory=Regions)
 
     def path(self, kind: str) -> Path:
         """Where a kind of ``SAVES`` goes; with offline passes NAME.txt is made from NAME.online.txt at the end."""
         ending = ".online.txt" if kind == "mot" and self.offline else ENDINGS[kind]
+        if kind == "video":
+            ending = VIDEO_ENDINGS.get(self.job.codec, ending)
         return self.out / f"{self.name}{ending}"
 
     def results(self) -> list[Path]:
         """Every file that the run leaves when it is whole."""
-        return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in self.job.save)]
+        counted = ["lines"] * bool(self.regions.lines) + ["zones"] * bool(self.regions.zones)
+        return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in (*self.job.save, *counted))]
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """class_id -> name, as far as it is known."""
+        return {**self.detector.names, **self.detector.labels}
+
+    @property
+    def style(self) -> Style:
+        """What its pictures look like."""
+        job, several = self.job, bool(self.detector.labels)
+        labels = job.label if job.label is not None else ("id", "class") if several else ("id",)
+        return Style(labels, self.class_names, self.regions, job.blur)
 
     @property
     def camera_note(self) -> str:
@@ -117,6 +146,7 @@ class OpenedJob:
             "files": self.hashes,
             "save": sorted(self.job.save),
             "post_processing": self.post_processing,
+            "pictures": [self.job.label, self.job.blur, self.job.codec, self.job.crops],
         }
 
     def settings_hash(self) -> str:
@@ -144,8 +174,11 @@ def open_job(
     """
     config, offline = job.tracker_config(), job.offline_config()
     source = source or open_job_source(job)
-    if {"video", "sheet"} & set(job.save) and not source.has_images:
-        raise InputError(f"{job.shown}: has no images to draw on; leave video and sheet out of `save`")
+    asked = [kind for kind in ("video", "sheet", "crops") if kind in job.save]
+    if asked and not source.has_images:
+        raise InputError(f"{job.shown}: has no images to draw on; leave {' and '.join(asked)} out of `save`")
+    if job.show and not source.has_images:
+        raise InputError(f"{job.shown}: has no images to see; leave `show` out")
     hashes: dict[str, str] = {}
     detector = _find_detector(job, source, detect, hashes)
     camera = open_camera(job.camera, source, hashes)
@@ -155,6 +188,7 @@ def open_job(
         )
     tracker = Tracker(config, source.fps, ledger="ledger" in job.save)
     appearance = _appearance(job, embed)
+    regions = _regions(job, source, hashes)
     opened = OpenedJob(
         job=job,
         name=job.name or source.name,
@@ -166,7 +200,16 @@ def open_job(
         offline=offline,
         out=Path(job.out),
         hashes=hashes | dict(appearance.hashes),
+        regions=regions,
     )
+    if job.show:
+        from retrace.tracker.outputs.window import refuse_headless  # OpenCV
+
+        refuse_headless()
+    if "video" in job.save:
+        from retrace.tracker.outputs.pictures import find_codec  # PyAV
+
+        find_codec(job.codec)
     _refuse_to_overwrite(opened)
     job.folder()
     return opened
@@ -277,6 +320,17 @@ def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | 
         )
     hashes[str(path)] = file_hash(path)
     return FileCamera(warps, f"warps of {path.name}")
+
+
+def _regions(job: Job, source: Source, hashes: dict[str, str]) -> Regions:
+    """The lines and zones that the job names, which lie in the picture."""
+    if job.regions is None:
+        return Regions()
+    regions = read_regions(job.regions)
+    if source.size is not None:
+        regions.check(source.size, job.regions)
+    hashes[job.regions] = file_hash(job.regions)
+    return regions
 
 
 def _appearance(job: Job, embed: Embed | Appearance | None) -> Appearance:

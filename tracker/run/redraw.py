@@ -13,15 +13,34 @@ from retrace.tracker.data import Detections, Frame, Step, Tracks
 
 ENDING = ".drawn"  # NAME.drawn.partial beside the others; gone when the run is whole
 # Result text rounds boxes and does not say who was only predicted; pixels depend on both.
-ROW = np.dtype([("frame", "<i8"), ("id", "<i8"), ("xyxy", "<f4", 4), ("predicted", "?")])
+ROW = np.dtype(
+    [
+        ("frame", "<i8"),
+        ("id", "<i8"),
+        ("xyxy", "<f4", 4),
+        ("score", "<f4"),
+        ("class", "<i4"),
+        ("predicted", "?"),
+    ]
+)
+DETECTION = 0  # as an id: a box that blurring looks at, of whatever became of it
 
 
-def drawn_rows(step: Step) -> bytes:
-    """A frame's tracks as far as drawing looks at them, for a file that grows."""
-    rows = np.zeros(len(step.tracks), ROW)
-    rows["frame"], rows["id"], rows["xyxy"] = step.frame.index, step.tracks.id, step.tracks.xyxy
-    rows["predicted"] = step.tracks.det_index < 0
-    return rows.tobytes()
+def drawn_rows(step: Step, blurred: bool = False) -> bytes:
+    """A frame's tracks as far as drawing looks at them, for a file that grows; ``blurred``: its detections, too."""
+    one = step.tracks
+    rows = _rows(step, one.xyxy, one.score, one.class_id)
+    rows["id"], rows["predicted"] = one.id, one.det_index < 0
+    seen = step.detections
+    more = _rows(step, seen.xyxy, seen.score, seen.class_id) if blurred else rows[:0]
+    return rows.tobytes() + more.tobytes()
+
+
+def _rows(step: Step, xyxy: np.ndarray, score: np.ndarray, class_id: np.ndarray) -> np.ndarray:
+    rows = np.zeros(len(xyxy), ROW)
+    rows["frame"], rows["xyxy"], rows["score"], rows["class"] = step.frame.index, xyxy, score, class_id
+    rows["id"] = DETECTION
+    return rows
 
 
 def redrawn(
@@ -41,11 +60,12 @@ def redrawn(
         if frame.index >= start:
             return itertools.chain([frame], frames)
         here = rows[slice(*np.searchsorted(rows["frame"], (frame.index, frame.index + 1)))]
-        redraw(Step(frame, Detections.empty(), _tracks(here)))
+        seen = here[here["id"] == DETECTION]
+        boxes = Detections(seen["xyxy"], seen["score"], seen["class"])
+        redraw(Step(frame, boxes, _tracks(here[here["id"] != DETECTION])))
     return iter(())
 
 
 def _tracks(rows: np.ndarray) -> Tracks:
-    nothing = np.zeros(len(rows))
     det_index = np.where(rows["predicted"], -1, 0)
-    return Tracks(rows["id"], rows["xyxy"], nothing.astype(np.float32), nothing.astype(np.int32), det_index)
+    return Tracks(rows["id"], rows["xyxy"], rows["score"], rows["class"], det_index)

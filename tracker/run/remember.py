@@ -54,6 +54,7 @@ class Remembering:
         camera: str | None,
         start: float | None,
         live: bool,
+        crops: bool = True,
     ) -> None:
         """
         Args:
@@ -65,6 +66,7 @@ class Remembering:
             start: s, where the source's time 0 lies on the memory's clock; None: now for a live source, else after
                 everything that the memory holds.
             live: whether the source is.
+            crops: keep a picture of each person.
 
         Raises:
             InputError: the file is no memory, or one of other weights.
@@ -78,7 +80,7 @@ class Remembering:
             with writing(self._path):  # also a place that cannot be written, before the first frame
                 self._path.parent.mkdir(parents=True, exist_ok=True)
         self._start = self._beginning(start, live)
-        self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=True)
+        self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=crops)
         self._waiting: list[Tracklet] = []
 
     def _beginning(self, start: float | None, live: bool) -> float:

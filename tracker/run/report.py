@@ -27,6 +27,9 @@ class SourceReport:
     stopped: bool = False
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)  # how many people, crossings, visits
+    summary: str = ""  # the same as a sentence
+    fps: float | None = None  # frames/s that times are counted by
     alike: float | None = None  # share of strangers who look as alike as one person, see `tracker.run.alike`
     crops: dict[str, int] = field(default_factory=dict)  # embedded and skipped, where not all are
     record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
@@ -43,6 +46,8 @@ class SourceReport:
         alarm = opened.appearance.alarm and opened.appearance.alarm()
         if alarm:
             self.warnings.append(alarm)
+        if self.fps is not None and self.fps != source.fps:
+            self.notes.append(f"{self.fps:.4g} frames/s by the frames' times ({source.fps:.4g} stated)")
         if self.unreadable:
             self.notes.append(
                 f"unreadable frames skipped: {len(self.unreadable)}, first {self.unreadable[0]}"
@@ -60,12 +65,15 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
     return {
         "frames": report.frames,
         "fps": source.fps,
+        "measured_fps": report.fps,
         "size": source.size,
         "tracks": report.tracks,
         "complete": not report.stopped,
         "files": [path.name for path in report.files],
         "detector": opened.detector.description,
         "classes": opened.detector.labels,
+        "answers": report.answers or None,
+        "regions": opened.regions.model_dump(mode="json", exclude_none=True) if opened.regions.all else None,
         "camera": opened.camera_note,
         "camera_frames": shares(camera) if camera else None,
         "detections_sha256": report.detections,

@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrace.configs.errors import InputError
 from retrace.configs.files import locked, partial_of
 from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
 from retrace.tracker.offline.reconnect import Looks, LooksSoFar
+from retrace.tracker.outputs.live import LivePicture
 from retrace.tracker.pipeline import Detect, Embed, Stopwatch, run
 from retrace.tracker.run.alike import LooksAlike
+from retrace.tracker.run.answers import final_table, write_answers
 from retrace.tracker.run.checkpoint import Checkpoint, RunState, checkpoint_of
 from retrace.tracker.run.job import Job
 from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
@@ -24,6 +27,9 @@ from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
+
+if TYPE_CHECKING:
+    from retrace.tracker.outputs.window import Window
 
 OnStep = Callable[[Step], object]
 POLL = 0.1  # s between looks at whether a live source is to stop
@@ -69,8 +75,17 @@ def track_opened(
     opened: OpenedJob, on_step: OnStep | None = None, stop: threading.Event | None = None
 ) -> SourceReport:
     """:func:`track_source` for a job that is open already."""
-    with locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"):
-        return _track(opened, on_step, stop or threading.Event())
+    with (
+        locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"),
+        LivePicture(opened.out, opened.name) as live,
+    ):
+
+        def each(step: Step) -> None:
+            live.take(step)
+            if on_step is not None:
+                on_step(step)
+
+        return _track(opened, each, stop or threading.Event())
 
 
 def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
@@ -99,7 +114,7 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
         report.notes.append(
             f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
         )
-    with Sinks(opened, checkpoint.positions) as sinks:
+    with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
         with _frames(opened, 0 if again else start, stop) as ahead:
             frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), ahead)
@@ -124,6 +139,10 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
                 checkpoint.took(step)
                 if on_step:
                     on_step(step)
+                if window:
+                    window.show(step)
+                    if window.closed:
+                        stop.set()
                 if source.live:
                     continue
                 report.stopped = stop.is_set()
@@ -139,6 +158,7 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
             _finish(opened, report, looks.looks() if looks else None)
             if remembering:
                 remember(opened, report, remembering)
+            _answer(opened, report, checkpoint, sinks)
         report.stages = {**stopwatch.seconds, **sinks.seconds()}
     report.seconds = time.perf_counter() - begin
     report.frames, report.new = checkpoint.frames, checkpoint.frames - before
@@ -175,6 +195,16 @@ def _finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> Non
         report.notes.append(f"offline {', '.join(opened.offline.passes)}: {note}")
 
 
+def _answer(opened: OpenedJob, report: SourceReport, checkpoint: Checkpoint, sinks: Sinks) -> None:
+    """Count in the result, and write what is asked of it."""
+    report.fps = checkpoint.measured_rate(opened.source.fps)
+    table, length = final_table(opened), checkpoint.next_frame
+    crops = sinks.make_crops(table)
+    told, files = write_answers(opened, table, report.fps, length, sinks.first_picture, crops)
+    report.answers, report.summary = told.as_json(), str(told)
+    report.files += files + ([opened.path("crops")] if crops is not None else [])
+
+
 def _remembering(opened: OpenedJob) -> Remembering | None:
     """What hands this source's people to the memory that the job names."""
     job = opened.job
@@ -186,7 +216,9 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     if not weights:
         raise InputError("`memory` needs vectors of known weights, and this tracker or job uses none")
     settings, live = opened.settings_hash(), opened.source.live
-    return Remembering(job.memory, weights, opened.name, settings, job.memory_camera, job.memory_start, live)
+    where = (job.memory_camera, job.memory_start)
+    crops = job.blur is None  # nobody's picture is kept unblurred
+    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops)
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
@@ -201,6 +233,21 @@ def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) 
     known = len({*people.person.tolist()})
     note = f"memory {opened.job.memory}: {len(people.track)} tracklets of {known} people"
     report.notes.append(note + (f", {doubles} second boxes of one person left out" if doubles else ""))
+
+
+@contextmanager
+def _window(opened: OpenedJob) -> Iterator[Window | None]:
+    """Where the user looks on, if so asked."""
+    if not opened.job.show:
+        yield None
+        return
+    from retrace.tracker.outputs.window import Window  # OpenCV
+
+    window = Window(opened.name, opened.style, opened.source.size)
+    try:
+        yield window
+    finally:
+        window.close()
 
 
 def _within(length: int | None) -> Callable[[Frame], bool]:

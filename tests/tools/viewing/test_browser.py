@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,28 +14,12 @@ import pytest
 from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.export import export
 from retrace.tools.viewing.run_folder import Runs
-from retrace.tools.viewing.server import free_port, make_app
 from retrace.tools.viewing.video import make_proxy
 from tests.browser import browser
 from tests.tools.viewing.made_run import make_run, write_truth, write_video
+from tests.tools.viewing.serving import opened, served, until, whole
 
 pytest.importorskip("starlette")
-
-
-@contextmanager
-def served(board: Board) -> Iterator[str]:
-    """The address of a board."""
-    import uvicorn
-
-    port = free_port()
-    config = uvicorn.Config(make_app(board, ["127.0.0.1"]), host="127.0.0.1", port=port, log_level="error")
-    config.timeout_graceful_shutdown = 1
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(10)
 
 
 @pytest.fixture
@@ -46,28 +27,6 @@ def run(tmp_path: Path) -> Path:
     made = make_run(tmp_path / "run", write_video(tmp_path / "clip.mp4"))
     make_proxy(Runs([made]).place("run", "clip"))
     return made
-
-
-def until(driver: Any, script: str, seconds: float = 60) -> Any:
-    """What a script gives, once it gives something true."""
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        found = driver.execute_script(f"return {script}")
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{script} stayed false")
-
-
-def opened(driver: Any, address: str) -> None:
-    driver.set_script_timeout(120)
-    driver.get(address)
-    whole(driver)
-
-
-def whole(driver: Any) -> None:
-    """Everything has come that the page asks for."""
-    until(driver, "state.about && document.body.dataset.whole === String(state.about.edits.length)")
 
 
 def complaints(driver: Any) -> list[str]:

@@ -126,14 +126,15 @@ def test_edits_leave_the_result_alone(ask: Any, run: Path) -> None:
 def test_the_corrected_result_says_so(ask: Any, run: Path) -> None:
     edit(ask, {"op": "delete", "id": 2}, 0)
     edit(ask, {"op": "merge", "id": 1, "other": 2}, 1)
-    for kind in ("mot", "csv", "jsonl", "coco", "cvat", "zip", "video"):
+    for kind in ("mot", "csv", "jsonl", "coco", "cvat", "zip", "gt", "video"):
         answer = ask.get(f"{ONE}/corrected/{kind}")
         assert answer.status_code == 200, (kind, answer.text)
     told = json.loads((run / "corrected" / "run.json").read_text())
     record = told["sequences"]["clip"]
     assert told["post_processing"] == ["corrected by hand"]
     assert record["files"] == [
-        f"clip.{ending}" for ending in ("coco.json", "csv", "cvat.xml", "jsonl", "mp4", "txt", "zip")
+        f"clip{ending}"
+        for ending in (".coco.json", ".csv", ".cvat.xml", ".jsonl", ".mp4", ".txt", ".zip", "/gt/gt.txt")
     ]
     by_hand = record["corrected_by_hand"]
     assert by_hand["edits_that_count"] == 1
@@ -148,6 +149,16 @@ def test_the_corrected_result_says_so(ask: Any, run: Path) -> None:
     archive = zipfile.ZipFile(BytesIO((run / "corrected" / "clip.zip").read_bytes()))
     assert sorted(archive.namelist()) == ["gt/gt.txt", "gt/labels.txt", "seqinfo.ini"]
     assert ask.get(f"{ONE}/corrected/exe").status_code == 400
+
+
+def test_a_corrected_run_is_ground_truth(ask: Any, run: Path) -> None:
+    """The tracker's own result is scored against it: person 2 was deleted, so all of his boxes are wrong."""
+    from retrace.eval.mot import score_folder
+
+    edit(ask, {"op": "delete", "id": 2}, 0)
+    assert ask.get(f"{ONE}/corrected/gt").status_code == 200
+    row = score_folder(run / "corrected", run).combined.row()
+    assert (row["TP"], row["FP"], row["FN"], row["IDF1"]) == (LENGTH, LENGTH, 0, pytest.approx(2 / 3))
 
 
 def test_what_goes_to_another_tool_comes_back(ask: Any, run: Path, tmp_path: Path) -> None:
@@ -327,6 +338,8 @@ def test_strangers_are_refused(run: Path) -> None:
     assert ask.get("/?token=secret").status_code == 200
     assert ask.get("/api/runs").status_code == 200  # by the cookie
     assert TestClient(app, base_url="http://evil.example").get("/?token=secret").status_code == 400
+    foreign = ask.get(f"{ONE}/corrected/mot", headers={"sec-fetch-site": "cross-site"})
+    assert foreign.status_code == 403
     form = ask.post(f"{ONE}/edits", data={"edit": "x"})
     assert form.status_code == 415
 
@@ -364,12 +377,14 @@ def test_a_run_that_is_half_there(run: Path) -> None:
     (run / "clip.jsonl").write_text("broken")
     (run / "clip.looks.npz").write_text("broken")
     (run / "clip.ledger.jsonl").write_text("broken")
+    (run / "clip.edits.jsonl").write_text("broken\n")
     board = Board(Runs([run]))
     place = board.runs.place("run", "clip")
     about = board.answer(place, "about", {})
     said = " ".join(about["missing"])
     assert "not finished" in said
     assert "/gone/clip.mp4" in said
+    assert "line 1: no JSON; mend or remove the line" in said
     assert about["summary"] == "2 people, at most 2 at once"
     for what in ("boxes", "predicted", "persons", "events", "loose", "totals"):
         board.answer(place, what, {})

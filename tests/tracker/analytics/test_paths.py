@@ -91,7 +91,8 @@ def test_the_summary_is_a_sentence() -> None:
     rows = [(k, 1, 80.0 + 10 * k, 100.0) for k in range(5)] + [(2, 2, 300.0, 100.0)]
     told = summarise(made(rows), 10, regions)
     assert str(told) == (
-        "2 people, at most 2 at once; 1 crossed 'door' (right); nobody crossed 'far'; 1 person in 'hall', 0.3 s a visit"
+        "2 people, at most 2 at once; 1 crossed 'door' to the right; nobody crossed 'far'; "
+        "1 person in 'hall', 0.3 s a visit"
     )
     assert told.as_json() == {
         "people": 2,

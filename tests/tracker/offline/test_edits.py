@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.data import MotTable
-from retrace.tracker.offline.edits import append_edit, apply, counted, parse_edit, read_edits
+from retrace.tracker.offline.edits import append_edit, apply, counted, parse_edit, placed, read_edits
 from tests.conftest import ROOT
 
 
@@ -117,6 +118,43 @@ def test_what_no_longer_fits_is_listed() -> None:
         (3, "a box of no size"),
         (4, "one identity already"),
     ]
+
+
+def test_where_each_box_comes_from() -> None:
+    made = edits(
+        {"op": "delete", "id": 1},
+        {"op": "box", "id": 5, "frame": 2, "xyxy": [1, 2, 3, 4]},
+        {"op": "box", "id": 2, "frame": 3, "xyxy": [1, 2, 3, 4]},
+    )
+    found = apply(made, TWO)
+    assert found.origin.tolist() == [1, 3, 5, -1, -1, 9, 11]
+    assert (found.table.visibility == 1).all()
+
+
+def test_edits_go_to_whoever_is_in_that_place() -> None:
+    """The other run calls 1 and 2 by 2 and 8; 2 there has boxes where 1 was."""
+    other = table([(f, i) for f in range(6) for i in (1, 2)])
+    other = replace(other, id=np.where(other.id == 1, 2, 8))
+    made = [placed(edit, TWO, "old") for edit in edits({"op": "name", "id": 1, "name": "a"}, MERGE)]
+    assert [one.id for one in made[1].seen] == [1, 2]
+    assert made[0].seen[0].frame == 5  # all are equally large: the last one
+    found = apply(made, other, "new")
+    assert (found.names, found.unfit, set(found.table.id.tolist())) == ({2: "a"}, [], {2})
+    assert apply(made, TWO, "old").names == {1: "a"}
+    swap = placed(*edits({"op": "swap", "id": 1, "other": 2, "frame": 3}), TWO, "old")
+    assert [one.frame for one in swap.seen] == [3, 3]
+
+
+def test_a_number_that_an_edit_made_is_free_in_the_other_run() -> None:
+    other = replace(TWO, id=np.where(TWO.id == 1, 7, 2))
+    split = placed(*edits({"op": "split", "id": 1, "frame": 3, "new": 7}), TWO, "old")
+    after = apply([split], TWO).table
+    named = placed(*edits({"op": "name", "id": 7, "name": "b"}), after, "old")
+    found = apply([split, named], other, "new")
+    assert found.unfit == []
+    assert set(found.table.id[found.table.frame < 3].tolist()) == {2, 7}
+    assert set(found.table.id[found.table.frame >= 3].tolist()) == {2, 8}
+    assert found.names == {8: "b"}
 
 
 @pytest.mark.parametrize("seed", range(6))

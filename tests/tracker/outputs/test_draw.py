@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from retrace.tracker.data import Detections, Frame, Step, Tracks
-from retrace.tracker.outputs.draw import Trails, annotate, colours_of, draw
+from retrace.tracker.outputs.draw import Painter, Trails, colours_of, draw
+from retrace.tracker.outputs.style import Style
 
 GREY = np.full((720, 1280, 3), 100, np.uint8)
 
@@ -96,8 +97,10 @@ def test_a_class_is_named_behind_the_id_where_names_are_given() -> None:
     """A longer plate for the class that has a name, the same as ever for one that has none."""
     person = tracks((1, 100, 150, 200, 290))
     plain = draw(GREY, person)
-    assert np.array_equal(draw(GREY, person, names={2: "car"}), plain)
-    named = draw(GREY, person, names={0: "person"})
+    both = ("id", "class")
+    assert np.array_equal(draw(GREY, person, style=Style(both, {2: "car"})), plain)
+    assert np.array_equal(draw(GREY, person, style=Style(names={0: "person"})), plain)
+    named = draw(GREY, person, style=Style(both, {0: "person"}))
     assert (named[:149] != 100).any(-1).sum() > 2 * (plain[:149] != 100).any(-1).sum()
 
 
@@ -106,7 +109,7 @@ def test_boxes_of_a_larger_picture_are_drawn_in_proportion() -> None:
     big = tracks((1, 200, 400, 600, 600))
     small = tracks((1, 100, 200, 300, 300))
     assert np.array_equal(draw(half, big, ratio=(0.5, 0.5)), draw(half, small))
-    seen = annotate(Step(Frame(0, 0.0, GREY), Detections.empty(), big), Trails(), width=640)
+    seen = Painter().paint(Step(Frame(0, 0.0, GREY), Detections.empty(), big), width=640)
     assert np.array_equal(seen, draw(half, small))
 
 
@@ -171,17 +174,18 @@ def test_a_trail_is_drawn_for_the_tracks_of_the_frame_only() -> None:
         )
     out = draw(GREY, tracks((1, 460, 100, 500, 300)), trails)
     one, two = colours_of(np.array([1, 2]))
-    assert painted(out, one)[300, 130:440].all()
+    along = np.abs(out[300, 130:440].astype(int) - one).sum(-1)  # from the oldest to the newest
+    assert (along[0] > 2 * along[155], along[-1]) == (True, 0), "it fades"
+    assert (np.diff(along) <= 0).all()
     assert not painted(out, two).any()
 
 
 def test_a_frame_without_an_image_is_grey_and_large_enough() -> None:
     step = Step(Frame(0, 0.0, None), Detections.empty(), tracks((1, 700, 500, 800, 700)))
-    out = annotate(step, Trails())
-    assert out.shape == (701, 801, 3)
-    assert annotate(step, Trails(), (720, 1280)).shape == (720, 1280, 3)
+    assert Painter().paint(step).shape == (701, 801, 3)
+    assert Painter(size=(720, 1280)).paint(step).shape == (720, 1280, 3)
     empty = Step(Frame(0, 0.0, None), Detections.empty(), tracks())
-    assert annotate(empty, Trails()).shape == (480, 640, 3)
+    assert Painter().paint(empty).shape == (480, 640, 3)
 
 
 def test_an_image_that_is_a_view_can_be_drawn_on() -> None:

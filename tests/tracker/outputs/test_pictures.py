@@ -15,7 +15,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.data import Detections, Frame, Step, Tracks
-from retrace.tracker.outputs import pictures as picture_sinks
+from retrace.tracker.outputs.draw import Painter
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
 from tests.tracker.outputs.sinks import decoded, names, step
 
@@ -101,13 +101,13 @@ def test_a_video_without_frames_is_not_left_looking_whole(tmp_path: Path) -> Non
 def test_the_caller_waits_only_when_the_queue_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, real = threading.Event(), picture_sinks.annotate
+    go, real = threading.Event(), Painter.paint
 
     def held(*rest: Any, **more: Any) -> np.ndarray:
         assert go.wait(20)
         return real(*rest, **more)
 
-    monkeypatch.setattr(picture_sinks, "annotate", held)
+    monkeypatch.setattr(Painter, "paint", held)
     sink = VideoSink(tmp_path / "a.mp4", 10.0, waiting=4)
     for i in range(5):  # four in the queue, one in the encoder's hands
         sink.write(step(i))
@@ -119,7 +119,7 @@ def test_an_error_of_the_encoder_crosses_over(tmp_path: Path, monkeypatch: pytes
     def full(*_: Any, **__: Any) -> np.ndarray:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(picture_sinks, "annotate", full)
+    monkeypatch.setattr(Painter, "paint", full)
     sink = VideoSink(tmp_path / "a.mp4", 10.0, waiting=1)
 
     def fill() -> None:
@@ -139,7 +139,7 @@ def test_an_error_after_the_last_write_is_raised_by_finish(
     def broken(*_: Any, **__: Any) -> np.ndarray:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(picture_sinks, "annotate", broken)
+    monkeypatch.setattr(Painter, "paint", broken)
     sink = VideoSink(tmp_path / "a.mp4", 10.0)
     sink.write(step(0))
     with pytest.raises(ZeroDivisionError):
@@ -200,11 +200,9 @@ def test_a_contact_sheet_that_knows_the_length_draws_little(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     drawn: list[int] = []
-    real = picture_sinks.annotate
+    real = Painter.paint
     monkeypatch.setattr(
-        picture_sinks,
-        "annotate",
-        lambda s, *rest, **more: drawn.append(s.frame.index) or real(s, *rest, **more),
+        Painter, "paint", lambda self, s, *rest: drawn.append(s.frame.index) or real(self, s, *rest)
     )
     sheet = ContactSheet(tmp_path / "a.png", None, length, columns=3, rows=2, width=64)
     for i in range(1000):

@@ -26,7 +26,7 @@ def test_a_row_a_box(tmp_path: Path) -> None:
 def test_a_row_a_person(tmp_path: Path) -> None:
     tables.persons_csv(tmp_path / "p.csv", persons(WALK, 10))
     lines = (tmp_path / "p.csv").read_text().splitlines()
-    assert lines[1] == "4,1,,0.000,0.300,0.300,3,80.0,4.000,1.0000,0,60.0,0.0,100.0,100.0"
+    assert lines[1] == "4,1,,0.000,0.300,0.300,3,80.0,4.000,1.0000,0,60.0,0.0,100.0,100.0,"
 
 
 def test_a_row_a_crossing_a_visit_a_minute(tmp_path: Path) -> None:

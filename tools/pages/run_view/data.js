@@ -5,7 +5,7 @@ const EXPORTED = window.ANSWERS || null; // a folder without a server: the answe
 const $ = (id) => document.getElementById(id);
 const state = {
   run: "", name: "", about: null, frame: 0, chosen: [], zoom: 1, all: null,
-  boxes: null, times: null, people: [], persons: new Map(), events: [], loose: null, totals: null, scores: null,
+  boxes: null, times: null, people: [], persons: new Map(), events: [], marks: new Map(), loose: null, totals: null, scores: null,
   other: null, // another run beside this one: { run, name, about, boxes }
 };
 

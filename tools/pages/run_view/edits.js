@@ -64,6 +64,6 @@ function showEdits() {
     if (alive[k] && unfit.has(k)) item.append(make("em", { textContent: ` does not fit: ${unfit.get(k)}` }));
     return item;
   }));
-  const kinds = { mot: "MOT text", csv: "CSV", jsonl: "JSON lines", coco: "COCO with videos (JSON)", cvat: "CVAT for video (XML)", zip: "MOT zip: ground truth", video: "mp4, drawn" };
+  const kinds = { mot: "MOT text", csv: "CSV", jsonl: "JSON lines", coco: "COCO with videos (JSON)", cvat: "CVAT for video (XML)", zip: "MOT zip, for CVAT", gt: "ground truth, for eval_mot.py and mot_crops.py", video: "mp4, drawn" };
   fill("corrected", Object.entries(kinds).map(([kind, text]) => make("li", {}, make("a", { href: `${base()}/corrected/${kind}`, textContent: text, download: "" }))));
 }

@@ -9,7 +9,7 @@ function goLive() {
   if (EXPORTED || !state.about.growing) return;
   source = new EventSource(`${base()}/live`);
   source.addEventListener("grown", () => load(true));
-  source.addEventListener("done", () => { source.close(); state.live = null; load(); });
+  source.addEventListener("done", () => { source.close(); state.live = null; state.anew = true; load(); });
   source.addEventListener("picture", (event) => {
     const told = JSON.parse(event.data), picture = new Image();
     picture.onload = () => {

@@ -1,6 +1,7 @@
 "use strict";
 // Loading, keys, and the beginning.
 
+const SHORT = 20000; // frames up to which a video is made playable without being asked
 const KEYS = [
   [", .", "a frame back, on"], ["Page Up, Page Down", "a second back, on"], ["Space", "play or pause"], ["Up, Down", "the person before, after; Shift for a second one"],
   ["Enter", "where the chosen one begins"], ["+ -", "zoom the timeline"], ["M S X", "merge both, split here, swap both from here"], ["B", "draw a box"],
@@ -8,22 +9,24 @@ const KEYS = [
 ];
 
 async function load(again) { // again: the run has grown, nothing else has changed
-  const first = !state.about;
-  const [about, boxes] = await Promise.all([get(`${base()}/about`), get(`${base()}/boxes`, true)]);
-  const video = about.video && (first || !state.about.video), frame = state.frame;
-  state.about = about; state.boxes = unpack(boxes);
-  state.people = gather(state.boxes);
+  const first = !state.about || state.anew;
+  const [about, buffer] = await Promise.all([get(`${base()}/about`), get(`${base()}/boxes`, true)]);
+  const video = about.video && (first || !state.about.video);
+  const times = first || video ? new Float64Array(await get(`${base()}/times`, true)) : state.times;
+  if (first && about.proxy === "none" && about.source && about.frames <= SHORT && !about.growing && !EXPORTED) {
+    about.proxy = (await post(`${base()}/prepare`, {}).catch((error) => ({ proxy: error.message }))).proxy;
+  }
+  const boxes = unpack(buffer);
+  Object.assign(state, { about, boxes, times, people: gather(boxes), anew: false }); // from here on all at once
   state.chosen = state.chosen.filter(personOf);
+  state.frame = Math.min(state.frame, lastFrame());
   if (!state.live || !state.live.follow) $("summary").textContent = about.summary;
   fill("missing", about.missing.map((text) => make("li", { textContent: text })));
-  if (first || video) state.times = new Float64Array(await get(`${base()}/times`, true));
-  if (video) sought = frame;
-  if (video) $("video").src = EXPORTED ? `${base()}/video.mp4` : `${base()}/video`;
+  if (video) { sought = state.frame; $("video").src = EXPORTED ? `${base()}/video.mp4` : `${base()}/video`; }
   const making = about.proxy.startsWith("making");
-  $("prepare").hidden = about.video || Boolean(EXPORTED) || about.growing;
+  $("prepare").hidden = about.video || Boolean(EXPORTED) || about.growing || !about.source;
   $("prepare").textContent = making ? `Being made: ${about.proxy.slice(7) || "it begins"}` : about.proxy === "none" ? "Make the video playable here" : about.proxy;
   if (making && !again) setTimeout(waitForVideo, 700);
-  state.frame = Math.min(frame, lastFrame());
   gatherMarks(); sortPeople(); fitScreen(); showEdits(); showPerson(); extend(); draw();
   if (first) goLive();
   document.body.dataset.ready = "yes";
@@ -85,7 +88,7 @@ function nextEvent(way) {
 }
 
 function keys(event) {
-  if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
+  if (!state.about || event.target.matches("input:not([type=checkbox]), select, textarea")) return;
   if (penKey(event)) { event.preventDefault(); return; }
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, command = event.ctrlKey || event.metaKey;
   const step = { ",": -1, ".": 1, ArrowLeft: -1, ArrowRight: 1, PageUp: -Math.round(state.about.fps), PageDown: Math.round(state.about.fps) }[key];
