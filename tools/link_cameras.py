@@ -5,9 +5,10 @@
     python tools/eval_mot.py --gt SITE --results runs/linked --cameras
 
 RESULTS holds one CAMERA.txt in MOTChallenge format for each of several synchronised cameras (frame 1 is the same moment
-in all); OUT gets the same boxes with ids of people. No looks and no calibration are needed where a few people walk through
-the views: whose feet fit one ground in all of them is found without labels. Or say it: FILE.yaml is `cameras: {NAME:
-{homography: 3 x 3 from pixels to the ground}}`, or `points: [[x, y, X, Y], ...]` instead; OUT/ground.yaml is of that form.
+in all); OUT gets the same boxes with ids of people. No looks and no calibration are needed where a few people walk
+through the views: whose feet fit one ground in all of them is found without labels. Or say it: FILE.yaml is `cameras:
+{NAME: {homography: 3 x 3 from pixels to the ground}}`, or `points: [[x, y, X, Y], ...]` instead; OUT/ground.yaml is of
+that form.
 """
 
 from __future__ import annotations
@@ -21,14 +22,22 @@ from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 
 def parser() -> Parser:
-    p = Parser(prog="link_cameras.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(
+        prog="link_cameras.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--results", required=True, metavar="DIR", help="folder of CAMERA.txt")
     p.add_argument("--out", required=True, metavar="DIR", help="another folder")
     p.add_argument("--cameras", metavar="NAMES", help="only these, separated by commas")
-    p.add_argument("--homography", metavar="FILE.yaml", help="pixels to ground; default: learned from RESULTS")
-    p.add_argument("--learn-frames", type=int, metavar="N", help="learn from the first N frames; default: all")
     p.add_argument(
-        "--sequences", metavar="DIR", help="DIR/CAMERA/seqinfo.ini says how high pictures are: cut feet do not count"
+        "--homography", metavar="FILE.yaml", help="pixels to ground; default: learned from RESULTS"
+    )
+    p.add_argument(
+        "--learn-frames", type=int, metavar="N", help="learn from the first N frames; default: all"
+    )
+    p.add_argument(
+        "--sequences",
+        metavar="DIR",
+        help="DIR/CAMERA/seqinfo.ini says how high pictures are: cut feet do not count",
     )
     p.add_argument("--config", default="default", metavar="NAME|FILE", help="configs/site/NAME.yaml")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="limit=0.8, for instance")

@@ -43,7 +43,9 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return error
 
 
-def test_learned_then_given_then_scored(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_learned_then_given_then_scored(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     run("--results", results, "--out", out, "--learn-frames", 80, "--sequences", tmp_path / "gt")
     assert "3 cameras, ground learned: 18 tracklets are 6 people" in capsys.readouterr().out
@@ -58,9 +60,14 @@ def test_learned_then_given_then_scored(results: Path, tmp_path: Path, capsys: p
         assert set(mine.id.tolist()) <= set(range(1, 7))
         assert (out / f"{name}.txt").read_bytes() == (tmp_path / "again" / f"{name}.txt").read_bytes()
     truth = ["--gt", str(tmp_path / "gt"), "--cameras", "--results"]
-    for folder, idf1 in ((out, "100.00"), (results, "33.33")):  # before: a third of the boxes, those of one camera
+    for folder, idf1 in (
+        (out, "100.00"),
+        (results, "33.33"),
+    ):  # before: a third of the boxes, those of one camera
         assert eval_mot.main([*truth, str(folder)]) == OK
-        line = next(row for row in capsys.readouterr().out.splitlines() if row.startswith("all cameras as one"))
+        line = next(
+            row for row in capsys.readouterr().out.splitlines() if row.startswith("all cameras as one")
+        )
         assert line.split()[6] == idf1
 
 

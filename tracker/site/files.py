@@ -34,9 +34,7 @@ class Linked:
     def note(self) -> str:
         """In words what was done."""
         ground = "learned" if self.learned else "given"
-        return (
-            f"{len(self.tables)} cameras, ground {ground}: {self.tracklets} tracklets are {self.people} people"
-        )
+        return f"{len(self.tables)} cameras, ground {ground}: {self.tracklets} tracklets are {self.people} people"
 
 
 def link_tables(
@@ -94,9 +92,13 @@ def link_folder(
         raise InputError(f"`cameras`: no {unknown[0]}.txt in {results}; {nearest(unknown[0], paths)}")
     chosen = {name: paths[name] for name in cameras or paths}
     if len(chosen) < 2:
-        raise InputError(f"`results` {results}: expected CAMERA.txt of two cameras or more, got {len(chosen)}")
+        raise InputError(
+            f"`results` {results}: expected CAMERA.txt of two cameras or more, got {len(chosen)}"
+        )
     heights = (
-        {name: read_sequence_info(sequences / name).height for name in chosen} if sequences is not None else None
+        {name: read_sequence_info(sequences / name).height for name in chosen}
+        if sequences is not None
+        else None
     )
     ground = read_ground(homography) if homography is not None else None
     tables = {name: read_results(path) for name, path in chosen.items()}

@@ -1,8 +1,8 @@
 """The ground that cameras share: one homography a camera, from its picture to a plane common to all.
 
-People's feet are on the ground, and a pinhole camera maps a plane to its picture by a homography (Hartley and Zisserman
-2004, chapters 2 and 4: normalised DLT, alg. 4.2, and RANSAC, alg. 4.6). Which plane it is does not matter: distances are
-taken in the pictures, in body heights, so a plane in metres and another camera's picture do alike.
+People's feet are on the ground, and a pinhole camera maps a plane to its picture by a homography (Hartley and
+Zisserman 2004, chapters 2 and 4: normalised DLT, alg. 4.2, and RANSAC, alg. 4.6). Which plane it is does not matter:
+distances are taken in the pictures, in body heights, so a plane in metres and another camera's picture do alike.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Ground:
                 plane[c] = -plane[c]
         side = np.sign(np.linalg.det(plane))
         if (side == 0).any():
-            raise InputError(f"the homography of camera {self.cameras[int((side == 0).argmax())]} has no inverse")
+            raise InputError(
+                f"the homography of camera {self.cameras[int((side == 0).argmax())]} has no inverse"
+            )
         odd = side != (1 if side.sum() >= 0 else -1)
         if odd.any():
             raise InputError(
@@ -139,7 +141,9 @@ def dlt(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     middle = (found[..., 2, :] * homogeneous(p.mean(-2))).sum(-1)[..., None, None]
     found = found * np.where(middle < 0, -1.0, 1.0)
     open_ = value[..., 1] <= RANK * value[..., -1]
-    return np.where(open_[..., None, None], np.nan, found / np.linalg.norm(found, axis=(-2, -1), keepdims=True))
+    return np.where(
+        open_[..., None, None], np.nan, found / np.linalg.norm(found, axis=(-2, -1), keepdims=True)
+    )
 
 
 def _normalising(points: np.ndarray) -> np.ndarray:
@@ -179,8 +183,10 @@ def homography(
         raise InputError("all points are on one line; a homography needs some beside it")
     scale = np.broadcast_to(np.asarray(scale, float), len(p))
     rng = np.random.default_rng(seed)
-    sample = rng.random((TRIES * 4, len(p))).argpartition(3, axis=1)[:, :4] if len(p) < 400 else rng.integers(
-        0, len(p), (TRIES * 4, 4)
+    sample = (
+        rng.random((TRIES * 4, len(p))).argpartition(3, axis=1)[:, :4]
+        if len(p) < 400
+        else rng.integers(0, len(p), (TRIES * 4, 4))
     )
     tried = dlt(p[sample], q[sample])
     tried = tried[np.isfinite(tried).all((1, 2))]
@@ -272,7 +278,9 @@ def _plane(where: str, view: View) -> np.ndarray:
 def write_ground(path: Path, ground: Ground, about: Mapping[str, object] | None = None) -> None:
     """What :func:`read_ground` reads."""
     planes = zip(ground.cameras, ground.plane, strict=True)
-    views: Mapping[str, Mapping[str, Sequence[Sequence[float]]]] = {n: {"homography": p.tolist()} for n, p in planes}
+    views: Mapping[str, Mapping[str, Sequence[Sequence[float]]]] = {
+        n: {"homography": p.tolist()} for n, p in planes
+    }
     with writing(path), atomic_write(path) as file:
         for key, value in (about or {}).items():
             file.write(f"# {key}: {value}\n")

@@ -1,8 +1,8 @@
 """The ground of several cameras, learned from who walks through them.
 
 With persons known, every two cameras get a homography from the feet of those whom both see at once. Without, a
-hypothesis is that two tracklets of one camera are two of the other; it is judged by how many others it explains. Cameras
-are strung together from the best known pair on, then fitted all at once to whom they join, and joined again.
+hypothesis is that two tracklets of one camera are two of the other; it is judged by how many others it explains.
+Cameras are strung together from the best known pair on, then fitted all at once to whom they join, and joined again.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def hypothesis(
     planes = planes[np.linalg.det(planes) > 0]
     if not len(planes):
         return None
-    gains = np.concatenate([_gains(part, pairs, config.limit) for part in np.array_split(planes, len(planes) // 64 + 1)])
+    gains = np.concatenate(
+        [_gains(part, pairs, config.limit) for part in np.array_split(planes, len(planes) // 64 + 1)]
+    )
     best = np.argsort(-_score(gains, pairs), kind="stable")[:KEPT]
     refined = [_refined(planes[k], pairs, config.limit) for k in best]
     plane, gain = max(refined, key=lambda one: float(_score(one[1][None], pairs)[0]))

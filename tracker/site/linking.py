@@ -63,7 +63,9 @@ def agglomerate(
         if len(rows) > 1:
             block = np.ix_(rows, rows)
             never = forbidden[block].toarray() > 0
-            person[rows] = rows[_join(total[block].toarray(), count[block].toarray(), never | never.T, config)]
+            person[rows] = rows[
+                _join(total[block].toarray(), count[block].toarray(), never | never.T, config)
+            ]
     return _by_first(s, person)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,8 +82,14 @@ class Sightings:
 
     def take(self, rows: np.ndarray) -> Sightings:
         """The given boxes (mask, or indices in rising order); all tracklets stay."""
-        columns = (self.camera, self.tracklet, self.frame, self.xyxy, self.whole)
-        return Sightings(self.cameras, *(column[rows] for column in columns), self.home)
+        return replace(
+            self,
+            camera=self.camera[rows],
+            tracklet=self.tracklet[rows],
+            frame=self.frame[rows],
+            xyxy=self.xyxy[rows],
+            whole=self.whole[rows],
+        )
 
 
 def meetings(s: Sightings) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +113,9 @@ def apart(s: Sightings) -> np.ndarray:
 
 def _of_one_frame(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of rows of one frame, the lower row first; ``frame`` (R,) is sorted."""
-    later = np.searchsorted(frame, frame, side="right") - np.arange(len(frame)) - 1  # rows of the frame behind each
+    later = (
+        np.searchsorted(frame, frame, side="right") - np.arange(len(frame)) - 1
+    )  # rows of the frame behind each
     total = int(later.sum())
     if total > MOST:
         raise InputError(f"{total} pairs of boxes of one moment, expected at most {MOST}; raise `every`")

@@ -22,8 +22,8 @@ def applied(plane: np.ndarray, point: list[float]) -> np.ndarray:
 
 
 def test_four_corners() -> None:
-    """x -> (4x + 0 y, 4y... ) / (1 + y): (1, 1) -> (4 + 2, 4) / 2 = (3, 2); the middle of the square, where its diagonals
-    cross, goes to where those of the trapeze cross: (2, 4/3)."""
+    """(x, y) -> (4x + 2y, 4y) / (1 + y), so (1, 1) -> (6, 4) / 2 = (3, 2); the middle, where diagonals cross,
+    goes to where those of the trapeze cross: (2, 4/3)."""
     plane = dlt(SQUARE, TRAPEZE)
     assert plane / plane[2, 2] == pytest.approx(np.array([[4, 2, 0], [0, 4, 0], [0, 1, 1]]), abs=1e-6)
     assert applied(plane, [0.5, 0.5]) == pytest.approx([2, 4 / 3])
@@ -89,7 +89,9 @@ def test_feet_of_one_person_fall_together_and_others_where_they_are() -> None:
 def test_the_unit_of_the_ground_and_its_sign_do_not_matter() -> None:
     s, ground = two_cameras()
     rows = meetings(s)
-    other = np.array([[-3.0, 1, 9], [1, 2, -4], [0, 0, 1]]) @ ground.plane * np.array([1, -5.0])[:, None, None]
+    other = (
+        np.array([[-3.0, 1, 9], [1, 2, -4], [0, 0, 1]]) @ ground.plane * np.array([1, -5.0])[:, None, None]
+    )
     moved = Ground(ground.cameras, other).facing(s).distance(s, *rows)
     assert moved == pytest.approx(ground.facing(s).distance(s, *rows), abs=1e-6)
 
@@ -132,7 +134,10 @@ def test_points_instead(tmp_path: Path) -> None:
         ("cameras: {a: {homographie: 1}}", "unknown key"),
         ("cameras: {a: {}}", "either homography"),
         ("cameras: {a: {homography: [[1, 0], [0, 1]]}}", "camera a: expected 3 rows"),
-        ("cameras: {a: {points: [[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]]}}", "not on one line"),
+        (
+            "cameras: {a: {points: [[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]]}}",
+            "not on one line",
+        ),
         ("cameras: {a: {points: [[0, 0, 0]]}}", r"\[x, y, X, Y\]"),
         ("cameras: {a: {homography: [[1, 0, 0], [0, 1, 0], [0, 0, .nan]]}}", "finite"),
         ("cameras: [", "not readable as YAML"),

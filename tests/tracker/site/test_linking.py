@@ -60,7 +60,9 @@ def sightings_of(size: int) -> Sightings:
     return Sightings(("a", "b"), k % 2, k, k, np.zeros((size, 4)), np.ones(size, bool), k % 2)
 
 
-def joined(pairs: dict[tuple[int, int], tuple[int, float]], cannot: list[tuple[int, int]], size: int = 4) -> list[int]:
+def joined(
+    pairs: dict[tuple[int, int], tuple[int, float]], cannot: list[tuple[int, int]], size: int = 4
+) -> list[int]:
     never = np.array(cannot, np.int64).reshape(-1, 2)
     return agglomerate(sightings_of(size), *matrices(pairs, size), never, CONFIG).tolist()
 
@@ -73,14 +75,16 @@ def test_by_hand() -> None:
 
 
 def test_a_group_is_judged_whole() -> None:
-    """0-1 are near (.38); 2 is near 1 (.40 with doubt) but far from 0 for as long: (4 + 18 x .22 + 18 x 2) / 38 = 1.2."""
+    """0-1 are near (.38); 2 is near 1 (.40 with doubt), far from 0 for as long: (4 + 18 x .22 + 18 x 2) / 38 = 1.2."""
     near = {(0, 1): (18, 0.2), (1, 2): (18, 0.22)}
     assert joined(near, []) == [1, 1, 1, 2]
     assert joined(near | {(0, 2): (18, 2.0)}, []) == [1, 1, 2, 3]
     assert joined(near, [(0, 2)]) == [1, 1, 2, 3]
 
 
-def slow(pairs: dict[tuple[int, int], tuple[int, float]], cannot: set[tuple[int, int]], size: int) -> list[int]:
+def slow(
+    pairs: dict[tuple[int, int], tuple[int, float]], cannot: set[tuple[int, int]], size: int
+) -> list[int]:
     """All groups compared anew after every join."""
     groups = [{k} for k in range(size)]
     while True:
@@ -190,7 +194,9 @@ def test_too_little_to_learn_from() -> None:
     fails({"cam1": view(walks, 0), "cam2": replace(away, frame=away.frame + 1000)})  # never at one moment
     mirrored = away.xyxy[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [640, 0, 640, 0]
     fails({"cam1": view(walks, 0), "cam2": replace(away, xyxy=mirrored)})
-    queue = np.repeat(np.linspace(-2, 2, 60)[None, :, None], 6, 0) * [1.0, 0] + np.arange(6)[:, None, None] * [0.5, 0]
+    queue = np.repeat(np.linspace(-2, 2, 60)[None, :, None], 6, 0) * [1.0, 0] + np.arange(6)[
+        :, None, None
+    ] * [0.5, 0]
     fails({"cam1": view(queue, 0), "cam2": view(queue, 1)})  # all on one line
     fails({"cam1": view(walks, 0)}, "two cameras")
     fails({"cam1": view(walks, 0), "cam2": away.take(slice(0, 0))})
@@ -234,7 +240,8 @@ def test_pets_without_looks(shared: Path) -> None:
 
     folder = shared / "data" / "multicam-gt" if (shared / "data").is_dir() else shared / "multicam-gt"
     truth = {
-        f"cam{k}": read_ground_truth(folder / "PETS09-S2L1" / f"cam{k}" / "gt" / "gt.txt") for k in range(1, 6)
+        f"cam{k}": read_ground_truth(folder / "PETS09-S2L1" / f"cam{k}" / "gt" / "gt.txt")
+        for k in range(1, 6)
     }
     linked = link_tables(local(truth), load_preset("default", SiteConfig, "site"), learn_frames=198).tables
     rest = {

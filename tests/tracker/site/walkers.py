@@ -38,7 +38,7 @@ def view(walks: np.ndarray, k: int, noise: float = 0.0, seed: int = 0) -> MotTab
     """What camera k sees of walks (people, frames, 2); ids are people from 1; ``noise`` px on every edge."""
     people, frames = walks.shape[:2]
     feet = np.concatenate([walks, np.zeros((people, frames, 1)), np.ones((people, frames, 1))], axis=2)
-    tops = feet + [0, 0, TALL, 0]
+    tops = feet + np.array([0, 0, TALL, 0])
     camera = projection(*CORNERS[k])
     foot, top = (points @ camera.T for points in (feet, tops))
     foot, top = foot[..., :2] / foot[..., 2:], top[..., :2] / top[..., 2:]
