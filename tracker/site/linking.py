@@ -25,48 +25,48 @@ def link(s: Sightings, ground: Ground, config: SiteConfig) -> np.ndarray:
     s = s.take(s.frame % config.every == 0)
     first, second = meetings(s)
     distance = ground.for_cameras(s.cameras).facing(s).distance(s, first, second)
-    total, count = shared(s, first, second, np.minimum(distance, config.far))
-    return agglomerate(s, total, count, apart(s), config)
+    return agglomerate(s, *shared(s, first, second, np.minimum(distance, config.far)), apart(s), config)
 
 
 def shared(
     s: Sightings, first: np.ndarray, second: np.ndarray, distance: np.ndarray
-) -> tuple[coo_array, coo_array]:
-    """(T, T) symmetric: sums of distances over common moments, and how many they are."""
-    pair = (
-        np.concatenate([s.tracklet[first], s.tracklet[second]]),
-        np.concatenate([s.tracklet[second], s.tracklet[first]]),
-    )
-    size = (len(s.home), len(s.home))
-    return (
-        coo_array((np.tile(distance, 2), pair), shape=size),
-        coo_array((np.ones(2 * len(first)), pair), shape=size),
-    )
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(K, 2) pairs of tracklets that share moments, (K,) the sums of their distances, (K,) how many moments."""
+    both = np.stack([s.tracklet[first], s.tracklet[second]], axis=1)
+    pair, inverse, count = np.unique(both, axis=0, return_inverse=True, return_counts=True)
+    return pair, np.bincount(inverse.ravel(), distance, len(pair)), count.astype(np.float64)
 
 
 def agglomerate(
-    s: Sightings, total: coo_array, count: coo_array, cannot: np.ndarray, config: SiteConfig
+    s: Sightings,
+    pair: np.ndarray,
+    total: np.ndarray,
+    count: np.ndarray,
+    cannot: np.ndarray,
+    config: SiteConfig,
 ) -> np.ndarray:
-    """:func:`link` from (T, T) sums and counts of common moments and (K, 2) pairs that are two people."""
+    """:func:`link` from what :func:`shared` gives, and (K, 2) pairs that are two people."""
     size = len(s.home)
-    total, count = total.tocsr(), count.tocsr()
-    near = count.tocoo()
-    if not near.nnz:  # nobody was seen with anybody
-        return _by_first(s, np.arange(size))
-    mean = _believed(total[near.row, near.col], near.data, config)
-    close = mean < config.limit
-    graph = coo_array((close[close], (near.row[close], near.col[close])), shape=(size, size))
+    near = pair[_believed(total, count, config) < config.limit]
+    graph = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(size, size))
     _, part = connected_components(graph, directed=False)  # groups of different parts can never come near
-    forbidden = coo_array((np.ones(len(cannot)), (cannot[:, 0], cannot[:, 1])), shape=(size, size)).tocsr()
-    person = np.arange(size)
-    for rows in np.split(np.argsort(part, kind="stable"), np.cumsum(np.bincount(part))[:-1]):
-        if len(rows) > 1:
-            block = np.ix_(rows, rows)
-            never = forbidden[block].toarray() > 0
-            person[rows] = rows[
-                _join(total[block].toarray(), count[block].toarray(), never | never.T, config)
-            ]
+    person, place = np.arange(size), np.zeros(size, np.int64)
+    for number in np.unique(part[near[:, 0]]).tolist():
+        rows = (part == number).nonzero()[0]
+        place[rows] = np.arange(len(rows))
+        here = (part[pair] == number).all(1)
+        never = _square(place[cannot[(part[cannot] == number).all(1)]], 1.0, len(rows)) > 0
+        sums, counts = (_square(place[pair[here]], values[here], len(rows)) for values in (total, count))
+        person[rows] = rows[_join(sums, counts, never, config)]
     return _by_first(s, person)
+
+
+def _square(pair: np.ndarray, value: np.ndarray | float, size: int) -> np.ndarray:
+    """(K, 2) pairs of rows and their values -> (size, size) symmetric, 0 elsewhere."""
+    found = np.zeros((size, size))
+    found[pair[:, 0], pair[:, 1]] = value
+    found[pair[:, 1], pair[:, 0]] = value
+    return found
 
 
 def _join(total: np.ndarray, count: np.ndarray, never: np.ndarray, config: SiteConfig) -> np.ndarray:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.sparse import coo_array
 
 from retrace.configs import InputError, load_preset
 from retrace.tracker.data import MotTable
@@ -45,13 +44,13 @@ def test_feet_that_are_cut_off_say_nothing() -> None:
     assert len(meetings(Sightings.of(two, {"a": 21}))[0]) == 0  # the box ends at the last row, 20
 
 
-def matrices(pairs: dict[tuple[int, int], tuple[int, float]], size: int) -> tuple[coo_array, coo_array]:
-    """{(i, j): (moments, mean distance)} -> sums and counts."""
-    total, count = np.zeros((size, size)), np.zeros((size, size))
-    for (i, j), (n, mean) in pairs.items():
-        total[i, j] = total[j, i] = n * mean
-        count[i, j] = count[j, i] = n
-    return coo_array(total), coo_array(count)
+Pairs = dict[tuple[int, int], tuple[int, float]]  # (i, j): moments, mean distance
+
+
+def arrays(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs, sums, counts."""
+    count, mean = np.array([*pairs.values()], float).reshape(-1, 2).T
+    return np.array([*pairs], np.int64).reshape(-1, 2), count * mean, count
 
 
 def sightings_of(size: int) -> Sightings:
@@ -60,11 +59,9 @@ def sightings_of(size: int) -> Sightings:
     return Sightings(("a", "b"), k % 2, k, k, np.zeros((size, 4)), np.ones(size, bool), k % 2)
 
 
-def joined(
-    pairs: dict[tuple[int, int], tuple[int, float]], cannot: list[tuple[int, int]], size: int = 4
-) -> list[int]:
+def joined(pairs: Pairs, cannot: list[tuple[int, int]], size: int = 4) -> list[int]:
     never = np.array(cannot, np.int64).reshape(-1, 2)
-    return agglomerate(sightings_of(size), *matrices(pairs, size), never, CONFIG).tolist()
+    return agglomerate(sightings_of(size), *arrays(pairs), never, CONFIG).tolist()
 
 
 def test_by_hand() -> None:
@@ -82,9 +79,7 @@ def test_a_group_is_judged_whole() -> None:
     assert joined(near, [(0, 2)]) == [1, 1, 2, 3]
 
 
-def slow(
-    pairs: dict[tuple[int, int], tuple[int, float]], cannot: set[tuple[int, int]], size: int
-) -> list[int]:
+def slow(pairs: Pairs, cannot: set[tuple[int, int]], size: int) -> list[int]:
     """All groups compared anew after every join."""
     groups = [{k} for k in range(size)]
     while True:
