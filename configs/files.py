@@ -6,11 +6,13 @@ Before it gets its name a file's bytes are on the disk, so that a crash leaves t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,10 +40,14 @@ IMAGE_ENDINGS = (
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """A file that appears under its name only when it is complete; until then it is ``NAME.partial``."""
+def atomic_write(path: str | Path, mode: str = "w", shared: bool = False) -> Iterator[IO]:
+    """A file that appears under its name only when it is complete; until then it is ``NAME.partial``.
+
+    ``shared``: others may be writing the same file, as into a cache; each grows its own, ``NAME.RANDOM.partial``, and
+    the last to finish gives it its name.
+    """
     path = Path(path)
-    partial = partial_of(path)
+    partial = partial_of(path.with_name(f"{path.name}.{secrets.token_hex(8)}") if shared else path)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(partial, mode) as file:
@@ -81,8 +87,8 @@ def reveal(grown: Path, path: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
-    """What the operating system refuses becomes one line.
+def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output folder") -> Iterator[None]:
+    """What the operating system refuses becomes one line, which tells to choose another ``what``.
 
     Raises:
         InputError: instead of OSError, and of ``refusal`` (what an encoder raises).
@@ -91,7 +97,9 @@ def writing(path: Path, refusal: type[Exception] = OSError) -> Iterator[None]:
         yield
     except (OSError, refusal) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError(f"{path}: cannot be written ({why}); choose another output folder") from None
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room there, or choose" if full else "choose"
+        raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -103,25 +111,6 @@ def write_json(path: Path, value: Any) -> None:
     with writing(path), atomic_write(path) as file:
         file.write(CREDENTIALS.sub(r"\1", json.dumps(value, indent=2)))
         file.write("\n")
-
-
-def read_json(path: Path, kind: type = dict) -> Any:
-    """What a JSON file holds, which must be a ``kind``: dict (an object) or list.
-
-    Raises:
-        InputError: no such file, no JSON, or another kind of value.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not readable as JSON: {why}") from None
-    if not isinstance(found, kind):
-        wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
-        raise InputError(f"{path}: expected JSON with {wanted}, got {type(found).__name__}")
-    return found
 
 
 def file_hash(path: str | Path) -> str:

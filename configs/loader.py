@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
-import yaml
 
-from retrace.configs.errors import InputError, nearest
+from retrace.configs.errors import InputError, nearest, shorten
+from retrace.configs.reading import parse_yaml, read_yaml
 
 HERE = Path(__file__).parent
 Model = TypeVar("Model", bound=pydantic.BaseModel)
@@ -33,12 +33,7 @@ def load_preset(
         InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
     """
     path = preset_path(name_or_path, room)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a mapping of keys to values, got {type(raw).__name__}")
+    raw = read_yaml(path)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, model)
     return validate(raw, model, str(path))
@@ -76,35 +71,37 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise InputError(f"--set {pair}: expected key=value")
-        try:
-            found[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"--set {pair}: {value!r} is not a value YAML can read") from None
+            raise InputError(f"--set {shorten(pair, 200)}: expected key=value")
+        found[key.strip()] = parse_yaml(value, f"--set {shorten(pair, 200)}")
     return found
 
 
 def _override(raw: dict[str, Any], dotted: str, value: Any, model: type[pydantic.BaseModel]) -> None:
     """Set ``raw[a][b][c]`` for "a.b.c"; a list is indexed by number. Unknown last keys fail in validation."""
-    *parents, last = dotted.split(".")
+    parts = dotted.split(".")
     node: Any = raw
-    for part in parents:
-        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+    while len(parts) > 1:
+        part = parts.pop(0)
+        if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
             node = node[int(part)]
-        elif isinstance(node, dict) and (part in node or part in model.model_fields):
+        elif isinstance(node, dict) and (part in node or part in model.model_fields or "." in part):
             node = node.setdefault(part, {})
+        elif isinstance(node, dict) and node is not raw and parts[0][:1].isupper():
+            parts[0] = f"{part}.{parts[0]}"  # a name with a dot inside: pml.ContrastiveLoss
         else:
             keys = model.model_fields if node is raw else node if isinstance(node, dict) else []
             valid = map(str, range(len(node))) if isinstance(node, list) else keys
             raise InputError(f"override {dotted!r}: no {part!r} here; {nearest(part, valid)}")
-    if isinstance(node, list) and not (last.isdigit() and int(last) < len(node)):
+    last = parts[0]
+    if isinstance(node, list) and not (last.isdecimal() and int(last) < len(node)):
         raise InputError(f"override {dotted!r}: no entry {last!r}; there are {len(node)}, from 0")
     if isinstance(node, list):
         node[int(last)] = value
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise InputError(f"override {dotted!r}: {parents[-1]!r} is a value, not a group")
+        group = dotted.removesuffix(f".{last}").rpartition(".")[2]
+        raise InputError(f"override {dotted!r}: {group!r} is a value, not a group")
 
 
 def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from retrace.configs import InputError
+from retrace.configs.reading import read_json
 
 NAMES = ("manifest.json", "run.json")
 COMPARED = ("detector", "detections", "online", "post_processing")
@@ -27,13 +27,7 @@ def read_manifest(results: Path) -> dict[str, Any] | None:
     for path in (*(results / name for name in NAMES), results.resolve().with_name(f"{stem}.manifest.json")):
         if not path.is_file():
             continue
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())}") from None
-        if not isinstance(found, dict):
-            raise InputError(f"{path}: expected a JSON object, got {type(found).__name__}")
-        return found
+        return read_json(path)
     return None
 
 

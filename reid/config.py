@@ -85,7 +85,7 @@ class BatchConfig(Group):
 class SamplerConfig(Group):
     """Which rule makes the batches (`reid.sampling`)."""
 
-    kind: Literal["identity", "neighbour", "cluster", "random"] = "identity"
+    kind: Literal["identity", "neighbour", "cluster", "random", "together"] = "identity"
     anchors: int = Field(default=4, ge=1)  # neighbour: people drawn at random; the others are their nearest
     clusters: int = Field(default=4, ge=2)  # cluster: of the training images
 

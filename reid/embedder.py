@@ -115,8 +115,8 @@ class Embedder:
                 torchreid checkpoint (.pth, .pt, .pth.tar), the name of weights that the project ships, or
                 "auto": the shipped ones.
             device: "auto" (a GPU if the runtime can use one), "cpu", "cuda" or "cuda:N".
-            backend: "torch", "onnxruntime" or "openvino"; "auto": what the file's ending calls for, for ONNX
-                onnxruntime.
+            backend: "torch", "onnxruntime", "tensorrt" (ONNX Runtime's provider) or "openvino"; "auto": what the file's
+                ending calls for, for ONNX onnxruntime.
             model: the network's name, for a torchreid checkpoint whose file name does not contain it.
             batch_size: crops at a time, where the file does not fix it; more than 16 is slower on a CPU and
                 holds more memory (OSNet x0.25: 457 crops/s and 127 MB at 16, 409 and 625 at 128).

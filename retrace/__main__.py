@@ -29,8 +29,15 @@ TOOLS = {
     "tune": "tune a tracker preset on your sequences",
     "scene": "draw a street scene with known identities",
     "bench": "measure speed beside other libraries",
+    "capacity": "how many machines a site of cameras needs",
+    "crash-test": "kill, starve and double runs on purpose: nothing may be lost",
+    "bench-losses": "losses compared fairly on people",
 }
-FILES = {"view": "view_run"}  # whose file is called otherwise
+
+
+def module_of(tool: str) -> str:
+    """The module of a tool."""
+    return f"retrace.tools.{'view_run' if tool == 'view' else tool.replace('-', '_')}"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -53,8 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     from retrace.tools.terminal.console import guarded
 
-    file = FILES.get(name, name.replace("-", "_"))
-    guarded(import_module(f"retrace.tools.{file}").main, arguments[1:])
+    guarded(import_module(module_of(name)).main, arguments[1:])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from retrace.configs import InputError
+
+SECONDS, MEGABYTES = 20.0, 300  # that reading one file may take
 
 EXTREMES = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80\x00\x00\x00", bytes(4))
 WORDS = (
@@ -96,3 +102,33 @@ def bounded(seconds: float, megabytes: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # ru_maxrss: kB on Linux
     assert grown <= megabytes, f"{grown:.0f} MB more"
+
+
+def assert_one_line(error: InputError) -> None:
+    assert re.search(r"[\x00-\x1f\x7f\u2028\u2029]", str(error)) is None
+    assert len(str(error)) <= 500
+
+
+def survive(
+    folder: Path,
+    files: dict[str, bytes],
+    read: Callable[[Path], object],
+    seeds: range,
+    damage: Callable[[random.Random, bytes], bytes] = damaged,
+) -> None:
+    """Damage one of the files for each seed and read it; at least one of them must be refused."""
+    refused = 0
+    for seed in seeds:
+        rng = random.Random(seed)
+        path = folder / rng.choice(sorted(files))
+        path.write_bytes(damage(rng, files[path.name]))
+        try:
+            with bounded(SECONDS, MEGABYTES):
+                read(path)
+        except InputError as error:
+            assert_one_line(error)
+            refused += 1
+        except Exception as error:
+            raise AssertionError(f"seed {seed}, {path.name}") from error
+        path.unlink()
+    assert refused

@@ -42,7 +42,8 @@ def furnish(folder: Path) -> Path:
     import onnx
     from onnx import TensorProto, helper
 
-    make_video(folder / "video.mp4")
+    for name in ("video.mp4", "a.mp4"):
+        make_video(folder / name)
     sequence = folder / "MOT17-02-FRCNN"
     for part in ("det", "gt"):
         (sequence / part).mkdir(parents=True)

@@ -114,10 +114,10 @@ def test_the_command(words: list[str], code: int, said: str, tmp_path: Path) -> 
 
 
 def test_the_command_knows_every_tool() -> None:
-    from retrace.__main__ import FILES, TOOLS
+    from retrace.__main__ import TOOLS, module_of
 
-    scripts = {path.stem.replace("_", "-") for path in (ROOT / "tools").glob("*.py")} - {"--init--"}
-    assert {FILES.get(name, name).replace("_", "-") for name in TOOLS} == scripts
+    scripts = {f"retrace.tools.{path.stem}" for path in (ROOT / "tools").glob("*.py")}
+    assert set(map(module_of, TOOLS)) == scripts - {"retrace.tools.__init__"}
 
 
 def test_the_declared_surface_is_there() -> None:

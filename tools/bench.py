@@ -44,7 +44,7 @@ def parser_of(what: str, about: str | None) -> Parser:
 
 
 def numbers(text: str) -> list[int]:
-    return [*map(int, text.split(","))]
+    return [*map(int, filter(None, text.split(",")))]
 
 
 def words(text: str) -> list[str]:
@@ -55,8 +55,9 @@ def add_track(p: Parser) -> None:
     p.add_argument("--video", help="for the stages; default: the demo's video, from wherever it can be had")
     p.add_argument("--detector", default="hog", help="as in track.py")
     p.add_argument("--reid", default="none", help="as in track.py")
-    p.add_argument("--frames", type=int, default=100, help="of the video")
+    p.add_argument("--frames", type=int, default=100, help="of the video; 0: no stages")
     p.add_argument("--presets", type=words, default="sort,bytetrack,default")
+    p.add_argument("--vectors", type=int, default=0, metavar="N", help="numbers of a vector a box (0: none)")
     p.add_argument("--peers", action="store_true", help="run ../shared/bench/run_assoc.py with ours in it")
     p.add_argument("--adapters", default="floor,light,rf", help="the peers; environments: bench/setup.sh")
 
@@ -103,13 +104,14 @@ def add_pipeline(p: Parser) -> None:
         p.add_argument(name, default="auto", help="as in track.py")
     p.add_argument("--frames", type=int, default=100)
     p.add_argument("--threads", type=int, metavar="N", help="that look ahead; default: one a core")
-    p.add_argument("--peers", action="store_true", help="Ultralytics and BoxMOT too")
+    p.add_argument("--peers", action="store_true", help="Ultralytics, BoxMOT, Roboflow too")
+    p.add_argument("--workers", type=numbers, default="", metavar="1,2", help="processes, too")
 
 
 def none(_: Parser) -> None: ...
 
 
-# What is measured -> its file in tools/benchmarks/, whose first lines say how; its own options.
+# What is measured -> its file in tools/benchmarks/, whose first lines say how; its options.
 BENCHES = {
     "track": ("update", add_track),
     "pipeline": ("pipeline", add_pipeline),
@@ -131,11 +133,10 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv[1:])
     with as_flags(p):
         if what == "track" and args.peers:
-            return home.run_peers(args.objects, args.presets, args.adapters, args.rounds, args.json)
+            wanted = (args.objects, args.presets, args.adapters, args.rounds)
+            return home.run_peers(*wanted, args.json, args.vectors)
         left_out = ("json", "adapters") + ("peers",) * (what == "track")
-        given = {
-            name: value for name, value in vars(args).items() if name not in left_out and value is not None
-        }
+        given = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
         found = home.measure(**given, say=say)
     if args.json:
         from retrace.configs.files import write_json

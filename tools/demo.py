@@ -1,4 +1,4 @@
-"""Track people in a real video: get one, run ``tools/track.py`` on it, name what came out.
+"""Track people in a real video: get one, do what ``tools/track.py`` does with it, name what came out.
 
     python tools/demo.py [--out DIR] [--video FILE] [--save KINDS] [--verbose] [arguments of track.py]
 
@@ -11,13 +11,11 @@ else ../shared), OpenCV's repository, Debian's package opencv-doc. When none ans
 from __future__ import annotations
 
 import argparse
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
+from retrace.tools import track
 from retrace.tools.scenes import demo_video
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded
 
@@ -50,7 +48,7 @@ def main(argv: list[str]) -> int:
         with as_flags(p):
             video, origin = _obtain_visibly(demo_video.cache_folder(options.out), note)
     print(f"video: {video}, {origin}", flush=True)
-    if code := track(video, options.out, options.save, extra):
+    if code := track.main([str(video), "--save", options.save, "--out", str(options.out), *extra]):
         return code
     return report(video, options.out, options.save)
 
@@ -60,21 +58,6 @@ def _obtain_visibly(cache: Path, note: Callable[[str], None]) -> tuple[Path, str
 
     with Console(stderr=True).status("getting the demo's video"):  # shows on a terminal only
         return demo_video.obtain(cache, demo_video.PLACES, note)
-
-
-def track(video: Path, out: Path, save: str, extra: list[str]) -> int:
-    """Run the tracking tool; its exit code (128 + signal number when it was killed)."""
-    tool = Path(__file__).with_name("track.py")
-    command = [sys.executable, str(tool), str(video), "--save", save, "--out", str(out), *extra]
-    with subprocess.Popen(command) as process:
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        try:
-            while True:
-                with suppress(KeyboardInterrupt):  # the tool got it too, and is closing its files
-                    code = process.wait()
-                    return code if code >= 0 else 128 - code
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
 
 def report(video: Path, out: Path, save: str) -> int:

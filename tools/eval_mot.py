@@ -54,7 +54,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--compare", metavar="DIR", help="other results: difference with a paired interval")
     p.add_argument("--force", action="store_true", help="compare results whose manifests say they are unlike")
     p.add_argument("--headroom", action="store_true", help="score a perfect association of --detections")
-    p.add_argument("--detections", metavar="DIR", help="DIR/SEQUENCE.txt or DIR/SEQUENCE/det/det.txt")
+    p.add_argument(
+        "--detections",
+        metavar="FILE|DIR",
+        help="for --headroom: inside each sequence folder of --gt, as in track.py; or DIR, for DIR/SEQUENCE.txt or "
+        "DIR/SEQUENCE/det/det.txt",
+    )
     p.add_argument("--detections-file", metavar="PATH", help="inside DIR/SEQUENCE; default: det/det.txt")
     p.add_argument("--min-score", type=float, help="headroom only: leave out boxes below; default: a range")
     p.add_argument("--motmetrics", action="store_true", help="py-motmetrics' extended table of our matches")
@@ -104,7 +109,7 @@ def check_options(args: argparse.Namespace) -> None:
                     f"{options.option(name)} goes with one folder of --results, got {len(args.results)}"
                 )
     if args.headroom != (args.detections is not None):
-        raise InputError("--headroom and --detections DIR go together")
+        raise InputError("--headroom and --detections go together")
     options.refuse_idle(args, ("min_score", "detections_file"), "--headroom", args.headroom)
     options.refuse_idle(args, ("force",), "--compare", args.compare is not None)
     options.refuse_idle(args, ("numbering",), "--split val-half", args.split != "all")

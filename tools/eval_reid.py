@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--features", metavar="FILE.npz", help="instead of --weights and --data")
     p.add_argument("--compare", metavar="FILE|NAME", help="other weights, or another features file")
     _add_outputs(p.add_argument_group("what to write"))
-    _add_extras(p.add_argument_group("what else to measure"))
+    options.add_ranking_extras(p.add_argument_group("what else to measure"))
     options.add_embedding(p.add_argument_group("how to embed (with --weights)"))
     return p
 
@@ -50,43 +50,32 @@ def _add_outputs(p: Any) -> None:
     p.add_argument("--quiet", action="store_true", help="print errors only")
 
 
-def _add_extras(p: Any) -> None:
-    p.add_argument(
-        "--rerank", metavar="VARIANT", help="zhong-d2 or torchreid-d4; transductive, and flagged so"
-    )
-    p.add_argument("--multi-query", action="store_true", help="one mean query an identity and camera")
-    p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals by identity")
-    p.add_argument("--per-camera", action="store_true", help="a row a pair of cameras")
-    p.add_argument(
-        "--verification",
-        action="store_true",
-        help="TPR at FPR 1e-4 to 1e-2, with thresholds; are the weights' probabilities true here?",
-    )
-    p.add_argument("--reliability", metavar="FILE.svg", help="their diagram; with --verification")
-    p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
-    p.add_argument("--nmi", action="store_true", help="of k-means clusters and identities")
-    p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
-
-
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     check_options(args)
     from retrace.eval.ranking.features import save_features
+    from retrace.eval.ranking.measures import check_measures
     from retrace.eval.ranking.tables import Wanted, check_variant, score_features
     from retrace.tools.scoring.embedding import Embedding, load_features
     from retrace.tools.scoring.reliability import with_calibration
 
     how = Embedding(args.data, **options.given(args, options.EMBEDDING)) if args.data else None
-    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__))
+    also = tuple(options.names_in(args.also, "also"))
+    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__) | {"also": also})
     names = [name for name in (args.features or args.weights, args.compare) if name is not None]
     advance = partial(bar, quiet=args.quiet)
     with as_flags(p):
         check_variant(args.rerank)
+        check_measures(wanted.also)
         loaded = load_features(names, how, advance)
         if args.save_features is not None:
             save_features(Path(args.save_features), loaded[0])
         found = score_features(loaded, wanted)
+        if args.adapt:
+            from retrace.tools.scoring.adaptation import adaptation
+
+            found = found.with_section(*adaptation(loaded[0]))
         if args.html is not None:
             from retrace.tools.pages.ranked_page import write_page
 

@@ -12,7 +12,6 @@ identities probably changed; with --gt where they did, as CLEAR counts them.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,11 +102,14 @@ def offline_note(path: Path) -> list[str]:
     """--offline gives identities new numbers after the tracker: say whose these are."""
     name = path.name.split(".ledger.")[0]
     online = path.with_name(f"{name}.online.txt")
+    from retrace.configs import InputError
+    from retrace.configs.reading import read_json
+
     try:
-        manifest = json.loads((path.parent / "run.json").read_text())
-    except (OSError, ValueError):
+        manifest = read_json(path.parent / "run.json")
+    except InputError:
         return []
-    if not isinstance(manifest, dict) or manifest.get("online", True):
+    if manifest.get("online", True):
         return []
     return [f"identities are those of {online.name}: the offline passes may have linked some in {name}.txt"]
 

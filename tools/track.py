@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from retrace.tools.terminal import options
-from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, guarded
+from retrace.tools.terminal.console import INTERRUPTED, OK, Parser, as_flags, be_quiet, guarded
 
 if TYPE_CHECKING:
     from retrace.tracker.run import Job
@@ -69,6 +69,9 @@ def parser() -> Parser:
     p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
+    p.add_argument(
+        "--runtime", default="auto", metavar="auto|onnxruntime|openvino|tensorrt", help="of ONNX files"
+    )
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, another value"
@@ -86,6 +89,8 @@ def main(argv: list[str]) -> int:
     with as_flags(p):
         from retrace.tools.runs.runner import open_run, track_all  # heavy: only once the arguments are sound
 
+        if args.quiet:
+            be_quiet()
         run = open_run(jobs_of(args), argv, args.quiet, workers(args.workers), args.cluster)
         track_all(run)
         if run.whole:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import warnings
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+LOG = logging.getLogger("retrace")
 AS_THEY_STAND = (  # files that `compiled_frame` compiles functions of, or takes constants from
     "compiled_frame.py",
     "rows.py",
@@ -29,7 +31,9 @@ def compiled() -> ModuleType | None:
         return None
     try:
         from retrace.tracker import compiled as module
-    except ImportError:
+    except ImportError as error:
+        LOG.warning("the tracker runs uncompiled, with the same results, several times slower (%s): "
+                    "pip install 'retrace-mot[fast]'", error)  # fmt: skip
         return None
     except RuntimeError as error:  # numba found no folder that it may write
         text = f"the tracker runs uncompiled ({error}); set NUMBA_CACHE_DIR to a folder that can be written"

@@ -97,6 +97,9 @@ def run(
 
     for some, found in in_order(look, batches(timed(frames, stopwatch), ahead.batch), ahead.threads):
         for frame, detections in zip(some, found, strict=True):
+            if embed is not None and tracker.appearance_from > 1 and detections.embedding is not None:
+                # looked at ahead, before the tracker was blindfolded
+                detections = detections.with_embedding(np.zeros_like(detections.embedding))
             warp = None
             if camera is not None:
                 with stopwatch.stage("camera"):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from retrace.configs import InputError
-from retrace.configs.files import write_json
+from retrace.configs.files import atomic_write, partial_of, write_json, writing
 from retrace.eval.manifest import COMPARED, facts, files_hash, read_manifest
 from retrace.eval.mot.sequences import base_name, stopped_run
 from retrace.eval.mot.submission import DETECTORS, TRAIN, Finding, check, expected_files
@@ -57,22 +56,16 @@ def make_submission(
         raise InputError(f"`out` {out}: expected a name that ends in .zip")
     files, which = collect(Path(results), benchmark, which)
     about = describe(Path(results), benchmark, files, which, detections, online, post_processing)
-    beside, partial = out.with_suffix(".manifest.json"), out.with_name(out.name + ".partial")
-    try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        write_archive(partial, files)
-        found = check(partial, benchmark, None if gt is None else Path(gt))
+    beside = out.with_suffix(".manifest.json")
+    with writing(out), atomic_write(out, "wb") as file:
+        write_archive(file, files)
+        file.flush()
+        found = check(partial_of(out), benchmark, None if gt is None else Path(gt))
         refused = [f for f in found if f.refused]
         if refused:
             where = files.get(refused[0].file, refused[0].file)
             raise InputError(f"{where}: {refused[0].text} ({len(refused)} reason(s) in all)")
-        partial.replace(out)
-        write_json(beside, about)
-    except OSError as error:
-        raise InputError(f"{error.filename or out}: cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    write_json(beside, about)
     return Submission(out, beside, files, which, found)
 
 
@@ -146,9 +139,8 @@ def _source(results: Path, name: str) -> Path | None:
     return siblings[0] if siblings else None
 
 
-def write_archive(path: Path, files: Mapping[str, Path]) -> None:
-    """The zip, files in its root; the same input gives the same bytes. ``path`` is opened by the caller's
-    atomic write, so that no half archive is left."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def write_archive(file: IO[bytes], files: Mapping[str, Path]) -> None:
+    """The zip, files in its root; the same input gives the same bytes."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, source in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(name), source.read_bytes(), zipfile.ZIP_DEFLATED)

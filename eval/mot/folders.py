@@ -120,8 +120,8 @@ def score_folder(
         intervals: also 95 % bootstrap intervals over sequences.
         compare: also the difference to this other folder of results, with paired intervals.
         force: compare results whose manifests say that they are unlike.
-        detections: also the score of a perfect association of these boxes, ``DIR/SEQUENCE.txt`` or
-            ``DIR/SEQUENCE/detections_file``.
+        detections: also the score of a perfect association of these boxes: a file inside each sequence folder of
+            ``gt``, as "det/det.txt"; or a folder, for ``DIR/SEQUENCE.txt`` or ``DIR/SEQUENCE/detections_file``.
         min_score: of those boxes; default: a range of floors.
         motmetrics: also py-motmetrics' extended table of the same matches.
         cameras: the sequences are cameras of one site with shared identities: also all of them as one
@@ -154,9 +154,11 @@ def score_folder(
         difference = unlike(*manifests)
         if difference and not force:
             raise InputError(f"{results} and {compare} are unlike: {difference}; `force` compares them")
-    boxes = (
-        {} if detections is None else {n: _detections(Path(detections), n, detections_file) for n in names}
-    )
+    boxes = {}
+    if detections is not None:
+        inside = not Path(detections).is_dir()
+        where = (Path(gt), str(detections)) if inside else (Path(detections), detections_file)
+        boxes = {name: _detections(where[0], name, where[1]) for name in names}
     floors = LEAST_SCORES if min_score is None else (min_score,)
     visit = partial(
         score_one, benchmark=benchmark, others=others, boxes=boxes, floors=floors, motmetrics=motmetrics

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.files import partial_of
 from retrace.eval.mot.preprocess import check_benchmark, find_fault, prepare
 from retrace.eval.mot.score import Metrics, score_prepared
 from retrace.tracker.data import MotTable
@@ -148,7 +149,7 @@ def find_truth(folder: Path, split: str = "all") -> Sequence:
 def stopped_run(*missing: Path) -> str:
     """For a message about missing results: what a tracking run that was stopped has left of them."""
     for path in missing:
-        partial_file = path.with_name(path.name + ".partial")
+        partial_file = partial_of(path)
         if partial_file.is_file():
             return f" ({partial_file.name} is there: that run was stopped; resume it with tools/track.py)"
     return ""

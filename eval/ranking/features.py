@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write, file_hash, writing
+from retrace.configs.reading import read_npz
 from retrace.eval.ranking.pairing import DISTRACTOR, checked_features, pair_up
 from retrace.eval.ranking.retrieval import pool_queries
 
@@ -48,6 +48,15 @@ class Features:
         q, g = self.query, self.gallery
         return q.features, q.ids, q.cameras, g.features, g.ids, g.cameras
 
+    @property
+    def everybody(self) -> Side:
+        """Queries and gallery together, people only: no junk, no distractors."""
+        q, g = self.query, self.gallery
+        ids = np.concatenate([q.ids, g.ids])
+        mine = ids > DISTRACTOR
+        features = np.concatenate([q.features, g.features])[mine]
+        return Side(features, ids[mine], np.concatenate([q.cameras, g.cameras])[mine], None)
+
 
 def read_features(path: Path) -> Features:
     """A features file: the arrays of `ARRAYS`, and if it has them the `PATHS` of the images.
@@ -74,21 +83,7 @@ def read_features(path: Path) -> Features:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """What the file has of the arrays that are known here."""
-    if not path.is_file():
-        raise InputError(f"{path}: {'is a folder, not a' if path.is_dir() else 'no such'} features file")
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("no zip archive")
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            names = file.files
-            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
-            wanted = [key for key in (*ARRAYS, *PATHS, ABOUT) if key in names]
-            if sum(sizes.get(key, 0) for key in wanted) > LARGEST:
-                raise ValueError(f"more than {LARGEST // 10**9} GB when unpacked")
-            found = {key: np.asarray(file[key]) for key in wanted}
-    except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not readable as an .npz file of plain arrays: {reason}") from None
+    found, names = read_npz(path, "features", (*ARRAYS, *PATHS, ABOUT), LARGEST)
     missing = [key for key in ARRAYS if key not in found]
     if missing:
         there = ", ".join(sorted(names)[:12])[:200] or "nothing"

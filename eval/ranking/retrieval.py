@@ -1,4 +1,4 @@
-"""ReID, around the ranking: intervals by identity, camera pairs, multi-query, CUHK03's classic CMC, NMI."""
+"""ReID, around the ranking: intervals by identity, camera pairs, multi-query, CUHK03's classic CMC."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from retrace.eval.ranking.pairing import (
     checked_features,
     distance_rows,
     pair_up,
-    unit_rows,
 )
 from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
 
@@ -210,54 +209,3 @@ def _identities(pairing: Pairing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order = order[np.searchsorted(pairing.gallery_ids[order], DISTRACTOR, "right") :]
     _, start, count = np.unique(pairing.gallery_ids[order], return_index=True, return_counts=True)
     return order, start, count
-
-
-def clustering_nmi(
-    features: np.ndarray, ids: np.ndarray, *, metric: Metric = "cosine", seed: int = 0, rounds: int = 30
-) -> float:
-    """Normalised mutual information of k-means clusters and identities, k = identities: 2 I / (H + H) in [0, 1].
-
-    Junk and distractors are left out. Lloyd's algorithm from k random images; the figure moves a little with the
-    seed, and rises with the number of clusters: compare only at equal data.
-
-    Raises:
-        InputError: wrong shapes or numbers, fewer than two identities.
-    """
-    x, norms = checked_features(features, "features", len(np.asarray(ids)))
-    mine = np.asarray(ids) > DISTRACTOR
-    kinds, truth = np.unique(np.asarray(ids)[mine], return_inverse=True)
-    if len(kinds) < 2:
-        raise InputError(f"NMI needs two identities or more, got {len(kinds)}")
-    x = x[mine]
-    if metric == "cosine":
-        x = unit_rows(x, norms[mine])
-    return _nmi(truth, _kmeans(x, len(kinds), np.random.default_rng(seed), rounds))
-
-
-def _kmeans(x: np.ndarray, k: int, rng: np.random.Generator, rounds: int) -> np.ndarray:
-    """Cluster of each row. A cluster that runs empty keeps its old centre."""
-    centres = x[np.sort(rng.choice(len(x), k, replace=False))].copy()
-    label = np.full(len(x), -1)
-    for _ in range(rounds):
-        offset = np.einsum("kd,kd->k", centres, centres) / 2
-        parts = [x[i : i + 4096] for i in range(0, len(x), 4096)]
-        found = np.concatenate([np.argmax(part @ centres.T - offset, 1) for part in parts])
-        if np.array_equal(found, label):
-            break
-        label = found
-        order = np.argsort(label, kind="stable")
-        kinds, start, count = np.unique(label[order], return_index=True, return_counts=True)
-        centres[kinds] = np.add.reduceat(x[order], start) / count[:, None].astype(np.float32)
-    return label
-
-
-def _nmi(a: np.ndarray, b: np.ndarray) -> float:
-    joint = np.bincount(a * (b.max() + 1) + b, minlength=(a.max() + 1) * (b.max() + 1)) / len(a)
-    joint = joint.reshape(a.max() + 1, b.max() + 1)
-
-    def entropy(p: np.ndarray) -> float:
-        p = p[p > 0]
-        return float(-(p * np.log(p)).sum())
-
-    rows, cols = entropy(joint.sum(1)), entropy(joint.sum(0))
-    return 2 * (rows + cols - entropy(joint.ravel())) / (rows + cols) if rows + cols else 0.0

@@ -11,13 +11,14 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.eval.ranking.audit import audit
+from retrace.eval.ranking.clusters import clustering_scores
 from retrace.eval.ranking.features import Features, multi_query
+from retrace.eval.ranking.measures import check_measures, measured
 from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
 from retrace.eval.ranking.reranking import VARIANTS, Reranked, Variant, rerank
 from retrace.eval.ranking.retrieval import (
     SHOWN,
     camera_pairs,
-    clustering_nmi,
     identity_intervals,
     single_gallery_shot,
 )
@@ -41,6 +42,7 @@ class Wanted:
     single_shot: bool = False  # CUHK03's classic single-gallery-shot rank-k
     nmi: bool = False  # of k-means clusters and identities
     audit: bool = False  # the score under common protocol mistakes
+    also: tuple[str, ...] = ()  # of `MEASURES`, or "all"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +68,12 @@ class RankingScore:
     notes: tuple[str, ...]  # lines about the data
     under: list[str]  # lines below the figures: counts, protocol
     difference: dict[str, Any] | None  # of the two
+
+    def with_section(self, section: Section, data: Any) -> RankingScore:
+        """One more table of the first network's features, measured elsewhere."""
+        first, *others = self.networks
+        first = replace(first, data=first.data | {section.key: data})
+        return replace(self, networks=[first, *others], sections=[*self.sections, section])
 
     def as_json(self) -> dict[str, Any]:
         """Every figure; fractions in [0, 1]."""
@@ -98,6 +106,7 @@ def score_features(features: Sequence[Features], wanted: Wanted | None = None) -
     """
     wanted = wanted or Wanted()
     check_variant(wanted.rerank)
+    check_measures(wanted.also)
     if wanted.multi_query:
         features = [multi_query(each) for each in features]
     networks = [score_network(each, wanted) for each in features]
@@ -134,11 +143,13 @@ def score_network(features: Features, wanted: Wanted) -> NetworkScore:
         found.append(verification_section(features))
     if wanted.audit:
         found.append(audit_section(features, metrics if distances is None else None))
-    data = {section.key: values for section, values in found}
+    more = measured(features, wanted.also)
+    data = {section.key: values for section, values in [*found, *more]}
     if wanted.nmi:
         data["NMI"] = nmi(features)
     plain = ("verification", "audit")  # of cosine distances, re-ranked or not
     sections = [s if distances is None or s.key in plain else _flagged(s) for s, _ in found]
+    sections += [section for section, _ in more]  # of cosine distances, all of them
     return NetworkScore(features, metrics, distances, sections, data)
 
 
@@ -280,8 +291,8 @@ def audit_section(features: Features, honest: RankingMetrics | None) -> tuple[Se
 
 def nmi(features: Features) -> float:
     """Of k-means clusters of all query and gallery images of people."""
-    q, g = features.query, features.gallery
-    return clustering_nmi(np.concatenate([q.features, g.features]), np.concatenate([q.ids, g.ids]))
+    people = features.everybody
+    return clustering_scores(people.features, people.ids).nmi
 
 
 def _few_identities(metrics: RankingMetrics) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError, files
-from retrace.configs.files import read_image
+from retrace.configs.files import atomic_write, read_image, writing
 from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
@@ -159,26 +158,25 @@ def _build(
             pixels[done : done + len(block)] = block
             done += len(block)
         return pixels, broken
-    partial = path.with_suffix(f".{secrets.token_hex(8)}.partial")  # two runs at once write one each
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path, what="cache folder"):
         _sweep(path.parent)
-        with open(partial, "wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for block in blocks:
-                file.write(block.data)
-        if broken:
-            partial.write_text("\n".join(map(str, broken)))
-        partial.replace(path.with_suffix(".broken") if broken else path)
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or partial}: the image cache cannot be written ({error.strerror})"
-        ) from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return (None if broken else _load(path, shape)), broken
+        try:
+            with atomic_write(path, "wb", shared=True) as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for block in blocks:
+                    file.write(block.data)
+                if broken:
+                    raise _BrokenImages
+        except _BrokenImages:
+            with atomic_write(path.with_suffix(".broken"), shared=True) as file:
+                file.write("\n".join(map(str, broken)))
+            return None, broken
+    return _load(path, shape), broken
+
+
+class _BrokenImages(Exception):
+    """These pixels get no name."""
 
 
 def _sweep(folder: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.reid.recipe import KEY, SUM
 from retrace.reid.runtime.feed import Feed, normalise
+from retrace.reid.runtime.ir_file import UNSEALED, seal_ir
 from retrace.reid.runtime.onnx_file import digest
 
 OPSET = 17  # old enough for most runtimes, new enough for attention and layer norm
@@ -63,7 +64,9 @@ def write_openvino(onnx_file: Path, path: Path, half: bool) -> None:
     model = openvino.Core().read_model(onnx_file)
     if model.has_rt_info(["framework", KEY]):
         model.set_rt_info(str(model.get_rt_info(["framework", KEY]).astype(str)), KEY)
+    model.set_rt_info(UNSEALED, SUM)
     openvino.save_model(model, path, compress_to_fp16=half)
+    seal_ir(path)
 
 
 def halve(path: Path) -> None:

@@ -31,6 +31,8 @@ GIVEN = {
     "second": "(B, D) float32: embeddings of another random view of the same images",
     "second_heads": "name -> (B, D_k) float32: the heads of that view",
     "teacher": "(B, T) float32 unit rows: what the teacher says of the images",
+    "teacher_second": "(B, T) float32 unit rows: what a teacher that looks at augmented images says of the other view",
+    "cluster": "(B,) int64 of the census: which cluster each image is in",
     "class_means": "(C, D) float32 of the census: means of unit vectors, not normalised",
     "class_spread": "(C,) float32 of the census: mean squared distance of a class's pairs",
     "class_levels": "(C, C) float32 of the census: squared distance at which two classes join in the class tree",

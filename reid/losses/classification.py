@@ -78,16 +78,31 @@ class ArcFace(nn.Module):
 
 
 def prototypical(
-    unit: torch.Tensor, ids: torch.Tensor, positives: torch.Tensor, *, scale: float = 10.0
+    unit: torch.Tensor,
+    ids: torch.Tensor,
+    cameras: torch.Tensor,
+    positives: torch.Tensor,
+    *,
+    scale: float = 10.0,
+    across: bool = False,
 ) -> torch.Tensor:
     """Episodes inside the batch: who is it, among P, by the nearest mean (Snell et al. 2017, equations 1 and 2).
 
     Of each identity's images in the batch the first half are its support, whose mean c stands for it, the rest are
     queries: cross-entropy of -scale |f - c|^2 over the identities that have a mean, averaged over queries. Unit
     vectors, so the squared distances are in [0, 4] and need a scale (10: ours).
+
+    across: the support is what the camera of an identity's first image took, the queries are of other cameras (ours):
+    the question of re-identification itself. An identity that one camera saw has no query then.
     """
     nth = torch.tril(positives.int(), -1).sum(1)  # how many of one's own came before
-    support = nth < (positives.sum(1) + 1) // 2
+    if across:
+        first = cameras[
+            (positives | torch.eye(len(ids), dtype=torch.bool, device=ids.device)).int().argmax(1)
+        ]
+        support = cameras == first
+    else:
+        support = nth < (positives.sum(1) + 1) // 2
     queries = ~support & positives.any(1)
     if not queries.any():
         return unit.sum() * 0

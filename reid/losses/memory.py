@@ -1,10 +1,13 @@
-"""A memory of vectors of batches gone by."""
+"""Memories of vectors of batches gone by."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from retrace.configs import InputError
+from retrace.reid.losses.triplets import distance_weights
 
 
 class Memory(nn.Module):
@@ -58,6 +61,67 @@ class Memory(nn.Module):
         places = (self.position + torch.arange(len(ids), device=ids.device)) % len(self.rows)
         self.vectors[places], self.ids[places], self.rows[places] = unit, ids, rows
         self.position.copy_((self.position + len(ids)) % len(self.rows))
+
+
+class SelfSimilarity(nn.Module):
+    """An image is most like itself seen otherwise, among all that were seen lately (DiVA's DaNCE, Milbich et al. 2020).
+
+    The query is the vector that ``on`` names, the key what a mean teacher says of a second random view; cross-entropy
+    of [q k, (q n) w] / temperature with the key at place 0, n the keys of earlier batches but those of the same images,
+    w one over the density of their distance to the query (as in margin; none beyond 1.4), 1 on average. Needs no
+    identities. Needs views: 2 and teacher: {ema: 0.9}, whose vectors are as long as the query's.
+    """
+
+    keys: torch.Tensor
+    rows: torch.Tensor
+    position: torch.Tensor
+
+    def __init__(
+        self,
+        dimensions: int,
+        teacher_dimensions: int,
+        *,
+        size: int = 2048,
+        temperature: float = 0.01,
+        cap: int = 128,
+    ) -> None:
+        super().__init__()
+        if teacher_dimensions and dimensions != teacher_dimensions:
+            raise InputError(
+                f"losses.self_similarity: the teacher's vectors have {teacher_dimensions} numbers, those it is put on "
+                f"{dimensions}: put it on a vector as long"
+            )
+        self.temperature, self.cap = temperature, min(dimensions, cap)
+        self.register_buffer("keys", torch.zeros(size, dimensions))
+        self.register_buffer("rows", torch.full((size,), -1))  # -1: nothing there yet
+        self.register_buffer("position", torch.tensor(0))
+
+    def forward(self, unit: torch.Tensor, teacher_second: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        there = (self.rows >= 0) & ~torch.isin(self.rows, rows)
+        own = (unit * teacher_second).sum(1, keepdim=True)
+        others = unit @ self.keys.clone().T  # cloned: it changes below, before the gradient is taken
+        weights = self.weights(others.detach(), there)
+        logits = torch.cat([own, others * weights], 1) / self.temperature
+        logits = logits.masked_fill(F.pad(weights == 0, (1, 0)), -torch.inf)
+        loss = F.cross_entropy(logits, torch.zeros_like(rows))
+        self.remember(teacher_second, rows)
+        return loss
+
+    def weights(self, cosines: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """(B, M) of the keys: mean 1 over those of a row that count."""
+        if not there.any():
+            return torch.zeros_like(cosines)
+        distances = (2 - 2 * cosines).clamp_min(0).sqrt()
+        found = distance_weights(distances, there.expand_as(cosines), self.cap)
+        return found / found.sum(1, keepdim=True) * (found > 0).sum(1, keepdim=True)
+
+    @torch.no_grad()
+    def remember(self, keys: torch.Tensor, rows: torch.Tensor) -> None:
+        """The oldest make room."""
+        keys, rows = keys[-len(self.rows) :], rows[-len(self.rows) :]
+        places = (self.position + torch.arange(len(rows), device=rows.device)) % len(self.rows)
+        self.keys[places], self.rows[places] = keys, rows
+        self.position.copy_((self.position + len(rows)) % len(self.rows))
 
 
 def contrastive_cosines(

@@ -23,14 +23,16 @@ import torch
 from torch import nn
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import nearest, one_line
 from retrace.reid.losses import (
     classification,
     distillation,
+    labels,
     memory,
     pairs,
     proxies,
     relations,
+    sampled,
     several,
     triplets,
 )
@@ -53,33 +55,54 @@ TERMS: dict[str, Callable[..., Any]] = {
     "selection_balance": triplets.selection_balance,
     "multi_similarity": pairs.multi_similarity,
     "ranked_list": pairs.ranked_list,
+    "adapted_sampling": sampled.AdaptedSampling,
+    "learned_sampler": sampled.LearnedSampler,
     "spanning_tree": pairs.spanning_tree,
+    "tracklet_pairs": pairs.tracklet_pairs,
     "boosted_slices": pairs.BoostedSlices,
     "proxy_nca": proxies.ProxyNCA,
     "soft_triple": proxies.SoftTriple,
     "proxy_graph": proxies.ProxyGraph,
     "memory": memory.Memory,
+    "self_similarity": memory.SelfSimilarity,
     "group_loss": relations.group_loss,
     "message_passing": relations.MessagePassing,
     "spectral_clustering": relations.SpectralClustering,
+    "facility_location": relations.facility_location,
     "relational_distillation": distillation.relational_distillation,
     "s2sd": distillation.S2SD,
     "separation": several.Separation,
     "diversity": several.diversity,
+    "cascade": several.cascade,
+    "divided_slices": several.DividedSlices,
     "orthogonal_maps": several.orthogonal_maps,
     "nt_xent": several.nt_xent,
     "cross_scale": several.cross_scale,
+    "attribute_prototypes": labels.AttributePrototypes,
+    "attribute_tasks": labels.AttributeTasks,
     "teacher_features": distillation.TeacherFeatures,
     "teacher_similarities": distillation.teacher_similarities,
     "teacher_distances": distillation.teacher_distances,
 }
 PML = "pml."  # prefix: a loss of pytorch-metric-learning
 # Terms that make no sense on a part of the batch.
-WHOLE_BATCH = {"memory", "group_loss", "message_passing", "spectral_clustering", "nt_xent"}
+WHOLE_BATCH = {
+    *(
+        "memory",
+        "self_similarity",
+        "group_loss",
+        "message_passing",
+        "spectral_clustering",
+        "facility_location",
+    ),
+    *("nt_xent", "adapted_sampling", "divided_slices"),
+}
 
 REMEDIES = {  # what a run lacks, and how to give it
     "second": "set views: 2",
     "second_heads": "set views: 2",
+    "teacher_second": "set views: 2 and teacher",
+    "cluster": "set sampler: {kind: cluster}",
     "teacher": "name its weights in teachers, or set teacher",
     "pooled": "set model.neck to bnneck or none",
     "maps": "set model.neck to bnneck or none",
@@ -99,6 +122,8 @@ class Sizes:
         teacher_dimensions: T; 0: there is no teacher.
         views: 2: every image is seen twice.
         whole: every batch comes whole, not cut by accumulation or over several processes.
+        live: the teacher looks at the augmented images.
+        clusters: of the census's images; 0: nobody counts them.
         heads: head -> its dimensions.
         labels: label column of the data -> how many values it has.
     """
@@ -113,6 +138,8 @@ class Sizes:
     teacher_dimensions: int = 0
     views: int = 1
     whole: bool = True
+    live: bool = False
+    clusters: int = 0
     heads: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
 
@@ -126,6 +153,8 @@ class Sizes:
         """Of GIVEN, what this run has not."""
         missing = {"second", "second_heads"} if self.views < 2 else set()
         missing |= {"teacher"} if not self.teacher_dimensions else set()
+        missing |= {"teacher_second"} if self.views < 2 or not self.live else set()
+        missing |= {"cluster"} if not self.clusters else set()
         return missing | ({"pooled", "maps"} if not self.channels else set())
 
 
@@ -161,6 +190,11 @@ class Objective(nn.Module):
 
     def __init__(self, losses: Mapping[str, Mapping[str, Any]], sizes: Sizes) -> None:
         super().__init__()
+        for head in sizes.heads:
+            if head in (*GIVEN, *DERIVED):
+                raise InputError(
+                    f"model.heads.{head}: that name means something else to terms; choose another"
+                )
         self.terms = [make_term(name, settings, sizes) for name, settings in losses.items()]
         self.modules_by_name = nn.ModuleDict(
             {
@@ -240,7 +274,7 @@ def _made(
     except InputError:
         raise
     except (ValueError, TypeError, RuntimeError, AssertionError, ZeroDivisionError) as error:
-        raise InputError(f"losses.{name}: cannot be used with these settings: {_short(error)}") from None
+        raise InputError(f"losses.{name}: cannot be used with these settings: {one_line(error)}") from None
 
 
 def _refuse_what_is_missing(
@@ -300,6 +334,10 @@ def trial_batch(sizes: Sizes, identities: int = 4, images: int = 2) -> Batch:
         teacher=torch.nn.functional.normalize(vectors(sizes.teacher_dimensions).detach())
         if sizes.teacher_dimensions
         else None,
+        teacher_second=torch.nn.functional.normalize(vectors(sizes.teacher_dimensions).detach())
+        if sizes.live and sizes.views > 1
+        else None,
+        cluster=torch.zeros(count, dtype=torch.int64) if sizes.clusters else None,
         class_means=torch.randn(sizes.classes, sizes.dimensions, generator=draw),
         class_spread=torch.full((sizes.classes,), 0.5),
         class_levels=torch.full((sizes.classes, sizes.classes), 1.0),
@@ -319,7 +357,9 @@ def _try(term: Term, sizes: Sizes) -> None:
     except InputError:
         raise
     except Exception as error:  # whatever a loss of another library raises about its settings
-        raise InputError(f"losses.{term.name}: cannot be used with these settings: {_short(error)}") from None
+        raise InputError(
+            f"losses.{term.name}: cannot be used with these settings: {one_line(error)}"
+        ) from None
     if not value.isfinite():
         raise InputError(f"losses.{term.name}: gives {value.item()} with these settings, on ordinary numbers")
 
@@ -358,7 +398,3 @@ def _number(term: str, key: str, value: Any) -> float:
     if not math.isfinite(number):
         raise InputError(f"losses.{term}.{key}: expected a number, got {value!r}")
     return number
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -122,6 +122,43 @@ def tree_pairs(distances: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     return tree
 
 
+def tracklet_pairs(
+    cosines: torch.Tensor,
+    ids: torch.Tensor,
+    cameras: torch.Tensor,
+    positives: torch.Tensor,
+    negatives: torch.Tensor,
+    frame: torch.Tensor,
+    *,
+    margin: float = 0.5,
+) -> torch.Tensor:
+    """Learning from video (after Wang and Gupta 2015): one track is one person, boxes of one frame are several.
+
+    Identities are tracks, cameras are videos, ``frame`` is a label column: what `tools/mot_crops.py` writes. Two tracks
+    are known to be different people if two of their boxes in the batch are of one frame of one video; of all other
+    pairs of tracks nothing is known, and they are left out. mean over anchors with a positive and a known negative of
+    [D(a, p) - D(a, n) + margin]+, D = 1 - cosine, p the farthest positive, n the nearest known negative (the authors:
+    the hardest four). Wants batches of people who are seen together: sampler together.
+    """
+    together = (frame[:, None] == frame[None]) & (cameras[:, None] == cameras[None]) & negatives
+    apart = known_apart(together, ids)
+    usable = positives.any(1) & apart.any(1)
+    if not usable.any():
+        return cosines.sum() * 0
+    near = cosines.masked_fill(~positives, torch.inf).amin(1)[usable]
+    far = cosines.masked_fill(~apart, -torch.inf).amax(1)[usable]
+    return F.relu(far - near + margin).mean()
+
+
+def known_apart(together: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """(B, B) bool: images of tracks of which some two images are in one frame."""
+    present, place = ids.unique(return_inverse=True)
+    tracks = torch.zeros(len(present), len(present), dtype=torch.bool, device=ids.device)
+    first, second = together.nonzero().unbind(1)
+    tracks[place[first], place[second]] = True
+    return tracks[place][:, place]
+
+
 class BoostedSlices(nn.Module):
     """An ensemble inside one vector: slices of growing length, each trained on what the one before gets wrong.
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import nearest, one_line
 
 REFUSED = {  # measured wrong or of no use here, and what to take instead (docs/losses.md says how it was measured)
     "ArcFaceLoss": "its gradient is NaN where a vector equals its centre; use arcface (margin in radians)",
@@ -91,8 +91,9 @@ class MetricLearning(nn.Module):
                 return self.loss(embeddings, ids)
             return self.loss(embeddings, ids, self.miner(embeddings, ids))
         except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise InputError(f"losses.pml.{self.name}: cannot be used on this batch: {reason}") from None
+            raise InputError(
+                f"losses.pml.{self.name}: cannot be used on this batch: {one_line(error)}"
+            ) from None
 
 
 def _refuse(name: str, settings: Mapping[str, Any]) -> None:
@@ -160,5 +161,4 @@ def _pml(
     try:
         return getattr(room, name)(**settings, **given, **(parts or {}))
     except Exception as error:  # of whatever kind: it is about these settings
-        told = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(f"losses: {name} refuses {settings}: {told}") from None
+        raise InputError(f"losses: {name} refuses {settings}: {one_line(error)}") from None

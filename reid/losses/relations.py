@@ -113,3 +113,70 @@ class SpectralClustering(nn.Module):
         gram = gram + self.ridge * torch.eye(len(gram), device=gram.device)
         shared = embeddings.T @ labels
         return len(present) - (shared * torch.linalg.solve(gram, shared)).sum()
+
+
+def facility_location(
+    unit_distances: torch.Tensor, ids: torch.Tensor, *, gamma: float = 1.0, sweeps: int = 5
+) -> torch.Tensor:
+    """Clusters around images of the batch against clusters by identity (Song et al. 2017). A reference.
+
+    F(S) = -sum_i min over medoids j in S of d_ij; L = [max_S (F(S) + gamma (1 - NMI(S, identities))) - F*]+, F* with
+    the best medoid of each identity. The maximum over sets of as many medoids as identities is searched outside of the
+    graph, as the authors do: greedily, then up to ``sweeps`` rounds of swaps inside each cluster; every candidate of a
+    step is looked at at once. Where it ends may depend on the order of the batch.
+    """
+    present, place = ids.unique(return_inverse=True)
+    if len(present) < 2:
+        return unit_distances.sum() * 0
+    one_hot = F.one_hot(place, len(present)).float()
+    itself = torch.eye(len(ids), dtype=torch.bool, device=ids.device)
+    unit_distances = unit_distances.masked_fill(itself, 0)  # rounding leaves 3e-4 there
+    chosen = best_medoids(unit_distances.detach(), one_hot, gamma, sweeps)
+    found = -unit_distances[:, chosen].amin(1).sum()
+    # Of each identity the image with the smallest sum of distances to the others.
+    within = (unit_distances[:, :, None] * one_hot[:, None, :]).sum(0)  # (B, C): image j to all of identity c
+    truth = -within.masked_fill(one_hot == 0, torch.inf).amin(0).sum()
+    lacking = 1 - medoid_nmi(unit_distances.detach(), chosen[None], one_hot)[0]
+    return F.relu(found + gamma * lacking - truth)
+
+
+@torch.no_grad()
+def best_medoids(distances: torch.Tensor, one_hot: torch.Tensor, gamma: float, sweeps: int) -> torch.Tensor:
+    """(C,) medoids of the largest -sum of distances + gamma (1 - NMI) that the search finds."""
+    count, classes = one_hot.shape
+    chosen = torch.zeros(0, dtype=torch.int64, device=distances.device)
+    for _ in range(classes):
+        others = torch.tensor(
+            [j for j in range(count) if j not in set(chosen.tolist())], device=distances.device
+        )
+        sets = torch.cat([chosen.expand(len(others), -1), others[:, None]], 1)
+        chosen = sets[_worth(distances, sets, one_hot, gamma).argmax()]
+    for _ in range(sweeps):
+        before = chosen.clone()
+        for k in range(classes):
+            mine = (distances[:, chosen].argmin(1) == k).nonzero()[:, 0]
+            mine = torch.cat([chosen[k : k + 1], mine[~torch.isin(mine, chosen)]])
+            sets = chosen.repeat(len(mine), 1)
+            sets[:, k] = mine
+            chosen = sets[_worth(distances, sets, one_hot, gamma).argmax()]
+        if torch.equal(before, chosen):
+            break
+    return chosen
+
+
+def _worth(distances: torch.Tensor, sets: torch.Tensor, one_hot: torch.Tensor, gamma: float) -> torch.Tensor:
+    """(S,) of sets of medoids (S, k)."""
+    near = distances[:, sets].amin(2).sum(0)
+    return -near + gamma * (1 - medoid_nmi(distances, sets, one_hot))
+
+
+def medoid_nmi(distances: torch.Tensor, sets: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
+    """(S,) NMI (arithmetic mean) of the identities and of each image's nearest medoid of each set (S, k)."""
+    nearest = F.one_hot(distances[:, sets].argmin(2), sets.shape[1]).float()  # (B, S, k)
+    joint = torch.einsum("bsk,bc->skc", nearest, one_hot) / len(one_hot)
+
+    def entropy(shares: torch.Tensor) -> torch.Tensor:
+        return -torch.special.xlogy(shares, shares).flatten(1).sum(1)
+
+    both = entropy(joint.sum(1)) + entropy(joint.sum(2))
+    return torch.where(both > 0, 2 * (both - entropy(joint)) / both.clamp_min(SMALLEST), 0)

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from retrace.configs import InputError
+from retrace.reid.losses.batch import Batch
 from retrace.reid.losses.pairs import agreement, guesser
+from retrace.reid.losses.triplets import Margin
 
 
 class Separation(nn.Module):
@@ -116,3 +118,84 @@ def cross_scale(
     if not len(anchor):
         return cosines.sum() * 0
     return F.softplus(raised[anchor].logsumexp(1) - scale * cosines[anchor, positive]).mean()
+
+
+def cascade(
+    cosines: torch.Tensor,
+    positives: torch.Tensor,
+    negatives: torch.Tensor,
+    heads: dict[str, torch.Tensor],
+    *,
+    learners: tuple[str, ...] = (),
+    shares: tuple[float, ...] = (1.0, 0.5, 0.2),
+    margin: float = 1.0,
+) -> torch.Tensor:
+    """Each further vector of an image sees only what the one before found hard (HDC, Yuan et al. 2017).
+
+    Contrastive of unit vectors, squared distances: mean of d2 over positive pairs + mean of [margin - d2]+ over
+    negative ones, of the embedding (all pairs) and then of each head; head k keeps the hardest ``shares``[k] of all
+    pairs, positive and negative apart, among those that the vector before kept, by that vector's losses. Summed.
+    The paper's vectors come from three depths of the network; ours from heads on its last map. Test: kept heads.
+    """
+    names = learners or tuple(heads)
+    if shares[0] != 1 or list(shares) != sorted(shares, reverse=True):
+        raise ValueError(f"shares must fall from 1, got {list(shares)}")
+    if len(names) != len(shares) - 1 or not heads.keys() >= set(names):
+        raise ValueError(
+            f"needs {len(shares) - 1} of model.heads, one for each share but the first, has "
+            f"{', '.join(heads) or 'none'}"
+        )
+    seen = [cosines, *(Batch(embeddings=heads[name])["cosines"] for name in names)]
+    total = cosines.new_zeros(())
+    upper = torch.ones_like(positives).triu(1)
+    for kind, pull in ((positives & upper, True), (negatives & upper, False)):
+        kept = kind.nonzero()
+        count = len(kept)
+        hardness = cosines.new_zeros(count)
+        for s, share in zip(seen, shares, strict=True):
+            most = max(round(share * count), 1)
+            if len(kept) > most:
+                kept = kept[hardness.argsort(descending=True, stable=True)[:most]]
+            squared = 2 - 2 * s[kept[:, 0], kept[:, 1]]
+            values = squared if pull else margin - squared  # ranked before the hinge, which makes ties
+            total = total + F.relu(values).sum() / max(len(kept), 1)
+            hardness = values.detach()
+    return total
+
+
+class DividedSlices(nn.Module):
+    """Each cluster of images trains its own slice of the vector (Divide and Conquer, Sanakoyeu et al. 2019).
+
+    The vector is cut into as many slices as the census has clusters; a batch of one cluster (sampler: {kind: cluster})
+    trains its slice, normalised by itself, with a margin loss of its own (beta learned); from the share ``whole`` of
+    the run on, every batch trains the whole vector. A batch that mixes clusters counts for the commonest. Clusters
+    keep their numbers from one census to the next (Hungarian method on the overlap).
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        dimensions: int,
+        clusters: int,
+        *,
+        alpha: float = 0.2,
+        beta: float = 1.2,
+        whole: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if dimensions % max(clusters, 1):
+            raise ValueError(f"{dimensions} dimensions cannot be cut into {clusters} slices")
+        self.size, self.whole = dimensions // max(clusters, 1), whole
+        self.learners = nn.ModuleList(
+            Margin(classes, self.size if k < clusters else dimensions, alpha=alpha, beta=beta)
+            for k in range(clusters + 1)
+        )
+
+    def forward(
+        self, embeddings: torch.Tensor, ids: torch.Tensor, cluster: torch.Tensor, progress: torch.Tensor
+    ) -> torch.Tensor:
+        late = float(progress) >= self.whole
+        which = len(self.learners) - 1 if late else int(torch.bincount(cluster).argmax())
+        mine = embeddings if late else embeddings[:, which * self.size : (which + 1) * self.size]
+        seen = Batch(embeddings=mine, ids=ids)
+        return self.learners[which](*(seen[n] for n in ("unit_distances", "ids", "positives", "negatives")))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import nearest, one_line
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
 from retrace.reid.networks.heads import make_head, side_by_side, source_of
@@ -270,7 +270,7 @@ def _timm(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
     try:
         network = timm.create_model(name, pretrained=False, num_classes=0, **extra)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise InputError(f"model.name: {config.name!r} cannot be used here: {short(error)}") from None
+        raise InputError(f"model.name: {config.name!r} cannot be used here: {one_line(error)}") from None
     if config.last_stride:
         _set_last_stride(network, config)
     if config.non_local:
@@ -337,10 +337,5 @@ def _probe(network: nn.Module, count: int, size: tuple[int, int], config: ModelC
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
         raise InputError(
             f"model {config.name!r} does not work on images of {size[0]}x{size[1]} px with these settings: "
-            f"{short(error)}"
+            f"{one_line(error)}"
         ) from None
-
-
-def short(error: Exception) -> str:
-    """An error of another library in one short line."""
-    return " ".join(str(error).split())[:160]

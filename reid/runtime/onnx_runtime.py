@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
+from retrace.configs.providers import place_of, providers
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
 from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx
 
 
-def open_onnx(path: Path, wish: Wish) -> Network:
+def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
     """An ONNX file (B, 3, H, W) or (B, H, W, 3) -> (B, D); of several outputs the first counts.
 
     Raises:
@@ -35,13 +35,13 @@ def open_onnx(path: Path, wish: Wish) -> Network:
     # Threads that wait for the next frame must not spin: the detector's runtime works on the same cores then.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     verify(path)  # first: what a runtime does with a damaged file is not ours to know
-    providers = _providers(onnxruntime.get_available_providers(), wish.device)
+    chosen = providers(onnxruntime.get_available_providers(), wish.device, tensorrt)
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        session = onnxruntime.InferenceSession(path, options, providers=chosen)
     except Exception as error:  # onnxruntime raises kinds of its own, all plain Exceptions
         raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
-    on_gpu = session.get_providers()[0] == "CUDAExecutionProvider"
-    if wish.device.startswith("cuda") and not on_gpu:
+    place = place_of(session.get_providers()[0], wish.device)
+    if place == "cpu" and (tensorrt or wish.device.startswith("cuda")):
         raise InputError(f"device {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
     inputs, output = session.get_inputs(), session.get_outputs()[0]
     meta = session.get_modelmeta()
@@ -51,22 +51,9 @@ def open_onnx(path: Path, wish: Wish) -> Network:
     def run(images: np.ndarray) -> np.ndarray:
         return session.run([output.name], {inputs[0].name: images})[0]
 
-    place = f"onnxruntime on {wish.device if on_gpu else 'cpu'}"
     recipe = Recipe.from_json(text, path)
     shape = list(inputs[0].shape)
     signs = None if text else guess(signs_of_onnx(path, inputs[0].name, shape, kind))
-    return fitted(path, Found(run, shape, kind, place, recipe, signs, callers=math.inf), wish)
-
-
-def _providers(available: list[str], device: str) -> list[Any]:
-    """onnxruntime's execution providers for a device, best first."""
-    wants_gpu = device.startswith("cuda")
-    has_gpu = "CUDAExecutionProvider" in available
-    if wants_gpu and not has_gpu:
-        raise InputError(
-            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use device 'cpu'"
-        )
-    if not has_gpu or device == "cpu":
-        return ["CPUExecutionProvider"]
-    number = int(device.partition(":")[2] or 0)
-    return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
+    return fitted(
+        path, Found(run, shape, kind, f"onnxruntime on {place}", recipe, signs, callers=math.inf), wish
+    )

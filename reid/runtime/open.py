@@ -9,12 +9,12 @@ from retrace.configs import InputError
 from retrace.reid.recipe import LARGEST
 from retrace.reid.runtime.network import Network, Wish
 
-BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
+BACKENDS = ("auto", "torch", "onnxruntime", "openvino", "tensorrt")
 PRECISIONS = ("f32", "bf16", "f16")
 ENDINGS = {  # a file's ending -> the backends that read it, the default first
     # On one core f32 ONNX Runtime is the faster of the two for OSNet x0.25 (450 to 335 crops/s) and OSNet x1.0
     # (46 to 40), equal for ResNet-50; it is a base dependency, OpenVINO is not.
-    r"\.onnx": ("onnxruntime", "openvino"),
+    r"\.onnx": ("onnxruntime", "openvino", "tensorrt"),
     r"\.xml": ("openvino",),
     # torchreid writes model.pth.tar-60.
     r"\.safetensors|\.torchscript|\.pth|\.pt|\.pth\.tar(-\d+)?": ("torch",),
@@ -47,7 +47,7 @@ def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) ->
             return open_openvino(path, wish)
         from retrace.reid.runtime.onnx_runtime import open_onnx
 
-        return open_onnx(path, wish)
+        return open_onnx(path, wish, tensorrt=name == "tensorrt")
     except ImportError as error:
         extra = {"torch": "train", "openvino": "openvino"}.get(name)
         cure = f"pip install -e .[{extra}]" if extra else "pip install onnxruntime"
@@ -56,7 +56,7 @@ def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) ->
 
 
 def pick_backend(path: Path, backend: str = "auto") -> str:
-    """Which runtime reads this file: "torch", "onnxruntime" or "openvino".
+    """Which runtime reads this file: "torch", "onnxruntime" (by TensorRT: "tensorrt") or "openvino".
 
     Raises:
         InputError: unknown backend or ending, or a backend that does not read such files.

@@ -10,6 +10,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.reid.recipe import KEY, Recipe
+from retrace.reid.runtime.ir_file import verify_ir
 from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
 from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx, signs_of_openvino
@@ -29,14 +30,13 @@ def open_openvino(path: Path, wish: Wish) -> Network:
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": wish.precision, "PERFORMANCE_HINT": "LATENCY"}
     if wish.threads:
         settings["INFERENCE_NUM_THREADS"] = wish.threads
+    (verify if path.suffix.lower() == ".onnx" else verify_ir)(path)  # before a runtime sees it
     try:
         core = openvino.Core()
         model = core.read_model(path)
         request = core.compile_model(model, "CPU", settings).create_infer_request()
     except Exception as error:  # OpenVINO raises RuntimeError for nearly all
         raise InputError(f"{path}: not readable by OpenVINO: {one_line(error)}") from None
-    if path.suffix.lower() == ".onnx":
-        verify(path)
     text = _recipe(model)
     inputs = [(i.element_type.get_type_name(), _shape(i.partial_shape)) for i in model.inputs]
     kind = check_signature(path, inputs, _shape(model.outputs[0].partial_shape))

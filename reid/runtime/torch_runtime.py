@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,7 @@ def open_torch(path: Path, wish: Wish) -> Network:
 
 def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, str]:
     """The module in eval mode, and its recipe as text (empty where it has none)."""
+    _refuse_damaged(path)
     found: dict[str, Any] = {KEY: ""}
     try:
         with warnings.catch_warnings():
@@ -89,6 +92,23 @@ def _load_torchscript(path: Path, place: torch.device) -> tuple[Any, str]:
         raise InputError(f"{path}: not readable as TorchScript: {one_line(error)}") from None
     text = found[KEY]
     return network.eval(), text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Compare a TorchScript file, a zip, with the sums of its members if it is one of ours."""
+    from retrace.reid.weights.checkpoints import damaged_part
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            ours = any(name.endswith(f"extra/{KEY}") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return  # no zip: torch says so
+    try:
+        damaged = damaged_part(path) if ours else None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        damaged = "a part of it"
+    if damaged is not None:
+        raise InputError(f"{path}: is damaged: {damaged} does not match its checksum; export it again")
 
 
 def _device(device: str) -> torch.device:

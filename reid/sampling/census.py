@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.cluster.vq import kmeans2
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import squareform
 
 from retrace.configs import InputError
@@ -50,6 +51,7 @@ def take_census(
     top: str = "max",
     clusters: int = 0,
     seed: int = 0,
+    before: Census | None = None,
 ) -> Census:
     """Count what there is.
 
@@ -58,6 +60,7 @@ def take_census(
         labels: (N,) int64 in [0, C), each at least once.
         levels, top: see :func:`class_levels`.
         clusters: of the images, by K-means; 0: none.
+        before: the census before this one; clusters keep its numbers as far as they hold the same images.
 
     Raises:
         InputError: fewer than 2 identities.
@@ -76,6 +79,8 @@ def take_census(
     if clusters:
         rng = np.random.default_rng((seed, iteration))
         found = kmeans2(vectors.astype(np.float64), clusters, minit="++", seed=rng)[1].astype(np.int64)
+        if before is not None and len(before.clusters) == len(found):
+            found = renumbered(found, before.clusters, clusters)
     return Census(
         means.astype(np.float32),
         spread.astype(np.float32),
@@ -83,6 +88,16 @@ def take_census(
         found,
         iteration,
     )
+
+
+def renumbered(clusters: np.ndarray, before: np.ndarray, count: int) -> np.ndarray:
+    """(N,) clusters with the numbers under which they share the most images with those before."""
+    shared = np.zeros((count, count), np.int64)
+    np.add.at(shared, (clusters, before), 1)
+    old, new = linear_sum_assignment(-shared)
+    names = np.empty(count, np.int64)
+    names[old] = new
+    return names[clusters]
 
 
 def class_levels(distances: np.ndarray, spread: np.ndarray, levels: int = 16, top: str = "max") -> np.ndarray:

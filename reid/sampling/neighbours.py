@@ -84,6 +84,56 @@ def cluster_batches(
         yield np.concatenate([drawn(groups[i], images, rng) for i in chosen])
 
 
+def together_batches(
+    labels: np.ndarray,
+    identities: int,
+    images: int,
+    seed: int,
+    cameras: np.ndarray,
+    frames: np.ndarray | None,
+) -> Iterator[np.ndarray]:
+    """Endless batches of people who are seen together: certainly different ones, whoever they are.
+
+    A moment (a frame of a camera) is drawn, and of everybody in it that one image and K - 1 others of theirs; more
+    moments follow until there are P. In a pass each moment is drawn once. Labels may be tracks that nobody identified.
+
+    Args:
+        labels, cameras, frames: (N,); frames None: the data have no such column.
+
+    Yields:
+        (P * K,) int64 rows, images of an identity side by side.
+
+    Raises:
+        InputError: no frames, fewer than P identities.
+    """
+    if frames is None:
+        raise InputError(
+            "sampler.kind=together: the data have no label column 'frame'; tools/mot_crops.py writes one"
+        )
+    groups = grouped(labels, identities)
+    _, which = np.unique(np.stack([cameras, frames], 1), axis=0, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    moments = np.split(order, np.flatnonzero(np.diff(which.ravel()[order])) + 1)
+    number = 0
+    taken: dict[int, int] = {}  # identity -> its row in the moment
+    while True:
+        rng = np.random.default_rng((seed, number))
+        for moment in rng.permutation(len(moments)):
+            for row in rng.permutation(moments[moment]):
+                if len(taken) < identities:
+                    taken.setdefault(int(labels[row]), int(row))
+            if len(taken) == identities:
+                yield np.concatenate([_with_others(row, groups[i], images, rng) for i, row in taken.items()])
+                taken = {}
+        number += 1
+
+
+def _with_others(row: int, group: np.ndarray, images: int, rng: np.random.Generator) -> np.ndarray:
+    """A row and K - 1 others of its group."""
+    others = group[group != row] if len(group) > 1 else group
+    return np.append(row, drawn(others, images - 1, rng))
+
+
 def random_batches(labels: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
     """Endless batches of ``count`` images whoever is on them: each once a pass."""
     number = 0

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from retrace.configs import InputError
-from retrace.configs.files import writing
+from retrace.configs.errors import one_line
+from retrace.configs.files import atomic_write, writing
+from retrace.configs.reading import read_json
 from retrace.reid.training.state import Training
-from retrace.reid.training.steps import Step
+from retrace.reid.training.steps import Iteration
+from retrace.reid.weights.checkpoints import damaged_part
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 LOG, EVALUATION, RUN = "log.csv", "evaluation.csv", "run.json"
+LOCK = "run.lock"  # held by who trains into the folder
 
 
 class Log:
@@ -42,11 +43,11 @@ class Log:
                 raise InputError("tensorboard=True needs tensorboard: pip install -e .[train]") from None
             self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
 
-    def step(self, step: Step, images_per_second: float) -> None:
+    def step(self, step: Iteration, images_per_second: float) -> None:
         parts = {name: float(value) for name, value in step.parts.items()}
         values = {"learning_rate": step.rate, "loss": float(step.loss), **parts}
         values["images_per_s"] = round(images_per_second, 1)
-        self._add(self.steps, step.iteration, step.images, step.epoch, values)
+        self._add(self.steps, step.number, step.images, step.epoch, values)
 
     def evaluation(self, iteration: int, images: int, epoch: float, figures: dict[str, float]) -> None:
         self._add(self.evaluations, iteration, images, epoch, figures)
@@ -78,7 +79,7 @@ def _rows(path: Path) -> list[list[str]]:
         return []
     with open(path, newline="") as file:
         rows = list(csv.reader(file))
-    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdigit())]
+    return [row for k, row in enumerate(rows) if k == 0 or (len(row) == len(rows[0]) and row[0].isdecimal())]
 
 
 def _cut(path: Path, iteration: int) -> None:
@@ -90,49 +91,52 @@ def _cut(path: Path, iteration: int) -> None:
     kept = [row for row in rows[1:] if int(row[0]) <= iteration]
     text = io.StringIO()
     csv.writer(text).writerows([rows[0], *kept])
-    partial = path.with_name(path.name + ".partial")
-    with writing(path):
-        partial.write_text(text.getvalue(), newline="")
-        os.replace(partial, path)
+    with writing(path), atomic_write(path, "wb") as file:
+        file.write(text.getvalue().encode())
 
 
 def write_checkpoint(path: Path, training: Training) -> None:
-    partial = path.with_name(path.name + ".partial")
+    """Beside, onto the disk, then under its name: there is always a whole one.
+
+    Raises:
+        InputError: it cannot be written; the one before stays.
+        Diverged: there is nothing left that is worth keeping.
+    """
     state = training.state_dict()
-    try:
-        torch.save(state, partial)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: the checkpoint cannot be written: {str(error).splitlines()[0]}") from None
+    with writing(path), atomic_write(path, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch's word for what the file has said before
+            refused = error.__context__
+            raise refused if isinstance(refused, OSError) else OSError(0, one_line(error)) from None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there to go on from")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the sums that it writes
-            damaged = archive.testzip()
+        damaged = damaged_part(path)
         if damaged is not None:
             raise InputError(f"{path}: is damaged: {damaged} does not match its checksum; start the run anew")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
     except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
-        raise InputError(
-            f"{path}: not readable as a checkpoint: {' '.join(str(error).split())[:160]}"
-        ) from None
+        raise InputError(f"{path}: not readable as a checkpoint: {one_line(error)}") from None
     if not isinstance(state, dict):
         raise InputError(f"{path}: not a checkpoint of a training run")
     return state
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, so there is no run to go on with") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON: {error}") from None
+def read_run(out: Path) -> dict[str, Any]:
+    """What run.json says of the run.
+
+    Raises:
+        InputError: there is none, or it is something else.
+    """
+    if not (out / RUN).is_file():
+        raise InputError(f"{out / RUN}: no such file, so there is no run to go on with")
+    about = read_json(out / RUN)
+    if not {"config", "data"} <= about.keys() or not isinstance(about["data"], str):
+        raise InputError(f"{out / RUN}: not what a training writes; give the folder of a training run")
+    return about

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 
 from retrace.configs import InputError, load_preset
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, locked, writing
 from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.columns import label_columns
@@ -29,15 +29,16 @@ from retrace.reid.networks.build import without_aids
 from retrace.reid.training.features import features
 from retrace.reid.training.files import (
     CHECKPOINT,
+    LOCK,
     RUN,
     WEIGHTS,
     Log,
     read_checkpoint,
-    read_json,
+    read_run,
     write_checkpoint,
 )
 from retrace.reid.training.state import Training, start
-from retrace.reid.training.steps import Step, steps
+from retrace.reid.training.steps import Iteration, steps
 from retrace.reid.training.teachers import teacher_vectors
 from retrace.reid.weights.files import save_network
 
@@ -176,21 +177,19 @@ def fit(
     try:
         with processes(device) as (place, first):
             way = Way(folder, evaluate, log_every, tensorboard, first, _teller(on_progress, first))
-            plan, about = (
-                _going_on(folder, threads) if resume else _fresh(config, changes, data, folder, threads)
-            )
+            plan, about = _going_on(folder, threads) if resume else _fresh(config, changes, data, threads)
             torch.set_num_threads(about["threads"])
-            return _run(plan, about | dict(record or {}), data, way, place, resume is not None, strict, cache)
+            about |= dict(record or {})
+            with _alone_in(folder, resume is not None) if first else nullcontext():
+                return _run(plan, about, data, way, place, resume is not None, strict, cache)
     finally:
         torch.set_num_threads(before)
 
 
 def _fresh(
-    config: Any, changes: Mapping[str, Any] | None, data: Any, out: Path, threads: int | None
+    config: Any, changes: Mapping[str, Any] | None, data: Any, threads: int | None
 ) -> tuple[TrainConfig, dict[str, Any]]:
     """The preset, and what run.json says."""
-    if (out / CHECKPOINT).exists():
-        raise InputError(f"{out} holds a run already: go on with resume, or choose another folder")
     if isinstance(config, Mapping):
         config = validate(config, TrainConfig, "config")
     elif not isinstance(config, TrainConfig):
@@ -205,10 +204,9 @@ def _fresh(
 
 def _going_on(out: Path, threads: int | None) -> tuple[TrainConfig, dict[str, Any]]:
     """What the run itself says."""
-    about = read_json(out / RUN)
-    if not isinstance(about, dict) or not {"config", "data"} <= about.keys():
-        raise InputError(f"{out / RUN}: not what a training writes; give the folder of a training run")
-    about["threads"] = threads or about.get("threads") or torch.get_num_threads()
+    about = read_run(out)
+    told = about.get("threads")
+    about["threads"] = threads or (told if isinstance(told, int) and told > 0 else torch.get_num_threads())
     return validate(about["config"], TrainConfig, str(out / RUN)), about
 
 
@@ -222,8 +220,6 @@ def _run(
     strict: bool,
     cache: str | Path | None,
 ) -> Fitted:
-    if way.first:
-        _make_folder(way.out)
     place = Path(about["data"])
     images = data if isinstance(data, ReidSet) else read_reid_set(place, strict=strict)
     parts, notes = decode(images, config, way, strict, cache)
@@ -334,15 +330,15 @@ def loop(
         return figures
     clock = Clock(training.iteration)
     for step in steps(training, train.pixels, labels, train.images.cameras, **known):
-        last = step.iteration == training.iterations
+        last = step.number == training.iterations
         if log is not None:
-            logged = step.iteration % way.log_every == 0 or last
+            logged = step.number % way.log_every == 0 or last
             if logged or clock.silent():
                 progress = clock.progress(step, training.iterations, figures)
                 if logged:
                     log.step(step, progress.images_per_s)
                 way.tell(progress)
-            if last or step.iteration % checkpoint_every == 0:
+            if last or step.number % checkpoint_every == 0:
                 write_checkpoint(way.out / CHECKPOINT, training)
             with clock.stopped():
                 figures = look(training, parts, log, way) or figures
@@ -368,21 +364,21 @@ class Clock:
         yield
         self.since += time.perf_counter() - before
 
-    def progress(self, step: Step, iterations: int, figures: Mapping[str, float]) -> Progress:
+    def progress(self, step: Iteration, iterations: int, figures: Mapping[str, float]) -> Progress:
         now = time.perf_counter()
-        batch = step.images // step.iteration
-        speed = (step.iteration - self.iteration) * batch / max(now - self.since, 1e-9)
-        self.since, self.iteration = now, step.iteration
+        batch = step.images // step.number
+        speed = (step.number - self.iteration) * batch / max(now - self.since, 1e-9)
+        self.since, self.iteration = now, step.number
         return Progress(
             stage="train",
-            done=step.iteration,
+            done=step.number,
             total=iterations,
             epoch=step.epoch,
             images=step.images,
             loss=float(step.loss),
             rate=step.rate,
             images_per_s=speed,
-            seconds_left=(iterations - step.iteration) * batch / speed,
+            seconds_left=(iterations - step.number) * batch / speed,
             figures=figures,
         )
 
@@ -467,11 +463,17 @@ def _finish(training: Training, about: dict[str, Any], figures: dict[str, float]
     way.tell(Progress(note=f"{path}" + (f": {shown(figures)}" if figures else ""), figures=figures))
 
 
-def _make_folder(path: Path) -> None:
+@contextmanager
+def _alone_in(folder: Path, resumed: bool) -> Iterator[None]:
+    """The folder of the run, made; nobody else trains into it meanwhile, or has before unless it goes on."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be made a folder ({error.strerror})") from None
+        raise InputError(f"{folder}: cannot be made a folder ({error.strerror})") from None
+    with locked(folder / LOCK, f"trains into {folder}"):
+        if not resumed and (folder / CHECKPOINT).exists():
+            raise InputError(f"{folder} holds a run already: go on with resume, or choose another folder")
+        yield
 
 
 def _teller(on_progress: Callable[[Progress], None] | None, first: bool) -> Callable[[Progress], None]:

@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.reid.config import TrainConfig
 from retrace.reid.losses.objective import Objective, Sizes
 from retrace.reid.networks import build as networks
@@ -145,7 +146,7 @@ class Training:
                 self.teacher.load_state_dict(state.get("teacher"))
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
-                f"the checkpoint does not fit this run's preset (was it changed?): {networks.short(error)}"
+                f"the checkpoint does not fit this run's preset (was it changed?): {one_line(error)}"
             ) from None
         found = state.get("census")
         if found is not None:
@@ -198,6 +199,8 @@ def start(
             teacher_dimensions=teacher.dimensions if teacher is not None else teacher_dimensions,
             views=config.views,
             whole=config.accumulate == world == 1,
+            live=teacher is not None,
+            clusters=config.sampler.clusters if config.sampler.kind == "cluster" else 0,
             heads={name: head_dimensions(head) for name, head in config.model.heads.items()},
             labels=columns or {},
         )

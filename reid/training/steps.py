@@ -13,12 +13,18 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.reid.losses.batch import Batch
 from retrace.reid.networks import build as networks
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD
 from retrace.reid.sampling.census import Census, take_census
 from retrace.reid.sampling.identities import identity_batches
-from retrace.reid.sampling.neighbours import cluster_batches, neighbour_batches, random_batches
+from retrace.reid.sampling.neighbours import (
+    cluster_batches,
+    neighbour_batches,
+    random_batches,
+    together_batches,
+)
 from retrace.reid.training.augment import augment
 from retrace.reid.training.features import features
 from retrace.reid.training.optimizer import rate_factor
@@ -26,10 +32,10 @@ from retrace.reid.training.state import CHECK_EVERY, NEED_CENSUS, Training, rank
 
 
 @dataclass(frozen=True)
-class Step:
+class Iteration:
     """One iteration, done. Losses stay on the device until somebody reads them."""
 
-    iteration: int  # from 1
+    number: int  # from 1
     images: int  # seen so far, over all processes
     epoch: float
     rate: float  # learning rate of the network
@@ -44,8 +50,8 @@ def steps(
     cameras: np.ndarray,
     teacher: np.ndarray | None = None,
     columns: Mapping[str, np.ndarray] | None = None,
-) -> Iterator[Step]:
-    """Train to the end of the run; one Step an iteration. Stop iterating to stop training.
+) -> Iterator[Iteration]:
+    """Train to the end of the run; one :class:`Iteration` each. Stop iterating to stop training.
 
     Args:
         pixels: (N, H, W, 3) uint8 BGR, memory-mapped or not.
@@ -62,7 +68,7 @@ def steps(
     known |= {} if teacher is None else {"teacher": teacher}
     run, judge = _wrapped(training)
     base_rates = [group["base_lr"] for group in training.optimizer.param_groups]
-    for rows in _batches(training, pixels, labels, cameras):
+    for rows in _batches(training, pixels, labels, cameras, columns or {}):
         epoch = training.iteration / training.iterations_per_epoch
         factor = rate_factor(config.schedule, epoch, config.epochs)
         for group, base in zip(training.optimizer.param_groups, base_rates, strict=True):
@@ -73,8 +79,8 @@ def steps(
         training.unchecked.append(loss)
         if training.iteration % CHECK_EVERY == 0 or training.iteration == training.iterations:
             training.check()
-        yield Step(
-            iteration=training.iteration,
+        yield Iteration(
+            number=training.iteration,
             images=training.iteration * len(rows),
             epoch=training.iteration / training.iterations_per_epoch,
             rate=base_rates[0] * factor,
@@ -84,7 +90,11 @@ def steps(
 
 
 def _batches(
-    training: Training, pixels: np.ndarray, labels: np.ndarray, cameras: np.ndarray
+    training: Training,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    cameras: np.ndarray,
+    columns: Mapping[str, np.ndarray],
 ) -> Iterator[np.ndarray]:
     """The rows of every iteration that is left; between them, where somebody needs it, a census."""
     config, every = training.config, training.census_every
@@ -92,6 +102,11 @@ def _batches(
     found: Iterator[np.ndarray] = iter(())
     if sampler.kind == "identity":
         found = identity_batches(labels, batch.identities, batch.images, config.seed, batch.order, cameras)
+        found = itertools.islice(found, training.iteration, None)
+    elif sampler.kind == "together":
+        found = together_batches(
+            labels, batch.identities, batch.images, config.seed, cameras, columns.get("frame")
+        )
         found = itertools.islice(found, training.iteration, None)
     elif sampler.kind == "random":
         found = random_batches(labels, batch.identities * batch.images, config.seed)
@@ -129,7 +144,14 @@ def _census(training: Training, pixels: np.ndarray, labels: np.ndarray, iteratio
     )
     clusters = config.sampler.clusters if config.sampler.kind == "cluster" else 0
     return take_census(
-        vectors, labels, iteration, config.census.levels, config.census.top, clusters, config.seed
+        vectors,
+        labels,
+        iteration,
+        config.census.levels,
+        config.census.top,
+        clusters,
+        config.seed,
+        training.census,
     )
 
 
@@ -161,6 +183,10 @@ def _iteration(
             seen["labels"] = {name: seen[name] for name in known if name in training.columns}
             if training.teacher is not None:
                 seen["teacher"] = training.teacher(views[0])
+                if "teacher_second" in training.objective.reads:
+                    seen["teacher_second"] = training.teacher(views[1])
+            if training.census is not None and "cluster" in training.objective.reads:
+                seen["cluster"] = torch.from_numpy(training.census.clusters[part]).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 answer = run(views[0] if len(views) == 1 else torch.cat(views))
             loss, values = judge(Batch(**seen, **_answered(answer, len(part)), **_state(training)))
@@ -236,7 +262,7 @@ def _compiled(run: Any) -> Any:
         try:
             return compiled(images)
         except TorchDynamoException as error:
-            raise InputError(f"compile: not possible here, leave it out: {networks.short(error)}") from None
+            raise InputError(f"compile: not possible here, leave it out: {one_line(error)}") from None
 
     return call
 

@@ -7,8 +7,6 @@ same vector however the image was changed. Teachers are files; nothing of their 
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.files import atomic_write, writing
 from retrace.reid.data.image_cache import Progress, images_key, open_images
 from retrace.reid.data.sets import ReidImages
 from retrace.reid.embedder import Embedder, find_weights
@@ -85,15 +84,6 @@ def _seen(
 
 
 def _keep(path: Path, vectors: np.ndarray) -> None:
-    """Beside, then renamed: two runs at once write one each."""
-    partial = path.with_suffix(f".{secrets.token_hex(8)}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            np.save(file, vectors)
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{partial}: the teacher's vectors cannot be kept ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    """Two runs at once may do so."""
+    with writing(path, what="cache folder"), atomic_write(path, "wb", shared=True) as file:
+        np.save(file, vectors)

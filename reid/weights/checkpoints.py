@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 
 # Where projects put the tensors: torchreid, MMLab (state_dict); fast-reid, DeiT, MAE, Swin, ConvNeXt (model); ...
 WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights", "teacher")
@@ -35,7 +36,7 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
         with torch.serialization.safe_globals(_harmless()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle and zipfile raise a dozen kinds for a broken file
-        raise InputError(f"{path}: not readable as a torch checkpoint: {_short(error)}") from None
+        raise InputError(f"{path}: not readable as a torch checkpoint: {one_line(error)}") from None
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: expected a state_dict (key -> tensor), got {type(content).__name__}")
     inside = [name for name in WRAPPERS if isinstance(content.get(name), Mapping)]
@@ -49,6 +50,16 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     return dict(tensors)
 
 
+def damaged_part(path: Path) -> str | None:
+    """The first member of a file that torch wrote whose bytes do not match their sum; torch itself does not look.
+
+    Raises:
+        zipfile.BadZipFile and what zipfile raises besides: not a zip any more.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip()
+
+
 def _harmless() -> list[Any]:
     """A NumPy number under both names it has had (torchreid stores its rank-1 so), and parsed arguments (MAE)."""
     scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
@@ -58,9 +69,3 @@ def _harmless() -> list[Any]:
 
 def _all_tensors(content: Mapping[Any, Any]) -> bool:
     return all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items())
-
-
-def _short(error: Exception) -> str:
-    """The first sentence of an error, in one line."""
-    text = re.split(r"(?<=[.:])\s|\n", str(error).strip(), maxsplit=1)[0]
-    return f"{type(error).__name__}: {text[:160]}"

@@ -7,6 +7,8 @@ card of its training. So nothing about it has to be guessed from a file name.
 from __future__ import annotations
 
 import hashlib
+import json
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -58,9 +60,22 @@ def _write(path: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe) -> N
     try:  # save_file would make a file that only its owner may read
         text = recipe.to_json()
         with atomic_write(path, "wb") as file:
-            file.write(save(tensors, {KEY: text, SUM: checksum(tensors, text)}))
+            file.write(_settled(save(tensors, {KEY: text, SUM: checksum(tensors, text)})))
     except OSError as error:
         raise InputError(f"{path}: the weights cannot be written ({error.strerror})") from None
+
+
+def _settled(data: bytes) -> bytes:
+    """A .safetensors file with its metadata in order: the library keeps them in a hash table, whose order is chance.
+
+    The format: the header's length as 8 bytes, the header (JSON, filled with blanks to a multiple of 8), the tensors.
+    """
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
 def checksum(tensors: Mapping[str, torch.Tensor], text: str) -> str:

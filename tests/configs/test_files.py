@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, file_hash, locked, read_json, reveal, write_json, writing
+from retrace.configs.files import atomic_write, file_hash, locked, reveal, write_json, writing
+from retrace.configs.reading import read_json, read_npz
 
 
 def test_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:
@@ -36,7 +38,8 @@ def test_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:
 def test_what_is_refused_becomes_one_line(error: Exception, said: str) -> None:
     with pytest.raises(InputError) as caught, writing(Path("a.txt"), ValueError):
         raise error
-    assert str(caught.value) == f"a.txt: cannot be written ({said}); choose another output folder"
+    remedy = "make room there, or choose" if "space" in said else "choose"
+    assert str(caught.value) == f"a.txt: cannot be written ({said}); {remedy} another output folder"
 
 
 def test_what_nobody_named_a_refusal_goes_through() -> None:
@@ -85,11 +88,11 @@ def test_json_keeps_no_password(tmp_path: Path) -> None:
     ("content", "kind", "message"),
     [
         (None, dict, "a.json: no such file"),
-        (b"{", dict, "a.json: not readable as JSON: Expecting"),
-        (b"\xff\xfe", dict, "a.json: not readable as JSON: 'utf-8' codec"),
+        (b"{", dict, "a.json: not readable as JSON: JSONDecodeError: Expecting"),
+        (b"\xff\xfe", dict, "a.json: not readable as JSON: UnicodeDecodeError: 'utf-8' codec"),
         (b"[1]", dict, "a.json: expected JSON with an object, got list"),
         (b"{}", list, "a.json: expected JSON with a list, got dict"),
-        (b"[" * 100_000, list, "a.json: not readable as JSON: maximum recursion"),
+        (b"[" * 100_000, list, "a.json: not readable as JSON: RecursionError: maximum recursion"),
     ],
 )
 def test_json_that_is_none(tmp_path: Path, content: bytes | None, kind: Any, message: str) -> None:
@@ -98,6 +101,40 @@ def test_json_that_is_none(tmp_path: Path, content: bytes | None, kind: Any, mes
     with pytest.raises(InputError) as caught:
         read_json(tmp_path / "a.json", kind)
     assert message in str(caught.value)
+
+
+def test_two_who_write_the_same_file_at_once_grow_one_each(tmp_path: Path) -> None:
+    """As two runs that fill one cache: the last to finish is what lies there, whole."""
+    path = tmp_path / "a"
+    with atomic_write(path, shared=True) as first, atomic_write(path, shared=True) as second:
+        first.write("first, which ends last")
+        second.write("second")
+        assert len(list(tmp_path.glob("a.*.partial"))) == 2
+        assert not path.exists()
+    assert path.read_text() == "first, which ends last"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_arrays_of_a_file_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.arange(3), y=np.zeros((2, 2)), z=np.array([None], object))
+    found, names = read_npz(path, "test", ("x", "absent"), 10**6)
+    assert [*found] == ["x"]
+    assert found["x"].tolist() == [0, 1, 2]
+    assert names == ["x", "y", "z"]
+    np.save(tmp_path / "b.npz.npy", np.arange(3))
+    (tmp_path / "b.npz.npy").rename(tmp_path / "b.npz")
+    (tmp_path / "c.npz").write_bytes(path.read_bytes()[:100])
+    for name, wanted, most, said in (
+        ("none.npz", "x", 10**6, "no such test file"),
+        (".", "x", 10**6, "is a folder, not a test file"),
+        ("a.npz", "z", 10**6, "not readable as an .npz file of plain arrays: ValueError: Object arrays"),
+        ("a.npz", "x", 10, "more than 10 bytes when unpacked"),
+        ("b.npz", "x", 10**6, "no zip archive"),
+        ("c.npz", "x", 10**6, "not readable as an .npz"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_npz(tmp_path / name, "test", wanted, most)
 
 
 def test_hash_of_a_file(tmp_path: Path) -> None:

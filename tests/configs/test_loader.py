@@ -1,7 +1,10 @@
+from pathlib import Path
+
+import pydantic
 import pytest
 
 from retrace.configs import InputError, load_preset
-from retrace.configs.loader import HERE, parse_assignments
+from retrace.configs.loader import HERE, _override, parse_assignments
 from retrace.tracker.config import TrackerConfig
 
 STAGES = "stages: [{tracks: [active], detections: high, cost: iou, limit: 0.7}]\n"
@@ -80,5 +83,62 @@ def test_assignments():
     for wrong in ("a", "=3"):
         with pytest.raises(InputError, match="expected key=value"):
             parse_assignments([wrong])
-    with pytest.raises(InputError, match="not a value"):
+    with pytest.raises(InputError, match="not readable as YAML"):
         parse_assignments(["a=[1"])
+
+
+def test_a_name_with_a_dot_inside_is_one_step() -> None:
+    """losses: {pml.ContrastiveLoss: {weight: 1}} is reached as losses.pml.ContrastiveLoss.weight."""
+
+    class Free(pydantic.BaseModel):
+        losses: dict[str, dict[str, float]]
+
+    raw = {"losses": {"pml.ContrastiveLoss": {"weight": 1.0}, "centre": {}}}
+    for key, value in {
+        "losses.pml.ContrastiveLoss.weight": 0.5,
+        "losses.pml.CircleLoss": {"weight": 2.0},
+        "losses.pml.TripletLoss.margin": 0.3,
+        "losses.centre.weight": 4.0,
+    }.items():
+        _override(raw, key, value, Free)
+    assert raw["losses"] == {
+        "pml.ContrastiveLoss": {"weight": 0.5},
+        "centre": {"weight": 4.0},
+        "pml.CircleLoss": {"weight": 2.0},
+        "pml.TripletLoss": {"margin": 0.3},
+    }
+    with pytest.raises(InputError, match="no 'contre' here; did you mean 'centre'"):
+        _override(raw, "losses.contre.weight", 1.0, Free)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-99-99", "[" * 3000, "9" * 5000, "{[1]: 2}", "&a [*a]", "!!python/object:os.system x", "\x07", "?"],
+)
+def test_yaml_of_every_kind_of_damage_is_one_short_line(value: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load("bytetrack", **parse_assignments([f"max_age={value}"]))
+    assert len(str(caught.value)) <= 500
+    (tmp_path / "a.yaml").write_text(f"high: {value}\n" + STAGES)
+    with pytest.raises(InputError) as caught:
+        load(tmp_path / "a.yaml")
+    assert len(str(caught.value)) <= 500
+
+
+def test_superscripts_are_no_numbers() -> None:
+    """'²'.isdigit() is true, and int('²') fails."""
+    with pytest.raises(InputError, match="no '²' here"):
+        load("bytetrack", **{"stages.².limit": 1})
+
+
+def test_on_is_a_word():
+    """YAML 1.1 reads on, off, yes and no as truth values; here they are keys and names."""
+    found = parse_assignments(
+        ["losses={classifier: {on: pooled}}", "flag=off", "true_one=true", "truth=trueish"]
+    )
+    assert found == {
+        "losses": {"classifier": {"on": "pooled"}},
+        "flag": "off",
+        "true_one": True,
+        "truth": "trueish",
+    }

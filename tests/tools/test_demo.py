@@ -18,6 +18,8 @@ from retrace.configs import InputError
 from retrace.tools import demo
 from retrace.tools.scenes import demo_video, drawing
 from retrace.tools.scenes.walks import SIZE
+from retrace.tracker.mot_file import read_results
+from tests.small_video import make_video, write_boxes
 
 CONTENT = b"not really a video, but the bytes that the test calls right"
 
@@ -288,32 +290,42 @@ def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 # The run
 
 
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """A track.py beside a demo.py of our own."""
-    (tmp_path / "track.py").write_text(body)
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "demo.py"))
+Tracks = Callable[[list[str]], int]
 
 
-WRITES_ALL = """
-import sys, pathlib
-out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
-out.mkdir()
-for ending in (".txt", ".mp4", ".png"):
-    (out / ("walk" + ending)).write_text("x")
-(out / "argv").write_text(" ".join(sys.argv[1:]))
-"""
+def stand_in(monkeypatch: pytest.MonkeyPatch, tracks: Tracks) -> list[str]:
+    """Something in track.py's place; what it will have been told."""
+    told: list[str] = []
+
+    def main(argv: list[str]) -> int:
+        told[:] = argv
+        return tracks(argv)
+
+    monkeypatch.setattr(demo.track, "main", main)
+    return told
 
 
-def test_the_demo_runs_the_tool_and_names_what_came_out(
+def writes(*endings: str) -> Tracks:
+    """Writes results of those kinds, as track.py would."""
+
+    def tracks(argv: list[str]) -> int:
+        out = Path(argv[argv.index("--out") + 1])
+        out.mkdir()
+        for ending in endings:
+            (out / f"walk{ending}").write_text("x")
+        return 0
+
+    return tracks
+
+
+def test_the_demo_tracks_and_names_what_came_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in(tmp_path, monkeypatch, WRITES_ALL)
+    told = stand_in(monkeypatch, writes(".txt", ".mp4", ".png"))
     out = tmp_path / "out"
     code = demo.main(["--video", "x/walk.avi", "--out", str(out), "--detector", "hog", "--quiet"])
     assert code == 0
-    assert (
-        out / "argv"
-    ).read_text() == f"x/walk.avi --save video,mot,sheet --out {out} --detector hog --quiet"
+    assert told == f"x/walk.avi --save video,mot,sheet --out {out} --detector hog --quiet".split()
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "video: x/walk.avi, given",
@@ -321,17 +333,32 @@ def test_the_demo_runs_the_tool_and_names_what_came_out(
     ]
 
 
-def test_the_tools_exit_code_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(tmp_path, monkeypatch, "raise SystemExit(2)")
-    assert demo.main(["--video", "walk.avi"]) == 2
-    stand_in(tmp_path, monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    assert demo.main(["--video", "walk.avi"]) == 128 + 9
+def test_what_tracking_says_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, lambda argv: 130)
+    assert demo.main(["--video", "walk.avi"]) == 130
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"walk\.avi: no such file"):
+        demo.main(["--video", "walk.avi"])
+    with pytest.raises(InputError, match="--detektor"):
+        demo.main(["--video", "walk.avi", "--detektor", "hog"])
+
+
+def test_the_demo_tracks_for_real(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RETRACE_CACHE", str(tmp_path / "cache"))
+    video, out = make_video(tmp_path / "v.mp4", length=5), tmp_path / "out"
+    write_boxes(tmp_path / "boxes.txt", length=5)
+    extra = ["--detections", str(tmp_path / "boxes.txt"), "--reid", "none", "--camera", "none"]
+    assert demo.main(["--video", str(video), "--out", str(out), "--save", "mot,sheet", *extra]) == 0
+    assert len(read_results(out / "v.txt")) == 10
+    assert capsys.readouterr().out.endswith(f"done: {out / 'v.txt'}, {out / 'v.png'}\n")
 
 
 def test_a_promised_file_that_is_not_there_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in(tmp_path, monkeypatch, WRITES_ALL.replace(', ".png"', ""))
+    stand_in(monkeypatch, writes(".txt", ".mp4"))
     assert demo.main(["--video", "walk.avi", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
     assert "walk.png" in said.err
@@ -345,8 +372,8 @@ def test_one_line_says_where_the_video_is_from_and_verbose_says_why(
     monkeypatch.setattr(
         demo_video, "PLACES", {"one": fails(demo_video.Missing("empty")), "two": has(Path("walk.avi"))}
     )
+    stand_in(monkeypatch, writes(".txt", ".mp4", ".png"))
     for flags, misses in (([], ""), (["--verbose"], "one: empty\n")):
-        stand_in(tmp_path, monkeypatch, WRITES_ALL)
         assert demo.main([*flags, "--out", str(tmp_path / f"out{len(flags)}")]) == 0
         said = capsys.readouterr()
         assert said.out.splitlines()[0] == "video: walk.avi, here"

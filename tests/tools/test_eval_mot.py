@@ -396,11 +396,11 @@ def test_motmetrics_agrees(folders: list[str], capsys: pytest.CaptureFixture[str
         ((), "the following arguments are required: --gt, --results"),
         (("--gt", "nowhere", "--results", "."), "nowhere: no such folder of ground truth"),
         (("--gt", ".", "--results", ".", "--benchmark", "MOT18"), "invalid choice: 'MOT18'"),
-        (("--gt", ".", "--results", ".", "--headroom"), "--headroom and --detections DIR go together"),
+        (("--gt", ".", "--results", ".", "--headroom"), "--headroom and --detections go together"),
         (("--gt", "", "--results", "."), "--gt '': expected a name"),
         (("--gt", ".", "--results", ".", "--compare", ""), "--compare '': expected a name"),
         (("--gt", ".", "--results", ".", "--jobs", "0"), "--jobs 0"),
-        (("--gt", ".", "--results", ".", "--detections", "."), "--headroom and --detections DIR go together"),
+        (("--gt", ".", "--results", ".", "--detections", "."), "--headroom and --detections go together"),
         (
             ("--gt", ".", "--results", ".", "--min-score", "0.5"),
             "--min-score does nothing without --headroom",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from retrace.eval.ranking import features
+from retrace.eval.ranking.measures import MEASURES
 from retrace.tools import eval_reid
 from retrace.tools.eval_reid import main
 from retrace.tools.scoring import embedding
@@ -176,6 +177,41 @@ def test_all_extras(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     # The query's own camera at 10 degrees comes first: ranks 1, 3, 5 of the first query.
     assert off["rank-1"] == 1.0
     assert off["mAP"] == pytest.approx(((1 + 2 / 3 + 3 / 5) / 3 + 1) / 2)
+
+
+def test_more_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them on 20 people and distractors; what the hand-made case cannot give says why."""
+    draw = np.random.default_rng(0)
+    ids = np.repeat(np.arange(21), 8)  # 0: distractors
+    own = draw.standard_normal((21, 16))[ids] + 0.8 * draw.standard_normal((168, 16))
+    cameras, query = (
+        np.tile([1, 1, 2, 2, 3, 3, 4, 4], 21),
+        np.tile([1, 0, 0, 0, 1, 0, 0, 0], 21) * (ids > 0) > 0,
+    )
+    case = {"features": own, "ids": ids, "cameras": cameras}
+    sides = {f"query_{k}": v[query] for k, v in case.items()} | {
+        f"gallery_{k}": v[~query] for k, v in case.items()
+    }
+    np.savez(tmp_path / "people.npz", **sides)
+    row = found(capsys, "--features", tmp_path / "people.npz", "--also", "all", "--rerank", "zhong-d2")
+    assert set(row) >= {k.replace("-", "_") for k in MEASURES}
+    assert row["whole_set"]["recall@1"] > 0.5
+    assert 0 < row["clusters"]["ami"] < row["clusters"]["nmi"]
+    assert row["distractors"][0]["mAP"] >= row["distractors"][-1]["mAP"]
+    assert row["probe"]["identity"]["accuracy"] > row["probe"]["camera"]["accuracy"]
+    assert {e["across"] for e in row["few_shot"]} == {False, True}
+    assert row["ladders"]["people_slope"][0]["points"] >= 3
+    assert "transductive" not in run(capsys, "--features", tmp_path / "people.npz", "--also", "space")[1]
+
+
+def test_a_measure_that_cannot_be_taken(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "open set: expected at least 4 people" in mistake(capsys, "--features", hand, "--also", "open-set")
+    assert "unknown measure 'cluster'; did you mean 'clusters'" in mistake(
+        capsys, "--features", hand, "--also", "cluster"
+    )
+    code, out, err = run(capsys, "--features", hand, "--also", "all")
+    assert (code, err) == (0, "")
+    assert "open-set: not here" in out
 
 
 def test_verification_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -374,7 +410,7 @@ def test_a_features_file_that_unpacks_to_too_much(
     hand: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "LARGEST", 100)
-    assert "more than 0 GB when unpacked" in mistake(capsys, "--features", hand)
+    assert "more than 100 bytes when unpacked" in mistake(capsys, "--features", hand)
 
 
 def test_damage_anywhere_is_one_short_line(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -476,3 +477,41 @@ def test_help_imports_nothing_but_the_standard_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not done.stdout.split()
+
+
+def test_a_line_every_ten_seconds_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from retrace.reid.training.fit import Progress
+    from retrace.tools import train_reid
+
+    now = [100.0]
+    monkeypatch.setattr(train_reid.time, "monotonic", lambda: now[0])
+    with train_reid.Shown(quiet=False) as shown:
+        for k in range(1, 26):  # a step a second
+            now[0] += 1
+            figures = {"mAP": 0.321} if k > 15 else {}
+            shown(Progress("train", k, 500, "", k / 100, 64 * k, 2.5, 0.01, 64.0, 7300.0 - k, figures))
+    assert capsys.readouterr().out.splitlines() == [
+        "iteration 10 of 500: epoch 0.1, loss 2.500, learning rate 0.01, 64 images/s, 2 h 01 min left",
+        "iteration 20 of 500: epoch 0.2, loss 2.500, learning rate 0.01, 64 images/s, last mAP 32.1, 2 h 01 min left",
+    ]
+    with train_reid.Shown(quiet=True) as shown:
+        now[0] += 60
+        shown(Progress("train", 26, 500, epoch=0.3, seconds_left=1.0))
+    assert capsys.readouterr().out == ""
+
+
+def test_two_trainings_into_one_folder(place: Path, whole: Path, tmp_path: Path, tool: Tool) -> None:
+    """The second is refused and told whose the folder is, also when it would go on; a lock file alone holds nobody."""
+    from retrace.configs.files import locked
+
+    run = shutil.copytree(whole, tmp_path / "run")
+    with locked(run / "run.lock", "trains into run"):
+        check_one_line(
+            *tool("--resume", run, "--quiet"), f"process {os.getpid()} on ", "trains into run; wait"
+        )
+        check_one_line(*tool(*arguments(place, run)), f"process {os.getpid()} on ")
+    (run / "run.lock").write_text("process 1 on elsewhere trains into run")
+    assert tool("--resume", run, "--quiet")[0] == 0
+    assert not (run / "run.lock").exists()

@@ -150,6 +150,17 @@ def test_a_frame_that_is_refused_ends_it_there_and_not_before(ahead: Ahead) -> N
     assert done == list(range(6))
 
 
+@pytest.mark.parametrize("ahead", [Ahead(0, 4), Ahead(3, 4)])
+def test_from_the_moment_that_nobody_compares_looks_there_are_none(ahead: Ahead) -> None:
+    """Frame 4 is the last before a tracker is blindfolded; frames 5 to 7 were looked at with it."""
+    tracker = Tracker.from_config("default", 10.0)
+    for step in run(frames(), squares, tracker, colour, ahead=ahead):
+        assert step.detections.embedding is not None
+        assert step.detections.embedding.any() == (step.frame.index <= 4)
+        if step.frame.index == 4:
+            tracker.blindfold()
+
+
 def test_vectors_that_are_there_stay_and_frames_without_pictures_get_none(tmp_path: Path) -> None:
     def with_vectors_at_odd(frame: Frame) -> Detections:
         boxes = squares(frame)

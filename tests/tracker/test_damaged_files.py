@@ -6,8 +6,6 @@ A hundred seeded cases of each kind here, thousands with ``-m long``.
 from __future__ import annotations
 
 import io
-import random
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,11 +19,10 @@ from retrace.tracker.data import Frame
 from retrace.tracker.detection.boxes_file import open_detections
 from retrace.tracker.mot_file import read_detections, read_ground_truth, read_results, read_sequence_length
 from retrace.tracker.sources import open_source
-from tests.damage import bounded, damaged, damaged_text
+from tests.damage import assert_one_line, damaged, damaged_text, survive
 from tests.tracker.sources.made_folders import INI
 from tests.tracker.sources.made_videos import video_bytes
 
-SECONDS, MEGABYTES = 20.0, 300
 TEXTS = {
     "a.txt": b"1,-1,10.5,20,30,40,0.9,-1,-1,-1\n2,3,10,20,30,40,1,1,0.5,1\n" * 3,
     "b.txt": b"1 -1 10.5 20 30 40 0.9\n2 3 1e3 20 30 40 1\n" * 3,
@@ -73,36 +70,6 @@ def each_by_itself(path: Path, *readers: Callable[[Path], object]) -> None:
             refusals.append(error)
     if refusals:
         raise refusals[0]
-
-
-def assert_one_line(error: InputError) -> None:
-    assert re.search(r"[\x00-\x1f\x7f\u2028\u2029]", str(error)) is None
-    assert len(str(error)) <= 500
-
-
-def survive(
-    folder: Path,
-    files: dict[str, bytes],
-    read: Callable[[Path], None],
-    seeds: range,
-    damage: Callable[[random.Random, bytes], bytes] = damaged,
-) -> None:
-    """Damage one of the files for each seed and read it; at least one of them must be refused."""
-    refused = 0
-    for seed in seeds:
-        rng = random.Random(seed)
-        path = folder / rng.choice(sorted(files))
-        path.write_bytes(damage(rng, files[path.name]))
-        try:
-            with bounded(SECONDS, MEGABYTES):
-                read(path)
-        except InputError as error:
-            assert_one_line(error)
-            refused += 1
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, {path.name}") from error
-        path.unlink()
-    assert refused
 
 
 def videos() -> dict[str, bytes]:

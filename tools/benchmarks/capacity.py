@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.configs.files import read_json
+from retrace.configs.reading import read_json
 
 COSTS = ("decode_ms", "detect_ms", "embed_ms_a_person", "camera_ms", "track_ms", "bytes_a_box", "resident_mb")
 BITS_A_PIXEL = 0.1  # of a camera's H.264 stream, where its rate is not given
+LARGEST = 1e9  # of any number of a site or a machine
 QUEUED = 16  # frames of a source that are in memory at most: read ahead, looked at ahead, being drawn
 
 
@@ -142,10 +143,10 @@ def _check(site: Site, machine: Machine) -> None:
     numbers = asdict(site) | asdict(machine) | {"height": site.size[0], "width": site.size[1]}
     for name, value in numbers.items():
         if name in ("people", "days"):
-            good = math.isfinite(value) and value >= 0
+            good = 0 <= value <= LARGEST
         else:
-            good = not isinstance(value, int | float) or (math.isfinite(value) and value > 0)
+            good = not isinstance(value, int | float) or 0 < value <= LARGEST
         if not good and name != "keep_video":
-            raise InputError(f"`{name}` must be a positive number, got {value:g}")
+            raise InputError(f"`{name}` must be a positive number up to {LARGEST:g}, got {float(value):g}")
     if machine.used > 1:
         raise InputError(f"`used` is a share of a machine, at most 1, got {machine.used:g}")

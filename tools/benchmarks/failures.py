@@ -6,9 +6,10 @@ so much until a tracker runs again. Tracking itself is not simulated; `capacity.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy as np
 from retrace.configs import InputError
 
 DAY = 86_400.0  # s
+LARGEST = 1e6  # cameras, machines, places of one, days
+MOST_EVENTS = 1e7  # failures, and places of all machines: minutes of simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,7 @@ def simulate(
         import simpy
     except ImportError:
         raise InputError("the simulation needs the extra `plan`: pip install 'retrace-mot[plan]'") from None
-    for name, value in (("cameras", cameras), ("machines", machines), ("places", places), ("days", days)):
-        if value <= 0:
-            raise InputError(f"`{name}` must be a positive number, got {value:g}")
+    _check({"cameras": cameras, "machines": machines, "places": places, "days": days}, failures)
     env = simpy.Environment()
     state = _Machines(env, simpy.Store(env), [0] * machines, [set() for _ in range(machines)])
     homes = [(machine, 0) for _ in range(places) for machine in range(machines)]  # spread evenly
@@ -144,3 +145,17 @@ def _move(state: _Machines, failures: Failures, camera: int) -> Generator[Any, A
         yield state.env.timeout(failures.notice)
     state.blind.append(state.env.now - state.since.pop(camera))
     state.at[machine].add(camera)
+
+
+def _check(counts: dict[str, float], failures: Failures) -> None:
+    for name, value in counts.items():
+        if not 0 < value <= LARGEST:
+            raise InputError(f"`{name}` must be a positive number up to {LARGEST:g}, got {float(value):g}")
+    for name, value in asdict(failures).items():
+        if not (0 < value < math.inf if name == "every" else 0 <= value < math.inf):
+            raise InputError(f"`{name}` of failures must be a positive number of seconds, got {value:g}")
+    events = counts["machines"] * max(counts["places"], counts["days"] * DAY / failures.every)
+    if events > MOST_EVENTS:
+        raise InputError(
+            f"about {events:.1e} failures or places are too many to simulate; simulate a part of the site"
+        )

@@ -1,8 +1,8 @@
 """The whole pipeline on one clip: ms a stage, frames/s and CPU seconds, one frame after the other and looking ahead.
 
 Wall time of a busy machine means little, and a speed-up of 2 needs 2 free cores: run it on a quiet one, and quote the
-ratios of one run. CPU seconds stand either way. With --peers BoxMOT and Ultralytics do the same on the same clip with
-the same ONNX files in the same rounds, where their environment is there (bench/setup.sh torchv, or our own).
+ratios of one run. CPU seconds stand either way. With --peers Ultralytics, BoxMOT and Roboflow's trackers do the same
+in the same rounds, on the same clip with the same ONNX files, where their environment is (bench/setup.sh torchv).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +21,7 @@ from retrace.configs import InputError
 from retrace.configs.files import cores
 from retrace.reid import Embedder
 from retrace.tools.benchmarks.pipeline_peers import SCRIPTS, run_peer
+from retrace.tools.benchmarks.processes import measure_processes
 from retrace.tools.benchmarks.side_by_side import as_table
 from retrace.tracker import Tracker
 from retrace.tracker.ahead import Ahead
@@ -59,6 +60,7 @@ def measure(
     rounds: int = 3,
     threads: int | None = None,
     peers: bool = False,
+    workers: Sequence[int] = (),
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """ "pipeline": a row a side; "costs": what a frame and a person cost on one core, for `capacity.py`.
@@ -69,7 +71,8 @@ def measure(
         frames: of the video.
         rounds: in turn; the median counts.
         threads: that look ahead; None: one a core.
-        peers: BoxMOT and Ultralytics too.
+        peers: Ultralytics, BoxMOT and Roboflow too.
+        workers: four copies of the clip by so many processes each, "processes".
         say: told each table.
 
     Raises:
@@ -96,7 +99,10 @@ def measure(
     say(as_table(f"{Path(video).name}, {frames} frames, {cores()} cores, same bytes", rows))
     costs = unit_costs(video, detector, reid, frames)
     say(as_table("CPU cost on one core", [costs]))
-    return {"pipeline": rows, "costs": costs}
+    processes = measure_processes(video, detector, reid, frames, workers) if workers else []
+    if processes:
+        say(as_table("Four copies, a core a worker", processes))
+    return {"pipeline": rows, "costs": costs, "processes": processes}
 
 
 def _go(side: Side, video: str, detector: str, reid: str, frames: int) -> None:

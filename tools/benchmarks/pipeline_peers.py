@@ -81,6 +81,18 @@ def go(image):
 
 told(go, "BoT-SORT, Python" + (" with ReID" if looks is not None else ""), boxmot.__version__)
 """,
+    "roboflow": HEAD
+    + """
+import supervision, trackers
+tracker = trackers.BoTSORTTracker()
+
+def go(image):
+    found = model.predict(image, classes=[0], verbose=False, device="cpu")[0]
+    return len(tracker.update(supervision.Detections.from_ultralytics(found), image))
+
+from importlib.metadata import version
+told(go, "trackers' BoT-SORT, which has no looks", version("trackers"))
+""",
 }
 
 

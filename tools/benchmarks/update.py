@@ -37,29 +37,37 @@ def measure(
     detector: str = "hog",
     reid: str = "none",
     frames: int = 100,
+    vectors: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """ "stages" of a whole run on a video, and "update": ``Tracker.update()`` alone.
 
     Args:
         objects, presets, rounds: as for :func:`measure_updates`.
-        video, detector, reid, frames: as for :func:`measure_stages`.
+        vectors: numbers of a vector that comes with each box; 0: boxes alone, no preset looks.
+        video, detector, reid, frames: as for :func:`measure_stages`; no frames: no stages.
         say: told each table.
     """
-    title, stages = measure_stages(video, detector, reid, frames)
-    say(f"{as_table(title, stages)}\n{NOTE}\n")
-    updates = measure_updates(objects, presets, rounds)
-    say(as_table("update() alone, CPU time of one thread", updates))
+    stages: list[dict[str, Any]] = []
+    if frames:
+        title, stages = measure_stages(video, detector, reid, frames)
+        say(f"{as_table(title, stages)}\n{NOTE}\n")
+    updates = measure_updates(objects, presets, rounds, vectors)
+    what = f"update() alone, vectors of {vectors} numbers" if vectors else "update() alone, no vectors"
+    say(as_table(f"{what}, CPU time of one thread", updates))
     return {"stages": stages, "update": updates}
 
 
-def measure_updates(objects: Sequence[int], presets: Sequence[str], rounds: int) -> list[dict[str, Any]]:
+def measure_updates(
+    objects: Sequence[int], presets: Sequence[str], rounds: int, vectors: int = 0
+) -> list[dict[str, Any]]:
     """Tracker.update() alone, and its floor: the Kalman arithmetic and the assignment solver, nothing else."""
     make_stream = generator("gen").make_stream
     rows = []
     for n in objects:
-        stream = make_stream(n, FRAMES.get(n, 100), 0)
-        frames = [Detections(d[:, :4], d[:, 4]) for d in stream.det]
+        stream = make_stream(n, FRAMES.get(n, 100), 0, vectors or None)
+        looks = stream.emb or [None] * len(stream.det)
+        frames = [Detections(d[:, :4], d[:, 4], embedding=e) for d, e in zip(stream.det, looks, strict=True)]
         sides: dict[str, Callable[[], None]] = {
             "floor: kalman": _kalman_floor(frames),
             "floor: assignment": _assignment_floor(frames),
@@ -117,7 +125,12 @@ def _assignment_floor(frames: Sequence[Any]) -> Callable[[], None]:
 
 
 def run_peers(
-    objects: Sequence[int], presets: Sequence[str], adapters: str, rounds: int, out: str | Path | None = None
+    objects: Sequence[int],
+    presets: Sequence[str],
+    adapters: str,
+    rounds: int,
+    out: str | Path | None = None,
+    vectors: int = 0,
 ) -> int:
     """The shared harness, with our trackers as one more side; its exit code.
 
@@ -127,10 +140,13 @@ def run_peers(
         adapters: which peers, separated by commas.
         rounds: in turn.
         out: JSON file of the harness; None: none is kept.
+        vectors: must be 0: peers get boxes alone.
 
     Raises:
         InputError: neither the harness nor the peers' environment is there.
     """
+    if vectors:
+        raise InputError("peers get boxes alone: leave `vectors` out")
     bench = shared_bench()
     work = Path(os.environ.get("BENCH_WORK") or Path(tempfile.gettempdir()) / "retrace-bench")
     python = work / "venvs" / "evalv" / "bin" / "python"

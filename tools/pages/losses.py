@@ -5,7 +5,14 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retrace.tools.loss_bench.report import Regime
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, STEPS = ROOT / "docs/bench/losses.jsonl", ROOT / "docs/bench/steps.json"
 
 INTRODUCTION = """\
 # Losses
@@ -26,7 +33,7 @@ losses:
   multi_similarity: {}
   multi_similarity@aux: {on: aux, weight: 0.25}
   memory: {weight: 0.5, size: 4096}
-sampler: {kind: neighbour, anchors: 4}     # identity (default), neighbour, cluster, random
+sampler: {kind: neighbour, anchors: 4}     # identity (default), neighbour, cluster, together, random
 census: {every: 1}                         # epochs between looks at the whole training set, where somebody reads them
 teacher: {ema: 0.999}                      # or {weights: FILE}: looks at the same augmented images
 views: 2                                   # every image augmented twice
@@ -45,15 +52,43 @@ Systems are made of terms:
 
 - **HORDE** is a term on the embedding and on heads of kind `moments` (orders 2, 3, ...);
 - **DiVA** is `margin`, `margin@shared: {on: HEAD, triplets: shuffled}`, `margin@intra: {on: HEAD, triplets: intra}`
-  and a `separation` each (its self-similarity task, an augmented key from a mean teacher, is not here);
+  with a `separation` each, and `self_similarity` with `views: 2` and `teacher: {ema: 0.9}`;
 - **Sharing Matters** is `margin@shared: {on: HEAD, triplets: shared}` with `separation`;
 - **PCB** is `classifier: {on: STRIPES, parts: 4}` with a kept head of kind `stripes`;
 - **ABE** with two learners is a term on each of two kept `attention` heads and `diversity`;
 - **A-BIER** is `boosted_slices` with an adversary;
 - **HTL** is `hierarchical_triplet` with the sampler `neighbour`;
 - **ProxyNCA++** is `proxy_nca` with `model.pool: max`;
+- **Divide and Conquer** is `divided_slices` with the sampler `cluster`;
+- **HDC** is `cascade` on two kept heads (ours are on the last map, the paper's at three depths);
+- **PADS** is `adapted_sampling`, with a smaller policy than the paper's network;
+- **learning from video** is `tracklet_pairs` with the sampler `together`, on what `tools/mot_crops.py` writes;
+- **zero-shot** is `attribute_prototypes`, **AANet**'s idea `attribute_tasks`: any CSV with label columns;
 - **SimCLR** is `nt_xent` on an `mlp` head with `views: 2` and the sampler `random`;
 - **rho-regularisation** is `switch` of `drawn_triplet` and `margin`.
+"""
+MEASURED = """\
+## What they do on people
+
+`tools/bench_losses.py` compares them as the Reality Check does (Musgrave et al. 2020): one network, size, augmentation,
+batch, budget and small search for everybody (`configs/bench/losses.yaml`), validation people apart from the test's,
+several seeds, intervals, and groups where others print ranks. Regimes are never mixed. People: Market-1501, 100
+held-out training ids (439 queries, 1,318 gallery images); CUHK03 detected, 100 people, is the other place.
+
+```bash
+python tools/bench_losses.py run --regime frozen                              # once a core; stops and goes on
+python tools/bench_losses.py run --regime finetune --entrants core --published
+python tools/bench_losses.py steps
+python tools/bench_losses.py report --out page
+```
+
+"""
+COSTS = """\
+### What a step costs
+
+CPU ms of the objective, forward and backward, and the ratio of a whole training step (OSNet x0.25 at 128 x 64, batch
+64, one thread) to the yardstick's, `bench_losses.py steps`; above 1.3: {above}.
+
 """
 REFUSALS = """\
 ## From pytorch-metric-learning: `pml.NAME`
@@ -72,12 +107,45 @@ def losses_page() -> str:
     families: dict[str, list[str]] = {}
     for name, make in TERMS.items():
         families.setdefault(make.__module__.rpartition(".")[2], []).append(name)
-    parts = [INTRODUCTION, _table(TERMS)]
+    regimes = _regimes()
+    parts = [INTRODUCTION, _measured(regimes), _table(TERMS)]
     for family, names in families.items():
         module = inspect.getmodule(TERMS[names[0]])
         parts.append(f"## {family}: {_first_line(module)}\n")
-        parts += [_section(name, TERMS[name]) for name in names]
+        parts += [_section(name, TERMS[name], regimes) for name in names]
     parts.append(REFUSALS + "\n".join(f"- `{name}`: {why}" for name, why in REFUSED.items()) + "\n")
+    return "\n".join(parts)
+
+
+def _regimes() -> list[Regime]:
+    """What has been measured so far."""
+    from retrace.tools.loss_bench.entrants import read_bench
+    from retrace.tools.loss_bench.jobs import read_results
+    from retrace.tools.loss_bench.report import read_all
+
+    results, bench = read_results(RESULTS), read_bench()
+    searched, published = read_all(bench, results), read_all(bench, results, published=True)
+    # A regime that nobody has searched yet is shown with the published settings.
+    return [one if one.rows else other for one, other in zip(searched, published, strict=True)]
+
+
+def _measured(regimes: list[Regime]) -> str:
+    from retrace.eval.report import as_markdown_table
+    from retrace.tools.loss_bench.cost import LIMIT, read_costs
+    from retrace.tools.loss_bench.entrants import read_bench
+    from retrace.tools.loss_bench.report import markdown, number
+
+    costs = read_costs(STEPS)
+    source = textwrap.fill(read_bench().source, 120)
+    parts = [MEASURED + f"{source}\n\n" + markdown(regimes)]
+    if costs:
+        ordered = sorted(costs, key=lambda name: (costs[name].ratio, name))
+        above = (
+            ", ".join(f"{n} ({costs[n].ratio:.2f})" for n in ordered if costs[n].ratio > LIMIT) or "nothing"
+        )
+        lines = [["loss", "ms", "ratio"]]
+        lines += [[name, number(costs[name].ms), number(costs[name].ratio)] for name in ordered]
+        parts.append(COSTS.format(above=above) + as_markdown_table(lines))
     return "\n".join(parts)
 
 
@@ -92,13 +160,31 @@ def _table(terms: dict[str, Callable[..., Any]]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _section(name: str, make: Callable[..., Any]) -> str:
+def _section(name: str, make: Callable[..., Any], regimes: list[Regime]) -> str:
     from retrace.reid.losses.batch import arguments
 
     call = make.forward if inspect.isclass(make) else make  # type: ignore[attr-defined]
     reads, _ = arguments(call)
     text = textwrap.dedent(inspect.getdoc(make) or "").replace("``", "`")
-    return f"### {name}\n\n{text}\n\nReads {', '.join(f'`{one}`' for one in reads)}.\n"
+    did = "".join(f"\n{line}\n" for line in _did(name, regimes))
+    return f"### {name}\n\n{text}\n\nReads {', '.join(f'`{one}`' for one in reads)}.\n{did}"
+
+
+def _did(name: str, regimes: list[Regime]) -> list[str]:
+    """What a term did in the tables: a line each entrant that it is in."""
+    from retrace.tools.loss_bench.entrants import read_bench
+    from retrace.tools.loss_bench.report import bounds, letter
+
+    entrants = read_bench().entrants
+    lines = []
+    for regime in regimes:
+        for row in regime.rows:
+            terms = [term.partition("@")[0] for term in entrants[row.name].losses]
+            if name in terms and (name != "cross_entropy" or set(terms) == {name}):
+                lines.append(
+                    f"In *{regime.name}*, as `{row.name}`: mAP {bounds(row.mAP)}, group {letter(row.group)}."
+                )
+    return lines
 
 
 def _settings(make: Callable[..., Any]) -> dict[str, Any]:

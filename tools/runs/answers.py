@@ -11,8 +11,9 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 from retrace.configs.loader import validate
+from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.analytics import Regions, Summary, occupancy
-from retrace.tracker.data import MotTable
+from retrace.tracker.data import MotTable, frame_rate
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.tables import crossings_csv, occupancy_csv, persons_csv, visits_csv
 
@@ -37,9 +38,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
     if not place.is_dir():
         if fps is None:
             raise InputError(f"{place}: a text file does not know its frame rate; give fps")
-        if not (np.isfinite(fps) and fps > 0):
-            raise InputError(f"fps must be a positive number, got {fps}")
-        return [Result(place.stem, read_results(place), fps, None)]
+        return [Result(place.stem, read_results(place), frame_rate(fps), None)]
     try:
         sequences = json.loads((place / "run.json").read_bytes())["sequences"]
         records = {str(name): dict(record) for name, record in sequences.items() if record["complete"]}
@@ -51,13 +50,13 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         raise InputError(f"{place}: no finished sequence in its run.json")
     found = []
     for name, record in records.items():
-        rate, size = fps or record.get("measured_fps") or record.get("fps"), record.get("size")
-        if not (isinstance(rate, int | float) and rate > 0):
+        measured = rate_of(record, "measured_fps") or rate_of(record)
+        rate = measured if fps is None else frame_rate(fps)
+        if rate is None:
             raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
-        known = (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
         told = record.get("regions")
         regions = validate(told, Regions, f"{place}/run.json") if isinstance(told, dict) else Regions()
-        found.append(Result(name, read_results(place / f"{name}.txt"), float(rate), known, regions))
+        found.append(Result(name, read_results(place / f"{name}.txt"), rate, size_of(record), regions))
     return found
 
 

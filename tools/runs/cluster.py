@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from retrace.tools.runs.models import Models
 from retrace.tools.runs.workers import POLL, TRIES, Outcome, Progress, cause_of_end
 from retrace.tracker.run import Job
 
+STARTS = 3  # tries to begin a cluster
 PATIENCE = 5.0  # s for an address to answer
 STORE = 100 * 2**20  # bytes of shared memory: jobs and outcomes are small, frames never travel
 QUIET = {
@@ -100,24 +101,35 @@ def check_address(address: str) -> Any:
 @contextmanager
 def _connected(ray: Any, address: str, init: Callable[..., Any]) -> Iterator[None]:
     """Ray, joined or begun, and left as it was found."""
-    local = {"include_dashboard": False, "object_store_memory": STORE, "address": "local"}
-    quiet = {"log_to_driver": False, "configure_logging": False}
     joined = ray.is_initialized()
-    try:
-        if not joined and address == "auto":
-            try:
-                init(address="auto", **quiet)
-            except ConnectionError:
-                init(**local, **quiet)
-        elif not joined:
-            init(**(local if address == "local" else {"address": address}), **quiet)
-    except Exception as error:  # Ray raises many kinds: versions that differ, memory that is short
-        raise InputError(f"`cluster` {address}: Ray does not start: {one_line(error)}") from None
+    for left in range(STARTS - 1, -1, -1):
+        try:
+            if not joined:
+                _begin(address, init)
+            break
+        except Exception as error:  # Ray raises many kinds: versions that differ, memory that is short
+            if left and "timed out" in str(error):  # a busy machine: Ray gives its own processes 30 s
+                ray.shutdown()
+                continue
+            raise InputError(f"`cluster` {address}: Ray does not start: {one_line(error)}") from None
     try:
         yield
     finally:
         if not joined:
             ray.shutdown()
+
+
+def _begin(address: str, init: Callable[..., Any]) -> None:
+    local = {"address": "local", "include_dashboard": False, "object_store_memory": STORE}
+    quiet = {"log_to_driver": False, "configure_logging": False}
+    if address in ("auto", "local"):
+        if address == "auto":
+            with suppress(ConnectionError):
+                init(address="auto", **quiet)
+                return
+        init(**local, **quiet)
+        return
+    init(address=address, **quiet)
 
 
 def _refuse_silence(address: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrace.configs import InputError
 from retrace.configs.files import file_hash as file_hash
-from retrace.configs.files import read_json
+from retrace.configs.reading import read_json
 
 if TYPE_CHECKING:
     from retrace.tracker.offline.passes import OfflineConfig
@@ -165,6 +165,20 @@ def _records(folder: Path) -> dict[str, Any]:
     except InputError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def rate_of(record: Mapping[str, Any], key: str = "fps") -> float | None:
+    """Frames/s as a record of run.json tells them; None: it does not, or nonsense."""
+    rate = record.get(key)
+    return float(rate) if isinstance(rate, int | float) and 0 < rate < 1e6 else None
+
+
+def size_of(record: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(height, width) px, likewise."""
+    size = record.get("size")
+    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):
+        return None
+    return size[0], size[1]
 
 
 def marked(run: Mapping[str, Any], config: OfflineConfig) -> dict[str, Any]:

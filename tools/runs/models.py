@@ -54,7 +54,16 @@ class Models:
         Raises:
             InputError: as :func:`open_detector`.
         """
-        key = (job.detector, job.device, job.classes, job.conf, job.detector_format, job.threads, live)
+        key = (
+            job.detector,
+            job.device,
+            job.classes,
+            job.conf,
+            job.detector_format,
+            job.threads,
+            job.runtime,
+            live,
+        )
         if key not in self._detectors:
             detector = open_job_detector(job, None if live else 1)
             if (
@@ -92,7 +101,7 @@ class Models:
             return Appearance(None, f"off: tracker {job.tracker!r} does not use it")
         if job.reid == "none":
             return Appearance(None, "off, as asked")
-        key = (job.reid, job.reid_norm, job.device, job.reid_input, threads, job.threads)
+        key = (job.reid, job.reid_norm, job.device, job.reid_input, job.runtime, threads, job.threads)
         if key not in self._appearances:
             self._appearances[key] = _open_appearance(job, threads)
         return self._appearances[key]
@@ -119,11 +128,11 @@ def _open_appearance(job: Job, threads: int | None) -> Appearance:
             None, "off: no weights are shipped yet; `reid` FILE (.onnx or torchreid .pth) turns it on"
         )
     weights = str(find_weights(reid, norm))
-    if pick_backend(Path(weights)) != "onnxruntime":
+    if pick_backend(Path(weights), job.runtime) not in ("onnxruntime", "tensorrt"):
         threads = job.threads  # several threads may not call it at once: it has all cores instead
     try:
         embedder = Embedder.from_weights(
-            weights, device=job.device, norm=norm, input=job.reid_input, threads=threads
+            weights, device=job.device, backend=job.runtime, norm=norm, input=job.reid_input, threads=threads
         )
     except InputError as error:
         raise InputError(str(error).replace("`input`", "`reid_input`")) from None

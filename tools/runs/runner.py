@@ -94,6 +94,8 @@ def open_run(
     """
     if workers is not None and workers < 1:
         raise InputError(f"`workers` must be at least 1, got {workers}")
+    if jobs[0].show and (workers != 1 or cluster is not None):
+        raise InputError("`show` looks on at one source after the other: leave `workers` and `cluster` out")
     if jobs[0].memory is not None and (workers != 1 or cluster is not None):
         raise InputError(
             "`memory` knows people in the order of the sources: leave `workers` and `cluster` out"

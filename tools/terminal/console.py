@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import re
 import sys
@@ -13,6 +14,18 @@ from pathlib import Path
 from typing import NoReturn
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
+
+
+class _Said(logging.Handler):
+    """What the library logs, among what the tool says."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def be_quiet() -> None:
+    """Errors only: what the library logs, too."""
+    logging.getLogger("retrace").setLevel(logging.ERROR)
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,7 +49,10 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
     """Run a tool: whatever the user can get wrong ends as one line on standard error and exit code 2."""
     from retrace.configs import InputError
 
-    name = Path(sys.argv[0]).name
+    name, log = Path(sys.argv[0]).name, logging.getLogger("retrace")
+    if not log.handlers:
+        log.addHandler(_Said())
+        log.propagate = False
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no text

@@ -49,6 +49,33 @@ def add_looks(p: ArgumentParser) -> None:
     )
 
 
+def add_ranking_extras(p: Any) -> None:
+    """What eval_reid.py measures beside the figures."""
+    p.add_argument(
+        "--rerank", metavar="VARIANT", help="zhong-d2 or torchreid-d4; transductive, and flagged so"
+    )
+    p.add_argument("--multi-query", action="store_true", help="one mean query an identity and camera")
+    p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals by identity")
+    p.add_argument("--per-camera", action="store_true", help="a row a pair of cameras")
+    p.add_argument(
+        "--verification",
+        action="store_true",
+        help="TPR at FPR 1e-4 to 1e-2, with thresholds; are the weights' probabilities true here?",
+    )
+    p.add_argument("--reliability", metavar="FILE.svg", help="their diagram; with --verification")
+    p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
+    p.add_argument("--nmi", action="store_true", help="of k-means clusters and identities")
+    p.add_argument(
+        "--also",
+        metavar="NAMES",
+        help="whole-set, clusters, space, few-shot, open-set, probe, ladders, distractors; or all",
+    )
+    p.add_argument(
+        "--adapt", action="store_true", help="2 and 5 images of each person teach the last layer (torch)"
+    )
+    p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
+
+
 def refuse_empty(args: Namespace, names: Iterable[str]) -> None:
     """Raises InputError for an option that was given as ''."""
     from retrace.configs import InputError

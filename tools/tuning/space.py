@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from retrace.configs import InputError
 from retrace.configs.loader import preset_path, validate
+from retrace.configs.reading import read_yaml
 from retrace.tracker.config import TrackerConfig
 
 Value = bool | int | float | str | None
@@ -171,11 +171,8 @@ def load_space(name_or_path: str | Path, base: TrackerConfig) -> Space:
             range that makes no sense, or an end of one that the preset refuses.
     """
     path = preset_path(name_or_path, "tune")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict) or not raw or not all(isinstance(key, str) for key in raw):
+    raw = read_yaml(path)
+    if not raw or not all(isinstance(key, str) for key in raw):
         raise InputError(
             f"{path}: expected dotted keys of the preset, each with {{low, high}} or {{choices}}"
         )

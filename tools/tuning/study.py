@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.eval.mot.score import Metrics, combine
 from retrace.tools.tuning.clips import metrics_from_json, metrics_to_json
 from retrace.tools.tuning.space import Params, Space
@@ -162,7 +163,7 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise InputError(f"`study` {path}: not a usable SQLite file ({error})") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: Optuna's, for a file of another Optuna
-        raise InputError(f"`study` {path}: {' '.join(str(error).split())}") from None
+        raise InputError(f"`study` {path}: {one_line(error)}") from None
 
 
 def _lives(pid: int) -> bool:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import atomic_write, file_hash, read_json, write_json, writing
+from retrace.configs.files import atomic_write, file_hash, write_json, writing
+from retrace.configs.reading import read_json
 from retrace.tools.runs.manifest import commit, versions
 from retrace.tools.viewing.place import Place
 from retrace.tracker.data import Detections, MotTable, Step, Tracks

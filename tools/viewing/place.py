@@ -13,6 +13,7 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 from retrace.configs.files import file_hash
+from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
@@ -86,14 +87,12 @@ class Place:
 
     @property
     def fps(self) -> float:
-        rate = self.record.get("measured_fps") or self.record.get("fps")
-        return float(rate) if isinstance(rate, int | float) and rate > 0 else 30.0
+        return rate_of(self.record, "measured_fps") or rate_of(self.record) or 30.0
 
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) px."""
-        size = self.record.get("size")
-        return (int(size[0]), int(size[1])) if isinstance(size, list) and len(size) == 2 else None
+        return size_of(self.record)
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -103,7 +102,8 @@ class Place:
 
     @property
     def frames(self) -> int:
-        return max(int(self.record.get("frames") or 0), int(self.table().frame.max(initial=-1)) + 1)
+        told = self.record.get("frames")
+        return max(told if isinstance(told, int) else 0, int(self.table().frame.max(initial=-1)) + 1)
 
     def table(self) -> MotTable:
         """The tracker's result.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +105,19 @@ class Runs:
                 "name": name,
                 "frames": place.record.get("frames"),
                 "fps": place.fps,
-                "people": (place.record.get("answers") or {}).get("people", place.record.get("tracks")),
+                "people": _people(place.record),
                 "edits": place.edits_file.is_file(),
                 "complete": bool(place.record.get("complete", False)) and not place.growing,
             }
             for run, folder in self.runs.items()
             for name, place in sorted(folder.places.items())
         ]
+
+
+def _people(record: Mapping[str, Any]) -> Any:
+    """How many there were: as counted, else as tracked."""
+    answers = record.get("answers")
+    return (answers if isinstance(answers, dict) else {}).get("people", record.get("tracks"))
 
 
 def _folders(path: Path) -> list[tuple[Path, bool]]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retrace.configs.errors import InputError
 from retrace.configs.loader import validate
+from retrace.configs.reading import read_yaml
 
 Point = tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
@@ -106,15 +106,7 @@ def read_regions(path: str | Path) -> Regions:
     Raises:
         InputError: not readable, not YAML, an unknown key, a zone that crosses itself, two regions of one name.
     """
-    try:
-        raw = yaml.safe_load(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeError, ValueError, RecursionError):
-        raise InputError(f"{path}: not readable as YAML; expected lists of lines and zones") from None
-    if not isinstance(raw, dict) or not raw:
-        raise InputError(f"{path}: expected `lines:` and `zones:`, got {type(raw).__name__}")
-    found = validate(raw, Regions, str(path))
+    found = validate(read_yaml(Path(path)), Regions, str(path))
     if not found.all:
         raise InputError(f"{path}: holds neither lines nor zones")
     return found

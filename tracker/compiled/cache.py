@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import warnings
 from types import ModuleType
 from typing import Any
@@ -24,7 +26,10 @@ def _forgive(cache: Any, name: str) -> None:
 
     def load_overload(*arguments: Any) -> Any:
         try:
-            return load(*arguments)
+            found = load(*arguments)
+            if found is None:
+                _say_that_it_takes_a_while()
+            return found
         except Exception as error:  # any: it unpickles what may be anything
             _say(cache, name, error, "compiling it again")
             with contextlib.suppress(OSError):
@@ -38,6 +43,12 @@ def _forgive(cache: Any, name: str) -> None:
             _say(cache, name, error, "going on without it: the next start compiles again")
 
     cache.load_overload, cache.save_overload = load_overload, save_overload
+
+
+@functools.cache  # once a process
+def _say_that_it_takes_a_while() -> None:
+    text = "compiling the tracker's loops for this machine: once, up to half a minute"
+    logging.getLogger("retrace").warning(text)
 
 
 def _say(cache: Any, name: str, error: Exception, then: str) -> None:

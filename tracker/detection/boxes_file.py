@@ -12,6 +12,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
+from retrace.configs.reading import read_npz
 from retrace.tracker.data import NOT_GIVEN, Detections, Frame, MotTable
 from retrace.tracker.mot_file import read_detections, scores_to_unit
 from retrace.tracker.mot_rows import LAST_FRAME
@@ -152,29 +153,13 @@ def _by_frame(
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a detections file, checked but for what :class:`Detections` checks."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such detections file")
-    try:
-        # opened here, since NumPy leaves a broken file open
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
-            for key in sizes:
-                if key not in ARRAYS:
-                    raise InputError(f"{path}: unknown array {key[:40]!r}; {nearest(key[:40], ARRAYS)}")
-            if sum(sizes.values()) > LARGEST_NPZ:
-                raise InputError(
-                    f"{path}: more than {LARGEST_NPZ:,} bytes when unpacked; split it by sequence"
-                )
-            arrays = {key: file[key] for key in file.files}
-    except InputError:
-        raise
-    except Exception as error:  # whatever the parsers of zip, header and stream stumble over is damage
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path}: not readable as .npz: {why}") from None
+    arrays, names = read_npz(path, "detections", ARRAYS, LARGEST_NPZ)
+    for key in names:
+        if key not in ARRAYS:
+            raise InputError(f"{path}: unknown array {key[:40]!r}; {nearest(key[:40], ARRAYS)}")
     for key, values in arrays.items():
-        if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":  # NumPy may give bytes
-            what = str(getattr(values, "dtype", type(values).__name__))[:40]
-            raise InputError(f"{path}: {key} must hold numbers, got {what}")
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{path}: {key} must hold numbers, got {str(values.dtype)[:40]}")
     missing = [key for key in ARRAYS[:3] if key not in arrays]
     if missing:
         raise InputError(f"{path}: no array {missing[0]!r}; expected frame, xyxy and score")

@@ -44,7 +44,7 @@ def choose_classes(names: Mapping[int, str], classes: str | None) -> list[int]:
         return list(names)
     chosen = []
     for word in (word.strip().lower() for word in classes.split(",")):
-        number = int(word) if word.isdigit() else by_name.get(word)
+        number = int(word) if word.isdecimal() and len(word) < 10 else by_name.get(word)
         if number is None or number not in names:
             known = [*by_name, "all"] if len(by_name) <= LISTED else ["all"]
             raise InputError(f"class {word!r}: the detector does not know it; {nearest(word, known)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import tempfile
 import threading
 import time
 import urllib.request
@@ -15,7 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from retrace.configs import InputError
-from retrace.configs.files import cache_folder
+from retrace.configs.errors import one_line
+from retrace.configs.files import atomic_write, cache_folder
 
 MIRROR = "RETRACE_MIRROR"  # environment: a URL whose folder holds the same files, instead of their own place
 OFFLINE = "RETRACE_OFFLINE"  # environment: 1 asks no network
@@ -89,8 +89,9 @@ def fetch(offer: Offer) -> tuple[Path, str]:
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        why = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{offer.name} could not be downloaded from {host}: {why}; {elsewhere}") from None
+        raise InputError(
+            f"{offer.name} could not be downloaded from {host}: {one_line(error)}; {elsewhere}"
+        ) from None
     return target, f"downloaded from {host} to {target.parent}"
 
 
@@ -119,13 +120,11 @@ def answers(url: str, seconds: float = 2.0) -> bool:
 
 
 def _download(url: str, offer: Offer, target: Path) -> None:
-    """Write beside, check, rename."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Write beside, check, rename; two processes at once may do so."""
     ends = time.monotonic() + WHOLE
     digest, received = hashlib.sha256(), 0
-    handle, beside = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".partial", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=SILENCE) as answer:
+    with atomic_write(target, "wb", shared=True) as file:
+        with urllib.request.urlopen(url, timeout=SILENCE) as answer:
             while chunk := answer.read(1 << 16):
                 file.write(chunk)
                 digest.update(chunk)
@@ -141,7 +140,3 @@ def _download(url: str, offer: Offer, target: Path) -> None:
             raise InputError(
                 f"{url}: not the released file: sha256 {digest.hexdigest()[:12]}..., expected {offer.sha256[:12]}..."
             )
-        os.chmod(beside, 0o644)
-        os.replace(beside, target)
-    finally:
-        Path(beside).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ import pydantic
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.configs.loader import validate
+from retrace.configs.reading import read_yaml
 from retrace.tracker.detection import decode
 from retrace.tracker.detection.classes import coco_names, named, names_from_file, names_in
 from retrace.tracker.detection.decode import Decode
@@ -163,15 +164,7 @@ def read_format(given: str | Path | Mapping[str, Any] | None, weights: Path) -> 
         )
     if not path.is_file():
         return Format()
-    import yaml
-
-    try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(told, dict):
-        raise InputError(f"{path}: expected a mapping of keys to values, got {type(told).__name__}")
-    found = validate(told, Format, str(path))
+    found = validate(read_yaml(path), Format, str(path))
     if isinstance(found.names, str):  # a file named in a file lies beside it
         return found.model_copy(update={"names": str(path.parent / found.names)})
     return found

@@ -13,8 +13,10 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
+from retrace.configs.providers import place_of, providers
+from retrace.configs.reading import read_yaml
 
-RUNTIMES = ("auto", "onnxruntime", "openvino")
+RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
 KINDS = {  # element types, as onnxruntime and OpenVINO write them
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -70,13 +72,13 @@ def open_network(
     try:
         if runtime == "openvino":
             return _open_openvino(path, device, threads)
-        return _open_onnxruntime(path, device, threads)
+        return _open_onnxruntime(path, device, threads, runtime == "tensorrt")
     except ImportError as error:
         cure = "pip install -e .[openvino]" if runtime == "openvino" else "pip install onnxruntime"
         raise InputError(f"{path}: runtime {runtime!r} needs {error.name}: {cure}") from None
 
 
-def _open_onnxruntime(path: Path, device: str, threads: int | None) -> Network:
+def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bool) -> Network:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -85,20 +87,13 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None) -> Network:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what fails comes back as an exception
     options.use_deterministic_compute = True
-    has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device.startswith("cuda") and not has_gpu:
-        raise InputError(
-            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use 'cpu'"
-        )
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if has_gpu and device != "cpu":
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}))
+    chosen = providers(onnxruntime.get_available_providers(), device, tensorrt)
     try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
+        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=chosen)
     except Exception as error:  # onnxruntime raises kinds of its own, all plain Exceptions
         raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
-    on_gpu = session.get_providers()[0] == "CUDAExecutionProvider"
-    if device.startswith("cuda") and not on_gpu:
+    place = place_of(session.get_providers()[0], device)
+    if place == "cpu" and (tensorrt or device.startswith("cuda")):
         raise InputError(f"device {device!r}: onnxruntime could not start CUDA; use device 'cpu'")
 
     def run(feed: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
@@ -114,9 +109,9 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None) -> Network:
         tuple(map(port, session.get_outputs())),
         session.get_modelmeta().custom_metadata_map,
         run,
-        f"onnxruntime on {(device if device != 'auto' else 'cuda') if on_gpu else 'cpu'}",
+        f"onnxruntime on {place}",
         callers=math.inf,
-        on_gpu=on_gpu,
+        on_gpu=place != "cpu",
     )
 
 
@@ -161,11 +156,5 @@ def _openvino_metadata(path: Path, model: Any) -> dict[str, str]:
             }
     beside = path.with_name("metadata.yaml")
     if path.suffix.lower() == ".xml" and beside.is_file():
-        import yaml
-
-        try:
-            told = yaml.safe_load(beside.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{beside}: not readable as YAML: {one_line(error)}") from None
-        found |= {key: str(value) for key, value in told.items()} if isinstance(told, dict) else {}
+        found |= {str(key): str(value) for key, value in read_yaml(beside).items()}
     return found

@@ -200,7 +200,8 @@ def _wished(told: Format, network: Network) -> Size:
     if asked:
         return asked
     numbers = [
-        int(n) for n in "".join(c if c.isdigit() else " " for c in network.metadata.get("imgsz", "")).split()
+        int(n)
+        for n in "".join(c if c.isdecimal() else " " for c in network.metadata.get("imgsz", "")).split()
     ]
     return (numbers[0], numbers[-1]) if numbers else (SIDE, SIDE)
 

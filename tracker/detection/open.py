@@ -60,7 +60,8 @@ def open_detector(
         detector_format: of an ONNX or OpenVINO file that is not recognised: a family's name, a mapping or a YAML
             file (`tracker/detection/formats.py` says which keys). None: a YAML of the weights' name beside them,
             where there is one.
-        runtime: "onnxruntime", "openvino", or "auto": what the file's ending says.
+        runtime: "onnxruntime", "tensorrt" (its TensorRT provider), "openvino", or "auto": what the file's ending
+            says.
         threads: CPU threads of one run of an ONNX or OpenVINO network; None: the runtime's default, one a core.
 
     Raises:

@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.loader import validate
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Step
 from retrace.tracker.ledger.record import (
@@ -212,11 +213,11 @@ class LedgerFile:
                 self._offsets += [file.tell() for _ in iter(file.readline, b"")]
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             raise InputError(f"{path}: is no ledger; expected what --save ledger writes") from None
         if version != VERSION:
             raise InputError(f"{path}: ledger version {version}, this reads {VERSION}; run it again")
-        self.config = TrackerConfig(**tracker)
+        self.config = validate(tracker, TrackerConfig, f"{path}: the preset in its first line")
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -248,7 +249,7 @@ class LedgerFile:
                 _columns(whole.get("ended", {})),
                 whole.get("predicted", []),
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
             raise InputError(f"{self.path}: line {number + 2} is damaged; run it again") from None
 
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import read_json
+from retrace.configs.reading import read_json
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_info
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 
 from retrace.configs import InputError, load_preset
 from retrace.configs.files import atomic_write, writing
+from retrace.configs.reading import read_npz
 from retrace.tracker.boxes import iou_matrix
-from retrace.tracker.data import Frame, MotTable
+from retrace.tracker.data import Frame, MotTable, frame_rate
 from retrace.tracker.detection.boxes_file import open_detections
 from retrace.tracker.mot_file import read_results, read_sequence_info, write_results
 from retrace.tracker.offline.passes import OfflineConfig, improve
@@ -137,8 +137,8 @@ def read_looks(path: Path) -> Looks:
         InputError: another kind of file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            looks = Looks(file["id"], file["total"], file["count"])
+        found, _ = read_npz(path, "looks")
+        looks = Looks(found["id"], found["total"], found["count"])
         sound = looks.total.ndim == 2 and looks.id.shape == looks.count.shape == looks.total.shape[:1]
         sound &= looks.id.dtype.kind == looks.count.dtype.kind == "i" and looks.total.dtype.kind == "f"
         if (
@@ -148,7 +148,7 @@ def read_looks(path: Path) -> Looks:
             and (np.diff(looks.id) > 0).all()
         ):
             return looks
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (ValueError, KeyError, TypeError):  # an InputError is a ValueError
         pass
     raise InputError(f"{path}: expected id, total and count as a tracking run saves looks; delete it")
 
@@ -163,11 +163,11 @@ def write_looks(path: Path, looks: Looks) -> Path:
 def _frame_rate(name: str, manifest: Mapping[str, Any], fps: float | None, sequences: Path | None) -> float:
     """Frames a second of one sequence: as said, of its seqinfo.ini, or of the run that tracked it."""
     if fps is not None:
-        return float(fps)
+        return frame_rate(fps)
     if sequences is not None:
         return read_sequence_info(sequences / name).fps
     try:
-        return float(manifest["sequences"][name]["fps"])
+        return frame_rate(manifest["sequences"][name]["fps"])
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{name}: frame rate unknown, and durations are seconds; give `sequences` DIR or `fps` F"

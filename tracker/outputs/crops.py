@@ -17,7 +17,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.configs.files import writing
+from retrace.configs.files import partial_of, writing
 from retrace.tracker.mot_file import SequenceInfo, read_ground_truth, read_sequence_info
 from retrace.tracker.outputs.crop_choice import PARTS, CropFilter, Crops, choose
 from retrace.tracker.sources import Source, open_source
@@ -57,7 +57,7 @@ def cut_crops(
     if out.exists():
         raise InputError(f"`out` {out}: is already there; remove it, or choose another name")
     opened = open_sequences(find_sequences(sequences), video or {}, say)
-    partial = out.with_name(out.name + ".partial")
+    partial = partial_of(out)
     try:
         with writing(out):
             shutil.rmtree(partial, ignore_errors=True)

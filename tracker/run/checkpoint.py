@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write, writing
+from retrace.configs.reading import read_npz
 from retrace.tracker import Tracker
 from retrace.tracker.camera.warps import Camera
 from retrace.tracker.data import Detections, Step
@@ -139,13 +138,10 @@ class Checkpoint:
     def _read(self) -> dict[str, np.ndarray]:
         """The file's arrays, which are what was written."""
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = dict(file)
+            arrays, _ = read_npz(self.path, "checkpoint")
             told = str(arrays.pop("checksum"))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(
-                f"{self.path}: damaged ({type(error).__name__}); delete it to begin anew"
-            ) from None
+        except (InputError, KeyError) as error:
+            raise InputError(f"{self.path}: damaged ({one_line(error)}); delete it to begin anew") from None
         if told != _checksum(arrays):
             raise InputError(f"{self.path}: damaged (its checksum differs); delete it to begin anew")
         return arrays

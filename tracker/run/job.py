@@ -19,6 +19,7 @@ SAVES = (
     *("mot", "csv", "jsonl", "coco", "cvat", "persons", "people", "crops", "heat"),
     *("video", "sheet", "detections", "camera", "ledger", "looks"),
 )
+RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
 NORMS = ("stored", "frame", "video")
 EMBED = ("all", "ambiguous", "always")
 
@@ -84,6 +85,9 @@ class Job:
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
+    runtime: str = (
+        "auto"  # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
+    )
     threads: int | None = None  # CPU cores to be used; None: all there are. Results do not depend on it
     resume: bool = False  # go on from the checkpoint of a stopped run
 
@@ -96,6 +100,8 @@ class Job:
                 raise InputError(f"`save` {kind}: {nearest(kind, SAVES)}")
         if re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is None:
             raise InputError(f"`device` {self.device}: expected auto, cpu, cuda or cuda:N")
+        if self.runtime not in RUNTIMES:
+            raise InputError(f"`runtime` {self.runtime}: {nearest(self.runtime, RUNTIMES)}")
         if self.reid_norm not in NORMS:
             raise InputError(f"`reid_norm` {self.reid_norm}: {nearest(self.reid_norm, NORMS)}")
         if self.detections and self.detector not in ("auto", "none"):

@@ -26,6 +26,8 @@ from retrace.tracker.sources import Source, open_source
 from retrace.tracker.tracks.sparing import Sparing
 
 BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
+LARGE = 2**22  # pixels of a picture that is looked at alone: memory
+MOST_THREADS = 8  # that look ahead in one process; more cores are for more processes
 ENDINGS = {
     "mot": ".txt",
     "csv": ".csv",
@@ -121,7 +123,9 @@ class OpenedJob:
         looks = embed is not None or (self.job.detections is None and self.source.has_images)
         if self.source.live or not looks or callers < 1:
             return Ahead()
-        return Ahead(int(min(callers, self.job.threads or cores())), BATCH)
+        height, width = self.source.size or (0, 0)
+        threads = int(min(callers, self.job.threads or cores(), MOST_THREADS))
+        return Ahead(threads, BATCH if height * width <= LARGE else 1)
 
     @property
     def may_stop_looking(self) -> bool:
@@ -259,6 +263,7 @@ def open_job_detector(job: Job, threads: int | None = None) -> Detector:
         conf=job.conf,
         detector_format=job.detector_format,
         threads=threads or job.threads,
+        runtime=job.runtime,
     )
 
 

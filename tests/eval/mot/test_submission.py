@@ -346,5 +346,6 @@ class TestCollect:
 def test_same_input_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(LINE)
     for name in ("1.zip", "2.zip"):
-        write_archive(tmp_path / name, {"MOT20-04.txt": tmp_path / "a"})
+        with open(tmp_path / name, "wb") as file:
+            write_archive(file, {"MOT20-04.txt": tmp_path / "a"})
     assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()

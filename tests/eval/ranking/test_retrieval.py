@@ -12,7 +12,6 @@ from retrace.configs import InputError
 from retrace.eval.ranking.ranks import evaluate_ranking
 from retrace.eval.ranking.retrieval import (
     camera_pairs,
-    clustering_nmi,
     identity_intervals,
     pool_queries,
     single_gallery_shot,
@@ -156,31 +155,3 @@ def test_single_shot_bad_input() -> None:
         single_gallery_shot(*people(), draws=0)
     with pytest.raises(InputError, match="no query has a match"):
         single_gallery_shot(None, [1], [0], None, [1, 2], [0, 0], distances=np.zeros((1, 2)))
-
-
-# --- NMI ---------------------------------------------------------------------------------------------------------
-
-
-def test_nmi_of_clear_and_of_hopeless_clusters() -> None:
-    rng = np.random.default_rng(0)
-    ids = np.repeat([3, 5], 50)
-    x = np.where(ids[:, None] == 3, [10.0, 0], [0, 10.0]) + 0.1 * rng.standard_normal((100, 2))
-    assert clustering_nmi(x, ids) == pytest.approx(1)
-    assert clustering_nmi(x, rng.permutation(ids)) < 0.1
-    noise = np.concatenate([x, -x[:20]]), np.concatenate([ids, np.repeat([0, -1], 10)])
-    assert clustering_nmi(*noise) == pytest.approx(1)  # distractors and junk are left out
-
-
-def test_nmi_by_hand() -> None:
-    """Three points and one against two and two: I = H(a) + H(b) - H(ab) from the counts 2, 1, 1."""
-    ids = np.array([1, 1, 2, 2])
-    x = np.array([[0.0], [0.1], [0.2], [9.0]])
-
-    def entropy(*counts: int) -> float:
-        p = np.array(counts) / 4
-        return float(-(p * np.log(p)).sum())
-
-    a, b, ab = entropy(2, 2), entropy(3, 1), entropy(2, 1, 1)
-    assert clustering_nmi(x, ids, metric="euclidean") == pytest.approx(2 * (a + b - ab) / (a + b))
-    with pytest.raises(InputError, match="two identities or more, got 1"):
-        clustering_nmi(x, np.array([1, 1, 0, -1]))

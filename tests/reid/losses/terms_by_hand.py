@@ -9,7 +9,7 @@ import torch
 from retrace.reid.losses.batch import Batch
 from retrace.reid.losses.objective import TERMS, Sizes, Term, make_term
 
-CLASSES, DIMENSIONS, TEACHER = 5, 12, 4
+CLASSES, DIMENSIONS, TEACHER = 5, 12, 3
 HEADS = {"aux": 12, "narrow": 3}
 SIZES = Sizes(
     CLASSES,
@@ -21,20 +21,26 @@ SIZES = Sizes(
     map_size=(4, 2),
     teacher_dimensions=TEACHER,
     views=2,
+    live=True,
+    clusters=3,
     heads=HEADS,
-    labels={"viewpoint": 3, "clothes": 2},
+    labels={"viewpoint": 3, "clothes": 2, "frame": 4},
 )
 SETTINGS: dict[str, dict[str, Any]] = {
     "spectral_clustering": {"on": "narrow"},
     "separation": {"other": "narrow"},
     "diversity": {"learners": ["aux", "copy"]},
     "cross_scale": {"scales": ["clothes"]},
+    "attribute_prototypes": {"columns": ["viewpoint", "clothes"]},
+    "attribute_tasks": {"columns": ["viewpoint", "clothes"]},
+    "cascade": {"learners": ["aux", "narrow"]},
+    "self_similarity": {"on": "narrow", "size": 20, "temperature": 0.1},
     "memory": {"size": 20, "start": 0},
     "message_passing": {"width": 8, "heads": 2, "dropout": 0.0},
     "s2sd": {"delay": 0},
     "boosted_slices": {"shares": [1, 2, 3]},
 }
-RANDOM = {"drawn_triplet", "margin"}  # draw triplets
+RANDOM = {"drawn_triplet", "margin", "adapted_sampling", "divided_slices"}  # draw triplets
 ORDERED = {
     "group_loss",
     "prototypical",
@@ -47,7 +53,12 @@ def term(name: str, sizes: Sizes = SIZES, **settings: Any) -> Term:
     if name == "diversity":
         sizes = with_copy(sizes)
     torch.manual_seed(7)
-    return make_term(name, SETTINGS.get(name, {}) | settings, sizes)
+    made = make_term(name, SETTINGS.get(name, {}) | settings, sizes)
+    if name == "self_similarity":  # which says nothing before it has seen something
+        made.call.remember(
+            torch.nn.functional.normalize(torch.randn(15, TEACHER), dim=1), torch.arange(100, 115)
+        )
+    return made
 
 
 def with_copy(sizes: Sizes) -> Sizes:
@@ -74,7 +85,7 @@ def everything(
             found = 100 * found
         return (found.double() if double else found).requires_grad_()
 
-    labels = {"viewpoint": torch.arange(count) % 3, "clothes": ids % 2}
+    labels = {"viewpoint": torch.arange(count) % 3, "clothes": ids % 2, "frame": torch.arange(count) % 4}
     means = torch.randn(CLASSES, DIMENSIONS, generator=draw) / 4
     apart = 1 + torch.rand(CLASSES, CLASSES, generator=draw)
     return Batch(
@@ -87,6 +98,8 @@ def everything(
         second=vectors(DIMENSIONS),
         second_heads={"aux": vectors(12), "narrow": vectors(3), "copy": vectors(12)},
         teacher=torch.nn.functional.normalize(vectors(TEACHER).detach().float(), dim=1),
+        teacher_second=torch.nn.functional.normalize(vectors(TEACHER).detach().float(), dim=1),
+        cluster=torch.arange(count) % 3,
         ids=ids,
         cameras=torch.arange(count) % 2,
         rows=torch.arange(count) + 40,

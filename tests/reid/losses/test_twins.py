@@ -10,9 +10,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from retrace.reid.losses import classification, distillation, pairs, proxies, relations, several, triplets  # noqa: E402
+from retrace.reid.losses import (  # noqa: E402
+    classification,
+    distillation,
+    labels,
+    pairs,
+    proxies,
+    relations,
+    sampled,
+    several,
+    triplets,
+)
 from retrace.reid.losses.batch import Batch  # noqa: E402
-from retrace.reid.losses.memory import Memory  # noqa: E402
+from retrace.reid.losses.memory import Memory, SelfSimilarity  # noqa: E402
 from tests.reid.losses.terms_by_hand import CLASSES, everything, term  # noqa: E402
 
 IDS = [0, 0, 0, 1, 1, 3, 3, 3, 3, 4, 4]
@@ -221,6 +231,52 @@ def slow_s2sd(f: Rows, heads: list[Rows], pooled: Rows) -> float:
     return (slow_multi_similarity(f) + mean(theirs)) / 2 + 50 * mean(told) + 50 * slow_divergence(pooled, f)
 
 
+def slow_tracklet_pairs(f: Rows, cameras: list[int], frames: list[int]) -> float:
+    met = {
+        (IDS[i], IDS[j])
+        for i in range(N)
+        for j in range(N)
+        if IDS[i] != IDS[j] and (cameras[i], frames[i]) == (cameras[j], frames[j])
+    }
+    total = []
+    for a in range(N):
+        near, far = others(a, True), [n for n in range(N) if (IDS[a], IDS[n]) in met]
+        if near and far:
+            total.append(relu(max(dot(f[a], f[n]) for n in far) - min(dot(f[a], f[p]) for p in near) + 0.5))
+    return mean(total)
+
+
+def slow_cascade(vectors: list[Rows]) -> float:
+    total = 0.0
+    for same in (True, False):
+        every = [(i, j) for i in range(N) for j in range(i + 1, N) if (IDS[i] == IDS[j]) == same]
+        kept, losses = every, {}
+        for f, share in zip(vectors, (1.0, 0.5, 0.2), strict=True):
+            kept = sorted(kept, key=lambda e: -losses.get(e, 0))[: max(round(share * len(every)), 1)]
+            losses = {e: d if same else 1 - d for e in kept for d in [distance(f[e[0]], f[e[1]]) ** 2]}
+            total += mean([relu(value) for value in losses.values()])
+    return total
+
+
+def slow_facility(f: Rows, medoids: tuple[int, ...]) -> float:
+    """The loss with these medoids, before the hinge."""
+    d = [[distance(a, b) for b in f] for a in f]
+    assigned = [min(medoids, key=lambda j: d[i][j]) for i in range(N)]
+    value = 1 - slow_nmi(assigned, IDS) - sum(d[i][j] for i, j in enumerate(assigned))
+    for name in set(IDS):
+        own = [i for i in range(N) if IDS[i] == name]
+        value += min(sum(d[i][j] for i in own) for j in own)
+    return value
+
+
+def slow_nmi(a: list[int], b: list[int]) -> float:
+    def entropy(items: list[object]) -> float:
+        return -sum(items.count(k) / len(items) * math.log(items.count(k) / len(items)) for k in set(items))
+
+    one, two, both = entropy(list(a)), entropy(list(b)), entropy(list(zip(a, b, strict=True)))
+    return 2 * (one + two - both) / (one + two)
+
+
 def values() -> dict[str, tuple[float, float]]:
     """Term -> what it says, what its twin says."""
     batch = everything(IDS, seed=11)
@@ -240,6 +296,8 @@ def values() -> dict[str, tuple[float, float]]:
         "group_loss": lambda: slow_group(rows(batch["embeddings"]), rows(batch["logits"])),
         "relational_distillation": lambda: slow_rkd(rows(batch["embeddings"]), rows(batch["teacher"])),
         "diversity": lambda: slow_diversity(heads["aux"], heads["copy"]),
+        "tracklet_pairs": lambda: slow_tracklet_pairs(f, batch["cameras"].tolist(), batch["frame"].tolist()),
+        "cascade": lambda: slow_cascade([f, heads["aux"], heads["narrow"]]),
         "s2sd": lambda: slow_s2sd(f, [heads[name] for name in heads], units(rows(batch["pooled"]))),
     }
     return {name: (float(term(name)(batch).detach()), twin()) for name, twin in slow.items()}
@@ -504,6 +562,180 @@ def test_orthogonal_maps_against_eigenvalues() -> None:
     assert float(several.orthogonal_maps(batch["maps"], steps=200).detach()) == pytest.approx(want, rel=1e-3)
 
 
+def test_prototypical_across_cameras_by_loops() -> None:
+    batch = everything(IDS, seed=18)
+    cameras = batch["cameras"].tolist()  # 0, 1, 0, 1, ...
+    f = units(rows(batch["embeddings"]))
+    names = sorted(set(IDS))
+    first = {c: cameras[IDS.index(c)] for c in names}
+    support = {c: [i for i in range(N) if IDS[i] == c and cameras[i] == first[c]] for c in names}
+    means = [[mean(list(column)) for column in zip(*(f[i] for i in support[c]), strict=True)] for c in names]
+    total = []
+    for q in range(N):
+        if cameras[q] != first[IDS[q]]:
+            scores = [-10 * sum((x - y) ** 2 for x, y in zip(f[q], m, strict=True)) for m in means]
+            total.append(cross_entropy(scores, names.index(IDS[q])))
+    assert len(total) == 5
+    assert float(term("prototypical", across=True)(batch).detach()) == pytest.approx(mean(total), rel=1e-5)
+
+
+def test_attribute_prototypes_by_loops() -> None:
+    made = term("attribute_prototypes")
+    batch = everything(IDS, seed=18)
+    f, view, clothes = (
+        units(rows(batch["embeddings"])),
+        batch["viewpoint"].tolist(),
+        batch["clothes"].tolist(),
+    )
+    told = [
+        [float(view[i] == k) for k in range(3)] + [float(clothes[i] == k) for k in range(2)] for i in range(N)
+    ]
+    names = sorted(set(IDS))
+    described = []
+    for c in names:
+        v = [mean([told[i][k] for i in range(N) if IDS[i] == c]) for k in range(5)]
+        w, b = made.call.map.weight.tolist(), made.call.map.bias.tolist()
+        described.append([dot(row, v) + shift for row, shift in zip(w, b, strict=True)])
+    scores = [[-10 * distance(x, p) ** 2 for p in units(described)] for x in f]
+    want = mean([cross_entropy(s, names.index(y)) for s, y in zip(scores, IDS, strict=True)])
+    assert float(made(batch).detach()) == pytest.approx(want, rel=1e-5)
+
+
+def test_attribute_tasks_numbers() -> None:
+    """Losses 1 and 2 at s = 1: 1/2 + 1; at s = 2 and 1: 1/8 + log 2 + 1."""
+    losses = torch.tensor([1.0, 2.0])
+    assert float(labels.weighed(losses, torch.zeros(2))) == 1.5
+    assert float(labels.weighed(losses, torch.tensor([math.log(2), 0]))) == pytest.approx(
+        0.125 + math.log(2) + 1
+    )
+    made = term("attribute_tasks")
+    batch = everything(IDS, seed=18)
+    each = []
+    for name, classify in zip(("viewpoint", "clothes"), made.call.classifiers, strict=True):
+        scores = rows(classify(batch["embeddings"]))
+        each.append(mean([cross_entropy(s, y) for s, y in zip(scores, batch[name].tolist(), strict=True)]))
+    assert float(made(batch).detach()) == pytest.approx(sum(each) / 2, rel=1e-5)
+
+
+def test_self_similarity_by_loops() -> None:
+    """Two batches; the second sees the keys of the first but those of its own images."""
+    made = SelfSimilarity(3, 3, size=30, temperature=0.1, cap=3)
+    batches = [everything(IDS, seed=seed) for seed in (19, 20)]
+    batches[1].known["rows"] = torch.arange(N) + 45  # of 40 to 50 it has 45 to 50
+    read = [(Batch(embeddings=b["heads"]["narrow"])["unit"], b["teacher_second"], b["rows"]) for b in batches]
+    assert float(made(*read[0]).detach()) == 0
+    q, keys = rows(read[1][0]), rows(read[1][1])
+    queue = rows(read[0][1])[:5]
+    total = []
+    for i in range(N):
+        near = [distance(q[i], n) for n in queue]
+        inside = [d <= 1.4 for d in near] if any(d <= 1.4 for d in near) else [True] * 5
+        weights = [
+            math.exp(-(math.log(max(d, 0.5))) - 0.0) if ok else 0.0  # D 3: q(d) ~ d
+            for d, ok in zip(near, inside, strict=True)
+        ]
+        scale = sum(w > 0 for w in weights) / sum(weights)
+        scores = [dot(q[i], keys[i]) / 0.1]
+        scores += [dot(q[i], n) * w * scale / 0.1 for n, w in zip(queue, weights, strict=True) if w]
+        total.append(cross_entropy(scores, 0))
+    assert float(made(*read[1]).detach()) == pytest.approx(mean(total), rel=1e-4)
+    assert made.rows[:22].tolist() == [*range(40, 51), *range(45, 56)]
+
+
+def test_divided_slices_are_margins_of_a_slice() -> None:
+    """The commonest cluster of the batch says which; late in the run it is the whole vector."""
+    made = term("divided_slices")
+    batch = everything(IDS, seed=21)
+    for progress, cluster, which, part in (
+        (0.1, [2, 2, 2, 2, 2, 2, 0, 0, 1, 1, 1], 2, slice(8, 12)),
+        (0.1, [0] * 11, 0, slice(0, 4)),
+        (0.6, [0] * 11, 3, slice(0, 12)),
+    ):
+        batch.known |= {"cluster": torch.tensor(cluster), "progress": torch.tensor(progress)}
+        seen = Batch(embeddings=batch["embeddings"][:, part], ids=batch["ids"])
+        torch.manual_seed(3)
+        got = float(made(batch).detach())
+        torch.manual_seed(3)
+        read = [seen[n] for n in ("unit_distances", "ids", "positives", "negatives")]
+        assert got == float(made.call.learners[which](*read).detach())
+
+
+def test_adapted_sampling_numbers() -> None:
+    """Chances (.25, .5, .25) under the actions 0.8, 1, 1.25: (.1975, .4938, .3086)."""
+    got = sampled.moved(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0, 1, 2]))
+    assert got.tolist() == pytest.approx([0.1975, 0.4938, 0.3086], abs=1e-4)
+    chances = torch.tensor([0.1, 0.2, 0.7])  # of [0.1, 0.533), [0.533, 0.967), [0.967, 1.4]
+    d = torch.tensor([[0.3, 0.6, 1.2, 1.5], [0.05, 1.45, 1.6, 0.6]])
+    negative = torch.tensor([[True, True, False, True], [True, True, True, False]])
+    got = sampled.by_histogram(d, negative, chances)
+    assert got[0].tolist() == pytest.approx([0.1, 0.2, 0, 0])
+    assert got[1].tolist() == [1, 1, 1, 0]  # nothing inside: even
+
+
+def test_a_policy_does_more_of_what_helped() -> None:
+    """Two moves; recall rises after the first, so its actions become likelier, and falls after the second."""
+    made = sampled.AdaptedSampling(bins=4, every=1, rate=0.5)
+    positive, negative = torch.tensor([[True, False]]), torch.tensor([[False, True]])
+    good, bad = torch.tensor([[0.1, 0.9]]), torch.tensor([[0.9, 0.1]])
+    torch.manual_seed(0)
+    made.look(bad, positive, negative)  # the first has nothing to compare with
+    assert made.policy.eq(0).all()
+    first = made.chosen.clone()
+    made.look(good, positive, negative)
+    chosen = torch.nn.functional.one_hot(first, 3).bool()
+    assert (made.policy[chosen] > 0).all()
+    assert (made.policy[~chosen] < 0).all()
+    assert made.policy.sum(1).abs().max() < 1e-6
+    second, before = made.chosen.clone(), made.policy.clone()
+    made.look(bad, positive, negative)
+    taken = torch.nn.functional.one_hot(second, 3).bool()
+    assert (made.policy[taken] < before[taken]).all()
+    assert float(made.chances.sum()) == pytest.approx(1)
+
+
+def test_learned_sampler_by_loops_and_who_learns_what() -> None:
+    made = term("learned_sampler")
+    batch = everything(IDS, seed=22)
+    f = units(rows(batch["embeddings"]))
+    total = []
+    for a in range(N):
+        far = others(a, False)
+        scores = [
+            float(made.call.weigh((batch["unit"][a] - batch["unit"][n]).abs().detach()).detach()) for n in far
+        ]
+        weights = torch.tensor(scores).softmax(0).tolist()
+        near = mean([distance(f[a], f[p]) for p in others(a, True)])
+        beyond = sum(w * distance(f[a], f[n]) for w, n in zip(weights, far, strict=True))
+        total.append(relu(near - beyond + 0.3) - 0.1 * sum(w * math.log(w) for w in weights))
+    loss = made(batch)
+    assert float(loss.detach()) == pytest.approx(mean(total), rel=1e-4)
+    loss.backward()
+    with torch.no_grad():
+        for parameter in made.call.parameters():
+            parameter -= 0.5 * parameter.grad  # what an optimiser does
+    assert float(made(batch).detach()) > float(loss.detach()), "the sampler goes up the loss"
+
+
+def test_facility_location_numbers() -> None:
+    """Points 0, 1, 5, 6 on a line, identities 0, 1, 0, 1: S = {0, 5}, F -2, NMI 0, F* -10: 9; with gamma 10: 18."""
+    x = torch.tensor([0.0, 1, 5, 6])
+    d, ids = (x[:, None] - x).abs(), torch.tensor([0, 1, 0, 1])
+    assert float(relations.facility_location(d, ids)) == pytest.approx(9)
+    assert float(relations.facility_location(d, ids, gamma=10.0)) == pytest.approx(18)
+
+
+def test_facility_location_finds_nearly_the_best_medoids() -> None:
+    """The value is exactly that of the medoids found; of all sets of medoids hardly one is better."""
+    batch = everything(IDS, seed=11)
+    f = units(rows(batch["embeddings"]))
+    one_hot = torch.nn.functional.one_hot(torch.tensor(IDS).unique(return_inverse=True)[1]).float()
+    found = relations.best_medoids(batch["unit_distances"].detach(), one_hot, 1.0, 5)
+    got = float(term("facility_location")(batch).detach())
+    assert got == pytest.approx(slow_facility(f, tuple(found.tolist())), rel=1e-5)
+    every = sorted(slow_facility(f, medoids) for medoids in itertools.combinations(range(N), 4))
+    assert got >= every[-len(every) // 100 - 1]
+
+
 # ---- numbers worked by hand (degrees are directions in a plane)
 
 
@@ -677,6 +909,6 @@ def test_prototypical_numbers() -> None:
     ids_all = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
     x = torch.cat([x, torch.tensor([[11.0], [11]])])
     positives = Batch(ids=ids_all)["positives"]
-    value = float(classification.prototypical(x, ids_all, positives, scale=1.0))
+    value = float(classification.prototypical(x, ids_all, torch.zeros_like(ids_all), positives, scale=1.0))
     want = (4e-18 + math.log(1 / 0.0000454) + 2 * 4e-44) / 4
     assert value == pytest.approx(want, rel=1e-3)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.reid.sampling.census import Census, class_levels, take_census
+from retrace.reid.sampling.census import Census, class_levels, renumbered, take_census
 from retrace.reid.sampling.neighbours import (
     cluster_batches,
     neighbour_batches,
     random_batches,
+    together_batches,
     with_neighbours,
 )
 
@@ -152,3 +153,43 @@ def test_a_census_of_one_identity_and_too_few_people_are_refused() -> None:
     census, labels = circle()
     with pytest.raises(InputError, match=r"batch\.identities=13: the training set has only 12 identities"):
         next(neighbour_batches(labels, 13, 2, 0, census))
+
+
+def test_clusters_keep_their_numbers() -> None:
+    """Called 2, 0, 1 now, but the same images; one image changed its cluster."""
+    before = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+    assert renumbered(np.array([2, 2, 2, 0, 0, 1, 1, 0]), before, 3).tolist() == [0, 0, 0, 1, 1, 2, 2, 1]
+    random = np.random.default_rng(0)
+    f, labels = unit(random.normal(size=(60, 4))), np.arange(60) // 6
+    first = take_census(f, labels, 0, clusters=3)
+    second = take_census(f, labels, 7, clusters=3, before=first)
+    alone = take_census(f, labels, 7, clusters=3)
+    assert (second.clusters == first.clusters).mean() >= (alone.clusters == first.clusters).mean()
+    names = {(a, b) for a, b in zip(alone.clusters.tolist(), second.clusters.tolist(), strict=True)}
+    assert len(names) == 3, "only the numbers differ"
+
+
+def test_batches_of_people_who_are_seen_together() -> None:
+    """Tracks 0, 1, 2 in frames 0 to 3 of camera 0; 3, 4 in camera 1; 5 alone in frame 9 of camera 0."""
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4, 4, 5])
+    cameras = np.array([0] * 9 + [1] * 5 + [0])
+    frames = np.array([0, 1, 2, 3, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 9])
+    batches = together_batches(labels, 3, 2, 0, cameras, frames)
+    for rows in itertools.islice(batches, 40):
+        assert rows.shape == (6,)
+        assert (labels[rows[::2]] == labels[rows[1::2]]).all(), "images of a track side by side"
+        assert len(set(labels[rows])) == 3
+        moments = Counter((cameras[r], frames[r]) for r in rows[::2])
+        assert len(moments) <= 3
+    first, again = (
+        list(itertools.islice(together_batches(labels, 3, 2, 0, cameras, frames), 9)) for _ in range(2)
+    )
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    # At two to a batch every batch from a moment of two or more is of that moment alone.
+    alone = list(itertools.islice(together_batches(labels, 2, 2, 1, cameras, frames), 40))
+    share = np.mean([len({(cameras[r], frames[r]) for r in rows[::2]}) == 1 for rows in alone])
+    assert share > 0.5
+    with pytest.raises(InputError, match="no label column 'frame'"):
+        next(together_batches(labels, 3, 2, 0, cameras, None))
+    with pytest.raises(InputError, match="only 6 identities"):
+        next(together_batches(labels, 7, 2, 0, cameras, frames))

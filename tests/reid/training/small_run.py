@@ -12,11 +12,12 @@ import torch
 from retrace.reid.config import TrainConfig
 from retrace.reid.training import state as training
 from retrace.reid.training.state import Training
-from retrace.reid.training.steps import Step, steps
+from retrace.reid.training.steps import Iteration, steps
 
 IDS, EACH, SIZE = 4, 6, (32, 16)
 LABELS = np.repeat(np.arange(IDS), EACH)
 CAMERAS = np.arange(IDS * EACH) % 2
+COLUMNS = {"pose": np.arange(IDS * EACH) % 3, "frame": np.arange(IDS * EACH) % EACH // 2}
 
 
 def pictures() -> np.ndarray:
@@ -48,11 +49,11 @@ def config(**changes: Any) -> TrainConfig:
 
 
 def begin(**changes: Any) -> Training:
-    return training.start(config(**changes), IDS, len(LABELS), "cpu")
+    return training.start(config(**changes), IDS, len(LABELS), "cpu", columns=dict.fromkeys(COLUMNS, 3))
 
 
-def go(run: Training, count: int | None = None, teacher: np.ndarray | None = None) -> list[Step]:
-    return list(itertools.islice(steps(run, PIXELS, LABELS, CAMERAS, teacher), count))
+def go(run: Training, count: int | None = None, teacher: np.ndarray | None = None) -> list[Iteration]:
+    return list(itertools.islice(steps(run, PIXELS, LABELS, CAMERAS, teacher, COLUMNS), count))
 
 
 def stored(state: Any) -> Any:

@@ -45,6 +45,21 @@ RUNS: dict[str, dict[str, Any]] = {
         "sampler": {"kind": "neighbour", "anchors": 2},
     },
     "clusters": {"sampler": {"kind": "cluster", "clusters": 2}, "batch": {"identities": 2, "images": 2}},
+    "slices by cluster": {
+        "sampler": {"kind": "cluster", "clusters": 2},
+        "batch": {"identities": 2, "images": 2},
+        "losses": {"divided_slices": {"lr": 0.01}},
+    },
+    "seen again otherwise": {
+        "teacher": {"ema": 0.9},
+        "views": 2,
+        "losses": {"cross_entropy": {}, "self_similarity": {"size": 30}},
+    },
+    "adapted sampling": {"losses": {"adapted_sampling": {"every": 2}, "learned_sampler": {}}},
+    "tracks of a video": {
+        "losses": {"tracklet_pairs": {}, "attribute_tasks": {"columns": ["pose"]}},
+        "sampler": {"kind": "together"},
+    },
     "two views of whoever": {
         "losses": {"nt_xent": {}},
         "views": 2,

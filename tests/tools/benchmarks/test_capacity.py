@@ -65,8 +65,12 @@ def test_one_machine_that_just_fits_is_one() -> None:
 @pytest.mark.parametrize(
     ("site", "machine", "said"),
     [
-        (Site(cameras=0), Machine(), "`cameras` must be a positive number, got 0"),
-        (Site(cameras=1, fps=float("nan")), Machine(), "`fps` must be a positive number, got nan"),
+        (Site(cameras=0), Machine(), "`cameras` must be a positive number up to 1e\\+09, got 0"),
+        (
+            Site(cameras=1, fps=float("nan")),
+            Machine(),
+            "`fps` must be a positive number up to 1e\\+09, got nan",
+        ),
         (Site(cameras=1, people=-1.0), Machine(), "`people` must be a positive number"),
         (Site(cameras=1), Machine(disk_tb=0.0), "`disk_tb` must be a positive number"),
         (Site(cameras=1), Machine(used=1.5), "`used` is a share"),

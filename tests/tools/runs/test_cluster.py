@@ -1,4 +1,4 @@
-"""Files on a Ray cluster: what is ours on a small stand-in for Ray, the whole on Ray itself where it is installed."""
+"""Files on a Ray cluster: what is ours on a small stand-in for Ray, the whole on Ray itself with `-m long`."""
 
 import os
 import re
@@ -172,6 +172,21 @@ def test_what_is_wrong_is_said_before_anything(
     assert not out.exists()
 
 
+def test_a_cluster_that_is_slow_to_begin_is_begun_again(
+    install: Callable[..., StandIn], jobs: list[Job]
+) -> None:
+    ray, tries = install(), list[int]()
+
+    def init(**how: Any) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise Exception("The current node timed out during startup.")
+        ray.init(**how)
+
+    assert len(list(track_on_cluster(jobs[:1], "local", threading.Event(), init=init))) == 1
+    assert len(tries) == 3
+
+
 def test_ray_that_does_not_start_is_one_line(install: Callable[..., StandIn], jobs: list[Job]) -> None:
     install()
 
@@ -185,6 +200,7 @@ def test_ray_that_does_not_start_is_one_line(install: Callable[..., StandIn], jo
         list(track_on_cluster(jobs, "local", threading.Event(), init=init))
 
 
+@pytest.mark.long  # Ray is 240 MB, and starts a dozen processes: not what every `make test` should wait for
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_on_ray_itself_with_a_killed_process(tmp_path: Path) -> None:
     """Three sources; whoever is at work on the second one is killed once."""

@@ -201,6 +201,7 @@ def test_how_many() -> None:
         (["--workers", "0"], "--workers must be at least 1, got 0"),
         (["--workers", "two"], "--workers two: expected a whole number from 1, or auto"),
         (["--workers", "2", "--memory", "m.db"], "--memory knows people in the order of the sources"),
+        (["--workers", "auto", "--show"], "--show looks on at one source after the other"),
         (["--cluster", "nobody"], "--cluster nobody: expected auto, local, HOST:PORT or ray://HOST:PORT"),
     ],
 )

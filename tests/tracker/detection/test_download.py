@@ -84,7 +84,10 @@ def test_a_file_is_downloaded_once(server: str, cache: Path, monkeypatch: pytest
         ("short", "expected 256000 bytes, got 9; try again"),
         ("long", "expected 256000 bytes, got .* and more"),
         ("other", "not the released file: sha256 .* expected "),
-        ("nowhere", r"tiny\.onnx could not be downloaded from 127\.0\.0\.1: HTTP Error 404.*RETRACE_MIRROR"),
+        (
+            "nowhere",
+            r"tiny\.onnx could not be downloaded from 127\.0\.0\.1: HTTPError: HTTP Error 404.*RETRACE_MIRROR",
+        ),
     ],
 )
 def test_what_is_not_the_file_leaves_nothing(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -114,76 +112,3 @@ def test_a_source_goes_into_the_pipeline_as_it_is(tmp_path: Path) -> None:
     for frames in ("a.mp4", [np.zeros((4, 4, 3), np.uint8)]):
         with pytest.raises(InputError, match=r"expected frames as open_source\(\.\.\.\) gives them, got "):
             next(run(frames, nobody, tracker))  # type: ignore[arg-type]
-
-
-class TestFaults:
-    """Inputs that went wrong for others: shared/faults, each with what must happen."""
-
-    @pytest.fixture
-    def faults(self, shared: Path) -> Path:
-        return shared.parent / "faults"
-
-    @pytest.mark.parametrize("name", ["rec.webm", "rec.wmv"])
-    def test_webm_1000fps(self, faults: Path, name: str) -> None:
-        source = open_source(faults / "track" / "webm-1000fps" / name)
-        frames = list(source)
-        assert [f.index for f in frames] == list(range(60))
-        assert source.fps == pytest.approx(30, abs=0.5)
-        assert (source.corrupt, source.warnings) == ([], [])
-        assert frames[-1].time == pytest.approx(1.978)
-
-    def test_colon_in_name(self, faults: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        shutil.copy(faults / "track" / "colon-in-name" / "ten-thirty.mp4", tmp_path / "10:30.mp4")
-        monkeypatch.chdir(tmp_path)
-        assert len(list(open_source("10:30.mp4"))) == 20
-
-    def test_folder_named_0000(self, faults: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(faults / "track" / "folder-named-0000")
-        assert len(list(open_source("0000"))) == 10
-
-    def test_anamorphic(self, faults: Path) -> None:
-        path = faults / "track" / "anamorphic" / "sar.mp4"
-        source = open_source(path)
-        assert (source.size, source.pixel_aspect) == ((240, 320), 2)
-        assert "its pixels are 2 times as wide as high" in source.warnings[0]
-        square = open_source(path, square_pixels=True)
-        assert (square.size, square.pixel_aspect) == ((240, 640), 1)
-        assert square.warnings[0].endswith("pictures are resampled, boxes are in square pixels")
-        assert {f.image.shape for f in square if f.image is not None} == {(240, 640, 3)}
-
-    def test_mirrored_display_matrix(self, faults: Path) -> None:
-        """The three show one picture; undone, they are the same again."""
-        seen = {}
-        for name in ("hflip", "vflip", "transpose"):
-            frame = next(iter(open_source(faults / "track" / "mirrored-display-matrix" / f"{name}.mp4")))
-            assert frame.image is not None
-            seen[name] = frame.image
-        stored = seen["hflip"][:, ::-1]
-        assert np.array_equal(seen["vflip"], stored[::-1])
-        assert np.array_equal(seen["transpose"], stored.swapaxes(0, 1))
-
-    def test_sixteen_bit(self, faults: Path) -> None:
-        source = open_source(faults / "track" / "sixteen-bit" / "t16")
-        assert min(float(f.image.std()) for f in source if f.image is not None) > 40  # it was 0.2
-
-    def test_images_numbered_elsewhere(self, faults: Path) -> None:
-        folder = faults / "track" / "mot-images-numbered-elsewhere"
-        half = open_source(folder / "seq_half")
-        assert [f.index for f in half] == list(range(10))
-        more = open_source(folder / "seq_more")
-        assert len(list(more)) == 10
-        assert "left out 10 images" in more.warnings[0]
-        gap = open_source(folder / "seq_gap_thumb")
-        assert [f.index for f in gap] == [0, 1, 2, 5, 6, 7, 8, 9]
-        sixth = cv2.imread(str(folder / "seq_gap_thumb" / "img1" / "000006.png"))
-        assert np.array_equal(next(f.image for f in gap if f.index == 5), sixth)
-        assert "thumb.png" in gap.warnings[0]
-
-    def test_a_timestamp_jump(self, faults: Path) -> None:
-        """632 bytes that said 20,000,000 frames were lost."""
-        source = open_source(faults / "attack" / "jump.ivf")
-        frames = list(source)
-        assert [f.time for f in frames] == pytest.approx([k / 25 for k in range(12)])
-        assert source.corrupt == []
-        [warning] = source.warnings
-        assert warning.endswith("1 gap in its timestamps, 800000 s in all, taken for one frame each")

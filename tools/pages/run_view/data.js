@@ -100,7 +100,8 @@ const waiting = [];
 let coming = 0;
 
 function image(src, alt, more) {
-  const picture = make("img", { alt, ...more });
+  const picture = make("img", { alt: "", ...more });
+  picture.addEventListener("load", () => { picture.alt = alt; }); // until it has come it is no broken one
   for (const end of ["load", "error"]) picture.addEventListener(end, () => { if (picture.src) { coming--; nextPicture(); } }, { once: true });
   waiting.push([picture, src]);
   while (waiting.length > 80) waiting.shift()[0].dispatchEvent(new Event("error"));

@@ -1,0 +1,73 @@
+"""The same file several times over, by one worker process and by more: what a second process is worth, and takes.
+
+A speed-up of 2 needs 2 free cores: run it on a quiet machine. CPU seconds and memory stand either way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from retrace.configs import InputError
+from retrace.tools.runs.workers import track_in_workers
+from retrace.tracker.run import Job
+
+
+def measure_processes(
+    video: str, detector: str, reid: str, frames: int, workers: Sequence[int], copies: int = 4
+) -> list[dict[str, Any]]:
+    """A row a number of workers; each worker has one core, and all give the same bytes.
+
+    Args:
+        video, detector, reid, frames: as for :func:`retrace.tools.benchmarks.pipeline.measure`.
+        workers: how many, in turn; the first is what the others are compared with.
+        copies: of the file.
+
+    Raises:
+        InputError: a copy could not be tracked, or has other bytes than the first.
+    """
+    rows: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for count in workers:
+        with tempfile.TemporaryDirectory() as out:
+            jobs = [
+                Job(video, out, name=f"copy{k}", detector=detector, reid=reid, length=frames, threads=1)
+                for k in range(copies)
+            ]
+            begin, cpu = time.perf_counter(), _children_cpu()
+            outcomes = list(track_in_workers(jobs, count, threading.Event()))
+            wall, cpu = time.perf_counter() - begin, _children_cpu() - cpu
+            trouble = [outcome.why for outcome in outcomes if outcome.report is None]
+            if trouble:
+                raise InputError(f"{video}: {trouble[0]}")
+            seen |= {_hash(Path(out) / f"{job.name}.txt") for job in jobs}
+            tracking = sum(outcome.report.seconds for outcome in outcomes if outcome.report is not None)
+        rows.append(
+            {
+                "workers": count,
+                "frames/s": round(copies * frames / wall, 1),
+                "x first": round(rows[0]["s"] / wall, 2) if rows else 1.0,
+                "s": round(wall, 1),
+                "tracking s, all workers": round(tracking, 1),
+                "CPU s": round(cpu, 1),
+                "MB, the largest worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+            }
+        )
+    if len(seen) != 1:
+        raise InputError(f"{video}: other bytes by other workers; this is a fault of Retrace")
+    return rows
+
+
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Losses compared fairly on people: who takes part, jobs that resume, regimes, intervals, groups."""
