@@ -74,7 +74,9 @@ def main(argv: list[str]) -> int:
         )
     run = read_manifest(results) or {}
     done = {"pass": "link_cameras", "learned": linked.learned, **config.model_dump()}
-    marks = {"online": False, "post_processing": [*run.get("post_processing", []), done]}
+    before = run.get("post_processing") or []
+    history = [*(before if isinstance(before, list) else [before]), done]
+    marks = {"online": False, "post_processing": history}
     # The manifest is written first: no result goes unmarked.
     write_json(out / "run.json", run | marks | {"linked": {"arguments": argv, "commit": commit()}})
     write_ground(out / "ground.yaml", linked.ground)
