@@ -10,6 +10,7 @@ TOOLS = {
     "track": "track people through videos",
     "models": "list detectors that can be had, licence beside each",
     "demo": "track people in a real video, no questions asked",
+    "link-cameras": "one id a person over cameras that see one place at once, by where they stand",
     "count": "answers from tracks: line crossings, zones, people by the minute",
     "memory": "look into an identity memory, and mend it",
     "search": "where and when was this person: a photo and a memory",

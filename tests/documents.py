@@ -9,10 +9,12 @@ from pathlib import Path
 import cv2
 import pytest
 
+from retrace.tracker.mot_file import write_results
 from tests.conftest import ROOT
 from tests.passers_by import passers_by
 from tests.reid.mini_market import write_mini_market
 from tests.small_video import LENGTH, boxes, make_video, write_boxes
+from tests.tracker.site.walkers import site
 
 
 def blocks(path: Path) -> list[tuple[str, str]]:
@@ -72,6 +74,9 @@ def furnish(folder: Path) -> Path:
     write_boxes(folder / "boxes.txt")
     shutil.copy(sequence / "gt" / "gt.txt", folder / "gt.txt")
     passers_by(folder, "monday")
+    for name, seen in site(noise=1.0).items():
+        (folder / "runs" / "site").mkdir(parents=True, exist_ok=True)
+        write_results(folder / "runs" / "site" / f"{name}.txt", seen)
     picture = cv2.imread(str(ROOT / "docs" / "tracked.jpg"))
     cv2.imwrite(str(folder / "photo.jpg"), picture[:128, :64])
     (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
