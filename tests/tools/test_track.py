@@ -381,7 +381,7 @@ def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path
         (["{video}", "--save", "video", "--label", "di"], "--label di: did you mean 'id'?"),
         (["{video}", "--save", "video", "--codec", "theora"], "--codec theora: known: av1, h264, vp9"),
         (["{video}", "--blur", "faces"], "--blur does nothing without --save video"),
-        (["{video}", "--regions", "{bad}"], "bad.txt: expected `lines:` and `zones:`"),
+        (["{video}", "--regions", "{bad}"], "bad.txt: expected a mapping of keys to values, got str"),
         (
             ["{video}", "--detections", "{det}", "--reid", "none", "--device", "cuda:9"],
             "--device cuda:9: no network is used here",

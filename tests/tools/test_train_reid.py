@@ -403,7 +403,7 @@ def edit(run: Path, **changes: Any) -> None:
         (lambda run: shutil.rmtree(run), ["no such file, so there is no run to go on with"]),
         (lambda run: (run / "run.json").unlink(), ["no such file, so there is no run to go on with"]),
         (lambda run: (run / "run.json").write_text("{"), ["not readable as JSON"]),
-        (lambda run: (run / "run.json").write_text("[]"), ["not what a training writes"]),
+        (lambda run: (run / "run.json").write_text("[]"), ["expected JSON with an object, got list"]),
         (lambda run: (run / "run.json").write_text("{}"), ["not what a training writes"]),
         (lambda run: edit(run, config={"epochs": 3}), ["run.json: model: Field required"]),
         (lambda run: edit(run, data="/nowhere/at/all"), ["/nowhere/at/all: no such folder"]),

@@ -158,8 +158,8 @@ def test_what_a_range_holds() -> None:
         ("motion: {choices: [xyah, xyzw]}", "'xyzw' is refused"),
         ("stages.0.limit: {low: -1.0, high: 0.5}", "stages.0.limit: -1.0 is refused"),
         ("stages: {choices: [a, b]}\nstages.0.limit: {low: 0.5, high: 0.6}", "refused|lies inside"),
-        ("[1, 2]", "expected dotted keys"),
-        ("", "expected dotted keys"),
+        ("[1, 2]", "expected a mapping of keys to values, got list"),
+        ("", "expected a mapping of keys to values, got NoneType"),
         ("a: [", "not readable as YAML"),
     ],
 )

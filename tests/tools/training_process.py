@@ -54,7 +54,7 @@ def _die_after(iteration: int) -> None:
 
     def step(self: Any, step: Any, speed: float) -> None:
         log_step(self, step, speed)
-        if step.iteration == iteration:
+        if step.number == iteration:
             os.kill(os.getpid(), signal.SIGKILL)
 
     training_run.Log.step = step  # type: ignore[method-assign]

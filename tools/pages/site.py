@@ -22,6 +22,8 @@ KINDS = {
     "reid": "`retrace.reid.fit(NAME, ...)`, `retrace train-reid --config NAME`.",
     "offline": "`retrace track --offline`, `retrace offline`.",
     "memory": "`retrace track --memory FILE`, `retrace.tracker.memory`.",
+    "site": "`retrace link-cameras --config NAME`.",
+    "bench": "`retrace bench-losses`: the protocol of the comparison of losses.",
     "tune": "`retrace tune`: which numbers of a preset are searched, and where.",
 }
 ROOMS = ("configs", "reid", "tracker", "eval", "tools")

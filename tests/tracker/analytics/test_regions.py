@@ -31,7 +31,7 @@ def test_a_file_of_regions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected `lines:` and `zones:`, got NoneType"),
+        ("", "expected a mapping of keys to values, got NoneType"),
         ("[1]", "got list"),
         ("lines: []", "holds neither lines nor zones"),
         ("liness: []", "unknown key 'liness'; did you mean 'lines'"),
@@ -54,9 +54,9 @@ def test_mistakes_are_one_line(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         read_regions(tmp_path / "none.yaml")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is no file with YAML"):
         read_regions(tmp_path)
 
 

@@ -164,7 +164,7 @@ def test_the_rate_of_the_answers_is_the_frames_own(video: Path, tmp_path: Path) 
         ({"codec": "vp8", "save": ("video",)}, "`codec` vp8: did you mean 'vp9'"),
         ({"regions": "{cross}"}, "zone 'z' crosses itself"),
         ({"regions": "{far}"}, "'door' lies outside the picture of 192x96 px"),
-        ({"regions": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
+        ({"regions": "nowhere.yaml"}, "nowhere.yaml: no such file"),
     ],
 )
 def test_mistakes_leave_nothing(video: Path, tmp_path: Path, wrong: dict, message: str) -> None:
