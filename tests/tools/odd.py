@@ -58,6 +58,7 @@ NEARLY: dict[str, list[str]] = {
     "demo": ["--video", "MISSING", "--out", "OUT"],
     "crash_test": ["--subjects", "nobody"],
     "adapt_reid": ["MISSING", "--out", "OUT"],
+    "link_cameras": ["--results", "RESULTS", "--out", "OUT"],
     "capacity": ["--costs", "COSTS", "--cameras", "3"],
     "does_reid_pay": ["SEQUENCES/one", "--reid", "ONNX"],
     "bench_losses": ["report", "--results", "MISSING", "--out", "OUT"],

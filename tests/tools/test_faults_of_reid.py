@@ -169,11 +169,14 @@ def test_html_name_not_utf8(faults: Path, score: Score, tmp_path: Path) -> None:
 
 
 def test_ltcc_clothes_as_camera(faults: Path, score: Score) -> None:
+    found = []
     for data in ("LTCC_ReID", "true_cameras.csv"):
         done = score(faults / "ltcc-clothes-as-camera" / data)
         assert done.code == 0
         assert "query: 36 images, 6 people, 3 cameras" in done.out
-        assert rank_and_map(json.loads(Path("scores.json").read_text())) == (100.0, 66.93)
+        found.append(rank_and_map(json.loads(Path("scores.json").read_text())))
+    # the mAP is the weights': 66.93 with those of the report; clothes taken for cameras gave 8.33 and 25.24
+    assert found[0] == found[1] == (100.0, pytest.approx(66.4, abs=0.6))
 
 
 def test_market_names_ids_from_0(faults: Path, score: Score) -> None:
