@@ -51,3 +51,10 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     union = area(a)[:, None] + area(b)
     union -= inter
     return np.divide(inter, union, out=inter)
+
+
+def largest_overlap(xyxy: np.ndarray) -> np.ndarray:
+    """(N, 4) boxes of one frame -> (N,) the IoU of each with the one it overlaps most; 0 where it is alone."""
+    overlap = iou_matrix(xyxy, xyxy)
+    np.fill_diagonal(overlap, 0)
+    return overlap.max(axis=1, initial=0)

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from retrace.tracker.boxes import area, clip, grown, iou_matrix, tlwh_to_xyxy, xyxy_to_tlwh
+from retrace.tracker.boxes import area, clip, grown, iou_matrix, largest_overlap, tlwh_to_xyxy, xyxy_to_tlwh
 from tests.tracker.slow_boxes import random_boxes, slow_iou
 
 
@@ -47,3 +48,10 @@ def test_empty():
     assert grown(none, 0.3).shape == (0, 4)
     assert iou_matrix(none, np.ones((3, 4))).shape == (0, 3)
     assert tlwh_to_xyxy(none).shape == xyxy_to_tlwh(none).shape == clip(none, (5, 5)).shape == (0, 4)
+
+
+def test_largest_overlap_is_with_another_box() -> None:
+    xyxy = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [9, 0, 19, 10], [50, 0, 60, 10]], float)
+    found = largest_overlap(xyxy)
+    assert found == pytest.approx([5 / 15, 6 / 14, 6 / 14, 0])
+    assert largest_overlap(np.zeros((0, 4))).shape == (0,)

@@ -19,7 +19,7 @@ from retrace.reid.data.image_cache import cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder, find_weights
 from retrace.tools.runs.models import Models
-from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.crop_choice import CropFilter
@@ -158,9 +158,7 @@ def confident(table: MotTable, fps: float, wish: TrackletFilter) -> MotTable:
     edges = np.flatnonzero(np.diff(table.frame[order], prepend=-1, append=-1))
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
         rows = order[start:stop]
-        overlap = iou_matrix(table.xyxy[rows], table.xyxy[rows])
-        np.fill_diagonal(overlap, 0)
-        whole[rows] = overlap.max(axis=1) <= wish.overlap
+        whole[rows] = largest_overlap(table.xyxy[rows]) <= wish.overlap
     return table.take(good[who] & whole)
 
 

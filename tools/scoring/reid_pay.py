@@ -18,7 +18,7 @@ from retrace.eval.mot.preprocess import prepare
 from retrace.eval.mot.score import Metrics, combine, score_prepared
 from retrace.eval.reassociation import Reassociation, pooled, reassociation
 from retrace.tracker import Detections, Tracker
-from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.camera.warps import FileCamera
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Frame, MotTable
@@ -199,13 +199,6 @@ def _after(
 ) -> list[Reassociation]:
     ids, count = np.concatenate(known), [len(one) for one in known]
     frames = np.repeat(np.arange(len(count)), count)
-    crowd = np.concatenate([_largest_overlap(one.xyxy) for one in trial.boxes])
+    crowd = np.concatenate([largest_overlap(one.xyxy) for one in trial.boxes])
     steps = [max(1, round(gap * trial.source.fps)) for gap in gaps]
     return reassociation(np.concatenate(vectors), ids, frames, steps, crowd)
-
-
-def _largest_overlap(xyxy: np.ndarray) -> np.ndarray:
-    """(N,) of each box with any other."""
-    found = iou_matrix(xyxy, xyxy)
-    np.fill_diagonal(found, 0)
-    return found.max(axis=1, initial=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retrace.tracker.boxes import iou_matrix
+from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.data import Step
 
 GAP = 1.0  # s, between two looks at one person that are compared
@@ -46,9 +46,7 @@ class LooksAlike:
         order = np.argsort(detections.index)
         row = order[np.searchsorted(detections.index, tracks.det_index[seen], sorter=order)]
         vector, box = detections.embedding[row], detections.xyxy[row]
-        overlap = iou_matrix(box, box)
-        np.fill_diagonal(overlap, 0)
-        clear = vector.any(axis=1) & (overlap.max(axis=1, initial=0) < APART)
+        clear = vector.any(axis=1) & (largest_overlap(box) < APART)
         ids, vector = tracks.id[seen[clear]], vector[clear]
         if not len(ids):
             return

@@ -30,6 +30,7 @@ from retrace.tracker.sources import ReadAhead, Source, read_ahead
 
 if TYPE_CHECKING:
     from retrace.tracker.outputs.window import Window
+from retrace.tracker.tracks.sparing import Sparing
 
 OnStep = Callable[[Step], object]
 POLL = 0.1  # s between looks at whether a live source is to stop
@@ -165,17 +166,22 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
     done = checkpoint.next_frame if report.stopped else opened.job.length
     report.unreadable, report.dropped = _unreadable(source, start, earlier, done), checkpoint.dropped
     report.tracks, report.detections = tracker.count, checkpoint.digest
+    _tell_of_looks(opened, report, alike, sparing)
+    report.conclude(opened)
+    return report
+
+
+def _tell_of_looks(
+    opened: OpenedJob, report: SourceReport, alike: LooksAlike | None, sparing: Sparing | None
+) -> None:
+    """How well people could be told apart, and how many crops that took."""
     if alike and str(alike):
-        stopped = (
-            ", so looking stopped: it would mislead" if opened.may_stop_looking and alike.useless else ""
-        )
-        report.notes.append(f"{alike}{stopped}")
+        blind = opened.may_stop_looking and alike.useless
+        report.notes.append(f"{alike}{', so looking stopped: it would mislead' if blind else ''}")
         report.alike = alike.share
     if sparing:
         report.notes.append(f"embedded {sparing.embedded:,} crops, skipped {sparing.skipped:,}")
         report.crops = {"embedded": sparing.embedded, "skipped": sparing.skipped}
-    report.conclude(opened)
-    return report
 
 
 def _looks_so_far(opened: OpenedJob) -> LooksSoFar | None:
