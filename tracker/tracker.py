@@ -38,14 +38,14 @@ NO_VECTORS = np.zeros((0, 0), np.float32)
 
 @cache
 def compiled_frame() -> Callable[..., Any] | None:
-    """`tracker.compiled_frame.frame` where numba is installed."""
+    """`tracker.compiled_frame.run_frame` where numba is installed."""
     if not compiled():
         return None
     from retrace.tracker import compiled_frame as module
     from retrace.tracker.compiled.cache import forgive
 
     forgive(module)
-    return module.frame
+    return module.run_frame
 
 
 class Tracker:
