@@ -328,19 +328,19 @@ def loop(
         figures = look(training, parts, log, way)  # killed after a checkpoint, before its evaluation
     if _patience_is_out(training, log):
         return figures
-    clock = Clock(training.iteration)
+    meter = Speedometer(training.iteration)
     for step in steps(training, train.pixels, labels, train.images.cameras, **known):
         last = step.number == training.iterations
         if log is not None:
             logged = step.number % way.log_every == 0 or last
-            if logged or clock.silent():
-                progress = clock.progress(step, training.iterations, figures)
+            if logged or meter.silent():
+                progress = meter.progress(step, training.iterations, figures)
                 if logged:
                     log.step(step, progress.images_per_s)
                 way.tell(progress)
             if last or step.number % checkpoint_every == 0:
                 write_checkpoint(way.out / CHECKPOINT, training)
-            with clock.stopped():
+            with meter.stopped():
                 figures = look(training, parts, log, way) or figures
         if _patience_is_out(training, log):
             if log is not None and not last:
@@ -349,7 +349,7 @@ def loop(
     return figures
 
 
-class Clock:
+class Speedometer:
     """How fast a training is; what it does beside training does not count."""
 
     def __init__(self, iteration: int) -> None:

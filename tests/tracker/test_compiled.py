@@ -255,6 +255,6 @@ def test_a_motion_model_of_other_coordinates_runs_step_by_step(monkeypatch: pyte
     assert added.kind == NONE
     assert Tracker.from_config("bytetrack", motion="xywh")._compiled_stages is None
     engine = Tracker.from_config("ocsort", motion="xywh")
-    for k in (0, 1, 2, 6, 7):  # with a gap to relive
+    for k in (0, 1, 2, 6, 7):  # with a gap to go through again
         tracks = engine.update(Detections([[9.0 * k, 0, 9 * k + 40, 90]], [0.9]), timestamp=k / 30)
     assert tracks.id.tolist() == [1]

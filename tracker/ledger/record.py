@@ -18,7 +18,7 @@ from retrace.tracker.association.stages import PreparedStage
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections
 from retrace.tracker.tracks.lifecycle import DELETED, ON_BIRTH, ON_TRACK
-from retrace.tracker.tracks.state import LiveTracks, Room, blank
+from retrace.tracker.tracks.state import Depth, LiveTracks, blank
 
 FATES = ("below", "suppressed", "unconfirmed", "new", "matched")
 BELOW, SUPPRESSED, UNCONFIRMED, NEW, MATCHED = range(5)
@@ -96,7 +96,7 @@ class Ledger:
     _number: np.ndarray = field(default_factory=_whole)  # (T,) birth numbers of the live tracks
     _missed: np.ndarray = field(default_factory=_whole)  # (T,) frames since each was matched
     _ids: np.ndarray = field(default_factory=_whole)
-    _live: LiveTracks = field(default_factory=lambda: blank(0, Room()))
+    _live: LiveTracks = field(default_factory=lambda: blank(0, Depth()))
     _reason: np.ndarray = field(default_factory=_whole)  # (N,) why it began no track, and by what
     _by: np.ndarray = field(default_factory=_whole)
     _cols: np.ndarray = field(default_factory=_whole)  # (B,) detections that began a track
