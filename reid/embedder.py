@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from retrace.reid.runtime.feed import Feed
 
 NORMS = ("stored", "frame", "video")
+# mean cosine of strangers that no sound network has; pairs from which it is said
 ALIKE, ALIKE_FROM = (
     0.85,
     30,
-)  # mean cosine of strangers that no sound network has; pairs from which it is said
+)
 PAIRED = 64  # boxes of a frame at most of which pairs are looked at
 TOGETHER = 128  # crops at most of which statistics are taken at once
 
@@ -224,9 +225,8 @@ class Embedder:
         Raises:
             InputError: as a call.
         """
-        if (
-            self.callers <= 1 and len(images) > 1
-        ):  # torch and OpenVINO: the bytes may depend on what runs together
+        # torch and OpenVINO: the bytes may depend on what runs together
+        if self.callers <= 1 and len(images) > 1:
             return [self.many([image], [xyxy])[0] for image, xyxy in zip(images, boxes, strict=True)]
         checked = [np.ascontiguousarray(_check_image(image, "image")) for image in images]
         placed = [_windows(xyxy, image.shape[:2]) for image, xyxy in zip(checked, boxes, strict=True)]

@@ -18,10 +18,11 @@ from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
 
+# the tracker's own ids, where NAME.txt has those of people or of passes
 ENDINGS = (
     ".tracks.txt",
     ".online.txt",
-)  # the tracker's own ids, where NAME.txt has those of people or of passes
+)
 Value = TypeVar("Value")
 
 
