@@ -13,6 +13,8 @@ from retrace.configs.errors import InputError
 from retrace.tools.viewing import corrected, live, totals
 from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.place import Place
+from retrace.tools.viewing.video import KINDS as VIDEOS
+from retrace.tools.viewing.video import shown_file
 from retrace.tracker.offline.edits import parse_edit
 
 if TYPE_CHECKING:
@@ -171,12 +173,13 @@ class Desk:
         return await _picture(self.board.crops, self.place(request), request.path_params["frame"], box)
 
     async def video(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
         from starlette.responses import FileResponse, PlainTextResponse
 
-        path = self.place(request).proxy
-        if not path.is_file():
+        path = await run_in_threadpool(shown_file, self.place(request))
+        if path is None:
             return PlainTextResponse("not made yet", 404)
-        return FileResponse(path, media_type="video/mp4")
+        return FileResponse(path, media_type=VIDEOS[path.suffix.lower()])
 
     async def prepare(self, request: Request) -> Response:
         from starlette.responses import JSONResponse

@@ -58,16 +58,22 @@ VARIABLE = np.cumsum([0, *([0.04, 0.05, 0.11] * 20)])[:60].tolist()
     [(Fraction(25), None), (Fraction(30_000, 1001), None), (Fraction(25), VARIABLE)],
     ids=["25", "29.97", "variable"],
 )
-def test_boxes_belong_to_the_shown_frame(tmp_path: Path, fps: Fraction, times: list[float] | None) -> None:
+@pytest.mark.parametrize("copied", [True, False], ids=["a copy", "the source"])
+def test_boxes_belong_to_the_shown_frame(
+    tmp_path: Path, fps: Fraction, times: list[float] | None, copied: bool
+) -> None:
     """After seeks and while it plays, the number in the picture is that of the frame whose boxes are drawn."""
     made = make_run(
         tmp_path / "run", write_video(tmp_path / "clip.mp4", fps=fps, times=times), fps=float(fps)
     )
     board = Board(Runs([made]))
-    make_proxy(board.runs.place("run", "clip"))
+    place = board.runs.place("run", "clip")
+    if copied:
+        make_proxy(place)
     with served(board) as address, browser() as driver:
         opened(driver, address)
         until(driver, "document.getElementById('video').readyState >= 2")
+        assert place.proxy.is_file() == copied
         for frame in (0, 7, 31, 59, 12):
             driver.execute_script(f"goTo({frame})")
             until(driver, "!document.getElementById('video').seeking")

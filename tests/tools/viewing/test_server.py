@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from io import BytesIO
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from retrace.tools.view_run import main
 from retrace.tools.viewing.board import Board, packed
 from retrace.tools.viewing.run_folder import RunFolder, Runs
 from retrace.tools.viewing.server import make_app
-from retrace.tools.viewing.video import make_proxy
+from retrace.tools.viewing.video import make_proxy, shown_file, times
 from retrace.tracker.analytics import read_regions, summarise
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_results
@@ -75,6 +76,44 @@ def test_a_copy_keeps_a_variable_rate(tmp_path: Path) -> None:
     make_proxy(place)
     told = np.frombuffer(Board(Runs([run])).answer(place, "times", {}), "<f8")
     np.testing.assert_allclose(told, times, atol=1e-3)
+
+
+def test_a_source_that_browsers_play_needs_no_copy(run: Path) -> None:
+    place = RunFolder(run).place("clip")
+    assert shown_file(place) == Path(str(place.source))
+    told = times(place)
+    assert told is not None
+    np.testing.assert_allclose(told, np.arange(LENGTH) / 25, atol=1e-9)
+    make_proxy(place)
+    assert shown_file(place) == place.proxy
+
+
+def _one_more_frame_than_the_run(path: Path) -> None:
+    write_video(path, LENGTH + 1)
+
+
+def _late(path: Path) -> None:
+    write_video(path, times=[1 + k / 25 for k in range(LENGTH)])
+
+
+def _high_colours(path: Path) -> None:
+    write_video(path, form="yuv444p")
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(write_video(path).read_bytes()[:2000])
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("spoil", [_one_more_frame_than_the_run, _late, _high_colours, _cut, _gone])
+def test_what_browsers_show_otherwise_is_copied(run: Path, spoil: Callable[[Path], object]) -> None:
+    place = RunFolder(run).place("clip")
+    spoil(Path(str(place.source)))
+    assert shown_file(place) is None
+    assert times(place) is None
 
 
 def test_what_the_page_is_told(ask: Any) -> None:
@@ -317,7 +356,7 @@ def test_a_folder_of_runs(tmp_path: Path) -> None:
         "/api/run/clip/__init__",
         "/api/run/clip/moment?frame=x&id=1",
         "/api/run/clip/crop/0/1_2_3.jpg",
-        "/api/run/clip/crop/0/1_2_3_4.jpg",  # no copy yet
+        "/api/run/clip/crop/9999/1_2_30_40.jpg",  # no such frame
         "/api/run/clip/table/..%2fx.csv",
         "/api/people",
         "/run.json",
