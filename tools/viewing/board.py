@@ -100,7 +100,7 @@ def predicted(board: Board, place: Place, query: Query) -> bytes:
 
 
 def when(board: Board, place: Place, query: Query) -> bytes:
-    """(F,) float64 s, little endian: when each frame is shown, by the clock of the shown file, else of the nominal rate."""
+    """(F,) float64 s, little endian: when each frame is shown, by the shown file's clock, else of the nominal rate."""
     told = times(place)
     return (np.arange(place.frames) / place.fps if told is None else told).astype("<f8").tobytes()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,12 @@ def make_app(board: Board, hosts: list[str], token: str | None = None) -> Starle
         f"{one}/table/{{which}}.csv": desk.table,
         f"{one}/{{what}}": desk.answer,
     }
-    sent = {f"{one}/edits": desk.edit, f"{one}/prepare": desk.prepare, f"{one}/regions": desk.regions}
+    sent = {
+        "/api/people/edits": desk.edit_people,
+        f"{one}/edits": desk.edit,
+        f"{one}/prepare": desk.prepare,
+        f"{one}/regions": desk.regions,
+    }
     routes = [Route(path, _guarded(answer, token), methods=["POST"]) for path, answer in sent.items()]
     routes += [Route(path, _guarded(answer, token)) for path, answer in asked.items()]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
@@ -200,6 +206,15 @@ class Desk:
             raise InputError("`seen` and `result` of an edit are noted here")
         number = await run_in_threadpool(place.edit, parse_edit(raw), told["known"])
         return JSONResponse({"number": number})
+
+    async def edit_people(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import JSONResponse
+
+        from retrace.tools.viewing.people import edit
+
+        said = await run_in_threadpool(edit, self.board.memory, await _sent(request), time.time())
+        return JSONResponse({"said": said})
 
     async def regions(self, request: Request) -> Response:
         from starlette.responses import JSONResponse

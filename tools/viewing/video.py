@@ -76,27 +76,30 @@ def _source_times(place: Place) -> np.ndarray | None:
 def _played_times(path: Path) -> np.ndarray | None:
     """(F,) float64 s where a browser shows each packet as one upright frame from 0 s on; else None."""
     import av
-    from av.sidedata.sidedata import Type
+    from av.video.stream import VideoStream
+
+    from retrace.tracker.sources.decode import display_matrix
 
     try:
         with av.open(f"file:{path}") as container:
             stream = container.streams.best("video")
-            told = None if stream is None else stream.codec_context
-            if told is None or told.name not in PLAYED[path.suffix.lower()] | {"libdav1d", "libvpx-vp9"}:
+            if not isinstance(stream, VideoStream) or stream.codec_context is None:
+                return None
+            told = stream.codec_context
+            if told.name not in PLAYED[path.suffix.lower()] | {"libdav1d", "libvpx-vp9"}:
                 return None
             if told.pix_fmt not in EIGHT_BITS or stream.sample_aspect_ratio not in (None, 0, 1):
                 return None
-            first = next(container.decode(stream))
-            if any(data.type == Type.DISPLAYMATRIX for data in first.side_data):
+            if display_matrix(next(container.decode(stream))) is not None:
                 return None
-            tick = float(stream.time_base or 1)
+            tick, number = float(stream.time_base or 1), stream.index
         with av.open(f"file:{path}") as container:
-            packets = [p for p in container.demux(container.streams.best("video")) if p.size]
+            packets = [p for p in container.demux(container.streams[number]) if p.size]
     except (av.error.FFmpegError, OSError, StopIteration):
         return None
     if any(packet.is_discard or packet.is_corrupt or packet.pts is None for packet in packets):
         return None
-    found = np.sort(np.array([packet.pts for packet in packets], np.float64)) * tick
+    found = np.sort(np.array([packet.pts or 0 for packet in packets], np.float64)) * tick
     one_by_one = len(found) and found[0] == 0 and (np.diff(found) > 0).all()
     return found if one_by_one else None
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from io import BytesIO
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from retrace.tools.viewing.server import make_app
 from retrace.tools.viewing.video import make_proxy, shown_file, times
 from retrace.tracker.analytics import read_regions, summarise
 from retrace.tracker.data import MotTable
+from retrace.tracker.memory import Memory
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.sources import open_source
 from tests.conftest import ROOT
 from tests.tools.viewing.made_run import LENGTH, make_run, number_in, write_truth, write_video
+from tests.tracker.memory.passersby import D, tracklet
 
 pytest.importorskip("starlette")
 ONE = "/api/run/clip"
@@ -455,3 +457,74 @@ def test_folders_that_are_no_runs(tmp_path: Path, text: str | None) -> None:
 def test_options_that_contradict(run: Path, words: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         main([str(run), *words])
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """A memory of two people who both went through two cameras."""
+    path = tmp_path / "people.db"
+    with Memory(path, "net-1", D) as memory:
+        for begin, person, camera in ((0.0, 1, "a"), (10.0, 2, "a"), (20.0, 1, "b"), (30.0, 2, "b")):
+            memory.add([tracklet(person, begin, camera=camera, source=camera)])
+    return path
+
+
+def test_people_of_a_memory_are_mended(run: Path, people: Path) -> None:
+    from starlette.testclient import TestClient
+
+    ask = TestClient(make_app(Board(Runs([run]), memory=people), ["testserver"]))
+
+    def told() -> dict[int, list[int]]:
+        found = ask.get("/api/people").json()["people"]
+        return {row["id"]: [visit["tracklet"] for visit in row["visits"]] for row in found}
+
+    def mend(**made: Any) -> str:
+        answer = ask.post("/api/people/edits", json=made)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["said"])
+
+    before = told()
+    (a, mine), (b, others) = sorted(before.items())
+    assert (len(mine), len(others)) == (2, 2)
+    mend(op="merge", a=b, b=a)
+    assert told() == {a: sorted(mine + others)}
+    (done,) = (row for row in ask.get("/api/people").json()["log"] if row["undoable"])
+    assert done["text"] == f"{b} is {a}, by user"
+    mend(op="undo", operation=done["operation"])
+    assert told() == before
+    mend(op="split", tracklets=[mine[1]])
+    assert sorted(map(len, told().values())) == [1, 1, 2]
+    mend(op="name", person=a, name="red <b>coat")
+    mend(op="pin", person=a, pinned=True)
+    row = ask.get("/api/people").json()["people"][0]
+    assert (row["name"], row["pinned"]) == ("red <b>coat", True)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ([], "expected an edit"),
+        ({"op": "delete", "person": 1}, "expected an edit with op merge, split"),
+        ({"op": "merge", "a": 1}, "expected whole numbers a, b"),
+        ({"op": "merge", "a": 1, "b": True}, "expected whole numbers a, b"),
+        ({"op": "merge", "a": 1, "b": 2**70}, "expected whole numbers a, b"),
+        ({"op": "merge", "a": 1, "b": 99}, "nobody there has the id 99"),
+        ({"op": "split", "tracklets": "1"}, "expected a list"),
+        ({"op": "split", "tracklets": []}, "name the tracklets"),
+        ({"op": "undo", "operation": 10**6}, "no operation 1000000"),
+        ({"op": "name", "person": 1, "name": " "}, "1 to 200"),
+        ({"op": "pin", "person": 1}, "pinned true or false"),
+    ],
+)
+def test_people_edits_that_are_none(run: Path, people: Path, made: Any, said: str) -> None:
+    from starlette.testclient import TestClient
+
+    before = people.read_bytes()
+    ask = TestClient(make_app(Board(Runs([run]), memory=people), ["testserver"]))
+    answer = ask.post("/api/people/edits", json=made)
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert people.read_bytes() == before
+    assert TestClient(make_app(Board(Runs([run])), ["testserver"])).post(
+        "/api/people/edits", json=made
+    ).status_code == 400  # fmt: skip

@@ -145,6 +145,7 @@ async function begin() {
   if (EXPORTED) for (const place of document.querySelectorAll(".writes")) place.hidden = true;
   makeTabs(); showRuns(); hands();
   $("for-people-tab").hidden = !state.all.memory;
+  mendPeople();
   $("for-runs-tab").hidden = state.all.rows.length < 2;
   $("for-compare-tab").hidden = state.all.rows.length < 2 || Boolean(EXPORTED);
   const to = remembered();
