@@ -8,6 +8,7 @@ python tools/bench.py reid [--peers]            ReID scoring and re-ranking besi
 python tools/bench.py embed --weights FILE      crops per second of every runtime beside plain torch
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect
 python tools/bench.py presets [--data DIR]      what every preset scores on MOT17 val-half, from given boxes
+python tools/bench.py scores --detector FILE    what a detector's scores are worth on labelled videos
 
 `bench.py WHAT --help` tells the options of each.
 """
@@ -108,6 +109,22 @@ def add_pipeline(p: Parser) -> None:
     p.add_argument("--workers", type=numbers, default="", metavar="1,2", help="processes, too")
 
 
+def add_scores(p: Parser) -> None:
+    p.add_argument("--detector", required=True, help="as in track.py")
+    p.add_argument(
+        "--data", type=labelled, metavar="VIDEO=GT,...", help="with labels; default: the shared folder's four"
+    )
+    p.add_argument("--every", type=int, default=1, metavar="N", help="look at one frame in so many")
+
+
+def labelled(text: str) -> dict[str, tuple[Path, Path]]:
+    """"a.mp4=gt.txt,..." -> name -> (video, ground truth)."""
+    pairs = [one.rpartition("=") for one in words(text)]
+    if not all(video and truth for video, _, truth in pairs):
+        raise argparse.ArgumentTypeError("expected VIDEO=GT.txt, several with commas between them")
+    return {Path(video).stem: (Path(video), Path(truth)) for video, _, truth in pairs}
+
+
 def none(_: Parser) -> None: ...
 
 
@@ -122,6 +139,7 @@ BENCHES = {
     "camera": ("camera", add_camera),
     "presets": ("presets", add_presets),
     "page": ("page", none),
+    "scores": ("scores", add_scores),
 }
 
 

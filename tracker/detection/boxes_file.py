@@ -14,6 +14,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.configs.reading import read_npz
 from retrace.tracker.data import NOT_GIVEN, Detections, Frame, MotTable
+from retrace.tracker.detection.scores import Fit
 from retrace.tracker.mot_file import read_detections, scores_to_unit
 from retrace.tracker.mot_rows import LAST_FRAME
 
@@ -44,6 +45,7 @@ class Detector:
         memory: what it keeps from frame to frame; None: nothing, frames may come in any order.
         callers: threads that may call it at the same time, ahead of the tracker; 0: one frame after the other, in
             the tracker's own thread.
+        fit: the map that its scores went through (`scores.py`); None: it has no scores of its own.
     """
 
     description: str
@@ -55,6 +57,7 @@ class Detector:
     memory: FrameMemory | None = None
     kept: tuple[int, ...] = ()
     callers: float = 0
+    fit: Fit | None = None
 
     @property
     def labels(self) -> dict[int, str]:

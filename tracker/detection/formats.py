@@ -54,6 +54,7 @@ class Format(pydantic.BaseModel):
     nms: Annotated[float | None, pydantic.Field(ge=0, le=1)] = (
         None  # IoU above which the weaker goes; None: none
     )
+    scores: tuple[float, float] | None = None  # slope and shift, as `tools/bench.py scores` fits them
     names: list[str] | dict[int, str] | str | None = None  # a list, a mapping, or a file with one a line
 
     @pydantic.field_validator("family")
@@ -62,6 +63,13 @@ class Format(pydantic.BaseModel):
         if family is not None and family not in FAMILIES:
             raise ValueError(f"no such family; {nearest(family, FAMILIES)}")
         return family
+
+    @pydantic.field_validator("scores")
+    @classmethod
+    def _rising(cls, scores: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scores is not None and not (np.isfinite(scores).all() and scores[0] > 0):
+            raise ValueError("must be a slope above 0 and a shift, both finite")
+        return scores
 
     @pydantic.field_validator("std")
     @classmethod
