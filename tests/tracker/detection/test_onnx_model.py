@@ -624,7 +624,8 @@ def test_the_people_of_a_real_frame(shared: Path, name: str, street: list[np.nda
     from retrace.tracker.mot_file import read_ground_truth
 
     detect = open_detector(str(shared / "weights" / name), device="cpu")
-    assert detect.description == f"{name} ({REAL[name]}, onnxruntime on cpu), keeps person (as asked)"
+    told = f"{REAL[name]}, onnxruntime on cpu, scores as they are"
+    assert detect.description == f"{name} ({told}), keeps person (as asked)"
     assert len(detect.names) == 80
     assert detect.weights == shared / "weights" / name
     found = detect(Frame(0, 0.0, street[0]))
