@@ -194,7 +194,10 @@ def test_a_real_torchvision_network(kind: str) -> None:
     network = getattr(detection, kind)(
         backbone, 2 if kind == "KeypointRCNN" else 3, rpn_anchor_generator=anchors, **settings
     ).eval()
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # without its own kernels it compiles: a minute
+    with (
+        torch.no_grad(),
+        torch.compiler.set_stance("force_eager"),
+    ):  # without its own kernels it compiles: a minute
         output = network([torch.rand(3, 60, 80)])
     ours = Detections.from_torchvision(output)
     theirs = {name: value.numpy() for name, value in output[0].items()}

@@ -143,7 +143,9 @@ def off(one: Judged, fit: Fit) -> float:
     order = np.argsort(one.score, kind="stable")
     promised, kept = calibrated(one.score, fit)[order], one.right[order]
     parts = [rows for rows in np.array_split(np.arange(len(order)), PARTS) if len(rows)]
-    return float(sum(len(rows) * abs(promised[rows].mean() - kept[rows].mean()) for rows in parts) / len(order))
+    return float(
+        sum(len(rows) * abs(promised[rows].mean() - kept[rows].mean()) for rows in parts) / len(order)
+    )
 
 
 def _ap(one: Judged) -> float:
@@ -160,4 +162,6 @@ def _counts(one: Judged) -> tuple[int, int]:
 
 def _shared() -> dict[str, tuple[Path, Path]]:
     data = shared_folder() / "data"
-    return {name: (data / video, data / "MOT15-train" / name / "gt" / "gt.txt") for name, video in VIDEOS.items()}
+    return {
+        name: (data / video, data / "MOT15-train" / name / "gt" / "gt.txt") for name, video in VIDEOS.items()
+    }

@@ -80,7 +80,10 @@ def write_detections(path: Path, grown: Path, names: Mapping[int, str] | None = 
     whole = {name: np.concatenate([nothing[name], *parts]) for name, parts in columns.items()}
     if names:
         ids = sorted(names)
-        whole |= {"class_ids": np.array(ids, np.int32), "class_names": np.array([names[k] for k in ids], np.str_)}
+        whole |= {
+            "class_ids": np.array(ids, np.int32),
+            "class_names": np.array([names[k] for k in ids], np.str_),
+        }
     with writing(path), atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in whole.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", DAWN), "w", force_zip64=True) as member:

@@ -45,7 +45,9 @@ def test_a_fit_is_found_again() -> None:
     score = np.repeat(np.linspace(0.1, 0.9, 17), 4000)
     chance = 1 / (1 + np.exp(-2 * np.log(score / (1 - score)) + 1))
     right = np.tile(np.arange(4000) / 4000, 17) < chance
-    mixed = np.random.default_rng(0).permutation(len(score))  # equal scores must not come with all right ones first
+    mixed = np.random.default_rng(0).permutation(
+        len(score)
+    )  # equal scores must not come with all right ones first
     one = Judged(score[mixed], right[mixed], 1)
     np.testing.assert_allclose(fitted([one]), [2, -1], atol=5e-3)
     assert off(one, Fit(2, -1)) < 0.01
@@ -56,10 +58,14 @@ def test_a_fit_is_found_again() -> None:
 
 def test_off_by_hand() -> None:
     """Ten boxes of 0.8, half of them right: each tenth promises 0.8 and keeps 0 or 1."""
-    assert off(Judged(np.full(10, 0.8), np.arange(10) < 5, 1), Fit()) == pytest.approx((5 * 0.8 + 5 * 0.2) / 10)
+    assert off(Judged(np.full(10, 0.8), np.arange(10) < 5, 1), Fit()) == pytest.approx(
+        (5 * 0.8 + 5 * 0.2) / 10
+    )
 
 
-def test_the_tool(tmp_path: Path, truth: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tool(
+    tmp_path: Path, truth: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     video = make_video(tmp_path / "v.mp4")
 
     def opened(spec: str, conf: float) -> Detector:
@@ -84,5 +90,5 @@ def test_the_tool(tmp_path: Path, truth: Path, monkeypatch: pytest.MonkeyPatch, 
     assert f"scores: [{told['fit'][0]:.2f}, {told['fit'][1]:.2f}]" in capsys.readouterr().out
     with pytest.raises(InputError, match="no video with 20 right and 20 wrong"):
         bench.main([*words, "--every", "3"])
-    with pytest.raises(InputError, match="expected VIDEO=GT.txt"):
+    with pytest.raises(InputError, match="expected VIDEO=GT"):
         bench.main(["scores", "--detector", "x", "--data", "v.mp4"])

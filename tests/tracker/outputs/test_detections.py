@@ -54,7 +54,9 @@ def test_the_same_bytes_twice(tmp_path: Path) -> None:
 
 def test_classes_keep_their_names(tmp_path: Path) -> None:
     found = Detections([[0, 0, 9, 9], [5, 5, 9, 9]], [0.9, 0.8], [0, 7])
-    (tmp_path / "grown").write_bytes(detection_block(Step(Frame(0, 0.0, None), found, step(0, boxes=0).tracks)))
+    (tmp_path / "grown").write_bytes(
+        detection_block(Step(Frame(0, 0.0, None), found, step(0, boxes=0).tracks))
+    )
     names = {0: "person", 7: "Lastwagen, gr\u00fcn"}
     detector = open_detections(write_detections(tmp_path / "d.npz", tmp_path / "grown", names))
     assert detector.names == names
