@@ -237,8 +237,9 @@ class Memory:
         ratio = appearance_ratio(distance, people.been[person, camera], self.unit(), self.config)
         last = people.last[person]
         away = people.begin_of[rows][:, None] - people.end_of[last]
-        to = np.broadcast_to(camera, person.shape)
-        ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+        if self.config.transit:
+            to = np.broadcast_to(camera, person.shape)
+            ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
         ratio[~people.looks[person]] = -np.inf
         for k, row in enumerate(rows):
             apart = self._kept_apart(int(row))
