@@ -95,15 +95,25 @@ def _group(
     begin, end = (time[rows] + APART * recording[first] for rows in (first, first + count - 1))
     order = np.lexsort((person[first], end))
     rows, tracklets = first[order], []
+    beside = _beside(camera[rows] + 1000 * recording[rows], begin[order], end[order])
     for k, (row, one) in enumerate(zip(rows, order, strict=True)):
         where = f"c{camera[row]}", f"c{camera[row]}s{recording[row]}"
         when = float(begin[one]), float(end[one])
         boxes = max(int(count[one]), 2)  # a picture a second stands for several boxes
-        tracklets.append(Tracklet(*where, k, *when, boxes, mean[one].astype(np.float32)))
+        tracklets.append(Tracklet(*where, k, *when, boxes, mean[one].astype(np.float32), beside[k]))
     return Visits(
         person[rows], camera[rows], begin[order], end[order], count[order].astype(float), tuple(tracklets),
         vector[rows + count[order] // 2].astype(np.float32),
     )  # fmt: skip
+
+
+def _beside(place: np.ndarray, begin: np.ndarray, end: np.ndarray) -> list[frozenset[int]]:
+    """Of each visit those that were in the same place at the same time; all (V,)."""
+    found = []
+    for k in range(len(place)):  # over visits
+        here = (place == place[k]) & (begin <= end[k]) & (end >= begin[k])
+        found.append(frozenset(here.nonzero()[0].tolist()) - {k})
+    return found
 
 
 def visits_of_memory(path: Path, truth: Path) -> Visits:

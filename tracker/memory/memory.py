@@ -20,6 +20,8 @@ from retrace.tracker.memory.store import Store, to_blob
 
 BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
+RIVALS = 4  # of the likeliest people, who are asked whether they are one
+ONE_PERSON = 3.0  # nats of looks from which two people of the memory may well be one
 SURE = 0.9  # posterior from which a join teaches how long people take from camera to camera
 
 
@@ -105,6 +107,9 @@ class Memory:
         for a, b in self.store.read("SELECT a, b FROM link WHERE kind = 'cannot'"):
             self._cannot.setdefault(a, set()).add(b)
             self._cannot.setdefault(b, set()).add(a)
+        self._strange: dict[int, set[int]] = {}  # rows of people who are surely not one
+        for row in range(self.people.size):
+            self._keep_apart(row)
         told = dict(self.store.read("SELECT key, value FROM meta WHERE key LIKE 'strangers%'"))
         self._strangers = np.array(
             [float(told.get("strangers_sum", 0)), float(told.get("strangers_pairs", 0))]
@@ -232,7 +237,7 @@ class Memory:
         people, rows = self.people, np.asarray(some)
         person, distance = near.of(rows)  # (K, C)
         if not person.shape[1]:
-            return Candidates(person, distance, distance, people.count)
+            return Candidates(person, distance, distance, people.count, distance > 0)
         camera = people.camera_of[rows][:, None]
         ratio = appearance_ratio(distance, people.been[person, camera], self.unit(), self.config)
         last = people.last[person]
@@ -245,13 +250,35 @@ class Memory:
             apart = self._kept_apart(int(row))
             if len(apart):
                 ratio[k, np.isin(person[k], apart)] = -np.inf
-        return Candidates(person, ratio, distance, people.count)
+        return Candidates(person, ratio, distance, people.count, self._alike(person, ratio))
+
+    def _alike(self, person: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+        """(K, C) bool: of the `RIVALS` likeliest, who may well be the same person as the likeliest."""
+        found = np.zeros(person.shape, bool)
+        order = np.argsort(-ratio, axis=1, kind="stable")[:, :RIVALS]
+        who = np.take_along_axis(person, order, axis=1)  # (K, R)
+        mean = self.people.mean[who].astype(np.float64)  # (K, R, D)
+        distance = 1.0 - np.einsum("krd,kd->kr", mean, mean[:, 0])
+        like = appearance_ratio(distance, np.zeros(who.shape, bool), self.unit(), self.config) > ONE_PERSON
+        like &= np.isfinite(np.take_along_axis(ratio, order, axis=1))
+        for k, r in np.argwhere(like[:, 1:]):
+            like[k, r + 1] = int(who[k, r + 1]) not in self._strange.get(int(who[k, 0]), ())
+        np.put_along_axis(found, order, like, axis=1)
+        return found
 
     def _kept_apart(self, row: int) -> np.ndarray:
         """(M,) rows of people who were seen beside this tracklet, or of whom somebody has said that it is not one."""
         others = self._cannot.get(int(self.people.tracklet[row]), ())
         who = self.people.person_of[[self.people.row_of_tracklet[other] for other in others]]
         return who[who != NOBODY]
+
+    def _keep_apart(self, row: int) -> None:
+        """Its person is none of those whom it was kept apart from."""
+        me = int(self.people.person_of[row])
+        if int(self.people.tracklet[row]) in self._cannot and me != NOBODY:
+            for other in self._kept_apart(row).tolist():
+                self._strange.setdefault(me, set()).add(other)
+                self._strange.setdefault(other, set()).add(me)
 
     def unit(self) -> float:
         """The mean distance of different people: of pairs that were seen beside each other here, once there are
@@ -320,6 +347,7 @@ class Memory:
         if not new and probability >= SURE:
             self._learn_transit(row, joined)
         people.put(row, joined)
+        self._keep_apart(row)
         return Decision(tracklet, person, new, probability, maybe, reason)
 
     def _learn_absence(self, rows: Sequence[int]) -> None:
