@@ -27,20 +27,33 @@ from retrace.tools.terminal.tables import show
 if TYPE_CHECKING:
     from retrace.tools.scoring.visits import Visits
 
-SOURCES = {"features": (), "weights": ("data",), "memory": ("truth",), "results": ("gt",)}  # and what each needs
+SOURCES = {
+    "features": (),
+    "weights": ("data",),
+    "memory": ("truth",),
+    "results": ("gt",),
+}  # and what each needs
 
 
 def parser() -> Parser:
-    p = Parser(prog="eval_memory.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(
+        prog="eval_memory.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--features", metavar="FILE.npz", help="of eval_reid.py --save-features")
     p.add_argument("--weights", metavar="FILE|NAME|auto", help="with --data")
     p.add_argument("--data", metavar="DIR", help="query/ and bounding_box_test/, named as Market-1501's")
-    p.add_argument("--recordings", metavar="N,N", help="only these (the s1 of a name); default: all, as of other days")
+    p.add_argument(
+        "--recordings", metavar="N,N", help="only these (the s1 of a name); default: all, as of other days"
+    )
     p.add_argument("--memory", metavar="FILE", help="its tracklets again, with --truth")
-    p.add_argument("--truth", metavar="FILE.csv", help="columns tracklet and person; memory.py show lists tracklets")
+    p.add_argument(
+        "--truth", metavar="FILE.csv", help="columns tracklet and person; memory.py show lists tracklets"
+    )
     p.add_argument("--results", metavar="DIR", help="CAMERA.txt each, with --gt")
     p.add_argument("--gt", metavar="DIR", help="CAMERA/gt/gt.txt and CAMERA/seqinfo.ini each, ids of people")
-    p.add_argument("--gap", type=float, metavar="S", help="away for so long is another visit (3); with --results")
+    p.add_argument(
+        "--gap", type=float, metavar="S", help="away for so long is another visit (3); with --results"
+    )
     p.add_argument("--config", default="default", metavar="NAME|FILE", help="configs/memory/NAME.yaml")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="accept=0.8, for instance")
     p.add_argument("--json", metavar="FILE")
@@ -87,7 +100,9 @@ def check_options(args: argparse.Namespace) -> str:
     options.refuse_empty(args, vars(args))
     given = [name for name in SOURCES if getattr(args, name) is not None]
     if len(given) != 1:
-        raise InputError("expected one of --features, --weights with --data, --memory with --truth, --results with --gt")
+        raise InputError(
+            "expected one of --features, --weights with --data, --memory with --truth, --results with --gt"
+        )
     for name, needs in SOURCES.items():
         for need in needs:
             if (getattr(args, need) is not None) != (name == given[0]):

@@ -177,7 +177,15 @@ HEAD: list[Cell] = [
 
 def row(name: str, one: Step) -> list[Cell]:
     m = one.metrics
-    rates = (m.idf1, m.purity, m.b3_precision, m.b3_recall, m.fragmentation, m.return_recall, m.stranger_acceptance)
+    rates = (
+        m.idf1,
+        m.purity,
+        m.b3_precision,
+        m.b3_recall,
+        m.fragmentation,
+        m.return_recall,
+        m.stranger_acceptance,
+    )
     return [name, *(None if np.isnan(value) else value for value in rates), m.identities, m.people]
 
 
@@ -190,7 +198,11 @@ def sections(found: Sequence[Step], searched: SearchScore | None = None) -> list
             with_ = "with times of transit" if times else "by looks alone"
             m = next(one.metrics for one in found if one.times == times)
             note = f"{m.returns} returns, {m.strangers} first visits; +0 is the calibrated gate."
-            made.append(Section(f"gate_{'times' if times else 'looks'}", f"over the gate, {with_}", [HEAD, *rows], [note]))
+            made.append(
+                Section(
+                    f"gate_{'times' if times else 'looks'}", f"over the gate, {with_}", [HEAD, *rows], [note]
+                )
+            )
     made.append(by_gap([one for one in found if one.nats == 0]))
     if searched is not None:
         made.append(_search_section(searched))
@@ -216,7 +228,11 @@ def by_gap(found: Sequence[Step]) -> Section:
             cells: list[Cell] = [_span(gap), gap.same + gap.other]
             for one in found:
                 g = one.gaps[k]
-                rates = (g.recall, g.same_found / g.same if g.same else None, g.other_found / g.other if g.other else None)
+                rates = (
+                    g.recall,
+                    g.same_found / g.same if g.same else None,
+                    g.other_found / g.other if g.other else None,
+                )
                 cells += rates
             lines.append(cells)
     return Section("returns_by_gap", "returns known, by how long somebody was away", lines)
@@ -253,16 +269,21 @@ def as_svg(found: Sequence[Step]) -> str:
     for times, colour in colours.items():
         mine = [one for one in found if one.times == times]
         at = [
-            (left + side * one.metrics.stranger_acceptance, top + side * (1 - one.metrics.return_recall)) for one in mine
+            (left + side * one.metrics.stranger_acceptance, top + side * (1 - one.metrics.return_recall))
+            for one in mine
         ]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
         shapes.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for one, (x, y) in zip(mine, at, strict=True):
             radius = 6 if one.nats == 0 else 3
             filled = "none" if one.nats == 0 else colour
-            shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{filled}" stroke="{colour}"/>')
+            shapes.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{filled}" stroke="{colour}"/>'
+            )
         name = "with times of transit" if times else "by looks alone"
-        shapes.append(f'<text x="{left + 150}" y="{top + side - 30 + 18 * (not times)}" fill="{colour}">{name}</text>')
+        shapes.append(
+            f'<text x="{left + 150}" y="{top + side - 30 + 18 * (not times)}" fill="{colour}">{name}</text>'
+        )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + side + 20}" height="{top + side + 50}" '
         'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>\n'

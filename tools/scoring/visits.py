@@ -73,7 +73,9 @@ def visits_of_images(features: Features, recordings: tuple[int, ...] | None = No
     if recordings is not None:
         keep &= np.isin(told[:, 2], recordings)
     if not keep.any():
-        raise InputError(f"{features.name}: no people in recordings {recordings}; there are {np.unique(told[:, 2])}")
+        raise InputError(
+            f"{features.name}: no people in recordings {recordings}; there are {np.unique(told[:, 2])}"
+        )
     person, camera, recording, frame = told[keep].T
     order = np.lexsort((frame, camera, recording, person))
     return _group(vector[keep][order], person[order], camera[order], recording[order], frame[order] / RATE)
@@ -130,7 +132,7 @@ def visits_of_memory(path: Path, truth: Path) -> Visits:
         unknown = [one for one in who if one not in people.row_of_tracklet]
         if unknown:
             raise InputError(f"{truth}: there is no tracklet {unknown[0]} in {path}")
-        rows = np.array(sorted((people.row_of_tracklet[one] for one in who)), np.int64)
+        rows = np.array(sorted(people.row_of_tracklet[one] for one in who), np.int64)
         rows = rows[np.lexsort((rows, people.end_of[rows]))]
         track = dict(store.read("SELECT id, track FROM tracklet"))
         boxes = dict(store.read("SELECT id, boxes FROM tracklet"))
@@ -145,7 +147,9 @@ def visits_of_memory(path: Path, truth: Path) -> Visits:
             when = float(people.begin_of[row]), float(people.end_of[row])
             where = people.cameras[people.camera_of[row]], source[one]
             beside = frozenset(apart.get(one, ()))
-            tracklets.append(Tracklet(*where, track[one], *when, boxes[one], people.vectors[row].copy(), beside))
+            tracklets.append(
+                Tracklet(*where, track[one], *when, boxes[one], people.vectors[row].copy(), beside)
+            )
         number = {name: k for k, name in enumerate(sorted({*who.values()}))}
         return Visits(
             np.array([number[who[int(people.tracklet[row])]] for row in rows]), people.camera_of[rows].copy(),
@@ -159,12 +163,16 @@ def _named(truth: Path) -> dict[int, str]:
     try:
         rows = [*csv.DictReader(truth.read_text(encoding="utf-8").splitlines())]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{truth}: cannot be read as text ({getattr(error, 'strerror', None) or error})") from None
+        raise InputError(
+            f"{truth}: cannot be read as text ({getattr(error, 'strerror', None) or error})"
+        ) from None
     if not rows or not {"tracklet", "person"} <= {*rows[0]}:
         raise InputError(f"{truth}: expected the columns tracklet and person, and a row a tracklet")
     wrong = [row for row in rows if not (row["tracklet"] or "").isdecimal() or not row["person"]]
     if wrong:
-        raise InputError(f"{truth}: {wrong[0]['tracklet']!r}, {wrong[0]['person']!r} is no tracklet with its person")
+        raise InputError(
+            f"{truth}: {wrong[0]['tracklet']!r}, {wrong[0]['person']!r} is no tracklet with its person"
+        )
     return {int(row["tracklet"]): row["person"] for row in rows}
 
 
@@ -181,7 +189,9 @@ class Seen:
     unseen: int  # visits of which it found no box: they are not among the V
 
 
-def visits_of_results(truth: dict[str, MotTable], result: dict[str, MotTable], fps: float, gap: float) -> Seen:
+def visits_of_results(
+    truth: dict[str, MotTable], result: dict[str, MotTable], fps: float, gap: float
+) -> Seen:
     """A person's boxes with less than ``gap`` s between two are one visit.
 
     Args:

@@ -246,6 +246,7 @@ def _remove(store: Store, people: set[int]) -> dict[str, int]:
     counts = {"tracklets": len(mine), "people": len(ids), "log": 0}
     for table, which in (
         ("tracklet", f"id IN {tracklets}"),
+        ("path", f"tracklet IN {tracklets}"),
         ("log", f"op = 'assign' AND a IN {tracklets}"),
         ("link", f"a IN {tracklets} OR b IN {tracklets}"),
         ("log", f"op IN ('merge', 'suggest') AND (a IN {persons} OR b IN {persons})"),
@@ -281,6 +282,7 @@ def _fold(store: Store, most: int, bank: int) -> int:
         store.db.execute("UPDATE person SET total = ?, folded = ? WHERE id = ?", values)
         gone = [(mine[k],) for k in out]
         store.db.executemany("UPDATE tracklet SET vector = NULL, crop = NULL WHERE id = ?", gone)
+        store.db.executemany("DELETE FROM path WHERE tracklet = ?", gone)
         folded += len(out)
     return folded
 

@@ -32,6 +32,7 @@ class People:
     vectors: np.ndarray = field(
         default_factory=lambda: np.zeros((0, 0), np.float32)
     )  # (., D) unit; 0: folded
+    placed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a path
     known: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a vector
     person_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # row of a person, NOBODY
     # (capacity of people, ...)
@@ -78,6 +79,8 @@ class People:
             row = made.add_tracklet(tracklet, camera, source, track, begin, end, vector)
             if tracklet in member:
                 made.put(row, made.person_row[member[tracklet]])
+        for (tracklet,) in store.read("SELECT tracklet FROM path"):
+            made.placed[made.row_of_tracklet[tracklet]] = True
         return made
 
     # -- growing
@@ -102,7 +105,16 @@ class People:
         """Its row; it is nobody's yet. Times are those that the camera's own clock says."""
         row, self.size = self.size, self.size + 1
         if row == len(self.tracklet):
-            for name in ("tracklet", "camera_of", "begin_of", "end_of", "vectors", "known", "person_of"):
+            for name in (
+                "tracklet",
+                "camera_of",
+                "begin_of",
+                "end_of",
+                "vectors",
+                "known",
+                "placed",
+                "person_of",
+            ):
                 setattr(self, name, _longer(getattr(self, name)))
         clock = self.clock[camera]
         self.tracklet[row], self.camera_of[row] = tracklet, camera
