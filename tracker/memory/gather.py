@@ -152,7 +152,7 @@ class Gather:
             who, met = (self.camera, self._source, me), frozenset(apart - {me})
             boxes, picture = (self._first[row], self._last[row]), None if crop is None else _jpeg(crop)
             count = int(self._count[row]) if norm > 0 else 0
-            path = np.array(self._walked.pop(me, []), float).reshape(-1, 4) + (self._start, 0, 0, 0)
+            path = np.array(self._walked.pop(me, []), float).reshape(-1, 4) + np.array([self._start, 0, 0, 0])
             walk = None if self._every is None else path
             told.append(Tracklet(*who, *times, count, vector, met, *boxes, picture, walk))
             for other in self._id[self._beside[row] & ~over].tolist():

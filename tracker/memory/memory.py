@@ -18,7 +18,7 @@ from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, app
 from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.places import Path as Walk
-from retrace.tracker.memory.places import Stood, same_place
+from retrace.tracker.memory.places import Stood, merged, same_place
 from retrace.tracker.memory.store import Store, to_blob
 from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
@@ -190,6 +190,8 @@ class Memory:
         found, rows = self._take_in(tracklets)
         self._learn_absence([*rows.values()])
         stood = self._stood(tracklets, rows)
+        for kept, gone, row in merged(stood):
+            self._merge_by_place(kept, gone, row, by)
         for k, row in rows.items():
             if row in stood and stood[row].person is not None:
                 found[k] = self._settle_by_place(row, stood[row], by)
@@ -276,6 +278,8 @@ class Memory:
             for other in self._cannot.get(int(people.tracklet[row]), ()):
                 beside = people.row_of_tracklet[other]
                 never.add((row, beside if beside in new else -1 - int(people.person_of[beside])))
+        for person, _ in there.values():
+            never |= {(-1 - person, -1 - other) for other in self._strange.get(person, ())}
         camera = {row: int(people.camera_of[row]) for row in (*new, *there)}
         boxes = {rows[k]: tracklets[k].boxes for k in rows}
         return same_place(new, there, camera, never, boxes, self.site)
@@ -297,6 +301,17 @@ class Memory:
         camera = int(self.people.camera_of[row])
         place = np.frombuffer(blob, "<f8").reshape(-1, 4) + np.array([self.people.clock[camera], 0, 0, 0])
         return Walk(place, self._plane[self.people.cameras[camera]])
+
+    def _merge_by_place(self, kept: int, gone: int, row: int, by: str) -> None:
+        """Two people (rows) are one: tracklet ``row`` stood where either did. The log can undo it."""
+        people = self.people
+        at, ids = float(people.end_of[row]), (int(people.person[kept]), int(people.person[gone]))
+        reason = f"tracklet {people.tracklet[row]} stood where both did"
+        self.store.append(self.store.operation(), at, by, "merge", *ids, reason=reason)
+        people.merge(kept, gone)
+        for other in self._strange.pop(gone, set()):
+            self._strange.setdefault(kept, set()).add(other)
+            self._strange[other] = self._strange[other] - {gone} | {kept}
 
     def _settle_by_place(self, row: int, stood: Stood, by: str) -> Decision:
         """Whoever stood where this one did at the same time is this one."""
@@ -345,7 +360,7 @@ class Memory:
         people, rows = self.people, np.asarray(some)
         person, distance = near.of(rows)  # (K, C)
         if not person.shape[1]:
-            return Candidates(person, distance, distance, people.count, distance > 0)
+            return Candidates(person, distance, distance, people.alive, distance > 0)
         camera = people.camera_of[rows][:, None]
         ratio = appearance_ratio(distance, people.been[person, camera], self.unit(), self.config)
         last = people.last[person]
@@ -358,7 +373,7 @@ class Memory:
             apart = self._kept_apart(int(row))
             if len(apart):
                 ratio[k, np.isin(person[k], apart)] = -np.inf
-        return Candidates(person, ratio, distance, people.count, self._alike(person, ratio))
+        return Candidates(person, ratio, distance, people.alive, self._alike(person, ratio))
 
     def _alike(self, person: np.ndarray, ratio: np.ndarray) -> np.ndarray:
         """(K, C) bool: of the `RIVALS` likeliest, who may well be the same person as the likeliest."""
@@ -398,7 +413,7 @@ class Memory:
     def returning(self) -> float:
         """The prior that who comes is somebody known: as many as have been so far, the config's word counting as
         `PRIOR_WEIGHT` tracklets."""
-        tracklets, people = self.people.size, self.people.count
+        tracklets, people = self.people.size, self.people.alive
         return (PRIOR_WEIGHT * self.config.returning + max(tracklets - people, 0)) / (
             PRIOR_WEIGHT + tracklets
         )

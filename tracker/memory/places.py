@@ -57,7 +57,8 @@ def _facing(path: Path) -> np.ndarray:
 class Stood:
     """Whom a new tracklet is one with, by place."""
 
-    person: int | None  # one of the people who were there; None: none of them
+    person: int | None  # of the people who were there; None: none of them
+    also: tuple[int, ...]  # others of them who are this person
     first: int | None  # or the new tracklet that speaks for both; None: it speaks for itself
     distance: float  # body heights, mean over `moments`, from them
     moments: int
@@ -74,14 +75,15 @@ def same_place(
 ) -> dict[int, Stood]:
     """Which new tracklets are views of one person.
 
-    Tracklets and the people who were there are joined as in `retrace.tracker.site.linking`: the nearest two first, until
-    none is nearer than ``config.limit``; never two who cannot be one, and never two people who have ids already.
+    Tracklets and the people who were there are joined as in `retrace.tracker.site.linking`: the nearest two first,
+    until none is nearer than ``config.limit``; never two who cannot be one. People who have ids already are one only
+    through a new tracklet that stood where both did.
 
     Args:
         new: tracklet -> its path.
         there: tracklet -> its person and path, of tracklets decided before.
         camera: of all tracklets.
-        never: (new tracklet, new tracklet) and (new tracklet, -1 - person) that are surely two.
+        never: pairs of new tracklets and of -1 - person who are surely two.
         boxes: of the new ones; who has most speaks for those who are one with it.
 
     Returns:
@@ -101,7 +103,6 @@ def same_place(
                     total[i, j] += far
                     count[i, j] += moments
     apart_ = np.zeros(total.shape, bool)
-    apart_[len(new) :, len(new) :] = True
     for a, b in never:
         if a in node and b in node:
             apart_[node[a], node[b]] = apart_[node[b], node[a]] = True
@@ -134,5 +135,16 @@ def _told(
         also = [m for m in range(len(new), len(group)) if near[k, m] and m not in mine and not never[k, m]]
         maybe = people[min(also, key=lambda m: total[k, m] / count[k, m]) - len(new)] if also else None
         first = None if who or lead == one else lead
-        found[one] = Stood(who[0] if who else None, first, distance, moments, maybe)
+        found[one] = Stood(who[0] if who else None, tuple(who[1:]), first, distance, moments, maybe)
     return found
+
+
+def merged(stood: Mapping[int, Stood]) -> list[tuple[int, int, int]]:
+    """(person who stays, person who is he, new tracklet that stood where both did), each pair once."""
+    pairs = {
+        (place.person, other): row
+        for row, place in stood.items()
+        if place.person is not None
+        for other in place.also
+    }
+    return [(kept, gone, row) for (kept, gone), row in sorted(pairs.items())]

@@ -158,7 +158,7 @@ class Remembering:
                 one,
                 begin=one.begin + self._start,
                 end=one.end + self._start,
-                path=None if one.path is None else one.path + (self._start, 0, 0, 0),
+                path=None if one.path is None else one.path + np.array([self._start, 0, 0, 0]),
                 vector=one.vector if len(one.vector) else np.zeros(store.dimension, np.float32),
             )
             for one in self._waiting

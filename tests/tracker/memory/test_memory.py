@@ -82,8 +82,8 @@ def test_who_was_not_known_again_is_no_rival_of_himself(tmp_path: Path) -> None:
         other -= (other @ own) * own
         return (share * own + np.sqrt(1 - share**2) * other / np.linalg.norm(other)).astype(np.float32)
 
-    for name, apart in (("one", frozenset()), ("twins", frozenset({7}))):
-        memory = Memory(tmp_path / f"{name}.db", "net-1", D)
+    for case, apart in (("one", frozenset()), ("twins", frozenset({7}))):
+        memory = Memory(tmp_path / f"{case}.db", "net-1", D)
         first, second = memory.add(
             [
                 tracklet(1, 100.0, track=7, vector=like(0.9), apart=frozenset()),
@@ -95,7 +95,7 @@ def test_who_was_not_known_again_is_no_rival_of_himself(tmp_path: Path) -> None:
             memory.store.db.execute("DELETE FROM link")
             memory.refresh()
         found = memory.add([tracklet(1, 1000.0, vector=like(0.999))])[0]
-        assert found.new == (name == "twins"), found
+        assert found.new == (case == "twins"), found
         assert found.maybe is not None
 
 

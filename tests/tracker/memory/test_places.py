@@ -10,6 +10,7 @@ import pytest
 
 from retrace.configs import InputError, load_preset
 from retrace.tracker.memory import Memory, Tracklet
+from retrace.tracker.memory.editing import undo_all_merges
 from retrace.tracker.memory.places import LONGEST, Path, apart
 from retrace.tracker.site import Ground, SiteConfig
 from tests.tracker.memory.passersby import vector_of
@@ -62,7 +63,7 @@ def test_the_same_place_is_no_distance() -> None:
 def test_one_metre_by_hand() -> None:
     """In the left picture a metre is 50 px, one body height; the right one's own measure is in the mean."""
     one = Path(walk("left", HERE, TIME), PLANES["left"])
-    beside = Path(walk("left", HERE + (1.0, 0.0), TIME), PLANES["left"])
+    beside = Path(walk("left", HERE + np.array([1.0, 0.0]), TIME), PLANES["left"])
     assert apart(one, beside, 5.0) == (pytest.approx(len(TIME) * 1.0), len(TIME))
     assert apart(one, beside, 0.5) == (pytest.approx(len(TIME) * 0.5), len(TIME))
 
@@ -120,7 +121,7 @@ def test_who_stands_elsewhere_or_at_another_time_is_somebody_else(tmp_path: File
     made = memory(tmp_path)
     made.add([tracklet("left", 1, HERE, TIME)])
     others = [
-        tracklet("right", 1, HERE + (0.0, 3.0), TIME),  # three body heights away
+        tracklet("right", 1, HERE + np.array([0.0, 3.0]), TIME),  # three body heights away
         tracklet("right", 2, HERE, TIME + 30.0),  # half a minute later
         tracklet("right", 3, HERE[:2], TIME[:2]),  # half a second is too little to tell
         tracklet("right", 4, HERE, TIME, path=None),
@@ -132,21 +133,43 @@ def test_cannot_links_stay(tmp_path: File) -> None:
     """Two boxes beside each other in the right camera are two people, even at one place of the left one's only one."""
     made = memory(tmp_path)
     made.add([tracklet("left", 1, HERE, TIME)])
-    close = HERE + (0.2, 0.0)
+    close = HERE + np.array([0.2, 0.0])
     found = made.add([
         tracklet("right", 1, HERE, TIME, apart=frozenset({2})), tracklet("right", 2, close, TIME, apart=frozenset({1})),
     ])  # fmt: skip
     assert [one.person for one in found] == [1, 2]
 
 
-def test_people_who_have_ids_are_not_renamed(tmp_path: File) -> None:
-    """Two ids for one person, who is now seen by a third view: it joins the nearer, and the other is suggested."""
+def test_a_third_view_makes_two_people_one(tmp_path: File) -> None:
+    """He left the left picture and came back to it, and has two ids; the right one saw him all the time. The older id
+    stays, the log says why, and undoing it gives the partition before."""
+    made = memory(tmp_path)
+    early, late = slice(0, 8), slice(12, 20)
+    for track, part in ((1, early), (2, late)):
+        made.add([tracklet("left", track, HERE[part], TIME[part])])
+    before = made.store.partition()[0]
+    found = made.add([tracklet("right", 1, HERE, TIME)])[0]
+    assert found.person == 1
+    member, alias = made.store.partition()
+    assert (set(member.values()), alias) == ({1}, {2: 1})
+    assert "stood where both did" in made.store.read("SELECT evidence FROM log WHERE op = 'merge'")[0][0]
+    arrays = made.people
+    with Memory(tmp_path / "m.db") as again:
+        assert again.people.alive == arrays.alive == 1
+    assert undo_all_merges(made, at=999.0) == 1
+    now = made.store.partition()[0]
+    assert {one: now[one] for one in before} == before
+
+
+def test_two_who_were_seen_together_are_not_made_one(tmp_path: File) -> None:
+    """Both left tracklets stood close to the right one, but beside each other: it joins the nearer, no merge."""
     made = memory(tmp_path)
     made.add([tracklet("left", 1, HERE, TIME, apart=frozenset({2}))])
-    made.add([tracklet("left", 2, HERE + (0.3, 0.0), TIME + 0.01, apart=frozenset({1}))])
+    made.add([tracklet("left", 2, HERE + np.array([0.3, 0.0]), TIME + 0.01, apart=frozenset({1}))])
     found = made.add([tracklet("right", 1, HERE, TIME)])[0]
     assert (found.person, found.maybe) == (1, 2)
     assert made.store.read("SELECT a, b FROM log WHERE op = 'suggest'") == [(2, 1)]
+    assert made.store.read("SELECT 1 FROM log WHERE op = 'merge'") == []
 
 
 def test_looks_speak_for_all_views(tmp_path: File) -> None:
