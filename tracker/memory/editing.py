@@ -79,7 +79,7 @@ def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
             raise InputError(
                 f"operation {operation} is where its tracklet was first put; split it off instead"
             )
-        if operation in _undone(store):
+        if operation in undone(store):
             raise InputError(f"operation {operation} was undone already")
         made = store.operation()
         store.append(made, at, by, "undo", operation, None)
@@ -89,7 +89,7 @@ def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
 
 def undo_all_merges(memory: Memory, at: float, by: str = "user") -> int:
     """The partition as if nobody had ever been merged. Returns how many merges were taken back."""
-    done = _undone(memory.store)
+    done = undone(memory.store)
     merges = [op for (op,) in memory.store.read("SELECT operation FROM log WHERE op = 'merge' ORDER BY seq")]
     for operation in (op for op in reversed(merges) if op not in done):
         undo(memory, operation, at, by)
@@ -227,7 +227,8 @@ def _known(store: Store, person: int) -> int:
     return canonical(person, store.partition()[1])
 
 
-def _undone(store: Store) -> set[int]:
+def undone(store: Store) -> set[int]:
+    """Operations that were taken back, and are not there again."""
     found: set[int] = set()
     for operation, of in store.read("SELECT operation, a FROM log WHERE op = 'undo' ORDER BY seq DESC"):
         if operation not in found:

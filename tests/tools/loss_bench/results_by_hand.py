@@ -13,7 +13,7 @@ QUERIES = [3, 5, 4, 4, 6, 2]
 
 
 def final(
-    entrant: str, seed: int, level: float, regime: str = "finetune", setting: int = 0, length: float = 5
+    entrant: str, seed: int, level: float, regime: str = "finetune", setting: int = 0, length: float = 2
 ) -> dict[str, Any]:
     """A finished final that scores about ``level``."""
     draw = np.random.default_rng((sum(map(ord, entrant)), seed))

@@ -20,14 +20,17 @@ def test_the_search_goes_setting_by_setting_over_everybody() -> None:
     jobs = open_jobs(BENCH, "finetune", TWO, [])
     assert [(job.entrant, job.setting) for job in jobs] == [(n, k) for k in range(4) for n in TWO]
     assert {job.stage for job in jobs} == {"search 1"}
-    assert {job.length for job in jobs} == {2}
+    assert {job.length for job in jobs} == {1}
 
 
 def test_the_best_two_go_on_and_the_best_of_them_is_trained_by_seeds() -> None:
-    results = [search("ce", k, value, "finetune", 1, 2) for k, value in enumerate([0.3, 0.5, 0.4, 0.2])]
+    results = [search("ce", k, value, "finetune", 1, 1) for k, value in enumerate([0.3, 0.5, 0.4, 0.2])]
     jobs = open_jobs(BENCH, "finetune", ["ce"], results)
-    assert [(job.stage, job.setting, job.length) for job in jobs] == [("search 2", 1, 3), ("search 2", 2, 3)]
-    results += [search("ce", 1, 0.55, "finetune", 2, 3), search("ce", 2, 0.6, "finetune", 2, 3)]
+    assert [(job.stage, job.setting, job.length) for job in jobs] == [
+        ("search 2", 1, 1.5),
+        ("search 2", 2, 1.5),
+    ]
+    results += [search("ce", 1, 0.55, "finetune", 2, 1.5), search("ce", 2, 0.6, "finetune", 2, 1.5)]
     jobs = open_jobs(BENCH, "finetune", ["ce"], results)
     assert [(job.stage, job.setting, job.seed) for job in jobs] == [("final", 2, s) for s in range(1, 6)]
 
@@ -47,7 +50,7 @@ def test_frozen_heads_train_as_long_as_the_search_found_best() -> None:
 
 
 def test_a_setting_that_failed_is_the_worst() -> None:
-    results = [search("ce", k, 0.5, "finetune", 1, 2) for k in range(4)]
+    results = [search("ce", k, 0.5, "finetune", 1, 1) for k in range(4)]
     results[0]["failed"] = "the vectors are not finite"
     assert [job.setting for job in open_jobs(BENCH, "finetune", ["ce"], results)] == [1, 2]
 

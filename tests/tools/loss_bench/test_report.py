@@ -38,7 +38,7 @@ def test_regimes_are_never_in_one_table() -> None:
     first, second = text.index("### Regime B"), text.index("### Regime A")
     assert 0 <= first < second
     assert text.count("| ce_triplet |") == 2
-    assert "5 epochs, batches of 16 x 4, 3 seeds" in text[:second]
+    assert "2 epochs, batches of 16 x 4, 3 seeds" in text[:second]
     assert "12 epochs, batches of 16 x 4, 1 seed." in text[second:]
     assert "Where there is one seed" in text[second:]
     assert "Where there is one seed" not in text[:second]
