@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from retrace.reid.losses.batch import Batch  # noqa: E402
 from retrace.reid.losses.objective import TERMS, Objective, Sizes, Term, make_term  # noqa: E402
-from retrace.reid.losses.pml import REFUSED  # noqa: E402
+from retrace.reid.losses.pml import BASES, REFUSED  # noqa: E402
 
 CLASSES, DIMENSIONS, TEACHER = 5, 6, 4
 Vectors = list[list[float]]
@@ -233,13 +233,7 @@ def public_losses() -> list[str]:
 NEEDS: dict[str, dict[str, Any]] = {  # settings without which a loss cannot be made
     "RankedListLoss": {"margin": 0.5, "Tn": 1.0},
 }
-NONE = {  # base classes and mixins
-    "BaseLossWrapper",
-    "BaseMetricLossFunction",
-    "EmbeddingRegularizerMixin",
-    "WeightRegularizerMixin",
-}
-UNFIT = NONE | REFUSED.keys()
+UNFIT = BASES | REFUSED.keys()
 
 
 @pytest.mark.parametrize("name", public_losses())
