@@ -97,7 +97,9 @@ class CensusConfig(Group):
     levels: int = Field(default=16, ge=1)  # of the class tree (Ge et al. 2018)
     top: Literal["sphere", "max"] = "max"  # its last level: squared distance 4, or the largest there is
     held: float = Field(default=0, ge=0, lt=1)  # share of each identity's images that nobody trains on
-    look: int = Field(default=30, ge=1)  # iterations between looks at those, for terms that read what is found
+    look: int = Field(
+        default=30, ge=1
+    )  # iterations between looks at those, for terms that read what is found
 
 
 class TeacherConfig(Group):

@@ -80,7 +80,9 @@ def main(argv: list[str]) -> int:
             raise InputError("report shows everybody that has results; leave entrants out")
         bench = read_bench(args.bench)
         names = tuple(filter(None, args.entrants.split(",")))
-        {"run": run, "track": track, "check": check, "steps": steps, "report": report}[args.what](args, bench, names)
+        {"run": run, "track": track, "check": check, "steps": steps, "report": report}[args.what](
+            args, bench, names
+        )
     return OK
 
 

@@ -105,7 +105,7 @@ REMEDIES = {  # what a run lacks, and how to give it
     "second_heads": "set views: 2",
     "teacher_second": "set views: 2 and teacher",
     "cluster": "set sampler: {kind: cluster}",
-    "held": "set census: {held: 0.15}",
+    "held": "set census: {held: 0.1}",
     "teacher": "name its weights in teachers, or set teacher",
     "pooled": "set model.neck to bnneck or none",
     "maps": "set model.neck to bnneck or none",

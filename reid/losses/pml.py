@@ -45,7 +45,9 @@ def usable() -> list[str]:
     from pytorch_metric_learning import losses
 
     return sorted(
-        name for name, value in vars(losses).items() if inspect.isclass(value) and name not in REFUSED.keys() | BASES
+        name
+        for name, value in vars(losses).items()
+        if inspect.isclass(value) and name not in REFUSED.keys() | BASES
     )
 
 

@@ -33,7 +33,11 @@ from retrace.tools.loss_bench.people import score
 from retrace.tools.loss_bench.trained import embed, preset
 from retrace.tools.loss_bench.work import Places, write
 
-STEPS, STOP, EVERY = 200, 150, 5  # stop: where the run is gone on from; every: steps between two looks at the loss
+STEPS, STOP, EVERY = (
+    200,
+    150,
+    5,
+)  # stop: where the run is gone on from; every: steps between two looks at the loss
 IDENTITIES, IMAGES, SIZE, RATE, TERM_RATE = 8, 4, (64, 32), 1e-3, 0.01
 FEW = 5  # looks at the beginning and at the end that are averaged
 EARLY = {"start": 0, "delay": 0}  # settings of terms that begin late
@@ -93,7 +97,14 @@ def check_all(
 
 
 def about(job: Job) -> Result:
-    return {"regime": job.regime, "entrant": job.entrant, "stage": job.stage, "setting": 0, "seed": 1, "length": STEPS}
+    return {
+        "regime": job.regime,
+        "entrant": job.entrant,
+        "stage": job.stage,
+        "setting": 0,
+        "seed": 1,
+        "length": STEPS,
+    }
 
 
 def said(found: Mapping[str, Any]) -> str:
@@ -215,7 +226,15 @@ class Course:
                 for k, place in enumerate(images.paths):
                     camera = int(images.cameras[k])
                     writer.writerow(
-                        [place.resolve(), images.ids[k], camera, name, camera % 3, clothes[k], frame_of(place)]
+                        [
+                            place.resolve(),
+                            images.ids[k],
+                            camera,
+                            name,
+                            camera % 3,
+                            clothes[k],
+                            frame_of(place),
+                        ]
                     )
         return path
 

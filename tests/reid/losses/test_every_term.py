@@ -101,7 +101,14 @@ UNIT = {  # of unit vectors: the length of an embedding is nothing to them
         "cascade",
         "tracklet_pairs",
     ),
-    *("policy_sampling", "facility_location", "adapted_sampling", "learned_sampler", "attribute_prototypes", "self_similarity"),
+    *(
+        "policy_sampling",
+        "facility_location",
+        "adapted_sampling",
+        "learned_sampler",
+        "attribute_prototypes",
+        "self_similarity",
+    ),
 }
 
 
@@ -422,7 +429,7 @@ def test_a_term_teaches_who_is_who_among_new_people(name: str) -> None:
             r"'cluster', which this run has not: set sampler: \{kind: cluster",
         ),
         ("divided_slices", {}, Sizes(4, 8, clusters=3), "8 dimensions cannot be cut into 3 slices"),
-        ("policy_sampling", {}, Sizes(4, 8), r"'held', which this run has not: set census: \{held: 0.15"),
+        ("policy_sampling", {}, Sizes(4, 8), r"'held', which this run has not: set census: \{held: 0.1"),
         ("tracklet_pairs", {}, Sizes(4, 8), "needs data with a label column 'frame'"),
         ("cascade", {}, Sizes(4, 8), r"needs 2 of model\.heads, one for each share but the first, has none"),
         ("cascade", {"shares": [0.5]}, Sizes(4, 8), r"shares must fall from 1, got \[0\.5\]"),

@@ -298,7 +298,10 @@ def test_what_a_run_lacks_is_one_line_before_the_first_step(changes: dict[str, A
     [
         ({"teacher": {}}, "give weights or ema, one of them"),
         ({"teacher": {"ema": 0.9}, "teachers": ["x"]}, "not both"),
-        ({"sampler": {"kind": "random"}, "census": {"held": 0.2}}, "held goes with sampler.kind identity only"),
+        (
+            {"sampler": {"kind": "random"}, "census": {"held": 0.2}},
+            "held goes with sampler.kind identity only",
+        ),
         ({"sampler": {"kind": "neighbour", "anchors": 3}}, "anchors=3 must divide batch.identities=4"),
         ({"model": {"name": "osnet_x0_25", "neck": "own", "heads": {"a": {}}}}, "leave heads out"),
     ],
