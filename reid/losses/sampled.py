@@ -20,11 +20,11 @@ class PolicySampling(nn.Module):
     """Margin loss whose negatives are drawn by a histogram over their distance, which a network learns to move.
 
     PADS (Roth et al. 2020). The histogram has ``bins`` bins in [0.1, 1.4] and begins even in [0.3, 0.7]. After each
-    look at the images held back (census: {held: 0.1, look: 30}, about a fifth of the time) a policy, two layers of 128,
-    multiplies each bin by 0.8, 1 or 1.25, and all are normalised. It sees the last 20 looks (recall@1, 2, 4, 8, distances
-    within and between people), their means over 2, 8, 16 and 32, the histogram and the progress; PPO (clip 0.2, a value
-    head, Adam at ``rate``, the old policy renewed every 5 moves) rewards it by the sign of the change of recall@1, one
-    of the authors' two (the other adds NMI). Their options to draw positives as negatives are left out.
+    look at the images held back (census: {held: 0.1, look: 30}, about a fifth of the time) a policy, two layers of
+    128, multiplies each bin by 0.8, 1 or 1.25, and all are normalised. It sees the last 20 looks (recall@1, 2, 4, 8,
+    distances within and between people), their means over 2, 8, 16 and 32, the histogram and the progress; PPO (clip
+    0.2, a value head, Adam at ``rate``, the old policy renewed every 5 moves) rewards it by the sign of the change of
+    recall@1, one of the authors' two (the other adds NMI). Their options to draw positives as negatives are left out.
     """
 
     chances: torch.Tensor
