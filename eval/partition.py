@@ -6,10 +6,13 @@ Baldwin 1998; IDF1 by one bijection of identities and people; returns and strang
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from retrace.configs import InputError
 
@@ -67,23 +70,22 @@ def evaluate_partition(
         return PartitionMetrics(nan, nan, nan, nan, nan, nan, 0, 0, nan, nan, nan, 0, 0)
     people, p = np.unique(person, return_inverse=True)
     names, k = np.unique(identity, return_inverse=True)
-    table = np.zeros((len(names), len(people)))  # weight that identity and person share
-    np.add.at(table, (k, p), weight)
-    pairs = np.zeros_like(table)
-    np.add.at(pairs, (k, p), 1.0)
-    total = weight.sum()
-    row, col = linear_sum_assignment(table, maximize=True)
-    squared = table**2
+    pair, pair_of, pairs = np.unique(k * len(people) + p, return_inverse=True, return_counts=True)
+    who, whom = np.divmod(pair, len(people))  # identity and person of each pair that shares tracklets
+    shared = np.bincount(pair_of, weight)  # the weight that they share
+    of_name, of_person, total = np.bincount(k, weight), np.bincount(p, weight), weight.sum()
+    order = np.lexsort((whom, -shared, who))
+    best = order[_first(who[order])]  # of each identity, the pair with its majority person
+    majority = np.unique(whom[best], return_counts=True)[1]
     joined = _pairs(pairs).sum()
-    majority = np.unique(table.argmax(1), return_counts=True)[1]
     returns, strangers, found, accepted = _returns(p, k, np.asarray(begin, np.float64))
     return PartitionMetrics(
-        idf1=float(table[row, col].sum() / total),
-        purity=float(table.max(1).sum() / total),
-        b3_precision=float((squared / table.sum(1, keepdims=True)).sum() / total),
-        b3_recall=float((squared / table.sum(0)).sum() / total),
-        pair_precision=_share(joined, _pairs(pairs.sum(1)).sum()),
-        pair_recall=_share(joined, _pairs(pairs.sum(0)).sum()),
+        idf1=_bijection(who, whom, shared) / float(total),
+        purity=float(shared[best].sum() / total),
+        b3_precision=float((shared**2 / of_name[who]).sum() / total),
+        b3_recall=float((shared**2 / of_person[whom]).sum() / total),
+        pair_precision=_share(joined, _pairs(np.bincount(k)).sum()),
+        pair_recall=_share(joined, _pairs(np.bincount(p)).sum()),
         identities=len(names),
         people=len(people),
         fragmentation=float((majority - 1).sum() / len(people)),
@@ -92,6 +94,31 @@ def evaluate_partition(
         returns=returns,
         strangers=strangers,
     )
+
+
+def _bijection(row: np.ndarray, col: np.ndarray, weight: np.ndarray) -> float:
+    """The greatest weight that pairs of rows and columns have, each used once; (E,) pairs, sorted by row.
+
+    A part of the graph that has one row or one column takes its best pair; the others are solved one by one.
+    """
+    height = int(row.max()) + 1
+    graph = coo_array((np.ones(len(row)), (row, height + col)), shape=(height + int(col.max()) + 1,) * 2)
+    _, part = connected_components(graph, directed=False)
+    part = part[row]
+    order = np.argsort(part, kind="stable")
+    edge = np.append(_first(part[order]).nonzero()[0], len(order))
+    total = 0.0
+    for begin, end in itertools.pairwise(edge.tolist()):
+        here = order[begin:end]
+        rows, r = np.unique(row[here], return_inverse=True)
+        cols, c = np.unique(col[here], return_inverse=True)
+        if min(len(rows), len(cols)) == 1:
+            total += float(weight[here].max())
+            continue
+        table = np.zeros((len(rows), len(cols)))
+        table[r, c] = weight[here]
+        total += float(table[linear_sum_assignment(table, maximize=True)].sum())
+    return total
 
 
 def _pairs(count: np.ndarray) -> np.ndarray:

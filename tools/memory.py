@@ -77,7 +77,10 @@ def main(argv: list[str]) -> int:
             case "forget":
                 lines = [
                     ", ".join(
-                        f"{what}: {n}" for what, n in editing.forget(memory, memory.people.newest).items()
+                        f"{what}: {n}"
+                        for what, n in editing.forget(
+                            memory, memory.people.now(memory.config.clock_jump)
+                        ).items()
                     )
                 ]
             case "name":

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from retrace.configs import InputError
 from retrace.eval.partition import PartitionMetrics, evaluate_partition
@@ -94,6 +95,27 @@ def test_equal_to_the_obvious_way(seed: int) -> None:
     assert (found.returns, found.strangers) == (returned, strangers)
     assert found.return_recall == pytest.approx(hits / returned)
     assert found.stranger_acceptance == pytest.approx(accepted / strangers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_best_bijection(seed: int) -> None:
+    """The parts of the graph, solved one by one, give what the whole table gives."""
+    rng = np.random.default_rng(seed)
+    person, weight = rng.integers(0, 12, 60), rng.uniform(1, 5, 60)
+    identity = np.where(rng.random(60) < 0.3, rng.integers(0, 20, 60), person + 100)
+    found = evaluate_partition(person, identity, np.arange(60.0), weight)
+    table = np.zeros((120, 12))
+    np.add.at(table, (identity, person), weight)
+    assert found.idf1 == pytest.approx(
+        table[linear_sum_assignment(table, maximize=True)].sum() / weight.sum()
+    )
+
+
+def test_many_people_take_little_room() -> None:
+    """A table of 30,000 by 30,000 would be 7 GB."""
+    alone = np.arange(30_000)
+    found = evaluate_partition(alone // 2, alone, alone)
+    assert (found.idf1, found.purity, found.people, found.identities) == (0.5, 1, 15_000, 30_000)
 
 
 def test_nobody_and_mistakes() -> None:

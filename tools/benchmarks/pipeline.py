@@ -22,6 +22,7 @@ from retrace.configs.files import cores
 from retrace.reid import Embedder
 from retrace.tools.benchmarks.pipeline_peers import SCRIPTS, run_peer
 from retrace.tools.benchmarks.processes import measure_processes
+from retrace.tools.benchmarks.resident import peak_of_a_fresh_process
 from retrace.tools.benchmarks.side_by_side import as_table
 from retrace.tracker import Tracker
 from retrace.tracker.ahead import Ahead
@@ -34,7 +35,7 @@ from retrace.tracker.run.opened import BATCH
 from retrace.tracker.sources import open_source, read_ahead
 
 STAGES = ("decode", "detect", "embed", "camera", "track")
-HEADS = ("frames/s", "x first", "CPU ms a frame", "x first, CPU", *(f"{name} ms" for name in STAGES))
+HEADS = ("frames/s", "x first", "CPU ms a frame", "x first, CPU", "MB", *(f"{name} ms" for name in STAGES))
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Side:
     ahead: Ahead | None = None  # None: a peer's way
     wall: list[float] = field(default_factory=list)  # s
     cpu: list[float] = field(default_factory=list)  # s, of the process
+    memory: float | None = None  # MB at most
     stages: dict[str, float] = field(default_factory=dict)  # s, of the last round
     sha256: str = ""  # of the result's text
     trouble: str = ""  # why a peer could not be run
@@ -95,6 +97,7 @@ def measure(
     for side in sides[1:]:
         if side.sha256 != sides[0].sha256:
             raise InputError(f"{side.name}: other bytes than {sides[0].name}; this is a fault of Retrace")
+    sides[-1].memory = peak_of_a_fresh_process(_go, sides[-1], video, detector, reid, frames)
     rows = [_row(side, sides[0], frames) for side in sides + others]
     say(as_table(f"{Path(video).name}, {frames} frames, {cores()} cores, same bytes", rows))
     costs = unit_costs(video, detector, reid, frames)
@@ -124,6 +127,11 @@ def _go(side: Side, video: str, detector: str, reid: str, frames: int) -> None:
     side.sha256 = hashlib.sha256(result_text(table).encode()).hexdigest()
 
 
+def _alone(video: str, detector: str, reid: str, frames: int) -> None:
+    """What one worker does: a core, four frames together."""
+    _go(Side("alone", "", 1, Ahead(0, BATCH)), video, detector, reid, frames)
+
+
 def _embedder(reid: str, threads: int | None) -> Embed | None:
     return None if reid == "none" else Embedder.from_weights(reid, threads=threads)
 
@@ -140,6 +148,7 @@ def _go_peer(side: Side, video: str, detector: str, reid: str, frames: int) -> N
         return
     side.wall.append(told["wall"])
     side.cpu.append(told["cpu"])
+    side.memory = told["memory"]
     side.name = f"{side.peer} {told['version']}, {told['how']}"
 
 
@@ -153,6 +162,7 @@ def _row(side: Side, first: Side, frames: int) -> dict[str, Any]:
         round(statistics.median(first.wall) / wall, 2),
         round(1e3 * cpu / frames, 1),
         round(statistics.median(first.cpu) / cpu, 2),
+        "" if side.memory is None else round(side.memory),
         *(round(1e3 * s, 2) if side.stages else "" for s in stages),
     )
     return {"side": side.name, **dict(zip(HEADS, values, strict=True))}
@@ -188,7 +198,7 @@ def unit_costs(video: str, detector: str, reid: str, frames: int) -> dict[str, A
         "camera_ms": round(ms["camera"], 3),
         "track_ms": round(ms["track"], 3),
         "bytes_a_box": round(text / max(people, 1), 1),
-        "resident_mb": _resident_mb(),
+        "resident_mb": round(peak_of_a_fresh_process(_alone, video, detector, reid, frames)),
     }
 
 
@@ -202,10 +212,3 @@ class _CpuWatch(Stopwatch):
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - begin
-
-
-def _resident_mb() -> int:
-    """MB of memory that this process holds at most, both networks among it."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

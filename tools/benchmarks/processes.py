@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.tools.benchmarks.resident import largest_child
 from retrace.tools.runs.workers import track_in_workers
 from retrace.tracker.run import Job
 
@@ -41,7 +42,8 @@ def measure_processes(
                 for k in range(copies)
             ]
             begin, cpu = time.perf_counter(), _children_cpu()
-            outcomes = list(track_in_workers(jobs, count, threading.Event()))
+            with largest_child() as memory:
+                outcomes = list(track_in_workers(jobs, count, threading.Event()))
             wall, cpu = time.perf_counter() - begin, _children_cpu() - cpu
             trouble = [outcome.why for outcome in outcomes if outcome.report is None]
             if trouble:
@@ -56,7 +58,7 @@ def measure_processes(
                 "s": round(wall, 1),
                 "tracking s, all workers": round(tracking, 1),
                 "CPU s": round(cpu, 1),
-                "MB, the largest worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+                "MB, the largest worker": round(memory[0]),
             }
         )
     if len(seen) != 1:

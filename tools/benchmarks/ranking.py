@@ -10,11 +10,9 @@ unless ``full``. Re-ranking's seconds end with all distances made.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.tools.benchmarks.resident import forget_peak, peak_mb
 from retrace.tools.benchmarks.side_by_side import ROOT, generator, shared_bench
 
 SECTIONS = ("scoring", "rerank")  # crops a second: tools/bench.py embed
@@ -99,7 +98,7 @@ SIDES: dict[str, Callable[[Data], Answer]] = {
 def _reranked(began: float, final: Any, data: Data) -> Answer:
     from retrace.eval.ranking.ranks import evaluate_ranking
 
-    seconds, memory = time.process_time() - began, _peak()
+    seconds, memory = time.process_time() - began, peak_mb()
     labels = (None, data["qp"], data["qc"], None, data["gp"], data["gc"])
     return {"seconds": seconds, "peak": memory, **_scores(evaluate_ranking(*labels, distances=final))}
 
@@ -176,27 +175,11 @@ def work(side: str, scale: float, distractors: int) -> Answer:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     data = make_data(scale, distractors)
-    base = _forget_peak()
+    base = forget_peak()
     began = time.process_time()
     answer = SIDES[side](data)
     answer.setdefault("seconds", time.process_time() - began)
-    return {**answer, "memory_mb": answer.pop("peak", _peak()) - base}
-
-
-def _forget_peak() -> float:
-    """Set the high-water mark of memory to what is in use now, where the system can; MB."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    return _peak()
-
-
-def _peak() -> float:
-    """High-water mark of this process's memory in MB."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**answer, "memory_mb": answer.pop("peak", peak_mb()) - base}
 
 
 def measured(sides: list[str], count: int, scale: float, distractors: int = 0) -> dict[str, Answer]:

@@ -44,6 +44,9 @@ class MemoryConfig(BaseModel):
     suggest: Share  # posterior from which a merge is suggested
     window: Positive  # s; tracklets that ended within it are decided together
     lateness: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # s; what comes later may only propose
+    clock_jump: (
+        Positive  # s; a camera that is so far ahead of all others has a wrong clock: others are not late
+    )
 
     # tracklets
     least_boxes: Annotated[int, Field(ge=1)]  # with known looks; fewer say nothing of anybody

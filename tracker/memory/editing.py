@@ -78,7 +78,7 @@ def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
             raise InputError(
                 f"operation {operation} is where its tracklet was first put; split it off instead"
             )
-        if operation in _undone(store):
+        if operation in undone(store):
             raise InputError(f"operation {operation} was undone already")
         made = store.operation()
         store.append(made, at, by, "undo", operation, None)
@@ -88,7 +88,7 @@ def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
 
 def undo_all_merges(memory: Memory, at: float, by: str = "user") -> int:
     """The partition as if nobody had ever been merged. Returns how many merges were taken back."""
-    done = _undone(memory.store)
+    done = undone(memory.store)
     merges = [op for (op,) in memory.store.read("SELECT operation FROM log WHERE op = 'merge' ORDER BY seq")]
     for operation in (op for op in reversed(merges) if op not in done):
         undo(memory, operation, at, by)
@@ -116,29 +116,58 @@ def delete(memory: Memory, person: int) -> dict[str, int]:
         how many rows of each table are gone.
     """
     with _editing(memory) as store:
-        return _remove(store, _known(store, person))
+        return _remove(store, {_known(store, person)})
 
 
-def forget(memory: Memory, now: float) -> dict[str, int]:
+def forget(memory: Memory, now: float, by: str = "user") -> dict[str, int]:
     """Apply the limits of the memory's config: the oldest unpinned people go, rich ones are reduced. Returns counts:
-    people forgotten, tracklets whose vectors were folded into their person's mean."""
-    config, gone, folded = memory.config, 0, 0
+    people forgotten, tracklets whose vectors were folded into their person's mean; the log says them too."""
+    config, folded = memory.config, 0
     with _editing(memory) as store:
         member, _ = store.partition()
         pinned = {person for (person,) in store.read("SELECT id FROM person WHERE pinned")}
         seen: dict[int, float] = {}
-        for tracklet, end in store.read("SELECT id, end FROM tracklet"):
+        ends = store.read("SELECT id, end + clock FROM tracklet JOIN camera ON number = camera")
+        for tracklet, end in ends:
             if tracklet in member:
                 seen[member[tracklet]] = max(seen.get(member[tracklet], -np.inf), end)
         order = sorted((end, person) for person, end in seen.items() if person not in pinned)
         too_many = len(seen) - config.most_people if config.most_people is not None else 0
-        for place, (end, person) in enumerate(order):
-            if place < too_many or (config.forget_after is not None and now - end > config.forget_after):
-                _remove(store, person)
-                gone += 1
+        gone = {
+            person
+            for place, (end, person) in enumerate(order)
+            if place < too_many or (config.forget_after is not None and now - end > config.forget_after)
+        }
+        _remove(store, gone)
         if config.most_tracklets is not None:
             folded = _fold(store, config.most_tracklets, config.bank)
-    return {"people": gone, "folded": folded}
+        if gone or folded:
+            store.append(store.operation(), now, by, "forget", len(gone), folded)
+    return {"people": len(gone), "folded": folded}
+
+
+def tidy(memory: Memory) -> dict[str, int]:
+    """:func:`forget`, where a limit is passed by a tenth; for those who add without end. Returns its counts."""
+    config, people = memory.config, memory.people
+    now, (then, before) = people.now(config.clock_jump), memory.tidied
+    many = (
+        config.most_people is not None
+        and people.count - max(before, config.most_people) > config.most_people / 10
+    )
+    old = config.forget_after is not None and now - then > config.forget_after / 10
+    rich = False
+    if (
+        config.most_tracklets is not None
+        and people.members[: people.count].max(initial=0) > config.most_tracklets
+    ):
+        here = people.known[: people.size] & (people.person_of[: people.size] >= 0)
+        rich = np.bincount(people.person_of[: people.size][here]).max(initial=0) > 1.1 * config.most_tracklets
+    if not (many or old or rich):
+        return {"people": 0, "folded": 0}
+    done = forget(memory, now, by="limits")
+    memory.refresh()
+    memory.tidied = now, memory.people.count
+    return done
 
 
 def export(store: Store, person: int) -> dict[str, Any]:
@@ -197,7 +226,8 @@ def _known(store: Store, person: int) -> int:
     return canonical(person, store.partition()[1])
 
 
-def _undone(store: Store) -> set[int]:
+def undone(store: Store) -> set[int]:
+    """Operations that were taken back, and are not there again."""
     found: set[int] = set()
     for operation, of in store.read("SELECT operation, a FROM log WHERE op = 'undo' ORDER BY seq DESC"):
         if operation not in found:
@@ -205,20 +235,26 @@ def _undone(store: Store) -> set[int]:
     return found
 
 
-def _remove(store: Store, person: int) -> dict[str, int]:
+def _remove(store: Store, people: set[int]) -> dict[str, int]:
+    """All rows about these people and those who were merged into them."""
     member, alias = store.partition()
-    mine = [(tracklet,) for tracklet, owner in member.items() if owner == person]
-    ids = [(person,), *((younger,) for younger, older in alias.items() if older == person)]
+    mine = [(tracklet,) for tracklet, owner in member.items() if owner in people]
+    ids = [(person,) for person in people] + [(y,) for y, older in alias.items() if older in people]
+    store.db.execute("CREATE TEMP TABLE gone (kind TEXT, id INTEGER, PRIMARY KEY (kind, id)) WITHOUT ROWID")
+    store.db.executemany("INSERT INTO gone VALUES ('tracklet', ?)", mine)
+    store.db.executemany("INSERT INTO gone VALUES ('person', ?)", ids)
+    tracklets, persons = (f"(SELECT id FROM gone WHERE kind = '{kind}')" for kind in ("tracklet", "person"))
     counts = {"tracklets": len(mine), "people": len(ids), "log": 0}
-    for statement, rows in (
-        ("DELETE FROM tracklet WHERE id = ?", mine),
-        ("DELETE FROM log WHERE op = 'assign' AND a = ?", mine),
-        ("DELETE FROM link WHERE a = ?1 OR b = ?1", mine),
-        ("DELETE FROM log WHERE op IN ('merge', 'suggest') AND (a = ?1 OR b = ?1)", ids),
-        ("DELETE FROM person WHERE id = ?", ids),
+    for table, which in (
+        ("tracklet", f"id IN {tracklets}"),
+        ("log", f"op = 'assign' AND a IN {tracklets}"),
+        ("link", f"a IN {tracklets} OR b IN {tracklets}"),
+        ("log", f"op IN ('merge', 'suggest') AND (a IN {persons} OR b IN {persons})"),
+        ("person", f"id IN {persons}"),
     ):
-        changed = store.db.executemany(statement, rows).rowcount
-        counts["log"] += max(changed, 0) if " log " in statement else 0
+        changed = store.db.execute(f"DELETE FROM {table} WHERE {which}").rowcount
+        counts["log"] += changed if table == "log" else 0
+    store.db.execute("DROP TABLE gone")
     return counts
 
 

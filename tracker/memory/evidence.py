@@ -63,6 +63,14 @@ def transit_bin(seconds: np.ndarray) -> np.ndarray:
     return np.searchsorted(TRANSIT_BINS, seconds, side="right")
 
 
+def absences(end: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    """How many have been away for a time of each bin: (K, B), of people last seen at ``end`` (P,), rising, when
+    somebody comes at ``begin`` (K,)."""
+    away = np.searchsorted(end, begin[:, None] - TRANSIT_BINS, side="right")  # for at least so long
+    everybody = np.full((len(begin), 1), len(end))
+    return np.asarray(-np.diff(np.concatenate((everybody, away, 0 * everybody), axis=1), axis=1), np.float64)
+
+
 @dataclass(slots=True, eq=False)
 class Transit:
     """How long people take from camera to camera, against how long anybody has been away: counts by camera pair."""

@@ -13,13 +13,13 @@ from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
-from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, appearance_ratio, transit_bin
+from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
+from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.store import Store, to_blob
 
 BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
-MOST = 32  # people by looks who are asked when they were last seen; all others are too unlike
 SURE = 0.9  # posterior from which a join teaches how long people take from camera to camera
 
 
@@ -80,13 +80,27 @@ class Memory:
         self._read()
 
     def _read(self) -> None:
-        """Everything in arrays, from the file."""
+        """Everything in arrays, from the file.
+
+        Raises:
+            InputError: what stands there cannot be.
+        """
+        try:
+            self._read_all()
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            what = f"{type(error).__name__}: {error}"
+            raise InputError(f"{self.store.path}: is damaged ({what[:200]}); restore a copy of it") from None
+
+    def _read_all(self) -> None:
         self.store.changed()  # from here on
         self.people, self.transit = People.read(self.store), Transit()
         self.transit.widen(len(self.people.cameras))
-        for start, stop, column, same, anybody in self.store.read("SELECT * FROM transit"):
-            self.transit.same[start, stop, column] = same
-            self.transit.anybody[start, stop, column] = anybody
+        for stop, blob in self.store.read("SELECT * FROM transit"):
+            counts = np.frombuffer(blob, "<f8").reshape(2, -1, BINS)  # cameras there were when it was written
+            for have, written in zip((self.transit.same, self.transit.anybody), counts, strict=True):
+                have[: len(written), stop] = written
         self._cannot: dict[int, set[int]] = {}
         for a, b in self.store.read("SELECT a, b FROM link WHERE kind = 'cannot'"):
             self._cannot.setdefault(a, set()).add(b)
@@ -97,6 +111,10 @@ class Memory:
         )
         self._changed_to: set[int] = set()  # cameras
         self.stale = False
+        self.tidied = (
+            self.people.now(self.config.clock_jump),
+            self.people.count,
+        )  # when limits were last looked at
 
     def refresh(self) -> None:
         """Read again what was edited here, or written by another process, since the arrays were made."""
@@ -137,7 +155,7 @@ class Memory:
 
     def _add(self, tracklets: Sequence[Tracklet], by: str) -> list[Decision]:
         found: dict[int, Decision] = {}
-        watermark = self.people.newest - self.config.lateness
+        watermark = self.people.now(self.config.clock_jump) - self.config.lateness
         rows: dict[int, int] = {}
         for k, one in enumerate(tracklets):
             row = self.people.row_of.get((one.source, one.track, one.begin))
@@ -149,32 +167,42 @@ class Memory:
         for k, row in rows.items():
             self._meet(tracklets[k], row)
         enough = self.config.least_boxes
-        open_ = sorted((k for k in rows if tracklets[k].boxes >= enough), key=lambda k: (tracklets[k].end, k))
-        late = [k for k in open_ if tracklets[k].end < watermark]
-        open_ = [k for k in open_ if tracklets[k].end >= watermark]
+        end = self.people.end_of
+        open_ = sorted((k for k in rows if tracklets[k].boxes >= enough), key=lambda k: (end[rows[k]], k))
+        late = [k for k in open_ if end[rows[k]] < watermark]
+        open_ = [k for k in open_ if end[rows[k]] >= watermark]
+        self._learn_absence([*rows.values()])
+        near = Nearest(self.people, np.array([rows[k] for k in (*open_, *late)], np.int64))
         while open_:
             some = [rows[k] for k in open_]
-            now = decide(self._candidates(some), self.returning(), self.config.accept, self.config.ambiguous)
+            given = self._candidates(some, near)
+            now = decide(given, self.returning(), self.config.accept, self.config.ambiguous)
             chosen = now.person != NEW
             if not chosen.any():
                 chosen = self._first_of_their_kind(some)
             for j in chosen.nonzero()[0]:
-                found[open_[j]] = self._settle(tracklets[open_[j]], some[j], now, int(j), by)
+                found[open_[j]] = self._settle(some[j], now, int(j), by)
+                near.changed.add(int(self.people.person_of[some[j]]))
             open_ = [k for j, k in enumerate(open_) if not chosen[j]]
         for k in late:
-            now = decide(self._candidates([rows[k]]), self.returning(), 2.0, 1.0)  # nobody is as sure as that
-            found[k] = self._settle(tracklets[k], rows[k], now, 0, by, "came late")
+            given = self._candidates([rows[k]], near)
+            now = decide(given, self.returning(), 2.0, 1.0)  # nobody is as sure as that
+            found[k] = self._settle(rows[k], now, 0, by, "came late")
+            near.changed.add(int(self.people.person_of[rows[k]]))
         for k in rows.keys() - found.keys():
             nobody = Round(*(np.array([value]) for value in (NEW, 1.0, np.nan, NEW, 0.0)))
-            found[k] = self._settle(tracklets[k], rows[k], nobody, 0, by, "too few boxes to tell")
+            found[k] = self._settle(rows[k], nobody, 0, by, "too few boxes to tell")
         self._write_transit()
         return [found[k] for k in range(len(tracklets))]
 
     def _insert(self, one: Tracklet) -> int:
         """The tracklet in the file and in the arrays; its row."""
-        camera = self.store.camera(one.camera)
-        self.people.add_camera(camera, one.camera)
-        self.transit.widen(len(self.people.cameras))
+        if one.camera in self.people.cameras:
+            camera = self.people.cameras.index(one.camera)
+        else:
+            camera = self.store.camera(one.camera)
+            self.people.add_camera(camera, one.camera)
+            self.transit.widen(len(self.people.cameras))
         boxes = [
             None if box is None else np.asarray(box, "<f4").tobytes() for box in (one.first_box, one.last_box)
         ]
@@ -199,33 +227,30 @@ class Memory:
         )
         return self.people.add_tracklet(number, camera, one.source, one.track, one.begin, one.end, vector)
 
-    def _candidates(self, some: Sequence[int]) -> Candidates:
+    def _candidates(self, some: Sequence[int], near: Nearest) -> Candidates:
         """Who the tracklets ``some`` (rows) may be."""
         people, rows = self.people, np.asarray(some)
-        if not people.count:
-            nobody = np.zeros((len(rows), 0))
-            return Candidates(nobody.astype(np.int64), nobody, nobody, 0)
-        cosine = people.vectors[rows] @ people.directions().T  # (K, P)
-        person = np.argpartition(-cosine, min(MOST, people.count) - 1, axis=1)[:, :MOST]  # (K, C)
-        distance = 1.0 - np.take_along_axis(cosine, person, axis=1).astype(np.float64)
+        person, distance = near.of(rows)  # (K, C)
+        if not person.shape[1]:
+            return Candidates(person, distance, distance, people.count)
         camera = people.camera_of[rows][:, None]
         ratio = appearance_ratio(distance, people.been[person, camera], self.unit(), self.config)
         last = people.last[person]
         away = people.begin_of[rows][:, None] - people.end_of[last]
         to = np.broadcast_to(camera, person.shape)
         ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
-        ratio[~people.mean[person].any(2)] = -np.inf  # nothing is known of their looks
+        ratio[~people.looks[person]] = -np.inf
         for k, row in enumerate(rows):
-            ratio[k, self._kept_apart(row)[person[k]]] = -np.inf
+            apart = self._kept_apart(int(row))
+            if len(apart):
+                ratio[k, np.isin(person[k], apart)] = -np.inf
         return Candidates(person, ratio, distance, people.count)
 
     def _kept_apart(self, row: int) -> np.ndarray:
-        """(P,) bool: who was seen beside this tracklet, or who somebody has said it is not."""
-        found = np.zeros(self.people.count, bool)
+        """(M,) rows of people who were seen beside this tracklet, or of whom somebody has said that it is not one."""
         others = self._cannot.get(int(self.people.tracklet[row]), ())
         who = self.people.person_of[[self.people.row_of_tracklet[other] for other in others]]
-        found[who[who != NOBODY]] = True
-        return found
+        return who[who != NOBODY]
 
     def unit(self) -> float:
         """The mean distance of different people: of pairs that were seen beside each other here, once there are
@@ -270,14 +295,14 @@ class Memory:
         ratio = appearance_ratio(1.0 - vector @ vector.T, camera[:, None] == camera, self.unit(), self.config)
         return np.asarray(~np.tril(ratio > 0, -1).any(1))
 
-    def _settle(self, one: Tracklet, row: int, now: Round, j: int, by: str, reason: str = "") -> Decision:
+    def _settle(self, row: int, now: Round, j: int, by: str, reason: str = "") -> Decision:
         """Write down what was decided of one tracklet: whose it is, and whom it may be instead."""
-        people, tracklet = self.people, int(self.people.tracklet[row])
+        people, tracklet, at = self.people, int(self.people.tracklet[row]), float(self.people.end_of[row])
         operation, joined = self.store.operation(), int(now.person[j])
         probability, maybe = float(now.probability[j]), None
         new = joined == NEW
         if new:
-            joined = people.add_person(self.store.new_person(one.end))
+            joined = people.add_person(self.store.new_person(at))
             reason = reason or "like nobody"
         else:
             reason = reason or f"as likely as {probability:.3f}, distance {now.distance[j]:.3f}"
@@ -288,37 +313,42 @@ class Memory:
         evidence = {"posterior": round(probability, 6), "reason": reason}
         if not new:
             evidence["distance"] = round(float(now.distance[j]), 6)
-        self.store.append(operation, one.end, by, "assign", tracklet, person, **evidence)
+        self.store.append(operation, at, by, "assign", tracklet, person, **evidence)
         if maybe is not None:
-            self.store.append(operation, one.end, by, "suggest", maybe, person, posterior=round(chance, 6))
-        self._learn_transit(row, joined, not new and probability >= SURE)
+            self.store.append(operation, at, by, "suggest", maybe, person, posterior=round(chance, 6))
+        if not new and probability >= SURE:
+            self._learn_transit(row, joined)
         people.put(row, joined)
         return Decision(tracklet, person, new, probability, maybe, reason)
 
-    def _learn_transit(self, row: int, joined: int, sure: bool) -> None:
-        """How long anybody has been away when this one came, and how long the one it is."""
-        people, to = self.people, int(self.people.camera_of[row])
+    def _learn_absence(self, rows: Sequence[int]) -> None:
+        """How long anybody has been away when these came."""
+        people = self.people
         last = people.last[: people.count]
         last = last[last != NOBODY]
-        start, away = people.camera_of[last], people.begin_of[row] - people.end_of[last]
-        count = np.bincount(start * BINS + transit_bin(away), minlength=len(people.cameras) * BINS)
-        self.transit.anybody[: len(people.cameras), to] += count.reshape(-1, BINS)
-        self._changed_to.add(to)
-        if sure:
-            before = people.last[joined]
-            gap = people.begin_of[row] - people.end_of[before]
-            self.transit.same[people.camera_of[before], to, int(transit_bin(np.array(gap)))] += 1
+        if not (len(last) and len(rows)):
+            return
+        to, begin = people.camera_of[rows], people.begin_of[rows]
+        order = np.lexsort((people.end_of[last], people.camera_of[last]))
+        end, camera = people.end_of[last][order], people.camera_of[last][order]
+        edge = np.searchsorted(camera, np.arange(len(people.cameras) + 1))
+        for start in (np.diff(edge) > 0).nonzero()[0]:  # over cameras where somebody was last seen
+            count = absences(end[edge[start] : edge[start + 1]], begin)
+            np.add.at(self.transit.anybody[start], to, count)
+        self._changed_to |= {*to.tolist()}
+
+    def _learn_transit(self, row: int, joined: int) -> None:
+        """How long a person took, of whom it is sure enough."""
+        people, before = self.people, self.people.last[joined]
+        gap = people.begin_of[row] - people.end_of[before]
+        start, to = people.camera_of[before], people.camera_of[row]
+        self.transit.same[start, to, int(transit_bin(np.array(gap)))] += 1
 
     def _write_transit(self) -> None:
         """What this window has learned of ways."""
-        for to in sorted(self._changed_to):
-            start, column = self.transit.anybody[:, to].nonzero()
-            told = zip(start.tolist(), column.tolist(), strict=True)
-            rows = [
-                (s, to, c, float(self.transit.same[s, to, c]), float(self.transit.anybody[s, to, c]))
-                for s, c in told
-            ]
-            self.store.db.executemany("INSERT OR REPLACE INTO transit VALUES (?, ?, ?, ?, ?)", rows)
+        counts = np.stack([self.transit.same, self.transit.anybody])  # (2, C, C, B)
+        rows = [(to, counts[:, :, to].astype("<f8").tobytes()) for to in sorted(self._changed_to)]
+        self.store.db.executemany("INSERT OR REPLACE INTO transit VALUES (?, ?)", rows)
         self._changed_to.clear()
 
 

@@ -18,13 +18,17 @@ class People:
 
     dimension: int
     cameras: list[str] = field(default_factory=list)
+    clock: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) s to be added to a camera's times
+    newest_of: np.ndarray = field(
+        default_factory=lambda: np.zeros(0)
+    )  # (C,) s, end of its last tracklet; -inf
     size: int = 0  # N
     count: int = 0  # P
     # (capacity of tracklets, ...)
     tracklet: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # its id in the file
     camera_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    begin_of: np.ndarray = field(default_factory=lambda: np.zeros(0))  # s
-    end_of: np.ndarray = field(default_factory=lambda: np.zeros(0))  # s
+    begin_of: np.ndarray = field(default_factory=lambda: np.zeros(0))  # s, by the corrected clock
+    end_of: np.ndarray = field(default_factory=lambda: np.zeros(0))  # s, likewise
     vectors: np.ndarray = field(
         default_factory=lambda: np.zeros((0, 0), np.float32)
     )  # (., D) unit; 0: folded
@@ -36,15 +40,15 @@ class People:
     mean: np.ndarray = field(
         default_factory=lambda: np.zeros((0, 0), np.float32)
     )  # (., D) its direction, unit
+    looks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether anything is known of them
     members: np.ndarray = field(
         default_factory=lambda: np.zeros(0, np.int64)
     )  # tracklets, folded ones included
     last: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # tracklet row that ended last
     been: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), bool))  # (., C) seen in the camera
-    newest: float = -np.inf  # s, the end of the tracklet that ended last
     row_of: dict[tuple[str, int, float], int] = field(
         default_factory=dict
-    )  # (source, track, begin) -> tracklet row
+    )  # (source, track, begin as it came) -> tracklet row
     rows_of_track: dict[tuple[str, int], list[int]] = field(
         default_factory=dict
     )  # (source, track) -> tracklet rows
@@ -55,8 +59,10 @@ class People:
     def read(cls, store: Store) -> Self:
         """Everything that the file holds."""
         made = cls(store.dimension)
-        made.cameras = [name for (name,) in store.read("SELECT name FROM camera ORDER BY number")]
-        made.been = np.zeros((0, len(made.cameras)), bool)
+        made.vectors, made.total, made.mean = (np.zeros((0, store.dimension), np.float32) for _ in range(3))
+        for number, name, clock in store.read("SELECT number, name, clock FROM camera ORDER BY number"):
+            made.add_camera(number, name)
+            made.clock[number] = clock
         member, _ = store.partition()
         alive = {*member.values()}
         for person, total, folded in store.read("SELECT id, total, folded FROM person ORDER BY id"):
@@ -65,7 +71,7 @@ class People:
                 if folded:
                     made.total[row] += np.frombuffer(total, "<f4")
                     made.members[row] += folded
-                    made.mean[row] = made.total[row] / max(float(np.linalg.norm(made.total[row])), 1e-12)
+                    made._turn(row)
         query = "SELECT id, camera, source, track, begin, end, vector FROM tracklet ORDER BY id"
         for tracklet, camera, source, track, begin, end, blob in store.read(query):
             vector = from_blob(blob) if blob else np.zeros(store.dimension, np.float32)
@@ -80,6 +86,7 @@ class People:
         """Room for a camera that the file has just got."""
         if number == len(self.cameras):
             self.cameras.append(name)
+            self.clock, self.newest_of = np.append(self.clock, 0.0), np.append(self.newest_of, -np.inf)
             self.been = np.pad(self.been, ((0, 0), (0, 1)))
 
     def add_tracklet(
@@ -92,19 +99,16 @@ class People:
         end: float,
         vector: np.ndarray,
     ) -> int:
-        """Its row; it is nobody's yet."""
+        """Its row; it is nobody's yet. Times are those that the camera's own clock says."""
         row, self.size = self.size, self.size + 1
         if row == len(self.tracklet):
             for name in ("tracklet", "camera_of", "begin_of", "end_of", "vectors", "known", "person_of"):
-                setattr(self, name, _longer(getattr(self, name), self.dimension))
-        self.tracklet[row], self.camera_of[row], self.begin_of[row], self.end_of[row] = (
-            tracklet,
-            camera,
-            begin,
-            end,
-        )
+                setattr(self, name, _longer(getattr(self, name)))
+        clock = self.clock[camera]
+        self.tracklet[row], self.camera_of[row] = tracklet, camera
+        self.begin_of[row], self.end_of[row] = begin + clock, end + clock
         self.vectors[row], self.known[row], self.person_of[row] = vector, vector.any(), NOBODY
-        self.newest = max(self.newest, end)
+        self.newest_of[camera] = max(self.newest_of[camera], end + clock)
         self.row_of[source, track, begin] = self.row_of_tracklet[tracklet] = row
         self.rows_of_track.setdefault((source, track), []).append(row)
         return row
@@ -113,13 +117,13 @@ class People:
         """The row of a person who has no tracklet yet."""
         row, self.count = self.count, self.count + 1
         if row == len(self.person):
-            for name in ("person", "total", "mean", "members", "last"):
-                setattr(self, name, _longer(getattr(self, name), self.dimension))
+            for name in ("person", "total", "mean", "looks", "members", "last"):
+                setattr(self, name, _longer(getattr(self, name)))
             self.been = np.pad(
                 self.been, ((0, len(self.person) - row), (0, len(self.cameras) - self.been.shape[1]))
             )
         self.person[row], self.members[row], self.last[row] = person, 0, NOBODY
-        self.total[row] = self.mean[row] = 0
+        self.total[row] = self.mean[row] = self.looks[row] = 0
         self.person_row[person] = row
         return row
 
@@ -127,13 +131,32 @@ class People:
         """Tracklet ``row`` belongs to the person of row ``person``."""
         self.person_of[row] = person
         self.total[person] += self.vectors[row]
-        self.mean[person] = self.total[person] / max(float(np.linalg.norm(self.total[person])), 1e-12)
+        self._turn(person)
         self.members[person] += 1
         self.been[person, self.camera_of[row]] = True
         if self.last[person] == NOBODY or self.end_of[self.last[person]] <= self.end_of[row]:
             self.last[person] = row
 
+    def _turn(self, person: int) -> None:
+        """The direction of a person's sum."""
+        norm = float(np.linalg.norm(self.total[person]))
+        self.mean[person] = self.total[person] / max(norm, 1e-12)
+        self.looks[person] = norm > 0
+
     # -- looking
+
+    @property
+    def newest(self) -> float:
+        """s, the end of the tracklet that ended last; -inf: none."""
+        return float(self.newest_of.max(initial=-np.inf))
+
+    def now(self, jump: float) -> float:
+        """s, :attr:`newest` of the cameras whose clocks can be right: one that is more than ``jump`` ahead of all
+        others would make everybody else late for as long."""
+        times = np.sort(self.newest_of[np.isfinite(self.newest_of)])
+        while len(times) > 1 and times[-1] - times[-2] > jump:
+            times = times[:-1]
+        return float(times[-1]) if len(times) else -np.inf
 
     def directions(self) -> np.ndarray:
         """(P, D) float32 unit mean vectors; zero where no looks are known."""
@@ -155,9 +178,8 @@ class People:
         return rows[meets & (rows != row)]
 
 
-def _longer(array: np.ndarray, dimension: int) -> np.ndarray:
+def _longer(array: np.ndarray) -> np.ndarray:
     """Twice the rows."""
-    width = (dimension,) if array.ndim == 2 else ()
-    grown = np.zeros((max(64, 2 * len(array)), *width), array.dtype)
-    grown[: len(array)] = array.reshape(len(array), *width)
+    grown = np.zeros((max(64, 2 * len(array)), *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
     return grown

@@ -18,7 +18,7 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 
-VERSION = "1"
+VERSION = "2"
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE camera (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 0);
@@ -46,9 +46,9 @@ CREATE TABLE link (
     reason TEXT NOT NULL, PRIMARY KEY (kind, a, b)
 ) WITHOUT ROWID;
 CREATE TABLE transit (
-    start INTEGER NOT NULL, stop INTEGER NOT NULL, bin INTEGER NOT NULL, same REAL NOT NULL, anybody REAL NOT NULL,
-    PRIMARY KEY (start, stop, bin)
-) WITHOUT ROWID;
+    stop INTEGER PRIMARY KEY, -- camera that people come to
+    counts BLOB NOT NULL -- float64 (2, cameras they come from, bins): sure joins, anybody
+);
 """
 
 
@@ -105,6 +105,10 @@ class Store:
         meta = dict(self.db.execute("SELECT key, value FROM meta"))
         if meta.get("version") != VERSION:
             raise InputError(f"{self.path}: a memory of version {meta.get('version')}, this reads {VERSION}")
+        if "weights" not in meta or not meta.get("dimension", "").isdecimal():
+            raise InputError(
+                f"{self.path}: is damaged: it does not say of which weights it is; restore a copy of it"
+            )
         self.weights, self.dimension = meta["weights"], int(meta["dimension"])
         if (weights and weights != self.weights) or (dimension and dimension != self.dimension):
             raise InputError(
@@ -124,9 +128,7 @@ class Store:
             elif "full" in why:
                 why = "the disk is full; nothing of this step was kept"
             raise InputError(f"{self.path}: {why}") from None
-        except (sqlite3.DatabaseError, KeyError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
+        except sqlite3.DatabaseError as error:
             raise InputError(
                 f"{self.path}: is damaged or no memory ({error}); restore a copy of it"
             ) from None

@@ -15,6 +15,7 @@ from retrace.configs.loader import load_preset
 from retrace.tracker.data import MotTable, Step
 from retrace.tracker.memory import Memory, Tracklet
 from retrace.tracker.memory.config import MemoryConfig
+from retrace.tracker.memory.editing import tidy
 from retrace.tracker.memory.gather import Gather
 from retrace.tracker.mot_file import read_results, write_results
 
@@ -82,6 +83,9 @@ class Remembering:
         self._start = self._beginning(start, live)
         self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=crops)
         self._waiting: list[Tracklet] = []
+        self._decided: dict[
+            int, tuple[int, float, int]
+        ] = {}  # tracklet -> track, s of the source, person then
 
     def _beginning(self, start: float | None, live: bool) -> float:
         """Where this source lies on the memory's clock: where it lay before, where it is told to, or now."""
@@ -114,20 +118,18 @@ class Remembering:
             return People(*(np.zeros(0, kind) for kind in (np.int64, np.float64, np.int64)))
         rows = self._rows()
         self._memory.close()
-        track, begin, person = (np.array([row[k] for row in rows]) for k in (0, 1, 3))
+        track, begin, person = (np.array([row[k] for row in rows]) for k in range(3))
         return People(track.astype(np.int64), begin.astype(float), person.astype(np.int64))
 
-    def _rows(self) -> list[tuple[int, float, float, int]]:
-        """(track, begin, end, person) of this source's tracklets, s of the source."""
+    def _rows(self) -> list[tuple[int, float, int]]:
+        """(track, begin, person) of this source's tracklets, s of the source; forgotten ones as they were decided."""
         assert self._memory is not None
         member, _ = self._memory.store.partition()
-        rows = self._memory.store.read(
-            "SELECT id, track, begin, end FROM tracklet WHERE source = ? ORDER BY track, begin",
-            (self._source,),
+        there = self._memory.store.read(
+            "SELECT id, track, begin FROM tracklet WHERE source = ?", (self._source,)
         )
-        return [
-            (track, begin - self._start, end - self._start, member[one]) for one, track, begin, end in rows
-        ]
+        now = {one: (track, begin - self._start, member[one]) for one, track, begin in there}
+        return sorted((self._decided | now).values())
 
     def _decide(self) -> None:
         if not self._waiting:
@@ -147,11 +149,14 @@ class Remembering:
             )
             for one in self._waiting
         ]
-        self._memory.add(told)
+        decided = self._memory.add(told)
+        for one, decision in zip(self._waiting, decided, strict=True):
+            self._decided[decision.tracklet] = one.track, one.begin, decision.person
         with store.writing():
             values = (f"start:{self._source}", repr(self._start))
             store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
         self._waiting = []
+        tidy(self._memory)
 
     # -- for checkpoints
 
@@ -166,6 +171,7 @@ class Remembering:
             "waiting": np.array([(w.track, w.begin, w.end, w.boxes) for w in waiting]).reshape(-1, 4),
             "vectors": np.array(vectors, np.float32).reshape(len(waiting), dimension),
             "apart": np.array(pairs, np.int64).reshape(-1, 2),
+            "decided": np.array([(one, *what) for one, what in self._decided.items()], float).reshape(-1, 4),
             "boxes": np.array([(w.first_box, w.last_box) for w in waiting], np.float32).reshape(-1, 2, 4),
             **{f"gather_{name}": value for name, value in self.gather.state_dict().items()},
         }
@@ -174,6 +180,8 @@ class Remembering:
         own = {name.removeprefix("gather_"): state[name] for name in state if name.startswith("gather_")}
         self.gather.load_state_dict(own)
         self._start, apart = float(state["start"]), state["apart"]
+        decided = state["decided"].tolist()
+        self._decided = {int(one): (int(track), begin, int(person)) for one, track, begin, person in decided}
         self._waiting = [
             Tracklet(
                 self.gather.camera,

@@ -27,7 +27,7 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_tool(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "costs.json"
     what = ["--video", clip, "--frames", 10, "--rounds", 1, "--threads", 2, "--json", out]
-    assert bench.main(["pipeline", *map(str, what)]) == 0
+    assert bench.main(["pipeline", "--detector", "hog", *map(str, what)]) == 0
     told = json.loads(out.read_text())
     assert [row["side"] for row in told["pipeline"]][-1] == "2 ahead, one core each"
     assert told["pipeline"][0]["x first"] == 1.0
@@ -48,13 +48,13 @@ def test_other_bytes_are_a_fault_that_is_told(clip: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(pipeline, "_go", differs)
     with pytest.raises(InputError, match="other bytes than one after the other, all cores a run"):
-        pipeline.measure(str(clip), frames=3, rounds=1)
+        pipeline.measure(str(clip), "hog", frames=3, rounds=1)
 
 
 def test_a_peer_is_a_row_and_one_that_cannot_be_run_says_why(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printed = '{"wall": 2.0, "cpu": 3.0, "how": "in a way", "version": "1.2", "boxes": 5}'
+    printed = '{"wall": 2.0, "cpu": 3.0, "memory": 450.2, "how": "in a way", "version": "1.2", "boxes": 5}'
     monkeypatch.setenv("BENCH_WORK", str(clip.parent))
     monkeypatch.setattr(pipeline_peers.sys, "executable", sys.executable)
     monkeypatch.setattr(
@@ -63,10 +63,10 @@ def test_a_peer_is_a_row_and_one_that_cannot_be_run_says_why(
         {"good": f"print('noise'); print('{printed}')", "bad": "raise OSError('no net')"},
     )
     monkeypatch.setattr(pipeline, "SCRIPTS", pipeline_peers.SCRIPTS)
-    found = pipeline.measure(str(clip), reid="none", frames=10, rounds=2, threads=1, peers=True)
+    found = pipeline.measure(str(clip), "hog", reid="none", frames=10, rounds=2, threads=1, peers=True)
     good, bad = found["pipeline"][-2:]
     assert good["side"] == "good 1.2, in a way"
-    assert (good["frames/s"], good["CPU ms a frame"]) == (5.0, 300.0)
+    assert (good["frames/s"], good["CPU ms a frame"], good["MB"]) == (5.0, 300.0, 450)
     assert bad["side"] == "bad: OSError: no net"
     assert all(bad[head] == "" for head in HEADS)
 

@@ -23,6 +23,7 @@ from retrace.tracker.memory.editing import (
     name,
     pin,
     split,
+    tidy,
     undo,
     undo_all_merges,
 )
@@ -205,6 +206,49 @@ def test_rich_people_are_reduced_and_still_known(tmp_path: Path) -> None:
     np.testing.assert_allclose(before, opened(tmp_path).people.directions(), atol=0.02)
 
 
+def test_limits_hold_while_people_come(tmp_path: Path) -> None:
+    """Looked at when passed by a tenth: 11 people of 10 stay, and nothing is older than 1.1 x 1,000 s."""
+    memory = opened(tmp_path, most_people=10)
+    counts = []
+    for k in range(60):
+        memory.add([tracklet(k, 100.0 * k)])
+        counts.append(memory.people.count)
+        tidy(memory)
+    assert max(counts) == 12  # the tenth is passed, and it goes back to 10
+    assert 10 <= memory.people.count <= 11
+    assert ("limits", 2) in memory.store.read("SELECT by, a FROM log WHERE op = 'forget'")
+    memory.close()
+    memory = opened(tmp_path, forget_after=1000.0)
+    for k in range(60, 90):
+        memory.add([tracklet(k, 100.0 * k)])
+        tidy(memory)
+    oldest = memory.people.end_of[: memory.people.size].min()
+    assert 100.0 * 89 + 3 - oldest <= 1100.0
+    assert memory.store.read("SELECT COUNT(*) FROM tracklet") == [(memory.people.size,)]
+
+
+def test_a_tenth_is_not_looked_at_twice(tmp_path: Path) -> None:
+    """Pinned people stay above the limit; that costs no work at each step."""
+    memory = opened(tmp_path, most_people=3)
+    for k in range(8):
+        pin(memory, memory.add([tracklet(k, 100.0 * k)])[0].person)
+    assert tidy(memory) == {"people": 0, "folded": 0}
+    assert memory.tidied[1] == 8
+    memory.add([tracklet(99, 900.0)])
+    assert tidy(memory) == {"people": 1, "folded": 0}  # the unpinned one
+
+
+def test_rich_people_are_folded_while_they_come(tmp_path: Path) -> None:
+    memory = opened(tmp_path, most_tracklets=10, bank=4)
+    folded = 0
+    for k in range(1, 31):
+        memory.add([tracklet(1, 100.0 * k)])
+        folded += tidy(memory)["folded"]
+        assert memory.people.known[: memory.people.size].sum() <= 11
+    assert folded >= 16
+    assert len({*memory.store.partition()[0].values()}) == 1
+
+
 def test_a_deleted_person_is_not_in_the_file(tmp_path: Path) -> None:
     memory = opened(tmp_path)
     gone = memory.add([tracklet(1, 100.0, crop=b"JPEG-of-somebody" * 9)])[0].person
@@ -220,6 +264,42 @@ def test_diverse_views_cover() -> None:
     rng = np.random.default_rng(0)
     views = np.stack([vector_of(k % 3, rng, 0.1) for k in range(30)])
     assert {int(k) % 3 for k in diverse(views, 3)} == {0, 1, 2}
+
+
+# -- clocks
+
+
+def test_a_clock_that_jumps_ahead_makes_nobody_late(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    memory.add([tracklet(p, 100.0 + p, camera=f"c{p}", source=f"c{p}") for p in range(3)])
+    memory.add([tracklet(0, 1e9, camera="c0", source="c0")])  # c0's clock
+    for k in range(1, 4):
+        found = memory.add([tracklet(p, 200.0 * k, camera=f"c{p}", source=f"c{p}") for p in (1, 2)])
+        assert [one.person for one in found] == [2, 3]
+        assert {one.reason == "came late" for one in found} == {False}
+    assert memory.add([tracklet(1, 500.0, camera="c1", source="c1")])[0].reason == "came late"
+    with opened(tmp_path) as again:  # also after opening again
+        assert not again.add([tracklet(2, 800.0, camera="c2", source="c2")])[0].new
+
+
+def test_a_clock_that_jumps_back_only_suggests(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    memory.add([tracklet(1, 5000.0)])
+    found = memory.add([tracklet(1, 100.0)])[0]
+    assert (found.new, found.maybe, found.reason) == (True, 1, "came late")
+    assert memory.store.read("SELECT COUNT(*) FROM tracklet") == [(2,)]  # nothing is lost
+
+
+def test_out_of_order_within_lateness_is_not_late(tmp_path: Path) -> None:
+    """Two cameras, one 8 s behind: the same people in either order."""
+    told = []
+    for order in ((0, 1), (1, 0)):
+        memory = Memory(tmp_path / f"{order}.db", "net-1", D)
+        memory.add([tracklet(1, 10.0), tracklet(2, 20.0)])
+        two = [tracklet(1, 100.0, camera="a", source="a"), tracklet(2, 108.0, camera="b", source="b")]
+        found = {k: memory.add([two[k]])[0] for k in order}
+        told.append([found[k].person for k in (0, 1)])
+    assert told == [[1, 2], [1, 2]]
 
 
 # -- searching
@@ -362,3 +442,23 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
             member, _ = memory.store.partition()
         assert said
         assert said <= there == set(member)  # and nothing is there half
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE tracklet SET vector = x'00' WHERE id = 3",
+        "UPDATE log SET b = 4711 WHERE op = 'assign' AND a = 3",
+        "UPDATE tracklet SET camera = 99 WHERE id = 3",
+        "UPDATE transit SET counts = x'0011'",
+        "DELETE FROM meta WHERE key = 'weights'",
+        "UPDATE meta SET value = 'many' WHERE key = 'dimension'",
+    ],
+)
+def test_rows_that_cannot_be(tmp_path: Path, harm: str) -> None:
+    memory, _, _ = filled(tmp_path)
+    memory.store.db.execute(harm)
+    memory.close()
+    with pytest.raises(InputError, match=r"m\.db: is damaged") as told:
+        opened(tmp_path)
+    assert "\n" not in str(told.value)
