@@ -8,7 +8,7 @@ Whoever has labels puts the last line into NAME.yaml beside the weights (`scores
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Judged:
 
 def measure(
     detector: str,
-    data: Mapping[str, tuple[Path, Path]] | None = None,
+    data: Sequence[str] | None = None,
     every: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
@@ -57,19 +57,19 @@ def measure(
 
     Args:
         detector: as :func:`open_detector` takes it.
-        data: name -> (video or folder of images, gt.txt); None: the shared folder's four.
+        data: "VIDEO=GT.txt" each, a video or folder of images and its ground truth; None: the shared folder's four.
         every: look at one frame in so many.
         say: told the lines of a table.
 
     Raises:
-        InputError: something named is missing, or no video has enough right and wrong boxes.
+        InputError: no such pairs, something named is missing, or no video has enough right and wrong boxes.
     """
     if every < 1:
         raise InputError(f"`every` must be at least 1 frame, got {every}")
-    data = data or _shared()
+    videos = _pairs(data) if data else _shared()
     say(f"{'':16}{'boxes':>7}{'right':>7}{'AP50':>7}{'slope':>7}{'shift':>7}   off: raw  table  others' fit")
     judged: dict[str, Judged] = {}
-    for name, (video, truth) in data.items():
+    for name, (video, truth) in videos.items():
         detect = open_detector(detector, conf=LOWEST)
         judged[name] = judge(detect, video, read_ground_truth(truth), every)
     fit = detect.fit or Fit()
@@ -158,6 +158,15 @@ def _ap(one: Judged) -> float:
 
 def _counts(one: Judged) -> tuple[int, int]:
     return int(one.right.sum()), int((~one.right).sum())
+
+
+def _pairs(data: Sequence[str]) -> dict[str, tuple[Path, Path]]:
+    parts = [one.rpartition("=") for one in data]
+    if not all(video and truth for video, _, truth in parts):
+        raise InputError(
+            f"`data` {','.join(data)[:200]}: expected VIDEO=GT.txt, several with commas between them"
+        )
+    return {Path(video).stem: (Path(video), Path(truth)) for video, _, truth in parts}
 
 
 def _shared() -> dict[str, tuple[Path, Path]]:
