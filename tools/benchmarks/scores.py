@@ -76,16 +76,18 @@ def measure(
     telling = {name: one for name, one in judged.items() if min(_counts(one)) >= LEAST}
     if not telling:
         raise InputError(f"{detector}: no video with {LEAST} right and {LEAST} wrong boxes; take more frames")
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, one in judged.items():
         others = [other for key, other in telling.items() if key != name]
-        rows[name] = row = {"boxes": len(one.score), "right": int(one.right.sum()), "AP50": _ap(one)}
-        row["fit"] = fitted([one]) if name in telling else None
-        row["off"] = [off(one, Fit()), off(one, fit), off(one, Fit(*fitted(others))) if others else np.nan]
-        own = f"{row['fit'][0]:7.2f}{row['fit'][1]:7.2f}" if row["fit"] else f"{'':14}"
-        raw_off, table, other = row["off"]
+        own = fitted([one]) if name in telling else None
+        by_others = off(one, Fit(*fitted(others))) if others else float("nan")
+        told = {"raw": off(one, Fit()), "table": off(one, fit), "others' fit": by_others}
+        counts = {"boxes": len(one.score), "right": int(one.right.sum()), "AP50": _ap(one)}
+        rows[name] = {**counts, "fit": own, "off": told}
         say(
-            f"{name:16}{row['boxes']:7}{row['right']:7}{row['AP50']:7.3f}{own}{raw_off:11.3f}{table:7.3f}{other:13.3f}"
+            f"{name:16}{counts['boxes']:7}{counts['right']:7}{counts['AP50']:7.3f}"
+            f"{'{:7.2f}{:7.2f}'.format(*own) if own else ' ' * 14}"
+            f"{told['raw']:11.3f}{told['table']:7.3f}{by_others:13.3f}"
         )
     slope, shift = fitted(list(telling.values()))
     say(f"{detect.description}\nscores: [{slope:.2f}, {shift:.2f}]")
