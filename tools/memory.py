@@ -7,9 +7,10 @@
     python tools/memory.py people.db undo 20
     python tools/memory.py people.db name 3 "red coat"
     python tools/memory.py people.db delete 8           tracklets, vectors, crops, log: all of it goes
+    python tools/memory.py people.db engine hnsw        what another search finds here, beside comparing all
 
 VERB is list, show PERSON, log, suggestions, merge A B, split TRACKLET ..., undo OPERATION, undo-merges, name PERSON
-TEXT, pin PERSON, unpin PERSON, delete PERSON, forget or export PERSON.
+TEXT, pin PERSON, unpin PERSON, delete PERSON, forget, export PERSON or engine NAME (search.py lists them).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from retrace.tools.terminal.console import OK, Parser, guarded, say
 WORDS = {  # how many words each verb takes; None: one or more
     "list": 0, "show": 1, "log": 0, "suggestions": 0, "merge": 2, "split": None, "undo": 1, "undo-merges": 0, "name": 2,
     "pin": 1, "unpin": 1, "delete": 1, "forget": 0, "export": 1,
+    "engine": 1,
 }  # fmt: skip
 
 
@@ -48,11 +50,11 @@ def main(argv: list[str]) -> int:
         raise InputError(
             f"{verb} takes {'one or more words' if wanted is None else wanted}, got {len(words)}"
         )
-    numbers = memories.numbers(words[:1] if verb == "name" else words)
+    numbers = memories.numbers({"name": words[:1], "engine": []}.get(verb, words))
     if not Path(args.memory).is_file():
         raise InputError(f"{args.memory}: no such memory")
     now = time.time()
-    with Memory(args.memory) as memory:
+    with Memory(args.memory, engine=words[0] if verb == "engine" else None) as memory:
         match verb:
             case "list":
                 lines = memories.people_lines(memory.store)
@@ -83,6 +85,8 @@ def main(argv: list[str]) -> int:
                         ).items()
                     )
                 ]
+            case "engine":
+                lines = memories.engine_lines(memory, words[0])
             case "name":
                 editing.name(memory, numbers[0], words[1])
                 lines = []

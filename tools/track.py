@@ -68,6 +68,7 @@ def parser() -> Parser:
     p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
     p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
+    p.add_argument("--memory-engine", metavar="NAME", help="kept in step with the memory; see search.py")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument(
         "--runtime", default="auto", metavar="auto|onnxruntime|openvino|tensorrt", help="of ONNX files"

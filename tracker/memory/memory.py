@@ -13,6 +13,7 @@ from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
+from retrace.tracker.memory.engines import Engine, Follower, open_engine
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
 from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
@@ -61,6 +62,7 @@ class Memory:
         weights: str = "",
         dimension: int = 0,
         config: MemoryConfig | str = "default",
+        engine: Engine | str | None = None,
         **overrides: Any,
     ) -> None:
         """
@@ -69,6 +71,8 @@ class Memory:
             weights: what makes the vectors (a hash or a name); a memory of others is refused.
             dimension: of the vectors.
             config: a preset in configs/memory, or a YAML file; ``overrides`` replace single values.
+            engine: where vectors are searched (`engines.open_engine`); it is kept in step while tracklets are added.
+                None: the means of all people, in these arrays.
 
         Raises:
             InputError: no such preset; a file that is no memory, is damaged, was made with other weights.
@@ -78,6 +82,7 @@ class Memory:
         self.config = config
         self.store = Store(path, weights, dimension)
         self._read()
+        self._follower = None if engine is None else Follower(self._opened(engine))
 
     def _read(self) -> None:
         """Everything in arrays, from the file.
@@ -121,8 +126,27 @@ class Memory:
         if self.stale or self.store.changed():
             self._read()
 
+    @property
+    def engine(self) -> Engine | None:
+        """Where vectors are searched, in step with the file; None: in these arrays."""
+        if self._follower is None:
+            return None
+        self.refresh()
+        self._follower.follow(self.people)
+        return self._follower.engine
+
+    def _opened(self, engine: Engine | str) -> Engine:
+        if not isinstance(engine, str):
+            return engine
+        count = int(self.people.known[: self.people.size].sum())
+        return open_engine(engine, self.store.path, self.store.collection(), self.store.dimension, count)
+
     def close(self) -> None:
-        self.store.close()
+        try:
+            if self._follower is not None:
+                self._follower.close()
+        finally:
+            self.store.close()
 
     def __enter__(self) -> Memory:
         return self
@@ -148,10 +172,13 @@ class Memory:
             with self.store.writing() as changed:
                 if changed or self.stale:
                     self._read()
-                return self._add(tracklets, by)
+                decided = self._add(tracklets, by)
         except BaseException:
             self.stale = True  # the arrays may know what the file does not
             raise
+        if self._follower is not None:
+            self._follower.follow(self.people)
+        return decided
 
     def _add(self, tracklets: Sequence[Tracklet], by: str) -> list[Decision]:
         found: dict[int, Decision] = {}

@@ -11,6 +11,7 @@ from typing import Any
 from retrace.configs import InputError, load_preset
 from retrace.configs.errors import nearest
 from retrace.tracker.config import TrackerConfig
+from retrace.tracker.memory.engines import check_engine
 from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.sources.address import is_url, redact
@@ -84,6 +85,7 @@ class Job:
     memory_start: float | None = (
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
+    memory_engine: str | None = None  # where its vectors are searched, kept in step (tracker/memory/engines)
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
     runtime: str = (
         "auto"  # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
@@ -127,6 +129,10 @@ class Job:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
         if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
             raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
+        if self.memory_engine is not None:
+            if self.memory is None:
+                raise InputError("`memory_engine` does nothing without `memory`")
+            check_engine(self.memory_engine)
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.memory is not None and self.reid_norm != "stored":

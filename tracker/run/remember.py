@@ -56,6 +56,7 @@ class Remembering:
         start: float | None,
         live: bool,
         crops: bool = True,
+        engine: str | None = None,
     ) -> None:
         """
         Args:
@@ -68,15 +69,17 @@ class Remembering:
                 everything that the memory holds.
             live: whether the source is.
             crops: keep a picture of each person.
+            engine: see `Memory`.
 
         Raises:
-            InputError: the file is no memory, or one of other weights.
+            InputError: the file is no memory, or one of other weights; the engine cannot be had.
         """
         self.config = load_preset("default", MemoryConfig, "memory")
         self._path, self._weights, self._source = Path(path), weights, f"{name} {settings[:16]}"
         self._memory: Memory | None = None
+        self._engine = engine
         if self._path.exists():
-            self._memory = Memory(self._path, weights, config=self.config)
+            self._memory = Memory(self._path, weights, config=self.config, engine=engine)
         else:
             with writing(self._path):  # also a place that cannot be written, before the first frame
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +141,7 @@ class Remembering:
             dimension = next((len(one.vector) for one in self._waiting if len(one.vector)), 0)
             if not dimension:
                 return  # nobody has looks yet
-            self._memory = Memory(self._path, self._weights, dimension, self.config)
+            self._memory = Memory(self._path, self._weights, dimension, self.config, self._engine)
         store = self._memory.store
         told = [
             replace(

@@ -224,7 +224,7 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     settings, live = opened.settings_hash(), opened.source.live
     where = (job.memory_camera, job.memory_start)
     crops = job.blur is None  # nobody's picture is kept unblurred
-    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops)
+    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops, job.memory_engine)
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
