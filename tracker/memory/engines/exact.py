@@ -83,8 +83,13 @@ class Exact:
     def search(
         self, vectors: np.ndarray, most: int, where: Where = EVERYWHERE
     ) -> tuple[np.ndarray, np.ndarray]:
-        gallery = self._vector[: self._labels.size]
-        return exactly(self._scan, vectors, gallery, self._labels, self._labels.fitting(where), most)
+        gallery, rows = self._vector[: self._labels.size], self._labels.fitting(where)
+
+        def near(asked: np.ndarray, ask: int) -> tuple[np.ndarray, np.ndarray]:
+            return _scanned(self._scan, asked, gallery, rows, ask)
+
+        count = len(gallery) if rows is None else len(rows)
+        return exactly(near, count, vectors, gallery, self._labels, most)
 
     def held(self) -> tuple[np.ndarray, np.ndarray]:
         return self._labels.id[: self._labels.size], self._labels.check[: self._labels.size]
@@ -97,26 +102,33 @@ class Exact:
 
 
 def exactly(
-    scan: Scan,
+    near: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]],
+    count: int,
     vectors: np.ndarray,
     gallery: np.ndarray,
     labels: Labels,
-    rows: np.ndarray | None,
     most: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As :meth:`Engine.search`, over the places ``rows`` of a gallery (N, D), None: all.
+    """As :meth:`Engine.search`, by a scan in float32.
 
-    A scan in float32 is off by D units in the last place at most. It is asked for more until whoever it left out is
-    less by more than that than the last one that is answered.
+    Its cosines are off by D units in the last place at most. It is asked for more until whoever it left out is less by
+    more than that than the last one that is answered.
+
+    Args:
+        near: (K, D) vectors, A -> (K, A) places of the greatest cosines and those, as the scan sees them, in no order.
+        count: how many it compares; A is no more.
+        vectors: (K, D).
+        gallery: (N, D) float16 or float32.
+        labels: the gallery's.
+        most: see there.
     """
     if not len(vectors):
         return np.zeros((0, most), np.int64), np.zeros((0, most))
     vectors = np.ascontiguousarray(vectors, np.float32)
-    count = len(gallery) if rows is None else len(rows)
     off = 2.0 * gallery.shape[1] * 2.0**-24
     ask = min(count, most + SLACK)
     while True:
-        place, fast = _scanned(scan, vectors, gallery, rows, ask)
+        place, fast = near(vectors, ask)
         ids, cosine = _weighed(vectors, gallery, labels, place, most)
         if ask == count or (fast.min(1) < cosine[:, most - 1] - off).all():
             return ids, cosine
@@ -140,14 +152,13 @@ def _scanned(
     scan: Scan, vectors: np.ndarray, gallery: np.ndarray, rows: np.ndarray | None, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(K, most) places and float32 cosines; of some rows, gathered a block at a time."""
-    if rows is None and gallery.dtype == np.float32:
+    if rows is None:
         return scan(vectors, gallery, most)
-    count = len(gallery) if rows is None else len(rows)
     place: np.ndarray = np.zeros((len(vectors), 0), np.int64)
     cosine: np.ndarray = np.zeros((len(vectors), 0), np.float32)
-    for start in range(0, count, BLOCK):
-        some = np.arange(start, min(count, start + BLOCK)) if rows is None else rows[start : start + BLOCK]
-        here, now = scan(vectors, gallery[some].astype(np.float32, copy=False), most)
+    for start in range(0, len(rows), BLOCK):
+        some = rows[start : start + BLOCK]
+        here, now = scan(vectors, gallery[some], most)
         place = np.concatenate((place, some[here]), axis=1)
         cosine = np.concatenate((cosine, now), axis=1)
         if place.shape[1] > most:

@@ -25,7 +25,7 @@ BUILD = 40  # vectors looked at when one is put in
 LEAST, UTMOST = 32, 1024  # vectors looked at in a search
 ASKED = 0.98  # recall of the ten nearest
 SAMPLE = 200  # of its own vectors, whose ten nearest tell the recall
-FEW = 20_000  # so many are compared one by one: a graph that may use only some of its vectors finds little
+FEW = 50_000  # so many are compared one by one: a graph that may use only some of its vectors finds little
 GROWN = 1.1  # times as many: the recall is measured anew
 DEAD = 0.25  # share of removed vectors from which the graph is made anew
 FORMAT = "retrace hnsw 1"
@@ -133,16 +133,36 @@ class Hnsw:
         rows = labels.fitting(where)
         count = labels.size if rows is None else len(rows)
         if count <= max(FEW, 2 * most) and self._fixed is None:
-            return exactly(flat_scan, vectors, self._gallery(), labels, rows, most)
+            return self._exactly(vectors, most, rows)
         ask = min(count, most + SLACK)
         told = {"efSearch": max(self.look_at, ask)}
         if rows is not None:
-            bits = np.zeros(labels.size, bool)
-            bits[rows] = True
-            told["sel"] = library.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+            told["sel"] = self._only(rows)
         _, place = self._index.search(vectors, ask, params=library.SearchParametersHNSW(**told))
         ids = np.where(place < 0, NONE, labels.id[np.maximum(place, 0)])
         return ranked(vectors, ids, self._gallery()[np.maximum(place, 0)], most)
+
+    def _exactly(
+        self, vectors: np.ndarray, most: int, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """All of them, or some places, compared one by one."""
+        library, storage = self._faiss, self._faiss.downcast_index(self._index.storage)
+        only = None if rows is None else library.SearchParameters(sel=self._only(rows))
+
+        def near(asked: np.ndarray, ask: int) -> tuple[np.ndarray, np.ndarray]:
+            if not ask:
+                return np.zeros((len(asked), 0), np.int64), np.zeros((len(asked), 0), np.float32)
+            cosine, place = storage.search(asked, ask, params=only)
+            return place, cosine
+
+        count = self._labels.size if rows is None else len(rows)
+        return exactly(near, count, vectors, self._gallery(), self._labels, most)
+
+    def _only(self, rows: np.ndarray) -> Any:
+        """What lets faiss look at some places only."""
+        bits = np.zeros(self._labels.size, bool)
+        bits[rows] = True
+        return self._faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
 
     def held(self) -> tuple[np.ndarray, np.ndarray]:
         here = self._labels.here[: self._labels.size]
@@ -156,7 +176,7 @@ class Hnsw:
         here = self._labels.here[:size].nonzero()[0]
         some = here[np.linspace(0, len(here) - 1, SAMPLE).astype(int)]
         vectors = self._gallery()[some].astype(np.float32)
-        judge, _ = exactly(flat_scan, vectors, self._gallery(), self._labels, here, 11)
+        judge, _ = self._exactly(vectors, 11, here)
         self._measured = size
         looks = [self._fixed] if self._fixed else [LEAST << k for k in range(20) if LEAST << k <= UTMOST]
         for self.look_at in looks:

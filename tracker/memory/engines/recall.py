@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,16 +23,19 @@ class Recall:
     exact_ms: float  # by the judge
 
 
-def recall_of(engine: Engine, judge: Engine, rows: Rows) -> Recall:
-    """Search each of ``rows``, which both engines hold, in both.
+def recall_of(
+    engine: Engine, judge: Engine, rows: Rows, now: Callable[[], float] = time.perf_counter
+) -> Recall:
+    """Search each of ``rows`` in both engines, which hold the same.
 
     Args:
         engine: to be measured.
         judge: an exact one.
-        rows: (N,) some vectors of the gallery.
+        rows: (N,) some vectors of the gallery; others have ids that it does not have.
+        now: s, what a search is timed by.
     """
-    found, took = _asked(engine, rows)
-    truth, exact_took = _asked(judge, rows)
+    found, took = _asked(engine, rows, now)
+    truth, exact_took = _asked(judge, rows, now)
     own = rows.id[:, None]
     shares = []
     for most in (1, 10):
@@ -42,11 +46,11 @@ def recall_of(engine: Engine, judge: Engine, rows: Rows) -> Recall:
     return Recall(len(engine.held()[0]), len(rows.id), *shares, took, exact_took)
 
 
-def _asked(engine: Engine, rows: Rows) -> tuple[np.ndarray, float]:
+def _asked(engine: Engine, rows: Rows, now: Callable[[], float]) -> tuple[np.ndarray, float]:
     """(N, 11) ids, and the median time of a search in ms."""
     found, took = [], []
     for vector in rows.vector:  # one by one, as they are asked
-        begun = time.perf_counter()
+        begun = now()
         found.append(engine.search(vector[None], 11)[0][0])
-        took.append(1e3 * (time.perf_counter() - begun))
+        took.append(1e3 * (now() - begun))
     return np.array(found).reshape(-1, 11), float(np.median(took)) if took else 0.0
