@@ -10,6 +10,7 @@ python tools/bench.py memory [--tracklets N]    an identity memory: inserts/s, s
 python tools/bench.py engines [--vectors N,N]   its vector engines: ms a search, recall, building
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect
 python tools/bench.py presets [--data DIR]      what every preset scores on MOT17 val-half, from given boxes
+python tools/bench.py scores --detector FILE    what a detector's scores are worth on labelled videos
 
 `bench.py WHAT --help` tells the options of each.
 """
@@ -53,6 +54,7 @@ BENCHES = {
     "presets": ("presets", options.add_presets),
     "memory": ("identities", options.add_memory),
     "engines": ("engines", options.add_engines),
+    "scores": ("scores", options.add_scores),
     "page": ("page", lambda _: None),
 }
 
