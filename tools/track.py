@@ -74,6 +74,7 @@ def parser() -> Parser:
         "--homography", metavar="FILE.yaml", help="cameras' ground: people known by place, too (--memory)"
     )
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
+    p.add_argument("--memory-engine", metavar="NAME", help="kept in step with the memory; see search.py")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument(
         "--runtime", default="auto", metavar="auto|onnxruntime|openvino|tensorrt", help="of ONNX files"

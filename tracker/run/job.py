@@ -11,6 +11,7 @@ from typing import Any
 from retrace.configs import InputError, load_preset
 from retrace.configs.errors import nearest
 from retrace.tracker.config import TrackerConfig
+from retrace.tracker.memory.engines import check_engine
 from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.sources.address import is_url, redact
@@ -84,6 +85,7 @@ class Job:
     memory_start: float | None = (
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
+    memory_engine: str | None = None  # where its vectors are searched, kept in step (tracker/memory/engines)
     memory_config: str | None = None  # of the memory: a preset, or a YAML file; None: the default
     homography: str | None = (
         None  # a YAML file of cameras' ground: the memory knows people by where they stand, too
@@ -129,9 +131,11 @@ class Job:
         self._check_pictures()
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
-        for name in ("memory_camera", "memory_start", "memory_config", "homography"):
+        for name in ("memory_camera", "memory_start", "memory_engine", "memory_config", "homography"):
             if self.memory is None and getattr(self, name) is not None:
                 raise InputError(f"`{name}` does nothing without `memory`")
+        if self.memory_engine is not None:
+            check_engine(self.memory_engine)
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.memory is not None and self.reid_norm != "stored":

@@ -243,6 +243,7 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
         *where,
         live,
         crops,
+        engine=job.memory_engine,
         config=job.memory_config or "default",
         ground=ground,
         height=None if size is None else size[0],
