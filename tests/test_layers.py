@@ -57,6 +57,7 @@ AT_HOME = {
         "tracker/detection/network.py",
     },
     "optuna": {"tools/tuning/study.py"},
+    "fsspec": {"tracker/run/storage.py"},
     "ray": {"tools/runs/cluster.py"},
     "simpy": {"tools/benchmarks/failures.py"},
     "numba": {f"tracker/{name}.py" for name in COMPILED},

@@ -15,7 +15,7 @@ from typing import Any
 
 from retrace.configs import InputError
 from retrace.configs.files import cores, locked, write_json
-from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, remove_stale
+from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, records_of, remove_stale
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.workers import Outcome, Progress, track_in_workers, workers_of
 from retrace.tools.terminal.console import say
@@ -31,6 +31,7 @@ from retrace.tracker.run import (
 )
 from retrace.tracker.run.checkpoint import checkpoint_of
 from retrace.tracker.run.opened import find_detections
+from retrace.tracker.run.storage import Storage, mirror_of
 from retrace.tracker.sources import Source
 
 STAGES = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
@@ -45,6 +46,7 @@ class Run:
     quiet: bool = False
     workers: int = 1  # processes that track files at the same time
     cluster: str | None = None  # or a Ray cluster, see `tools/runs/cluster.py`
+    storage: Storage | None = None  # where the jobs keep their results, too
     failed: dict[str, str] = field(default_factory=dict)  # source: why it could not be tracked
     reports: dict[str, SourceReport] = field(default_factory=dict)  # by name
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)  # records of runs before, by name
@@ -104,6 +106,9 @@ def open_run(
         from retrace.tools.runs.cluster import check_address
 
         check_address(cluster)
+    storage = None if jobs[0].storage is None else Storage(jobs[0].storage)
+    if storage is not None:
+        storage.check()
     jobs[0].tracker_config()  # a typing mistake shows before anything is opened
     failed: dict[str, str] = {}
     found: list[tuple[Job, Source]] = []
@@ -130,7 +135,7 @@ def open_run(
     files = sum(not one.source.live for one in opened)
     if cluster is not None and files == 0:
         raise InputError("`cluster` is for files: live sources are tracked here; leave it out")
-    return Run(opened, list(arguments), quiet, workers_of(workers, files), cluster, failed)
+    return Run(opened, list(arguments), quiet, workers_of(workers, files), cluster, storage, failed)
 
 
 @contextmanager
@@ -196,6 +201,8 @@ def track_all(run: Run) -> None:
 
 def _begin(run: Run) -> None:
     """Say what is about to be done, and what is done already or cannot be."""
+    if run.storage is not None and run.opened[0].job.resume:
+        fetch_results(run.storage, run.opened[0].out)
     run.earlier = earlier_records(run.opened)
     if not run.quiet:
         for line in dict.fromkeys(one.detector.description for one in run.opened):
@@ -210,6 +217,19 @@ def _begin(run: Run) -> None:
         if not run.quiet:
             say(f"{name}: complete already")
     write_manifest(run)
+
+
+def fetch_results(storage: Storage, out: Path) -> None:
+    """Bring a folder in which no run has been up to what the storage holds; results of a run here stay as they are.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if (out / "run.json").exists() or not storage.get("run.json", out / "run.json"):
+        return
+    for record in records_of(out).values():
+        for name in record.get("files", ()):
+            storage.get(name, out / name)
 
 
 def _track(run: Run, one: OpenedJob) -> None:
@@ -243,6 +263,9 @@ def _track_elsewhere(run: Run, files: Sequence[OpenedJob]) -> None:
     for one in files:
         if not one.job.resume:  # a process that takes over from one that died must not find an older run's
             checkpoint_of(one.out, one.name).unlink(missing_ok=True)
+            mirror = mirror_of(one.job.storage, one.out, one.name)
+            if mirror is not None:
+                mirror.forget()
     with bars("sources", len(files), run.quiet) as shown:
 
         def progress(name: str, done: int | None) -> None:
@@ -253,6 +276,9 @@ def _track_elsewhere(run: Run, files: Sequence[OpenedJob]) -> None:
             if outcome.report is None:
                 _record(run, one, f"{one.job.shown}: {outcome.why.removeprefix(f'{one.job.shown}: ')}")
                 continue
+            if run.cluster is not None and run.storage is not None:
+                for path in outcome.report.files:  # made in a folder of another machine
+                    run.storage.get(path.relative_to(one.out).as_posix(), path)
             _conclude(run, one, outcome.report)
             _record(run, one, outcome.report)
 
@@ -285,6 +311,8 @@ def write_manifest(run: Run) -> None:
     records = run.earlier | {name: run.reports[name].record for name in own}
     told = manifest(run.opened, run.arguments, records, run.failed)
     write_json(run.opened[0].out / "run.json", told)
+    if run.storage is not None:
+        run.storage.put(run.opened[0].out / "run.json")
 
 
 def _with_a_bar(run: Run, one: OpenedJob) -> SourceReport:

@@ -89,6 +89,7 @@ class Job:
         "auto"  # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
     )
     threads: int | None = None  # CPU cores to be used; None: all there are. Results do not depend on it
+    storage: str | None = None  # an fsspec URL: checkpoints and results are kept there, too
     resume: bool = False  # go on from the checkpoint of a stopped run
 
     def __post_init__(self) -> None:

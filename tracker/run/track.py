@@ -26,6 +26,7 @@ from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
+from retrace.tracker.run.storage import Mirror, mirror_of
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
 
 if TYPE_CHECKING:
@@ -86,10 +87,20 @@ def track_opened(
             if on_step is not None:
                 on_step(step)
 
-        return _track(opened, each, stop or threading.Event())
+        mirror = mirror_of(opened.job.storage, opened.out, opened.name)
+        if mirror and not (opened.job.resume and mirror.fetch()):
+            mirror.forget()  # a run that dies before its first checkpoint must not be gone on from at an older one's
+        report = _track(opened, each, stop or threading.Event(), mirror)
+        if mirror:
+            if not report.stopped:
+                mirror.finish(report.files)
+            report.warnings += mirror.warnings
+        return report
 
 
-def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
+def _track(
+    opened: OpenedJob, on_step: OnStep | None, stop: threading.Event, mirror: Mirror | None = None
+) -> SourceReport:
     source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
     checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
     looks = _looks_so_far(opened)
@@ -150,6 +161,8 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
                 if report.stopped or checkpoint.due():
                     checkpoint.corrupt = _unreadable(source, start, earlier, checkpoint.next_frame)
                     checkpoint.save(state, sinks.positions())
+                    if mirror:
+                        mirror.keep(sinks.grown(), at_once=report.stopped)
                 if report.stopped:
                     break
             stopwatch.seconds["decode"] = ahead.seconds

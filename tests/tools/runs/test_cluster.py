@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from retrace.configs import InputError
 from retrace.tools.runs import cluster
 from retrace.tools.runs.cluster import track_on_cluster
 from retrace.tools.runs.models import Models
+from retrace.tools.runs.runner import open_run, track_all
 from retrace.tools.terminal.console import OK
 from retrace.tracker.run import Job
 from tests.conftest import ROOT
@@ -135,6 +137,28 @@ def test_a_task_goes_on_from_the_checkpoint_of_the_one_that_died(
     assert outcome.report.notes == ["resumed at frame 1"]
 
 
+def test_results_come_by_the_storage(
+    install: Callable[..., StandIn], jobs: list[Job], tmp_path: Path
+) -> None:
+    """Machines that share nothing but a storage: the output folder is the driver's alone, checkpoints lie in it."""
+    url, stop = f"file://{tmp_path}/storage", threading.Event()
+    stop.set()
+    Models().track(replace(jobs[0], out=str(tmp_path / "died"), storage=url), stop=stop)
+    ray = install(**{str(tmp_path / "o"): "not there"})  # nobody asks for it
+    run = open_run([replace(job, name=None, storage=url, resume=True) for job in jobs], quiet=True, cluster="local")
+    track_all(run)
+    assert ray.told
+    assert run.reports["one"].notes == ["resumed at frame 1"]
+    assert sorted(p.name for p in (tmp_path / "storage").iterdir()) == ["one.txt", "run.json", "three.txt", "two.txt"]
+    for path in (tmp_path / "storage").iterdir():
+        assert (tmp_path / "o" / path.name).read_bytes() == path.read_bytes()
+    fresh = [replace(job, name=None, out=str(tmp_path / "p"), storage=url, resume=True) for job in jobs]
+    again = open_run(fresh, quiet=True, cluster="local")  # a driver on another machine
+    track_all(again)
+    assert {report.new for report in again.reports.values()} == {0}
+    assert (tmp_path / "p" / "two.txt").read_bytes() == (tmp_path / "o" / "two.txt").read_bytes()
+
+
 def test_stopping_cancels_what_is_left(install: Callable[..., StandIn], jobs: list[Job]) -> None:
     ray, stop = install(), threading.Event()
     outcomes = track_on_cluster(jobs, "local", stop)
@@ -170,6 +194,24 @@ def test_what_is_wrong_is_said_before_anything(
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "--cluster needs the extra `ray`" in fails(capsys, *what, "local")
     assert not out.exists()
+
+
+def test_a_machine_that_cannot_write_to_the_storage(
+    install: Callable[..., StandIn], jobs: list[Job], tmp_path: Path
+) -> None:
+    install(**{"the storage": "`storage` x: cannot be written (NoCredentialsError)"})
+    told = [replace(job, storage=f"file://{tmp_path}/storage") for job in jobs]
+    with pytest.raises(InputError, match="the storage is `storage` x: cannot be written .* on 10.0.0.1, writable here"):
+        list(track_on_cluster(told, "local", threading.Event()))
+
+
+def test_a_storage_that_cannot_be_written_is_said_first(
+    jobs: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    said = fails(capsys, jobs[0].source, "--out", tmp_path / "fresh", "--storage", f"file://{tmp_path}/file/x")
+    assert f"--storage file://{tmp_path}/file/x: cannot be written (NotADirectoryError" in said
+    assert not (tmp_path / "fresh").exists()
 
 
 def test_a_cluster_that_is_slow_to_begin_is_begun_again(
