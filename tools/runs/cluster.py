@@ -24,6 +24,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.workers import POLL, TRIES, Outcome, Progress, cause_of_end
+from retrace.tracker.data import Step
 from retrace.tracker.run import Job, SourceReport
 from retrace.tracker.run.storage import Storage
 
@@ -82,6 +83,85 @@ def track_on_cluster(
                 job = waiting.pop(task)
                 progress(job.name or "", None)
                 yield _outcome(ray, task, job)
+
+
+@contextmanager
+def actors(address: str, init: Callable[..., Any] | None = None) -> Iterator[Callable[[int], ActorSeat]]:
+    """What makes a seat on a Ray cluster for a camera, see `tools/runs/watch.py`.
+
+    Args:
+        address: as of :func:`track_on_cluster`.
+        init: instead of ``ray.init``.
+
+    Raises:
+        InputError: no Ray, no cluster, or one of another version.
+    """
+    ray = check_address(address)
+    with _connected(ray, address, init or ray.init):
+        yield lambda threads: ActorSeat(ray, threads)
+
+
+class ActorSeat:
+    """A camera's place on the cluster: an actor that Ray puts where there is room. When its machine goes, the next one is
+    put elsewhere."""
+
+    def __init__(self, ray: Any, threads: int) -> None:
+        self._ray = ray
+        self._actor = ray.remote(CameraActor).options(num_cpus=threads, max_concurrency=2).remote(os.getcwd())
+        self._task: Any = None  # the job
+        self._asked: Any = None  # how far it is
+
+    def give(self, job: Job) -> None:
+        self._task = self._actor.track.remote(job)
+        self._asked = self._actor.done.remote()
+
+    def told(self) -> list[int | Outcome]:
+        try:
+            return [*self._heard()]
+        except self._ray.exceptions.RayError as error:
+            raise EOFError(f"its actor died ({type(error).__name__})") from None
+
+    def _heard(self) -> Iterator[int | Outcome]:
+        if self._asked is not None and self._ray.wait([self._asked], timeout=0)[0]:
+            frames = self._ray.get(self._asked)
+            self._asked = self._actor.done.remote()
+            if frames:
+                yield frames
+        if self._task is not None and self._ray.wait([self._task], timeout=0)[0]:
+            ended, self._task, self._asked = self._ray.get(self._task), None, None
+            yield ended
+
+    def stop(self) -> None:
+        self._actor.stop.remote()
+
+    def kill(self) -> None:
+        self._ray.kill(self._actor)
+
+
+class CameraActor:
+    """One camera, somewhere on the cluster."""
+
+    def __init__(self, here: str) -> None:
+        os.chdir(here)
+        self._models, self._stop, self._frames = Models(), threading.Event(), 0
+
+    def track(self, job: Job) -> Outcome:
+        try:
+            report = self._models.track(job, self._count, self._stop)
+        except InputError as error:
+            return Outcome(job.name or "", None, str(error))
+        return Outcome(job.name or "", report)
+
+    def _count(self, step: Step) -> None:
+        self._frames = step.frame.index + 1
+
+    def done(self) -> int:
+        """Frames, those that are new since the last call; 0: none is."""
+        frames, self._frames = self._frames, 0
+        return frames
+
+    def stop(self) -> None:
+        self._stop.set()
 
 
 def check_address(address: str) -> Any:

@@ -180,7 +180,7 @@ def track_all(run: Run) -> None:
         InputError: another run writes into the folder, or it holds results of another kind.
     """
     out = run.opened[0].out
-    with locked(out / "run.lock", f"tracks into {out}"), _stop_on_signals(run.stop):
+    with locked(out / "run.lock", f"tracks into {out}"), stop_on_signals(run.stop):
         _begin(run)
         waiting = [one for one in run.opened if one.name not in run.reports]
         files = [one for one in waiting if not one.source.live]
@@ -359,7 +359,7 @@ def tell(report: SourceReport, quiet: bool = False) -> None:
 
 
 @contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+def stop_on_signals(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C and kill end the run between two frames; a second one ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

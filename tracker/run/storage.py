@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import CREDENTIALS, atomic_write, writing
-from retrace.tracker.run.checkpoint import checkpoint_of
+from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
 
 ENDING = ".checkpoint.zip"
 SHARE = 0.05  # of the time at most goes into keeping: what takes 2 s to send is sent every 40 s
@@ -151,7 +151,8 @@ class Mirror:
         self._missed, self._why = 0, ""  # keepings that failed, and why the last one did
 
     def fetch(self) -> bool:
-        """Put what was kept into the output folder, in the place of what is there; False: nothing was.
+        """Put what was kept into the output folder, in the place of what is there and has got less far; False: nothing
+        was kept.
 
         Raises:
             InputError: it is damaged, or cannot be read.
@@ -164,14 +165,25 @@ class Mirror:
                 with zipfile.ZipFile(kept) as archive:
                     if archive.testzip() is not None:
                         raise self._damaged("a checksum differs")
+                    if self._got_less_far(archive, Path(folder)):
+                        return True
                     for name in archive.namelist():
-                        self._refuse_stranger(name)
                         path = self._out / name
                         with archive.open(name) as inner, writing(path), atomic_write(path, "wb") as file:
                             shutil.copyfileobj(inner, file)
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                 raise self._damaged(one_line(error)) from None
         return True
+
+    def _got_less_far(self, archive: zipfile.ZipFile, folder: Path) -> bool:
+        """Whether what was kept has done fewer frames than the checkpoint that lies in the output folder."""
+        for name in archive.namelist():
+            self._refuse_stranger(name)
+        here, name = kept_at(checkpoint_of(self._out, self._name)), checkpoint_of(folder, self._name).name
+        if here is None or name not in archive.namelist():
+            return False
+        there = kept_at(Path(archive.extract(name, folder)))
+        return there is not None and there[0] < here[0]
 
     def keep(self, grown: Sequence[Path], at_once: bool = False) -> None:
         """Send the checkpoint and the files it counts on, unless that was done a moment ago. What fails is counted:

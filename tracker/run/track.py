@@ -55,7 +55,7 @@ def track_source(
         embed: makes appearance vectors (an ``Embedder``, or any function of an image and boxes); None: nobody looks.
         on_step: is called after each frame, once it is written.
         stop: set it, and the source ends between two frames. For a live one that is the end: its files are
-            finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``.
+            finished (one that is killed leaves a checkpoint 2 s old at most; ids, numbers and times go on from it). A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``.
 
     Raises:
         InputError: something that the job names is missing, broken or does not fit, or the place cannot be written.
@@ -102,7 +102,7 @@ def _track(
     opened: OpenedJob, on_step: OnStep | None, stop: threading.Event, mirror: Mirror | None = None
 ) -> SourceReport:
     source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
-    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
+    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint(), source.live)
     looks = _looks_so_far(opened)
     remembering, sparing = _remembering(opened), opened.sparing()
     alike = LooksAlike(tracker.config.high) if opened.appearance.embed is not None else None
@@ -128,8 +128,9 @@ def _track(
         )
     with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
-        with _frames(opened, 0 if again else start, stop) as ahead:
-            frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), ahead)
+        with _frames(opened, 0 if again or source.live else start, stop) as ahead:
+            seen = _gone_on(ahead, checkpoint, source.fps) if source.live and resumed else ahead
+            frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), seen)
             if again:
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
@@ -155,9 +156,7 @@ def _track(
                     window.show(step)
                     if window.closed:
                         stop.set()
-                if source.live:
-                    continue
-                report.stopped = stop.is_set()
+                report.stopped = stop.is_set() and not source.live
                 if report.stopped or checkpoint.due():
                     checkpoint.corrupt = _unreadable(source, start, earlier, checkpoint.next_frame)
                     checkpoint.save(state, sinks.positions())
@@ -269,17 +268,22 @@ def _window(opened: OpenedJob) -> Iterator[Window | None]:
         window.close()
 
 
+def _gone_on(frames: Iterator[Frame], checkpoint: Checkpoint, fps: float) -> Iterator[Frame]:
+    """A live source's frames with numbers and times that go on where a run was killed: by the wall clock."""
+    first, (_, time) = checkpoint.next_frame, checkpoint.ended
+    time += max(1 / fps, checkpoint.blind_for())
+    return (Frame(frame.index + first, frame.time + time, frame.image) for frame in frames)
+
+
 def _within(length: int | None) -> Callable[[Frame], bool]:
     return lambda frame: length is None or frame.index < length
 
 
 def _unreadable(source: Source, start: int, earlier: list[int], end: int | None) -> list[int]:
     """Numbers of the frames before ``end`` that could not be read: those of the run before, and ours from ``start``
-    on. (The thread that reads ahead has seen more.)"""
-    return [
-        *earlier,
-        *(number for number in source.corrupt if start <= number and (end is None or number < end)),
-    ]
+    on. (The thread that reads ahead has seen more.) A live source counts its own from 0."""
+    ours = [number + start for number in source.corrupt] if source.live else source.corrupt
+    return [*earlier, *(number for number in ours if start <= number and (end is None or number < end))]
 
 
 @contextmanager

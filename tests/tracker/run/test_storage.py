@@ -45,8 +45,11 @@ def object_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     try:
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("runs")
+        fs = fsspec.filesystem("s3", skip_instance_cache=True)
+        fs.mkdir("runs")
         yield "s3://runs"
+        fs.invalidate_cache()
+        fs.rm("runs", recursive=True)  # the server's memory is this process's
     finally:
         server.stop()
         type(fsspec.filesystem("s3")).clear_instance_cache()
