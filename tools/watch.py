@@ -38,8 +38,8 @@ def main(argv: list[str]) -> int:
 
         if args.quiet:
             be_quiet()
-        if args.workers != "1":
-            raise InputError("`workers`: a camera has a process of its own; leave it out")
+        if args.workers != "1" or args.split != 1:
+            raise InputError("`workers` and `split` are for files: a camera has a process of its own")
         jobs, stop = camera_jobs(track.jobs_of(args), 1 if args.cluster else None), threading.Event()
         tell = (lambda line: None) if args.quiet else say
         with stop_on_signals(stop), _seats(args.cluster) as hire, _served(args.metrics) as publish:

@@ -83,7 +83,7 @@ class Checkpoint:
         self.dropped = 0  # boxes of no size
         self.began: tuple[int, float] | None = None  # number and time (s) of the first frame
         self.ended = (0, 0.0)  # of the last
-        self.clock = 0.0  # s of the epoch, when this was kept
+        self.clock = 0.0  # s of the epoch, when this was kept of a live source
         self._fingerprint = json.dumps(fingerprint, sort_keys=True)
         self._saved, self._live = time.monotonic(), live
 
@@ -109,7 +109,7 @@ class Checkpoint:
 
     def save(self, state: RunState, positions: dict[str, int]) -> None:
         """Keep the present; written beside and renamed, so there is always a whole one."""
-        self.positions, self.clock = positions, time.time()
+        self.positions, self.clock = positions, time.time() if self._live else 0.0
         meta = {name: getattr(self, name) for name in KEPT}
         arrays: dict[str, Any] = state.state_dict()
         arrays |= {"meta": np.array(json.dumps(meta)), "fingerprint": np.array(self._fingerprint)}

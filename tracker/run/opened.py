@@ -142,7 +142,7 @@ class OpenedJob:
         source = self.source
         about = [self.name, source.length, source.fps, source.size, *_identity(self.job)]
         return {
-            "source": about if self.job.length is None else [*about, self.job.length],
+            "source": [*about, *([self.job.length] if self.job.length else []), *([self.job.first] if self.job.first else [])],
             "tracker": self.tracker.config.model_dump(mode="json"),
             "detector": self.detector.description,
             "appearance": self.appearance.description,
@@ -179,6 +179,8 @@ def open_job(
     """
     config, offline = job.tracker_config(), job.offline_config()
     source = source or open_job_source(job)
+    if source.live and job.first:
+        raise InputError(f"{job.shown}: is live and begins now; leave `first` out")
     if source.live and job.resume:
         _as_before(job, source)
     asked = [kind for kind in ("video", "sheet", "crops") if kind in job.save]

@@ -120,7 +120,7 @@ def _track(
     resumed = opened.job.resume and checkpoint.restore(state)
     if not resumed:
         checkpoint.forget()  # an older run's would fit neither our files nor our settings
-    start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
+    start, before, earlier = max(opened.job.first, checkpoint.next_frame), checkpoint.frames, list(checkpoint.corrupt)
     report = SourceReport(opened.name)
     if opened.job.resume:
         report.notes.append(
@@ -168,7 +168,7 @@ def _track(
         if not report.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             report.files = sinks.finish()
-            _finish(opened, report, looks.looks() if looks else None)
+            finish(opened, report, looks.looks() if looks else None)
             if remembering:
                 remember(opened, report, remembering)
             _answer(opened, report, checkpoint, sinks)
@@ -202,7 +202,7 @@ def _looks_so_far(opened: OpenedJob) -> LooksSoFar | None:
     return LooksSoFar(opened.tracker.config.high) if asked or "looks" in opened.job.save else None
 
 
-def _finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None:
+def finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None:
     """What is made of a whole result: looks as a file, and NAME.txt from NAME.online.txt by the offline passes."""
     if looks is not None and "looks" in opened.job.save:
         report.files.append(write_looks(opened.path("looks"), looks))

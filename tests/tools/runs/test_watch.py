@@ -132,7 +132,7 @@ def test_health_is_served() -> None:
     [
         ("video.mp4", (), "video.mp4: is no camera's index and no URL; files are for track.py"),
         ("rtsp://x/a", ("video",), "cannot be gone on with after a loss"),
-        ("rtsp://x/a", ("ledger",), "`reid` nobody.onnx: no such"),
+        ("rtsp://x/a", ("ledger",), "nobody.onnx: no such weights file"),
     ],
 )
 def test_mistakes(source: str, save: tuple[str, ...], said: str, tmp_path: Path) -> None:
