@@ -78,10 +78,16 @@ def parser() -> Parser:
     )
     p.add_argument("--workers", default="1", metavar="N|auto", help="processes that track files side by side")
     p.add_argument(
-        "--split", type=int, default=1, metavar="N", help="track each file in N parts and join them (docs/scale.md)"
+        "--split",
+        type=int,
+        default=1,
+        metavar="N",
+        help="track each file in N parts and join them (docs/scale.md)",
     )
     p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="files on a Ray cluster (docs/scale.md)")
-    p.add_argument("--storage", metavar="URL", help="keep checkpoints and results there, too (s3://..., file:///...)")
+    p.add_argument(
+        "--storage", metavar="URL", help="keep checkpoints and results there, too (s3://..., file:///...)"
+    )
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
     p.add_argument("--quiet", action="store_true", help="print errors only")
     return p

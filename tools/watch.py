@@ -2,8 +2,8 @@
 
     python tools/watch.py rtsp://one rtsp://two --out runs/site --memory site.db --metrics 9100
 
-A process that dies or falls silent, and a camera that goes, are begun again (0.5 s later, then 1, 2, 4, 8, 8 ...) and go
-on at their checkpoint: ids, numbers and times do. Ctrl-C finishes all files.
+A process that dies or falls silent, and a camera that goes, are begun again (0.5 s later, then 1, 2, 4, 8, 8 ...) and
+go on at their checkpoint: ids, numbers and times do. Ctrl-C finishes all files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def parser() -> Parser:
     p = track.parser()
     p.prog, p.description = "watch.py", __doc__
     p.add_argument(
-        "--metrics", metavar="[HOST:]PORT", help="serve health and counters there as Prometheus text (host 127.0.0.1)"
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="serve health and counters there as Prometheus text (host 127.0.0.1)",
     )
     return p
 

@@ -102,8 +102,8 @@ def actors(address: str, init: Callable[..., Any] | None = None) -> Iterator[Cal
 
 
 class ActorSeat:
-    """A camera's place on the cluster: an actor that Ray puts where there is room. When its machine goes, the next one is
-    put elsewhere."""
+    """A camera's place on the cluster: an actor that Ray puts where there is room. When its machine goes, the next
+    one is put elsewhere."""
 
     def __init__(self, ray: Any, threads: int) -> None:
         self._ray = ray

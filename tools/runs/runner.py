@@ -278,7 +278,10 @@ def _track_elsewhere(run: Run, files: Sequence[OpenedJob]) -> None:
     splits, jobs = _split(run, files), [one.job for one in files if run.split == 1]
     jobs += [job for part in splits.values() for job in part.jobs]
     owner = {job.name: part for part in splits.values() for job in part.jobs}
-    length = {job.name: job.length or by_name[owner[job.name].one.name if splits else job.name or ""].source.length for job in jobs}
+    length = {
+        job.name: job.length or by_name[owner[job.name].one.name if splits else job.name or ""].source.length
+        for job in jobs
+    }
     with bars("sources", len(jobs), run.quiet) as shown:
 
         def progress(name: str, done: int | None) -> None:

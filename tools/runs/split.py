@@ -1,4 +1,4 @@
-"""One long video in parts that are tracked apart: cut where few people are, overlapping, joined by boxes, motion and looks.
+"""One long video in parts that are tracked apart: cut where few people are, joined by boxes, motion and looks.
 
 The result is not the one of a whole run to the byte: near a cut a tracker that began a few seconds before does not
 know who has been away for longer, and joins guess. How much that is on a video of yours: docs/scale.md.
@@ -24,7 +24,7 @@ from retrace.tracker.offline.linking import Links, by_beginning, find_links, non
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.offline.reconnect import Looks, find_reconnections
 from retrace.tracker.run import Job, OpenedJob, SourceReport
-from retrace.tracker.run.answers import write_answers, final_table
+from retrace.tracker.run.answers import final_table, write_answers
 from retrace.tracker.run.track import finish
 
 OVERLAP = 3.0  # s that a part is tracked before its own rows begin, and after they end
@@ -72,7 +72,9 @@ class Split:
         report.unreadable = sorted({number for part in reports for number in part.unreadable})
         report.frames = report.new = length - len(report.unreadable)
         report.tracks = len({*table.id.tolist()})
-        report.fps = float(np.average([part.fps or one.source.fps for part in reports], weights=[r.frames for r in reports]))
+        report.fps = float(
+            np.average([part.fps or one.source.fps for part in reports], weights=[r.frames for r in reports])
+        )
         report.dropped = sum(part.dropped for part in reports)
         report.detections = hashlib.sha256("".join(part.detections for part in reports).encode()).hexdigest()
         report.seconds = sum(part.seconds for part in reports)
@@ -99,7 +101,9 @@ def split(one: OpenedJob, parts: int) -> Split:
     """
     job, source = one.job, one.source
     if {*job.save} - MAY_SAVE:
-        raise InputError(f"`split` joins tables: leave {', '.join(sorted({*job.save} - MAY_SAVE))} out of `save`")
+        raise InputError(
+            f"`split` joins tables: leave {', '.join(sorted({*job.save} - MAY_SAVE))} out of `save`"
+        )
     for name in ("memory", "storage"):
         if getattr(job, name) is not None:
             raise InputError(f"`split` and `{name}` do not go together; leave one of them out")
@@ -108,7 +112,9 @@ def split(one: OpenedJob, parts: int) -> Split:
     length = min(source.length, job.length or source.length)
     if length < parts * LEAST * source.fps:
         most = int(length / (LEAST * source.fps))
-        raise InputError(f"{job.shown}: {length} frames are enough for {most} parts of {LEAST:g} s; make `split` smaller")
+        raise InputError(
+            f"{job.shown}: {length} frames are enough for {most} parts of {LEAST:g} s; make `split` smaller"
+        )
     cuts = choose_cuts(*_people(one, length, parts), length, parts)
     overlap, folder = _overlap(one), one.out / f"{one.name}.parts"
     edges = [0, *cuts, length]
@@ -224,7 +230,9 @@ def join(
         whole, every = rename(whole, alike), every.joined(alike)
     whole, every = by_appearance(whole, every)
     where = ", ".join(str(cut + 1) for cut in cuts)
-    joined = f"{shared} people joined by their boxes, {len(moved.later)} by motion, {len(alike.later)} by looks"
+    joined = (
+        f"{shared} people joined by their boxes, {len(moved.later)} by motion, {len(alike.later)} by looks"
+    )
     return whole, every, f"split at frame {where}: {joined}"
 
 

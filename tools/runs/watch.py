@@ -1,5 +1,5 @@
-"""Cameras kept alive: a process each (or an actor of a Ray cluster), begun again with a growing pause when it dies, falls
-silent or finds no camera; each goes on at its checkpoint, so ids, numbers and times do.
+"""Cameras kept alive: a process each (or an actor of a Ray cluster), begun again with a growing pause when it dies,
+falls silent or finds no camera; each goes on at its checkpoint, so ids, numbers and times do.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def watch(
     say: Callable[[str], None] = lambda line: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Camera]]:
-    """Track cameras until ``stop`` is set; then each one's files are finished. Yields how they fare, a few times a second.
+    """Track cameras until ``stop`` is set; then each one's files are finished. Yields how they fare, now and then.
 
     Args:
         jobs: of live sources, with names that differ; one that is to resume goes on from what lies there.
@@ -174,7 +174,9 @@ def _hear(camera: Camera, now: float, say: Callable[[str], None]) -> None:
     for one in told:
         if isinstance(one, Outcome):
             camera.ended = one
-            _lost(camera, now, one.why or "its stream ended", say if one.report is None else lambda line: None)
+            _lost(
+                camera, now, one.why or "its stream ended", say if one.report is None else lambda line: None
+            )
             continue
         if camera.first is None:
             camera.first = now
@@ -228,14 +230,18 @@ def camera_jobs(jobs: Sequence[Job], share: int | None = None) -> list[Job]:
         if not is_url(job.source) and (Path(job.source).exists() or not job.source.isdecimal()):
             raise InputError(f"{job.shown}: is no camera's index and no URL; files are for track.py")
         if job.show or {"video", "sheet", "heat"} & set(job.save):
-            raise InputError("`save` video, sheet and heat, and `show`, cannot be gone on with after a loss; leave them out")
+            raise InputError(
+                "`save` video, sheet and heat, and `show`, cannot be gone on with after a loss; leave them out"
+            )
     models = Models()  # what is wrong with a network or the storage is told before anything begins
     models.appearance(jobs[0])
     if jobs[0].detections is None:
         models.detector(jobs[0], live=True)
     if jobs[0].storage is not None:
         Storage(jobs[0].storage).check()
-    names = names_apart([url_name(job.source) if is_url(job.source) else f"camera{job.source}" for job in jobs])
+    names = names_apart(
+        [url_name(job.source) if is_url(job.source) else f"camera{job.source}" for job in jobs]
+    )
     share = share or max(1, cores() // len(jobs))
     return [
         replace(job, name=name, threads=job.threads or share) for name, job in zip(names, jobs, strict=True)
@@ -276,7 +282,9 @@ def watch_into(
             told = now
             with atomic_write(out / METRICS) as file:
                 file.write(text)
-    records = {c.name: c.ended.report.record for c in cameras if c.ended is not None and c.ended.report is not None}
+    records = {
+        c.name: c.ended.report.record for c in cameras if c.ended is not None and c.ended.report is not None
+    }
     made = {"arguments": [*arguments], "commit": commit(), "versions": versions(), "sequences": records}
     write_json(out / "run.json", made)
     return cameras

@@ -23,10 +23,14 @@ def nearest(vectors: np.ndarray, people: np.ndarray, most: int = MOST) -> tuple[
     """
     row: np.ndarray = np.zeros((len(vectors), 0), np.int64)
     cosine: np.ndarray = np.zeros((len(vectors), 0), np.float32)
-    room = np.empty(len(vectors) * min(BLOCK, len(people)), np.float32)  # one for all: pages that are new cost more
+    room = np.empty(
+        len(vectors) * min(BLOCK, len(people)), np.float32
+    )  # one for all: pages that are new cost more
     for start in range(0, len(people), BLOCK):
         some = people[start : start + BLOCK]
-        now = np.matmul(vectors, some.T, out=room[: len(vectors) * len(some)].reshape(len(vectors), len(some)))
+        now = np.matmul(
+            vectors, some.T, out=room[: len(vectors) * len(some)].reshape(len(vectors), len(some))
+        )
         column = top(now, most)
         row = np.concatenate((row, column + start), axis=1)
         cosine = np.concatenate((cosine, np.take_along_axis(now, column, axis=1)), axis=1)

@@ -124,8 +124,12 @@ class Job:
             raise InputError("`embed` ambiguous does nothing with `reid` none; leave one of them out")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
-        if self.first and ({"video", "sheet", "heat"} & set(self.save) or self.show or self.memory is not None):
-            raise InputError("`first` goes with tables only: leave `save` video, sheet and heat, `show` and `memory` out")
+        if self.first and (
+            {"video", "sheet", "heat"} & set(self.save) or self.show or self.memory is not None
+        ):
+            raise InputError(
+                "`first` goes with tables only: leave `save` video, sheet and heat, `show` and `memory` out"
+            )
         if not 0 <= self.first < (self.length or self.first + 1):
             raise InputError(f"`first` must be at least 0 and below `length`, got {self.first}")
         self._check_pictures()

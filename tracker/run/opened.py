@@ -142,7 +142,11 @@ class OpenedJob:
         source = self.source
         about = [self.name, source.length, source.fps, source.size, *_identity(self.job)]
         return {
-            "source": [*about, *([self.job.length] if self.job.length else []), *([self.job.first] if self.job.first else [])],
+            "source": [
+                *about,
+                *([self.job.length] if self.job.length else []),
+                *([self.job.first] if self.job.first else []),
+            ],
             "tracker": self.tracker.config.model_dump(mode="json"),
             "detector": self.detector.description,
             "appearance": self.appearance.description,

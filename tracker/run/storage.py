@@ -40,7 +40,9 @@ class Storage:
         try:
             from fsspec.core import url_to_fs
         except ImportError:
-            raise InputError("`storage` needs the extra `storage`: pip install 'retrace-mot[storage]'") from None
+            raise InputError(
+                "`storage` needs the extra `storage`: pip install 'retrace-mot[storage]'"
+            ) from None
         try:
             self._fs, root = url_to_fs(url)
         except Exception as error:  # an unknown protocol, or one whose package is not there; its own kinds
@@ -138,7 +140,9 @@ class Storage:
 class Mirror:
     """What one source's run keeps in storage: after a checkpoint all that goes on from it, at the end its results."""
 
-    def __init__(self, storage: Storage, out: Path, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, storage: Storage, out: Path, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """
         Args:
             storage: where.
@@ -223,14 +227,18 @@ class Mirror:
     @property
     def warnings(self) -> list[str]:
         """What went wrong on the way."""
-        return [f"{self._missed} checkpoints were not kept in the storage: {self._why}"] if self._missed else []
+        return (
+            [f"{self._missed} checkpoints were not kept in the storage: {self._why}"] if self._missed else []
+        )
 
     def _refuse_stranger(self, name: str) -> None:
         if PurePosixPath(name).name != name or not name.startswith(f"{self._name}."):
             raise self._damaged(f"{name[:80]!r} is not this source's")
 
     def _damaged(self, why: str) -> InputError:
-        return InputError(f"{self._storage.url}/{self._name}{ENDING}: damaged ({why}); delete it to begin anew")
+        return InputError(
+            f"{self._storage.url}/{self._name}{ENDING}: damaged ({why}); delete it to begin anew"
+        )
 
 
 def mirror_of(storage: str | None, out: Path, name: str) -> Mirror | None:

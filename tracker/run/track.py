@@ -120,7 +120,11 @@ def _track(
     resumed = opened.job.resume and checkpoint.restore(state)
     if not resumed:
         checkpoint.forget()  # an older run's would fit neither our files nor our settings
-    start, before, earlier = max(opened.job.first, checkpoint.next_frame), checkpoint.frames, list(checkpoint.corrupt)
+    start, before, earlier = (
+        max(opened.job.first, checkpoint.next_frame),
+        checkpoint.frames,
+        list(checkpoint.corrupt),
+    )
     report = SourceReport(opened.name)
     if opened.job.resume:
         report.notes.append(

@@ -26,7 +26,10 @@ def test_the_search_goes_setting_by_setting_over_everybody() -> None:
 def test_the_best_two_go_on_and_the_best_of_them_is_trained_by_seeds() -> None:
     results = [search("ce", k, value, "finetune", 1, 1) for k, value in enumerate([0.3, 0.5, 0.4, 0.2])]
     jobs = open_jobs(BENCH, "finetune", ["ce"], results)
-    assert [(job.stage, job.setting, job.length) for job in jobs] == [("search 2", 1, 1.5), ("search 2", 2, 1.5)]
+    assert [(job.stage, job.setting, job.length) for job in jobs] == [
+        ("search 2", 1, 1.5),
+        ("search 2", 2, 1.5),
+    ]
     results += [search("ce", 1, 0.55, "finetune", 2, 1.5), search("ce", 2, 0.6, "finetune", 2, 1.5)]
     jobs = open_jobs(BENCH, "finetune", ["ce"], results)
     assert [(job.stage, job.setting, job.seed) for job in jobs] == [("final", 2, s) for s in range(1, 6)]

@@ -30,7 +30,7 @@ def walk(who: int, frames: range, left: float, speed: float = 1.0) -> list[tuple
 
 
 def test_cuts_lie_where_few_people_are() -> None:
-    """100 frames in 2: within 12.5 of the middle frame 45 and 60 show 1; 45 is nearer. In 3 parts nobody looked near 67."""
+    """100 frames in 2: within 12.5 of the middle frame 45 and 60 show 1; 45 is nearer. With 3 parts, 60 near 67."""
     at, people = np.array([30, 40, 45, 50, 60]), np.array([0, 2, 1, 3, 1])
     assert choose_cuts(at, people, 100, 2) == [45]
     assert choose_cuts(at, people, 100, 3) == [30, 60]
@@ -50,7 +50,12 @@ def test_same_people_share_most_boxes() -> None:
 
 def test_only_links_across_a_cut_count() -> None:
     """Cut at 10: 1 -> 3 crosses it, 3 -> 4 lies behind it; who begins before it has been judged."""
-    rows = table(*walk(1, range(5), 0), *walk(2, range(6, 12), 0), *walk(3, range(10, 14), 0), *walk(4, range(15, 20), 0))
+    rows = table(
+        *walk(1, range(5), 0),
+        *walk(2, range(6, 12), 0),
+        *walk(3, range(10, 14), 0),
+        *walk(4, range(15, 20), 0),
+    )
     links = Links(np.array([1, 1, 3]), np.array([2, 3, 4]), np.zeros(3))
     found = across(links, rows, [10])
     assert (found.earlier.tolist(), found.later.tolist()) == ([1], [3])
@@ -69,7 +74,9 @@ def test_parts_become_one_table() -> None:
     """Cut at 20, 2 frames of overlap. 1 walks through, called 1 in the second part too; 2 is hidden from 17 to 22 and
     comes back where it was going, as 2 there; 3 comes at 22."""
     first = table(*walk(1, range(22), 10), *walk(2, range(17), 200, 2.0))
-    second = table(*walk(1, range(18, 40), 10), *walk(2, range(23, 40), 200, 2.0), *walk(3, range(22, 40), 600))
+    second = table(
+        *walk(1, range(18, 40), 10), *walk(2, range(23, 40), 200, 2.0), *walk(3, range(22, 40), 600)
+    )
     whole, looks, note = join([first, second], [None, None], [20], 2, 10.0, (480, 800), 30.0)
     seen = [*walk(2, range(17), 200, 2.0), *walk(2, range(23, 40), 200, 2.0)]
     want = table(*walk(1, range(40), 10), *seen, *walk(3, range(22, 40), 600))
@@ -97,7 +104,12 @@ def test_looks_join_who_was_hidden_at_a_cut() -> None:
 def people(folder: Path, length: int = 400) -> Path:
     """Four people at different times, nobody from 180 to 219."""
     sequence(folder, length)
-    when = ((range(0, 180), 10, 0.5), (range(50, 150), 120, -0.5), (range(220, 400), 40, 0.3), (range(300, 360), 150, 0))
+    when = (
+        (range(180), 10, 0.5),
+        (range(50, 150), 120, -0.5),
+        (range(220, 400), 40, 0.3),
+        (range(300, 360), 150, 0),
+    )
     rows = [
         (k, f"{k + 1},-1,{left + speed * (k - there.start):.2f},20,24,50,0.9\n")
         for there, left, speed in when for k in there if k < length
@@ -111,14 +123,24 @@ def test_a_split_run_beside_one_in_one_piece(tmp_path: Path) -> None:
     folder = people(tmp_path / "one")
     job = Job(folder, tmp_path / "whole", reid="none", save=("csv", "persons"))
     track_all(open_run([job], quiet=True))
-    run = open_run([Job(folder, tmp_path / "parts", reid="none", save=("csv", "persons"))], quiet=True, workers=2, parts=2)
+    run = open_run(
+        [Job(folder, tmp_path / "parts", reid="none", save=("csv", "persons"))],
+        quiet=True,
+        workers=2,
+        parts=2,
+    )
     track_all(run)
     report = run.reports["one"]
     assert run.whole
     assert (report.frames, report.tracks, report.record["split"]) == (400, 4, [200])
     for name in ("one.txt", "one.csv", "one.persons.csv"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert {p.name for p in (tmp_path / "parts").iterdir()} == {"run.json", "one.txt", "one.csv", "one.persons.csv"}
+    assert {p.name for p in (tmp_path / "parts").iterdir()} == {
+        "run.json",
+        "one.txt",
+        "one.csv",
+        "one.persons.csv",
+    }
 
 
 def test_a_part_begins_where_it_is_told_to(tmp_path: Path) -> None:
@@ -136,8 +158,13 @@ def test_a_part_begins_where_it_is_told_to(tmp_path: Path) -> None:
     [
         (("--split", "4"), "one: 400 frames are enough for 3 parts of 12 s; make --split smaller"),
         (("--split", "0"), "--split must be at least 1 part, got 0"),
-        (("--split", "2", "--save", "jsonl,ledger"), "--split joins tables: leave jsonl, ledger out of --save"),
+        (
+            ("--split", "2", "--save", "jsonl,ledger"),
+            "--split joins tables: leave jsonl, ledger out of --save",
+        ),
     ],
 )
-def test_mistakes(more: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes(
+    more: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert said in fails(capsys, people(tmp_path / "one"), "--reid", "none", "--out", tmp_path / "o", *more)

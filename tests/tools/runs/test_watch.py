@@ -47,7 +47,9 @@ class Played:
         self.killed += 1
 
 
-def play(*scripts: list[list[int | Outcome] | str], looks: int, step: float = 1.0) -> tuple[Camera, list[Played], list[str]]:
+def play(
+    *scripts: list[list[int | Outcome] | str], looks: int, step: float = 1.0
+) -> tuple[Camera, list[Played], list[str]]:
     """One camera looked at ``looks`` times, ``step`` s apart; a script a seat."""
     now, said, seats, left = [0.0], list[str](), list[Played](), [*scripts]
     stop = threading.Event()
@@ -56,11 +58,11 @@ def play(*scripts: list[list[int | Outcome] | str], looks: int, step: float = 1.
         seats.append(Played(left.pop(0)))
         return seats[-1]
 
-    cameras: list[Camera] = []
-    for k, cameras in enumerate(watch([Job("rtsp://x/c", "o", name="c")], stop, hire, said.append, lambda: now[0])):
+    looked = watch([Job("rtsp://x/c", "o", name="c")], stop, hire, said.append, lambda: now[0])
+    for _ in range(looks):
+        cameras = next(looked)
         now[0] += step
-        if k + 1 == looks:
-            break
+    looked.close()  # type: ignore[attr-defined]
     return cameras[0], seats, said
 
 
@@ -85,7 +87,7 @@ def test_played_pauses_grow_to_eight_seconds_and_shrink_again() -> None:
     assert [float(re.findall(r"in ([\d.]+) s", line)[0]) for line in said] == [0.5, 1, 2, 4, 8, 8, 8]
     assert len(seats) == 1
     assert seats[0].given == [False] + [True] * (len(seats[0].given) - 1)
-    camera, _, said = play([gone, gone, *([k + 1] for k in range(60)), gone], looks=80, step=0.25)
+    _, _, said = play([gone, gone, *([k + 1] for k in range(60)), gone], looks=80, step=0.25)
     assert said[-1].endswith("in 0.5 s")  # after 15 s of frames
 
 
@@ -119,7 +121,10 @@ def test_health_is_served() -> None:
         pass
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"`metrics` {port}: cannot be served there"), tool._served(str(port)):
+        with (
+            pytest.raises(InputError, match=rf"`metrics` {port}: cannot be served there"),
+            tool._served(str(port)),
+        ):
             pass
     with tool._served(str(port)) as publish:
         publish("x 1\n")
@@ -141,7 +146,13 @@ def test_mistakes(source: str, save: tuple[str, ...], said: str, tmp_path: Path)
 
 
 def test_cameras_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    jobs = camera_jobs([Job(place, tmp_path, reid="none", detections="b.txt") for place in ("rtsp://p@x/a", "rtsp://q@x/a", "0")], 2)
+    jobs = camera_jobs(
+        [
+            Job(place, tmp_path, reid="none", detections="b.txt")
+            for place in ("rtsp://p@x/a", "rtsp://q@x/a", "0")
+        ],
+        2,
+    )
     assert [(job.name, job.threads) for job in jobs] == [("x_a", 2), ("x_a-2", 2), ("camera0", 2)]
 
 
@@ -152,8 +163,8 @@ def minute() -> bytes:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_killed_process_and_a_lost_stream(minute: bytes, tmp_path: Path) -> None:
-    """Two cameras over RTSP. One's process is killed: it comes back and its person keeps the id. The other's stream ends
-    now and then, which its process bridges."""
+    """Two cameras over RTSP. One's process is killed: it comes back and its person keeps the id. The other's stream
+    ends now and then, which its process bridges."""
     boxes = tmp_path / "boxes.txt"
     boxes.write_text("".join(f"{k + 1},-1,30,20,24,50,0.9\n" for k in range(4000)))
     stop, said = threading.Event(), list[str]()
@@ -193,7 +204,12 @@ def test_a_killed_process_and_a_lost_stream(minute: bytes, tmp_path: Path) -> No
     times = [float(t) for t in re.findall(r'"time":([\d.]+)', (tmp_path / "o" / f"{name}.jsonl").read_text())]
     assert max(np.diff(times)) > 0.5  # how long it was blind
     assert (np.diff(times) > 0).all()
-    assert {p.name for p in (tmp_path / "o").iterdir()} >= {"metrics.prom", "run.json", f"{name}.txt", f"{name}.jsonl"}
+    assert {p.name for p in (tmp_path / "o").iterdir()} >= {
+        "metrics.prom",
+        "run.json",
+        f"{name}.txt",
+        f"{name}.jsonl",
+    }
     assert not [*(tmp_path / "o").glob("*.partial"), *(tmp_path / "o").glob("*.npz")]
 
 

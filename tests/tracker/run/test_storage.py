@@ -114,7 +114,9 @@ def test_a_stopped_run_is_kept_and_a_new_one_forgets_it(job: Job, url: str, tmp_
     assert report.new == LENGTH
 
 
-def test_what_is_kept_fits_together(job: Job, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_kept_fits_together(
+    job: Job, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One object holds the checkpoint and the text that it counts on, the same bytes of the same run."""
     found = []
     for name in ("a", "b"):
@@ -181,7 +183,8 @@ def test_a_storage_that_fails_on_the_way_is_counted_and_at_the_end_told(
     checkpoint_of(tmp_path, "x").touch()
     mirror.keep([])
     assert mirror.warnings[0].startswith(
-        f"1 checkpoints were not kept in the storage: `storage` file://{tmp_path}/file: cannot be written (")
+        f"1 checkpoints were not kept in the storage: `storage` file://{tmp_path}/file: cannot be written ("
+    )
     with pytest.raises(InputError, match="cannot be written"):
         mirror.finish([checkpoint_of(tmp_path, "x")])
 
