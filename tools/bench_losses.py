@@ -2,7 +2,8 @@
 
     python tools/bench_losses.py run --regime frozen      linear heads on frozen vectors: seconds a job
     python tools/bench_losses.py run --regime finetune --entrants core --published
-    python tools/bench_losses.py track                    IDF1 and HOTA of a tracker with each trained network
+    python tools/bench_losses.py track --regime finetune  IDF1 and HOTA of a tracker with each network
+    python tools/bench_losses.py check                    does everything train: 200 small steps of each, half a minute
     python tools/bench_losses.py steps                    what a training step costs with each, beside CE + triplet
     python tools/bench_losses.py report --out page        tables and plots of what is done so far
 
@@ -24,10 +25,11 @@ from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 if TYPE_CHECKING:
     from retrace.tools.loss_bench.entrants import Bench
+    from retrace.tools.loss_bench.work import Places
 
 RESULTS = Path("docs/bench/losses.jsonl")
 STEPS = Path("docs/bench/steps.json")
-WHAT = ("run", "track", "steps", "report")
+WHAT = ("run", "track", "check", "steps", "report")
 
 
 def parser() -> Parser:
@@ -49,7 +51,7 @@ def parser() -> Parser:
         "--steps", type=Path, default=STEPS, metavar="FILE", help=f"costs of steps; default: {STEPS}"
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="of the report: Markdown, HTML, plots")
-    run = p.add_argument_group("run")
+    run = p.add_argument_group("run, track, check")
     run.add_argument("--regime", default="frozen", help="frozen, finetune or scratch")
     run.add_argument(
         "--data", type=Path, metavar="DIR", help="default: market1501-split of the shared folder"
@@ -74,38 +76,57 @@ def main(argv: list[str]) -> int:
     with as_flags(p):
         if (args.out is None) == (args.what == "report"):
             raise InputError("report needs --out DIR, the folder to write to; the others take none")
+        if args.what == "report" and args.entrants:
+            raise InputError("report shows everybody that has results; leave entrants out")
         bench = read_bench(args.bench)
         names = tuple(filter(None, args.entrants.split(",")))
-        {"run": run, "track": track, "steps": steps, "report": report}[args.what](args, bench, names)
+        {"run": run, "track": track, "check": check, "steps": steps, "report": report}[args.what](
+            args, bench, names
+        )
     return OK
 
 
 def run(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
     """Work the queue."""
+    from retrace.tools.loss_bench.work import work
+
+    entrants = list(bench.taking_part(args.regime, names))
+    how = partial(work, published=args.published, hours=args.hours, most=args.jobs, tell=say)
+    say(f"{how(bench, args.regime, entrants, places_of(args))} jobs done")
+
+
+def track(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
+    """Track with the networks that finals left in the work folder, or with frozen heads."""
     from retrace.tools.benchmarks.side_by_side import shared_folder
-    from retrace.tools.loss_bench.work import Places, work
+    from retrace.tools.loss_bench.tracked import read_street, track_all
 
     data = shared_folder() / "data"
-    places = Places(
+    entrants = list(bench.taking_part(args.regime, names))
+    street = read_street(data / "MOT15-train", data / "videos/vtest.avi")
+    how = partial(track_all, hours=args.hours, most=args.jobs, tell=say)
+    say(f"{how(bench, args.regime, entrants, places_of(args), street)} networks tracked")
+
+
+def check(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
+    """Train everybody for a few hundred small steps."""
+    from retrace.tools.loss_bench.check import check_all
+
+    how = partial(check_all, hours=args.hours, most=args.jobs, tell=say)
+    say(f"{how(bench, names, places_of(args))} objectives checked")
+
+
+def places_of(args: argparse.Namespace) -> Places:
+    from retrace.tools.benchmarks.side_by_side import shared_folder
+    from retrace.tools.loss_bench.work import Places
+
+    data = shared_folder() / "data"
+    return Places(
         args.results,
         args.work,
         args.data or data / "market1501-split",
         args.other or data / "cuhk03-detected-val",
         args.weights or data / "weights",
     )
-    entrants = list(bench.taking_part(args.regime, names))
-    how = partial(work, published=args.published, hours=args.hours, most=args.jobs, tell=say)
-    say(f"{how(bench, args.regime, entrants, places)} jobs done")
-
-
-def track(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
-    """Track with the networks that finals left in the work folder."""
-    from retrace.tools.benchmarks.side_by_side import shared_folder
-    from retrace.tools.loss_bench.tracked import track_all
-
-    data = shared_folder() / "data"
-    done = track_all(args.results, args.work, data / "MOT15-train", data / "videos/vtest.avi", say)
-    say(f"{done} networks tracked")
 
 
 def steps(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ def call(*arguments: object) -> subprocess.CompletedProcess:
     [
         (["report"], "report needs --out"),
         (["run", "--out", "x"], "the others take none"),
+        (["report", "--out", "x", "--entrants", "ce"], "report shows everybody"),
         (["run", "--regime", "froze"], "unknown 'froze'; did you mean 'frozen'"),
         (["run", "--entrants", "tripet"], "unknown 'tripet'"),
         (["run", "--entrants", "pcb"], "pcb cannot take part in frozen"),

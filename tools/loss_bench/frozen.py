@@ -222,8 +222,9 @@ class Run:
         with torch.inference_mode():
             return nn.functional.normalize(self.network(inputs), dim=1).numpy()
 
-    def of(self, part: Part) -> np.ndarray:
-        return self.vectors(torch.from_numpy(part.vectors * self.bench.frozen.scale)[:, :, None, None])
+    def of(self, vectors: np.ndarray) -> np.ndarray:
+        """(N, D) unit rows of frozen vectors (N, C)."""
+        return self.vectors(torch.from_numpy(vectors * self.bench.frozen.scale)[:, :, None, None])
 
 
 def search(people: People, bench: Bench, name: str, setting: int, seed: int, steps: int) -> dict[str, Any]:
@@ -237,7 +238,7 @@ def search(people: People, bench: Bench, name: str, setting: int, seed: int, ste
     for done in run.go():
         if done % bench.frozen.look == 0:
             curve[str(done)] = round(
-                score(run.of(query), query.images, run.of(gallery), gallery.images).mAP, 6
+                score(run.of(query.vectors), query.images, run.of(gallery.vectors), gallery.images).mAP, 6
             )
     return {"losses": losses, "rate": rate, "curve": curve}
 
@@ -245,20 +246,27 @@ def search(people: People, bench: Bench, name: str, setting: int, seed: int, ste
 def final(people: People, bench: Bench, name: str, setting: int, seed: int, steps: int) -> dict[str, Any]:
     """Train on everybody, score those who were never seen."""
     losses, rate = objective(bench, "frozen", name, setting, bench.frozen.rate)
+    run = trained(people, bench, name, setting, seed, steps)
+    return {"losses": losses, "rate": rate, **measured(run, people)}
+
+
+def trained(people: People, bench: Bench, name: str, setting: int, seed: int, steps: int) -> Run:
+    """A head trained on everybody."""
+    losses, rate = objective(bench, "frozen", name, setting, bench.frozen.rate)
     run = Run(bench, bench.entrants[name], losses, rate, people.train, seed, steps)
     for _ in run.go():
         pass
-    return {"losses": losses, "rate": rate, **measured(run, people)}
+    return run
 
 
 def measured(run: Run, people: People) -> dict[str, Any]:
     """The figures of a head that has been trained."""
     query, gallery = people.query, people.gallery
-    found = figures(run.of(query), query.images, run.of(gallery), gallery.images)
+    found = figures(run.of(query.vectors), query.images, run.of(gallery.vectors), gallery.images)
     query, gallery = people.other
-    other = figures(run.of(query), query.images, run.of(gallery), gallery.images)
+    other = figures(run.of(query.vectors), query.images, run.of(gallery.vectors), gallery.images)
     found["other"] = {key: other[key] for key in ("mAP", "rank-1")}
     few = run.part.take(few_of_each(run.part.images.ids))
-    found["space"] = space_of(run.of(few), few.images.ids)
+    found["space"] = space_of(run.of(few.vectors), few.images.ids)
     found["term_parameters"] = sum(p.numel() for p in run.objective.parameters())
     return found

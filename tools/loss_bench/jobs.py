@@ -19,7 +19,8 @@ from retrace.configs.files import writing
 from retrace.tools.loss_bench.entrants import Bench, Trained, settings_of
 
 Result = dict[str, Any]
-FINAL = "final"
+FINAL, TRACK, CHECK = "final", "track", "check"  # stages
+REFERENCE, NOBODY, STORED = "reference", "nobody looks", "frozen network"  # what tracking is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def finals(
 
 def _tracked(done: Mapping[str, Result], key: str) -> Result:
     """What a tracker made of a final's network, where one used it."""
-    line = done.get(f"{key}/track")
+    line = done.get(f"{key}/{TRACK}")
     return {} if line is None else {"track": {name: line[name] for name in ("IDF1", "HOTA", "IDSW")}}
 
 

@@ -15,7 +15,7 @@ from retrace.configs.files import atomic_write, writing
 from retrace.eval.report import Cell, Section, as_markdown_table
 from retrace.tools.loss_bench.entrants import REGIMES, TITLES, Bench, Trained
 from retrace.tools.loss_bench.groups import Estimate, estimate, groups, rank_correlation, sums
-from retrace.tools.loss_bench.jobs import Result, finals, searched
+from retrace.tools.loss_bench.jobs import NOBODY, STORED, TRACK, Result, finals, searched
 from retrace.tools.loss_bench.plots import intervals, scatter
 
 if TYPE_CHECKING:
@@ -92,7 +92,10 @@ def read_regime(bench: Bench, name: str, results: Sequence[Result], published: b
             missing[e] = found[e][0]["failed"]
         elif e not in scored:
             missing[e] = "not done yet"
-    return Regime(name, published, rows, missing, _notes(bench, name, rows, published))
+    notes = _notes(bench, name, rows, published)
+    if any(row.mean("track", "IDF1") is not None for row in rows):
+        notes += _of_the_street(results)
+    return Regime(name, published, rows, missing, notes)
 
 
 def _notes(bench: Bench, name: str, rows: Sequence[Row], published: bool) -> list[str]:
@@ -125,6 +128,21 @@ def _notes(bench: Bench, name: str, rows: Sequence[Row], published: bool) -> lis
             "Where there is one seed, the interval is of people only, and says nothing of another run."
         )
     return notes
+
+
+def _of_the_street(results: Sequence[Result]) -> list[str]:
+    """What IDF1 and HOTA are of, and what to compare them with."""
+    lines = {one["entrant"]: one for one in results if one["stage"] == TRACK}
+    told = [
+        f"{what} {100 * lines[key]['IDF1']:.1f} and {100 * lines[key]['HOTA']:.1f}"
+        for key, what in ((NOBODY, "without appearance"), (STORED, "with the MSMT17 network as it is"))
+        if key in lines
+    ]
+    return [
+        "IDF1, HOTA: PETS09-S2L1 with given boxes (`bench_losses.py track`), the preset as it is: its thresholds were "
+        f"found with the shipped network{'; ' + ', '.join(told) if told else ''}. One video of 19 people: differences "
+        "below a point or two mean nothing."
+    ]
 
 
 def _span(seeds: Sequence[int]) -> str:

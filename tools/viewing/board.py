@@ -14,7 +14,7 @@ from retrace.configs.errors import InputError
 from retrace.tools.viewing import persons, reasons, scores, totals
 from retrace.tools.viewing.place import Place
 from retrace.tools.viewing.run_folder import Runs
-from retrace.tools.viewing.video import Crops, Proxies, times
+from retrace.tools.viewing.video import Crops, Proxies, shown_file, times
 from retrace.tracker.data import MotTable
 
 Query = Mapping[str, str]
@@ -63,7 +63,7 @@ def about(board: Board, place: Place, query: Query) -> dict[str, Any]:
         "size": size,
         "frames": place.frames,
         "growing": place.growing,
-        "video": place.proxy.is_file(),
+        "video": shown_file(place) is not None,
         "source": place.source is not None and Path(place.source).exists(),
         "proxy": board.proxies.state(place),
         "missing": place.missing(),
@@ -100,7 +100,7 @@ def predicted(board: Board, place: Place, query: Query) -> bytes:
 
 
 def when(board: Board, place: Place, query: Query) -> bytes:
-    """(F,) float64 s, little endian: when each frame is shown, by the clock of the copy, else of the nominal rate."""
+    """(F,) float64 s, little endian: when each frame is shown, by the shown file's clock, else of the nominal rate."""
     told = times(place)
     return (np.arange(place.frames) / place.fps if told is None else told).astype("<f8").tobytes()
 

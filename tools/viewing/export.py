@@ -16,7 +16,7 @@ from retrace.configs.files import writing
 from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.place import Place
 from retrace.tools.viewing.server import page_files
-from retrace.tools.viewing.video import FrameReader, crop, make_proxy, times
+from retrace.tools.viewing.video import FrameReader, crop, make_proxy, shown_file, times
 
 ASKED = ("about", "boxes", "predicted", "times", "persons", "events", "totals")
 MOMENTS = 300  # that are told of: those of the events
@@ -76,22 +76,24 @@ def _write(board: Board, out: Path, say: Callable[[str], None]) -> None:
 def _sequence(board: Board, place: Place, out: Path, run: str, answers: dict[str, Any]) -> str:
     """Everything of one sequence, answers by the address that the page asks for; in words what is missing."""
     base, folder = f"api/{_quoted(run)}/{_quoted(place.name)}", out / "api" / run / place.name
-    if times(place) is None:
+    if shown_file(place) is None:
         with suppress(InputError):  # the page says what is missing
             make_proxy(place)
-    if place.proxy.is_file():
+    shown = shown_file(place)
+    if shown is not None:
         folder.mkdir(parents=True)
-        shutil.copyfile(place.proxy, folder / "video.mp4")
+        shutil.copyfile(shown, folder / "video.mp4")  # browsers look into it, whatever its ending
     for what in ASKED:
         _ask(board, place, what, {}, base, answers)
     if answers[f"{base}/about"]["truth"]:
         _ask(board, place, "scores", {}, base, answers)
-    for event in answers[f"{base}/events"][:MOMENTS]:
+    told = answers[f"{base}/events"]
+    for event in told[:MOMENTS] if isinstance(told, list) else ():  # a broken ledger tells none
         for person in {event["id"], event["other"]} - {0}:
             _ask(board, place, "moment", {"frame": str(event["frame"]), "id": str(person)}, base, answers)
     count = _crops(place, answers[f"{base}/persons"], folder)
     return f"{len(answers[f'{base}/persons'])} people, {count} crops" + (
-        "" if place.proxy.is_file() else ", without the video"
+        "" if shown is not None else ", without the video"
     )
 
 
@@ -109,14 +111,14 @@ def _ask(
 
 def _crops(place: Place, people: list[dict[str, Any]], folder: Path) -> int:
     """The crops that the page shows of everybody, cut frame by frame."""
-    stamps = times(place)
-    if stamps is None:
+    stamps, shown = times(place), shown_file(place)
+    if stamps is None or shown is None:
         return 0
     wanted: dict[int, set[tuple[int, int, int, int]]] = {}
     for person in people:
         for frame, x1, y1, x2, y2 in person["crops"]:
             wanted.setdefault(frame, set()).add((x1, y1, x2, y2))
-    count, read = 0, FrameReader(place.proxy)
+    count, read = 0, FrameReader(shown)
     for frame in sorted(wanted):
         image = read(float(stamps[frame])) if frame < len(stamps) else None
         if image is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from retrace.configs.errors import InputError
 from retrace.tools.viewing import corrected, live, totals
 from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.place import Place
+from retrace.tools.viewing.video import KINDS as VIDEOS
+from retrace.tools.viewing.video import shown_file
 from retrace.tracker.offline.edits import parse_edit
 
 if TYPE_CHECKING:
@@ -31,8 +34,9 @@ FOREIGN = "this page needs the token that was printed with its address"
 
 def page_files() -> dict[str, bytes]:
     """The files of the page by name."""
-    folder = resources.files("retrace.tools.pages") / "run_view"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    pages = resources.files("retrace.tools.pages")
+    files = [pages / "house.css", *(file for file in (pages / "run_view").iterdir() if file.is_file())]
+    return {file.name: file.read_bytes() for file in files}
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -76,7 +80,12 @@ def make_app(board: Board, hosts: list[str], token: str | None = None) -> Starle
         f"{one}/table/{{which}}.csv": desk.table,
         f"{one}/{{what}}": desk.answer,
     }
-    sent = {f"{one}/edits": desk.edit, f"{one}/prepare": desk.prepare, f"{one}/regions": desk.regions}
+    sent = {
+        "/api/people/edits": desk.edit_people,
+        f"{one}/edits": desk.edit,
+        f"{one}/prepare": desk.prepare,
+        f"{one}/regions": desk.regions,
+    }
     routes = [Route(path, _guarded(answer, token), methods=["POST"]) for path, answer in sent.items()]
     routes += [Route(path, _guarded(answer, token)) for path, answer in asked.items()]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
@@ -171,12 +180,13 @@ class Desk:
         return await _picture(self.board.crops, self.place(request), request.path_params["frame"], box)
 
     async def video(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
         from starlette.responses import FileResponse, PlainTextResponse
 
-        path = self.place(request).proxy
-        if not path.is_file():
+        path = await run_in_threadpool(shown_file, self.place(request))
+        if path is None:
             return PlainTextResponse("not made yet", 404)
-        return FileResponse(path, media_type="video/mp4")
+        return FileResponse(path, media_type=VIDEOS[path.suffix.lower()])
 
     async def prepare(self, request: Request) -> Response:
         from starlette.responses import JSONResponse
@@ -197,6 +207,15 @@ class Desk:
             raise InputError("`seen` and `result` of an edit are noted here")
         number = await run_in_threadpool(place.edit, parse_edit(raw), told["known"])
         return JSONResponse({"number": number})
+
+    async def edit_people(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import JSONResponse
+
+        from retrace.tools.viewing.people import edit
+
+        said = await run_in_threadpool(edit, self.board.memory, await _sent(request), time.time())
+        return JSONResponse({"said": said})
 
     async def regions(self, request: Request) -> Response:
         from starlette.responses import JSONResponse

@@ -1,4 +1,5 @@
-"""The video of a run: a copy that every browser plays, when each of its frames is shown, and people cut out of it."""
+"""The video of a run: its source where browsers play that frame by frame, else a copy; when each frame is shown, and
+people cut out of it."""
 
 from __future__ import annotations
 
@@ -15,6 +16,13 @@ from retrace.tools.viewing.place import Place
 CROP_HEIGHT = 160  # px
 MARGIN = 0.08  # of the box's height around a crop
 CACHED = 4_000  # crops
+PLAYED = {  # what browsers play, by the file's ending
+    ".mp4": {"h264", "vp9", "av1"},
+    ".m4v": {"h264"},
+    ".webm": {"vp8", "vp9", "av1"},
+}
+KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
+EIGHT_BITS = {"yuv420p", "yuvj420p"}  # what every browser's decoder takes
 
 
 def make_proxy(place: Place, progress: Callable[[int], object] = lambda done: None) -> None:
@@ -38,11 +46,62 @@ def make_proxy(place: Place, progress: Callable[[int], object] = lambda done: No
     write_plain_video(place.proxy, source, place.fps, progress)
 
 
-def times(place: Place) -> np.ndarray | None:
-    """(F,) float64 s, when each frame of the copy is shown, by its own clock; None: there is no copy."""
-    if not place.proxy.is_file():
+def shown_file(place: Place) -> Path | None:
+    """The file that the page plays: the copy, else the source where every browser plays it and frame k is frame k of
+    the run; None: there is neither."""
+    if place.proxy.is_file():
+        return place.proxy
+    stamps = _source_times(place)
+    if stamps is None or place.source is None:
         return None
-    return place.kept("times", [place.proxy], lambda: _times(place.proxy))
+    fits = len(stamps) >= place.frames if place.growing else len(stamps) == place.frames
+    return Path(place.source) if fits else None
+
+
+def times(place: Place) -> np.ndarray | None:
+    """(F,) float64 s, when each frame of the shown file is shown, by its own clock; None: no file is shown."""
+    if place.proxy.is_file():
+        return place.kept("times", [place.proxy], lambda: _times(place.proxy))
+    return None if shown_file(place) is None else _source_times(place)
+
+
+def _source_times(place: Place) -> np.ndarray | None:
+    """(F,) float64 s, of the source's frames; None: it is gone, or is not played alike everywhere."""
+    source = None if place.source is None else Path(place.source)
+    if source is None or source.suffix.lower() not in PLAYED or not source.is_file():
+        return None
+    return place.kept("source", [source], lambda: _played_times(source))
+
+
+def _played_times(path: Path) -> np.ndarray | None:
+    """(F,) float64 s where a browser shows each packet as one upright frame from 0 s on; else None."""
+    import av
+    from av.video.stream import VideoStream
+
+    from retrace.tracker.sources.decode import display_matrix
+
+    try:
+        with av.open(f"file:{path}") as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, VideoStream) or stream.codec_context is None:
+                return None
+            told = stream.codec_context
+            if told.name not in PLAYED[path.suffix.lower()] | {"libdav1d", "libvpx-vp9"}:
+                return None
+            if told.pix_fmt not in EIGHT_BITS or stream.sample_aspect_ratio not in (None, 0, 1):
+                return None
+            if display_matrix(next(container.decode(stream))) is not None:
+                return None
+            tick, number = float(stream.time_base or 1), stream.index
+        with av.open(f"file:{path}") as container:
+            packets = [p for p in container.demux(container.streams[number]) if p.size]
+    except (av.error.FFmpegError, OSError, StopIteration):
+        return None
+    if any(packet.is_discard or packet.is_corrupt or packet.pts is None for packet in packets):
+        return None
+    found = np.sort(np.array([packet.pts or 0 for packet in packets], np.float64)) * tick
+    one_by_one = len(found) and found[0] == 0 and (np.diff(found) > 0).all()
+    return found if one_by_one else None
 
 
 def _times(path: Path) -> np.ndarray:
@@ -55,7 +114,7 @@ def _times(path: Path) -> np.ndarray:
 
 
 class Crops:
-    """People cut out of the copies, as JPEG; the last ones are kept."""
+    """People cut out of the shown files, as JPEG; the last ones are kept."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[tuple[Path, int, tuple[int, ...]], bytes] = OrderedDict()
@@ -63,11 +122,14 @@ class Crops:
         self._lock = threading.Lock()
 
     def __call__(self, place: Place, frame: int, box: tuple[int, int, int, int]) -> bytes | None:
-        """JPEG of a box, px of the source, with a little around it; None: there is no copy, or no such place."""
-        key = (place.proxy, frame, box)
+        """JPEG of a box, px of the source, with a little around it; None: no file is shown, or no such place."""
+        shown = shown_file(place)
+        if shown is None:
+            return None
+        key = (shown, frame, box)
         with self._lock:  # one decoder at a time
             if key not in self._found:
-                made = self._cut(place, frame, box)
+                made = self._cut(shown, place, frame, box)
                 if made is None:
                     return None
                 self._found[key] = made
@@ -76,18 +138,18 @@ class Crops:
             self._found.move_to_end(key)
             return self._found[key]
 
-    def _cut(self, place: Place, frame: int, box: tuple[int, int, int, int]) -> bytes | None:
+    def _cut(self, shown: Path, place: Place, frame: int, box: tuple[int, int, int, int]) -> bytes | None:
         stamps = times(place)
         if stamps is None or not 0 <= frame < len(stamps):
             return None
-        if self._reader is None or self._reader.path != place.proxy:
-            self._reader = FrameReader(place.proxy)
+        if self._reader is None or self._reader.path != shown:
+            self._reader = FrameReader(shown)
         image = self._reader(float(stamps[frame]))
         return None if image is None else crop(image, box, place.size)
 
 
 class FrameReader:
-    """Single frames of a copy; the file stays open."""
+    """Single frames of a shown file; it stays open."""
 
     def __init__(self, path: Path) -> None:
         import av

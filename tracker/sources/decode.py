@@ -187,7 +187,7 @@ class Decoder:
                 low, high = levels_of([image])
                 self.levels = low - MARGIN * (high - low), high + MARGIN * (high - low)
             image = eight_bits(image, self.levels)
-        matrix = _display_matrix(picture)
+        matrix = display_matrix(picture)
         if matrix is not None:
             upright = orient(image, matrix)
             aspect = 1 / aspect if turns_sideways(matrix) else aspect
@@ -232,7 +232,7 @@ def _is_deep_grey(picture: av.VideoFrame) -> bool:
     return picture.format.name.startswith("gray") and picture.format.components[0].bits > 8
 
 
-def _display_matrix(picture: av.VideoFrame) -> np.ndarray | None:
+def display_matrix(picture: av.VideoFrame) -> np.ndarray | None:
     """(3, 3) int32, or None where the picture is upright as it is."""
     told = cast(SideDataContainer, picture.side_data)  # PyAV's own types say otherwise
     for data in (told[k] for k in range(len(told))):

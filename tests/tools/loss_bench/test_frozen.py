@@ -80,7 +80,7 @@ def test_everybody_who_takes_part_can(name: str) -> None:
     for done in run.go():
         if done == 2:
             break
-    vectors = run.of(PEOPLE.query)
+    vectors = run.of(PEOPLE.query.vectors)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 

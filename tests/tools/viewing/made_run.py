@@ -16,12 +16,16 @@ LENGTH = 60
 
 
 def write_video(
-    path: Path, length: int = LENGTH, fps: Fraction | int = 25, times: list[float] | None = None
+    path: Path,
+    length: int = LENGTH,
+    fps: Fraction | int = 25,
+    times: list[float] | None = None,
+    form: str = "yuv420p",
 ) -> Path:
     """Squares that are bright or dark: the frame's number in bits. ``times``: s of each frame, a variable rate."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = 320, 160, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 320, 160, form
         if times is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
         for number in range(length):

@@ -15,9 +15,11 @@ from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.export import export
 from retrace.tools.viewing.run_folder import Runs
 from retrace.tools.viewing.video import make_proxy
+from retrace.tracker.memory import Memory
 from tests.browser import browser
 from tests.tools.viewing.made_run import make_run, write_truth, write_video
 from tests.tools.viewing.serving import opened, served, until, whole
+from tests.tracker.memory.passersby import D, tracklet
 
 pytest.importorskip("starlette")
 
@@ -58,16 +60,22 @@ VARIABLE = np.cumsum([0, *([0.04, 0.05, 0.11] * 20)])[:60].tolist()
     [(Fraction(25), None), (Fraction(30_000, 1001), None), (Fraction(25), VARIABLE)],
     ids=["25", "29.97", "variable"],
 )
-def test_boxes_belong_to_the_shown_frame(tmp_path: Path, fps: Fraction, times: list[float] | None) -> None:
+@pytest.mark.parametrize("copied", [True, False], ids=["a copy", "the source"])
+def test_boxes_belong_to_the_shown_frame(
+    tmp_path: Path, fps: Fraction, times: list[float] | None, copied: bool
+) -> None:
     """After seeks and while it plays, the number in the picture is that of the frame whose boxes are drawn."""
     made = make_run(
         tmp_path / "run", write_video(tmp_path / "clip.mp4", fps=fps, times=times), fps=float(fps)
     )
     board = Board(Runs([made]))
-    make_proxy(board.runs.place("run", "clip"))
+    place = board.runs.place("run", "clip")
+    if copied:
+        make_proxy(place)
     with served(board) as address, browser() as driver:
         opened(driver, address)
         until(driver, "document.getElementById('video').readyState >= 2")
+        assert place.proxy.is_file() == copied
         for frame in (0, 7, 31, 59, 12):
             driver.execute_script(f"goTo({frame})")
             until(driver, "!document.getElementById('video').seeking")
@@ -358,4 +366,29 @@ def test_the_exported_folder_needs_no_server(run: Path, tmp_path: Path) -> None:
         until(driver, "document.getElementById('metrics').textContent.includes('HOTA')")
         driver.find_element("tag name", "body").send_keys("m", "b")
         assert driver.execute_script("return [pen.kind, state.about.edits.length]") == [None, 1]
+        assert not complaints(driver)
+
+
+def test_people_over_cameras_are_mended(run: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "people.db"
+    with Memory(memory, "net-1", D) as made:
+        for begin, person in ((0.0, 1), (10.0, 2), (20.0, 1)):
+            made.add([tracklet(person, begin, camera="a", source="a")])
+    rows = "document.querySelectorAll('#people > li').length"
+    with served(Board(Runs([run]), memory=memory)) as address, browser() as driver:
+        opened(driver, address)
+        driver.execute_script("openTab('people-tab')")
+        until(driver, f"{rows} === 2")
+        tick = "document.querySelectorAll('#people > li > label input')[%d].click()"
+        driver.execute_script(tick % 0)
+        until(driver, "document.querySelectorAll('#people .visits input').length === 2")
+        driver.execute_script("document.querySelector('#people .visits input').click()")
+        driver.find_element("id", "split-visits").click()
+        until(driver, f"{rows} === 3")
+        driver.find_element("css selector", "#people-log button").click()
+        until(driver, f"{rows} === 2")
+        driver.execute_script(tick % 1)
+        driver.find_element("id", "merge-people").click()
+        until(driver, f"{rows} === 1")
+        assert "is" in driver.find_element("id", "people-said").text
         assert not complaints(driver)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ import pytest
 from retrace.configs import InputError
 from retrace.tools.view_run import main
 from retrace.tools.viewing.board import Board, packed
+from retrace.tools.viewing.export import export
 from retrace.tools.viewing.run_folder import RunFolder, Runs
 from retrace.tools.viewing.server import make_app
-from retrace.tools.viewing.video import make_proxy
+from retrace.tools.viewing.video import make_proxy, shown_file, times
 from retrace.tracker.analytics import read_regions, summarise
 from retrace.tracker.data import MotTable
+from retrace.tracker.memory import Memory
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.sources import open_source
 from tests.conftest import ROOT
 from tests.tools.viewing.made_run import LENGTH, make_run, number_in, write_truth, write_video
+from tests.tracker.memory.passersby import D, tracklet
 
 pytest.importorskip("starlette")
 ONE = "/api/run/clip"
@@ -75,6 +79,44 @@ def test_a_copy_keeps_a_variable_rate(tmp_path: Path) -> None:
     make_proxy(place)
     told = np.frombuffer(Board(Runs([run])).answer(place, "times", {}), "<f8")
     np.testing.assert_allclose(told, times, atol=1e-3)
+
+
+def test_a_source_that_browsers_play_needs_no_copy(run: Path) -> None:
+    place = RunFolder(run).place("clip")
+    assert shown_file(place) == Path(str(place.source))
+    told = times(place)
+    assert told is not None
+    np.testing.assert_allclose(told, np.arange(LENGTH) / 25, atol=1e-9)
+    make_proxy(place)
+    assert shown_file(place) == place.proxy
+
+
+def _one_more_frame_than_the_run(path: Path) -> None:
+    write_video(path, LENGTH + 1)
+
+
+def _late(path: Path) -> None:
+    write_video(path, times=[1 + k / 25 for k in range(LENGTH)])
+
+
+def _high_colours(path: Path) -> None:
+    write_video(path, form="yuv444p")
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(write_video(path).read_bytes()[:2000])
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("spoil", [_one_more_frame_than_the_run, _late, _high_colours, _cut, _gone])
+def test_what_browsers_show_otherwise_is_copied(run: Path, spoil: Callable[[Path], object]) -> None:
+    place = RunFolder(run).place("clip")
+    spoil(Path(str(place.source)))
+    assert shown_file(place) is None
+    assert times(place) is None
 
 
 def test_what_the_page_is_told(ask: Any) -> None:
@@ -317,7 +359,7 @@ def test_a_folder_of_runs(tmp_path: Path) -> None:
         "/api/run/clip/__init__",
         "/api/run/clip/moment?frame=x&id=1",
         "/api/run/clip/crop/0/1_2_3.jpg",
-        "/api/run/clip/crop/0/1_2_3_4.jpg",  # no copy yet
+        "/api/run/clip/crop/9999/1_2_30_40.jpg",  # no such frame
         "/api/run/clip/table/..%2fx.csv",
         "/api/people",
         "/run.json",
@@ -386,8 +428,14 @@ def test_a_run_that_is_half_there(run: Path) -> None:
     assert "/gone/clip.mp4" in said
     assert "line 1: no JSON; mend or remove the line" in said
     assert about["summary"] == "2 people, at most 2 at once"
-    for what in ("boxes", "predicted", "persons", "events", "loose", "totals"):
+    assert "Looks are broken" in said
+    for what in ("boxes", "predicted", "persons", "totals"):
         board.answer(place, what, {})
+    for what in ("events", "loose", "moment"):
+        with pytest.raises(InputError, match=r"reasons are not shown: .*clip\.ledger\.jsonl"):
+            board.answer(place, what, {"frame": "3", "id": "1"})
+    assert (export(board, run.parent / "page")).is_file()
+    (run / "clip.ledger.jsonl").unlink()
     assert "No ledger" in board.answer(place, "moment", {"frame": "3", "id": "1"})["lines"][0]
     with pytest.raises(InputError, match="source is not there"):
         make_proxy(place)
@@ -416,3 +464,74 @@ def test_folders_that_are_no_runs(tmp_path: Path, text: str | None) -> None:
 def test_options_that_contradict(run: Path, words: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         main([str(run), *words])
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """A memory of two people who both went through two cameras."""
+    path = tmp_path / "people.db"
+    with Memory(path, "net-1", D) as memory:
+        for begin, person, camera in ((0.0, 1, "a"), (10.0, 2, "a"), (20.0, 1, "b"), (30.0, 2, "b")):
+            memory.add([tracklet(person, begin, camera=camera, source=camera)])
+    return path
+
+
+def test_people_of_a_memory_are_mended(run: Path, people: Path) -> None:
+    from starlette.testclient import TestClient
+
+    ask = TestClient(make_app(Board(Runs([run]), memory=people), ["testserver"]))
+
+    def told() -> dict[int, list[int]]:
+        found = ask.get("/api/people").json()["people"]
+        return {row["id"]: [visit["tracklet"] for visit in row["visits"]] for row in found}
+
+    def mend(**made: Any) -> str:
+        answer = ask.post("/api/people/edits", json=made)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["said"])
+
+    before = told()
+    (a, mine), (b, others) = sorted(before.items())
+    assert (len(mine), len(others)) == (2, 2)
+    mend(op="merge", a=b, b=a)
+    assert told() == {a: sorted(mine + others)}
+    (done,) = (row for row in ask.get("/api/people").json()["log"] if row["undoable"])
+    assert done["text"] == f"{b} is {a}, by user"
+    mend(op="undo", operation=done["operation"])
+    assert told() == before
+    mend(op="split", tracklets=[mine[1]])
+    assert sorted(map(len, told().values())) == [1, 1, 2]
+    mend(op="name", person=a, name="red <b>coat")
+    mend(op="pin", person=a, pinned=True)
+    row = ask.get("/api/people").json()["people"][0]
+    assert (row["name"], row["pinned"]) == ("red <b>coat", True)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ([], "expected an edit"),
+        ({"op": "delete", "person": 1}, "expected an edit with op merge, split"),
+        ({"op": "merge", "a": 1}, "expected whole numbers a, b"),
+        ({"op": "merge", "a": 1, "b": True}, "expected whole numbers a, b"),
+        ({"op": "merge", "a": 1, "b": 2**70}, "expected whole numbers a, b"),
+        ({"op": "merge", "a": 1, "b": 99}, "nobody there has the id 99"),
+        ({"op": "split", "tracklets": "1"}, "expected a list"),
+        ({"op": "split", "tracklets": []}, "name the tracklets"),
+        ({"op": "undo", "operation": 10**6}, "no operation 1000000"),
+        ({"op": "name", "person": 1, "name": " "}, "1 to 200"),
+        ({"op": "pin", "person": 1}, "pinned true or false"),
+    ],
+)
+def test_people_edits_that_are_none(run: Path, people: Path, made: Any, said: str) -> None:
+    from starlette.testclient import TestClient
+
+    before = people.read_bytes()
+    ask = TestClient(make_app(Board(Runs([run]), memory=people), ["testserver"]))
+    answer = ask.post("/api/people/edits", json=made)
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert people.read_bytes() == before
+    assert TestClient(make_app(Board(Runs([run])), ["testserver"])).post(
+        "/api/people/edits", json=made
+    ).status_code == 400  # fmt: skip

@@ -180,6 +180,14 @@ function follow() {
   video.addEventListener("play", () => { sought = null; $("play").textContent = "Pause"; });
   video.addEventListener("pause", () => { $("play").textContent = "Play"; remember(); });
   video.addEventListener("loadeddata", () => goTo(state.frame));
+  video.addEventListener("error", unplayable);
+}
+
+async function unplayable() { // this browser does not play the source itself: a copy it will
+  if (EXPORTED || !state.about || !state.about.video || state.about.proxy !== "none") return;
+  state.about.video = false;
+  await post(`${base()}/prepare`, {}).catch(() => null); // the button tells why
+  waitForVideo();
 }
 
 function play() {

@@ -13,7 +13,7 @@ async function load(again) { // again: the run has grown, nothing else has chang
   const [about, buffer] = await Promise.all([get(`${base()}/about`), get(`${base()}/boxes`, true)]);
   const video = about.video && (first || !state.about.video);
   const times = first || video ? new Float64Array(await get(`${base()}/times`, true)) : state.times;
-  if (first && about.proxy === "none" && about.source && about.frames <= SHORT && !about.growing && !EXPORTED) {
+  if (first && !about.video && about.proxy === "none" && about.source && about.frames <= SHORT && !about.growing && !EXPORTED) {
     about.proxy = (await post(`${base()}/prepare`, {}).catch((error) => ({ proxy: error.message }))).proxy;
   }
   const boxes = unpack(buffer);
@@ -45,7 +45,7 @@ async function more() { // what the first picture does not wait for
   if (boxes !== state.boxes) return; // somebody has edited meanwhile
   if (flags && flags.byteLength === boxes.count) boxes.flags = new Uint8Array(flags);
   state.persons = new Map((await soft("persons") || []).map((person) => [person.id, person]));
-  state.events = state.about.ledger ? await soft("events") || [] : [];
+  state.events = state.about.ledger ? await get(`${base()}/events`).catch((error) => { $("missing").append(make("li", { textContent: error.message })); return []; }) : [];
   if (boxes !== state.boxes) return;
   await wantScores().catch(() => null);
   if (shows("heat")) await wantTotals();
@@ -145,6 +145,7 @@ async function begin() {
   if (EXPORTED) for (const place of document.querySelectorAll(".writes")) place.hidden = true;
   makeTabs(); showRuns(); hands();
   $("for-people-tab").hidden = !state.all.memory;
+  mendPeople();
   $("for-runs-tab").hidden = state.all.rows.length < 2;
   $("for-compare-tab").hidden = state.all.rows.length < 2 || Boolean(EXPORTED);
   const to = remembered();

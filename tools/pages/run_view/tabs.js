@@ -66,7 +66,7 @@ function drawChart({ people, most, bin }) {
   people.forEach((count, k) => {
     const height = (value) => value / top * (high - 34);
     c.fillStyle = style.getPropertyValue("--line"); c.fillRect(30 + k * step, high - 18 - height(count), Math.max(1, step - 1), height(count));
-    c.fillStyle = style.getPropertyValue("--mark"); c.fillRect(30 + k * step, high - 18 - height(most[k]), Math.max(1, step - 1), height(most[k]));
+    c.fillStyle = style.getPropertyValue("--link"); c.fillRect(30 + k * step, high - 18 - height(most[k]), Math.max(1, step - 1), height(most[k]));
   });
   c.fillStyle = style.getPropertyValue("--ink");
   c.fillText(String(top), 4, 14); c.fillText(`in ${bin} s each: different people (grey), most at once (blue)`, 30, 10); c.fillText("0", 4, high - 18); c.fillText(`${Math.round(people.length * bin)} s`, wide - 34, high - 4);
@@ -144,17 +144,53 @@ function showRuns() {
 async function showPeople() {
   const told = await get("api/people");
   const visits = told.people.flatMap((person) => person.visits), begin = Math.min(...visits.map((v) => v.begin)), span = Math.max(...visits.map((v) => v.end)) - begin || 1;
+  const ticked = new Set([...document.querySelectorAll("#people > li > label input:checked")].map((box) => Number(box.value)));
+  const there = new Map(told.people.map((person) => [person.id, person]));
+  const whereOf = (visit) => `${told.cameras[visit.camera]}, ${(visit.begin - begin).toFixed(1)} to ${(visit.end - begin).toFixed(1)} s, ${visit.source}`;
   fill("cameras", told.cameras.map((name, k) => make("span", { className: "key" }, make("b", { textContent: "■", style: `color:${colourOf(k + 1)}` }), ` ${name}`)));
   fill("people", told.people.map((person) => {
     const strip = make("div", { className: "strip" }, ...person.visits.map((visit) => {
       const here = state.all.rows.find((row) => row.name === visit.source);
       return button("", () => here && openSequence(here.run, here.name).then(() => { if (personOf(person.id)) { choose(person.id); goTo(personOf(person.id).begin); } }), {
-        title: `${told.cameras[visit.camera]}, ${(visit.begin - begin).toFixed(1)} to ${(visit.end - begin).toFixed(1)} s, ${visit.source}`,
+        title: whereOf(visit),
         style: `left:${100 * (visit.begin - begin) / span}%;width:max(3px,${100 * (visit.end - visit.begin) / span}%);background:${colourOf(visit.camera + 1)}`,
       });
     }));
     const crops = person.visits.filter((visit) => visit.crop).slice(0, 4).map((visit) => image(`api/people/${visit.tracklet}.jpg`, ""));
     const cameras = new Set(person.visits.map((visit) => visit.camera)).size;
-    return make("li", {}, make("span", { className: "faces" }, ...crops), make("span", { textContent: `${person.id}${person.name ? ` ${person.name}` : ""}${person.pinned ? " (pinned)" : ""}: ${person.visits.length} visits, ${cameras} camera${cameras === 1 ? "" : "s"}` }), strip);
+    const words = `${person.id}${person.name ? ` ${person.name}` : ""}${person.pinned ? " (pinned)" : ""}: ${person.visits.length} visits, ${cameras} camera${cameras === 1 ? "" : "s"}`;
+    const tick = make("input", { type: "checkbox", value: person.id, checked: ticked.has(person.id), disabled: Boolean(EXPORTED), onchange: () => showVisits(there, whereOf) });
+    return make("li", {}, make("span", { className: "faces" }, ...crops), make("label", {}, tick, ` ${words}`), strip, make("div", { className: "visits" }));
   }));
+  fill("suggestions", told.suggestions.map((one) => make("li", {}, button(`Merge ${one.a} and ${one.b}`, () => mend({ op: "merge", a: one.a, b: one.b })), ` ${one.text}`)));
+  fill("people-log", told.log.map((one) => make("li", {}, one.undoable ? button("Undo", () => mend({ op: "undo", operation: one.operation })) : "", ` ${one.operation}: ${one.text}`)));
+  showVisits(there, whereOf);
+}
+
+const tickedPeople = () => [...document.querySelectorAll("#people > li > label input:checked")].map((box) => Number(box.value));
+
+function showVisits(there, whereOf) { // of the one who is ticked alone, to split some off
+  const chosen = tickedPeople();
+  for (const row of document.querySelectorAll("#people > li")) {
+    const id = Number(row.querySelector("label input").value), mine = chosen.length === 1 && chosen[0] === id ? there.get(id).visits : [];
+    row.querySelector(".visits").replaceChildren(...mine.map((visit) => make("label", {}, make("input", { type: "checkbox", value: visit.tracklet }), ` ${whereOf(visit)}`)));
+  }
+  $("pin-person").textContent = chosen.length === 1 && there.get(chosen[0]).pinned ? "Unpin" : "Pin";
+}
+
+async function mend(made) { // people of the memory; the same calls as tools/memory.py
+  try {
+    $("people-said").textContent = (await post("api/people/edits", made)).said;
+  } catch (error) {
+    $("people-said").textContent = error.message;
+  }
+  await showPeople();
+}
+
+function mendPeople() {
+  const one = (make) => () => { const chosen = tickedPeople(); if (chosen.length === 1) mend(make(chosen[0])); else $("people-said").textContent = "Tick one person."; };
+  $("merge-people").onclick = () => { const chosen = tickedPeople(); if (chosen.length === 2) mend({ op: "merge", a: chosen[0], b: chosen[1] }); else $("people-said").textContent = "Tick two people."; };
+  $("split-visits").onclick = one(() => ({ op: "split", tracklets: [...document.querySelectorAll("#people .visits input:checked")].map((box) => Number(box.value)) }));
+  $("pin-person").onclick = one((person) => ({ op: "pin", person, pinned: $("pin-person").textContent === "Pin" }));
+  $("name-person").onclick = one((person) => ({ op: "name", person, name: $("person-name").value }));
 }
