@@ -26,14 +26,8 @@ from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
-def _track(
-    opened: OpenedJob, on_step: OnStep, stop: threading.Event, mirror: Mirror | None = None
-) -> SourceReport:
-    source, stopwatch, sparing = opened.source, Stopwatch(), opened.sparing()
-    state, report = _run_state(opened), SourceReport(opened.name)
-    checkpoint = _where_it_stands(opened, state, report)
-    start = max(opened.job.first, checkpoint.next_frame)
-    before, earlier = checkpoint.frames, list(checkpoint.corrupt)
+from retrace.tracker.run.storage import Mirror, mirror_of
+from retrace.tracker.site.ground import read_ground
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
 from retrace.tracker.tracks.sparing import Sparing
 
@@ -106,11 +100,14 @@ def track_opened(
         return report
 
 
-def _track(opened: OpenedJob, on_step: OnStep, stop: threading.Event) -> SourceReport:
+def _track(
+    opened: OpenedJob, on_step: OnStep, stop: threading.Event, mirror: Mirror | None = None
+) -> SourceReport:
     source, stopwatch, sparing = opened.source, Stopwatch(), opened.sparing()
     state, report = _run_state(opened), SourceReport(opened.name)
     checkpoint = _where_it_stands(opened, state, report)
-    start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
+    start = max(opened.job.first, checkpoint.next_frame)
+    before, earlier = checkpoint.frames, list(checkpoint.corrupt)
     with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
         with _frames(opened, 0 if again or source.live else start, stop) as ahead:
@@ -142,15 +139,9 @@ def _track(opened: OpenedJob, on_step: OnStep, stop: threading.Event) -> SourceR
         if not report.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             report.files = sinks.finish()
-<<<<<<< HEAD
-            finish(opened, report, looks.looks() if looks else None)
-            if remembering:
-                remember(opened, report, remembering)
-=======
-            _finish(opened, report, state.looks.looks() if state.looks else None)
+            finish(opened, report, state.looks.looks() if state.looks else None)
             if state.memory:
                 remember(opened, report, state.memory)
->>>>>>> main
             _answer(opened, report, checkpoint, sinks)
         report.stages = {**stopwatch.seconds, **sinks.seconds()}
     report.seconds = time.perf_counter() - begin

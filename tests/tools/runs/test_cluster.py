@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -320,7 +319,10 @@ def processes(temporary: Path) -> set[int]:
     found = set()
     for process in Path("/proc").iterdir():
         with suppress(OSError):
-            if process.name.isdecimal() and b"TMPDIR=" + os.fsencode(temporary) in (process / "environ").read_bytes():
+            if (
+                process.name.isdecimal()
+                and b"TMPDIR=" + os.fsencode(temporary) in (process / "environ").read_bytes()
+            ):
                 found.add(int(process.name))
     return found
 

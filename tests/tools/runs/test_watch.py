@@ -83,7 +83,7 @@ def test_played_a_process_that_dies_is_replaced_and_resumes() -> None:
 def test_played_pauses_grow_to_eight_seconds_and_shrink_again() -> None:
     """A camera that is not there: the process stays, the job is begun again; looked at four times a second."""
     gone = [Outcome("c", None, "no answer")]
-    camera, seats, said = play([gone] * 7, looks=140, step=0.25)
+    _, seats, said = play([gone] * 7, looks=140, step=0.25)
     assert [float(re.findall(r"in ([\d.]+) s", line)[0]) for line in said] == [0.5, 1, 2, 4, 8, 8, 8]
     assert len(seats) == 1
     assert seats[0].given == [False] + [True] * (len(seats[0].given) - 1)
