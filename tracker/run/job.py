@@ -64,6 +64,7 @@ class Job:
     embed_budget: float | None = None  # ms a frame that looking may take; with "ambiguous"
     camera: str = "auto"  # "auto", "none", a method of estimating, or a file of warps
     fps: float | None = None  # of an image folder
+    first: int = 0  # number of the frame to begin at
     length: int | None = None  # the first so many frames; None: all
     offline: str | None = None  # passes over the whole result at its end, or a YAML file of them
     offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
@@ -95,6 +96,7 @@ class Job:
         "auto"  # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
     )
     threads: int | None = None  # CPU cores to be used; None: all there are. Results do not depend on it
+    storage: str | None = None  # an fsspec URL: checkpoints and results are kept there, too
     resume: bool = False  # go on from the checkpoint of a stopped run
 
     def __post_init__(self) -> None:
@@ -128,6 +130,14 @@ class Job:
             raise InputError("`embed` ambiguous does nothing with `reid` none; leave one of them out")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        if self.first and (
+            {"video", "sheet", "heat"} & set(self.save) or self.show or self.memory is not None
+        ):
+            raise InputError(
+                "`first` goes with tables only: leave `save` video, sheet and heat, `show` and `memory` out"
+            )
+        if not 0 <= self.first < (self.length or self.first + 1):
+            raise InputError(f"`first` must be at least 0 and below `length`, got {self.first}")
         self._check_pictures()
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
