@@ -155,9 +155,7 @@ class Looks:
             return Embedder.from_weights(network_of(job, self.places), "cpu", threads=1).crops(
                 self.street.crops
             )
-        run = frozen.trained(
-            self.people, self.bench, job.entrant, job.setting, job.seed, round(job.length)
-        )
+        run = frozen.trained(self.people, self.bench, job.entrant, job.setting, job.seed, round(job.length))
         return run.of(self.stored)
 
     @cached_property

@@ -129,7 +129,7 @@ def _page(
     return filled(
         "ranked_page.html",
         title=escape(title),
-        style=text_of("ranked_page.css"),
+        style=text_of("house.css") + text_of("ranked_page.css"),
         tables="".join(_tables(sections, under)),
         legend=_legend(len(results) > 1),
         which=_which(len(lists[0].queries), results),

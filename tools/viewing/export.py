@@ -87,7 +87,8 @@ def _sequence(board: Board, place: Place, out: Path, run: str, answers: dict[str
         _ask(board, place, what, {}, base, answers)
     if answers[f"{base}/about"]["truth"]:
         _ask(board, place, "scores", {}, base, answers)
-    for event in answers[f"{base}/events"][:MOMENTS]:
+    told = answers[f"{base}/events"]
+    for event in told[:MOMENTS] if isinstance(told, list) else ():  # a broken ledger tells none
         for person in {event["id"], event["other"]} - {0}:
             _ask(board, place, "moment", {"frame": str(event["frame"]), "id": str(person)}, base, answers)
     count = _crops(place, answers[f"{base}/persons"], folder)

@@ -15,7 +15,6 @@ from retrace.tracker.analytics import paths
 from retrace.tracker.data import MotTable
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.evidence import appearance_ratio, posterior
-from retrace.tracker.offline.files import read_looks
 from retrace.tracker.offline.reconnect import Looks
 
 CROPS = 8  # a person, over time
@@ -69,13 +68,10 @@ def crops_of(table: MotTable, rows: np.ndarray, size: tuple[int, int] | None) ->
 def alike(place: Place) -> dict[int, list[list[float]]] | None:
     """Of each person the others who look alike, [id, cosine distance, probability] each, the nearest first; None:
     nobody's looks are known. Who was there at the same time is somebody else, and left out."""
-    path = place.beside(".looks.npz")
-    if not path.is_file():
+    known = place.looks()
+    if known is None:
         return None
-    try:
-        looks = corrected_looks(place, read_looks(path))
-    except InputError:
-        return None
+    looks = corrected_looks(place, known)
     unit = looks.directions(looks.id)
     apart = 1 - (unit @ unit.T).astype(np.float64)
     beside = seen_beside(place.corrected().table, looks.id)

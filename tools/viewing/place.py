@@ -15,13 +15,18 @@ from retrace.configs.errors import InputError
 from retrace.configs.files import file_hash
 from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.data import MotTable
+from retrace.tracker.ledger.file import LedgerFile
+from retrace.tracker.ledger.history import History, read_history
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
+from retrace.tracker.offline.files import read_looks
+from retrace.tracker.offline.reconnect import Looks
 
+# the tracker's own ids, where NAME.txt has those of people or of passes
 ENDINGS = (
     ".tracks.txt",
     ".online.txt",
-)  # the tracker's own ids, where NAME.txt has those of people or of passes
+)
 Value = TypeVar("Value")
 
 
@@ -175,6 +180,41 @@ class Place:
         table = self.corrected().table
         return np.isin(_key(table.frame, self.corrected_tracker_ids()), keys)
 
+    def ledger(self) -> History | None:
+        """Of the file beside the result; None: there is none.
+
+        Raises:
+            InputError: it is broken.
+        """
+        path = self.beside(".ledger.jsonl")
+
+        def read() -> tuple[History | None, str]:
+            try:
+                return read_history(LedgerFile(path)), ""
+            except InputError as error:
+                return None, str(error)
+
+        told, trouble = self.kept("ledger", [path], read) if path.is_file() else (None, "")
+        if trouble:
+            raise InputError(f"The ledger is broken, so reasons are not shown: {trouble}")
+        return told
+
+    def looks(self) -> Looks | None:
+        """Everybody's looks by the tracker's ids; None: there are none, or they are broken, which :meth:`missing`
+        says."""
+        return self._looks()[0]
+
+    def _looks(self) -> tuple[Looks | None, str]:
+        path = self.beside(".looks.npz")
+
+        def read() -> tuple[Looks | None, str]:
+            try:
+                return read_looks(path), ""
+            except InputError as error:
+                return None, str(error)
+
+        return self.kept("looks", [path], read) if path.is_file() else (None, "")
+
     def missing(self) -> list[str]:
         """What the page cannot show, and how to get it."""
         said = []
@@ -193,7 +233,9 @@ class Place:
             said.append(
                 "Why somebody was lost or switched is not known: `track.py --save mot,ledger` keeps it."
             )
-        if not self.beside(".looks.npz").is_file():
+        if self._looks()[1]:
+            said.append(f"Looks are broken, so likeness is not shown: {self._looks()[1]}")
+        elif not self.beside(".looks.npz").is_file():
             said.append("Who looks like whom is not known: `track.py --save mot,looks` keeps it.")
         return said
 

@@ -9,34 +9,18 @@ import numpy as np
 from retrace.configs.errors import InputError
 from retrace.tools.viewing.place import Place
 from retrace.tracker.ledger.explain import FrameStory, tell_frame
-from retrace.tracker.ledger.file import LedgerFile
-from retrace.tracker.ledger.history import History, read_history
+from retrace.tracker.ledger.history import History
 from retrace.tracker.ledger.pairs_in_words import Pair
 from retrace.tracker.ledger.switches import likely_switches
 
 MOST_PAIRS = 8
 
 
-def history(place: Place) -> History | None:
-    """The ledger, read; None: none was saved, or it is broken."""
-    path = place.beside(".ledger.jsonl")
-    if not path.is_file():
-        return None
-
-    def read() -> History | None:
-        try:
-            return read_history(LedgerFile(path))
-        except InputError:
-            return None
-
-    return place.kept("ledger", [path], read)
-
-
 def events(place: Place) -> list[dict[str, Any]]:
     """What happened, by frame: ``frame, kind, id, other, text``. Kinds: "switch" (an identity may have changed),
     "double" (dropped as a double). Ids are today's, 0 where nobody has the box any more. Who came, went and was found
     again the boxes say themselves."""
-    told = history(place)
+    told = place.ledger()
     if told is None:
         return []
     path = place.beside(".ledger.jsonl")
@@ -68,7 +52,7 @@ def events(place: Place) -> list[dict[str, Any]]:
 def moment(place: Place, frame: int, person: int) -> dict[str, Any]:
     """Why a person was joined to what in a frame: ``lines`` in words (frames count from 1 there), ``own`` box, and the
     candidate ``pairs``: stage, detection, cost, limit, joined, terms and gates, why not, the box, whose it became."""
-    told = history(place)
+    told = place.ledger()
     if told is None:
         return {"lines": ["No ledger: `track.py --save mot,ledger` keeps the reasons."], "pairs": []}
     identity = _tracker_id(place, frame, person)
@@ -105,7 +89,7 @@ def moment(place: Place, frame: int, person: int) -> dict[str, Any]:
 
 def loose(place: Place) -> dict[str, list[Any]]:
     """Detections that went nowhere: ``frame`` (N,), ``xyxy`` (4 N) px, ``score`` (N,)."""
-    told = history(place)
+    told = place.ledger()
     if told is None:
         return {"frame": [], "xyxy": [], "score": []}
     path = place.beside(".ledger.jsonl")

@@ -34,8 +34,9 @@ FOREIGN = "this page needs the token that was printed with its address"
 
 def page_files() -> dict[str, bytes]:
     """The files of the page by name."""
-    folder = resources.files("retrace.tools.pages") / "run_view"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    pages = resources.files("retrace.tools.pages")
+    files = [pages / "house.css", *(file for file in (pages / "run_view").iterdir() if file.is_file())]
+    return {file.name: file.read_bytes() for file in files}
 
 
 def free_port(host: str = "127.0.0.1") -> int:

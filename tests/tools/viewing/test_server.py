@@ -19,6 +19,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tools.view_run import main
 from retrace.tools.viewing.board import Board, packed
+from retrace.tools.viewing.export import export
 from retrace.tools.viewing.run_folder import RunFolder, Runs
 from retrace.tools.viewing.server import make_app
 from retrace.tools.viewing.video import make_proxy, shown_file, times
@@ -427,8 +428,14 @@ def test_a_run_that_is_half_there(run: Path) -> None:
     assert "/gone/clip.mp4" in said
     assert "line 1: no JSON; mend or remove the line" in said
     assert about["summary"] == "2 people, at most 2 at once"
-    for what in ("boxes", "predicted", "persons", "events", "loose", "totals"):
+    assert "Looks are broken" in said
+    for what in ("boxes", "predicted", "persons", "totals"):
         board.answer(place, what, {})
+    for what in ("events", "loose", "moment"):
+        with pytest.raises(InputError, match=r"reasons are not shown: .*clip\.ledger\.jsonl"):
+            board.answer(place, what, {"frame": "3", "id": "1"})
+    assert (export(board, run.parent / "page")).is_file()
+    (run / "clip.ledger.jsonl").unlink()
     assert "No ledger" in board.answer(place, "moment", {"frame": "3", "id": "1"})["lines"][0]
     with pytest.raises(InputError, match="source is not there"):
         make_proxy(place)

@@ -45,7 +45,7 @@ async function more() { // what the first picture does not wait for
   if (boxes !== state.boxes) return; // somebody has edited meanwhile
   if (flags && flags.byteLength === boxes.count) boxes.flags = new Uint8Array(flags);
   state.persons = new Map((await soft("persons") || []).map((person) => [person.id, person]));
-  state.events = state.about.ledger ? await soft("events") || [] : [];
+  state.events = state.about.ledger ? await get(`${base()}/events`).catch((error) => { $("missing").append(make("li", { textContent: error.message })); return []; }) : [];
   if (boxes !== state.boxes) return;
   await wantScores().catch(() => null);
   if (shows("heat")) await wantTotals();

@@ -66,7 +66,7 @@ function drawChart({ people, most, bin }) {
   people.forEach((count, k) => {
     const height = (value) => value / top * (high - 34);
     c.fillStyle = style.getPropertyValue("--line"); c.fillRect(30 + k * step, high - 18 - height(count), Math.max(1, step - 1), height(count));
-    c.fillStyle = style.getPropertyValue("--mark"); c.fillRect(30 + k * step, high - 18 - height(most[k]), Math.max(1, step - 1), height(most[k]));
+    c.fillStyle = style.getPropertyValue("--link"); c.fillRect(30 + k * step, high - 18 - height(most[k]), Math.max(1, step - 1), height(most[k]));
   });
   c.fillStyle = style.getPropertyValue("--ink");
   c.fillText(String(top), 4, 14); c.fillText(`in ${bin} s each: different people (grey), most at once (blue)`, 30, 10); c.fillText("0", 4, high - 18); c.fillText(`${Math.round(people.length * bin)} s`, wide - 34, high - 4);
