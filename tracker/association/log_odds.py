@@ -13,6 +13,7 @@ import numpy as np
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.config import LogOdds, Table
 from retrace.tracker.motion import filters
+from retrace.tracker.rows import EPSILON
 from retrace.tracker.tracks.state import kinds
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def quantities(inputs: CostInputs, pairs: CandidatePairs) -> dict[str, np.ndarra
 def ages(inputs: CostInputs, rows: np.ndarray, gaps: tuple[float, ...]) -> np.ndarray:
     """(P,) which row of a table counts: 0: the track was seen in the last frame; else 1 + how many gaps have passed."""
     since = (inputs.time - inputs.live.seen)[rows]
-    return np.where(since < 1.5 * inputs.step, 0, 1 + np.searchsorted(gaps, since, side="right"))
+    passed = np.searchsorted(gaps, since + EPSILON, side="right")
+    return np.where(since < 1.5 * inputs.step, 0, 1 + passed)
 
 
 def nats(table: Table, age: np.ndarray, value: np.ndarray) -> np.ndarray:
