@@ -31,6 +31,13 @@ def load_preset(
 
     Raises:
         InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
+
+    Example:
+        >>> from retrace.configs import load_preset
+        >>> from retrace.tracker.config import TrackerConfig
+        >>> config = load_preset("bytetrack", TrackerConfig, "tracker", {"max_age": 2.0, "stages.0.limit": 0.7})
+        >>> config.max_age, config.stages[0].limit_of("active")
+        (2.0, 0.7)
     """
     path = preset_path(name_or_path, kind)
     raw = read_yaml(path)

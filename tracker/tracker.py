@@ -249,6 +249,7 @@ class Tracker:
             live.count,
             vectors.recent,
             vectors.history,
+            vectors.bank,
             self._spread,
             self._rules,
             stages,
@@ -260,6 +261,7 @@ class Tracker:
             now.number,
             now.time,
             now.before,
+            1.0 / self._fps,
             steps,
             self._last_id,
         )
@@ -344,9 +346,8 @@ class Tracker:
         lifecycle.take_in(live.rows, joined, detections, rules, now)
         self._remember(detections, joined)
         stays = lifecycle.remembered(live.status, live.seen, rules, now)
-        source = stays.nonzero()[
-            0
-        ]  # (T,) the row at the frame's beginning, or that many plus its place in `cols`
+        # (T,) the row at the frame's beginning, or that many plus its place in `cols`
+        source = stays.nonzero()[0]
         if not stays.all():
             self._live = live.take(source)
         cols, reason = lifecycle.births(self._live.rows, detections, deleted_by, rules)
