@@ -57,8 +57,8 @@ def test_a_place_that_is_no_longer_believed_is_no_overlap() -> None:
 
 
 def test_who_is_asked_about() -> None:
-    """Who overlaps, and of the same class who is within reach: d2 = 40 x 40 / 5 is not, 12 x 12 / 5 + 15 x 15 / 20 is."""
-    near, far = (22, 15, 42, 55), (40, 0, 60, 40)
+    """Who overlaps, and of the same class who is within reach: d2 of 40 px, 320, is not, 441 / 5 + 25 / 20 is."""
+    near, far = (21, 5, 41, 45), (40, 0, 60, 40)
     world = one_pair(track(BOX), HALF, others=(near, far, near))
     world.seen[3].class_id = 1
     every = all_pairs(world, STAGE)
@@ -69,20 +69,19 @@ def test_who_is_asked_about() -> None:
     assert not len(thinkable(scene, np.zeros(1), np.ones(4, bool), overlapping).row)
 
 
-def test_looks_that_nobody_knows_weigh_nothing_and_known_ones_decide() -> None:
-    """Two who cross: by place each is as well the other; looks say who is who. Without them the preset goes by place."""
-    tracker = Tracker.from_config("odds")
-    vectors = np.eye(2, 8, dtype=np.float32)
-    for x in (0, 2, 4, 6, 8):
-        boxes = [[x, 0, x + 20, 40], [60 - x, 0, 80 - x, 40]]
-        ids = tracker.update(Detections(boxes, [0.9, 0.9], embedding=vectors)).id.tolist()
-    crossed = Detections([[30, 0, 50, 40], [32, 0, 52, 40]], [0.9, 0.9], embedding=vectors[::-1])
+@pytest.mark.parametrize(("seen", "taken"), [(True, [1, 0]), (False, [0, 1])])
+def test_looks_decide_where_they_are_known(seen: bool, taken: list[int]) -> None:
+    """Two who stand at 0 and 14 px are found at 5 and 9: by place each is the nearer one, by looks the other."""
+    tracker, look = Tracker.from_config("odds"), np.eye(2, 8)
+
+    def at(left: float, right: float, looks: np.ndarray) -> Detections:
+        boxes = [[left, 0, left + 20, 40], [right, 0, right + 20, 40]]
+        return Detections(boxes, [0.9, 0.9], embedding=looks if seen else None)
+
+    for _ in range(5):
+        ids = tracker.update(at(0, 14, look)).id.tolist()
     assert ids == [1, 2]
-    assert dict(zip(*_who(tracker.update(crossed)), strict=True)) == {1: 1, 2: 0}
-
-
-def _who(tracks: Any) -> tuple[list[int], list[int]]:
-    return tracks.id.tolist(), tracks.det_index.tolist()
+    assert tracker.update(at(5, 9, look[::-1])).det_index.tolist() == taken
 
 
 @pytest.mark.parametrize(
