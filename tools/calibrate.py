@@ -3,8 +3,8 @@
     python tools/calibrate.py --data MOT15/train --detections det/yolo.npz --detections det/hog.npz --out odds-here.yaml
 
 The .npz files hold boxes and their vectors, of the weights that are to be used (retrace track --save detections).
-Every pair of a track and a box is labelled by the ground truth; all terms are fitted together. For an honest figure each
-video is also judged, and tracked, by the tables of the others. Writes a whole preset: retrace track --tracker FILE.
+Every pair of a track and a box is labelled by the ground truth; all terms are fitted together. For an honest figure
+each video is also judged, and tracked, by the tables of the others. Writes a preset: retrace track --tracker FILE.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom"
 
 
 def parser() -> Parser:
-    p = Parser(
-        prog="calibrate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = Parser(prog="calibrate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", required=True, metavar="DIR", help="folder of sequence folders, as for tune.py")
     p.add_argument(
         "--detections",
@@ -33,7 +31,9 @@ def parser() -> Parser:
         metavar="FILE",
         help=".npz inside each sequence folder, or a path with {sequence} in it; give one for each detector",
     )
-    p.add_argument("--tracker", default="odds", metavar="NAME|FILE", help="the preset whose tables are fitted")
+    p.add_argument(
+        "--tracker", default="odds", metavar="NAME|FILE", help="the preset whose tables are fitted"
+    )
     p.add_argument("--camera", default="auto", metavar="auto|none|FILE", help="as for tune.py")
     p.add_argument("--benchmark", default="auto", choices=BENCHMARKS, help="auto: by the sequences' names")
     p.add_argument("--sequences", metavar="NAMES", help="only these, separated by commas")

@@ -134,7 +134,7 @@ class Table(BaseModel):
 
 
 class LogOdds(BaseModel):
-    """The tables of the cost `log_odds`, as `tools/calibrate.py` writes them; tracker/association/log_odds.py reads them.
+    """The tables of the cost `log_odds` (tracker/association/log_odds.py), as `tools/calibrate.py` writes them.
 
     Tracks are of one age or another: seen in the last frame, else longer ago than none of the gaps, the first, ...
     """
@@ -268,7 +268,9 @@ class TrackerConfig(BaseModel):
         boosts = self.boost is not None and self.boost.unlikely
         unsure = any("mahalanobis" in term or term == "log_odds" for term in asked)
         if "log_odds" in asked and self.log_odds is None:
-            raise ValueError("the cost log_odds needs its tables: log_odds, as `tools/calibrate.py` writes them")
+            raise ValueError(
+                "the cost log_odds needs its tables: log_odds, as `tools/calibrate.py` writes them"
+            )
         if self.motion == "linear" and (boosts or unsure):
             raise ValueError(
                 "motion: linear knows no uncertainty, so no mahalanobis distance and no boost.unlikely"

@@ -1,4 +1,4 @@
-"""tools/calibrate.py: sequences with ground truth in, a preset with fitted tables out; the fit by hand and by its twin."""
+"""tools/calibrate.py: sequences with ground truth in, a preset with fitted tables out; the fit by hand."""
 
 from __future__ import annotations
 
@@ -66,12 +66,14 @@ def drawn(count: int = 400, seed: int = 0) -> OddsPairs:
 def flat(look: float, same: int, other: int) -> OddsPairs:
     """So many pairs of one person and of two, all alike but for what looks say."""
     count = same + other
-    values = {name: np.full(count, float(at[1])) for name, at in KNOTS.items()} | {"look": np.full(count, look)}
+    values = {name: np.full(count, float(at[1])) for name, at in KNOTS.items()} | {
+        "look": np.full(count, look)
+    }
     return OddsPairs(values, np.zeros(count, np.int64), np.arange(count) < same, np.ones(count))
 
 
 def test_the_tables_are_the_logarithm_of_odds() -> None:
-    """Looks .15 apart: 90 of 100 are one person, .9: 10 of 100; the tables say log 9 and -log 9, but for the penalties."""
+    """Looks .15 apart: 90 of 100 are one person, .9: 10 of 100; the tables say log 9 and -log 9, or nearly."""
     near, far = flat(0.15, 90, 10), flat(0.9, 10, 90)
     tables = fit_log_odds([near, far])
     assert told_odds(tables, near)[0] == pytest.approx(np.log(9), abs=0.1)
@@ -129,7 +131,9 @@ def test_a_preset_comes_out(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     told = tracker.config.log_odds
     assert told is not None
     assert told.look.nats[0][0] > told.look.nats[0][-1]
-    assert yaml.safe_load(out.read_text())["source"].startswith("Tables fitted by tools/calibrate.py on A det.npz, B")
+    assert yaml.safe_load(out.read_text())["source"].startswith(
+        "Tables fitted by tools/calibrate.py on A det.npz, B"
+    )
     assert main([*arguments, "--quiet"]) == 0
     assert Tracker.from_config(out).config == tracker.config, "the same again"
 

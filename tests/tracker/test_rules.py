@@ -105,7 +105,9 @@ def test_which_presets_are_run() -> None:
     ready = {name: Tracker.from_config(name)._compiled_stages for name in PRESETS}
     looks = {name for name, stages in ready.items() if stages is not None and stages.looks}
     assert looks == {"sort", "bytetrack", "default", "botsort", "strongsort", "deepsort"}
-    assert {name for name, stages in ready.items() if stages is not None} - looks == {"odds"}, "logarithms, too"
+    assert {name for name, stages in ready.items() if stages is not None} - looks == {"odds"}, (
+        "logarithms, too"
+    )
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,7 @@ def _score(files: ClipFiles, benchmark: str, config: TrackerConfig) -> Metrics:
     return score_prepared(prepare(clip.truth, track(clip, config), files.sequence.length, benchmark))
 
 
-def _report(
-    scores: dict[str, tuple[Metrics, Metrics]], errors: dict[str, float], out: Path
-) -> list[str]:
+def _report(scores: dict[str, tuple[Metrics, Metrics]], errors: dict[str, float], out: Path) -> list[str]:
     rows = [["HOTA", "as it was", "held out", "calibration error"]]
     for name, both in scores.items():
         figures = [f"{100 * one.row()['HOTA']:.2f}" for one in both]

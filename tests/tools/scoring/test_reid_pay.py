@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
 from retrace.tools.scoring.pay_report import advice, as_svg, open_trials, read_gaps, sections
-from retrace.eval.mot.oracle import shown_people
 from retrace.tools.scoring.reid_pay import OFF, ORACLE, compare, perfect_looks
 from retrace.tracker import Tracker
 

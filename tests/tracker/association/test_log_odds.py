@@ -32,7 +32,7 @@ def test_nats_are_linear_between_knots_and_constant_beyond_them() -> None:
 
 
 def test_the_sum_by_hand() -> None:
-    """Half of a box that stands: IoU 1/3, same heights; 10 px off with a variance of 5, log 20 = 2.996; score .9 after .8.
+    """Half of a box: IoU 1/3, same heights; 10 px off with a variance of 5, log 20 = 2.996; score .9 after .8.
 
     bias -.5; overlap -2 + 2/3 of 3 = 0; place 1 - (2.996 - 1) / 3 x 4 = -1.661; size 0: .5; score -.5 + .8 / .9 = .389;
     fall -.1: .2 x 2/3 = .133; and of looks that are .4 apart 4 - .8 x 4 = .8.
@@ -91,7 +91,10 @@ def test_looks_decide_where_they_are_known(seen: bool, taken: list[int]) -> None
         ({"bias": float("nan")}, "finite"),
         ({"size": {"at": [0, 0], "nats": [[1, 2]]}}, "knots must rise"),
         ({"size": {"at": [0, 1], "nats": [[1, 2, 3]]}}, "as many numbers as there are knots, 2"),
-        ({"size": {"at": [0, 1], "nats": [[1, 2], [1, 2]]}}, "size: expected 1 row of nats, or 4 for the ages, got 2"),
+        (
+            {"size": {"at": [0, 1], "nats": [[1, 2], [1, 2]]}},
+            "size: expected 1 row of nats, or 4 for the ages, got 2",
+        ),
         ({"colour": {"at": [0, 1], "nats": [[1, 2]]}}, "colour"),
     ],
 )
