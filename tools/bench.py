@@ -9,6 +9,7 @@ python tools/bench.py embed --weights FILE      crops per second of every runtim
 python tools/bench.py memory [--tracklets N]    an identity memory: inserts/s, search, size, who is who
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect
 python tools/bench.py presets [--data DIR]      what every preset scores on MOT17 val-half, from given boxes
+python tools/bench.py scores --detector FILE    what a detector's scores are worth on labelled videos
 
 `bench.py WHAT --help` tells the options of each.
 """
@@ -51,6 +52,7 @@ BENCHES = {
     "camera": ("camera", options.add_camera),
     "presets": ("presets", options.add_presets),
     "memory": ("identities", options.add_memory),
+    "scores": ("scores", options.add_scores),
     "page": ("page", lambda _: None),
 }
 

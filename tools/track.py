@@ -67,6 +67,12 @@ def parser() -> Parser:
     options.add_answers(p)
     p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
     p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
+    p.add_argument(
+        "--memory-config", metavar="NAME|FILE", help="its limits and evidence, configs/memory/NAME.yaml"
+    )
+    p.add_argument(
+        "--homography", metavar="FILE.yaml", help="cameras' ground: people known by place, too (--memory)"
+    )
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument(

@@ -13,7 +13,9 @@ import numpy as np
 from retrace.configs.errors import InputError
 from retrace.configs.files import atomic_write, writing
 from retrace.tools.runs.manifest import file_hash
-from retrace.tracker.memory.editing import export
+from retrace.tracker.memory import Memory
+from retrace.tracker.memory.clocks import FEWEST, clocks, passages
+from retrace.tracker.memory.editing import export, set_clocks
 from retrace.tracker.memory.search import Found
 from retrace.tracker.memory.store import Store
 
@@ -140,6 +142,33 @@ def log_lines(store: Store, only_suggestions: bool = False) -> list[str]:
         why = ", ".join(f"{key} {value}" for key, value in known.items())
         lines.append(f"{operation}: {words} ({by}{'; ' + why if why else ''})")
     return lines or ["nothing yet"]
+
+
+def clock_lines(memory: Memory, keep: bool) -> list[str]:
+    """A line a pair of cameras that people went between, and a line a camera; ``keep``: clocks are corrected by it."""
+    found, names = passages(memory.people), memory.people.cameras
+    lines = []
+    for one in found:
+        ways = f"{one.there:.1f} s there ({one.count_there}), {one.back:.1f} s back ({one.count_back})"
+        off = f"{one.second} is {one.offset:+.1f} s off {one.first}, give or take {one.error:.1f}"
+        known = off if np.isfinite(one.offset) else f"too few both ways to tell, {FEWEST} are needed"
+        lines.append(f"{one.first}, {one.second}: {ways}, spread {one.spread:.1f} s; {known}")
+    more = clocks(found, names)
+    told = {name: float(memory.people.clock[k]) + more[name] for k, name in enumerate(names)}
+    if keep:
+        set_clocks(memory, told)
+    for k, name in enumerate(names):
+        now = f"clock {memory.people.clock[k]:+.1f} s"
+        lines.append(f"{name}: {now}" + (f", {'now' if keep else 'should be'} {told[name]:+.1f} s" if more[name] else ""))
+    return lines or ["nobody yet"]
+
+
+def seconds(word: str) -> float:
+    """A time from the command line."""
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(f"{word[:40]!r} is no number of seconds") from None
 
 
 def found_lines(found: Sequence[Found]) -> list[str]:

@@ -35,6 +35,10 @@ CREATE TABLE tracklet (
     first_box BLOB, last_box BLOB, crop BLOB,
     UNIQUE (source, track, begin)
 );
+CREATE TABLE path (
+    tracklet INTEGER PRIMARY KEY REFERENCES tracklet,
+    places BLOB NOT NULL -- float64 (M, 4): s by the camera's own clock, x and y of the feet, height of the box, px
+);
 CREATE INDEX tracklet_time ON tracklet (end);
 CREATE TABLE log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, operation INTEGER NOT NULL, at REAL NOT NULL, by TEXT NOT NULL,

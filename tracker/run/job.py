@@ -84,6 +84,10 @@ class Job:
     memory_start: float | None = (
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
+    memory_config: str | None = None  # of the memory: a preset, or a YAML file; None: the default
+    homography: str | None = (
+        None  # a YAML file of cameras' ground: the memory knows people by where they stand, too
+    )
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
     runtime: str = (
         "auto"  # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
@@ -125,8 +129,9 @@ class Job:
         self._check_pictures()
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
-        if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
-            raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
+        for name in ("memory_camera", "memory_start", "memory_config", "homography"):
+            if self.memory is None and getattr(self, name) is not None:
+                raise InputError(f"`{name}` does nothing without `memory`")
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.memory is not None and self.reid_norm != "stored":

@@ -154,7 +154,8 @@ class Sinks:
         done = [sink.finish() for sink in self._all()]
         if boxes is not None:
             grown = boxes.abandon()
-            done.append(write_detections(self._opened.path("detections"), grown))
+            told = self._opened.class_names
+            done.append(write_detections(self._opened.path("detections"), grown, told))
             grown.unlink()
         if crops is not None:
             crops.abandon()

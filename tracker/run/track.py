@@ -26,6 +26,7 @@ from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
+from retrace.tracker.site.ground import read_ground
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
 from retrace.tracker.tracks.sparing import Sparing
 
@@ -233,7 +234,13 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     settings, live = opened.settings_hash(), opened.source.live
     where = (job.memory_camera, job.memory_start)
     crops = job.blur is None  # nobody's picture is kept unblurred
-    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops)
+    size, ground = opened.source.size, None if job.homography is None else read_ground(job.homography)
+    more = {
+        "config": job.memory_config or "default",
+        "ground": ground,
+        "height": None if size is None else size[0],
+    }
+    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops, **more)
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:

@@ -72,6 +72,33 @@ def test_two_boxes_in_one_frame_are_two_people(tmp_path: Path) -> None:
         merge(memory, first.person, second.person, at=20.0)
 
 
+def test_who_was_not_known_again_is_no_rival_of_himself(tmp_path: Path) -> None:
+    """Person 1 became two people, as the first look was a poor one: the next visit is still his. Twins who were seen
+    beside each other stay two, and whoever fits both is somebody else."""
+    rng, own = np.random.default_rng(3), vector_of(1, np.random.default_rng(0), 0.0)
+
+    def like(share: float) -> np.ndarray:
+        other = rng.normal(size=D)
+        other -= (other @ own) * own
+        return (share * own + np.sqrt(1 - share**2) * other / np.linalg.norm(other)).astype(np.float32)
+
+    for case, apart in (("one", frozenset()), ("twins", frozenset({7}))):
+        memory = Memory(tmp_path / f"{case}.db", "net-1", D)
+        first, second = memory.add(
+            [
+                tracklet(1, 100.0, track=7, vector=like(0.9), apart=frozenset()),
+                tracklet(1, 101.0, track=8, vector=like(0.9), apart=apart),
+            ]
+        )
+        if first.person == second.person:
+            split(memory, [second.tracklet], at=110.0)
+            memory.store.db.execute("DELETE FROM link")
+            memory.refresh()
+        found = memory.add([tracklet(1, 1000.0, vector=like(0.999))])[0]
+        assert found.new == (case == "twins"), found
+        assert found.maybe is not None
+
+
 def test_the_same_tracklet_again_keeps_its_person(tmp_path: Path) -> None:
     memory, _, told = filled(tmp_path)
     again = [memory.add([one])[0] for _, one in day(0)]
