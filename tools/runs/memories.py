@@ -159,7 +159,10 @@ def clock_lines(memory: Memory, keep: bool) -> list[str]:
         set_clocks(memory, told)
     for k, name in enumerate(names):
         now = f"clock {memory.people.clock[k]:+.1f} s"
-        lines.append(f"{name}: {now}" + (f", {'now' if keep else 'should be'} {told[name]:+.1f} s" if more[name] else ""))
+        lines.append(
+            f"{name}: {now}"
+            + (f", {'now' if keep else 'should be'} {told[name]:+.1f} s" if more[name] else "")
+        )
     return lines or ["nobody yet"]
 
 

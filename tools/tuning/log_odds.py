@@ -117,7 +117,9 @@ def odds_pairs(clip: Clip, benchmark: str, config: TrackerConfig, seed: int = 0)
         InputError: the boxes have no vectors, or ``config`` compares looks otherwise.
     """
     if not any(one.embedding is not None for one in clip.frames):
-        raise InputError("the boxes carry no vectors; write them by `retrace track --save detections` (.npz)")
+        raise InputError(
+            "the boxes carry no vectors; write them by `retrace track --tracker odds --save detections` (.npz)"
+        )
     memories = {config.active_appearance, config.lost_appearance}
     if memories != {"history"} or config.appearance_scale != 1:
         raise InputError("tables of log-odds are of the preset odds: active_appearance and lost_appearance history, "
