@@ -2,7 +2,7 @@
 
     python tools/calibrate.py --data MOT15/train --detections det/yolo.npz --detections det/hog.npz --out odds-here.yaml
 
-The .npz files hold boxes and vectors of the weights that are to be used: retrace track --tracker odds --save detections.
+The .npz files hold boxes and vectors, as retrace track --tracker odds --save detections writes them.
 Every pair of a track and a box is labelled by the ground truth; all terms are fitted together. For an honest figure
 each video is also judged, and tracked, by the tables of the others. Writes a preset: retrace track --tracker FILE.
 """
