@@ -36,7 +36,6 @@ def parser() -> Parser:
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
-    from pathlib import Path
 
     from retrace.configs import InputError
     from retrace.tools.runs import memories
@@ -49,8 +48,7 @@ def main(argv: list[str]) -> int:
             f"{verb} takes {'one or more words' if wanted is None else wanted}, got {len(words)}"
         )
     numbers = memories.numbers(words[:1] if verb == "name" else words)
-    if not Path(args.memory).is_file():
-        raise InputError(f"{args.memory}: no such memory")
+    memories.check_memory(args.memory)
     now = time.time()
     with Memory(args.memory) as memory:
         match verb:

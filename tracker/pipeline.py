@@ -121,8 +121,12 @@ def run(
 
 def timed(frames: Iterable[Frame], stopwatch: Stopwatch) -> Iterator[Frame]:
     """The frames; "decode" is how long they are waited for."""
-    expect("frames", frames, Iterable, "frames as open_source(...) gives them")
-    source = iter(frames)
+    try:
+        source = iter(frames)
+    except TypeError:
+        raise InputError(
+            f"expected frames as open_source(...) gives them, got {type(frames).__name__}"
+        ) from None
     while True:
         with stopwatch.stage("decode"):
             frame = next(source, None)
@@ -164,7 +168,9 @@ def embed_useful(
     for rows, vectors in zip(useful, looks, strict=True):
         shape = np.shape(vectors) if isinstance(vectors, np.ndarray) else type(vectors).__name__
         if len(shape) != 2 or shape[0] != rows.sum():
-            raise InputError(f"embed must return an array of ({rows.sum()}, D) for as many boxes, got {shape}")
+            raise InputError(
+                f"embed must return an array of ({rows.sum()}, D) for as many boxes, got {shape}"
+            )
         whole = np.zeros((len(rows), vectors.shape[1]), np.float32)
         whole[rows] = vectors
         yield whole

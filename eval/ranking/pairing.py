@@ -209,7 +209,9 @@ def _labels(ids: Any, cameras: Any, side: str) -> tuple[np.ndarray, np.ndarray]:
         try:
             array = np.asarray(values)
         except (TypeError, ValueError, OverflowError):
-            raise InputError(f"{name}: expected whole numbers, one an image, got {type(values).__name__}") from None
+            raise InputError(
+                f"{name}: expected whole numbers, one an image, got {type(values).__name__}"
+            ) from None
         if array.size == 0:
             array = array.reshape(-1).astype(np.int64)
         if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -137,6 +137,10 @@ class Job:
             )
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
+        if self.detections and self.reid == "none" and self.runtime != "auto":
+            raise InputError(
+                f"`runtime` {self.runtime}: no network is used here that could run on it; leave it out"
+            )
         if self.embed not in EMBED:
             raise InputError(f"`embed` {self.embed}: {nearest(self.embed, EMBED)}")
         if self.embed_budget is not None and self.embed != "ambiguous":
@@ -150,6 +154,8 @@ class Job:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
         if self.memory is None and (self.memory_camera is not None or self.memory_start is not None):
             raise InputError("`memory_camera` and `memory_start` do nothing without `memory`")
+        if self.memory_camera is not None and not self.memory_camera.strip():
+            raise InputError("`memory_camera` is empty: name the camera, or leave it out")
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.memory is not None and self.reid_norm != "stored":
