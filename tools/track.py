@@ -138,7 +138,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
 
     told = parse_assignments(args.set)
     offline = {key.removeprefix("offline."): told.pop(key) for key in [*told] if key.startswith("offline.")}
-    save = tuple(filter(None, args.save.split(",")))
+    save = tuple(filter(None, (kind.strip() for kind in args.save.split(","))))
     if not save:
         raise InputError(f"--save {args.save}: expected names separated by commas, such as mot,video")
     given = {one.name: getattr(args, one.name) for one in fields(Job) if hasattr(args, one.name)}
