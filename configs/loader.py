@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from retrace.configs.errors import InputError, nearest, shorten
+from retrace.configs.errors import InputError, nearest, path_text, shorten
 from retrace.configs.reading import parse_yaml, read_yaml
 
 HERE = Path(__file__).parent
@@ -31,6 +31,13 @@ def load_preset(
 
     Raises:
         InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
+
+    Example:
+        >>> from retrace.configs import load_preset
+        >>> from retrace.tracker.config import TrackerConfig
+        >>> config = load_preset("bytetrack", TrackerConfig, "tracker", {"max_age": 2.0, "stages.0.limit": 0.7})
+        >>> config.max_age, config.stages[0].limit_of("active")
+        (2.0, 0.7)
     """
     path = preset_path(name_or_path, kind)
     raw = read_yaml(path)
@@ -45,7 +52,7 @@ def preset_path(name_or_path: str | Path, kind: str) -> Path:
     Raises:
         InputError: there is no such file; the message lists the presets.
     """
-    path = Path(name_or_path)
+    path = Path(path_text("name_or_path", name_or_path))
     if path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"{path}: no such preset file")

@@ -3,7 +3,8 @@
     python tools/count.py runs/track/video.txt --fps 25 --regions regions.yaml --out runs/answers
     python tools/count.py runs/track --regions regions.yaml
 
-RESULTS is a MOTChallenge text file (anybody's), or the folder of a run, whose run.json knows the frame rate.
+RESULTS is a MOTChallenge text file (anybody's), or the folder of a run, whose run.json knows the frame rate; of a
+stopped run it tells what there is so far, as NAME.partial.
 regions.yaml:
 
     lines:
@@ -40,9 +41,11 @@ def main(argv: list[str]) -> int:
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.tools.runs.answers import compare, results_of, write_tables
+    from retrace.tools.terminal.options import check_outputs
     from retrace.tracker.analytics import read_regions, summarise
     from retrace.tracker.mot_file import read_ground_truth
 
+    check_outputs(args, ("json",), ("out",), inputs=("results", "regions", "gt"))
     if args.minute is not None and not args.out:
         raise InputError("--minute goes with --out DIR")
     regions = read_regions(args.regions) if args.regions else None

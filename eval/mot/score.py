@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect, number
 from retrace.eval.mot.clear import Clear, clear, combine_clear
 from retrace.eval.mot.hota import Hota, combine_hota, hota
 from retrace.eval.mot.identity import Identity, combine_identity, identity
 from retrace.eval.mot.preprocess import Prepared, check_benchmark, check_some_scored, find_fault, prepare
 from retrace.tracker.data import MotTable
+from retrace.tracker.mot_rows import LAST_FRAME
 
 MEANS = ("HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "OWTA")
 
@@ -82,6 +84,10 @@ def evaluate(gt: MotTable, result: MotTable, length: int | None = None, benchmar
         (0.967, 2, 0.5)
     """
     check_benchmark(benchmark)
+    for table, name in ((gt, "gt"), (result, "result")):
+        expect(name, table, MotTable, "a MotTable")
+    if length is not None:
+        number("length", length, 0, LAST_FRAME, whole=True)
     if length is None:
         length = int(max(gt.frame.max(initial=-1), result.frame.max(initial=-1))) + 1
     for table, name in ((gt, "ground truth"), (result, "result")):
@@ -103,7 +109,19 @@ def score_prepared(ready: Prepared) -> Metrics:
 
 
 def combine(parts: Sequence[Metrics]) -> Metrics:
-    """Several sequences as one, as TrackEval's COMBINED_SEQ."""
+    """Several sequences as one, as TrackEval's COMBINED_SEQ.
+
+    Raises:
+        InputError: there are none.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.eval.mot import combine, evaluate
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
+        >>> perfect, nothing = evaluate(truth, truth), evaluate(truth, truth.take(truth.frame < 0))
+        >>> combine([perfect, nothing]).row()["MOTA"]
+        0.5
+    """
     if not parts:
         raise InputError("no sequences to combine")
     counts = [p.count for p in parts]

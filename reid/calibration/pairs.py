@@ -132,6 +132,9 @@ def video_pairs(
 
     Returns:
         Same pairs first, by tracklet and time, then strangers by time.
+
+    Raises:
+        InputError: arrays of unlike length.
     """
     features = np.asarray(features, np.float64)
     tracks, seconds = np.asarray(tracks), np.asarray(seconds, np.float64)

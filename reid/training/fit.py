@@ -63,8 +63,8 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a run goes about it, apart from what it trains."""
+class Run:
+    """Where a training goes, and who is told: all of it but what is trained."""
 
     out: Path
     evaluate: Evaluate | None
@@ -138,12 +138,12 @@ def fit(
     before = torch.get_num_threads()
     try:
         with processes(device) as (place, first):
-            way = Way(folder, evaluate, log_every, tensorboard, first, _teller(on_progress, first))
+            run = Run(folder, evaluate, log_every, tensorboard, first, _teller(on_progress, first))
             plan, about = _going_on(folder, threads) if resume else _fresh(config, changes, data, threads)
             torch.set_num_threads(about["threads"])
             about |= dict(record or {})
             with _alone_in(folder, resume is not None) if first else nullcontext():
-                return _run(plan, about, data, way, place, resume is not None, strict, cache)
+                return _train(plan, about, data, run, place, resume is not None, strict, cache)
     finally:
         torch.set_num_threads(before)
 
@@ -172,11 +172,11 @@ def _going_on(out: Path, threads: int | None) -> tuple[TrainConfig, dict[str, An
     return validate(about["config"], TrainConfig, str(out / RUN)), about
 
 
-def _run(
+def _train(
     config: TrainConfig,
     about: dict[str, Any],
     data: ReidSet | str | Path | None,
-    way: Way,
+    run: Run,
     device: torch.device,
     resumed: bool,
     strict: bool,
@@ -184,20 +184,20 @@ def _run(
 ) -> Fitted:
     place = Path(about["data"])
     images = data if isinstance(data, ReidSet) else read_reid_set(place, strict=strict)
-    parts, notes = decode(images, config, way, strict, cache)
+    parts, notes = decode(images, config, run, strict, cache)
     inside = f"{place if place.is_dir() else place.parent}{os.sep}"
     notes = [note.replace(inside, "") for note in notes]  # they travel: no path of this machine
     columns, more = ({}, []) if isinstance(data, ReidSet) else label_columns(place, parts["train"].images)
     notes += more
     about = about | {"data_notes": notes}
-    if way.first:
-        with writing(way.out / RUN), atomic_write(way.out / RUN) as file:
+    if run.first:
+        with writing(run.out / RUN), atomic_write(run.out / RUN) as file:
             file.write(json.dumps(about, indent=2) + "\n")
     for note in notes:
-        way.tell(Progress(note=note))
+        run.tell(Progress(note=note))
     train = parts["train"]
     ids, labels = np.unique(train.images.ids, return_inverse=True)
-    teacher = ask_teachers(config, train.images, way, cache)
+    teacher = ask_teachers(config, train.images, run, cache)
     training = start(
         config,
         len(ids),
@@ -208,25 +208,25 @@ def _run(
         columns={name: int(values.max()) + 1 for name, values in columns.items()},
     )
     if resumed:
-        training.load_state_dict(read_checkpoint(way.out / CHECKPOINT))
+        training.load_state_dict(read_checkpoint(run.out / CHECKPOINT))
     for note in training.notes:
-        way.tell(Progress(note=note))
-    way.tell(
+        run.tell(Progress(note=note))
+    run.tell(
         Progress(
             note=f"{config.model.name}: {len(labels)} images of {len(ids)} identities, {training.iterations} "
             f"iterations of {config.batch.identities * config.batch.images} images on {device}"
             + (f", from iteration {training.iteration}" if training.iteration else "")
         )
     )
-    figures = loop(training, parts, labels, {"teacher": teacher, "columns": columns}, way)
-    if way.first:
-        _finish(training, about, figures, way)
+    figures = loop(training, parts, labels, {"teacher": teacher, "columns": columns}, run)
+    if run.first:
+        _finish(training, about, figures, run)
     images_seen = training.iteration * config.batch.identities * config.batch.images
-    return Fitted(way.out / WEIGHTS, figures, training.iteration, images_seen)
+    return Fitted(run.out / WEIGHTS, figures, training.iteration, images_seen)
 
 
 def decode(
-    data: ReidSet, config: TrainConfig, way: Way, strict: bool, cache: str | Path | None
+    data: ReidSet, config: TrainConfig, run: Run, strict: bool, cache: str | Path | None
 ) -> tuple[dict[str, Pixels], list[str]]:
     """Every part of the data as pixels, and notes; the first process decodes, the others find it done."""
     if data.train is None or not len(data.train):
@@ -234,7 +234,7 @@ def decode(
     folder = Path(cache) if cache else cache_folder()
     parts: dict[str, Pixels] = {}
     notes = list(data.notes)
-    if not way.first:
+    if not run.first:
         dist.barrier()
     for name in ("train", "query", "gallery"):
         images = getattr(data, name)
@@ -242,40 +242,40 @@ def decode(
             continue
 
         def advance(done: int, total: int, stage: str = f"decode {name}") -> None:
-            way.tell(Progress(stage, done, total))
+            run.tell(Progress(stage, done, total))
 
         kept, pixels, broken = open_sound_images(images, config.size, folder, strict=strict, progress=advance)
         parts[name] = Pixels(kept, pixels)
         if broken:
             rest = " ..." * (len(broken) > NAMED)
             notes.append(f"{name}: {len(broken)} broken images left out: {', '.join(broken[:NAMED])}{rest}")
-    if way.first and dist.is_initialized():
+    if run.first and dist.is_initialized():
         dist.barrier()
     return parts, notes
 
 
 def ask_teachers(
-    config: TrainConfig, images: ReidImages, way: Way, cache: str | Path | None
+    config: TrainConfig, images: ReidImages, run: Run, cache: str | Path | None
 ) -> np.ndarray | None:
     """(N, T) vectors of the training images; the first process asks, the others find them in the cache."""
     if not config.teachers:
         return None
-    if not way.first:
+    if not run.first:
         dist.barrier()
     vectors = teacher_vectors(
         config.teachers,
         images,
         Path(cache) if cache else cache_folder(),
-        lambda done, total: way.tell(Progress("teachers", done, total)),
+        lambda done, total: run.tell(Progress("teachers", done, total)),
         threads=torch.get_num_threads(),
     )
-    if way.first and dist.is_initialized():
+    if run.first and dist.is_initialized():
         dist.barrier()
     return vectors
 
 
 def loop(
-    training: Training, parts: dict[str, Pixels], labels: np.ndarray, known: Mapping[str, Any], way: Way
+    training: Training, parts: dict[str, Pixels], labels: np.ndarray, known: Mapping[str, Any], run: Run
 ) -> dict[str, float]:
     """Train to the end, or until ``patience`` runs out; the figures of the last evaluation.
 
@@ -285,49 +285,49 @@ def loop(
     every = training.iterations_per_epoch
     checkpoint_every = max(1, round(config.checkpoint_every * every))
     train = parts["train"]
-    log = Log(way.out, training.iteration, way.tensorboard) if way.first else None
+    log = Log(run.out, training.iteration, run.tensorboard) if run.first else None
     if log is not None and training.iteration:
-        figures = look(training, parts, log, way)  # killed after a checkpoint, before its evaluation
+        figures = look(training, parts, log, run)  # killed after a checkpoint, before its evaluation
     if patience_is_out(training, log):
         return figures
     meter = Speedometer(training.iteration)
     for step in steps(training, train.pixels, labels, train.images.cameras, **known):
         last = step.number == training.iterations
         if log is not None:
-            logged = step.number % way.log_every == 0 or last
+            logged = step.number % run.log_every == 0 or last
             if logged or meter.silent():
                 progress = meter.progress(step, training.iterations, figures)
                 if logged:
                     log.step(step, progress.images_per_s)
-                way.tell(progress)
+                run.tell(progress)
             if last or step.number % checkpoint_every == 0:
-                write_checkpoint(way.out / CHECKPOINT, training)
+                write_checkpoint(run.out / CHECKPOINT, training)
             with meter.stopped():
-                figures = look(training, parts, log, way) or figures
+                figures = look(training, parts, log, run) or figures
         if patience_is_out(training, log):
             if log is not None and not last:
-                write_checkpoint(way.out / CHECKPOINT, training)
+                write_checkpoint(run.out / CHECKPOINT, training)
             break
     return figures
 
 
-def look(training: Training, parts: dict[str, Pixels], log: Log, way: Way) -> dict[str, float]:
+def look(training: Training, parts: dict[str, Pixels], log: Log, run: Run) -> dict[str, float]:
     """Evaluate if it is time to, and log it; the figures, none if it is not time or is done already."""
     iteration = training.iteration
     last = iteration == training.iterations
     if not is_due(training) or (log.evaluated(iteration) and not last):
         return {}
     training.check()
-    figures = evaluate(training, parts, way.evaluate)
+    figures = evaluate(training, parts, run.evaluate)
     if figures and not log.evaluated(iteration):
         images = iteration * training.config.batch.identities * training.config.batch.images
         epoch = iteration / training.iterations_per_epoch
         log.evaluation(iteration, images, epoch, figures)
-        way.tell(Progress(note=f"epoch {epoch:.1f}, {images} images: {shown(figures)}", figures=figures))
+        run.tell(Progress(note=f"epoch {epoch:.1f}, {images} images: {shown(figures)}", figures=figures))
     return figures
 
 
-def _finish(training: Training, about: dict[str, Any], figures: dict[str, float], way: Way) -> None:
+def _finish(training: Training, about: dict[str, Any], figures: dict[str, float], run: Run) -> None:
     """The result: weights with their protocol card."""
     init, batch = about["config"]["init"], training.config.batch
     card = {
@@ -342,11 +342,11 @@ def _finish(training: Training, about: dict[str, Any], figures: dict[str, float]
         "protocol": "single query, same identity and camera dropped, junk dropped, distractors kept, "
         "rectangle AP, no re-ranking, cosine",
     }
-    path = way.out / WEIGHTS
+    path = run.out / WEIGHTS
     network, model = without_aids(training.best_network, training.config.model, training.config.size)
     recipe = replace(training.recipe(card), model=model.model_dump(mode="json"))
     save_network(path, network, recipe)
-    way.tell(Progress(note=f"{path}" + (f": {shown(figures)}" if figures else ""), figures=figures))
+    run.tell(Progress(note=f"{path}" + (f": {shown(figures)}" if figures else ""), figures=figures))
 
 
 @contextmanager

@@ -138,12 +138,13 @@ ODD: list[dict[str, Any]] = [
     {"motion": "xyhr", "freeze_lost_size": True},
     {"hidden": {"age": 0.5, "cover": 0.5, "hits": 2, "slack": 0.3}, "duplicate_iou": 0.5, "confirm_hits": 3},
     {"recent_momentum": 0.5, "momentum_from": 0.3, "appearance_scale": 0.7, "lost_appearance": "history"},
+    {"active_appearance": "minimum", "lost_appearance": "history", "bank": 3, "stages.0.cascade": True},
 ]
 
 
 @pytest.mark.parametrize("settings", ODD)
 @pytest.mark.parametrize("looks", [False, True], ids=["blind", "looks"])
-@pytest.mark.parametrize("preset", ["sort", "bytetrack", "default", "botsort", "strongsort"])
+@pytest.mark.parametrize("preset", ["sort", "bytetrack", "default", "botsort", "strongsort", "deepsort"])
 def test_a_compiled_frame_leaves_the_same_state(
     monkeypatch: pytest.MonkeyPatch, preset: str, looks: bool, settings: dict[str, Any]
 ) -> None:

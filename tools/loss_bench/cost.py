@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from retrace.configs.errors import InputError, nearest
 from retrace.configs.loader import validate
 from retrace.configs.reading import read_json
 from retrace.reid.config import TrainConfig
 from retrace.reid.losses.batch import Batch
 from retrace.reid.losses.objective import Objective, Sizes
 from retrace.reid.networks.heads import head_dimensions
+from retrace.reid.sampling.held_back import FIGURES
 from retrace.reid.training.state import start
 from retrace.reid.training.steps import steps
 from retrace.tools.loss_bench.entrants import CE, Bench, Entrant, objective
@@ -52,6 +54,9 @@ def measure(
 ) -> dict[str, Any]:
     """{"network_ms", "entrants": {name: {"ms", "ratio"}}}; ratios are what to quote."""
     torch.set_num_threads(1)
+    for name in names:
+        if name not in bench.entrants:
+            raise InputError(f"`entrants`: unknown {name!r}; {nearest(name, bench.entrants)}")
     who = {n: e for n, e in bench.entrants.items() if not names or n in names or n == bench.yardstick}
     calls = {name: timed(bench, name, entrant) for name, entrant in who.items()}
     calls["network"] = network_step(bench)
@@ -94,6 +99,7 @@ def timed(bench: Bench, name: str, entrant: Entrant) -> Callable[[], None]:
         heads={key: head_dimensions(head) for key, head in entrant.heads.items()},
         live=entrant.teacher and entrant.views > 1,
         clusters=entrant.sampler.clusters if entrant.sampler.kind == "cluster" else 0,
+        held=entrant.held > 0,
         labels=LABELS,
     )
     torch.manual_seed(0)
@@ -138,6 +144,8 @@ def a_batch(bench: Bench, entrant: Entrant, sizes: Sizes) -> Batch:
         if sizes.live
         else None,
         cluster=torch.zeros(count, dtype=torch.int64) if sizes.clusters else None,
+        held=torch.full((FIGURES,), 0.5) if sizes.held else None,
+        held_at=torch.tensor(0) if sizes.held else None,
         ids=ids,
         cameras=torch.arange(count) % 6,
         rows=torch.arange(count),

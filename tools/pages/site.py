@@ -163,6 +163,23 @@ def extras_table(text: str | None = None) -> str:
     return "\n".join(["| extra | brings |", "|---|---|", *rows])
 
 
+def families_table() -> str:
+    """Every family of detectors that is recognised, what it wants to see and where its scores' map is from."""
+    from retrace.tracker.detection.formats import FAMILIES
+    from retrace.tracker.detection.scores import fit_of
+
+    heads = ("family", "who puts it out", "outputs", "resize, colours, nms", "scores")
+    rows = [heads, ("---",) * len(heads)]
+    for name, family in FAMILIES.items():
+        form, fit = family.format, fit_of(name)
+        shown = f"{form.resize}, {form.colour}, {'inside' if form.nms is None else form.nms}"
+        told = f"{fit.slope:g}, {fit.shift:g}: {fit.source}" if fit.changes else "as they are"
+        if not fit.changes:
+            told += f": near the scale on {fit.source}" if fit.source else "; no labelled boxes at hand"
+        rows.append((f"`{name}`", family.models, family.looks, shown, told))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def _site_link(found: re.Match[str]) -> str:
     """A link into docs/ goes there; what lies elsewhere in the checkout is named, not linked."""
     mark, words, target = found.groups()
@@ -186,6 +203,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Parts of the README, and the extras, in their places."""
+    """Parts of the README, the extras and the families of detectors in their places."""
     markdown = markdown.replace("<!-- EXTRAS -->", extras_table())
+    markdown = markdown.replace("<!-- FAMILIES -->", families_table())
     return INCLUDE.sub(lambda found: readme_part(found[1]), markdown)

@@ -8,11 +8,12 @@ import numpy as np
 from numba import njit
 
 from retrace.tracker.association.assignment import CandidatePairs
-from retrace.tracker.compiled import blend, dots, sums
+from retrace.tracker.compiled import blend, dots, nearest, sums
 from retrace.tracker.compiled_frame.inputs import Found, Vectors
-from retrace.tracker.rows import LOST
-from retrace.tracker.tracks.appearance import ALIKE
+from retrace.tracker.tracks.appearance import ALIKE, SUMMED
 from retrace.tracker.tracks.overlaps import alike
+
+RECENT, HISTORY, MINIMUM = range(len(SUMMED))
 
 
 @njit(error_model="numpy")
@@ -61,19 +62,22 @@ def look_costs(
     """(P,) 1 - cosine, stretched; ``neutral`` where it is unknown."""
     row, col, views, known = pairs.row, pairs.col, rows["views"], found.known
     slots, look = rows["slot"], np.full(len(row), neutral)
-    for of_lost in range(2):
+    for memory in range(len(SUMMED)):
         which, count = np.empty(len(row), np.int64), 0
         for p in range(len(row)):
-            lost = rules.lost_by_history and rows[row[p]].status == LOST
-            if views[row[p]] > 0 and known[col[p]] and lost == (of_lost == 1):
+            compared = rules.memory[rows[row[p]].status] == memory
+            if compared and views[row[p]] > 0 and known[col[p]]:
                 which[count] = p
                 count += 1
+        if count == 0:
+            continue
         which = which[:count]
-        if count:
-            cosine = dots(
-                vectors.history if of_lost else vectors.recent, slots[row[which]], found.embedding, col[which]
-            )
-            look[which] = (1.0 - cosine) * vectors.stretch
+        i, j = slots[row[which]], col[which]
+        if memory == MINIMUM:
+            cosine = nearest(vectors.bank, i, views[row[which]], found.embedding, j)
+        else:
+            cosine = dots(vectors.recent if memory == RECENT else vectors.history, i, found.embedding, j)
+        look[which] = (1.0 - cosine) * vectors.stretch
     return look
 
 
@@ -106,3 +110,11 @@ def remember(rows: np.ndarray, joined: np.ndarray, found: Found, vectors: Vector
         found.embedding,
         joined[which],
     )
+    bank = vectors.bank
+    for k in range(count if bank.shape[1] else 0):
+        slot, n = rows[which[k]].slot, joined[which[k]]
+        for place in range(min(bank.shape[1], rows[which[k]].views) - 1, 0, -1):
+            for d in range(bank.shape[2]):
+                bank[slot, place, d] = bank[slot, place - 1, d]
+        for d in range(bank.shape[2]):
+            bank[slot, 0, d] = found.embedding[n, d]

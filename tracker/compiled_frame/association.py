@@ -26,6 +26,7 @@ def associate(
     stages: np.ndarray,
     rules: Any,
     now: FrameTime,
+    step: float,
 ) -> np.ndarray:
     """(T,) the detection of each track, -1: none; as `matching.associate`."""
     joined, taken = np.full(len(rows), -1), np.zeros(len(found.score), np.bool_)
@@ -85,12 +86,45 @@ def associate(
             if gain[count] > 0:
                 which[count] = p
                 count += 1
-        if count:
-            column = solve(pairs.row[which[:count]], pairs.col[which[:count]], gain[:count])
-            for t in range(len(column)):
-                if column[t] >= 0:
-                    joined[t], taken[column[t]] = column[t], True
+        which, gain = which[:count], gain[:count]
+        if stage.cascade:
+            _cascade(pairs.row[which], pairs.col[which], gain, rows, joined, taken, now, step)
+        elif count:
+            _join(pairs.row[which], pairs.col[which], gain, joined, taken)
     return joined
+
+
+@njit(error_model="numpy")
+def _cascade(
+    row: np.ndarray,
+    col: np.ndarray,
+    gain: np.ndarray,
+    rows: np.ndarray,
+    joined: np.ndarray,
+    taken: np.ndarray,
+    now: FrameTime,
+    step: float,
+) -> None:
+    """One assignment for each age, the youngest first, in place; as `stages._cascade`."""
+    age = np.rint((now.time - rows["seen"][row]) / step)
+    for value in np.unique(age):
+        which, count = np.empty(len(row), np.int64), 0
+        for p in range(len(row)):
+            if age[p] == value and not taken[col[p]]:
+                which[count] = p
+                count += 1
+        which = which[:count]
+        if count:
+            _join(row[which], col[which], gain[which], joined, taken)
+
+
+@njit(error_model="numpy")
+def _join(row: np.ndarray, col: np.ndarray, gain: np.ndarray, joined: np.ndarray, taken: np.ndarray) -> None:
+    """The best matching of these pairs, in place."""
+    column = solve(row, col, gain)
+    for t in range(len(column)):
+        if column[t] >= 0:
+            joined[t], taken[column[t]] = column[t], True
 
 
 @njit(error_model="numpy")

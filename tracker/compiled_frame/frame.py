@@ -24,6 +24,7 @@ def run_frame(
     count: int,
     recent: np.ndarray,
     history: np.ndarray,
+    bank: np.ndarray,
     spread: np.ndarray,
     rules_: np.ndarray,
     stages: np.ndarray,
@@ -35,6 +36,7 @@ def run_frame(
     number: int,
     time: float,
     before: float,
+    step: float,
     steps: float,
     last_id: int,
 ) -> tuple[Any, ...]:
@@ -43,11 +45,12 @@ def run_frame(
     Args:
         row_buffer, filters: (C,) ROW and (5, C, 4) float64, changed in place: the first ``count`` are in use, and there
             is room for N more.
-        recent, history: (S, D) as in `state.Vectors`, changed in place, with room for N more.
+        recent, history, bank: (S, D), (S, D), (S, B, D) as in `state.Vectors`, changed in place, with room for N more.
         spread: (2,) float64, `appearance.spread` summed over frames, changed in place.
         rules_, stages: (1,) `rules.RULES` and (S,) `rules.STAGE`.
         xyxy, score, class_id, index, embedding: of the detections; embedding (0, 0): nobody looks.
         number, time, before: of the frame, see FrameTime.
+        step: s, a nominal frame.
         steps: nominal frames since the last; 0: the filters have been predicted.
         last_id: the last identity given.
 
@@ -58,11 +61,11 @@ def run_frame(
     rules, now = rules_[0], FrameTime(number, time, before)
     known = have_vectors(embedding, len(score))
     found = Found(xyxy, score, class_id, index, xyxy.astype(np.float64), embedding, known)
-    vectors = Vectors(recent, history, stretch_by(found, spread, rules))
+    vectors = Vectors(recent, history, bank, stretch_by(found, spread, rules))
     rows = row_buffer[:count]
     if steps > 0:
         _predict(rows, filters, steps, rules)
-    joined = associate(rows, filters, found, vectors, stages, rules, now)
+    joined = associate(rows, filters, found, vectors, stages, rules, now, step)
     remember(rows, joined, found, vectors, rules)
     take_in(rows, filters, joined, found, rules, now)
     count = forget(row_buffer, filters, count, rules, now)

@@ -24,4 +24,5 @@ class Vectors(NamedTuple):
 
     recent: np.ndarray
     history: np.ndarray
-    stretch: float
+    bank: np.ndarray
+    stretch: float  # what 1 - cosine is multiplied by

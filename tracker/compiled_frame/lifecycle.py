@@ -140,3 +140,6 @@ def begin(
             for k in range(vectors.recent.shape[1]):
                 value = found.embedding[n, k] if found.known[n] else np.float32(0)
                 vectors.recent[slot, k], vectors.history[slot, k] = value, value
+            for place in range(vectors.bank.shape[1]):
+                for k in range(vectors.bank.shape[2]):
+                    vectors.bank[slot, place, k] = vectors.recent[slot, k] if place == 0 else np.float32(0)

@@ -175,6 +175,14 @@ def homography(
 
     Raises:
         InputError: fewer than four pairs, all on one line, no four that agree, a mirrored view.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.site import homography
+        >>> corners = np.array([[0, 0], [10, 0], [10, 10], [0, 10], [5, 2]], float)
+        >>> plane, agree = homography(corners, 2 * corners + 1, scale=1.0, limit=0.1)
+        >>> np.allclose(plane / plane[2, 2], [[2, 0, 1], [0, 2, 1], [0, 0, 1]]), agree.tolist()
+        (True, [True, True, True, True, True])
     """
     if p.shape != q.shape or p.ndim != 2 or p.shape[1:] != (2,) or not np.isfinite([p, q]).all():
         raise InputError(f"expected two arrays (N, 2) of finite numbers, got {p.shape} and {q.shape}")

@@ -75,7 +75,8 @@ def test_auto_takes_what_lies_in_the_cache_permissive_first(cache: Path) -> None
     ):  # each is preferred to those before
         tiny(cache / name)
         detect = open_detector("auto", device="cpu")
-        assert detect.description == f"{name} (rows, onnxruntime on cpu), keeps person (found in {cache})"
+        kept = f"keeps person (found in {cache})"
+        assert detect.description == f"{name} (rows, onnxruntime on cpu, scores as they are), {kept}"
         assert detect.weights == cache / name
         assert len(detect(Frame(0, 0.0, image))) == 1
     for other in ("osnet_x0_25.onnx", "yolox_tiny.onnx.partial"):
@@ -127,9 +128,9 @@ def test_a_name_of_ultralytics_is_downloaded_into_the_cache_or_refused(
         ("yolox_tny", {}, "did you mean 'yolox_tiny'"),
         ("missing/yolo.onnx", {}, "no such weights file"),
         ("hog", {"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N"),
-        ("hog", {"min_score": 1.5}, r"min_score must lie in \[0, 1\], got 1.5"),
-        ("hog", {"min_score": float("nan")}, "min_score must lie"),
-        ("hog", {"conf": -1}, r"conf must lie in \[0, 1\], got -1"),
+        ("hog", {"min_score": 1.5}, r"`min_score` must be a number in 0..1, got 1.5"),
+        ("hog", {"min_score": float("nan")}, "`min_score` must be a number in 0..1, got nan"),
+        ("hog", {"conf": -1}, "`conf` must be a number in 0..1, got -1"),
         ("hog", {"detector_format": "yolox"}, "HOG has no format"),
         ("hog", {"runtime": "openvino"}, "HOG has no format and no runtime"),
     ],
