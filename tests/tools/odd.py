@@ -44,6 +44,7 @@ NEARLY: dict[str, list[str]] = {
     "track": ["VIDEO", "--detections", "DET", "--reid", "none", "--camera", "none", "--out", "OUT"],
     "eval_mot": ["--gt", "SEQUENCES", "--results", "RESULTS"],
     "submit_mot": ["--benchmark", "MOT17", "--results", "RESULTS", "--out", "OUT/a.zip"],
+    "eval_memory": ["--gt", "SEQUENCES", "--results", "RESULTS"],
     "eval_reid": ["--weights", "ONNX", "--data", "MARKET", "--cache", "CACHE"],
     "export_reid": ["--weights", "ONNX", "--out", "OUT/a.onnx"],
     "train_reid": ["--config", "osnet_x0_25_deploy", "--data", "MISSING", "--out", "OUT"],
