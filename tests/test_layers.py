@@ -70,6 +70,7 @@ AT_HOME = {
         "tracker/detection/network.py",
     },
     "optuna": {"tools/tuning/study.py"},
+    "fsspec": {"tracker/run/storage.py"},
     "ray": {"tools/runs/cluster.py"},
     "faiss": {"tracker/memory/engines/hnsw.py"},
     "pg8000": {"tracker/memory/engines/postgres.py"},

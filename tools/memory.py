@@ -42,7 +42,6 @@ def parser() -> Parser:
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
-    from pathlib import Path
 
     from retrace.configs import InputError
     from retrace.tools.runs import memories
@@ -58,8 +57,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"clocks takes nothing, or keep; got {words[0]!r}")
     no_ids = ("clock", "clocks", "engine")
     numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
-    if not Path(args.memory).is_file():
-        raise InputError(f"{args.memory}: no such memory")
+    memories.check_memory(args.memory)
     now = time.time()
     with Memory(args.memory, engine=words[0] if verb == "engine" else None) as memory:
         match verb:

@@ -51,16 +51,17 @@ def main(argv: list[str]) -> int:
     from retrace.configs.files import write_json
     from retrace.tools.pages import found_page
     from retrace.tools.runs import memories
+    from retrace.tools.terminal.options import check_outputs, names_in
     from retrace.tracker.memory import Memory
     from retrace.tracker.memory.search import search
 
-    if not Path(args.memory).is_file():
-        raise InputError(f"{args.memory}: no such memory")
+    check_outputs(args, ("sheet", "csv", "json"), inputs=("memory",))
+    memories.check_memory(args.memory)
     if not (0 <= args.least <= 1 and args.top >= 1):
         raise InputError(f"expected a probability and at least one person, got {args.least} and {args.top}")
     embedder, weights = memories.open_embedder(args.reid)
     photos = memories.photo_vectors([Path(photo) for photo in args.photo], embedder, args.detector)
-    cameras = args.cameras.split(",") if args.cameras else None
+    cameras = None if args.cameras is None else names_in(args.cameras, "cameras")
     with Memory(args.memory, weights, photos.shape[1], engine=args.engine) as memory:
         narrowed = args.since, args.until, cameras
         found = search(memory, photos, args.least, args.top, *narrowed)

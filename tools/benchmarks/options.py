@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
@@ -118,14 +117,6 @@ def add_engines(p: Parser) -> None:
 def add_scores(p: Parser) -> None:
     p.add_argument("--detector", required=True, help="as in track.py")
     p.add_argument(
-        "--data", type=labelled, metavar="VIDEO=GT,...", help="with labels; default: the shared folder's four"
+        "--data", type=words, metavar="VIDEO=GT,...", help="with labels; default: the shared folder's four"
     )
     p.add_argument("--every", type=int, default=1, metavar="N", help="look at one frame in so many")
-
-
-def labelled(text: str) -> dict[str, tuple[Path, Path]]:
-    """ "a.mp4=gt.txt,..." -> name -> (video, ground truth)."""
-    pairs = [one.rpartition("=") for one in words(text)]
-    if not all(video and truth for video, _, truth in pairs):
-        raise argparse.ArgumentTypeError("expected VIDEO=GT.txt, several with commas between them")
-    return {Path(video).stem: (Path(video), Path(truth)) for video, _, truth in pairs}

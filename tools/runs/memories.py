@@ -28,6 +28,15 @@ TILE = (96, 192)  # (width, height) px, of a crop on a sheet
 MOST = 8  # visits of a person on a sheet
 
 
+def check_memory(path: str) -> None:
+    """Raises InputError where no memory lies; who only looks into one must not make it."""
+    place = Path(path)
+    if not place.is_file() or not place.stat().st_size:
+        raise InputError(
+            f"{path}: {'is empty' if place.is_file() else 'no such memory'}; track.py --memory makes one"
+        )
+
+
 def numbers(words: Sequence[str]) -> list[int]:
     """Ids from the command line."""
     wrong = [word for word in words if not (word.isascii() and word.isdigit() and len(word) < 19)]

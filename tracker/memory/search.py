@@ -125,6 +125,9 @@ def _fitting(
 ) -> np.ndarray:
     """(R,) rows of the tracklets of known looks that fit the filter."""
     people, here = memory.people, slice(0, memory.people.size)
+    for name, time in (("since", since), ("until", until)):
+        if time is not None and time != time:
+            raise InputError(f"`{name}` is nan: expected seconds on the memory's clock")
     if since is not None and until is not None and since > until:
         raise InputError(f"nothing lies between {since} s and {until} s: since must not be after until")
     fits = (people.person_of[here] != NOBODY) & people.known[here]

@@ -94,8 +94,10 @@ class Remembering:
             with writing(self._path):  # also a place that cannot be written, before the first frame
                 self._path.parent.mkdir(parents=True, exist_ok=True)
         self._start = self._beginning(start, live)
-        places = {"paths": None if ground is None else EVERY, "height": height}
-        self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=crops, **places)
+        every = None if ground is None else EVERY
+        self.gather = Gather(
+            camera or name, self._source, self.config.split_gap, crops=crops, paths=every, height=height
+        )
         self._waiting: list[Tracklet] = []
         self._decided: dict[
             int, tuple[int, float, int]
@@ -214,7 +216,8 @@ class Remembering:
                 int(count),
                 state["vectors"][k],
                 frozenset(apart[apart[:, 0] == k, 1].tolist()),
-                *state["boxes"][k],
+                first_box=state["boxes"][k][0],
+                last_box=state["boxes"][k][1],
                 path=state["paths"][state["paths"][:, 0] == k, 1:],
             )
             for k, (track, begin, end, count) in enumerate(state["waiting"])
