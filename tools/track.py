@@ -74,6 +74,7 @@ def parser() -> Parser:
         "--homography", metavar="FILE.yaml", help="cameras' ground: people known by place, too (--memory)"
     )
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
+    p.add_argument("--memory-engine", metavar="NAME", help="kept in step with the memory; see search.py")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument(
         "--runtime", default="auto", metavar="auto|onnxruntime|openvino|tensorrt", help="of ONNX files"
@@ -137,7 +138,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
 
     told = parse_assignments(args.set)
     offline = {key.removeprefix("offline."): told.pop(key) for key in [*told] if key.startswith("offline.")}
-    save = tuple(filter(None, args.save.split(",")))
+    save = tuple(filter(None, (kind.strip() for kind in args.save.split(","))))
     if not save:
         raise InputError(f"--save {args.save}: expected names separated by commas, such as mot,video")
     given = {one.name: getattr(args, one.name) for one in fields(Job) if hasattr(args, one.name)}

@@ -104,6 +104,8 @@ def open_run(
         raise InputError(f"`split` must be at least 1 part, got {parts}")
     if jobs[0].show and (workers != 1 or cluster is not None):
         raise InputError("`show` looks on at one source after the other: leave `workers` and `cluster` out")
+    if cluster is not None and workers != 1:
+        raise InputError("`cluster` has workers of its own: leave `workers` out")
     if jobs[0].memory is not None and (workers != 1 or cluster is not None):
         raise InputError(
             "`memory` knows people in the order of the sources: leave `workers` and `cluster` out"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError, load_preset
-from retrace.configs.errors import nearest
+from retrace.configs.errors import expect, nearest, number
 from retrace.tracker.config import TrackerConfig
+from retrace.tracker.memory.engines import check_engine
 from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.sources.address import is_url, redact
@@ -22,6 +25,15 @@ SAVES = (
 RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
 NORMS = ("stored", "frame", "video")
 EMBED = ("all", "ambiguous", "always")
+KINDS: dict[str, tuple[Any, str]] = {  # of a Job's fields, by annotation
+    "str": ((str, os.PathLike), "text"),
+    "float": (Real, "a number"),
+    "int": (Integral, "a whole number"),
+    "bool": (bool, "True or False"),
+    "Mapping[str, Any]": (Mapping, "a mapping of keys to values"),
+    "tuple[str, ...]": ((tuple, list), 'several words, such as ("mot", "video")'),
+}
+LARGEST = 1e15  # of a Job's numbers; s on a clock, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ class Job:
     memory_start: float | None = (
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
+    memory_engine: str | None = None  # where its vectors are searched, kept in step (tracker/memory/engines)
     memory_config: str | None = None  # of the memory: a preset, or a YAML file; None: the default
     homography: str | None = (
         None  # a YAML file of cameras' ground: the memory knows people by where they stand, too
@@ -98,8 +111,20 @@ class Job:
     resume: bool = False  # go on from the checkpoint of a stopped run
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", str(self.source))
-        object.__setattr__(self, "out", str(self.out))
+        for one in fields(self):
+            kind, _, optional = str(one.type).partition(" | ")
+            value = getattr(self, one.name)
+            if value is None and optional:
+                continue
+            types, what = KINDS[kind]
+            expect(one.name, value, types, what)
+            if kind == "tuple[str, ...]":
+                for word in value:
+                    expect(one.name, word, str, what)
+            if kind == "str":
+                object.__setattr__(self, one.name, str(value))
+            elif kind == "float":
+                number(one.name, value, -LARGEST, LARGEST)
         object.__setattr__(self, "save", tuple(dict.fromkeys(["mot", *self.save])))
         for kind in self.save:
             if kind not in SAVES:
@@ -120,6 +145,10 @@ class Job:
             )
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
+        if self.detections and self.reid == "none" and self.runtime != "auto":
+            raise InputError(
+                f"`runtime` {self.runtime}: no network is used here that could run on it; leave it out"
+            )
         if self.embed not in EMBED:
             raise InputError(f"`embed` {self.embed}: {nearest(self.embed, EMBED)}")
         if self.embed_budget is not None and self.embed != "ambiguous":
@@ -139,9 +168,13 @@ class Job:
         self._check_pictures()
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
-        for name in ("memory_camera", "memory_start", "memory_config", "homography"):
+        for name in ("memory_camera", "memory_start", "memory_engine", "memory_config", "homography"):
             if self.memory is None and getattr(self, name) is not None:
                 raise InputError(f"`{name}` does nothing without `memory`")
+        if self.memory_engine is not None:
+            check_engine(self.memory_engine)
+        if self.memory_camera is not None and not self.memory_camera.strip():
+            raise InputError("`memory_camera` is empty: name the camera, or leave it out")
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.memory is not None and self.reid_norm != "stored":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect
 from retrace.configs.files import cores, file_hash
 from retrace.tracker import Tracker
 from retrace.tracker.ahead import Ahead
@@ -181,6 +182,7 @@ def open_job(
     Raises:
         InputError: something that the job names is missing, broken or does not fit.
     """
+    expect("job", job, Job, "a Job")
     config, offline = job.tracker_config(), job.offline_config()
     source = source or open_job_source(job)
     if source.live and job.first:

@@ -249,12 +249,19 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     where = (job.memory_camera, job.memory_start)
     crops = job.blur is None  # nobody's picture is kept unblurred
     size, ground = opened.source.size, None if job.homography is None else read_ground(job.homography)
-    more = {
-        "config": job.memory_config or "default",
-        "ground": ground,
-        "height": None if size is None else size[0],
-    }
-    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops, **more)
+    return Remembering(
+        job.memory,
+        weights,
+        opened.name,
+        settings,
+        *where,
+        live,
+        crops,
+        engine=job.memory_engine,
+        config=job.memory_config or "default",
+        ground=ground,
+        height=None if size is None else size[0],
+    )
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
