@@ -8,6 +8,7 @@ from importlib import import_module
 # What each tool is for: one line, so that `retrace` alone is a table of contents.
 TOOLS = {
     "track": "track people through videos",
+    "watch": "track cameras day and night, each kept alive",
     "models": "list detectors that can be had, licence beside each",
     "demo": "track people in a real video, no questions asked",
     "link-cameras": "one id a person over cameras that see one place at once, by where they stand",

@@ -8,7 +8,7 @@ Whoever has labels puts the last line into NAME.yaml beside the weights (`scores
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Judged:
 
 def measure(
     detector: str,
-    data: Mapping[str, tuple[Path, Path]] | None = None,
+    data: Sequence[str] | None = None,
     every: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
@@ -57,35 +57,37 @@ def measure(
 
     Args:
         detector: as :func:`open_detector` takes it.
-        data: name -> (video or folder of images, gt.txt); None: the shared folder's four.
+        data: "VIDEO=GT.txt" each, a video or folder of images and its ground truth; None: the shared folder's four.
         every: look at one frame in so many.
         say: told the lines of a table.
 
     Raises:
-        InputError: something named is missing, or no video has enough right and wrong boxes.
+        InputError: no such pairs, something named is missing, or no video has enough right and wrong boxes.
     """
     if every < 1:
         raise InputError(f"`every` must be at least 1 frame, got {every}")
-    data = data or _shared()
+    videos = _pairs(data) if data else _shared()
     say(f"{'':16}{'boxes':>7}{'right':>7}{'AP50':>7}{'slope':>7}{'shift':>7}   off: raw  table  others' fit")
     judged: dict[str, Judged] = {}
-    for name, (video, truth) in data.items():
+    for name, (video, truth) in videos.items():
         detect = open_detector(detector, conf=LOWEST)
         judged[name] = judge(detect, video, read_ground_truth(truth), every)
     fit = detect.fit or Fit()
     telling = {name: one for name, one in judged.items() if min(_counts(one)) >= LEAST}
     if not telling:
         raise InputError(f"{detector}: no video with {LEAST} right and {LEAST} wrong boxes; take more frames")
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, one in judged.items():
         others = [other for key, other in telling.items() if key != name]
-        rows[name] = row = {"boxes": len(one.score), "right": int(one.right.sum()), "AP50": _ap(one)}
-        row["fit"] = fitted([one]) if name in telling else None
-        row["off"] = [off(one, Fit()), off(one, fit), off(one, Fit(*fitted(others))) if others else np.nan]
-        own = f"{row['fit'][0]:7.2f}{row['fit'][1]:7.2f}" if row["fit"] else f"{'':14}"
-        raw_off, table, other = row["off"]
+        own = fitted([one]) if name in telling else None
+        by_others = off(one, Fit(*fitted(others))) if others else float("nan")
+        told = {"raw": off(one, Fit()), "table": off(one, fit), "others' fit": by_others}
+        counts = {"boxes": len(one.score), "right": int(one.right.sum()), "AP50": _ap(one)}
+        rows[name] = {**counts, "fit": own, "off": told}
         say(
-            f"{name:16}{row['boxes']:7}{row['right']:7}{row['AP50']:7.3f}{own}{raw_off:11.3f}{table:7.3f}{other:13.3f}"
+            f"{name:16}{counts['boxes']:7}{counts['right']:7}{counts['AP50']:7.3f}"
+            f"{'{:7.2f}{:7.2f}'.format(*own) if own else ' ' * 14}"
+            f"{told['raw']:11.3f}{told['table']:7.3f}{by_others:13.3f}"
         )
     slope, shift = fitted(list(telling.values()))
     say(f"{detect.description}\nscores: [{slope:.2f}, {shift:.2f}]")
@@ -158,6 +160,15 @@ def _ap(one: Judged) -> float:
 
 def _counts(one: Judged) -> tuple[int, int]:
     return int(one.right.sum()), int((~one.right).sum())
+
+
+def _pairs(data: Sequence[str]) -> dict[str, tuple[Path, Path]]:
+    parts = [one.rpartition("=") for one in data]
+    if not all(video and truth for video, _, truth in parts):
+        raise InputError(
+            f"`data` {','.join(data)[:200]}: expected VIDEO=GT.txt, several with commas between them"
+        )
+    return {Path(video).stem: (Path(video), Path(truth)) for video, _, truth in parts}
 
 
 def _shared() -> dict[str, tuple[Path, Path]]:

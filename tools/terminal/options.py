@@ -207,7 +207,7 @@ def add_answers(p: Any) -> None:
     p.add_argument("--crops", type=int, metavar="N", help="pictures of each person, the sharpest (5)")
     p.add_argument(
         "--label",
-        type=lambda text: tuple(filter(None, text.split(","))),
+        type=lambda text: tuple(filter(None, (word.strip() for word in text.split(",")))),
         metavar="LIST",
         help="what stands on labels: of id,class,score (default: id, and class where there are several); '' for none",
     )
