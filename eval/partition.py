@@ -7,6 +7,7 @@ Baldwin 1998; IDF1 by one bijection of identities and people; returns and strang
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,3 +151,57 @@ def _first(value: np.ndarray) -> np.ndarray:
     first = np.zeros(len(value), bool)
     first[np.unique(value, return_index=True)[1]] = True
     return first
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnsByGap:
+    """Returns after an absence of ``least`` to ``most`` s, since the person's earlier visit that ended last."""
+
+    least: float
+    most: float
+    same: int  # returns to the camera of that visit
+    same_found: int  # of these, those with an identity of an earlier visit of theirs
+    other: int  # to another camera
+    other_found: int
+
+    @property
+    def recall(self) -> float:
+        return _share(self.same_found + self.other_found, self.same + self.other)
+
+
+def returns_by_gap(
+    person: np.ndarray,
+    identity: np.ndarray,
+    camera: np.ndarray,
+    begin: np.ndarray,
+    end: np.ndarray,
+    limits: Sequence[float],
+) -> list[ReturnsByGap]:
+    """Return recall by how long somebody was away.
+
+    Args:
+        person, identity, camera: (N,) of visits: who it is, who it is said to be, where.
+        begin, end: (N,) s.
+        limits: s, rising; a row between each two, and one from -inf (he was still elsewhere) and one to inf.
+
+    Raises:
+        InputError: arrays of unlike length.
+    """
+    lengths = {len(each) for each in (person, identity, camera, begin, end)}
+    if len(lengths) > 1:
+        raise InputError(f"expected arrays of one length, got {sorted(lengths)}")
+    count = np.zeros((len(limits) + 1, 2, 2), int)  # gap, other camera, found
+    order = np.argsort(begin, kind="stable")
+    for one in np.unique(person):  # over people
+        mine = order[person[order] == one]
+        for k in range(1, len(mine)):
+            before, now = mine[:k], mine[k]
+            last = before[np.argmax(end[before])]
+            gap = int(np.searchsorted(limits, begin[now] - end[last], side="right"))
+            found = bool((identity[before] == identity[now]).any())
+            count[gap, int(camera[last] != camera[now]), int(found)] += 1
+    edge = [-np.inf, *limits, np.inf]
+    return [
+        ReturnsByGap(edge[k], edge[k + 1], int(c[0].sum()), int(c[0, 1]), int(c[1].sum()), int(c[1, 1]))
+        for k, c in enumerate(count)
+    ]

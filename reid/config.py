@@ -96,6 +96,10 @@ class CensusConfig(Group):
     every: float = Field(default=1, gt=0)  # epochs
     levels: int = Field(default=16, ge=1)  # of the class tree (Ge et al. 2018)
     top: Literal["sphere", "max"] = "max"  # its last level: squared distance 4, or the largest there is
+    held: float = Field(default=0, ge=0, lt=1)  # share of each identity's images that nobody trains on
+    look: int = Field(
+        default=30, ge=1
+    )  # iterations between looks at those, for terms that read what is found
 
 
 class TeacherConfig(Group):
@@ -183,6 +187,8 @@ class TrainConfig(Group):
             raise ValueError("neck 'own' keeps the network as it is: leave heads out")
         if self.teacher is not None and self.teachers:
             raise ValueError("give teachers (images as they are) or teacher (as augmented), not both")
+        if self.census.held and self.sampler.kind != "identity":
+            raise ValueError("census.held goes with sampler.kind identity only")
         if self.sampler.kind == "neighbour" and self.batch.identities % self.sampler.anchors:
             raise ValueError(
                 f"sampler.anchors={self.sampler.anchors} must divide batch.identities={self.batch.identities}"

@@ -41,7 +41,7 @@ def values() -> list[Any]:
         *(np.full((2, 4), 1e38), np.full((2, 4), -inf), np.array([[0, 0, 1e300, 1e300]] * 2)),
         np.ones((2, 4), bool),
         *(np.array(["a", "b"]), np.array([{}, None]), np.zeros(2, "M8[s]"), np.zeros(2, complex), np.arange(2)[::-1]),
-        *(np.arange(8.0).reshape(2, 4).astype(">f4"), np.full(2, 2**62), np.array([2**63], np.uint64), np.zeros(2, "V3")),
+        *(np.arange(8.0).reshape(2, 4).astype(">f4"), np.full(2, 2**62), np.array([2**63], "u8"), np.zeros(2, "V3")),
         *(np.ma.masked_array([1.0, 2.0], [True, False]), memoryview(b"ab"), type, NotImplemented, ...),
     ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,16 +28,21 @@ def said(name: str) -> str:
     return inspect.getsource(thing) if inspect.isclass(thing) else inspect.getdoc(thing) or ""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_example_does_what_it_says(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_example(name: str, text: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Type the example of a docstring, if it has one, and compare what comes out."""
     monkeypatch.chdir(place)
     without_downloads(place, monkeypatch)
-    text = inspect.getdoc(getattr(retrace, name)) or ""
     example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
-    assert example.examples, f"{name} has no example"
-    heard: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=heard.append)
-    assert not heard, "".join(heard)
+    told: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=told.append)
+    assert not told, "".join(told)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_does_what_it_says(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = inspect.getdoc(getattr(retrace, name)) or ""
+    assert ">>>" in text, f"{name} has no example"
+    run_example(name, text, place, monkeypatch)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,3 +63,45 @@ def test_public_methods_say_what_they_do(name: str) -> None:
     for key, member in vars(thing).items():
         if not key.startswith("_") and (callable(member) or isinstance(member, classmethod | property)):
             assert inspect.getdoc(getattr(thing, key)), f"{name}.{key} has no docstring"
+
+
+# -- what folders offer beside the declared surface
+
+FOLDERS = (
+    "configs",
+    "eval.mot",
+    "eval.ranking",
+    "reid",
+    "reid.calibration",
+    "reid.export",
+    "tracker.analytics",
+    "tracker.detection",
+    "tracker.memory",
+    "tracker.run",
+    "tracker.site",
+    "tracker.sources",
+)
+OFFERED = sorted(
+    {(folder, name) for folder in FOLDERS for name in import_module(f"retrace.{folder}").__all__}
+)
+# Functions without an example, since it would train, track or ask for files of its own: tests of theirs run them.
+WITHOUT = {
+    *("fit", "shipped_weights", "calibrate", "fingerprint", "refit", "export", "labelled_pairs", "strangers"),
+    *("video_pairs", "read_regions", "open_detections", "needs_detector", "open_job", "open_job_detector"),
+    *("open_job_source", "track_opened", "learn_ground", "link", "read_ahead"),
+}
+
+
+@pytest.mark.parametrize(("folder", "name"), OFFERED)
+def test_what_a_folder_offers_is_explained(
+    folder: str, name: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = getattr(import_module(f"retrace.{folder}"), name)
+    text = (inspect.getdoc(thing) if thing.__doc__ else "") or ""
+    assert text, f"{folder}.{name} has no docstring"
+    if not inspect.isfunction(thing):
+        return
+    assert "raise InputError" not in inspect.getsource(thing) or "Raises:" in text, f"{name}: no errors"
+    assert (">>>" in text) != (name in WITHOUT), f"{folder}.{name}: an example, or a word why there is none"
+    if not hasattr(retrace, name):
+        run_example(name, text, place, monkeypatch)

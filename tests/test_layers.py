@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,19 @@ COMPILED = (
     "compiled/cache",
     "compiled/association",
     "compiled/motion",
-    "compiled_frame",
+    *(
+        f"compiled_frame/{name}"
+        for name in (
+            "__init__",
+            "appearance",
+            "association",
+            "costs",
+            "frame",
+            "lifecycle",
+            "overlaps",
+            "shown",
+        )
+    ),
 )
 AT_HOME = {
     "ultralytics": {"tracker/detection/yolo_torch.py"},
@@ -57,7 +70,12 @@ AT_HOME = {
         "tracker/detection/network.py",
     },
     "optuna": {"tools/tuning/study.py"},
+    "fsspec": {"tracker/run/storage.py"},
     "ray": {"tools/runs/cluster.py"},
+    "faiss": {"tracker/memory/engines/hnsw.py"},
+    "pg8000": {"tracker/memory/engines/postgres.py"},
+    "qdrant_client": {"tracker/memory/engines/qdrant.py"},
+    "qdrant_edge": {"tracker/memory/engines/qdrant.py"},
     "simpy": {"tools/benchmarks/failures.py"},
     "numba": {f"tracker/{name}.py" for name in COMPILED},
 }
@@ -67,12 +85,19 @@ def python_files(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
+@cache
+def statements(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Every import statement of the file, at any depth; a file is parsed once for all tests."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def imported(path: Path) -> Iterator[str]:
-    """Every module named in an import statement of the file, at any depth; ours without `retrace.`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Every module named in an import statement of the file; ours without `retrace.`."""
+    for node in statements(path):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}: imports are absolute"
             assert node.module
             yield node.module
@@ -82,14 +107,15 @@ def imported_files(path: Path) -> set[str]:
     """Our files that a file imports, lazily or not. `from retrace.a import b` is a/b.py where there is one, else
     a.py or a/__init__.py; importing a sub-module counts for it alone, not for the packages on the way."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in statements(path):
         if isinstance(node, ast.Import):
             found |= {file_of(name.name) for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             found |= {file_of(f"{node.module}.{name.name}") or file_of(node.module) for name in node.names}
     return {name for name in found if name} - {str(path.relative_to(ROOT))}
 
 
+@cache
 def file_of(module: str) -> str | None:
     """`retrace.eval.mot` -> eval/mot/__init__.py; None: no file of ours."""
     top, _, rest = module.partition(".")

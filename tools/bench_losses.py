@@ -3,6 +3,7 @@
     python tools/bench_losses.py run --regime frozen      linear heads on frozen vectors: seconds a job
     python tools/bench_losses.py run --regime finetune --entrants core --published
     python tools/bench_losses.py track --regime finetune  IDF1 and HOTA of a tracker with each network
+    python tools/bench_losses.py check                    does everything train: 200 small steps of each, half a minute
     python tools/bench_losses.py steps                    what a training step costs with each, beside CE + triplet
     python tools/bench_losses.py report --out page        tables and plots of what is done so far
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path("docs/bench/losses.jsonl")
 STEPS = Path("docs/bench/steps.json")
-WHAT = ("run", "track", "steps", "report")
+WHAT = ("run", "track", "check", "steps", "report")
 
 
 def parser() -> Parser:
@@ -50,7 +51,7 @@ def parser() -> Parser:
         "--steps", type=Path, default=STEPS, metavar="FILE", help=f"costs of steps; default: {STEPS}"
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="of the report: Markdown, HTML, plots")
-    run = p.add_argument_group("run and track")
+    run = p.add_argument_group("run, track, check")
     run.add_argument("--regime", default="frozen", help="frozen, finetune or scratch")
     run.add_argument(
         "--data", type=Path, metavar="DIR", help="default: market1501-split of the shared folder"
@@ -84,7 +85,9 @@ def main(argv: list[str]) -> int:
         refuse_below_one(args, ("jobs",))
         bench = read_bench(args.bench)
         names = tuple(filter(None, args.entrants.split(",")))
-        {"run": run, "track": track, "steps": steps, "report": report}[args.what](args, bench, names)
+        {"run": run, "track": track, "check": check, "steps": steps, "report": report}[args.what](
+            args, bench, names
+        )
     return OK
 
 
@@ -107,6 +110,14 @@ def track(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> Non
     street = read_street(data / "MOT15-train", data / "videos/vtest.avi")
     how = partial(track_all, hours=args.hours, most=args.jobs, tell=say)
     say(f"{how(bench, args.regime, entrants, places_of(args), street)} networks tracked")
+
+
+def check(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
+    """Train everybody for a few hundred small steps."""
+    from retrace.tools.loss_bench.check import check_all
+
+    how = partial(check_all, hours=args.hours, most=args.jobs, tell=say)
+    say(f"{how(bench, names, places_of(args))} objectives checked")
 
 
 def places_of(args: argparse.Namespace) -> Places:

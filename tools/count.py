@@ -3,7 +3,8 @@
     python tools/count.py runs/track/video.txt --fps 25 --regions regions.yaml --out runs/answers
     python tools/count.py runs/track --regions regions.yaml
 
-RESULTS is a MOTChallenge text file (anybody's), or the folder of a run, whose run.json knows the frame rate.
+RESULTS is a MOTChallenge text file (anybody's), or the folder of a run, whose run.json knows the frame rate; of a
+stopped run it tells what there is so far, as NAME.partial.
 regions.yaml:
 
     lines:

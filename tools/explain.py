@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 if TYPE_CHECKING:
-    from retrace.tracker.ledger.history import History
+    from retrace.tracker.ledger.by_identity import History
 
 
 def parser() -> Parser:
@@ -47,9 +47,9 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     check_options(args)
     from retrace.configs import InputError
+    from retrace.tracker.ledger.by_identity import find_ledgers, read_history
     from retrace.tracker.ledger.explain import tell_frame
     from retrace.tracker.ledger.file import LedgerFile
-    from retrace.tracker.ledger.history import find_ledgers, read_history
 
     with as_flags(p):
         ledgers = find_ledgers(Path(args.run), args.source)
@@ -87,11 +87,11 @@ def check_options(args: argparse.Namespace) -> None:
 def switch_lines(history: History, gt: str | None, benchmark: str | None) -> list[str]:
     """One line a switch, and how many."""
     if gt is None:
-        from retrace.tracker.ledger.switches import likely_switches
+        from retrace.tracker.ledger.switches_in_words import likely_switches
 
         found, kind = likely_switches(history), "likely"
     else:
-        from retrace.tools.scoring.switches import true_switches
+        from retrace.tools.scoring.true_switches import true_switches
 
         found, kind = true_switches(history, Path(gt), benchmark), "true (CLEAR's IDSW)"
     lines = [f"frame {switch.frame + 1}: {switch.text}" for switch in found]

@@ -7,9 +7,14 @@
     python tools/memory.py people.db undo 20
     python tools/memory.py people.db name 3 "red coat"
     python tools/memory.py people.db delete 8           tracklets, vectors, crops, log: all of it goes
+    python tools/memory.py people.db engine hnsw        what another search finds here, beside comparing all
+    python tools/memory.py people.db clocks             how far cameras' clocks are apart, by who passed several
+    python tools/memory.py people.db clocks keep        believe that from now on
+    python tools/memory.py people.db clock door -12.5   s to be added to what this camera says
 
 VERB is list, show PERSON, log, suggestions, merge A B, split TRACKLET ..., undo OPERATION, undo-merges, name PERSON
-TEXT, pin PERSON, unpin PERSON, delete PERSON, forget or export PERSON.
+TEXT, pin PERSON, unpin PERSON, delete PERSON, forget, export PERSON, clocks [keep], clock CAMERA S or
+engine NAME (search.py lists them).
 """
 
 from __future__ import annotations
@@ -22,7 +27,8 @@ from retrace.tools.terminal.console import OK, Parser, guarded, say
 
 WORDS = {  # how many words each verb takes; None: one or more
     "list": 0, "show": 1, "log": 0, "suggestions": 0, "merge": 2, "split": None, "undo": 1, "undo-merges": 0, "name": 2,
-    "pin": 1, "unpin": 1, "delete": 1, "forget": 0, "export": 1,
+    "pin": 1, "unpin": 1, "delete": 1, "forget": 0, "export": 1, "clocks": (0, 1),
+    "clock": 2, "engine": 1,
 }  # fmt: skip
 
 
@@ -43,14 +49,17 @@ def main(argv: list[str]) -> int:
 
     verb, words = args.verb, args.words
     wanted = WORDS[verb]
-    if (len(words) < 1) if wanted is None else (len(words) != wanted):
-        raise InputError(
-            f"{verb} takes {'one or more words' if wanted is None else wanted}, got {len(words)}"
-        )
-    numbers = memories.numbers(words[:1] if verb == "name" else words)
+    few = (wanted,) if isinstance(wanted, int) else wanted
+    if (len(words) < 1) if few is None else (len(words) not in few):
+        much = "one or more words" if few is None else " or ".join(map(str, few))
+        raise InputError(f"{verb} takes {much}, got {len(words)}")
+    if verb == "clocks" and words not in ([], ["keep"]):
+        raise InputError(f"clocks takes nothing, or keep; got {words[0]!r}")
+    no_ids = ("clock", "clocks", "engine")
+    numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
     memories.check_memory(args.memory)
     now = time.time()
-    with Memory(args.memory) as memory:
+    with Memory(args.memory, engine=words[0] if verb == "engine" else None) as memory:
         match verb:
             case "list":
                 lines = memories.people_lines(memory.store)
@@ -81,6 +90,13 @@ def main(argv: list[str]) -> int:
                         ).items()
                     )
                 ]
+            case "engine":
+                lines = memories.engine_lines(memory, words[0])
+            case "clocks":
+                lines = memories.clock_lines(memory, keep=bool(words))
+            case "clock":
+                editing.set_clocks(memory, {words[0]: memories.seconds(words[1])})
+                lines = []
             case "name":
                 editing.name(memory, numbers[0], words[1])
                 lines = []

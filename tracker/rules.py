@@ -15,9 +15,11 @@ from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import Stage, TrackerConfig
 from retrace.tracker.kernels import sources
 from retrace.tracker.motion.models import MODELS, NONE
-from retrace.tracker.tracks.state import Room
+from retrace.tracker.rows import LOST
+from retrace.tracker.tracks.appearance import SUMMED
+from retrace.tracker.tracks.state import Depth
 
-# The costs that compiled stages know, by their place here: tracker/compiled/association.py
+# The costs that compiled stages know, by their place here: tracker/compiled_frame/costs.py
 COSTS = (
     "iou",
     "iou_score",
@@ -49,7 +51,8 @@ RULES = np.dtype(  # of TrackerConfig, by name
         *((name, np.float32) for name in SCORES),
         *((name, np.int64) for name in (*COUNTS, "hidden_hits")),
         *((name, np.float64) for name in (*REALS, *OPTIONAL, "hidden_age", "hidden_cover", "hidden_slack")),
-        *((name, np.bool_) for name in (*FLAGS, "detection_box", "lost_by_history", f"sources_{sources()}")),
+        *((name, np.bool_) for name in (*FLAGS, "detection_box", f"sources_{sources()}")),
+        ("memory", np.int64, 3),  # by status, of tracks.appearance.SUMMED: what looks are compared with
         *KALMAN,
     ],
     align=True,
@@ -65,6 +68,7 @@ STAGE = np.dtype(
         ("gates", np.int64, MOST),
         ("most", np.float64, MOST),
         ("looks", np.bool_),  # a term compares appearance
+        ("cascade", np.bool_),  # one assignment for each age, the youngest first
         ("apart", np.bool_),  # boxes that do not overlap may match, by looks
         ("reach", np.float64),  # and their centres are at most so far, squared Mahalanobis; inf: anywhere
         ("neutral", np.float64),  # what an unknown appearance costs; inf: such a pair cannot be
@@ -84,7 +88,9 @@ def rules_of(config: TrackerConfig) -> np.ndarray:
         value = getattr(config, name)
         rules[name] = np.nan if value is None else value
     rules["detection_box"] = config.box == "detection"
-    rules["lost_by_history"] = config.lost_appearance == "history"
+    memories = [config.active_appearance] * 3
+    memories[LOST] = config.lost_appearance
+    rules["memory"] = [SUMMED.index(name) if name in SUMMED else -1 for name in memories]
     rules["hidden_age"] = -1.0
     if config.hidden is not None:
         for name, value in config.hidden:
@@ -103,13 +109,18 @@ class CompiledStages(NamedTuple):
     looks: bool  # those that look, too; else only those of ``blind_stages``
 
 
-def compiled_stages(config: TrackerConfig, room: Room) -> CompiledStages | None:
-    """None: this preset has more to it than a compiled frame.
+def compiled_stages(config: TrackerConfig, depth: Depth) -> CompiledStages | None:
+    """None: this preset has more to it than a compiled frame, and runs step by step.
+
+    What is refused, and why: directions, shapes and shares take arctan2, arccos and exp, of which NumPy and compiled
+    code round one value in ten or twenty differently, so that the bytes would not be the same (OC-SORT, Deep OC-SORT,
+    Hybrid-SORT, TrackTrack, BoostTrack); boxes of the past lie by row, which a compiled frame moves (GHOST's straight
+    motion).
 
     Args:
-        room: what the preset must remember of each track.
+        depth: what the preset must remember of each track.
     """
-    if room.boxes or room.filters or room.scores or config.boost is not None:
+    if depth.boxes or depth.filters or depth.scores or config.boost is not None:
         return None
     if (
         config.nms < 1
@@ -122,8 +133,7 @@ def compiled_stages(config: TrackerConfig, room: Room) -> CompiledStages | None:
     if None in blind:
         return None
     seeing = [_stage(stage, False) for stage in config.stages]
-    memories = config.active_appearance == "recent" and config.lost_appearance in ("recent", "history")
-    looks = memories and not room.vectors and None not in seeing
+    looks = {config.active_appearance, config.lost_appearance} <= {*SUMMED} and None not in seeing
     return CompiledStages(np.array(seeing + blind if looks else blind, STAGE), looks)
 
 
@@ -133,7 +143,7 @@ def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
     unknown = {*terms, *gates} - {*COSTS} or max(len(terms), len(gates)) > MOST
     if unknown or stage.bands not in ({"high": 0.0}, {"low": 0.0}):
         return None
-    if stage.match != "hungarian" or stage.cascade or stage.against != "predicted" or stage.buffer:
+    if stage.match != "hungarian" or stage.against != "predicted" or stage.buffer:
         return None
     if gates.keys() & {*LOOKS, "nearest_cue"} or ("nearest_cue" in terms and stage.cue_iou >= 1):
         return None
@@ -148,6 +158,7 @@ def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
         [*map(COSTS.index, gates), *fill][:MOST],
         [*gates.values(), *([0.0] * MOST)][:MOST],
         prepared.looks,
+        stage.cascade,
         np.isfinite(prepared.far),
         min((gates[name] for name in ("mahalanobis", "centre_mahalanobis") if name in gates), default=np.inf),
         np.inf if stage.neutral_appearance is None else stage.neutral_appearance,

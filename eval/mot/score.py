@@ -109,7 +109,19 @@ def score_prepared(ready: Prepared) -> Metrics:
 
 
 def combine(parts: Sequence[Metrics]) -> Metrics:
-    """Several sequences as one, as TrackEval's COMBINED_SEQ."""
+    """Several sequences as one, as TrackEval's COMBINED_SEQ.
+
+    Raises:
+        InputError: there are none.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.eval.mot import combine, evaluate
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
+        >>> perfect, nothing = evaluate(truth, truth), evaluate(truth, truth.take(truth.frame < 0))
+        >>> combine([perfect, nothing]).row()["MOTA"]
+        0.5
+    """
     if not parts:
         raise InputError("no sequences to combine")
     counts = [p.count for p in parts]

@@ -88,6 +88,15 @@ def fit_map(
     Raises:
         InputError: arrays that do not fit each other or are not finite, too few pairs of a kind, or distances that
             do not rise from same to different, so that no map could tell anything.
+
+    Example:
+        >>> from retrace.reid.calibration import fit_map
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> distance = np.concatenate((rng.normal(0.3, 0.1, 500), rng.normal(0.7, 0.1, 500)))
+        >>> same = np.arange(1000) < 500
+        >>> fit_map(distance, same).probability(np.array([0.3, 0.5, 0.7])).round(1).tolist()
+        [1.0, 0.5, 0.0]
     """
     distance, same = np.asarray(distance, np.float64), np.asarray(same, bool)
     if distance.ndim != 1 or distance.shape != same.shape or not np.isfinite(distance).all():

@@ -61,6 +61,13 @@ def reliability(
 
     Raises:
         InputError: arrays that do not fit, no pairs of a kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import reliability
+        >>> found = reliability(np.array([0.9, 0.8, 0.2, 0.1]), np.array([True, True, False, False]))
+        >>> round(found.brier, 3)  # mean of 0.01, 0.04, 0.04, 0.01
+        0.025
     """
     probability, same = np.asarray(probability, np.float64), np.asarray(same, bool)
     if probability.ndim != 1 or probability.shape != same.shape:
@@ -98,6 +105,13 @@ def threshold(strangers: np.ndarray, rate: float) -> Threshold:
 
     Raises:
         InputError: fewer than 3 / rate pairs: the rate would be extrapolated.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import threshold
+        >>> found = threshold(np.arange(1000) / 1000, rate=0.005)  # strangers, 0.000 to 0.999 apart
+        >>> found.distance, found.errors  # 5 of 1,000 are nearer than that
+        (0.005, 5)
     """
     found = np.sort(np.asarray(strangers, np.float64))
     if found.ndim != 1 or not np.isfinite(found).all():
@@ -117,7 +131,14 @@ def threshold(strangers: np.ndarray, rate: float) -> Threshold:
 
 
 def missed(same: np.ndarray, limit: Threshold | float) -> float:
-    """Share of pairs of one person, (N,) distances, that a threshold does not match (FNMR)."""
+    """Share of pairs of one person, (N,) distances, that a threshold does not match (FNMR).
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import missed
+        >>> missed(np.array([0.1, 0.2, 0.3, 0.6]), 0.5)
+        0.25
+    """
     limit = limit.distance if isinstance(limit, Threshold) else limit
     return float((np.asarray(same) >= limit).mean()) if len(same) else float("nan")
 

@@ -24,26 +24,60 @@ def z_norm(distance: np.ndarray, gallery_cohort: np.ndarray) -> np.ndarray:
 
     Returns:
         (Q, G) float64; lower is more alike, 0 is like a stranger.
+
+    Raises:
+        InputError: a cohort that does not fit, or of fewer than two.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import z_norm
+        >>> z_norm(np.array([[0.25, 0.25]]), np.array([[0.5, 1.0], [0.25, 0.75]])).tolist()
+        [[-2.0, -1.0]]
     """
     mean, sd = _facts(gallery_cohort, np.shape(distance)[1], "gallery")
     return (np.asarray(distance, np.float64) - mean) / sd
 
 
 def t_norm(distance: np.ndarray, query_cohort: np.ndarray) -> np.ndarray:
-    """As :func:`z_norm` by the queries' distances (Q, C) to the cohort."""
+    """As :func:`z_norm` by the queries' distances (Q, C) to the cohort.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import t_norm
+        >>> t_norm(np.array([[0.25, 0.75]]), np.array([[0.5, 1.0]])).tolist()
+        [[-2.0, 0.0]]
+    """
     mean, sd = _facts(query_cohort, len(distance), "query")
     return (np.asarray(distance, np.float64) - mean[:, None]) / sd[:, None]
 
 
 def s_norm(distance: np.ndarray, query_cohort: np.ndarray, gallery_cohort: np.ndarray) -> np.ndarray:
-    """The mean of :func:`z_norm` and :func:`t_norm` (Kenny 2010)."""
+    """The mean of :func:`z_norm` and :func:`t_norm` (Kenny 2010).
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import s_norm
+        >>> s_norm(np.array([[0.25]]), np.array([[0.5, 1.0]]), np.array([[0.25, 0.75]])).tolist()
+        [[-1.5]]
+    """
     return (z_norm(distance, gallery_cohort) + t_norm(distance, query_cohort)) / 2
 
 
 def adaptive_s_norm(
     distance: np.ndarray, query_cohort: np.ndarray, gallery_cohort: np.ndarray, nearest: int = NEAREST
 ) -> np.ndarray:
-    """:func:`s_norm` by only the ``nearest`` members of the cohort of each query and each gallery entry."""
+    """:func:`s_norm` by only the ``nearest`` members of the cohort of each query and each gallery entry.
+
+    Raises:
+        InputError: a cohort that does not fit, or ``nearest`` below two.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import adaptive_s_norm
+        >>> cohort = np.array([[0.5, 1.0, 9.0]])  # of three strangers the two nearest
+        >>> adaptive_s_norm(np.array([[0.25]]), cohort, cohort, nearest=2).tolist()
+        [[-2.0]]
+    """
     if nearest < LEAST:
         raise InputError(f"nearest must be at least {LEAST}, got {nearest}")
     query, gallery = (_nearest(cohort, nearest) for cohort in (query_cohort, gallery_cohort))

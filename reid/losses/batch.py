@@ -33,6 +33,8 @@ GIVEN = {
     "teacher": "(B, T) float32 unit rows: what the teacher says of the images",
     "teacher_second": "(B, T) float32 unit rows: what a teacher that looks at augmented images says of the other view",
     "cluster": "(B,) int64 of the census: which cluster each image is in",
+    "held": "(6,) float32: recall@1, 2, 4, 8, distances within and between people, of the images held back",
+    "held_at": "() int64: the iteration of that look",
     "class_means": "(C, D) float32 of the census: means of unit vectors, not normalised",
     "class_spread": "(C,) float32 of the census: mean squared distance of a class's pairs",
     "class_levels": "(C, C) float32 of the census: squared distance at which two classes join in the class tree",

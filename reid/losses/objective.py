@@ -38,6 +38,7 @@ from retrace.reid.losses import (
 )
 from retrace.reid.losses.batch import DERIVED, GIVEN, Batch, arguments
 from retrace.reid.losses.pml import MetricLearning
+from retrace.reid.sampling.held_back import FIGURES
 
 TERMS: dict[str, Callable[..., Any]] = {
     "cross_entropy": classification.cross_entropy,
@@ -55,6 +56,7 @@ TERMS: dict[str, Callable[..., Any]] = {
     "selection_balance": triplets.selection_balance,
     "multi_similarity": pairs.multi_similarity,
     "ranked_list": pairs.ranked_list,
+    "policy_sampling": sampled.PolicySampling,
     "adapted_sampling": sampled.AdaptedSampling,
     "learned_sampler": sampled.LearnedSampler,
     "spanning_tree": pairs.spanning_tree,
@@ -95,7 +97,7 @@ WHOLE_BATCH = {
         "spectral_clustering",
         "facility_location",
     ),
-    *("nt_xent", "adapted_sampling", "divided_slices"),
+    *("nt_xent", "policy_sampling", "adapted_sampling", "divided_slices"),
 }
 
 REMEDIES = {  # what a run lacks, and how to give it
@@ -103,6 +105,7 @@ REMEDIES = {  # what a run lacks, and how to give it
     "second_heads": "set views: 2",
     "teacher_second": "set views: 2 and teacher",
     "cluster": "set sampler: {kind: cluster}",
+    "held": "set census: {held: 0.1}",
     "teacher": "name its weights in teachers, or set teacher",
     "pooled": "set model.neck to bnneck or none",
     "maps": "set model.neck to bnneck or none",
@@ -124,6 +127,7 @@ class Sizes:
         whole: every batch comes whole, not cut by accumulation or over several processes.
         live: the teacher looks at the augmented images.
         clusters: of the census's images; 0: nobody counts them.
+        held: images are held back, and looked at now and then.
         heads: head -> its dimensions.
         labels: label column of the data -> how many values it has.
     """
@@ -140,6 +144,7 @@ class Sizes:
     whole: bool = True
     live: bool = False
     clusters: int = 0
+    held: bool = False
     heads: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
 
@@ -155,6 +160,7 @@ class Sizes:
         missing |= {"teacher"} if not self.teacher_dimensions else set()
         missing |= {"teacher_second"} if self.views < 2 or not self.live else set()
         missing |= {"cluster"} if not self.clusters else set()
+        missing |= {"held", "held_at"} if not self.held else set()
         return missing | ({"pooled", "maps"} if not self.channels else set())
 
 
@@ -338,6 +344,8 @@ def trial_batch(sizes: Sizes, identities: int = 4, images: int = 2) -> Batch:
         if sizes.live and sizes.views > 1
         else None,
         cluster=torch.zeros(count, dtype=torch.int64) if sizes.clusters else None,
+        held=torch.full((FIGURES,), 0.5) if sizes.held else None,
+        held_at=torch.tensor(0) if sizes.held else None,
         class_means=torch.randn(sizes.classes, sizes.dimensions, generator=draw),
         class_spread=torch.full((sizes.classes,), 0.5),
         class_levels=torch.full((sizes.classes, sizes.classes), 1.0),

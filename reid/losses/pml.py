@@ -32,6 +32,25 @@ UP_TO_9 = ("NCALoss", "ProxyNCALoss")  # above, they drop exactly the worst samp
 UNIT_ONLY = ("AngularLoss",)  # normalises anchors and positives, but not negatives
 
 
+BASES = {  # classes of its losses that are none
+    "BaseLossWrapper",
+    "BaseMetricLossFunction",
+    "EmbeddingRegularizerMixin",
+    "WeightRegularizerMixin",
+}
+
+
+def usable() -> list[str]:
+    """Names of its losses that are not refused."""
+    from pytorch_metric_learning import losses
+
+    return sorted(
+        name
+        for name, value in vars(losses).items()
+        if inspect.isclass(value) and name not in REFUSED.keys() | BASES
+    )
+
+
 class MetricLearning(nn.Module):
     """A loss of pytorch-metric-learning with its parts, each a name or {name: settings}.
 

@@ -23,6 +23,7 @@ from retrace.reid.networks import build as networks
 from retrace.reid.networks.heads import head_dimensions
 from retrace.reid.recipe import Recipe
 from retrace.reid.sampling.census import Census
+from retrace.reid.sampling.held_back import Held
 from retrace.reid.training.optimizer import make_optimizer
 from retrace.reid.training.teacher import Teacher
 from retrace.reid.weights.files import start_from
@@ -51,6 +52,7 @@ class Training:
     iterations_per_epoch: int
     iteration: int = 0
     census: Census | None = None  # the latest, where a sampler or a term reads one
+    held: Held | None = None  # the latest look at images held back, where a term reads one
     teacher: Teacher | None = None
     columns: tuple[str, ...] = ()  # label columns that terms may read
     notes: list[str] = field(default_factory=list)  # what was done to the weights it started from
@@ -117,6 +119,9 @@ class Training:
             else {
                 k: torch.from_numpy(v) if k != "iteration" else v for k, v in self.census.state_dict().items()
             },
+            "held": None
+            if self.held is None
+            else {"figures": torch.from_numpy(self.held.figures), "iteration": self.held.iteration},
             "teacher": None if self.teacher is None else self.teacher.state_dict(),
         }
 
@@ -151,6 +156,9 @@ class Training:
         found = state.get("census")
         if found is not None:
             self.census = Census(**{k: v if k == "iteration" else v.numpy() for k, v in found.items()})
+        looked = state.get("held")
+        if looked is not None:
+            self.held = Held(looked["figures"].numpy(), looked["iteration"])
         self.iteration = state["iteration"]
 
 
@@ -201,6 +209,7 @@ def start(
             whole=config.accumulate == world == 1,
             live=teacher is not None,
             clusters=config.sampler.clusters if config.sampler.kind == "cluster" else 0,
+            held=config.census.held > 0,
             heads={name: head_dimensions(head) for name, head in config.model.heads.items()},
             labels=columns or {},
         )
@@ -232,7 +241,9 @@ def start(
         columns=tuple(columns or ()),
         notes=notes,
     )
-    if world > 1 and (training.census_every or config.sampler.kind != "identity"):
+    if config.census.held and "held" not in objective.reads:
+        raise InputError("census.held: no term reads what is found on images held back; leave it out")
+    if world > 1 and (training.census_every or config.census.held or config.sampler.kind != "identity"):
         raise InputError("sampler and census are for one process: leave them out, or train with one")
     return training
 

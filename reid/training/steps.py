@@ -18,6 +18,7 @@ from retrace.reid.losses.batch import Batch
 from retrace.reid.networks import build as networks
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD
 from retrace.reid.sampling.census import Census, take_census
+from retrace.reid.sampling.held_back import Held, figures_of, hold_back
 from retrace.reid.sampling.identities import identity_batches
 from retrace.reid.sampling.neighbours import (
     cluster_batches,
@@ -100,9 +101,13 @@ def _batches(
     config, every = training.config, training.census_every
     batch, sampler = config.batch, config.sampler
     found: Iterator[np.ndarray] = iter(())
+    held = hold_back(labels, config.census.held, config.seed)
     if sampler.kind == "identity":
-        found = identity_batches(labels, batch.identities, batch.images, config.seed, batch.order, cameras)
-        found = itertools.islice(found, training.iteration, None)
+        kept = np.flatnonzero(~held)
+        found = identity_batches(
+            labels[kept], batch.identities, batch.images, config.seed, batch.order, cameras[kept]
+        )
+        found = (kept[rows] for rows in itertools.islice(found, training.iteration, None))
     elif sampler.kind == "together":
         found = together_batches(
             labels, batch.identities, batch.images, config.seed, cameras, columns.get("frame")
@@ -121,7 +126,17 @@ def _batches(
                 drawn = _from_census(training, labels, training.census)
                 found = itertools.islice(drawn, training.iteration - begin, None)
             since = begin
+        if held.any():
+            _look_at_held(training, pixels, labels, np.flatnonzero(held))
         yield next(found)
+
+
+def _look_at_held(training: Training, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> None:
+    """Every so many iterations: how the network does on the images that nobody trains on."""
+    begin = training.iteration // training.config.census.look * training.config.census.look
+    if training.held is None or training.held.iteration != begin:
+        vectors = features(training.network, pixels[rows], training.recipe({}), training.device)
+        training.held = Held(figures_of(vectors, labels[rows]), begin)
 
 
 def _from_census(training: Training, labels: np.ndarray, census: Census) -> Iterator[np.ndarray]:
@@ -226,6 +241,9 @@ def _state(training: Training) -> dict[str, Any]:
         "step": torch.tensor(training.iteration),
         "progress": torch.tensor(training.iteration / training.iterations),
     }
+    if training.held is not None:
+        found["held"] = torch.from_numpy(training.held.figures).to(device)
+        found["held_at"] = torch.tensor(training.held.iteration)
     if training.census is not None:
         for name, values in (
             ("class_means", training.census.means),

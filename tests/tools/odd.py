@@ -51,6 +51,7 @@ NEARLY: dict[str, list[str]] = {
     "mot_crops": ["SEQUENCES/one", "--out", "OUT"],
     "offline": ["--results", "RESULTS", "--out", "OUT"],
     "tune": ["--data", "SEQUENCES", "--tracker", "sort", "--trials", "1", "--jobs", "1", "--out", "OUT"],
+    "calibrate": ["--data", "SEQUENCES", "--detections", "det/det.txt", "--out", "OUT/a.yaml"],
     "explain": ["RESULTS", "--frame", "1", "--id", "1"],
     "count": ["RESULTS/one.txt", "--fps", "10"],
     "search": ["PEOPLE", "IMAGE", "--detector", "hog", "--reid", "ONNX"],

@@ -53,6 +53,13 @@ def test_a_run_knows_its_rate(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "v: 2 people, at most 2 at once\n"
 
 
+def test_what_a_stopped_run_has_so_far(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "stopped.txt.partial").write_text("1,1,10,10,20,40,0.9,-1,-1,-1\n")
+    assert main([str(place), "--out", str(place / "o")]) == 0
+    assert "stopped.partial: 1 person, at most 1 at once" in capsys.readouterr().out
+    assert (place / "o" / "stopped.partial.persons.csv").is_file()
+
+
 def test_a_run_knows_its_lines_and_zones(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads((place / "run.json").read_text())
     told["sequences"]["v"]["regions"] = {"lines": [{"name": "mid", "points": [[100, 0], [100, 200]]}]}
@@ -100,7 +107,7 @@ def test_mistakes(place: Path, words: list[str], message: str) -> None:
 )
 def test_a_broken_manifest(place: Path, text: str) -> None:
     (place / "run.json").write_text(text)
-    with pytest.raises(InputError, match=r"no run\.json of|no finished sequence"):
+    with pytest.raises(InputError, match=r"no run\.json of|of which there is a result"):
         main([str(place)])
 
 

@@ -30,10 +30,10 @@ from retrace.tools.tuning.space import load_space
 from retrace.tools.viewing.run_folder import RunFolder, Runs
 from retrace.tracker.analytics.regions import read_regions
 from retrace.tracker.config import TrackerConfig
+from retrace.tracker.ledger.by_identity import read_history
 from retrace.tracker.ledger.explain import tell_frame
 from retrace.tracker.ledger.file import LedgerFile
-from retrace.tracker.ledger.history import read_history
-from retrace.tracker.ledger.switches import likely_switches
+from retrace.tracker.ledger.switches_in_words import likely_switches
 from retrace.tracker.memory.store import Store
 from retrace.tracker.offline.edits import read_edits
 from retrace.tracker.offline.files import read_looks

@@ -7,9 +7,9 @@ import pytest
 from retrace.eval.mot.score import evaluate
 from retrace.tools import explain, track
 from retrace.tools.terminal.console import OK, guarded
+from retrace.tracker.ledger.by_identity import read_history
 from retrace.tracker.ledger.file import LedgerFile
-from retrace.tracker.ledger.history import read_history
-from retrace.tracker.ledger.switches import likely_switches
+from retrace.tracker.ledger.switches_in_words import likely_switches
 from retrace.tracker.mot_file import read_ground_truth, read_results
 from retrace.tracker.run import checkpoint
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
+
+from retrace.tracker.compiled import cache  # noqa: E402
 
 LOOP = """
 from numba import njit
@@ -31,26 +35,54 @@ print(loop.twice(21), sum(loop.twice.stats.cache_hits.values()))
 """
 
 
-def run(folder: Path) -> tuple[str, str]:
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", RUN, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip(), done.stderr
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a loop, and where its compiled code is kept."""
+    (tmp_path / "loop.py").write_text(LOOP)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "loop", None)
+    return tmp_path
+
+
+def run(place: Path, caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
+    """The loop loaded anew, which looks for its compiled code on the disk: answer and hits, and what was said."""
+    spec = importlib.util.spec_from_file_location("loop", place / "loop.py")
+    assert spec
+    assert spec.loader
+    module = sys.modules["loop"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cache.forgive(module)
+    cache._say_that_it_takes_a_while.cache_clear()
+    caplog.clear()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        answer = f"{module.twice(21)} {sum(module.twice.stats.cache_hits.values())}"
+    return answer, "\n".join([*(str(warning.message) for warning in told), *caplog.messages])
 
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 @pytest.mark.parametrize("harm", ["cut", "zeros", "empty"])
-def test_a_damaged_file_is_made_anew(tmp_path: Path, ending: str, harm: str) -> None:
-    (tmp_path / "loop.py").write_text(LOOP)
-    answer, said = run(tmp_path)
+def test_a_damaged_file_is_made_anew(
+    place: Path, ending: str, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer, said = run(place, caplog)
     assert (answer, said.count("compiling the tracker's loops")) == ("42 0", 1)
-    assert run(tmp_path) == ("42 1", "")  # from the cache
-    (file,) = (tmp_path / "cache").rglob(f"*.{ending}")
+    assert run(place, caplog) == ("42 1", "")  # from the cache
+    (file,) = (place / "cache").rglob(f"*.{ending}")
     whole = file.read_bytes()
     file.write_bytes({"cut": whole[:40], "zeros": bytes(len(whole)), "empty": b""}[harm])
-    answer, said = run(tmp_path)
+    answer, said = run(place, caplog)
     assert answer == "42 0"
     assert "the cache of compiled code for twice" in said
     assert "compiling it again" in said
-    assert run(tmp_path) == ("42 1", "")
+    assert run(place, caplog) == ("42 1", "")
+
+
+def test_another_process_finds_it(place: Path) -> None:
+    for answer, words in (("42 0", 1), ("42 1", 0)):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", RUN, str(place)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == answer, done.stderr
+        assert done.stderr.count("compiling the tracker's loops") == words

@@ -10,6 +10,7 @@ from retrace.tracker import Tracker
 from retrace.tracker.config import Stage, TrackerConfig
 from retrace.tracker.rules import COSTS, compiled_stages, rules_of
 from tests.tracker.presets import PRESETS
+from tests.tracker.worlds import ODDS
 
 STAGES = [{"tracks": ["active", "lost"], "detections": "high", "cost": "iou", "limit": 0.7}]
 # Another value of every key. A key that is missing here fails the first test: say in tracker/rules.py what the compiled
@@ -49,7 +50,8 @@ NOTHING_ELSE = {  # what these say matters to presets that are refused by anothe
     "source": {},
     "motion_memory": {"motion": "linear"},
     "direction_span": {"stages.0.cost": {"iou": 1, "direction": 0.2}},
-    "bank": {"active_appearance": "minimum"},
+    "bank": {},  # the length of an array, which a compiled frame is given
+    "log_odds": {"stages.0.cost": "log_odds", "log_odds": ODDS.model_dump()},
 }
 OTHER_STAGE: dict[str, Any] = {
     "tracks": ["active"],
@@ -71,7 +73,7 @@ MUTUAL_ONLY = {"limit_step": {"stages.0.match": "mutual"}}
 def made(**changes: Any) -> bytes | None:
     """All that a compiled frame would be given; None: the preset is refused."""
     tracker = Tracker.from_config("botsort", **changes)
-    ready = compiled_stages(tracker.config, tracker._room)
+    ready = compiled_stages(tracker.config, tracker._depth)
     if ready is None or not ready.looks:
         return None
     return rules_of(tracker.config).tobytes() + ready.stages.tobytes()
@@ -99,17 +101,20 @@ def test_what_a_key_belongs_to_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_which_presets_are_run() -> None:
-    """`tracktrack` keeps boxes and drops doubles, the others keep filters or boxes, or move otherwise."""
+    """The others keep boxes, filters or scores, move on a straight line, or turn on angles and exponentials."""
     ready = {name: Tracker.from_config(name)._compiled_stages for name in PRESETS}
     looks = {name for name, stages in ready.items() if stages is not None and stages.looks}
-    assert looks == {"sort", "bytetrack", "default", "botsort", "strongsort"}
-    assert {name for name, stages in ready.items() if stages is not None} - looks == {"deepsort"}, "banks"
+    assert looks == {"sort", "bytetrack", "default", "botsort", "strongsort", "deepsort"}
+    assert {name for name, stages in ready.items() if stages is not None} - looks == {"odds"}, (
+        "logarithms, too"
+    )
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"motion": "linear"},
+        {"active_appearance": "median"},
         {"stages.0.detections": {"high": 0, "low": 0.2}},
         {"stages.0.detections": {"high": 0.1}},
         {"stages.0.cost": "shape"},

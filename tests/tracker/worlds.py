@@ -5,10 +5,10 @@ import numpy as np
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.costs import CostInputs
-from retrace.tracker.config import Stage, TrackerConfig
+from retrace.tracker.config import LogOdds, Stage, TrackerConfig
 from retrace.tracker.motion.models import MODELS
 from retrace.tracker.rows import STATUS
-from retrace.tracker.tracks.state import Room, blank
+from retrace.tracker.tracks.state import Depth, blank
 from tests.tracker.crowds import crowd
 from tests.tracker.slow_costs import Seen, Track, World
 from tests.tracker.slow_tracker import SlowTracker
@@ -20,33 +20,46 @@ OBSERVED = STAGE.model_copy(update={"against": "observed"})
 OPEN_CUE = STAGE.model_copy(update={"cue_iou": 1.0, "cue_appearance": 0.4})
 
 
+ODDS = LogOdds(
+    gaps=(0.1, 0.5),
+    bias=-0.5,
+    overlap={"at": [0, 0.5, 1], "nats": [[-2, 1, 2], [-1, 0, 1], [0, 0, 1], [0, 0, 0]]},
+    place={"at": [-1, 1, 4], "nats": [[2, 1, -3], [1, 0, -2], [1, 0, -1], [0, 0, -1]]},
+    size={"at": [0, 0.5], "nats": [[0.5, -1]]},
+    score={"at": [0.1, 1], "nats": [[-0.5, 0.5]]},
+    fall={"at": [-0.3, 0, 0.3], "nats": [[0, 0.2, -0.4]]},
+    look={"at": [0, 0.5, 1.2], "nats": [[4, 0, -3], [3, 0, -3], [3, 0, -3], [2, 0, -2]]},
+)
+
+
 def config(**changes):
     plain = {"tracks": ["active"], "detections": "high", "cost": "iou", "limit": 0.7}
-    return TrackerConfig(**({"stages": [plain]} | changes))
+    return TrackerConfig(**({"stages": [plain], "log_odds": ODDS} | changes))
 
 
-def live_tracks(world, room=6):
+def live_tracks(world, depth=6):
     """Slow tracks as the engine's arrays."""
     tracks, count = world.tracks, len(world.tracks)
     mean = np.array([t.filter.mean for t in tracks]).reshape(count, 8)
     cov = np.array([t.filter.cov for t in tracks]).reshape(count, 8, 8)
     at = np.arange(4)
     parts = (mean[:, :4], mean[:, 4:], cov[:, at, at], cov[:, at, at + 4], cov[:, at + 4, at + 4])
-    past, when = np.zeros((count, room, 4)), np.full((count, room), np.nan)
+    past, when = np.zeros((count, depth, 4)), np.full((count, depth), np.nan)
     size = max((len(v) for t in tracks for v in t.views), default=0)
     recent = np.zeros((count, size), np.float32)
     for k, t in enumerate(tracks):
-        past[k] = [t.boxes[min(n, len(t.boxes) - 1)][1] for n in range(room)]
-        when[k, : len(t.boxes)] = [time for time, _ in t.boxes[:room]]
+        past[k] = [t.boxes[min(n, len(t.boxes) - 1)][1] for n in range(depth)]
+        when[k, : len(t.boxes)] = [time for time, _ in t.boxes[:depth]]
         recent[k] = t.recent if t.views else 0
     score = [(*t.scores, t.scores[-1])[:2] for t in tracks]
-    live = blank(count, Room(boxes=room, scores=5), size)
+    live = blank(count, Depth(boxes=depth, scores=5), size)
     for name in ("id", "hits", "streak", "born", "seen", "class_id"):
         getattr(live, name)[:] = [getattr(t, name) for t in tracks]
     live.status[:] = [STATUS[t.status] for t in tracks]
     live.score[:], live.score_before[:] = [s for s, _ in score], [s for _, s in score]
     live.column[:], live.views[:] = -1, [len(t.views) for t in tracks]
-    live.box[:], live.past[:], live.past_time[:] = past[:, 0], past, when
+    live.box[:] = np.array([t.last for t in tracks]).reshape(count, 4)
+    live.past[:], live.past_time[:] = past, when
     live.vectors.recent[:] = live.vectors.history[:] = recent
     live.filters[:] = np.array(parts)
     live.scores[:, :2] = np.array([t.belief.mean for t in tracks]).reshape(count, 2)
@@ -76,7 +89,7 @@ def all_pairs(world, stage):
 def random_world(seed, preset="tracktrack", **more):
     """A slow tracker in the middle of a scene, just before it would associate."""
     frames = list(crowd(seed, frames=14, people=7, **more))
-    slow = SlowTracker(Tracker.from_config(preset).config)
+    slow = SlowTracker(Tracker.from_config(preset).config.model_copy(update={"log_odds": ODDS}))
     for frame in frames[:-1]:
         slow.update(*frame)
     detections, _, warp = frames[-1]

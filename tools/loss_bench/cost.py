@@ -25,6 +25,7 @@ from retrace.reid.config import TrainConfig
 from retrace.reid.losses.batch import Batch
 from retrace.reid.losses.objective import Objective, Sizes
 from retrace.reid.networks.heads import head_dimensions
+from retrace.reid.sampling.held_back import FIGURES
 from retrace.reid.training.state import start
 from retrace.reid.training.steps import steps
 from retrace.tools.loss_bench.entrants import CE, Bench, Entrant, objective
@@ -98,6 +99,7 @@ def timed(bench: Bench, name: str, entrant: Entrant) -> Callable[[], None]:
         heads={key: head_dimensions(head) for key, head in entrant.heads.items()},
         live=entrant.teacher and entrant.views > 1,
         clusters=entrant.sampler.clusters if entrant.sampler.kind == "cluster" else 0,
+        held=entrant.held > 0,
         labels=LABELS,
     )
     torch.manual_seed(0)
@@ -142,6 +144,8 @@ def a_batch(bench: Bench, entrant: Entrant, sizes: Sizes) -> Batch:
         if sizes.live
         else None,
         cluster=torch.zeros(count, dtype=torch.int64) if sizes.clusters else None,
+        held=torch.full((FIGURES,), 0.5) if sizes.held else None,
+        held_at=torch.tensor(0) if sizes.held else None,
         ids=ids,
         cameras=torch.arange(count) % 6,
         rows=torch.arange(count),

@@ -29,6 +29,7 @@ class Entrant(Group):
     knob: dict[str, Any] = Field(default={}, max_length=1)
     term_rate: float | None = Field(default=None, gt=0)  # of what terms learn, in rates of the network
     sampler: SamplerConfig = SamplerConfig()
+    held: float = Field(default=0, ge=0, lt=1)  # share of the training images held back
     heads: dict[str, HeadConfig] = Field(default={})
     pool: Literal["avg", "max"] = "avg"
     views: Literal[1, 2] = 1
@@ -203,6 +204,7 @@ LEARNING = {  # of those in the file
         "message_passing",
         "separation",
         "teacher_features",
+        "policy_sampling",
         "adapted_sampling",
         "learned_sampler",
         "divided_slices",

@@ -19,7 +19,7 @@ from retrace.configs.files import writing
 from retrace.tools.loss_bench.entrants import Bench, Trained, settings_of
 
 Result = dict[str, Any]
-FINAL, TRACK = "final", "track"  # stages
+FINAL, TRACK, CHECK = "final", "track", "check"  # stages
 REFERENCE, NOBODY, STORED = "reference", "nobody looks", "frozen network"  # what tracking is compared with
 
 

@@ -72,6 +72,7 @@ def preset(bench: Bench, job: Job, weights: Path) -> dict[str, Any]:
         "optimizer": config["optimizer"] | {"lr": rate},
         "batch": {"identities": bench.identities, "images": bench.images},
         "sampler": entrant.sampler.model_dump(),
+        "census": {"held": entrant.held},
         "views": entrant.views,
         "epochs": job.length,
         "evaluate_every": None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from retrace.tools.loss_bench.jobs import Result
     from retrace.tools.loss_bench.report import Regime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,24 +49,60 @@ Every term here has a slow twin in `tests/reid/losses/` and teaches a small netw
 Which is worth its time on people is another question: `cross_entropy` + `batch_hard_triplet` is the yardstick, and
 most gaps between good losses are smaller than the difference of two seeds.
 
-Systems are made of terms:
+## Systems
 
-- **HORDE** is a term on the embedding and on heads of kind `moments` (orders 2, 3, ...);
-- **DiVA** is `margin`, `margin@shared: {on: HEAD, triplets: shuffled}`, `margin@intra: {on: HEAD, triplets: intra}`
-  with a `separation` each, and `self_similarity` with `views: 2` and `teacher: {ema: 0.9}`;
-- **Sharing Matters** is `margin@shared: {on: HEAD, triplets: shared}` with `separation`;
-- **PCB** is `classifier: {on: STRIPES, parts: 4}` with a kept head of kind `stripes`;
-- **ABE** with two learners is a term on each of two kept `attention` heads and `diversity`;
-- **A-BIER** is `boosted_slices` with an adversary;
-- **HTL** is `hierarchical_triplet` with the sampler `neighbour`;
-- **ProxyNCA++** is `proxy_nca` with `model.pool: max`;
-- **Divide and Conquer** is `divided_slices` with the sampler `cluster`;
-- **HDC** is `cascade` on two kept heads (ours are on the last map, the paper's at three depths);
-- **PADS** is `adapted_sampling`, with a smaller policy than the paper's network;
-- **learning from video** is `tracklet_pairs` with the sampler `together`, on what `tools/mot_crops.py` writes;
-- **zero-shot** is `attribute_prototypes`, **AANet**'s idea `attribute_tasks`: any CSV with label columns;
-- **SimCLR** is `nt_xent` on an `mlp` head with `views: 2` and the sampler `random`;
-- **rho-regularisation** is `switch` of `drawn_triplet` and `margin`.
+Systems are made of terms. What is ours, and how near to the paper: "as published" has its equations and defaults (of
+people where we say so); what we could not read or left out is named. "Reference" is there to be compared with, and is
+not worth its time on people.
+
+| system | made of | how near | when |
+|---|---|---|---|
+| Cross-batch memory (XBM) | `memory` | as published | small batches, many people |
+| Group Loss | `cross_entropy` + `group_loss` | as published; ++ adds steps of inference only | beside a classifier, \
+at no cost |
+| Intra-batch connections | `cross_entropy` + `message_passing` | as published, narrower | batches that mix cameras |
+| HTL | `hierarchical_triplet`, sampler `neighbour` | linkage and top of the tree ours | late, from weights that know \
+people |
+| Neighbour batches | any term, sampler `neighbour` | as QAConv's graph sampler with `anchors: 1` | hard negatives \
+for one census an epoch |
+| Proxy-NCA, ++ | `proxy_nca`, `model.pool: max` | as published | few images of many people |
+| ArcFace, sub-centres | `arcface` (`centres`) | as published, smaller scale and margin | many people, noisy labels |
+| SoftTriple | `soft_triple` | as published, 3 centres | people seen from several sides |
+| ProxyGML | `proxy_graph` | as published, 2 proxies | as Proxy-NCA |
+| Ranked list | `ranked_list` | as published | metric term alone |
+| rho-switch | `switch` of `drawn_triplet`, `margin` | as published | other places than those trained in |
+| S2SD | `s2sd`, two `mlp` heads | as published, 2 of 4 teachers | short vectors |
+| RKD, FitNets | `relational_distillation`, `teacher_distances`, `teacher_features`, `teacher_similarities` | RKD as \
+published, its angles on 32 of 64 images | a larger or another teacher |
+| HORDE | a term on the embedding and on `moments` heads | as published, products of 256 numbers, not 8,192 | \
+training time to spare |
+| DiVA | `margin` on three vectors, `separation`, `self_similarity` | as published, its queue weighted as its text \
+says | people and places nobody saw |
+| Sharing Matters | `margin@shared: {on: HEAD, triplets: shared}`, `separation` | its rule as DiVA's code has it; \
+text not read | as DiVA |
+| PADS | `policy_sampling`, `census: {held: 0.1}` | as published, rewarded by recall@1 alone; `adapted_sampling` is \
+its cheap twin | long trainings |
+| Divide and Conquer | `divided_slices`, sampler `cluster` | as published, 2 to 4 clusters | as neighbour batches |
+| BIER, A-BIER | `boosted_slices` (`adversary`) | as published; the adversary's gradient reaches the whole network | \
+several short vectors in one |
+| ABE | a term on each of two kept `attention` heads, `diversity` | masks on the last map, not before the last stage | |
+| HDC | `cascade` on two kept heads | heads on the last map, not at three depths | |
+| Bias-corrected triplet | `selection_balance` | the idea; text not read, hence the name | |
+| DAMLRRM | `spanning_tree` | its choice of pairs, not its two streams | people seen from all sides |
+| DE-DSP | `learned_sampler` | reference; abstract only | |
+| Facility location | `facility_location` | reference; as published | |
+| Deep spectral clustering | `spectral_clustering` on a narrow head | reference; as published, with a ridge | |
+| Cross-Scale Learning | `cross_scale` | reference; abstract only | labels of several scales |
+| VA-reID | `viewpoint` | the form ours, its labels public | data with viewpoints |
+| PCB | `classifier: {on: STRIPES, parts: 4}`, kept `stripes` | as published, without refined parts | boxes cut well |
+| ABD-Net | `orthogonal_maps`, `attention` heads | its penalty on features; one mask for its two attentions | |
+| AANet | `attribute_tasks` | its weighted tasks, not its attention maps | data with attributes |
+| Prototypical episodes | `prototypical` (`across`: cameras) | as published, on unit vectors | few-shot use |
+| Zero-shot prototypes | `attribute_prototypes` | as published, linear | search by description |
+| SimCLR | `nt_xent` on an `mlp` head, `views: 2`, sampler `random`, preset `simclr` | as published, batches of 64 | \
+crops nobody labelled |
+| Learning from video | `tracklet_pairs`, sampler `together`, on what `tools/mot_crops.py` writes | ours, after Wang \
+and Gupta; `tools/adapt_reid.py` is the whole tool | one's own cameras |
 """
 MEASURED = """\
 ## What they do on people
@@ -78,6 +115,8 @@ held-out training ids (439 queries, 1,318 gallery images); CUHK03 detected, 100 
 ```bash
 python tools/bench_losses.py run --regime frozen                              # once a core; stops and goes on
 python tools/bench_losses.py run --regime finetune --entrants core --published
+python tools/bench_losses.py track --regime finetune
+python tools/bench_losses.py check
 python tools/bench_losses.py steps
 python tools/bench_losses.py report --out page
 ```
@@ -133,6 +172,7 @@ def _measured(regimes: list[Regime]) -> str:
     from retrace.eval.report import as_markdown_table
     from retrace.tools.loss_bench.cost import LIMIT, read_costs
     from retrace.tools.loss_bench.entrants import read_bench
+    from retrace.tools.loss_bench.jobs import read_results
     from retrace.tools.loss_bench.report import markdown, number
 
     costs = read_costs(STEPS)
@@ -146,11 +186,67 @@ def _measured(regimes: list[Regime]) -> str:
         lines = [["loss", "ms", "ratio"]]
         lines += [[name, number(costs[name].ms), number(costs[name].ratio)] for name in ordered]
         parts.append(COSTS.format(above=above) + as_markdown_table(lines))
+    parts.append(checked(read_results(RESULTS)))
     return "\n".join(parts)
 
 
+CHECKED = """\
+### Does it train
+
+Each objective alone from random weights (where it needs cross-entropy, beside it), 200 steps of 8 x 4 crops of 64 x 32,
+`bench_losses.py check`: no comparison, but a proof that the loss falls, that people nobody trained on are found better
+than by chance (mAP {chance:.1f}) and than with the weights it began from ({start}), and that a run stopped at step 150
+and gone on with ends in the same bytes. {bad}{left}
+
+"""
+
+
+def checked(results: list[Result]) -> str:
+    """What `bench_losses.py check` found; empty: nobody has asked."""
+    from retrace.eval.report import as_markdown_table
+    from retrace.tools.loss_bench.jobs import CHECK
+
+    lines = {one["entrant"]: one for one in results if one["stage"] == CHECK}
+    first = lines.pop("random weights", None)
+    if not lines:
+        return ""
+    start = 100 * first["mAP"] if first else None
+    rows, bad = [["objective", "loss", "mAP", "same bytes"]], []
+    for name, one in lines.items():
+        if "failed" in one:
+            bad.append(f"{name} ({one['failed']})")
+            continue
+        value = 100 * one["mAP"]
+        rows.append(
+            [
+                name,
+                f"{one['first']:.3g} to {one['last']:.3g}",
+                f"{value:.1f}",
+                "yes" if one["same"] else "no",
+            ]
+        )
+        if one["last"] >= one["first"] or not one["same"] or (start is not None and value <= start):
+            bad.append(name)
+    text = CHECKED.format(
+        chance=100 * next((one["chance"] for one in lines.values() if "chance" in one), 0),
+        start="not measured yet" if start is None else f"{start:.1f}",
+        bad=f"Not so: {', '.join(bad)}." if bad else "All that were asked do.",
+        left=_unchecked(lines),
+    )
+    return text + as_markdown_table(rows)
+
+
+def _unchecked(lines: dict[str, Any]) -> str:
+    from retrace.reid.losses.pml import usable
+    from retrace.tools.loss_bench.entrants import read_bench
+
+    names = [*read_bench().entrants, *(f"pml.{name}" for name in usable())]
+    left = [name for name in names if name not in lines]
+    return f" Not asked yet: {', '.join(left)}." if left else ""
+
+
 def _table(terms: dict[str, Callable[..., Any]]) -> str:
-    rows = ["| term | what | learns | settings |", "|---|---|---|---|"]
+    rows = ["## Terms\n", "| term | what | learns | settings |", "|---|---|---|---|"]
     for name, make in terms.items():
         settings = ", ".join(f"{key} {_shown(default)}" for key, default in _settings(make).items()) or "none"
         what = _first_line(make).removesuffix(".").replace("|", "\\|")

@@ -26,7 +26,7 @@ KINDS = {
     "bench": "`retrace bench-losses`: the protocol of the comparison of losses.",
     "tune": "`retrace tune`: which numbers of a preset are searched, and where.",
 }
-ROOMS = ("configs", "reid", "tracker", "eval", "tools")
+FOLDERS = ("configs", "reid", "tracker", "eval", "tools")
 ASKS = re.compile(
     r"did you mean|known: |\bchoose\b|\bleave\b|\bone of\b|\bname another\b|\bgive\b| or [a-z`A-Z-]"
 )
@@ -63,19 +63,19 @@ def _without_source(text: str) -> str:
 
 
 def messages_page() -> str:
-    """Every message that asks for a choice, by room and file."""
+    """Every message that asks for a choice, by folder and file."""
     parts = [
         "# Messages that ask for a choice",
         "Made from the sources: `{...}` stands for a value. Every mistake is an `InputError` of one line, which tools "
         "print before they end with exit code 2; where a word was not understood, the nearest known ones follow.\n",
     ]
-    room = file = ""
+    folder = file = ""
     for message in messages():
         if not ASKS.search(message.text):
             continue
-        if message.file.split("/")[0] != room:
-            room = message.file.split("/")[0]
-            parts.append(f"## {room}\n")
+        if message.file.split("/")[0] != folder:
+            folder = message.file.split("/")[0]
+            parts.append(f"## {folder}\n")
         if message.file != file:
             file = message.file
             parts.append(f"### {file}\n")
@@ -86,8 +86,8 @@ def messages_page() -> str:
 def messages() -> list[Message]:
     """What every `InputError(...)` of the sources says, in the order of the files."""
     found = []
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             found += [
                 Message(name, line, text)
@@ -163,6 +163,23 @@ def extras_table(text: str | None = None) -> str:
     return "\n".join(["| extra | brings |", "|---|---|", *rows])
 
 
+def families_table() -> str:
+    """Every family of detectors that is recognised, what it wants to see and where its scores' map is from."""
+    from retrace.tracker.detection.formats import FAMILIES
+    from retrace.tracker.detection.scores import fit_of
+
+    heads = ("family", "who puts it out", "outputs", "resize, colours, nms", "scores")
+    rows = [heads, ("---",) * len(heads)]
+    for name, family in FAMILIES.items():
+        form, fit = family.format, fit_of(name)
+        shown = f"{form.resize}, {form.colour}, {'inside' if form.nms is None else form.nms}"
+        told = f"{fit.slope:g}, {fit.shift:g}: {fit.source}" if fit.changes else "as they are"
+        if not fit.changes:
+            told += f": near the scale on {fit.source}" if fit.source else "; no labelled boxes at hand"
+        rows.append((f"`{name}`", family.models, family.looks, shown, told))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def _site_link(found: re.Match[str]) -> str:
     """A link into docs/ goes there; what lies elsewhere in the checkout is named, not linked."""
     mark, words, target = found.groups()
@@ -186,6 +203,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Parts of the README, and the extras, in their places."""
+    """Parts of the README, the extras and the families of detectors in their places."""
     markdown = markdown.replace("<!-- EXTRAS -->", extras_table())
+    markdown = markdown.replace("<!-- FAMILIES -->", families_table())
     return INCLUDE.sub(lambda found: readme_part(found[1]), markdown)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.configs.files import partial_of
 from retrace.configs.loader import validate
 from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.analytics import Regions, Summary, occupancy
@@ -30,7 +31,8 @@ class Result:
 
 
 def results_of(place: Path, fps: float | None) -> list[Result]:
-    """The result in a text file, which needs ``fps``; or every finished one of a run folder, which does not.
+    """The result in a text file, which needs ``fps``; or every one of a run folder, which does not. What a stopped run
+    has so far is called NAME.partial.
 
     Raises:
         InputError: nothing there, no frame rate, a folder that is no run, a broken run.json.
@@ -41,23 +43,36 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         return [Result(place.stem, read_results(place), frame_rate(fps), None)]
     try:
         sequences = json.loads((place / "run.json").read_bytes())["sequences"]
-        records = {str(name): dict(record) for name, record in sequences.items() if record["complete"]}
+        records = {str(name): dict(record) for name, record in sequences.items()}
+        texts = {name: _text_of(place, name, bool(record["complete"])) for name, record in records.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"{place}: no run.json of tools/track.py there; name a NAME.txt and its fps"
         ) from None
-    if not records:
-        raise InputError(f"{place}: no finished sequence in its run.json")
+    if not any(texts.values()):
+        raise InputError(f"{place}: no sequence in its run.json of which there is a result")
     found = []
-    for name, record in records.items():
+    for name, text in texts.items():
+        if text is None:
+            continue
+        record = records[name]
         measured = rate_of(record, "measured_fps") or rate_of(record)
         rate = measured if fps is None else frame_rate(fps)
         if rate is None:
             raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
         told = record.get("regions")
         regions = validate(told, Regions, f"{place}/run.json") if isinstance(told, dict) else Regions()
-        found.append(Result(name, read_results(place / f"{name}.txt"), rate, size_of(record), regions))
+        called = name if record["complete"] else f"{name}.partial"
+        found.append(Result(called, read_results(text), rate, size_of(record), regions))
     return found
+
+
+def _text_of(place: Path, name: str, complete: bool) -> Path | None:
+    """The tracks of a sequence; of a stopped run those so far, if anything is left of it."""
+    if complete:
+        return place / f"{name}.txt"
+    grown = [partial_of(place / f"{name}{ending}") for ending in (".txt", ".online.txt")]
+    return next(filter(Path.exists, grown), None)
 
 
 def write_tables(folder: Path, result: Result, answers: Summary, minute: float) -> list[Path]:

@@ -13,7 +13,10 @@ import numpy as np
 from retrace.configs.errors import InputError
 from retrace.configs.files import atomic_write, writing
 from retrace.tools.runs.manifest import file_hash
-from retrace.tracker.memory.editing import export
+from retrace.tracker.memory import Memory
+from retrace.tracker.memory.clocks import FEWEST, clocks, passages
+from retrace.tracker.memory.editing import export, set_clocks
+from retrace.tracker.memory.engines import Exact, Follower, recall_of, rows_of
 from retrace.tracker.memory.search import Found
 from retrace.tracker.memory.store import Store
 
@@ -92,6 +95,25 @@ def _largest_person(path: Path, image: np.ndarray, detect: Any) -> np.ndarray:
 # -- in words
 
 
+def engine_lines(memory: Memory, name: str, searches: int = 200) -> list[str]:
+    """What the engine of an open memory finds of the nearest of some of its own vectors, beside comparing all."""
+    engine, people = memory.engine, memory.people
+    here = (people.known[: people.size] & (people.person_of[: people.size] >= 0)).nonzero()[0]
+    if engine is None or not len(here):
+        return [f"{name}: nothing to search yet"]
+    judge = Exact(memory.store.dimension)
+    Follower(judge).follow(people)
+    some = here[np.linspace(0, len(here) - 1, min(searches, len(here))).astype(int)]
+    times = people.begin_of[some], people.end_of[some]
+    rows = rows_of(people.tracklet[some], people.camera_of[some], *times, people.vectors[some])
+    found = recall_of(engine, judge, rows)
+    return [
+        f"{name}: {found.vectors} vectors; of the nearest of {found.asked} of them, themselves not counted, "
+        f"{found.first:.4f} found, of the ten nearest {found.ten:.4f}",
+        f"{found.ms:.2f} ms a search, comparing all {found.exact_ms:.2f} ms",
+    ]
+
+
 def people_lines(store: Store) -> list[str]:
     """A line a person: id, name, visits, cameras, from when to when."""
     member, _ = store.partition()
@@ -149,6 +171,36 @@ def log_lines(store: Store, only_suggestions: bool = False) -> list[str]:
         why = ", ".join(f"{key} {value}" for key, value in known.items())
         lines.append(f"{operation}: {words} ({by}{'; ' + why if why else ''})")
     return lines or ["nothing yet"]
+
+
+def clock_lines(memory: Memory, keep: bool) -> list[str]:
+    """A line a pair of cameras that people went between, and a line a camera; ``keep``: clocks are corrected by it."""
+    found, names = passages(memory.people), memory.people.cameras
+    lines = []
+    for one in found:
+        ways = f"{one.there:.1f} s there ({one.count_there}), {one.back:.1f} s back ({one.count_back})"
+        off = f"{one.second} is {one.offset:+.1f} s off {one.first}, give or take {one.error:.1f}"
+        known = off if np.isfinite(one.offset) else f"too few both ways to tell, {FEWEST} are needed"
+        lines.append(f"{one.first}, {one.second}: {ways}, spread {one.spread:.1f} s; {known}")
+    more = clocks(found, names)
+    told = {name: float(memory.people.clock[k]) + more[name] for k, name in enumerate(names)}
+    if keep:
+        set_clocks(memory, told)
+    for k, name in enumerate(names):
+        now = f"clock {memory.people.clock[k]:+.1f} s"
+        lines.append(
+            f"{name}: {now}"
+            + (f", {'now' if keep else 'should be'} {told[name]:+.1f} s" if more[name] else "")
+        )
+    return lines or ["nobody yet"]
+
+
+def seconds(word: str) -> float:
+    """A time from the command line."""
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(f"{word[:40]!r} is no number of seconds") from None
 
 
 def found_lines(found: Sequence[Found]) -> list[str]:

@@ -15,17 +15,18 @@ from retrace.configs.errors import InputError
 from retrace.configs.files import file_hash
 from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.data import MotTable
+from retrace.tracker.ledger.by_identity import History, read_history
 from retrace.tracker.ledger.file import LedgerFile
-from retrace.tracker.ledger.history import History, read_history
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
 from retrace.tracker.offline.files import read_looks
 from retrace.tracker.offline.reconnect import Looks
 
+# the tracker's own ids, where NAME.txt has those of people or of passes
 ENDINGS = (
     ".tracks.txt",
     ".online.txt",
-)  # the tracker's own ids, where NAME.txt has those of people or of passes
+)
 Value = TypeVar("Value")
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 from retrace.tools.viewing.place import Place
+from retrace.tracker.ledger.by_identity import History
 from retrace.tracker.ledger.explain import FrameStory, tell_frame
-from retrace.tracker.ledger.history import History
 from retrace.tracker.ledger.pairs_in_words import Pair
-from retrace.tracker.ledger.switches import likely_switches
+from retrace.tracker.ledger.switches_in_words import likely_switches
 
 MOST_PAIRS = 8
 

@@ -76,6 +76,17 @@ def crossings(table: MotTable, line: Line, fps: float) -> Crossings:
     Args:
         table: tracks, with ids.
         fps: frames/s; time is frame / fps.
+
+    Raises:
+        InputError: fps is no positive number.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import Line, crossings
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> found = crossings(truth, Line(name="door", points=((96, 0), (96, 96))), fps=10)
+        >>> found.id.tolist(), found.time.round(2).tolist(), found.totals()
+        ([1], [1.85], {'left': 0, 'right': 1})
     """
     rows = by_person(table)
     seconds = rows.frame / _rate(fps)
@@ -115,7 +126,23 @@ def meetings(
 
 
 def visits(table: MotTable, zone: Zone, fps: float) -> Visits:
-    """Who was in the zone, from when to when. Stepping out for `STEP_OUT` s or less does not end a visit."""
+    """Who was in the zone, from when to when. Stepping out for `STEP_OUT` s or less does not end a visit.
+
+    Args:
+        table: tracks, with ids.
+        fps: frames/s.
+
+    Raises:
+        InputError: fps is no positive number.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import Zone, visits
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> found = visits(truth, Zone(name="left", points=((0, 0), (60, 0), (60, 96), (0, 96))), fps=10)
+        >>> found.id.tolist(), found.begin.tolist(), found.seconds.tolist()
+        ([1, 2], [0.0, 1.3], [1.0, 1.7])
+    """
     rows = by_person(table)
     rows = rows.take(inside(feet(rows.xyxy), np.array(zone.points)).nonzero()[0])
     return Visits(zone, *stays(rows.id, rows.frame, _rate(fps), STEP_OUT))
@@ -137,7 +164,22 @@ def stays(
 
 
 def occupancy(table: MotTable, fps: float, bin_seconds: float = 60.0, zone: Zone | None = None) -> Occupancy:
-    """Different people a bin of time (a minute), and the most at once, in the picture or in a zone."""
+    """Different people a bin of time (a minute), and the most at once, in the picture or in a zone.
+
+    Args:
+        table: tracks, with ids.
+        fps: frames/s.
+
+    Raises:
+        InputError: fps or bin_seconds is no positive number.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import occupancy
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> occupancy(truth, fps=10, bin_seconds=1.0).people.tolist()
+        [2, 2, 2]
+    """
     if not (np.isfinite(bin_seconds) and bin_seconds > 0):
         raise InputError(f"bin_seconds must be a positive number of seconds, got {bin_seconds}")
     rate = _rate(fps)

@@ -55,7 +55,23 @@ class HeatMap:
 
 
 def paths(table: MotTable, fps: float) -> Paths:
-    """The way of the feet: a centred moving mean over `SMOOTHING` s within unbroken pieces."""
+    """The way of the feet: a centred moving mean over `SMOOTHING` s within unbroken pieces.
+
+    Args:
+        table: tracks, with ids.
+        fps: frames/s.
+
+    Raises:
+        InputError: fps is no positive number.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import paths
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> way = paths(truth, fps=10)
+        >>> way.foot[:2].tolist(), way.step[:2].tolist()  # 4 px a frame
+        ([[22.0, 70.0], [26.0, 70.0]], [0.0, 4.0])
+    """
     if not (np.isfinite(fps) and fps > 0):
         raise InputError(f"fps must be a positive number, got {fps}")
     rows = by_person(table)
@@ -88,7 +104,23 @@ def _smoothed(foot: np.ndarray, frame: np.ndarray, piece: np.ndarray, reach: flo
 
 
 def persons(table: MotTable, fps: float) -> Persons:
-    """A row a person: from, to, seconds seen, path, speed, mean score, the best crop."""
+    """A row a person: from, to, seconds seen, path, speed, mean score, the best crop.
+
+    Args:
+        table: tracks, with ids.
+        fps: frames/s.
+
+    Raises:
+        InputError: fps is no positive number.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import persons
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> found = persons(truth, fps=10)
+        >>> found.path.round().tolist(), found.speed.round(2).tolist()  # px, body heights/s
+        ([116.0, 29.0], [0.8, 0.2])
+    """
     way, rows = paths(table, fps), by_person(table)
     who, first = np.unique(rows.id, return_index=True)
     last = np.append(first[1:], len(rows))[: len(who)] - 1
@@ -127,7 +159,23 @@ def _most_frequent(index: np.ndarray, value: np.ndarray, count: int) -> np.ndarr
 
 def heat_map(table: MotTable, fps: float, size: tuple[int, int], cell: float = 16.0) -> HeatMap:
     """Where the feet were: person-seconds in square cells over a picture of ``size`` (height, width) px. Feet below or
-    beside the picture count in its nearest cell."""
+    beside the picture count in its nearest cell.
+
+    Args:
+        table: tracks.
+        fps: frames/s.
+        cell: px, side.
+
+    Raises:
+        InputError: fps is no positive number, or cells are below a pixel.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import heat_map
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> heat_map(truth, fps=10, size=(96, 192), cell=48).seconds.tolist()
+        [[0.0, 0.0, 0.0, 0.0], [1.2, 3.7, 1.1, 0.0]]
+    """
     if not (np.isfinite(cell) and cell >= 1):
         raise InputError(f"cell must be at least 1 px, got {cell}")
     if not (np.isfinite(fps) and fps > 0):

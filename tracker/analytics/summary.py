@@ -87,6 +87,13 @@ def summarise(
 
     Raises:
         InputError: fps is no positive number.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import summarise
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> print(summarise(truth, fps=10))
+        2 people, at most 2 at once
     """
     regions = regions or Regions()
     people = persons(table, fps)

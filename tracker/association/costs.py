@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs
+from retrace.tracker.association.log_odds import log_odds as odds_of
 from retrace.tracker.config import Stage, TrackerConfig
 from retrace.tracker.data import Detections
 from retrace.tracker.motion import filters
@@ -138,14 +139,14 @@ def mahalanobis_share(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -
     """
     detections, live, config = inputs.detections, inputs.live, inputs.config
     z = inputs.model.from_xyxy(detections.xyxy)
-    heard = detections.score >= (config.low if "low" in stage.bands else config.high)
+    eligible = detections.score >= (config.low if "low" in stage.bands else config.high)
     mine, theirs = kinds(live.class_id, config), kinds(detections.class_id, config)
-    total = (mine[:, None] == theirs[heard]).sum(1).astype(np.float64)
+    total = (mine[:, None] == theirs[eligible]).sum(1).astype(np.float64)
     row, col, squared = filters.nearby(live.filters, z, BOOST_LIMIT)
-    rivals = heard[col] & (mine[row] == theirs[col])
+    rivals = eligible[col] & (mine[row] == theirs[col])
     np.add.at(total, row[rivals], np.exp(BOOST_LIMIT - squared[rivals]) - 1.0)
     own = filters.own_distance(live.filters, pairs.row, z[pairs.col])
-    inside = (own <= BOOST_LIMIT) & heard[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
+    inside = (own <= BOOST_LIMIT) & eligible[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
     weight = np.where(inside, np.exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
     return 1.0 - weight / np.maximum(total[pairs.row], 1.0)
 
@@ -279,6 +280,15 @@ def iou_unless_alike(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) ->
     return 1.0 - pairs.iou - np.where(alike, RELIEF, 0.0)
 
 
+# -- all of it in one sum
+
+
+def log_odds(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
+    """Minus the log-odds of being the same person, nats; a limit of log r joins where a missed join costs as much as
+    r wrong ones."""
+    return -odds_of(inputs, pairs)
+
+
 def _margin(cosine: np.ndarray) -> np.ndarray:
     """(T, N) -> (T,) best minus second best of each row, at most the cap; 0 without a second one (-inf)."""
     if cosine.shape[1] < 2:
@@ -308,6 +318,7 @@ COSTS: dict[str, tuple[Cost, float]] = {
     "mahalanobis_share": (mahalanobis_share, 0.0),
     "shape": (shape, 0.0),
     "shape_by_width": (shape_by_width, 0.0),
+    "log_odds": (log_odds, -np.inf),
 }
 LOOKS = {"appearance": 1.0, "half_appearance": 0.5}  # times 1 - cosine
-ALL_LOOKS = {*LOOKS, "adaptive_appearance", "nearest_cue", "iou_unless_alike"}
+ALL_LOOKS = {*LOOKS, "adaptive_appearance", "nearest_cue", "iou_unless_alike", "log_odds"}

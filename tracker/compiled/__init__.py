@@ -13,7 +13,7 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
     raise ImportError("NUMBA_DISABLE_JIT is set")
 
 from retrace.tracker.compiled import appearance, association, motion
-from retrace.tracker.compiled.appearance import blend, dots, sums
+from retrace.tracker.compiled.appearance import blend, dots, nearest, sums
 from retrace.tracker.compiled.association import by_column, overlapping_pairs, solve
 from retrace.tracker.compiled.cache import forgive
 from retrace.tracker.compiled.motion import corners, measured, predict, reupdate, update
@@ -27,6 +27,7 @@ __all__ = [
     "corners",
     "dots",
     "measured",
+    "nearest",
     "overlapping_pairs",
     "predict",
     "reupdate",

@@ -26,6 +26,20 @@ def dots(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarr
 
 
 @njit(cache=True, error_model="numpy")
+def nearest(bank: np.ndarray, i: np.ndarray, views: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Twin of `appearance.nearest`."""
+    places, size, dimension = bank.shape
+    best, own = np.full(len(i), -np.inf), np.empty(size, np.int64)
+    for p in range(len(i)):
+        count = min(size, views[p])
+        for k in range(count):
+            own[k] = i[p] * size + k
+        for cosine in dots(bank.reshape(places * size, dimension), own[:count], b, np.full(count, j[p])):
+            best[p] = max(best[p], cosine)
+    return best
+
+
+@njit(cache=True, error_model="numpy")
 def blend(
     recent: np.ndarray,
     history: np.ndarray,

@@ -11,6 +11,8 @@ from typing import Any
 
 from numba.core.dispatcher import Dispatcher
 
+from retrace.configs.errors import one_line
+
 
 def forgive(module: ModuleType) -> None:
     """From now on a cache file of the module's functions that cannot be read is thrown away and made anew, and one
@@ -52,7 +54,6 @@ def _say_that_it_takes_a_while() -> None:
 
 
 def _say(cache: Any, name: str, error: Exception, then: str) -> None:
-    why = " ".join(f"{type(error).__name__}: {error}".split())[:120]
     what = f"the cache of compiled code for {name} in {cache.cache_path}"
-    text = f"{what} is damaged or cannot be written ({why}); {then}"
+    text = f"{what} is damaged or cannot be written ({one_line(error)}); {then}"
     warnings.warn(text, stacklevel=2)

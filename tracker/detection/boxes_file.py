@@ -14,11 +14,13 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.configs.reading import read_npz
 from retrace.tracker.data import NOT_GIVEN, Detections, Frame, MotTable
+from retrace.tracker.detection.scores import Fit
 from retrace.tracker.mot_file import read_detections, scores_to_unit
 from retrace.tracker.mot_rows import LAST_FRAME
 
 LARGEST_NPZ = 2**33  # bytes unpacked: 4 million boxes with vectors of 512 numbers
 ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
+NAMED = ("class_ids", "class_names")  # (C,) each: what the classes are called; both or neither
 
 
 class FrameMemory(Protocol):
@@ -44,6 +46,7 @@ class Detector:
         memory: what it keeps from frame to frame; None: nothing, frames may come in any order.
         callers: threads that may call it at the same time, ahead of the tracker; 0: one frame after the other, in
             the tracker's own thread.
+        fit: the map that its scores went through (`scores.py`); None: it has no scores of its own.
     """
 
     description: str
@@ -55,6 +58,7 @@ class Detector:
     memory: FrameMemory | None = None
     kept: tuple[int, ...] = ()
     callers: float = 0
+    fit: Fit | None = None
 
     @property
     def labels(self) -> dict[int, str]:
@@ -104,16 +108,17 @@ def open_detections(path: str | Path) -> Detector:
     """Detections from a file instead of a detector: a MOT ``det.txt``, or an .npz.
 
     The .npz holds ``frame`` (R,) whole numbers from 0, ``xyxy`` (R, 4) px, ``score`` (R,) in [0, 1], and may
-    hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows. Rows of one frame keep their order; a frame
-    that has none is empty.
+    hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows, and ``class_ids`` (C,) with ``class_names`` (C,)
+    text. Rows of one frame keep their order; a frame that has none is empty.
 
     Raises:
         InputError: no such file, malformed, other keys or shapes, values out of range.
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":
-        a = _read_npz(path)
-        return _by_frame(path, a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding"))
+        a, names = _read_npz(path)
+        columns = a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding")
+        return _by_frame(path, *columns, names=names)
     return detections_from_table(read_detections(path), str(path))
 
 
@@ -131,6 +136,7 @@ def _by_frame(
     class_id: np.ndarray | None = None,
     embedding: np.ndarray | None = None,
     note: str | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Detector:
     try:  # every row is checked now, not in the middle of a run
         Detections(xyxy, score, NOT_GIVEN if class_id is None else class_id, embedding)
@@ -148,15 +154,17 @@ def _by_frame(
     description = f"detections of {origin}: {count}" + (f"; {note}" if note else "")
     kept = () if class_id is None else tuple(np.unique(class_id).astype(int).tolist())
     last = int(frame[-1]) if len(frame) else None
-    return Detector(description, find, last_frame=last, kept=kept, callers=math.inf)
+    return Detector(description, find, names or {}, last_frame=last, kept=kept, callers=math.inf)
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a detections file, checked but for what :class:`Detections` checks."""
-    arrays, names = read_npz(path, "detections", ARRAYS, LARGEST_NPZ)
-    for key in names:
-        if key not in ARRAYS:
-            raise InputError(f"{path}: unknown array {key[:40]!r}; {nearest(key[:40], ARRAYS)}")
+def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    """The arrays of a detections file, checked but for what :class:`Detections` checks; the names of its classes."""
+    every = (*ARRAYS, *NAMED)
+    arrays, there = read_npz(path, "detections", every, LARGEST_NPZ)
+    for key in there:
+        if key not in every:
+            raise InputError(f"{path}: unknown array {key[:40]!r}; {nearest(key[:40], every)}")
+    names = _class_names(path, [arrays.pop(key, None) for key in NAMED])
     for key, values in arrays.items():
         if values.dtype.kind not in "biuf":
             raise InputError(f"{path}: {key} must hold numbers, got {str(values.dtype)[:40]}")
@@ -172,4 +180,16 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             )
     if not ((frame >= 0) & (frame == np.floor(frame)) & (frame < LAST_FRAME)).all():
         raise InputError(f"{path}: frame must be one whole number from 0 below {LAST_FRAME} for each box")
-    return {**arrays, "frame": frame.astype(np.int64)}
+    return {**arrays, "frame": frame.astype(np.int64)}, names
+
+
+def _class_names(path: Path, columns: Sequence[np.ndarray | None]) -> dict[int, str]:
+    ids, names = columns
+    if ids is None and names is None:
+        return {}
+    if ids is None or names is None or ids.ndim != 1 or ids.shape != names.shape:
+        raise InputError(f"{path}: class_ids and class_names go together: expected one row of each a class")
+    if ids.dtype.kind not in "iu" or names.dtype.kind != "U":
+        kinds = f"{str(ids.dtype)[:40]} and {str(names.dtype)[:40]}"
+        raise InputError(f"{path}: class_ids must be whole numbers and class_names text, got {kinds}")
+    return dict(zip(ids.tolist(), names.tolist(), strict=True))

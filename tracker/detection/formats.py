@@ -54,6 +54,7 @@ class Format(pydantic.BaseModel):
     nms: Annotated[float | None, pydantic.Field(ge=0, le=1)] = (
         None  # IoU above which the weaker goes; None: none
     )
+    scores: tuple[float, float] | None = None  # slope and shift, as `tools/bench.py scores` fits them
     names: list[str] | dict[int, str] | str | None = None  # a list, a mapping, or a file with one a line
 
     @pydantic.field_validator("family")
@@ -62,6 +63,13 @@ class Format(pydantic.BaseModel):
         if family is not None and family not in FAMILIES:
             raise ValueError(f"no such family; {nearest(family, FAMILIES)}")
         return family
+
+    @pydantic.field_validator("scores")
+    @classmethod
+    def _rising(cls, scores: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scores is not None and not (np.isfinite(scores).all() and scores[0] > 0):
+            raise ValueError("must be a slope above 0 and a shift, both finite")
+        return scores
 
     @pydantic.field_validator("std")
     @classmethod
@@ -144,6 +152,7 @@ class Family:
     match: Callable[[Seen], Match | None]
     format: Format
     looks: str  # its outputs in words, for a refusal
+    models: str  # who puts them out
 
 
 def read_format(given: str | Path | Mapping[str, Any] | None, weights: Path) -> Format:
@@ -442,26 +451,57 @@ FAMILIES: dict[str, Family] = {  # the order is that of trying: what has several
         _queries,
         Format(resize="stretch", mean=MEAN, std=STD),
         "logits (1, queries, classes) and boxes (1, queries, 4)",
+        "RT-DETR, D-FINE, DEIM, RF-DETR, DETR as transformers and their own repositories export them",
     ),
-    "lists": Family(_lists, _STRETCHED, "boxes, labels and scores"),
+    "lists": Family(
+        _lists,
+        _STRETCHED,
+        "boxes, labels and scores",
+        "torchvision, SSD of TensorFlow, RT-DETR, D-FINE and DEIM with their postprocessing, mmdetection",
+    ),
     "picodet": Family(
         _picodet,
         Format(resize="stretch", nms=0.6, mean=MEAN, std=STD),
         f"(1, cells, classes) and (1, cells, {4 * BINS}) a stride",
+        "PicoDet without postprocessing",
     ),
     "nanodet": Family(
         _nanodet,
         Format(resize="stretch", colour="bgr", nms=0.6, mean=MEAN[::-1], std=STD[::-1]),
         f"(1, cells, classes + {4 * BINS})",
+        "NanoDet, NanoDet-Plus",
     ),
     "dense": Family(
-        _dense, Format(nms=0.7), "boxes (1, cells, 4) and scores (1, cells, classes), or both in one"
+        _dense,
+        Format(nms=0.7),
+        "boxes (1, cells, 4) and scores (1, cells, classes), or both in one",
+        "YOLO-NAS; LibreYOLO's RTMDet and PicoDet",
     ),
-    "yolo": Family(_channels_first, Format(nms=0.7), "(1, 4 + classes, cells)"),
-    "yolov5": Family(_objectness, Format(nms=0.6), "(1, 3 x cells, 5 + classes)"),
+    "yolo": Family(
+        _channels_first,
+        Format(nms=0.7),
+        "(1, 4 + classes, cells)",
+        "YOLOv8, v9, 11, 12 (boxes, masks, poses); LibreYOLO's YOLOv9",
+    ),
+    "yolov5": Family(
+        _objectness, Format(nms=0.6), "(1, 3 x cells, 5 + classes)", "YOLOv5, v6, v7; YOLOX decoded inside"
+    ),
     "yolox": Family(
-        _yolox, Format(resize="corner", colour="bgr", std=(1, 1, 1), nms=0.65), "(1, cells, 5 + classes)"
+        _yolox,
+        Format(resize="corner", colour="bgr", std=(1, 1, 1), nms=0.65),
+        "(1, cells, 5 + classes)",
+        "YOLOX",
     ),
-    "rtdetr": Family(_shares, _STRETCHED, "(1, queries, 4 + classes) or (1, queries, 6), boxes in shares"),
-    "rows": Family(_rows, Format(), "(1, boxes, 6)"),
+    "rtdetr": Family(
+        _shares,
+        _STRETCHED,
+        "(1, queries, 4 + classes) or (1, queries, 6), boxes in shares",
+        "RT-DETR as Ultralytics exports it",
+    ),
+    "rows": Family(
+        _rows,
+        Format(),
+        "(1, boxes, 6)",
+        "YOLOv10, 26 and others with NMS inside, PaddleDetection, YOLOv7 end to end",
+    ),
 }

@@ -18,7 +18,7 @@ from retrace.tracker.detection.formats import Format, Reading, Seen, read_format
 from retrace.tracker.detection.letterbox import Size, fill, place
 from retrace.tracker.detection.network import Network, Port, open_network
 from retrace.tracker.detection.nms import nms
-from retrace.tracker.detection.scores import calibrated, raw
+from retrace.tracker.detection.scores import Fit, calibrated, fit_of, raw
 
 SIDE = 640  # px, of a network that takes any size and does not say which it likes
 MULTIPLE = 32  # px; sides of a network that takes any
@@ -52,21 +52,23 @@ def open_onnx(
     network = open_network(weights, device, runtime, threads)
     model = Model(network, told)
     keep = choose_classes(model.names, classes)
-    floor = raw(min_score, model.family) if conf is None else conf
+    floor = float(raw(min_score, model.fit)) if conf is None else conf
     ask = Ask(np.array(sorted(keep)), floor)
 
     def find_many(frames: Sequence[Frame]) -> list[Detections]:
         return model.find([image_of(frame) for frame in frames], ask)
 
+    doubt = "" if model.fit.source else ", scores as they are"
     kept = ", ".join(model.names[k] for k in keep) if len(keep) <= 5 else f"{len(keep)} classes"
     return Detector(
-        f"{weights.name} ({model.family}, {network.place}), keeps {kept} ({why})",
+        f"{weights.name} ({model.family}, {network.place}{doubt}), keeps {kept} ({why})",
         lambda frame: find_many([frame])[0],
         model.names,
         find_many=find_many,
         weights=weights,
         kept=tuple(sorted(keep)),
         callers=network.callers,
+        fit=model.fit,
     )
 
 
@@ -98,6 +100,8 @@ class Model:
         seen = Seen(network, first, size, told_names(told, network))
         reading = recognise(seen, told)
         self.format, self.family, self.names = reading.format, reading.family, reading.names
+        told_fit = reading.format.scores
+        self.fit = fit_of(self.family) if told_fit is None else Fit(*told_fit, "detector_format")
         self._reading: Reading = reading
         self._batch = 1 if reading.whole else self._batch
         self._any_size = None in sides
@@ -142,7 +146,7 @@ class Model:
         rows = np.arange(len(found.score))
         if self.format.nms is not None:
             rows = nms(found.xyxy, found.score, found.class_id, self.format.nms)
-        score = calibrated(np.clip(found.score[rows], 0, 1), self.family)
+        score = calibrated(np.clip(found.score[rows], 0, 1), self.fit)
         return Detections(back(found.xyxy[rows], size), score, found.class_id[rows])
 
     def _run(self, batch: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from retrace.configs.files import cache_folder
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector, image_of
 from retrace.tracker.detection.classes import choose_classes
-from retrace.tracker.detection.scores import calibrated, raw
+from retrace.tracker.detection.scores import calibrated, fit_of, raw
 
 FAMILY = "yolo"  # whose scores these are
 
@@ -44,7 +44,8 @@ def open_torch(
         InputError: ultralytics is missing, the weights are not its own, or find no boxes.
     """
     ultralytics = import_ultralytics()
-    floor = raw(min_score, FAMILY) if conf is None else conf
+    fit = fit_of(FAMILY)
+    floor = float(raw(min_score, fit)) if conf is None else conf
     options: dict[str, Any] = {"conf": floor, "verbose": False, "device": _torch_device(device)}
     try:
         model = ultralytics.YOLO(weights, task=None if weights.suffix.lower() == ".pt" else "detect")
@@ -62,7 +63,7 @@ def open_torch(
 
     def find(frame: Frame) -> Detections:
         boxes = model.predict(image_of(frame), **options)[0].boxes.cpu().numpy()
-        return Detections(boxes.xyxy, calibrated(boxes.conf, FAMILY), boxes.cls)
+        return Detections(boxes.xyxy, calibrated(boxes.conf, fit), boxes.cls)
 
     kept = ", ".join(names[k] for k in keep) if len(keep) <= 5 else f"{len(keep)} classes"
     place = f"ultralytics on {options['device']}"
@@ -72,6 +73,7 @@ def open_torch(
         names,
         weights=weights,
         kept=tuple(keep),
+        fit=fit,
         callers=1,  # ultralytics keeps a predictor's state in the model
     )
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.tracker.ledger.by_identity import History, iou
 from retrace.tracker.ledger.file import Columns, LedgerFrame
-from retrace.tracker.ledger.history import History, iou
 from retrace.tracker.ledger.pairs_in_words import Pair, box_text, called, takes
 
 LISTED = 4  # candidates that are listed

@@ -34,6 +34,7 @@ class MemoryConfig(BaseModel):
         int, Field(ge=1)
     ]  # from so many pairs on, the unit of the memory's own cameras counts
     returning: Share  # prior, while nothing is known here, that who comes is somebody known
+    transit: bool  # whether it counts how long people take from camera to camera
     transit_floor: (
         Share  # how unlikely an unheard-of time of transit may make a person, as a likelihood ratio
     )

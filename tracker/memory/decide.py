@@ -20,6 +20,9 @@ class Candidates:
     ratio: np.ndarray  # (K, C) log-likelihood ratios, -inf: it cannot be
     distance: np.ndarray  # (K, C) of looks
     people: int  # P, how many there are in all
+    alike: (
+        np.ndarray
+    )  # (K, C) bool, who may well be the same person as the likeliest one: no rivals of each other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +38,9 @@ class Round:
 
 def decide(given: Candidates, returning: float, accept: float, ambiguous: float) -> Round:
     """The gated assignment that makes the sum of log odds largest; nobody gets two tracklets of one round.
+
+    Two people of the memory may be one, whom it did not know again. A tracklet that fits both is no less his for that:
+    it goes to the likelier of them, by the probability of both together.
 
     Two pieces of one person that end in the same window are decided in two rounds: call again with the rest.
 
@@ -52,9 +58,10 @@ def decide(given: Candidates, returning: float, accept: float, ambiguous: float)
     who = np.full((count, 2), NEW)
     who[:, : order.shape[1]] = np.take_along_axis(given.person, order, axis=1)
     who[top == 0] = NEW
-    joins = (top[:, 0] >= accept) & (top[:, 0] >= ambiguous * top[:, 1]) & (who[:, 0] != NEW)
+    together, rival = _together(each, order[:, :1], given.alike)
+    joins = (together >= accept) & (together >= ambiguous * rival) & (who[:, 0] != NEW)
     row = joins.nonzero()[0]  # above one half there is one candidate a row: only people are fought for
-    gain = np.log(top[row, 0] / np.maximum(1 - top[row, 0], 1e-12)) + 1e-9
+    gain = np.log(together[row] / np.maximum(1 - together[row], 1e-12)) + 1e-9
     joined, _ = solve(row, who[row, 0], np.maximum(gain, 1e-9))
     won = np.zeros(count, bool)
     won[joined] = True
@@ -63,8 +70,17 @@ def decide(given: Candidates, returning: float, accept: float, ambiguous: float)
         distance[won] = np.take_along_axis(given.distance, order[:, :1], axis=1)[won, 0]
     return Round(
         np.where(won, who[:, 0], NEW),
-        np.where(won, top[:, 0], fresh),
+        np.where(won, together, fresh),
         distance,
         np.where(won, who[:, 1], who[:, 0]),
         np.where(won, top[:, 1], top[:, 0]),
     )
+
+
+def _together(each: np.ndarray, best: np.ndarray, alike: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(K,) probability of the likeliest and of those who are one with him, and of the likeliest other."""
+    if not best.shape[1]:
+        return np.zeros(len(each)), np.zeros(len(each))
+    same = alike.copy()
+    np.put_along_axis(same, best, True, axis=1)
+    return (each * same).sum(1), np.where(same, 0.0, each).max(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.tracker.memory.memory import Memory
+from retrace.tracker.memory.memory import BINS, Memory
 from retrace.tracker.memory.store import Store, canonical, from_blob
 
 
@@ -247,6 +248,7 @@ def _remove(store: Store, people: set[int]) -> dict[str, int]:
     counts = {"tracklets": len(mine), "people": len(ids), "log": 0}
     for table, which in (
         ("tracklet", f"id IN {tracklets}"),
+        ("path", f"tracklet IN {tracklets}"),
         ("log", f"op = 'assign' AND a IN {tracklets}"),
         ("link", f"a IN {tracklets} OR b IN {tracklets}"),
         ("log", f"op IN ('merge', 'suggest') AND (a IN {persons} OR b IN {persons})"),
@@ -282,6 +284,7 @@ def _fold(store: Store, most: int, bank: int) -> int:
         store.db.execute("UPDATE person SET total = ?, folded = ? WHERE id = ?", values)
         gone = [(mine[k],) for k in out]
         store.db.executemany("UPDATE tracklet SET vector = NULL, crop = NULL WHERE id = ?", gone)
+        store.db.executemany("DELETE FROM path WHERE tracklet = ?", gone)
         folded += len(out)
     return folded
 
@@ -296,3 +299,30 @@ def diverse(vectors: np.ndarray, count: int) -> np.ndarray:
         chosen.append(int(far.argmax()))
         far = np.minimum(far, 1.0 - vectors @ vectors[chosen[-1]])
     return np.sort(np.array(chosen))
+
+
+def set_clocks(memory: Memory, told: Mapping[str, float]) -> None:
+    """Seconds to be added to cameras' times from now on, also to what is remembered. What was learned of ways to and
+    from cameras whose clock changes is forgotten, as it was learned by the wrong one; who is who stays.
+
+    Raises:
+        InputError: no such camera, a time that is none.
+    """
+    with _editing(memory) as store:
+        number = dict(store.read("SELECT name, number FROM camera"))
+        for name, clock in told.items():
+            if name not in number:
+                raise InputError(f"no camera {name!r} in this memory; it knows {', '.join(number) or 'none'}")
+            if not np.isfinite(clock):
+                raise InputError(f"the clock of {name} cannot be {clock} s off")
+        was = dict(store.read("SELECT name, clock FROM camera"))
+        changed = [number[name] for name, clock in told.items() if abs(clock - was[name]) > 1e-9]
+        rows = [(float(clock), name) for name, clock in told.items()]
+        store.db.executemany("UPDATE camera SET clock = ? WHERE name = ?", rows)
+        for stop, blob in store.read("SELECT stop, counts FROM transit"):
+            counts = np.frombuffer(blob, "<f8").reshape(2, -1, BINS).copy()
+            here = [k for k in changed if k < counts.shape[1]]
+            counts[:, here] = 0
+            counts[:, :] = 0 if stop in changed else counts
+            values = (counts.astype("<f8").tobytes(), stop)
+            store.db.execute("UPDATE transit SET counts = ? WHERE stop = ?", values)

@@ -9,6 +9,7 @@ from retrace.tracker.data import Detections, Step, Tracks
 from retrace.tracker.memory.memory import Tracklet
 
 ARRAYS = ("_id", "_begin", "_end", "_count", "_total", "_first", "_last", "_best")  # (T, ...) each
+PLACES = 1024  # of a path, the newest
 BESIDE = 0.2  # IoU below which two boxes of one frame are two people; above, they may be one crop twice
 
 
@@ -27,6 +28,8 @@ class Gather:
         least_score: float = 0.0,
         start: float = 0.0,
         crops: bool = False,
+        paths: float | None = None,
+        height: int | None = None,
     ) -> None:
         """
         Args:
@@ -35,6 +38,8 @@ class Gather:
             least_score: of a box that may speak for a person's looks.
             start: s, where the source's time 0 lies on the memory's clock.
             crops: keep the largest sure box of each as a JPEG.
+            paths: s between two places of the feet that are kept; None: none.
+            height: px of the picture: whose box ends at its lower edge has his feet outside; None: not known.
         """
         self.camera, self._source, self._gap = camera, source, split_gap
         self._least, self._start = least_score, start
@@ -44,6 +49,9 @@ class Gather:
         self._total = np.zeros((0, 0))  # (T, D)
         self._first, self._last = np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)
         self._beside = np.zeros((0, 0), bool)  # (T, T) seen in one frame
+        self._every, self._lowest = paths, np.inf if height is None else height - 1.0
+        self._walked: dict[int, list[tuple[float, float, float, float]]] = {}  # identity -> s, x, y, height
+        self._next = -np.inf  # s, when places are kept again
         self._crops, self._best = crops, np.zeros(0)  # (T,) score x area of the crop that is kept
         self._picture: dict[int, np.ndarray] = {}  # identity -> (h, w, 3) uint8 BGR
         self._met: dict[int, set[int]] = {}  # identities that an open one met and that have ended
@@ -63,9 +71,19 @@ class Gather:
             self._count[rows] += vectors.any(1)
         if self._crops and step.frame.image is not None:
             self._keep_crops(rows, tracks.xyxy[seen], tracks.score[seen], step.frame.image)
+        if self._every is not None and time >= self._next:
+            self._next = time + self._every
+            self._walk(tracks.id[seen], time, tracks.xyxy[seen])
         apart = iou_matrix(tracks.xyxy[seen], tracks.xyxy[seen]) < BESIDE
         self._beside[np.ix_(rows, rows)] |= apart & ~np.eye(len(rows), dtype=bool)
         return ended
+
+    def _walk(self, ids: np.ndarray, time: float, xyxy: np.ndarray) -> None:
+        for one, (x1, y1, x2, y2) in zip(ids.tolist(), xyxy.astype(float).tolist(), strict=True):
+            if y1 < y2 < self._lowest:
+                path = self._walked.setdefault(one, [])
+                path.append((time, (x1 + x2) / 2, y2, y2 - y1))
+                del path[:-PLACES]
 
     def _keep_crops(self, rows: np.ndarray, xyxy: np.ndarray, score: np.ndarray, image: np.ndarray) -> None:
         box = clip(xyxy, image.shape[:2])
@@ -84,14 +102,21 @@ class Gather:
         """Everything but the crops, for a checkpoint."""
         met = [(me, other) for me, others in sorted(self._met.items()) for other in sorted(others)]
         arrays = {name.strip("_"): getattr(self, name) for name in (*ARRAYS, "_beside")}
-        return arrays | {"met": np.array(met, np.int64).reshape(-1, 2)}
+        walked = [(me, *place) for me, path in sorted(self._walked.items()) for place in path]
+        lists = {
+            "met": np.array(met, np.int64).reshape(-1, 2),
+            "walked": np.array(walked, float).reshape(-1, 5),
+        }
+        return arrays | lists | {"next": np.array(self._next)}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Go on from there; crops are gathered anew."""
         for name in (*ARRAYS, "_beside"):
             setattr(self, name, np.array(state[name.strip("_")]))
         self._best = np.zeros(len(self._id))
-        self._met, self._picture = {}, {}
+        self._met, self._picture, self._walked, self._next = {}, {}, {}, float(state["next"])
+        for person, *place in state["walked"].tolist():
+            self._walked.setdefault(int(person), []).append(tuple(place))
         for me, other in state["met"].tolist():
             self._met.setdefault(me, set()).add(other)
 
@@ -127,7 +152,9 @@ class Gather:
             who, met = (self.camera, self._source, me), frozenset(apart - {me})
             boxes, picture = (self._first[row], self._last[row]), None if crop is None else _jpeg(crop)
             count = int(self._count[row]) if norm > 0 else 0
-            told.append(Tracklet(*who, *times, count, vector, met, *boxes, picture))
+            path = np.array(self._walked.pop(me, []), float).reshape(-1, 4) + np.array([self._start, 0, 0, 0])
+            walk = None if self._every is None else path
+            told.append(Tracklet(*who, *times, count, vector, met, *boxes, picture, walk))
             for other in self._id[self._beside[row] & ~over].tolist():
                 self._met.setdefault(int(other), set()).add(me)
         keep = ~over

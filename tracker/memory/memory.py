@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,20 @@ from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
+from retrace.tracker.memory.engines import Engine, Follower, open_engine
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
 from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
+from retrace.tracker.memory.places import Path as Walk
+from retrace.tracker.memory.places import Stood, merged, same_place
 from retrace.tracker.memory.store import Store, to_blob
+from retrace.tracker.site.config import SiteConfig
+from retrace.tracker.site.ground import Ground
 
 BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
+RIVALS = 4  # of the likeliest people, who are asked whether they are one
+ONE_PERSON = 3.0  # nats of looks from which two people of the memory may well be one
 SURE = 0.9  # posterior from which a join teaches how long people take from camera to camera
 
 
@@ -38,6 +46,9 @@ class Tracklet:
     first_box: np.ndarray | None = None  # (4,) xyxy px
     last_box: np.ndarray | None = None
     crop: bytes | None = None  # JPEG
+    path: np.ndarray | None = (
+        None  # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,8 @@ class Memory:
         weights: str = "",
         dimension: int = 0,
         config: MemoryConfig | str = "default",
+        engine: Engine | str | None = None,
+        site: SiteConfig | None = None,
         **overrides: Any,
     ) -> None:
         """
@@ -69,6 +82,9 @@ class Memory:
             weights: what makes the vectors (a hash or a name); a memory of others is refused.
             dimension: of the vectors.
             config: a preset in configs/memory, or a YAML file; ``overrides`` replace single values.
+            engine: where vectors are searched (`engines.open_engine`); it is kept in step while tracklets are added.
+                None: the means of all people, in these arrays.
+            site: of cameras that see one place (`set_ground`); None: the default.
 
         Raises:
             InputError: no such preset; a file that is no memory, is damaged, was made with other weights.
@@ -76,8 +92,10 @@ class Memory:
         if not isinstance(config, MemoryConfig):
             config = load_preset(config, MemoryConfig, "memory", overrides)
         self.config = config
+        self.site = site if site is not None else load_preset("default", SiteConfig, "site")
         self.store = Store(path, weights, dimension)
         self._read()
+        self._follower = None if engine is None else Follower(self._opened(engine))
 
     def _read(self) -> None:
         """Everything in arrays, from the file.
@@ -95,6 +113,7 @@ class Memory:
 
     def _read_all(self) -> None:
         self.store.changed()  # from here on
+        self._spoken_for: dict[int, list[int]] = {}  # row -> rows of this window that are one with it
         self.people, self.transit = People.read(self.store), Transit()
         self.transit.widen(len(self.people.cameras))
         for stop, blob in self.store.read("SELECT * FROM transit"):
@@ -105,11 +124,16 @@ class Memory:
         for a, b in self.store.read("SELECT a, b FROM link WHERE kind = 'cannot'"):
             self._cannot.setdefault(a, set()).add(b)
             self._cannot.setdefault(b, set()).add(a)
+        self._strange: dict[int, set[int]] = {}  # rows of people who are surely not one
+        for row in range(self.people.size):
+            self._keep_apart(row)
         told = dict(self.store.read("SELECT key, value FROM meta WHERE key LIKE 'strangers%'"))
         self._strangers = np.array(
             [float(told.get("strangers_sum", 0)), float(told.get("strangers_pairs", 0))]
         )
         self._changed_to: set[int] = set()  # cameras
+        given = self.store.read("SELECT substr(key, 8), value FROM meta WHERE key LIKE 'ground:%'")
+        self._plane = {name: np.array(json.loads(text), float).reshape(3, 3) for name, text in given}
         self.stale = False
         self.tidied = (
             self.people.now(self.config.clock_jump),
@@ -121,14 +145,46 @@ class Memory:
         if self.stale or self.store.changed():
             self._read()
 
+    @property
+    def engine(self) -> Engine | None:
+        """Where vectors are searched, in step with the file; None: in these arrays."""
+        if self._follower is None:
+            return None
+        self.refresh()
+        self._follower.follow(self.people)
+        return self._follower.engine
+
+    def _opened(self, engine: Engine | str) -> Engine:
+        if not isinstance(engine, str):
+            return engine
+        count = int(self.people.known[: self.people.size].sum())
+        return open_engine(engine, self.store.path, self.store.collection(), self.store.dimension, count)
+
     def close(self) -> None:
-        self.store.close()
+        try:
+            if self._follower is not None:
+                self._follower.close()
+        finally:
+            self.store.close()
 
     def __enter__(self) -> Memory:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    # -- cameras
+
+    def set_ground(self, ground: Ground) -> None:
+        """Where cameras look: people who are seen by two of them at one place at one time are one person.
+
+        Their tracklets need a ``path``. What was decided before stays.
+        """
+        planes = {name: plane.tolist() for name, plane in zip(ground.cameras, ground.plane, strict=True)}
+        with self.store.writing():
+            rows = [(f"ground:{name}", json.dumps(plane)) for name, plane in planes.items()]
+            self.store.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+        self._plane |= {name: np.array(plane) for name, plane in planes.items()}
 
     # -- deciding
 
@@ -148,15 +204,42 @@ class Memory:
             with self.store.writing() as changed:
                 if changed or self.stale:
                     self._read()
-                return self._add(tracklets, by)
+                decided = self._add(tracklets, by)
         except BaseException:
             self.stale = True  # the arrays may know what the file does not
             raise
+        if self._follower is not None:
+            self._follower.follow(self.people)
+        return decided
 
     def _add(self, tracklets: Sequence[Tracklet], by: str) -> list[Decision]:
-        found: dict[int, Decision] = {}
         watermark = self.people.now(self.config.clock_jump) - self.config.lateness
-        rows: dict[int, int] = {}
+        found, rows = self._take_in(tracklets)
+        self._learn_absence([*rows.values()])
+        stood = self._stood(tracklets, rows)
+        for kept, gone, row in merged(stood):
+            self._merge_by_place(kept, gone, row, by)
+        for k, row in rows.items():
+            if row in stood and stood[row].person is not None:
+                found[k] = self._settle_by_place(row, stood[row], by)
+        spoken_for = {
+            k: stood[row] for k, row in rows.items() if row in stood and stood[row].first is not None
+        }
+        for k, place in spoken_for.items():
+            self._spoken_for.setdefault(int(place.first or 0), []).append(rows[k])
+        self._settle_by_looks(
+            tracklets, {k: row for k, row in rows.items() if k not in spoken_for}, found, watermark, by
+        )
+        for k, place in spoken_for.items():
+            person = int(self.people.person_of[place.first or 0])
+            found[k] = self._settle_by_place(rows[k], replace(place, person=person), by)
+        self._spoken_for.clear()
+        self._write_transit()
+        return [found[k] for k in range(len(tracklets))]
+
+    def _take_in(self, tracklets: Sequence[Tracklet]) -> tuple[dict[int, Decision], dict[int, int]]:
+        """What is known already of those that are here again, and the rows of the others; by place in the window."""
+        found, rows = {}, {}
         for k, one in enumerate(tracklets):
             row = self.people.row_of.get((one.source, one.track, one.begin))
             if row is None:
@@ -166,23 +249,33 @@ class Memory:
                 found[k] = Decision(int(self.people.tracklet[row]), person, False, 1.0, None, "known already")
         for k, row in rows.items():
             self._meet(tracklets[k], row)
-        enough = self.config.least_boxes
-        end = self.people.end_of
-        open_ = sorted((k for k in rows if tracklets[k].boxes >= enough), key=lambda k: (end[rows[k]], k))
-        late = [k for k in open_ if end[rows[k]] < watermark]
-        open_ = [k for k in open_ if end[rows[k]] >= watermark]
-        self._learn_absence([*rows.values()])
+        return found, rows
+
+    def _settle_by_looks(
+        self,
+        tracklets: Sequence[Tracklet],
+        rows: Mapping[int, int],
+        found: dict[int, Decision],
+        watermark: float,
+        by: str,
+    ) -> None:
+        """Decide all that are not yet in ``found``, and put them there."""
+        enough, end = self.config.least_boxes, self.people.end_of
+        some = [k for k in rows if k not in found and tracklets[k].boxes >= enough]
+        some.sort(key=lambda k: (end[rows[k]], k))
+        late = [k for k in some if end[rows[k]] < watermark]
+        open_ = [k for k in some if end[rows[k]] >= watermark]
         near = Nearest(self.people, np.array([rows[k] for k in (*open_, *late)], np.int64))
         while open_:
-            some = [rows[k] for k in open_]
-            given = self._candidates(some, near)
+            asked = [rows[k] for k in open_]
+            given = self._candidates(asked, near)
             now = decide(given, self.returning(), self.config.accept, self.config.ambiguous)
             chosen = now.person != NEW
             if not chosen.any():
-                chosen = self._first_of_their_kind(some)
+                chosen = self._first_of_their_kind(asked)
             for j in chosen.nonzero()[0]:
-                found[open_[j]] = self._settle(some[j], now, int(j), by)
-                near.changed.add(int(self.people.person_of[some[j]]))
+                found[open_[j]] = self._settle(asked[j], now, int(j), by)
+                near.changed.add(int(self.people.person_of[asked[j]]))
             open_ = [k for j, k in enumerate(open_) if not chosen[j]]
         for k in late:
             given = self._candidates([rows[k]], near)
@@ -190,10 +283,72 @@ class Memory:
             found[k] = self._settle(rows[k], now, 0, by, "came late")
             near.changed.add(int(self.people.person_of[rows[k]]))
         for k in rows.keys() - found.keys():
-            nobody = Round(*(np.array([value]) for value in (NEW, 1.0, np.nan, NEW, 0.0)))
-            found[k] = self._settle(rows[k], nobody, 0, by, "too few boxes to tell")
-        self._write_transit()
-        return [found[k] for k in range(len(tracklets))]
+            found[k] = self._settle(rows[k], _certain(NEW), 0, by, "too few boxes to tell")
+
+    def _stood(self, tracklets: Sequence[Tracklet], rows: Mapping[int, int]) -> dict[int, Stood]:
+        """Who of the new tracklets was seen by another camera at the same time and place; rows of people."""
+        people = self.people
+        new = {
+            row: Walk(path, self._plane[tracklets[k].camera])
+            for k, row in rows.items()
+            if len(path := self._path(tracklets[k], row)) and tracklets[k].camera in self._plane
+        }
+        if not new:
+            return {}
+        times = np.concatenate([walk.place[[0, -1], 0] for walk in new.values()])
+        here = slice(0, people.size)
+        was = people.placed[here] & (people.person_of[here] != NOBODY)
+        was &= (people.end_of[here] >= times.min()) & (people.begin_of[here] <= times.max())
+        there = {int(row): (int(people.person_of[row]), self._walk(int(row))) for row in was.nonzero()[0]}
+        never = set()
+        for row in new:
+            for other in self._cannot.get(int(people.tracklet[row]), ()):
+                beside = people.row_of_tracklet[other]
+                never.add((row, beside if beside in new else -1 - int(people.person_of[beside])))
+        for person, _ in there.values():
+            never |= {(-1 - person, -1 - other) for other in self._strange.get(person, ())}
+        camera = {row: int(people.camera_of[row]) for row in (*new, *there)}
+        boxes = {rows[k]: tracklets[k].boxes for k in rows}
+        return same_place(new, there, camera, never, boxes, self.site)
+
+    def _path(self, one: Tracklet, row: int) -> np.ndarray:
+        """(M, 4) of a new tracklet, by the corrected clock; it is written down."""
+        if one.path is None or not len(one.path):
+            return np.zeros((0, 4))
+        self.people.placed[row] = True
+        values = int(self.people.tracklet[row]), one.path.astype("<f8").tobytes()
+        self.store.db.execute("INSERT INTO path VALUES (?, ?)", values)
+        return one.path + np.array([self.people.clock[self.people.camera_of[row]], 0, 0, 0])
+
+    def _walk(self, row: int) -> Walk:
+        """Where the tracklet of a row stood, from the file."""
+        ((blob,),) = self.store.read(
+            "SELECT places FROM path WHERE tracklet = ?", (int(self.people.tracklet[row]),)
+        )
+        camera = int(self.people.camera_of[row])
+        place = np.frombuffer(blob, "<f8").reshape(-1, 4) + np.array([self.people.clock[camera], 0, 0, 0])
+        return Walk(place, self._plane[self.people.cameras[camera]])
+
+    def _merge_by_place(self, kept: int, gone: int, row: int, by: str) -> None:
+        """Two people (rows) are one: tracklet ``row`` stood where either did. The log can undo it."""
+        people = self.people
+        at, ids = float(people.end_of[row]), (int(people.person[kept]), int(people.person[gone]))
+        reason = f"tracklet {people.tracklet[row]} stood where both did"
+        self.store.append(self.store.operation(), at, by, "merge", *ids, reason=reason)
+        people.merge(kept, gone)
+        for other in self._strange.pop(gone, set()):
+            self._strange.setdefault(kept, set()).add(other)
+            self._strange[other] = self._strange[other] - {gone} | {kept}
+
+    def _settle_by_place(self, row: int, stood: Stood, by: str) -> Decision:
+        """Whoever stood where this one did at the same time is this one."""
+        assert stood.person is not None
+        people, person = self.people, stood.person
+        other = people.tracklet[people.last[person] if stood.first is None else stood.first]
+        reason = f"stood where he did: {stood.distance:.2f} body heights apart over {stood.moments} moments"
+        pair = sorted((int(people.tracklet[row]), int(other)))
+        self.store.db.execute("INSERT OR IGNORE INTO link VALUES ('must', ?, ?, ?)", (*pair, reason))
+        return self._settle(row, _certain(person, stood.maybe), 0, by, reason)
 
     def _insert(self, one: Tracklet) -> int:
         """The tracklet in the file and in the arrays; its row."""
@@ -232,25 +387,49 @@ class Memory:
         people, rows = self.people, np.asarray(some)
         person, distance = near.of(rows)  # (K, C)
         if not person.shape[1]:
-            return Candidates(person, distance, distance, people.count)
+            return Candidates(person, distance, distance, people.alive, distance > 0)
         camera = people.camera_of[rows][:, None]
         ratio = appearance_ratio(distance, people.been[person, camera], self.unit(), self.config)
         last = people.last[person]
         away = people.begin_of[rows][:, None] - people.end_of[last]
-        to = np.broadcast_to(camera, person.shape)
-        ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+        if self.config.transit:
+            to = np.broadcast_to(camera, person.shape)
+            ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
         ratio[~people.looks[person]] = -np.inf
         for k, row in enumerate(rows):
             apart = self._kept_apart(int(row))
             if len(apart):
                 ratio[k, np.isin(person[k], apart)] = -np.inf
-        return Candidates(person, ratio, distance, people.count)
+        return Candidates(person, ratio, distance, people.alive, self._alike(person, ratio))
+
+    def _alike(self, person: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+        """(K, C) bool: of the `RIVALS` likeliest, who may well be the same person as the likeliest."""
+        found = np.zeros(person.shape, bool)
+        order = np.argsort(-ratio, axis=1, kind="stable")[:, :RIVALS]
+        who = np.take_along_axis(person, order, axis=1)  # (K, R)
+        mean = self.people.mean[who].astype(np.float64)  # (K, R, D)
+        distance = 1.0 - np.einsum("krd,kd->kr", mean, mean[:, 0])
+        like = appearance_ratio(distance, np.zeros(who.shape, bool), self.unit(), self.config) > ONE_PERSON
+        like &= np.isfinite(np.take_along_axis(ratio, order, axis=1))
+        for k, r in np.argwhere(like[:, 1:]):
+            like[k, r + 1] = int(who[k, r + 1]) not in self._strange.get(int(who[k, 0]), ())
+        np.put_along_axis(found, order, like, axis=1)
+        return found
 
     def _kept_apart(self, row: int) -> np.ndarray:
         """(M,) rows of people who were seen beside this tracklet, or of whom somebody has said that it is not one."""
-        others = self._cannot.get(int(self.people.tracklet[row]), ())
+        mine = self.people.tracklet[[row, *self._spoken_for.get(row, ())]].tolist()
+        others = sorted({other for one in mine for other in self._cannot.get(one, ())})
         who = self.people.person_of[[self.people.row_of_tracklet[other] for other in others]]
         return who[who != NOBODY]
+
+    def _keep_apart(self, row: int) -> None:
+        """Its person is none of those whom it was kept apart from."""
+        me = int(self.people.person_of[row])
+        if int(self.people.tracklet[row]) in self._cannot and me != NOBODY:
+            for other in self._kept_apart(row).tolist():
+                self._strange.setdefault(me, set()).add(other)
+                self._strange.setdefault(other, set()).add(me)
 
     def unit(self) -> float:
         """The mean distance of different people: of pairs that were seen beside each other here, once there are
@@ -261,7 +440,7 @@ class Memory:
     def returning(self) -> float:
         """The prior that who comes is somebody known: as many as have been so far, the config's word counting as
         `PRIOR_WEIGHT` tracklets."""
-        tracklets, people = self.people.size, self.people.count
+        tracklets, people = self.people.size, self.people.alive
         return (PRIOR_WEIGHT * self.config.returning + max(tracklets - people, 0)) / (
             PRIOR_WEIGHT + tracklets
         )
@@ -311,7 +490,7 @@ class Memory:
         if second != NEW and chance >= self.config.suggest:
             maybe = int(people.person[second])
         evidence = {"posterior": round(probability, 6), "reason": reason}
-        if not new:
+        if not new and np.isfinite(now.distance[j]):
             evidence["distance"] = round(float(now.distance[j]), 6)
         self.store.append(operation, at, by, "assign", tracklet, person, **evidence)
         if maybe is not None:
@@ -319,6 +498,7 @@ class Memory:
         if not new and probability >= SURE:
             self._learn_transit(row, joined)
         people.put(row, joined)
+        self._keep_apart(row)
         return Decision(tracklet, person, new, probability, maybe, reason)
 
     def _learn_absence(self, rows: Sequence[int]) -> None:
@@ -352,6 +532,13 @@ class Memory:
         self._changed_to.clear()
 
 
+def _certain(person: int, maybe: int | None = None) -> Round:
+    """One tracklet whose person is not a question of likeness."""
+    second = NEW if maybe is None else maybe
+    values = (person, 1.0, np.nan, second, 0.0 if maybe is None else 1.0)
+    return Round(*(np.array([value]) for value in values))
+
+
 def _check(one: Tracklet, dimension: int) -> None:
     where = f"track {one.track} of {one.source}"
     if np.shape(one.vector) != (dimension,):
@@ -361,5 +548,9 @@ def _check(one: Tracklet, dimension: int) -> None:
     norm = float(np.linalg.norm(one.vector))
     if not (abs(norm - 1) <= 1e-2 or (one.boxes == 0 and norm == 0)):  # NaN fails too
         raise InputError(f"{where}: its vector has norm {float(np.linalg.norm(one.vector)):g}, expected 1")
+    if one.path is not None and not (
+        one.path.ndim == 2 and one.path.shape[1] == 4 and np.isfinite(one.path).all()
+    ):
+        raise InputError(f"{where}: its path has shape {one.path.shape}, expected (M, 4) finite numbers")
     if not (np.isfinite(one.begin) and np.isfinite(one.end) and one.begin <= one.end):
         raise InputError(f"{where}: begins at {one.begin} s and ends at {one.end} s")

@@ -24,6 +24,7 @@ class People:
     )  # (C,) s, end of its last tracklet; -inf
     size: int = 0  # N
     count: int = 0  # P
+    empty: int = 0  # rows of people who were merged into others
     # (capacity of tracklets, ...)
     tracklet: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # its id in the file
     camera_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -32,6 +33,7 @@ class People:
     vectors: np.ndarray = field(
         default_factory=lambda: np.zeros((0, 0), np.float32)
     )  # (., D) unit; 0: folded
+    placed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a path
     known: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a vector
     person_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # row of a person, NOBODY
     # (capacity of people, ...)
@@ -78,6 +80,8 @@ class People:
             row = made.add_tracklet(tracklet, camera, source, track, begin, end, vector)
             if tracklet in member:
                 made.put(row, made.person_row[member[tracklet]])
+        for (tracklet,) in store.read("SELECT tracklet FROM path"):
+            made.placed[made.row_of_tracklet[tracklet]] = True
         return made
 
     # -- growing
@@ -102,7 +106,16 @@ class People:
         """Its row; it is nobody's yet. Times are those that the camera's own clock says."""
         row, self.size = self.size, self.size + 1
         if row == len(self.tracklet):
-            for name in ("tracklet", "camera_of", "begin_of", "end_of", "vectors", "known", "person_of"):
+            for name in (
+                "tracklet",
+                "camera_of",
+                "begin_of",
+                "end_of",
+                "vectors",
+                "known",
+                "placed",
+                "person_of",
+            ):
                 setattr(self, name, _longer(getattr(self, name)))
         clock = self.clock[camera]
         self.tracklet[row], self.camera_of[row] = tracklet, camera
@@ -137,6 +150,21 @@ class People:
         if self.last[person] == NOBODY or self.end_of[self.last[person]] <= self.end_of[row]:
             self.last[person] = row
 
+    def merge(self, kept: int, gone: int) -> None:
+        """The second person is the first; his row stays empty."""
+        rows = self.person_of[: self.size] == gone
+        self.person_of[: self.size][rows] = kept
+        for array in (self.total, self.members):
+            array[kept] += array[gone]
+            array[gone] = 0
+        self.been[kept] |= self.been[gone]
+        last = self.last[[kept, gone]]
+        self.last[kept] = last[int(self.end_of[last[1]] > self.end_of[last[0]])]
+        self.been[gone], self.last[gone] = False, NOBODY
+        self._turn(kept)
+        self._turn(gone)
+        self.empty += 1
+
     def _turn(self, person: int) -> None:
         """The direction of a person's sum."""
         norm = float(np.linalg.norm(self.total[person]))
@@ -144,6 +172,11 @@ class People:
         self.looks[person] = norm > 0
 
     # -- looking
+
+    @property
+    def alive(self) -> int:
+        """How many people there are."""
+        return self.count - self.empty
 
     @property
     def newest(self) -> float:

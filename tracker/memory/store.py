@@ -8,6 +8,7 @@ What a committed transaction holds survives a killed process (WAL, synchronous=N
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,10 @@ CREATE TABLE tracklet (
     vector BLOB, -- float16 unit; NULL: folded into its person
     first_box BLOB, last_box BLOB, crop BLOB,
     UNIQUE (source, track, begin)
+);
+CREATE TABLE path (
+    tracklet INTEGER PRIMARY KEY REFERENCES tracklet,
+    places BLOB NOT NULL -- float64 (M, 4): s by the camera's own clock, x and y of the feet, height of the box, px
 );
 CREATE INDEX tracklet_time ON tracklet (end);
 CREATE TABLE log (
@@ -163,6 +168,15 @@ class Store:
         ((version,),) = self.read("PRAGMA data_version")
         changed, self._seen = self._seen not in (-1, version), version
         return changed
+
+    def collection(self) -> str:
+        """What a server calls this memory's vectors: a name that no other memory has, but a copy of this file."""
+        query = "SELECT value FROM meta WHERE key = 'collection'"
+        if not self.read(query):
+            with self.writing():
+                told = ("collection", f"retrace_{secrets.token_hex(8)}")
+                self.db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", told)
+        return str(self.read(query)[0][0])
 
     def close(self) -> None:
         self.db.close()

@@ -7,7 +7,7 @@ A block of bytes a frame while the source is tracked, so that a stopped run can 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +61,9 @@ def read_blocks(grown: Path) -> Iterator[tuple[int, Detections]]:
         raise InputError(f"{grown}: cannot be read ({error.strerror}); start without resuming") from None
 
 
-def write_detections(path: Path, grown: Path) -> Path:
+def write_detections(path: Path, grown: Path, names: Mapping[int, str] | None = None) -> Path:
     """``frame``, ``xyxy``, ``score``, ``class_id`` and, where somebody looked, ``embedding`` as an .npz; vectors never
-    lie in memory all at once.
+    lie in memory all at once. What ``names`` calls the classes goes into ``class_ids`` and ``class_names``.
 
     Raises:
         InputError: the place cannot be written, or ``grown`` not be read.
@@ -78,6 +78,12 @@ def write_detections(path: Path, grown: Path) -> Path:
     nothing = {"frame": np.zeros(0, np.int64), "xyxy": np.zeros((0, 4), np.float32)}
     nothing |= {"score": np.zeros(0, np.float32), "class_id": np.zeros(0, np.int32)}
     whole = {name: np.concatenate([nothing[name], *parts]) for name, parts in columns.items()}
+    if names:
+        ids = sorted(names)
+        whole |= {
+            "class_ids": np.array(ids, np.int32),
+            "class_names": np.array([names[k] for k in ids], np.str_),
+        }
     with writing(path), atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in whole.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", DAWN), "w", force_zip64=True) as member:

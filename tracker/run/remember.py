@@ -17,7 +17,9 @@ from retrace.tracker.memory import Memory, Tracklet
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.editing import tidy
 from retrace.tracker.memory.gather import Gather
+from retrace.tracker.memory.places import EVERY
 from retrace.tracker.mot_file import read_results, write_results
+from retrace.tracker.site.ground import Ground
 
 APART = 3600.0  # s between two recordings whose clocks are not known
 
@@ -56,6 +58,10 @@ class Remembering:
         start: float | None,
         live: bool,
         crops: bool = True,
+        engine: str | None = None,
+        config: str = "default",
+        ground: Ground | None = None,
+        height: int | None = None,
     ) -> None:
         """
         Args:
@@ -68,20 +74,30 @@ class Remembering:
                 everything that the memory holds.
             live: whether the source is.
             crops: keep a picture of each person.
+            engine: see `Memory`.
+            config: of the memory, a preset or a YAML file.
+            ground: of cameras that see one place, this one among them; None: people are known by looks alone.
+            height: px of the picture, where known.
 
         Raises:
-            InputError: the file is no memory, or one of other weights.
+            InputError: the file is no memory, or one of other weights; a ground without this camera;
+                the engine cannot be had.
         """
-        self.config = load_preset("default", MemoryConfig, "memory")
+        self.config = load_preset(config, MemoryConfig, "memory")
+        self._ground = None if ground is None else ground.for_cameras([camera or name])
         self._path, self._weights, self._source = Path(path), weights, f"{name} {settings[:16]}"
         self._memory: Memory | None = None
+        self._engine = engine
         if self._path.exists():
-            self._memory = Memory(self._path, weights, config=self.config)
+            self._memory = Memory(self._path, weights, config=self.config, engine=engine)
         else:
             with writing(self._path):  # also a place that cannot be written, before the first frame
                 self._path.parent.mkdir(parents=True, exist_ok=True)
         self._start = self._beginning(start, live)
-        self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=crops)
+        every = None if ground is None else EVERY
+        self.gather = Gather(
+            camera or name, self._source, self.config.split_gap, crops=crops, paths=every, height=height
+        )
         self._waiting: list[Tracklet] = []
         self._decided: dict[
             int, tuple[int, float, int]
@@ -138,13 +154,17 @@ class Remembering:
             dimension = next((len(one.vector) for one in self._waiting if len(one.vector)), 0)
             if not dimension:
                 return  # nobody has looks yet
-            self._memory = Memory(self._path, self._weights, dimension, self.config)
+            self._memory = Memory(self._path, self._weights, dimension, self.config, self._engine)
         store = self._memory.store
+        if self._ground is not None:
+            self._memory.set_ground(self._ground)
+            self._ground = None  # it is in the file now
         told = [
             replace(
                 one,
                 begin=one.begin + self._start,
                 end=one.end + self._start,
+                path=None if one.path is None else one.path + np.array([self._start, 0, 0, 0]),
                 vector=one.vector if len(one.vector) else np.zeros(store.dimension, np.float32),
             )
             for one in self._waiting
@@ -172,6 +192,10 @@ class Remembering:
             "vectors": np.array(vectors, np.float32).reshape(len(waiting), dimension),
             "apart": np.array(pairs, np.int64).reshape(-1, 2),
             "decided": np.array([(one, *what) for one, what in self._decided.items()], float).reshape(-1, 4),
+            "paths": np.array(
+                [(k, *place) for k, one in enumerate(waiting) if one.path is not None for place in one.path],
+                float,
+            ).reshape(-1, 5),
             "boxes": np.array([(w.first_box, w.last_box) for w in waiting], np.float32).reshape(-1, 2, 4),
             **{f"gather_{name}": value for name, value in self.gather.state_dict().items()},
         }
@@ -192,7 +216,9 @@ class Remembering:
                 int(count),
                 state["vectors"][k],
                 frozenset(apart[apart[:, 0] == k, 1].tolist()),
-                *state["boxes"][k],
+                first_box=state["boxes"][k][0],
+                last_box=state["boxes"][k][1],
+                path=state["paths"][state["paths"][:, 0] == k, 1:],
             )
             for k, (track, begin, end, count) in enumerate(state["waiting"])
         ]

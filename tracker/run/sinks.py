@@ -146,6 +146,10 @@ class Sinks:
     def positions(self) -> dict[str, int]:
         return {kind: sink.position() for kind, sink in self._text.items()}
 
+    def grown(self) -> list[Path]:
+        """The files that :meth:`positions` tells of."""
+        return [sink.grown for sink in self._text.values()]
+
     def finish(self) -> list[Path]:
         if "drawn" in self._text:
             self._text.pop("drawn").abandon().unlink(missing_ok=True)
@@ -154,7 +158,8 @@ class Sinks:
         done = [sink.finish() for sink in self._all()]
         if boxes is not None:
             grown = boxes.abandon()
-            done.append(write_detections(self._opened.path("detections"), grown))
+            told = self._opened.class_names
+            done.append(write_detections(self._opened.path("detections"), grown, told))
             grown.unlink()
         if crops is not None:
             crops.abandon()

@@ -26,11 +26,13 @@ from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
+from retrace.tracker.run.storage import Mirror, mirror_of
+from retrace.tracker.site.ground import read_ground
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
+from retrace.tracker.tracks.sparing import Sparing
 
 if TYPE_CHECKING:
     from retrace.tracker.outputs.window import Window
-from retrace.tracker.tracks.sparing import Sparing
 
 OnStep = Callable[[Step], object]
 POLL = 0.1  # s between looks at whether a live source is to stop
@@ -54,7 +56,8 @@ def track_source(
         embed: makes appearance vectors (an ``Embedder``, or any function of an image and boxes); None: nobody looks.
         on_step: is called after each frame, once it is written.
         stop: set it, and the source ends between two frames. For a live one that is the end: its files are
-            finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``.
+            finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``. (A live one that
+            is killed leaves a checkpoint 2 s old at most: ids, numbers and times go on from there.)
 
     Raises:
         InputError: something that the job names is missing, broken or does not fit, or the place cannot be written.
@@ -86,89 +89,110 @@ def track_opened(
             if on_step is not None:
                 on_step(step)
 
-        return _track(opened, each, stop or threading.Event())
+        mirror = mirror_of(opened.job.storage, opened.out, opened.name)
+        if mirror and not (opened.job.resume and mirror.fetch()):
+            mirror.forget()  # a run that dies before its first checkpoint must not be gone on from at an older one's
+        report = _track(opened, each, stop or threading.Event(), mirror)
+        if mirror:
+            if not report.stopped:
+                mirror.finish(report.files)
+            report.warnings += mirror.warnings
+        return report
 
 
-def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
-    source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
-    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
-    looks = _looks_so_far(opened)
-    remembering, sparing = _remembering(opened), opened.sparing()
-    alike = LooksAlike(tracker.config.high) if opened.appearance.embed is not None else None
-    state = RunState(
-        tracker,
-        camera=opened.camera,
-        looks=looks,
-        alike=alike,
-        memory=remembering,
-        network=opened.appearance.adaptive,
-        detector=opened.detector.memory,
-    )
-    if opened.appearance.adaptive:
-        opened.appearance.adaptive.reset()  # the source before was another video
-    resumed = opened.job.resume and checkpoint.restore(state)
-    if not resumed:
-        checkpoint.forget()  # an older run's would fit neither our files nor our settings
-    start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
-    report = SourceReport(opened.name)
-    if opened.job.resume:
-        report.notes.append(
-            f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
-        )
+def _track(
+    opened: OpenedJob, on_step: OnStep, stop: threading.Event, mirror: Mirror | None = None
+) -> SourceReport:
+    source, stopwatch, sparing = opened.source, Stopwatch(), opened.sparing()
+    state, report = _run_state(opened), SourceReport(opened.name)
+    checkpoint = _where_it_stands(opened, state, report)
+    start = max(opened.job.first, checkpoint.next_frame)
+    before, earlier = checkpoint.frames, list(checkpoint.corrupt)
     with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
-        with _frames(opened, 0 if again else start, stop) as ahead:
-            frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), ahead)
+        with _frames(opened, 0 if again or source.live else start, stop) as ahead:
+            seen = _gone_on(ahead, checkpoint, source.fps) if source.live and start > 0 else ahead
+            frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), seen)
             if again:
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
-            embed = opened.appearance.embed
-            steps = run(
-                frames, opened.detector, tracker, embed, opened.camera, stopwatch, opened.ahead, sparing
-            )
-            for step in steps:
+            detect, embed, camera = opened.detector, opened.appearance.embed, opened.camera
+            for step in run(frames, detect, opened.tracker, embed, camera, stopwatch, opened.ahead, sparing):
                 with stopwatch.stage("write"):
                     sinks.write(step)
-                if looks:
-                    looks.take(step.tracks, step.detections)
-                if remembering:
-                    remembering.take(step)
-                if alike:
-                    alike.take(step)
-                    if alike.useless and opened.may_stop_looking:
-                        tracker.blindfold()
+                _gather(opened, state, step)
                 checkpoint.took(step)
-                if on_step:
-                    on_step(step)
+                on_step(step)
                 if window:
                     window.show(step)
                     if window.closed:
                         stop.set()
-                if source.live:
-                    continue
-                report.stopped = stop.is_set()
+                report.stopped = stop.is_set() and not source.live
                 if report.stopped or checkpoint.due():
                     checkpoint.corrupt = _unreadable(source, start, earlier, checkpoint.next_frame)
                     checkpoint.save(state, sinks.positions())
+                    if mirror:
+                        mirror.keep(sinks.grown(), at_once=report.stopped)
                 if report.stopped:
                     break
             stopwatch.seconds["decode"] = ahead.seconds
         if not report.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             report.files = sinks.finish()
-            _finish(opened, report, looks.looks() if looks else None)
-            if remembering:
-                remember(opened, report, remembering)
+            finish(opened, report, state.looks.looks() if state.looks else None)
+            if state.memory:
+                remember(opened, report, state.memory)
             _answer(opened, report, checkpoint, sinks)
         report.stages = {**stopwatch.seconds, **sinks.seconds()}
     report.seconds = time.perf_counter() - begin
     report.frames, report.new = checkpoint.frames, checkpoint.frames - before
     done = checkpoint.next_frame if report.stopped else opened.job.length
     report.unreadable, report.dropped = _unreadable(source, start, earlier, done), checkpoint.dropped
-    report.tracks, report.detections = tracker.count, checkpoint.digest
-    _tell_of_looks(opened, report, alike, sparing)
+    report.tracks, report.detections = opened.tracker.count, checkpoint.digest
+    _tell_of_looks(opened, report, state.alike, sparing)
     report.conclude(opened)
     return report
+
+
+def _run_state(opened: OpenedJob) -> RunState:
+    """Everything that remembers something of the frames before, at the first of them."""
+    tracker, appearance = opened.tracker, opened.appearance
+    if appearance.adaptive:
+        appearance.adaptive.reset()  # the source before was another video
+    return RunState(
+        tracker,
+        camera=opened.camera,
+        looks=_looks_so_far(opened),
+        alike=LooksAlike(tracker.config.high) if appearance.embed is not None else None,
+        memory=_remembering(opened),
+        network=appearance.adaptive,
+        detector=opened.detector.memory,
+    )
+
+
+def _where_it_stands(opened: OpenedJob, state: RunState, report: SourceReport) -> Checkpoint:
+    """The run's checkpoint: as a stopped run left it, if this one goes on from there, else at the beginning."""
+    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint(), opened.source.live)
+    resumed = opened.job.resume and checkpoint.restore(state)
+    if not resumed:
+        checkpoint.forget()  # an older run's would fit neither our files nor our settings
+    if opened.job.resume:
+        start = checkpoint.next_frame
+        note = f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
+        report.notes.append(note)
+    return checkpoint
+
+
+def _gather(opened: OpenedJob, state: RunState, step: Step) -> None:
+    """What is told or decided after many frames takes in this one."""
+    if state.looks:
+        state.looks.take(step.tracks, step.detections)
+    if state.memory:
+        state.memory.take(step)
+    if state.alike:
+        state.alike.take(step)
+        if state.alike.useless and opened.may_stop_looking:
+            opened.tracker.blindfold()
 
 
 def _tell_of_looks(
@@ -190,7 +214,7 @@ def _looks_so_far(opened: OpenedJob) -> LooksSoFar | None:
     return LooksSoFar(opened.tracker.config.high) if asked or "looks" in opened.job.save else None
 
 
-def _finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None:
+def finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None:
     """What is made of a whole result: looks as a file, and NAME.txt from NAME.online.txt by the offline passes."""
     if looks is not None and "looks" in opened.job.save:
         report.files.append(write_looks(opened.path("looks"), looks))
@@ -224,7 +248,20 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     settings, live = opened.settings_hash(), opened.source.live
     where = (job.memory_camera, job.memory_start)
     crops = job.blur is None  # nobody's picture is kept unblurred
-    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops)
+    size, ground = opened.source.size, None if job.homography is None else read_ground(job.homography)
+    return Remembering(
+        job.memory,
+        weights,
+        opened.name,
+        settings,
+        *where,
+        live,
+        crops,
+        engine=job.memory_engine,
+        config=job.memory_config or "default",
+        ground=ground,
+        height=None if size is None else size[0],
+    )
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
@@ -256,17 +293,22 @@ def _window(opened: OpenedJob) -> Iterator[Window | None]:
         window.close()
 
 
+def _gone_on(frames: Iterator[Frame], checkpoint: Checkpoint, fps: float) -> Iterator[Frame]:
+    """A live source's frames with numbers and times that go on where a run was killed: by the wall clock."""
+    first, (_, time) = checkpoint.next_frame, checkpoint.ended
+    time += max(1 / fps, checkpoint.blind_for())
+    return (Frame(frame.index + first, frame.time + time, frame.image) for frame in frames)
+
+
 def _within(length: int | None) -> Callable[[Frame], bool]:
     return lambda frame: length is None or frame.index < length
 
 
 def _unreadable(source: Source, start: int, earlier: list[int], end: int | None) -> list[int]:
     """Numbers of the frames before ``end`` that could not be read: those of the run before, and ours from ``start``
-    on. (The thread that reads ahead has seen more.)"""
-    return [
-        *earlier,
-        *(number for number in source.corrupt if start <= number and (end is None or number < end)),
-    ]
+    on. (The thread that reads ahead has seen more.) A live source counts its own from 0."""
+    ours = [number + start for number in source.corrupt] if source.live else source.corrupt
+    return [*earlier, *(number for number in ours if start <= number and (end is None or number < end))]
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def agglomerate(
 ) -> np.ndarray:
     """:func:`link` from what :func:`shared` gives, and (K, 2) pairs that are two people."""
     size = len(s.home)
-    near = pair[_believed(total, count, config) < config.limit]
+    near = pair[believed(total, count, config) < config.limit]
     graph = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(size, size))
     _, part = connected_components(graph, directed=False)  # groups of different parts can never come near
     person, place = np.arange(size), np.zeros(size, np.int64)
@@ -57,7 +57,7 @@ def agglomerate(
         here = (part[pair] == number).all(1)
         never = _square(place[cannot[(part[cannot] == number).all(1)]], 1.0, len(rows)) > 0
         sums, counts = (_square(place[pair[here]], values[here], len(rows)) for values in (total, count))
-        person[rows] = rows[_join(sums, counts, never, config)]
+        person[rows] = rows[join(sums, counts, never, config)]
     return _by_first(s, person)
 
 
@@ -69,10 +69,10 @@ def _square(pair: np.ndarray, value: np.ndarray | float, size: int) -> np.ndarra
     return found
 
 
-def _join(total: np.ndarray, count: np.ndarray, never: np.ndarray, config: SiteConfig) -> np.ndarray:
+def join(total: np.ndarray, count: np.ndarray, never: np.ndarray, config: SiteConfig) -> np.ndarray:
     """(N, N) sums, counts and who may not -> (N,) the row whose group each belongs to."""
     group = np.arange(len(total))
-    mean = _believed(total, count, config)
+    mean = believed(total, count, config)
     mean[never] = np.inf
     np.fill_diagonal(mean, np.inf)
     while True:
@@ -86,13 +86,13 @@ def _join(total: np.ndarray, count: np.ndarray, never: np.ndarray, config: SiteC
         never[:, i] = never[i]
         group[group == j] = i
         alive = group == np.arange(len(group))
-        mean[i] = np.where(alive & ~never[i], _believed(total[i], count[i], config), np.inf)
+        mean[i] = np.where(alive & ~never[i], believed(total[i], count[i], config), np.inf)
         mean[i, i] = np.inf
         mean[:, i] = mean[i]
         mean[j], mean[:, j] = np.inf, np.inf
 
 
-def _believed(total: np.ndarray, count: np.ndarray, config: SiteConfig) -> np.ndarray:
+def believed(total: np.ndarray, count: np.ndarray, config: SiteConfig) -> np.ndarray:
     """Mean distance, with ``doubt`` moments at ``far`` beside those that were seen."""
     return (total + config.doubt * config.far) / (count + config.doubt)
 

@@ -13,6 +13,10 @@ from retrace.tracker.tracks.state import LiveTracks
 
 ALIKE = 1e-3  # mean 1 - cosine up to which a network tells nobody apart, and nothing is stretched
 MEANS = ("recent", "history")  # memories that are one vector a track
+SUMMED = (
+    *MEANS,
+    "minimum",
+)  # those that compiled frames know, by their place here: summed in an order that is ours
 
 
 def distances(live: LiveTracks, detections: Detections, config: TrackerConfig) -> np.ndarray | None:
@@ -49,7 +53,7 @@ def pair_distances(
     A matrix product sums as its library likes; a compiled frame, which looks at few pairs, could not give the same.
     """
     seen = detections.embedding
-    if seen is None or not {config.active_appearance, config.lost_appearance} <= {*MEANS}:
+    if seen is None or not {config.active_appearance, config.lost_appearance} <= {*SUMMED}:
         return
     known = ~np.isnan(distance[pairs.row, pairs.col])
     row, col = pairs.row[known], pairs.col[known]
@@ -57,7 +61,11 @@ def pair_distances(
     for memory in {config.active_appearance, config.lost_appearance}:
         lost, active = memory == config.lost_appearance, memory == config.active_appearance
         which = np.where(status == LOST, lost, active).nonzero()[0]
-        value[which] = 1.0 - dots(getattr(live.vectors, memory), slot[which], seen, col[which])
+        if memory == "minimum":
+            cosine = nearest(live.vectors.bank, slot[which], live.views[row[which]], seen, col[which])
+        else:
+            cosine = dots(getattr(live.vectors, memory), slot[which], seen, col[which])
+        value[which] = 1.0 - cosine
     distance[row, col] = value * stretch
 
 
@@ -66,6 +74,19 @@ def dots(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarr
     if fast := compiled():
         return fast.dots(a, i, b, j)
     return folded(a[i] * b[j]).astype(np.float64)
+
+
+def nearest(bank: np.ndarray, i: np.ndarray, views: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """The largest of :func:`dots` with the last vectors of a track: (S, B, D), (P,), (P,) vectors seen so far, at least
+    one, (N, D), (P,) -> (P,) float64."""
+    if fast := compiled():
+        return fast.nearest(bank, i, views, b, j)
+    places, size, dimension = bank.shape
+    flat, best = bank.reshape(places * size, dimension), np.full(len(i), -np.inf)
+    for k in range(min(size, views.max(initial=0))):  # over places in the bank, not pairs
+        some = (views > k).nonzero()[0]
+        best[some] = np.maximum(best[some], dots(flat, i[some] * size + k, b, j[some]))
+    return best
 
 
 def folded(values: np.ndarray) -> np.ndarray:

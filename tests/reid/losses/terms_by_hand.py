@@ -23,6 +23,7 @@ SIZES = Sizes(
     views=2,
     live=True,
     clusters=3,
+    held=True,
     heads=HEADS,
     labels={"viewpoint": 3, "clothes": 2, "frame": 4},
 )
@@ -40,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "s2sd": {"delay": 0},
     "boosted_slices": {"shares": [1, 2, 3]},
 }
-RANDOM = {"drawn_triplet", "margin", "adapted_sampling", "divided_slices"}  # draw triplets
+RANDOM = {"drawn_triplet", "margin", "policy_sampling", "adapted_sampling", "divided_slices"}  # draw triplets
 ORDERED = {
     "group_loss",
     "prototypical",
@@ -100,6 +101,8 @@ def everything(
         teacher=torch.nn.functional.normalize(vectors(TEACHER).detach().float(), dim=1),
         teacher_second=torch.nn.functional.normalize(vectors(TEACHER).detach().float(), dim=1),
         cluster=torch.arange(count) % 3,
+        held=torch.tensor([0.5, 0.6, 0.7, 0.8, 0.9, 1.1]),
+        held_at=torch.tensor(0),
         ids=ids,
         cameras=torch.arange(count) % 2,
         rows=torch.arange(count) + 40,
@@ -123,7 +126,7 @@ def reordered(batch: Batch, order: torch.Tensor) -> Batch:
     """The same images in another order."""
 
     def turned(name: str, value: Any) -> Any:
-        if name in ("step", "progress") or name.startswith("class_"):
+        if name in ("step", "progress", "held", "held_at") or name.startswith("class_"):
             return value
         if isinstance(value, dict):
             return {key: inner[order] for key, inner in value.items()}

@@ -101,7 +101,14 @@ UNIT = {  # of unit vectors: the length of an embedding is nothing to them
         "cascade",
         "tracklet_pairs",
     ),
-    *("facility_location", "adapted_sampling", "learned_sampler", "attribute_prototypes", "self_similarity"),
+    *(
+        "policy_sampling",
+        "facility_location",
+        "adapted_sampling",
+        "learned_sampler",
+        "attribute_prototypes",
+        "self_similarity",
+    ),
 }
 
 
@@ -189,6 +196,7 @@ TOY = Sizes(
     views=2,
     live=True,
     clusters=2,
+    held=True,
     heads={"aux": 16, "narrow": 6},
     labels={"viewpoint": 3, "clothes": 2, "frame": 8, "a": 4, "b": 8},
 )
@@ -245,6 +253,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "orthogonal_maps": CE | {"orthogonal_maps": {"weight": 1e-3}},
     "nt_xent": {"nt_xent": {}},
     "cross_scale": {"cross_scale": {"scales": ["clothes"]}},
+    "policy_sampling": {"policy_sampling": {"lr": 0.001}},
     "adapted_sampling": {"adapted_sampling": {"lr": 0.001, "every": 10}},
     "learned_sampler": {"learned_sampler": {"lr": 0.001}},
     "tracklet_pairs": {"tracklet_pairs": {}},
@@ -299,6 +308,8 @@ def run_toy(losses: dict[str, Any], steps: int = 100, seed: int = 0) -> tuple[fl
             teacher=teacher[ids],
             teacher_second=teacher[ids],
             cluster=ids % 2,
+            held=torch.full((6,), 0.5 + 0.1 * math.sin(step // 10)),
+            held_at=torch.tensor(step // 10 * 10),
             class_means=torch.zeros(32, 16),
             class_spread=torch.full((32,), 0.3),
             class_levels=torch.full((32, 32), 0.8),
@@ -418,6 +429,7 @@ def test_a_term_teaches_who_is_who_among_new_people(name: str) -> None:
             r"'cluster', which this run has not: set sampler: \{kind: cluster",
         ),
         ("divided_slices", {}, Sizes(4, 8, clusters=3), "8 dimensions cannot be cut into 3 slices"),
+        ("policy_sampling", {}, Sizes(4, 8), r"'held', which this run has not: set census: \{held: 0.1"),
         ("tracklet_pairs", {}, Sizes(4, 8), "needs data with a label column 'frame'"),
         ("cascade", {}, Sizes(4, 8), r"needs 2 of model\.heads, one for each share but the first, has none"),
         ("cascade", {"shares": [0.5]}, Sizes(4, 8), r"shares must fall from 1, got \[0\.5\]"),

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from retrace.reid.losses.batch import Batch  # noqa: E402
 from retrace.reid.losses.objective import TERMS, Objective, Sizes, Term, make_term  # noqa: E402
-from retrace.reid.losses.pml import REFUSED  # noqa: E402
+from retrace.reid.losses.pml import BASES, REFUSED, usable  # noqa: E402
 
 CLASSES, DIMENSIONS, TEACHER = 5, 6, 4
 Vectors = list[list[float]]
@@ -203,7 +203,7 @@ def test_centres_are_pulled_towards_their_people() -> None:
 
 
 pml = pytest.importorskip("pytorch_metric_learning")
-from pytorch_metric_learning import distances, losses, miners, reducers  # noqa: E402
+from pytorch_metric_learning import distances, losses, miners, reducers, regularizers  # noqa: E402
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -233,13 +233,7 @@ def public_losses() -> list[str]:
 NEEDS: dict[str, dict[str, Any]] = {  # settings without which a loss cannot be made
     "RankedListLoss": {"margin": 0.5, "Tn": 1.0},
 }
-NONE = {  # base classes and mixins
-    "BaseLossWrapper",
-    "BaseMetricLossFunction",
-    "EmbeddingRegularizerMixin",
-    "WeightRegularizerMixin",
-}
-UNFIT = NONE | REFUSED.keys()
+UNFIT = BASES | REFUSED.keys()
 
 
 @pytest.mark.parametrize("name", public_losses())
@@ -321,6 +315,43 @@ def test_parts_that_do_not_go_together_are_one_line(name: str, spec: dict[str, A
     with pytest.raises(InputError, match=message) as caught:
         Objective({"pml." + name: spec}, Sizes(CLASSES, DIMENSIONS))
     assert "\n" not in str(caught.value)
+
+
+ROOMS = {
+    "distance": distances,
+    "miner": miners,
+    "reducer": reducers,
+    "embedding_regularizer": regularizers,
+    "weight_regularizer": regularizers,
+}
+
+
+@pytest.mark.parametrize("part", ROOMS)
+@pytest.mark.filterwarnings("ignore")  # in their HistogramLoss, P2SGradLoss and miners
+def test_no_loss_with_any_part_ends_in_a_traceback(part: str) -> None:
+    """Every loss of the library with every part of a kind: a finite value with its gradient, or one line."""
+    vectors, logits, ids = batch(1, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
+    names = [name for name, value in vars(ROOMS[part]).items() if inspect.isclass(value)]
+    worked, refusals = set(), []
+    for loss in usable():
+        for name in names:
+            torch.manual_seed(0)
+            try:
+                made = Objective(
+                    {f"pml.{loss}": NEEDS.get(loss, {}) | {part: name}}, Sizes(CLASSES, DIMENSIONS)
+                )
+                seen = vectors.clone().requires_grad_()
+                total, _ = made(of(seen, logits, ids))
+                (total + 0 * seen.sum()).backward()
+            except InputError as error:
+                refusals.append(str(error))
+                continue
+            assert total.isfinite(), (loss, name)
+            assert seen.grad is not None
+            assert seen.grad.isfinite().all(), (loss, name)
+            worked.add(name)
+    assert all("\n" not in line and len(line) <= 500 for line in refusals)
+    assert len(worked) >= len(names) / 2, set(names) - worked
 
 
 def test_regularisers_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -670,6 +671,59 @@ def test_adapted_sampling_numbers() -> None:
     got = sampled.by_histogram(d, negative, chances)
     assert got[0].tolist() == pytest.approx([0.1, 0.2, 0, 0])
     assert got[1].tolist() == [1, 1, 1, 0]  # nothing inside: even
+
+
+def test_the_policy_network_learns_as_torch_would_teach_it() -> None:
+    """Slow twin: the same layers as modules, PPO by loops over bins, torch's Adam; four looks, three moves."""
+    torch.manual_seed(3)
+    made = sampled.PolicySampling(bins=4, width=5)
+    layers = [torch.nn.Linear(b, a) for a, b in made.shapes]
+    start = 0
+    for layer, (a, b) in zip(layers, made.shapes, strict=True):
+        flat = made.policy[start : start + a * (b + 1)].view(a, b + 1)
+        layer.weight.data, layer.bias.data = flat[:, :b].clone(), flat[:, b].clone()
+        start += a * (b + 1)
+    net = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
+    old = copy.deepcopy(net)
+    adam = torch.optim.Adam(net.parameters(), 0.01)
+    looks = [torch.tensor([r, r, 1, 1, 0.9, 1.2]) for r in (0.3, 0.4, 0.5, 0.2)]
+    for k, look in enumerate(looks):
+        before, chosen = made.before.clone(), made.chosen.clone()
+        torch.manual_seed(k)
+        made.look(look, torch.tensor(k / 10))
+        if k == 0:
+            assert made.chances.equal(sampled.first_chances(4)), "the first look moves nothing"
+            continue
+        if k > 1:
+            reward = 1.0 if look[0] > looks[k - 1][0] else -1.0
+            target = reward + 0.99 * float(net(made.before)[-1].detach())
+            said = net(before)
+            advantage = target - float(said[-1].detach())
+            kept = []
+            for bin_, action in enumerate(chosen.tolist()):
+                new_p = said[3 * bin_ : 3 * bin_ + 3].softmax(0)[action]
+                old_p = old(before)[3 * bin_ : 3 * bin_ + 3].softmax(0)[action].detach()
+                ratio = new_p / old_p
+                kept.append(torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage))
+            loss = -sum(kept) / 4 + (target - said[-1]) ** 2 / 2
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        logits, value = made.answer(made.policy, made.before)
+        want = net(made.before)
+        torch.testing.assert_close(torch.cat([logits.flatten(), value[None]]), want, atol=1e-5, rtol=1e-4)
+    assert int(made.moves) == 3
+    assert int(made.learned) == 2
+    assert float(made.chances.sum()) == pytest.approx(1)
+
+
+def test_a_clipped_ratio_teaches_nothing_more() -> None:
+    """One bin, old chances even: r = 3 p. At p = .5 r is 1.5: above 1.2 a good move earns 1.2, a bad one costs 1.5."""
+    old = torch.zeros(1, 3)
+    new = torch.tensor([[0.5, 0.25, 0.25]]).log()
+    chosen = torch.tensor([0])
+    assert float(sampled.ppo(new, old, chosen, torch.tensor(2.0))) == pytest.approx(-1.2 * 2)
+    assert float(sampled.ppo(new, old, chosen, torch.tensor(-2.0))) == pytest.approx(1.5 * 2)
 
 
 def test_a_policy_does_more_of_what_helped() -> None:

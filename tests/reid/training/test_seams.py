@@ -55,6 +55,10 @@ RUNS: dict[str, dict[str, Any]] = {
         "views": 2,
         "losses": {"cross_entropy": {}, "self_similarity": {"size": 30}},
     },
+    "images held back": {
+        "losses": {"policy_sampling": {"lr": 0.01}},
+        "census": {"held": 0.34, "look": 2},
+    },
     "adapted sampling": {"losses": {"adapted_sampling": {"every": 2}, "learned_sampler": {}}},
     "tracks of a video": {
         "losses": {"tracklet_pairs": {}, "attribute_tasks": {"columns": ["pose"]}},
@@ -264,6 +268,7 @@ def test_other_labels_reach_terms() -> None:
         ({"losses": {"s2sd": {}}}, "needs model.heads as teachers"),
         ({"losses": {"contrastive": {"on": "aux"}}}, "this network has no vector 'aux'"),
         ({"losses": {"viewpoint": {}}}, "needs data with a label column 'viewpoint'"),
+        ({"census": {"held": 0.2}}, "no term reads what is found on images held back"),
         (
             {"model": {"name": "osnet_x0_25", "neck": "own"}, "losses": {"orthogonal_maps": {}}},
             "reads 'maps', which this run has not: set model.neck",
@@ -293,6 +298,10 @@ def test_what_a_run_lacks_is_one_line_before_the_first_step(changes: dict[str, A
     [
         ({"teacher": {}}, "give weights or ema, one of them"),
         ({"teacher": {"ema": 0.9}, "teachers": ["x"]}, "not both"),
+        (
+            {"sampler": {"kind": "random"}, "census": {"held": 0.2}},
+            "held goes with sampler.kind identity only",
+        ),
         ({"sampler": {"kind": "neighbour", "anchors": 3}}, "anchors=3 must divide batch.identities=4"),
         ({"model": {"name": "osnet_x0_25", "neck": "own", "heads": {"a": {}}}}, "leave heads out"),
     ],

@@ -413,7 +413,7 @@ def same(found: Detections, want: list[slow.Box]) -> None:
 
 @pytest.fixture(autouse=True)
 def uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scores, "CALIBRATION", {})
+    monkeypatch.setattr(scores, "FITS", {})
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -428,7 +428,9 @@ def test_every_family_as_its_slow_twin(tmp_path: Path, name: str, classes: str) 
     arrays = {key: np.asarray(a, a.dtype if a.dtype.kind == "i" else np.float32) for key, a in arrays.items()}
     path = export(tmp_path / "net.onnx", arrays, **case.options)
     detect = open_detector(str(path), classes=classes, conf=FLOOR, device="cpu")
-    assert detect.description.startswith(f"net.onnx ({case.family}, onnxruntime on cpu), keeps ")
+    assert detect.description.startswith(
+        f"net.onnx ({case.family}, onnxruntime on cpu, scores as they are), keeps "
+    )
     assert {number: detect.names[number] for number in case.names} == case.names
     inner = [a if case.options.get("whole") else a[0] for a in arrays.values()]
     keep = set(detect.names) if classes == "all" else {int(classes)}
@@ -494,6 +496,22 @@ def test_a_description_beside_the_file_is_taken(tmp_path: Path) -> None:
     same(detect(Frame(0, 0.0, PICTURE)), pictured(want, SIZE, SIDE, "stretch"))
 
 
+def test_scores_are_mapped_as_it_says(tmp_path: Path) -> None:
+    """logit 0.8 = log 4; 2 log 4 - log 4 = log 4: 0.8 stays; logit 0.5 = 0 becomes -log 4: 0.2."""
+    rows = np.array([[[10, 10, 20, 30, 0.8, 0], [30, 10, 40, 30, 0.5, 0]]], np.float32)
+    path = export(tmp_path / "net.onnx", {"output0": rows})
+    frame = Frame(0, 0.0, PICTURE)
+    as_it_is = open_detector(str(path), device="cpu")
+    assert "scores as they are" in as_it_is.description
+    np.testing.assert_allclose(as_it_is(frame).score, [0.8, 0.5])
+    path.with_suffix(".yaml").write_text(f"scores: [2, {-np.log(4)}]")
+    told = open_detector(str(path), device="cpu")
+    assert "scores as they are" not in told.description
+    np.testing.assert_allclose(told(frame).score, [0.8, 0.2], rtol=1e-5)
+    assert len(open_detector(str(path), device="cpu", min_score=0.21)(frame)) == 1  # as the tracker counts
+    assert len(open_detector(str(path), device="cpu", conf=0.45)(frame)) == 2  # as the network does
+
+
 def test_names_lie_in_the_file_beside_it_or_are_told(tmp_path: Path) -> None:
     path = export(tmp_path / "net.onnx", CASES["yolov8"].make(np.random.default_rng(2)))
     assert open_detector(str(path)).names == {0: "class0", 1: "class1", 2: "class2"}
@@ -517,6 +535,8 @@ def test_names_lie_in_the_file_beside_it_or_are_told(tmp_path: Path) -> None:
         ({"size": 0}, "must be at least 1 px"),
         ({"std": [0, 1, 1]}, "must be above 0"),
         ({"nms": 2}, "less than or equal to 1"),
+        ({"scores": [0, 1]}, "must be a slope above 0 and a shift"),
+        ({"scores": [1, float("nan")]}, "must be a slope above 0 and a shift"),
         ("yolo9000", "no such file or family"),
     ],
 )
@@ -604,7 +624,8 @@ def test_the_people_of_a_real_frame(shared: Path, name: str, street: list[np.nda
     from retrace.tracker.mot_file import read_ground_truth
 
     detect = open_detector(str(shared / "weights" / name), device="cpu")
-    assert detect.description == f"{name} ({REAL[name]}, onnxruntime on cpu), keeps person (as asked)"
+    told = f"{REAL[name]}, onnxruntime on cpu, scores as they are"
+    assert detect.description == f"{name} ({told}), keeps person (as asked)"
     assert len(detect.names) == 80
     assert detect.weights == shared / "weights" / name
     found = detect(Frame(0, 0.0, street[0]))

@@ -75,7 +75,8 @@ def test_auto_takes_what_lies_in_the_cache_permissive_first(cache: Path) -> None
     ):  # each is preferred to those before
         tiny(cache / name)
         detect = open_detector("auto", device="cpu")
-        assert detect.description == f"{name} (rows, onnxruntime on cpu), keeps person (found in {cache})"
+        kept = f"keeps person (found in {cache})"
+        assert detect.description == f"{name} (rows, onnxruntime on cpu, scores as they are), {kept}"
         assert detect.weights == cache / name
         assert len(detect(Frame(0, 0.0, image))) == 1
     for other in ("osnet_x0_25.onnx", "yolox_tiny.onnx.partial"):

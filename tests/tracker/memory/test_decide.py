@@ -16,10 +16,14 @@ from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, appearance_ra
 CONFIG = load_preset("default", MemoryConfig, "memory")
 
 
-def decide(ratio: np.ndarray, *limits: float, ambiguous: float = 2.0) -> Round:
+def decide(
+    ratio: np.ndarray, *limits: float, ambiguous: float = 2.0, alike: np.ndarray | None = None
+) -> Round:
     """Everybody is a candidate."""
     person = np.tile(np.arange(ratio.shape[1]), (len(ratio), 1))
-    return decide_among(Candidates(person, ratio, np.zeros(ratio.shape), ratio.shape[1]), *limits, ambiguous)
+    alike = np.zeros(ratio.shape, bool) if alike is None else alike
+    given = Candidates(person, ratio, np.zeros(ratio.shape), ratio.shape[1], alike)
+    return decide_among(given, *limits, ambiguous)
 
 
 def test_the_prior_of_returning_is_shared_by_all_candidates() -> None:
@@ -54,6 +58,16 @@ def test_two_likely_people_are_a_suggestion() -> None:
     assert (found.person[0], found.second[0]) == (NEW, 0)
     found = decide(np.log([[90.0, 40.0]]), 0.5, 0.5, ambiguous=2.0)
     assert (found.person[0], found.second[0]) == (0, 1)
+
+
+def test_two_who_may_be_one_are_no_rivals() -> None:
+    """25 : 20 : 1/2, nobody sure alone. Together 45 of 45.5; the likelier gets it, the other is the suggestion."""
+    alike = np.array([[False, True, False]])
+    found = decide(np.log([[100.0, 80.0, 0.001]]), 0.5, 0.5, alike=alike)
+    assert (found.person[0], found.second[0]) == (0, 1)
+    assert found.probability[0] == pytest.approx(45 / 45.75, abs=1e-3)
+    assert decide(np.log([[100.0, 80.0, 60.0]]), 0.5, 0.5, alike=alike).person[0] == 0  # 45 : 15
+    assert decide(np.log([[100.0, 80.0, 95.0]]), 0.5, 0.5, alike=alike).person[0] == NEW  # 45 : 24
 
 
 def test_one_person_gets_one_tracklet_of_a_round() -> None:

@@ -52,6 +52,17 @@ def test_the_same_bytes_twice(tmp_path: Path) -> None:
     assert write_detections(tmp_path / "b.npz", tmp_path / "grown").read_bytes() == one
 
 
+def test_classes_keep_their_names(tmp_path: Path) -> None:
+    found = Detections([[0, 0, 9, 9], [5, 5, 9, 9]], [0.9, 0.8], [0, 7])
+    (tmp_path / "grown").write_bytes(
+        detection_block(Step(Frame(0, 0.0, None), found, step(0, boxes=0).tracks))
+    )
+    names = {0: "person", 7: "Lastwagen, gr\u00fcn"}
+    detector = open_detections(write_detections(tmp_path / "d.npz", tmp_path / "grown", names))
+    assert detector.names == names
+    assert detector.labels == names
+
+
 def test_nobody(tmp_path: Path) -> None:
     (tmp_path / "grown").write_bytes(b"")
     detector = open_detections(write_detections(tmp_path / "d.npz", tmp_path / "grown"))

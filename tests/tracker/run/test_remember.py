@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.memory import Memory
+from retrace.tracker.memory.engines import open_engine
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job, track_source
 from retrace.tracker.run.opened import Appearance
 from retrace.tracker.run.remember import People
+from tests.conftest import ROOT
 
 LENGTH, FPS = 60, 10
 
@@ -106,6 +109,19 @@ def test_a_stopped_run_goes_on_to_the_same_people(tmp_path: Path) -> None:
         assert (one.people.vectors[:3] == other.people.vectors[:3]).all()
 
 
+def test_an_engine_is_kept_in_step(tmp_path: Path) -> None:
+    """Results do not depend on it; its graph lies beside the memory, with every tracklet in it."""
+    pytest.importorskip("faiss")
+    people = {1: range(60), 2: range(10, 50)}
+    for name, engine in (("without", None), ("with", "hnsw")):
+        clip(tmp_path / name, "clip", people)
+        track_source(job(tmp_path / name, tmp_path / name / "clip", memory_engine=engine), embed=LOOKS)
+    told = [(tmp_path / name / "out" / "clip.txt").read_bytes() for name in ("without", "with")]
+    assert told[0] == told[1]
+    kept = open_engine("hnsw", tmp_path / "with" / "people.db", "", 64, 2)
+    assert sorted(kept.held()[0].tolist()) == [1, 2]
+
+
 def test_a_person_at_a_time() -> None:
     people = People(np.array([7, 7, 9]), np.array([1.0, 5.0, 0.0]), np.array([100, 200, 300]))
     assert people.of(np.array([7, 7, 7, 9, 7]), np.array([1.0, 4.9, 5.0, 3.0, 0.5])).tolist() == [
@@ -120,7 +136,10 @@ def test_a_person_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"memory": None, "memory_start": 3.0}, "do nothing without `memory`"),
+        ({"memory": None, "memory_engine": "exact"}, "`memory_engine` does nothing without `memory`"),
+        ({"memory_engine": "ivf"}, "engine ivf: .*known: auto"),
+        ({"memory_engine": "postgres"}, "takes an address"),
+        ({"memory": None, "memory_start": 3.0}, "does nothing without `memory`"),
         ({"reid": "none"}, "needs `reid`"),
         ({"reid_norm": "video"}, "compares vectors over videos"),
     ],
@@ -144,3 +163,76 @@ def test_memories_that_cannot_be(tmp_path: Path) -> None:
         track_source(job(tmp_path, sequence, memory="/proc/nowhere/people.db"), embed=LOOKS)
     with pytest.raises(InputError, match="vectors of known weights"):
         track_source(job(tmp_path, sequence), embed=Appearance(LOOKS.embed, "unknown"))
+
+
+def site(folder: Path, name: str, shift: int) -> Path:
+    """Two people walk in opposite directions, seen without looks; one camera's picture is the other's, shifted."""
+    sequence = folder / name
+    (sequence / "det").mkdir(parents=True)
+    head = f"[Sequence]\nname={name}\nframeRate={FPS}\nseqLength={LENGTH}\nimWidth=900\nimHeight=300\n"
+    (sequence / "seqinfo.ini").write_text(head)
+    rows = [(k, 100 + shift + 4 * k, 400 + shift - 4 * k) for k in range(LENGTH)]
+    frame = np.repeat([k for k, *_ in rows], 2)
+    left = np.array([xs for _, *xs in rows], float).ravel()
+    top = np.tile([20.0, 90.0], LENGTH)
+    looks = np.random.default_rng(shift).normal(size=(len(frame), 64))  # of nobody
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    boxes = {"xyxy": np.stack([left, top, left + 40, top + 100], axis=1), "score": np.full(len(frame), 0.9)}
+    np.savez(sequence / "det.npz", frame=frame, embedding=looks.astype(np.float32), **boxes)
+    return sequence
+
+
+def ids_by_height(folder: Path, name: str) -> dict[int, set[int]]:
+    table = read_results(folder / "out" / f"{name}.txt")
+    return {top: {*table.id[table.xyxy[:, 1] == top].tolist()} for top in (20, 90)}
+
+
+def test_two_cameras_that_see_one_place(tmp_path: Path) -> None:
+    """The ground is given by files; the second camera is read after the first, from the same time on."""
+    ground = tmp_path / "ground.yaml"
+    ground.write_text(
+        "cameras:\n  a: {homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}\n"
+        "  b: {points: [[200, 0, 0, 0], [1000, 0, 800, 0], [200, 300, 0, 300], [1000, 300, 800, 300]]}\n"
+    )
+    for place in (None, str(ground)):
+        folder = tmp_path / ("looks" if place is None else "place")
+        given: dict = {"memory_start": 0.0, "homography": place, "tracker": "bytetrack", "overrides": {}}
+        for name, shift in (("a", 0), ("b", 200)):
+            track_source(job(folder, site(folder, name, shift), **given), embed=LOOKS)
+        one, other = (ids_by_height(folder, name) for name in "ab")
+        assert all(len(ids) == 1 for ids in (*one.values(), *other.values()))
+        assert (one == other) == (place is not None)
+    with pytest.raises(InputError, match="no homography of camera c; there are a, b"):
+        track_source(job(tmp_path, site(tmp_path, "c", 0), homography=str(ground)), embed=LOOKS)
+
+
+def test_paths_go_on_after_a_stop(tmp_path: Path) -> None:
+    ground = tmp_path / "ground.yaml"
+    ground.write_text("cameras:\n  a: {homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}\n")
+    paths = []
+    for name, where in (("whole", LENGTH), ("parts", 30)):
+        folder = tmp_path / name
+        stop = threading.Event()
+        ask = lambda step, where=where, stop=stop: stop.set() if step.frame.index == where else None  # noqa: E731
+        given = job(folder, site(folder, "a", 0), homography=str(ground))
+        if track_source(given, embed=LOOKS, on_step=ask, stop=stop).stopped:
+            track_source(replace(given, resume=True), embed=LOOKS)
+        with Memory(folder / "people.db") as memory:
+            paths.append(memory.store.read("SELECT * FROM path ORDER BY tracklet"))
+    assert paths[0] == paths[1] != []
+
+
+def test_limits_of_its_own(tmp_path: Path) -> None:
+    """People who are forgotten while the run goes on keep the ids that they were given."""
+    text = (ROOT / "configs/memory/default.yaml").read_text()
+    own = tmp_path / "short.yaml"
+    own.write_text(
+        text.replace("forget_after: null", "forget_after: 1.0").replace("split_gap: 6.0", "split_gap: 0.2")
+    )
+    people = {1: range(5), 2: range(10, 15), 3: range(20, 25), 4: range(55, 60)}
+    report = track_source(job(tmp_path, clip(tmp_path, "clip", people), memory_config=str(own)), embed=LOOKS)
+    table = read_results(tmp_path / "out" / "clip.txt")
+    assert len(np.unique(table.id)) == 4
+    assert any("4 tracklets of 4 people" in note for note in report.notes)
+    with Memory(tmp_path / "people.db") as memory:
+        assert memory.people.count < 4

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retrace.tracker.ledger.by_identity import SOON, History, iou
 from retrace.tracker.ledger.explain import FrameStory
-from retrace.tracker.ledger.history import SOON, History, iou
 from retrace.tracker.ledger.pairs_in_words import called
 
 JUMP = 0.1  # IoU with where it was expected, below which an identity has jumped
