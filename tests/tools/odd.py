@@ -63,7 +63,6 @@ NEARLY: dict[str, list[str]] = {
     "demo": ["--video", "MISSING", "--out", "OUT"],
     "crash_test": ["--subjects", "nobody"],
     "adapt_reid": ["MISSING", "--out", "OUT"],
-    "eval_memory": ["--results", "RESULTS", "--gt", "SEQUENCES"],
     "watch": ["MISSING", "--out", "OUT"],
     "link_cameras": ["--results", "RESULTS", "--out", "OUT"],
     "capacity": ["--costs", "COSTS", "--cameras", "3"],
