@@ -200,10 +200,11 @@ def read_image(path: str | Path, deep: bool = False) -> np.ndarray | None:
         if image is None and deep:  # floating point is refused in colour
             image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | depth)
         return image
+    # an empty file raises; so does a path with a zero byte
     except (
         OSError,
         ValueError,
         MemoryError,
         cv2.error,
-    ):  # an empty file raises; so does a path with a zero byte
+    ):
         return None

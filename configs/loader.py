@@ -18,28 +18,28 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 def load_preset(
     name_or_path: str | Path,
     model: type[Model],
-    room: str,
+    kind: str,
     overrides: Mapping[str, Any] | None = None,
 ) -> Model:
     """Read a preset and validate it.
 
     Args:
-        name_or_path: a preset's name in ``configs/ROOM/`` or the path of a YAML file.
+        name_or_path: a preset's name in ``configs/KIND/`` or the path of a YAML file.
         model: the pydantic model that sits beside the code it configures.
-        room: "tracker" or "reid".
+        kind: "tracker" or "reid".
         overrides: values that replace the file's; a dotted key reaches inside ("stages.0.limit").
 
     Raises:
         InputError: no such preset or file, broken YAML, unknown key, wrong type, value out of range.
     """
-    path = preset_path(name_or_path, room)
+    path = preset_path(name_or_path, kind)
     raw = read_yaml(path)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, model)
     return validate(raw, model, str(path))
 
 
-def preset_path(name_or_path: str | Path, room: str) -> Path:
+def preset_path(name_or_path: str | Path, kind: str) -> Path:
     """The YAML file of a preset's name or of a path.
 
     Raises:
@@ -50,10 +50,10 @@ def preset_path(name_or_path: str | Path, room: str) -> Path:
         if not path.is_file():
             raise InputError(f"{path}: no such preset file")
         return path
-    named = HERE / room / f"{name_or_path}.yaml"
+    named = HERE / kind / f"{name_or_path}.yaml"
     if not named.is_file():
-        known = [p.stem for p in (HERE / room).glob("*.yaml")]
-        raise InputError(f"unknown {room} preset {str(name_or_path)!r}; {nearest(str(name_or_path), known)}")
+        known = [p.stem for p in (HERE / kind).glob("*.yaml")]
+        raise InputError(f"unknown {kind} preset {str(name_or_path)!r}; {nearest(str(name_or_path), known)}")
     return named
 
 

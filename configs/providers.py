@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers for a device: what the detector's and the embedder's room share of it."""
+"""ONNX Runtime's execution providers for a device: what detectors and embedders share of it."""
 
 from __future__ import annotations
 

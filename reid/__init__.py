@@ -1,4 +1,4 @@
-"""Images of people -> unit vectors. Importing this room loads neither torch nor onnxruntime."""
+"""Images of people -> unit vectors. Importing it loads neither torch nor onnxruntime."""
 
 from __future__ import annotations
 

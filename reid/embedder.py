@@ -14,9 +14,10 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
-from retrace.configs.files import IMAGE_ENDINGS, read_image
+from retrace.configs.files import read_image
 from retrace.reid.calibration.card import KEY, Calibration, fingerprint
 from retrace.reid.calibration.pairs import strangers
+from retrace.reid.crops import checked_image, image_files, resize, windows_of
 from retrace.reid.runtime.network import Network, Wish
 from retrace.reid.runtime.open import open_network, pick_backend
 from retrace.reid.weights.shipped import locate
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
     from retrace.reid.runtime.feed import Feed
 
 NORMS = ("stored", "frame", "video")
-ALIKE, ALIKE_FROM = (
-    0.85,
-    30,
-)  # mean cosine of strangers that no sound network has; pairs from which it is said
+ALIKE = 0.85  # mean cosine of strangers that no sound network has
+ALIKE_FROM = 30  # pairs from which it is said
 PAIRED = 64  # boxes of a frame at most of which pairs are looked at
 TOGETHER = 128  # crops at most of which statistics are taken at once
 
@@ -224,12 +223,11 @@ class Embedder:
         Raises:
             InputError: as a call.
         """
-        if (
-            self.callers <= 1 and len(images) > 1
-        ):  # torch and OpenVINO: the bytes may depend on what runs together
+        # torch and OpenVINO: the bytes may depend on what runs together
+        if self.callers <= 1 and len(images) > 1:
             return [self.many([image], [xyxy])[0] for image, xyxy in zip(images, boxes, strict=True)]
-        checked = [np.ascontiguousarray(_check_image(image, "image")) for image in images]
-        placed = [_windows(xyxy, image.shape[:2]) for image, xyxy in zip(checked, boxes, strict=True)]
+        checked = [np.ascontiguousarray(checked_image(image, "image")) for image in images]
+        placed = [windows_of(xyxy, image.shape[:2]) for image, xyxy in zip(checked, boxes, strict=True)]
         cut = [
             image[y1:y2, x1:x2]
             for image, (windows, seen) in zip(checked, placed, strict=True)
@@ -276,7 +274,7 @@ class Embedder:
         for start in range(0, len(crops), step):
             chunk = crops[start : start + step]
             if not ready:
-                images = [_check_image(image, f"crop {start + k}") for k, image in enumerate(chunk)]
+                images = [checked_image(image, f"crop {start + k}") for k, image in enumerate(chunk)]
                 chunk = resize(images, self.size)
             features[start : start + len(chunk)] = self._features(np.asarray(chunk))
         return features
@@ -376,84 +374,7 @@ def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
     return path
 
 
-def _windows(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes as whole pixels of an image: (N, 4) int64, and (N,) bool: at least a pixel each way is left."""
-    boxes = as_numbers(xyxy, "xyxy")
-    if boxes.size == 0:
-        boxes = boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise InputError(f"xyxy must have shape (N, 4), got {boxes.shape}")
-    bad = ~np.isfinite(boxes).all(axis=1)
-    if bad.any():
-        raise InputError(f"xyxy must be finite; row {np.argmax(bad)} is {boxes[np.argmax(bad)].tolist()}")
-    height, width = size
-    boxes = np.clip(boxes, 0, (width, height, width, height))
-    seen = (boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1)
-    return np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1).astype(np.int64), seen
-
-
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Rows of length 1; a zero row stays zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-
-
-def as_numbers(values: Any, name: str) -> np.ndarray:
-    """Boxes as float64 of any shape: arrays, lists, tensors (with gradient, on a GPU), things that have ``xyxy``.
-
-    Raises:
-        InputError: what is no table of numbers.
-    """
-    values = plain(getattr(values, "xyxy", values))
-    try:
-        return np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array (N, 4) of numbers, got {one_line(error)}") from None
-
-
-def plain(values: Any) -> Any:
-    """A torch tensor as an array; anything else as it is."""
-    if not (hasattr(values, "detach") and hasattr(values, "cpu")):
-        return values
-    values = values.detach().cpu()
-    return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
-
-
-def _check_image(image: Any, name: str) -> np.ndarray:
-    if hasattr(image, "getbands"):  # of PIL, whose colours come in the other order
-        raise InputError(
-            f"{name} is a PIL image, which is RGB; give np.asarray(image.convert('RGB'))[:, :, ::-1]"
-        )
-    try:
-        image = np.asarray(plain(image))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be (H, W, 3) uint8 BGR, got {one_line(error)}") from None
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f"{name} must be (H, W, 3) uint8 BGR, got {image.shape} {image.dtype}")
-    if image.size == 0 and name != "image":  # a whole image may be empty: it has no boxes
-        raise InputError(f"{name} has no pixels, its shape is {image.shape}")
-    return image
-
-
-def resize(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """B images -> (B, H, W, 3) uint8, each resized bilinearly."""
-    import cv2
-
-    height, width = size
-    crops = np.empty((len(images), height, width, 3), np.uint8)
-    for crop, image in zip(crops, images, strict=True):
-        cv2.resize(image, (width, height), dst=crop, interpolation=cv2.INTER_LINEAR)
-    return crops
-
-
-def image_files(folder: Path) -> list[Path]:
-    try:
-        files = sorted(
-            file for file in folder.iterdir() if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
-        )
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{folder}: no such folder of images ({why})") from None
-    if not files:
-        raise InputError(f"{folder}: no image files in it (looked for {', '.join(IMAGE_ENDINGS)})")
-    return files

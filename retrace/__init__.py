@@ -1,7 +1,7 @@
 """Track people through video, and know them again when they come back.
 
 This is the declared surface; each name is imported when it is first used, so `import retrace` costs nothing.
-The rooms are `retrace.tracker`, `retrace.reid`, `retrace.eval`, `retrace.configs` and `retrace.tools`; start
+The folders are `retrace.tracker`, `retrace.reid`, `retrace.eval`, `retrace.configs` and `retrace.tools`; start
 reading at `retrace.tracker.pipeline`.
 """
 
@@ -51,7 +51,7 @@ _HOMES = {
 }
 __all__ = ["__version__", *_HOMES]
 
-# In a checkout the rooms lie beside this folder, not in it.
+# In a checkout the folders lie beside this folder, not in it.
 if not (Path(__file__).parent / "tracker").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
 

@@ -41,7 +41,19 @@ COMPILED = (
     "compiled/cache",
     "compiled/association",
     "compiled/motion",
-    "compiled_frame",
+    *(
+        f"compiled_frame/{name}"
+        for name in (
+            "__init__",
+            "appearance",
+            "association",
+            "costs",
+            "frame",
+            "lifecycle",
+            "overlaps",
+            "shown",
+        )
+    ),
 )
 AT_HOME = {
     "ultralytics": {"tracker/detection/yolo_torch.py"},

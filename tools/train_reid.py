@@ -20,7 +20,7 @@ from retrace.tools.terminal.console import OK, Parser, guarded, say
 from retrace.tools.terminal.progress import bar
 
 if TYPE_CHECKING:
-    from retrace.reid.training.fit import Progress
+    from retrace.reid.training.progress import Progress
 
 DEFAULT_OUT = "runs/reid"
 EVERY = 10.0  # s between lines where there is no terminal

@@ -30,6 +30,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # below 0 nothing b
 Status = Literal["tentative", "active", "lost"]
 
 
+# tracker/association/costs.py says what each is
 CostName = Literal[
     "iou",
     "iou_score",
@@ -49,7 +50,7 @@ CostName = Literal[
     "mahalanobis_share",
     "shape",
     "shape_by_width",
-]  # tracker/association/costs.py says what each is
+]
 Band = Literal["high", "low", "deleted"]
 
 
@@ -59,12 +60,10 @@ class Stage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tracks: Annotated[tuple[Status, ...], Field(min_length=1)]
-    detections: (
-        Band | Annotated[dict[Band, Weight], Field(min_length=1)]
-    )  # high: score >= high; low: low <= score < high; deleted: by NMS; {band: what is added to its cost}
-    cost: (
-        CostName | Annotated[dict[CostName, Weight], Field(min_length=1)]
-    )  # one term, or {term: weight}: their sum
+    # high: score >= high; low: low <= score < high; deleted: by NMS; {band: what is added to its cost}
+    detections: Band | Annotated[dict[Band, Weight], Field(min_length=1)]
+    # one term, or {term: weight}: their sum
+    cost: CostName | Annotated[dict[CostName, Weight], Field(min_length=1)]
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
     gates: dict[
         CostName, Most

@@ -12,7 +12,6 @@ from types import ModuleType
 
 LOG = logging.getLogger("retrace")
 AS_THEY_STAND = (  # files that `compiled_frame` compiles functions of, or takes constants from
-    "compiled_frame.py",
     "rows.py",
     "rules.py",
     "association/assignment.py",
@@ -49,8 +48,9 @@ def sources() -> str:
     Numba's cache looks only at the file that a function stands in. Its functions that call others' take ``rules_``, and
     this is part of the type of that (tracker/rules.py): a change anywhere compiles them again.
     """
-    room = Path(__file__).parent
+    here = Path(__file__).parent
+    loops = sorted(path for name in ("compiled", "compiled_frame") for path in (here / name).glob("*.py"))
     found = hashlib.sha256()
-    for path in (*sorted((room / "compiled").glob("*.py")), *(room / name for name in AS_THEY_STAND)):
+    for path in (*loops, *(here / name for name in AS_THEY_STAND)):
         found.update(path.read_bytes())
     return found.hexdigest()[:16]

@@ -15,7 +15,7 @@ from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import Stage, TrackerConfig
 from retrace.tracker.kernels import sources
 from retrace.tracker.motion.models import MODELS, NONE
-from retrace.tracker.tracks.state import Room
+from retrace.tracker.tracks.state import Depth
 
 # The costs that compiled stages know, by their place here: tracker/compiled/association.py
 COSTS = (
@@ -103,13 +103,13 @@ class CompiledStages(NamedTuple):
     looks: bool  # those that look, too; else only those of ``blind_stages``
 
 
-def compiled_stages(config: TrackerConfig, room: Room) -> CompiledStages | None:
+def compiled_stages(config: TrackerConfig, depth: Depth) -> CompiledStages | None:
     """None: this preset has more to it than a compiled frame.
 
     Args:
-        room: what the preset must remember of each track.
+        depth: what the preset must remember of each track.
     """
-    if room.boxes or room.filters or room.scores or config.boost is not None:
+    if depth.boxes or depth.filters or depth.scores or config.boost is not None:
         return None
     if (
         config.nms < 1
@@ -123,7 +123,7 @@ def compiled_stages(config: TrackerConfig, room: Room) -> CompiledStages | None:
         return None
     seeing = [_stage(stage, False) for stage in config.stages]
     memories = config.active_appearance == "recent" and config.lost_appearance in ("recent", "history")
-    looks = memories and not room.vectors and None not in seeing
+    looks = memories and not depth.vectors and None not in seeing
     return CompiledStages(np.array(seeing + blind if looks else blind, STAGE), looks)
 
 

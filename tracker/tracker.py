@@ -17,7 +17,7 @@ import numpy as np
 from retrace.configs import InputError, load_preset
 from retrace.tracker.association.boost import boosted
 from retrace.tracker.association.costs import ALL_LOOKS, CostInputs
-from retrace.tracker.association.matching import associate, overlaps_of, room_for
+from retrace.tracker.association.matching import associate, depth_of, overlaps_of
 from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks, frame_rate
@@ -38,14 +38,14 @@ NO_VECTORS = np.zeros((0, 0), np.float32)
 
 @cache
 def compiled_frame() -> Callable[..., Any] | None:
-    """`tracker.compiled_frame.frame` where numba is installed."""
+    """`tracker.compiled_frame.run_frame` where numba is installed."""
     if not compiled():
         return None
     from retrace.tracker import compiled_frame as module
     from retrace.tracker.compiled.cache import forgive
 
     forgive(module)
-    return module.frame
+    return module.run_frame
 
 
 class Tracker:
@@ -80,11 +80,11 @@ class Tracker:
         self._fps = frame_rate(fps)
         self._seeing = tuple(prepare(stage) for stage in config.stages)
         self._blind = tuple(prepare(stage) for stage in config.blind_stages or config.stages)
-        self._room = room_for(config)
+        self._depth = depth_of(config)
         self._blindfolded = False
         self._looks = self.appearance_from <= 1
         self._rules = rules_of(config)
-        self._compiled_stages = compiled_stages(config, self._room)
+        self._compiled_stages = compiled_stages(config, self._depth)
         self.reset()
 
     @classmethod
@@ -125,7 +125,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget everything: the next frame is the first, the next identity is 1."""
         self._blindfolded = False
-        self._live = blank(0, self._room)
+        self._live = blank(0, self._depth)
         self.ledger = None if self.ledger is None else Ledger()
         self._now = FrameTime(-1, 0.0, 0.0)
         self._last_id = 0
@@ -274,13 +274,13 @@ class Tracker:
             for size in self._model.sizes:
                 live.filters[filters.V, lost, size] = 0.0
         filters.predict(self._model, live.filters, steps)
-        if self._room.scores:
+        if self._depth.scores:
             forecast_scores(live.scores, steps)
         if warp is not None:
             filters.warp(self._model, live.filters, warp)
-            if self._room.filters:
+            if self._depth.filters:
                 filters.warp(self._model, live.kept.transpose(1, 0, 2), warp)
-            if self._room.boxes:
+            if self._depth.boxes:
                 live.past = filters.warp_boxes(live.past, warp)
 
     def _look(self, detections: Detections) -> CostInputs:
@@ -436,12 +436,12 @@ class Tracker:
 
     def _begin(self, detections: Detections, cols: np.ndarray) -> None:
         """Tracks of one detection each, ``cols`` (K,)."""
-        new, box, room = blank(len(cols), self._room), detections.xyxy[cols], self._room
+        new, box, depth = blank(len(cols), self._depth), detections.xyxy[cols], self._depth
         lifecycle.begin(new.rows, cols, detections, self._rules[0], self._now)
         new.filters[:] = filters.initiate(self._model, self._model.from_xyxy(box))
         new.past[:], new.past_time[:, :1] = box[:, None], self._now.time
-        new.kept[:] = new.filters.transpose(1, 0, 2)[:, : room.filters]
-        if room.scores:
+        new.kept[:] = new.filters.transpose(1, 0, 2)[:, : depth.filters]
+        if depth.scores:
             new.scores[:] = initial_scores(detections.score[cols])
         vectors = detections.embedding
         self._live = self._live.append(new, None if vectors is None else vectors[cols])
@@ -471,7 +471,7 @@ class Tracker:
             raise InputError(f"not a tracker's state: {sorted(want ^ set(state))} missing or too many")
         if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
             raise InputError("the state was taken with another tracker configuration or frame rate")
-        self._live = unpacked(state, self._room)
+        self._live = unpacked(state, self._depth)
         self._now = FrameTime(int(state["frame"]), float(state["time"]), 0.0)
         self._last_id = int(state["last_id"])
         self._spread = np.array(state["spread"], np.float64)

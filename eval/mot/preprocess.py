@@ -168,9 +168,8 @@ def is_scored(gt: MotTable, benchmark: str) -> np.ndarray:
     considered = np.trunc(gt.score) != 0
     if not BENCHMARKS[benchmark].classed:
         return considered
-    return considered & (
-        gt.class_id <= PEDESTRIAN
-    )  # below: no class, which only one's own benchmark may have
+    # below: no class, which only one's own benchmark may have
+    return considered & (gt.class_id <= PEDESTRIAN)
 
 
 def frame_cuts(frame: np.ndarray, length: int) -> np.ndarray:

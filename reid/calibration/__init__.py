@@ -6,14 +6,14 @@
 from retrace.reid.calibration.card import Calibration, calibrate, fingerprint, refit
 from retrace.reid.calibration.maps import Map, fit_map
 from retrace.reid.calibration.measures import Reliability, Threshold, missed, reliability, threshold
-from retrace.reid.calibration.pairs import RELATIONS, Pairs, labelled_pairs, strangers, video_pairs
+from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, labelled_pairs, strangers, video_pairs
 from retrace.reid.calibration.scores import adaptive_s_norm, s_norm, t_norm, z_norm
 
 __all__ = [
     "RELATIONS",
     "Calibration",
+    "LabelledPairs",
     "Map",
-    "Pairs",
     "Reliability",
     "Threshold",
     "adaptive_s_norm",

@@ -17,7 +17,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest, one_line
 from retrace.reid.calibration.maps import LEAST, Map, fit_map
 from retrace.reid.calibration.measures import threshold
-from retrace.reid.calibration.pairs import RELATIONS, Pairs, video_pairs
+from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, video_pairs
 
 KEY = "calibration"  # in the card
 FORMAT = 1
@@ -129,7 +129,7 @@ class Calibration:
 
 
 def calibrate(
-    sets: Sequence[Mapping[str, Pairs]], data: str = "", cosines: Sequence[float] = ()
+    sets: Sequence[Mapping[str, LabelledPairs]], data: str = "", cosines: Sequence[float] = ()
 ) -> Calibration:
     """Fit the maps of all relations on labelled sets.
 

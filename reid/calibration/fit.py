@@ -11,7 +11,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.reid.calibration.card import Calibration, calibrate, fingerprint
 from retrace.reid.calibration.measures import reliability
-from retrace.reid.calibration.pairs import RELATIONS, Pairs, labelled_pairs
+from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, labelled_pairs
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet
 from retrace.reid.embedder import Embedder
@@ -53,7 +53,7 @@ def calibrate_weights(
     Raises:
         InputError: no relation has enough pairs.
     """
-    found: dict[str, dict[str, Pairs]] = {}
+    found: dict[str, dict[str, LabelledPairs]] = {}
     for each in sets:
         if each.name in found:
             raise InputError(f"{each.name}: is given twice")
@@ -79,7 +79,7 @@ def _images(data: ReidSet) -> list[ReidImages]:
 
 def _pairs(
     embedder: Embedder, parts: Sequence[ReidImages], cache: str | Path | None, advance: Advance | None
-) -> dict[str, Pairs]:
+) -> dict[str, LabelledPairs]:
     folder = Path(cache) if cache else cache_folder()
     vectors, ids, cameras = [], [], []
     for part in parts:

@@ -45,7 +45,7 @@ def strangers(features: np.ndarray, xyxy: np.ndarray, apart: float = APART) -> n
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class LabelledPairs:
     """Distances of pairs and whether they are one person: (P,) float64 and (P,) bool."""
 
     distance: np.ndarray
@@ -63,7 +63,7 @@ def labelled_pairs(
     *,
     most: int = 200_000,
     seed: int = 0,
-) -> dict[str, Pairs]:
+) -> dict[str, LabelledPairs]:
     """Pairs of labelled images by relation; different people count under the relation of their cameras.
 
     Args:
@@ -113,7 +113,7 @@ def video_pairs(
     gap: float = 1.0,
     least_score: float = 0.6,
     most: int = 20,
-) -> Pairs:
+) -> LabelledPairs:
     """Pairs of a tracked video that need no labels.
 
     One person: the first third of a confident tracklet against its last third, at least ``gap`` apart. Confident are
@@ -175,7 +175,7 @@ def _draw(values: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray
     return values if len(values) <= most else values[np.sort(rng.choice(len(values), most, replace=False))]
 
 
-def _together(same: np.ndarray, different: np.ndarray) -> Pairs:
+def _together(same: np.ndarray, different: np.ndarray) -> LabelledPairs:
     kinds = np.zeros(len(same) + len(different), bool)
     kinds[: len(same)] = True
-    return Pairs(np.concatenate([same, different]), kinds)
+    return LabelledPairs(np.concatenate([same, different]), kinds)

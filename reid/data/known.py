@@ -14,9 +14,8 @@ from pathlib import Path
 from retrace.reid.data.layouts import MSMT_NAME, PARTS, PEEK, Found, image_files, names_match, part_folders
 
 CUHK03_NAME = re.compile(r"(\d{4})_(\d{2})\.\w+$")  # 0000_07.jpg: images 0-4 of a person from camera A, 5-9 B
-CUHK01_NAME = re.compile(
-    r"(\d{4})(00[1-4])\.\w+$"
-)  # 0001003.png: image 3 of 1; 1 and 2 by camera A, 3 and 4 by B
+# 0001003.png: image 3 of 1; 1 and 2 by camera A, 3 and 4 by B
+CUHK01_NAME = re.compile(r"(\d{4})(00[1-4])\.\w+$")
 PRID_BOTH = 200  # people of PRID 2011 that both cameras saw: 1 to 200
 WHOLE, HIDDEN = ("whole_body_images",), ("occluded_body_images", "partial_body_images")
 PRCC_CAMERAS = {"A": 1, "B": 2, "C": 3}

@@ -26,16 +26,14 @@ FOLDERS = {  # what the parts are called, best first; train_all is train and val
     "gallery": ("bounding_box_test", "gallery", "test"),
 }
 UNREAD = (".heic", ".heif", ".jp2", ".jxl", ".psd", ".raw", ".svg", ".tga")  # pictures that we cannot decode
-MARKET_NAME = re.compile(
-    r"(-1|\d{1,9})_c(\d{1,9})"
-)  # 0002_c1s1_000451_03.jpg, 0002_c1_f0046182.jpg, 0001_c1_1.png
+# 0002_c1s1_000451_03.jpg, 0002_c1_f0046182.jpg, 0001_c1_1.png
+MARKET_NAME = re.compile(r"(-1|\d{1,9})_c(\d{1,9})")
 LTCC_NAME = re.compile(r"(\d{1,9})_\d+_c(\d{1,9})_\d+\.")  # 094_1_c9_015833.png: 1 is the clothes
 GRID_NAME = re.compile(r"(\d{4})_([1-8])_\d+(?:_\d+){4}\.")  # 0001_1_25004_107_32_106_221.jpeg
 PLAIN_NAME = re.compile(r"(-1|\d{1,9})_(\d{1,9})(?=[_.])")  # 12_3_whatever.jpg
 CAMERA_PART = re.compile(r"[_-](?:c|cam|camera)[_-]?\d", re.IGNORECASE)
-MSMT_NAME = re.compile(
-    r"\d+_\d+_(\d{1,9})_\d{4}[a-z]+"
-)  # 0000_000_01_0303morning_0008_0.jpg: 01 is the camera
+# 0000_000_01_0303morning_0008_0.jpg: 01 is the camera
+MSMT_NAME = re.compile(r"\d+_\d+_(\d{1,9})_\d{4}[a-z]+")
 PEEK = 50  # files that tell a layout
 DEEP = 8  # folders in folders that are looked into
 Row = tuple[Path, int, int]  # path, id (as in `ReidImages`), camera
@@ -46,9 +44,8 @@ class Found:
     """What a reader found."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)  # by part
-    skipped: list[tuple[Path, str]] = field(
-        default_factory=list
-    )  # what should be an image of the set; why not
+    # what should be an image of the set; why not
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)  # files that are no images, by ending
     notes: list[str] = field(default_factory=list)
     one_numbering: bool = True  # an id means the same person in every part

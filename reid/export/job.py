@@ -16,7 +16,8 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import read_image
-from retrace.reid.embedder import Embedder, find_weights, image_files, resize
+from retrace.reid.crops import image_files, resize
+from retrace.reid.embedder import Embedder, find_weights
 from retrace.reid.export import convert
 from retrace.reid.runtime.feed import Feed
 from retrace.reid.runtime.network import Wish

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.columns import label_columns
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
-from retrace.reid.data.sets import NAMED, ReidImages, ReidSet, has_match, read_reid_set
+from retrace.reid.data.sets import NAMED, ReidImages, ReidSet, read_reid_set
 from retrace.reid.networks.build import without_aids
-from retrace.reid.training.features import features
+from retrace.reid.training.evaluation import Evaluate, Pixels, evaluate, is_due, patience_is_out, shown
 from retrace.reid.training.files import (
     CHECKPOINT,
     LOCK,
@@ -37,43 +36,14 @@ from retrace.reid.training.files import (
     read_run,
     write_checkpoint,
 )
+from retrace.reid.training.processes import processes
+from retrace.reid.training.progress import Progress, Speedometer
 from retrace.reid.training.state import Training, start
-from retrace.reid.training.steps import Iteration, steps
+from retrace.reid.training.steps import steps
 from retrace.reid.training.teachers import teacher_vectors
 from retrace.reid.weights.files import save_network
 
 DEFAULT_OUT = "runs/reid"
-FIGURES = ("rank-1", "rank-5", "rank-10", "mAP", "mINP")
-HEARTBEAT = 5.0  # s: a caller hears of a slow training at least this often
-Evaluate = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What :func:`fit` tells on the way.
-
-    Attributes:
-        stage: "decode train" (query, gallery) or "train".
-        done, total: images decoded, iterations trained.
-        note: a line worth keeping, where there is one; then the rest may be empty.
-        epoch, images: seen so far.
-        loss, rate: of the last iteration; rate is the network's learning rate.
-        images_per_s: since the last time, evaluations left out.
-        seconds_left: at that speed, evaluations left out.
-        figures: of the last evaluation, fractions: "rank-1", "mAP" and so on; empty before it.
-    """
-
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    note: str = ""
-    epoch: float = 0.0
-    images: int = 0
-    loss: float = float("nan")
-    rate: float = 0.0
-    images_per_s: float = 0.0
-    seconds_left: float = float("nan")
-    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +60,6 @@ class Fitted:
     figures: dict[str, float]
     iterations: int
     images: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pixels:
-    """A part of a data set, decoded."""
-
-    images: ReidImages
-    pixels: np.ndarray  # (N, H, W, 3) uint8 BGR, memory-mapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,68 +288,34 @@ def loop(
     log = Log(way.out, training.iteration, way.tensorboard) if way.first else None
     if log is not None and training.iteration:
         figures = look(training, parts, log, way)  # killed after a checkpoint, before its evaluation
-    if _patience_is_out(training, log):
+    if patience_is_out(training, log):
         return figures
-    clock = Clock(training.iteration)
+    meter = Speedometer(training.iteration)
     for step in steps(training, train.pixels, labels, train.images.cameras, **known):
         last = step.number == training.iterations
         if log is not None:
             logged = step.number % way.log_every == 0 or last
-            if logged or clock.silent():
-                progress = clock.progress(step, training.iterations, figures)
+            if logged or meter.silent():
+                progress = meter.progress(step, training.iterations, figures)
                 if logged:
                     log.step(step, progress.images_per_s)
                 way.tell(progress)
             if last or step.number % checkpoint_every == 0:
                 write_checkpoint(way.out / CHECKPOINT, training)
-            with clock.stopped():
+            with meter.stopped():
                 figures = look(training, parts, log, way) or figures
-        if _patience_is_out(training, log):
+        if patience_is_out(training, log):
             if log is not None and not last:
                 write_checkpoint(way.out / CHECKPOINT, training)
             break
     return figures
 
 
-class Clock:
-    """How fast a training is; what it does beside training does not count."""
-
-    def __init__(self, iteration: int) -> None:
-        self.since, self.iteration = time.perf_counter(), iteration
-
-    def silent(self) -> bool:
-        return time.perf_counter() - self.since > HEARTBEAT
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        before = time.perf_counter()
-        yield
-        self.since += time.perf_counter() - before
-
-    def progress(self, step: Iteration, iterations: int, figures: Mapping[str, float]) -> Progress:
-        now = time.perf_counter()
-        batch = step.images // step.number
-        speed = (step.number - self.iteration) * batch / max(now - self.since, 1e-9)
-        self.since, self.iteration = now, step.number
-        return Progress(
-            stage="train",
-            done=step.number,
-            total=iterations,
-            epoch=step.epoch,
-            images=step.images,
-            loss=float(step.loss),
-            rate=step.rate,
-            images_per_s=speed,
-            seconds_left=(iterations - step.number) * batch / speed,
-            figures=figures,
-        )
-
-
 def look(training: Training, parts: dict[str, Pixels], log: Log, way: Way) -> dict[str, float]:
     """Evaluate if it is time to, and log it; the figures, none if it is not time or is done already."""
     iteration = training.iteration
     last = iteration == training.iterations
-    if not _due(training) or (log.evaluated(iteration) and not last):
+    if not is_due(training) or (log.evaluated(iteration) and not last):
         return {}
     training.check()
     figures = evaluate(training, parts, way.evaluate)
@@ -397,48 +325,6 @@ def look(training: Training, parts: dict[str, Pixels], log: Log, way: Way) -> di
         log.evaluation(iteration, images, epoch, figures)
         way.tell(Progress(note=f"epoch {epoch:.1f}, {images} images: {shown(figures)}", figures=figures))
     return figures
-
-
-def _due(training: Training) -> bool:
-    config, iteration = training.config, training.iteration
-    every = round((config.evaluate_every or 0) * training.iterations_per_epoch)
-    return iteration == training.iterations or bool(config.evaluate_every and iteration % max(1, every) == 0)
-
-
-def _patience_is_out(training: Training, log: Log | None) -> bool:
-    """Whether mAP has not risen for ``patience`` evaluations; every process hears what the first one knows."""
-    patience = training.config.patience
-    if patience is None or not training.iteration or not _due(training):
-        return False
-    scores = log.column("mAP") if log is not None else []
-    out = len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
-    if dist.is_initialized():
-        told = torch.tensor(float(out), device=training.device)
-        dist.broadcast(told, 0)
-        out = bool(told)
-    return out
-
-
-def evaluate(training: Training, parts: dict[str, Pixels], score: Evaluate | None) -> dict[str, float]:
-    """Figures of the network as it is; none where the data has no query and gallery, or no pair to find."""
-    if score is None or not {"query", "gallery"} <= parts.keys():
-        return {}
-    query, gallery = parts["query"], parts["gallery"]
-    if not has_match(query.images, gallery.images).any():
-        return {}  # one camera only, for one; the notes on the data say so
-    found = [
-        features(training.best_network, part.pixels, training.recipe({}), training.device)
-        for part in (query, gallery)
-    ]
-    row = score(
-        found[0], query.images.ids, query.images.cameras, found[1], gallery.images.ids, gallery.images.cameras
-    ).row()
-    ranks = {f"rank-{k}": value for k, value in row["rank"].items()}
-    return {name: (ranks | row)[name] for name in FIGURES}
-
-
-def shown(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items())
 
 
 def _finish(training: Training, about: dict[str, Any], figures: dict[str, float], way: Way) -> None:
@@ -478,36 +364,3 @@ def _alone_in(folder: Path, resumed: bool) -> Iterator[None]:
 
 def _teller(on_progress: Callable[[Progress], None] | None, first: bool) -> Callable[[Progress], None]:
     return on_progress if on_progress is not None and first else lambda progress: None
-
-
-@contextmanager
-def processes(device: str) -> Iterator[tuple[torch.device, bool]]:
-    """This process's device, and whether it is the first; joins the others where torchrun started several."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    place = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")) if world > 1 else None)
-    if world == 1:
-        yield place, True
-        return
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
-    try:
-        yield place, dist.get_rank() == 0
-    finally:
-        dist.destroy_process_group()
-
-
-def pick_device(device: str, local_rank: int | None) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if local_rank is not None and device == "cuda":
-        device = f"cuda:{local_rank}"
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"device {device}: expected auto, cpu, cuda or cuda:N") from None
-    if place.type not in ("cpu", "cuda"):
-        raise InputError(f"device {device}: expected auto, cpu, cuda or cuda:N")
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device {device}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu")
-    return torch.device("cuda", place.index or 0) if place.type == "cuda" else place

@@ -83,7 +83,7 @@ def test_what_is_refused(results: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "--results itself" in fails(capsys, "--results", results, "--out", results)
     assert "no cam9.txt" in fails(capsys, *both, "--cameras", "cam1,cam9")
     assert "two cameras or more" in fails(capsys, *both, "--cameras", "cam1")
-    assert "g.yaml: No such file" in fails(capsys, *both, "--homography", "g.yaml")
+    assert "g.yaml: no such file" in fails(capsys, *both, "--homography", "g.yaml")
     assert "unknown key 'limits'" in fails(capsys, *both, "--set", "limits=1")
     assert "--learn-frames is 0" in fails(capsys, *both, "--learn-frames", 0)
     assert "too few people are seen at once" in fails(capsys, *both, "--learn-frames", 3)

@@ -482,7 +482,7 @@ def test_help_imports_nothing_but_the_standard_library() -> None:
 def test_a_line_every_ten_seconds_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from retrace.reid.training.fit import Progress
+    from retrace.reid.training.progress import Progress
     from retrace.tools import train_reid
 
     now = [100.0]

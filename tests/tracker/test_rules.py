@@ -71,7 +71,7 @@ MUTUAL_ONLY = {"limit_step": {"stages.0.match": "mutual"}}
 def made(**changes: Any) -> bytes | None:
     """All that a compiled frame would be given; None: the preset is refused."""
     tracker = Tracker.from_config("botsort", **changes)
-    ready = compiled_stages(tracker.config, tracker._room)
+    ready = compiled_stages(tracker.config, tracker._depth)
     if ready is None or not ready.looks:
         return None
     return rules_of(tracker.config).tobytes() + ready.stages.tobytes()

@@ -8,7 +8,7 @@ from retrace.tracker.association.costs import CostInputs
 from retrace.tracker.config import Stage, TrackerConfig
 from retrace.tracker.motion.models import MODELS
 from retrace.tracker.rows import STATUS
-from retrace.tracker.tracks.state import Room, blank
+from retrace.tracker.tracks.state import Depth, blank
 from tests.tracker.crowds import crowd
 from tests.tracker.slow_costs import Seen, Track, World
 from tests.tracker.slow_tracker import SlowTracker
@@ -25,22 +25,22 @@ def config(**changes):
     return TrackerConfig(**({"stages": [plain]} | changes))
 
 
-def live_tracks(world, room=6):
+def live_tracks(world, depth=6):
     """Slow tracks as the engine's arrays."""
     tracks, count = world.tracks, len(world.tracks)
     mean = np.array([t.filter.mean for t in tracks]).reshape(count, 8)
     cov = np.array([t.filter.cov for t in tracks]).reshape(count, 8, 8)
     at = np.arange(4)
     parts = (mean[:, :4], mean[:, 4:], cov[:, at, at], cov[:, at, at + 4], cov[:, at + 4, at + 4])
-    past, when = np.zeros((count, room, 4)), np.full((count, room), np.nan)
+    past, when = np.zeros((count, depth, 4)), np.full((count, depth), np.nan)
     size = max((len(v) for t in tracks for v in t.views), default=0)
     recent = np.zeros((count, size), np.float32)
     for k, t in enumerate(tracks):
-        past[k] = [t.boxes[min(n, len(t.boxes) - 1)][1] for n in range(room)]
-        when[k, : len(t.boxes)] = [time for time, _ in t.boxes[:room]]
+        past[k] = [t.boxes[min(n, len(t.boxes) - 1)][1] for n in range(depth)]
+        when[k, : len(t.boxes)] = [time for time, _ in t.boxes[:depth]]
         recent[k] = t.recent if t.views else 0
     score = [(*t.scores, t.scores[-1])[:2] for t in tracks]
-    live = blank(count, Room(boxes=room, scores=5), size)
+    live = blank(count, Depth(boxes=depth, scores=5), size)
     for name in ("id", "hits", "streak", "born", "seen", "class_id"):
         getattr(live, name)[:] = [getattr(t, name) for t in tracks]
     live.status[:] = [STATUS[t.status] for t in tracks]

@@ -110,7 +110,7 @@ def some_crops(count: int, size: tuple[int, int], folder: str | None) -> np.ndar
     import numpy as np
 
     from retrace.configs.files import read_image
-    from retrace.reid.embedder import image_files, resize
+    from retrace.reid.crops import image_files, resize
     from retrace.reid.export.job import random_crops
 
     if folder is None:

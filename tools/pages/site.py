@@ -26,7 +26,7 @@ KINDS = {
     "bench": "`retrace bench-losses`: the protocol of the comparison of losses.",
     "tune": "`retrace tune`: which numbers of a preset are searched, and where.",
 }
-ROOMS = ("configs", "reid", "tracker", "eval", "tools")
+FOLDERS = ("configs", "reid", "tracker", "eval", "tools")
 ASKS = re.compile(
     r"did you mean|known: |\bchoose\b|\bleave\b|\bone of\b|\bname another\b|\bgive\b| or [a-z`A-Z-]"
 )
@@ -63,19 +63,19 @@ def _without_source(text: str) -> str:
 
 
 def messages_page() -> str:
-    """Every message that asks for a choice, by room and file."""
+    """Every message that asks for a choice, by folder and file."""
     parts = [
         "# Messages that ask for a choice",
         "Made from the sources: `{...}` stands for a value. Every mistake is an `InputError` of one line, which tools "
         "print before they end with exit code 2; where a word was not understood, the nearest known ones follow.\n",
     ]
-    room = file = ""
+    folder = file = ""
     for message in messages():
         if not ASKS.search(message.text):
             continue
-        if message.file.split("/")[0] != room:
-            room = message.file.split("/")[0]
-            parts.append(f"## {room}\n")
+        if message.file.split("/")[0] != folder:
+            folder = message.file.split("/")[0]
+            parts.append(f"## {folder}\n")
         if message.file != file:
             file = message.file
             parts.append(f"### {file}\n")
@@ -86,8 +86,8 @@ def messages_page() -> str:
 def messages() -> list[Message]:
     """What every `InputError(...)` of the sources says, in the order of the files."""
     found = []
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             found += [
                 Message(name, line, text)

@@ -216,7 +216,8 @@ def _of_several(data: ReidSet) -> ReidImages:
 def _train(
     data: ReidSet, begin: Path, out: Path, changes: Mapping[str, object] | None, device: str, say: Say
 ) -> Path:
-    from retrace.reid.training.fit import Progress, fit
+    from retrace.reid.training.fit import fit
+    from retrace.reid.training.progress import Progress
 
     told = [0.0]
 

@@ -13,7 +13,14 @@ from retrace.configs.files import atomic_write, writing
 from retrace.eval.ranking.features import Features
 from retrace.eval.ranking.tables import RankingScore
 from retrace.eval.report import Cell, Section
-from retrace.reid.calibration import RELATIONS, Calibration, Pairs, Reliability, labelled_pairs, reliability
+from retrace.reid.calibration import (
+    RELATIONS,
+    Calibration,
+    LabelledPairs,
+    Reliability,
+    labelled_pairs,
+    reliability,
+)
 from retrace.reid.embedder import Embedder, find_weights
 
 NAMES = {"tracklet": "same tracklet", "later": "same camera, later", "camera": "another camera"}
@@ -41,7 +48,7 @@ def with_calibration(
     return replace(found, sections=[*found.sections, *sections(features, card)])
 
 
-def judged(features: Features, calibration: Calibration) -> dict[str, tuple[Reliability, Pairs]]:
+def judged(features: Features, calibration: Calibration) -> dict[str, tuple[Reliability, LabelledPairs]]:
     """By relation, of those that the calibration has a map for and the data both kinds of pairs."""
     sides = (features.query, features.gallery)
     vectors, ids, cameras = (

@@ -22,10 +22,11 @@ from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed,
 from retrace.tracker.offline.files import read_looks
 from retrace.tracker.offline.reconnect import Looks
 
+# the tracker's own ids, where NAME.txt has those of people or of passes
 ENDINGS = (
     ".tracks.txt",
     ".online.txt",
-)  # the tracker's own ids, where NAME.txt has those of people or of passes
+)
 Value = TypeVar("Value")
 
 

@@ -143,9 +143,8 @@ def inside(point: np.ndarray, corner: np.ndarray) -> np.ndarray:
     its edges (even-odd rule; the lower end of an edge belongs to it, the upper does not)."""
     x, y = point[:, 0], point[:, 1]
     odd = np.zeros(len(point), bool)
-    for (x1, y1), (x2, y2) in zip(
-        corner, np.roll(corner, -1, axis=0), strict=True
-    ):  # over corners, not points
+    # over corners, not points
+    for (x1, y1), (x2, y2) in zip(corner, np.roll(corner, -1, axis=0), strict=True):
         if y1 == y2:
             continue
         spans = (y1 <= y) != (y2 <= y)

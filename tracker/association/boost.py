@@ -29,12 +29,12 @@ def boosted(
     """
     detections = inputs.detections
     score = detections.score.copy()
-    heard = score >= inputs.config.low
+    eligible = score >= inputs.config.low
     best = np.zeros(len(score))
     np.maximum.at(best, near.col, near.iou)
-    np.maximum(score, np.float32(rule.likely) * best.astype(np.float32), out=score, where=heard)
+    np.maximum(score, np.float32(rule.likely) * best.astype(np.float32), out=score, where=eligible)
     if rule.unlikely and believed.any():
-        far = _far(inputs, believed, rule.distance) & heard & (score < high)
+        far = _far(inputs, believed, rule.distance) & eligible & (score < high)
         score[_best(inputs, far.nonzero()[0], score)] = high
     return np.minimum(score, np.float32(1))
 

@@ -138,14 +138,14 @@ def mahalanobis_share(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -
     """
     detections, live, config = inputs.detections, inputs.live, inputs.config
     z = inputs.model.from_xyxy(detections.xyxy)
-    heard = detections.score >= (config.low if "low" in stage.bands else config.high)
+    eligible = detections.score >= (config.low if "low" in stage.bands else config.high)
     mine, theirs = kinds(live.class_id, config), kinds(detections.class_id, config)
-    total = (mine[:, None] == theirs[heard]).sum(1).astype(np.float64)
+    total = (mine[:, None] == theirs[eligible]).sum(1).astype(np.float64)
     row, col, squared = filters.nearby(live.filters, z, BOOST_LIMIT)
-    rivals = heard[col] & (mine[row] == theirs[col])
+    rivals = eligible[col] & (mine[row] == theirs[col])
     np.add.at(total, row[rivals], np.exp(BOOST_LIMIT - squared[rivals]) - 1.0)
     own = filters.own_distance(live.filters, pairs.row, z[pairs.col])
-    inside = (own <= BOOST_LIMIT) & heard[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
+    inside = (own <= BOOST_LIMIT) & eligible[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
     weight = np.where(inside, np.exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
     return 1.0 - weight / np.maximum(total[pairs.row], 1.0)
 

@@ -12,7 +12,7 @@ from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections
 from retrace.tracker.ledger.record import Ledger
 from retrace.tracker.tracks.appearance import pair_distances
-from retrace.tracker.tracks.state import Room
+from retrace.tracker.tracks.state import Depth
 
 
 def associate(
@@ -98,7 +98,7 @@ def bands(detections: Detections, deleted: np.ndarray, config: TrackerConfig) ->
     return {"high": high & ~deleted, "low": low & ~deleted, "deleted": high & deleted}
 
 
-def room_for(config: TrackerConfig) -> Room:
+def depth_of(config: TrackerConfig) -> Depth:
     """What this preset must remember of each track."""
     stages = (*config.stages, *config.blind_stages)
     terms = {term for stage in stages for term in (*stage.terms, *stage.gates)}
@@ -112,4 +112,4 @@ def room_for(config: TrackerConfig) -> Room:
     if config.motion == "linear":
         boxes.append(config.motion_memory + 1)
     vectors = config.bank if {config.active_appearance, config.lost_appearance} & {"minimum", "median"} else 0
-    return Room(max(boxes), 5 * config.reupdate, vectors, 5 * ("score_forecast" in terms))
+    return Depth(max(boxes), 5 * config.reupdate, vectors, 5 * ("score_forecast" in terms))

@@ -18,7 +18,7 @@ from retrace.tracker.association.stages import PreparedStage
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections
 from retrace.tracker.tracks.lifecycle import DELETED, ON_BIRTH, ON_TRACK
-from retrace.tracker.tracks.state import LiveTracks, Room, blank
+from retrace.tracker.tracks.state import Depth, LiveTracks, blank
 
 FATES = ("below", "suppressed", "unconfirmed", "new", "matched")
 BELOW, SUPPRESSED, UNCONFIRMED, NEW, MATCHED = range(5)
@@ -59,15 +59,13 @@ class TrackRecord:
     label: np.ndarray = field(default_factory=_whole)  # (T,) int64, as known at the end of the frame
     status: np.ndarray = field(default_factory=_whole)  # (T,) when the frame began
     seen: np.ndarray = field(default_factory=_real)  # (T,) s, time of the last match before this frame
-    missed: np.ndarray = field(
-        default_factory=_whole
-    )  # (T,) int64 frames without a match since, this one left out
+    # (T,) int64 frames without a match since, this one left out
+    missed: np.ndarray = field(default_factory=_whole)
     box: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))  # (T, 4) px, where each was expected
     col: np.ndarray = field(default_factory=_whole)  # (T,) int64 detection it was joined to, -1: none
     end: np.ndarray = field(default_factory=_whole)  # (T,) index into ENDS
-    by: np.ndarray = field(
-        default_factory=_whole
-    )  # (T,) int64 label of the track it was a duplicate of, 0: none
+    # (T,) int64 label of the track it was a duplicate of, 0: none
+    by: np.ndarray = field(default_factory=_whole)
 
 
 @dataclass(slots=True)
@@ -77,32 +75,28 @@ class Ledger:
     stages: list[StageRecord] = field(default_factory=list)
     fate: np.ndarray = field(default_factory=_whole)  # (N,) index into FATES
     id: np.ndarray = field(default_factory=_whole)  # (N,) of its track; 0: none, or no name
-    label: np.ndarray = field(
-        default_factory=_whole
-    )  # (N,) the same, or minus the birth number of a track without a name
+    # (N,) the same, or minus the birth number of a track without a name
+    label: np.ndarray = field(default_factory=_whole)
     reason: np.ndarray = field(default_factory=_whole)  # (N,) index into REASONS
-    by: np.ndarray = field(
-        default_factory=_whole
-    )  # (N,) the label of the track or the column of the box that suppressed it; else 0
+    # (N,) the label of the track or the column of the box that suppressed it; else 0
+    by: np.ndarray = field(default_factory=_whole)
     stage: np.ndarray = field(default_factory=_whole)  # (N,) that joined it, -1: none
     cost: np.ndarray = field(default_factory=_real)  # (N,) at which, NaN: none
     score: np.ndarray = field(default_factory=_real)  # (N,) as the stages saw it (a preset may raise scores)
     tracks: TrackRecord = field(default_factory=TrackRecord)
-    named: np.ndarray = field(
-        default_factory=lambda: np.zeros((0, 2), np.int64)
-    )  # (M, 2) birth number, identity: who got one after a nameless time
+    # (M, 2) birth number, identity: who got one after a nameless time
+    named: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     blind: bool = False  # the preset's blind_stages ran
     births: int = 0  # so far
     _number: np.ndarray = field(default_factory=_whole)  # (T,) birth numbers of the live tracks
     _missed: np.ndarray = field(default_factory=_whole)  # (T,) frames since each was matched
     _ids: np.ndarray = field(default_factory=_whole)
-    _live: LiveTracks = field(default_factory=lambda: blank(0, Room()))
+    _live: LiveTracks = field(default_factory=lambda: blank(0, Depth()))
     _reason: np.ndarray = field(default_factory=_whole)  # (N,) why it began no track, and by what
     _by: np.ndarray = field(default_factory=_whole)
     _cols: np.ndarray = field(default_factory=_whole)  # (B,) detections that began a track
-    _duplicate: np.ndarray = field(
-        default_factory=_whole
-    )  # (T + B,) of which of these each was one, -1: it stays
+    # (T + B,) of which of these each was one, -1: it stays
+    _duplicate: np.ndarray = field(default_factory=_whole)
 
     def open(self, live: LiveTracks, inputs: CostInputs) -> None:
         """A new frame begins, with these tracks."""

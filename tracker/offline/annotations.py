@@ -20,9 +20,8 @@ from retrace.tracker.mot_file import read_ground_truth, read_results, read_seque
 
 LARGEST = 2**30  # bytes of a file, or of a member of a zip
 MOST_FRAME = 10**7
-Row = tuple[
-    int, int, float, float, float, float, float, int
-]  # frame, id, x1, y1, x2, y2, score, class from 1
+# frame, id, x1, y1, x2, y2, score, class from 1
+Row = tuple[int, int, float, float, float, float, float, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,9 +38,8 @@ class Smooth(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     length: Annotated[Seconds, Field(gt=0)] | Literal["gsi"]  # of the kernel; gsi: by the paper's formula
-    noise: Annotated[
-        float, Field(ge=1e-6, allow_inf_nan=False)
-    ]  # variance of a box's error over the movement's
+    # variance of a box's error over the movement's
+    noise: Annotated[float, Field(ge=1e-6, allow_inf_nan=False)]
 
 
 class RemoveShort(BaseModel):

@@ -31,9 +31,8 @@ class LooksAlike:
         self.least = least
         self.same = np.zeros(BINS, np.int64)  # pairs of one person by distance
         self.other = np.zeros(BINS, np.int64)  # pairs of strangers
-        self._id = np.zeros(
-            0, np.int64
-        )  # ascending: people and the look at them that the next is compared with
+        # ascending: people and the look at them that the next is compared with
+        self._id = np.zeros(0, np.int64)
         self._time = np.zeros(0)
         self._vector = np.zeros((0, 0), np.float32)
 

@@ -27,10 +27,10 @@ from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
+from retrace.tracker.tracks.sparing import Sparing
 
 if TYPE_CHECKING:
     from retrace.tracker.outputs.window import Window
-from retrace.tracker.tracks.sparing import Sparing
 
 OnStep = Callable[[Step], object]
 POLL = 0.1  # s between looks at whether a live source is to stop
@@ -89,32 +89,11 @@ def track_opened(
         return _track(opened, each, stop or threading.Event())
 
 
-def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> SourceReport:
-    source, tracker, stopwatch = opened.source, opened.tracker, Stopwatch()
-    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
-    looks = _looks_so_far(opened)
-    remembering, sparing = _remembering(opened), opened.sparing()
-    alike = LooksAlike(tracker.config.high) if opened.appearance.embed is not None else None
-    state = RunState(
-        tracker,
-        camera=opened.camera,
-        looks=looks,
-        alike=alike,
-        memory=remembering,
-        network=opened.appearance.adaptive,
-        detector=opened.detector.memory,
-    )
-    if opened.appearance.adaptive:
-        opened.appearance.adaptive.reset()  # the source before was another video
-    resumed = opened.job.resume and checkpoint.restore(state)
-    if not resumed:
-        checkpoint.forget()  # an older run's would fit neither our files nor our settings
+def _track(opened: OpenedJob, on_step: OnStep, stop: threading.Event) -> SourceReport:
+    source, stopwatch, sparing = opened.source, Stopwatch(), opened.sparing()
+    state, report = _run_state(opened), SourceReport(opened.name)
+    checkpoint = _where_it_stands(opened, state, report)
     start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
-    report = SourceReport(opened.name)
-    if opened.job.resume:
-        report.notes.append(
-            f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
-        )
     with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
         with _frames(opened, 0 if again else start, stop) as ahead:
@@ -122,24 +101,13 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
             if again:
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
-            embed = opened.appearance.embed
-            steps = run(
-                frames, opened.detector, tracker, embed, opened.camera, stopwatch, opened.ahead, sparing
-            )
-            for step in steps:
+            detect, embed, camera = opened.detector, opened.appearance.embed, opened.camera
+            for step in run(frames, detect, opened.tracker, embed, camera, stopwatch, opened.ahead, sparing):
                 with stopwatch.stage("write"):
                     sinks.write(step)
-                if looks:
-                    looks.take(step.tracks, step.detections)
-                if remembering:
-                    remembering.take(step)
-                if alike:
-                    alike.take(step)
-                    if alike.useless and opened.may_stop_looking:
-                        tracker.blindfold()
+                _gather(opened, state, step)
                 checkpoint.took(step)
-                if on_step:
-                    on_step(step)
+                on_step(step)
                 if window:
                     window.show(step)
                     if window.closed:
@@ -156,19 +124,60 @@ def _track(opened: OpenedJob, on_step: OnStep | None, stop: threading.Event) -> 
         if not report.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             report.files = sinks.finish()
-            _finish(opened, report, looks.looks() if looks else None)
-            if remembering:
-                remember(opened, report, remembering)
+            _finish(opened, report, state.looks.looks() if state.looks else None)
+            if state.memory:
+                remember(opened, report, state.memory)
             _answer(opened, report, checkpoint, sinks)
         report.stages = {**stopwatch.seconds, **sinks.seconds()}
     report.seconds = time.perf_counter() - begin
     report.frames, report.new = checkpoint.frames, checkpoint.frames - before
     done = checkpoint.next_frame if report.stopped else opened.job.length
     report.unreadable, report.dropped = _unreadable(source, start, earlier, done), checkpoint.dropped
-    report.tracks, report.detections = tracker.count, checkpoint.digest
-    _tell_of_looks(opened, report, alike, sparing)
+    report.tracks, report.detections = opened.tracker.count, checkpoint.digest
+    _tell_of_looks(opened, report, state.alike, sparing)
     report.conclude(opened)
     return report
+
+
+def _run_state(opened: OpenedJob) -> RunState:
+    """Everything that remembers something of the frames before, at the first of them."""
+    tracker, appearance = opened.tracker, opened.appearance
+    if appearance.adaptive:
+        appearance.adaptive.reset()  # the source before was another video
+    return RunState(
+        tracker,
+        camera=opened.camera,
+        looks=_looks_so_far(opened),
+        alike=LooksAlike(tracker.config.high) if appearance.embed is not None else None,
+        memory=_remembering(opened),
+        network=appearance.adaptive,
+        detector=opened.detector.memory,
+    )
+
+
+def _where_it_stands(opened: OpenedJob, state: RunState, report: SourceReport) -> Checkpoint:
+    """The run's checkpoint: as a stopped run left it, if this one goes on from there, else at the beginning."""
+    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
+    resumed = opened.job.resume and checkpoint.restore(state)
+    if not resumed:
+        checkpoint.forget()  # an older run's would fit neither our files nor our settings
+    if opened.job.resume:
+        start = checkpoint.next_frame
+        note = f"resumed at frame {start}" if resumed else "no checkpoint, so from the beginning"
+        report.notes.append(note)
+    return checkpoint
+
+
+def _gather(opened: OpenedJob, state: RunState, step: Step) -> None:
+    """What is told or decided after many frames takes in this one."""
+    if state.looks:
+        state.looks.take(step.tracks, step.detections)
+    if state.memory:
+        state.memory.take(step)
+    if state.alike:
+        state.alike.take(step)
+        if state.alike.useless and opened.may_stop_looking:
+            opened.tracker.blindfold()
 
 
 def _tell_of_looks(

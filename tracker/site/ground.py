@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write, writing
 from retrace.configs.loader import validate
+from retrace.configs.reading import read_yaml
 from retrace.tracker.site.sightings import Sightings
 
 LINE = 0.02  # points whose spread across is less than this share of that along are on one line
@@ -246,15 +247,7 @@ def read_ground(path: str | Path) -> Ground:
         InputError: no such file, not of this form, points that give no homography; the message names the camera.
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a mapping with the key cameras, got {type(raw).__name__}")
-    views = validate(raw, GroundFile, str(path)).cameras
+    views = validate(read_yaml(path), GroundFile, str(path)).cameras
     return Ground(tuple(views), np.array([_plane(f"{path}: camera {n}", v) for n, v in views.items()]))
 
 

@@ -87,7 +87,7 @@ def _edge(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Pairs:
+class _TrackletPairs:
     """Q pairs of tracklets of two cameras, M common moments of each, evenly spread."""
 
     i: np.ndarray  # (Q,) tracklet of the first camera
@@ -140,7 +140,7 @@ def hypothesis(
     return plane, float(gain[chosen].sum()), people
 
 
-def _pairs(s: Sightings, first: np.ndarray, second: np.ndarray, moments: int) -> _Pairs | None:
+def _pairs(s: Sightings, first: np.ndarray, second: np.ndarray, moments: int) -> _TrackletPairs | None:
     """Pairs that share ``moments`` moments or more; None: there are no two."""
     size = len(s.home)
     key = s.tracklet[first] * size + s.tracklet[second]
@@ -156,7 +156,7 @@ def _pairs(s: Sightings, first: np.ndarray, second: np.ndarray, moments: int) ->
     step = np.linspace(0, 1, moments) * (count[:, None] - 1)
     rows = order[start[:, None] + np.rint(step).astype(np.int64)]  # (Q, M)
     foot, height = s.foot, s.height
-    return _Pairs(
+    return _TrackletPairs(
         names // size,
         names % size,
         count,
@@ -175,7 +175,7 @@ def _people_in_view(s: Sightings) -> np.ndarray:
     return count[inverse]
 
 
-def _gains(planes: np.ndarray, pairs: _Pairs, limit: float) -> np.ndarray:
+def _gains(planes: np.ndarray, pairs: _TrackletPairs, limit: float) -> np.ndarray:
     """(H, 3, 3) -> (H, Q) moments of each pair that agree, less the nearer the limit."""
     h = planes[:, None]
     there = miss(homogeneous(pairs.p) @ np.swapaxes(h, -1, -2), pairs.q, pairs.q_height)
@@ -183,7 +183,7 @@ def _gains(planes: np.ndarray, pairs: _Pairs, limit: float) -> np.ndarray:
     return np.maximum(1 - (there + back) / (2 * limit), 0).mean(-1) * pairs.count
 
 
-def _score(gains: np.ndarray, pairs: _Pairs) -> np.ndarray:
+def _score(gains: np.ndarray, pairs: _TrackletPairs) -> np.ndarray:
     """(H, Q) -> (H,): each tracklet of either camera with its best partner of the other."""
     total = np.zeros(len(gains))
     for side in (pairs.i, pairs.j):
@@ -193,7 +193,7 @@ def _score(gains: np.ndarray, pairs: _Pairs) -> np.ndarray:
     return total / 2
 
 
-def _partners(gain: np.ndarray, pairs: _Pairs) -> np.ndarray:
+def _partners(gain: np.ndarray, pairs: _TrackletPairs) -> np.ndarray:
     """(Q,) bool, pairs in which each is the other's best."""
     chosen = gain > 0
     for side in (pairs.i, pairs.j):
@@ -203,7 +203,7 @@ def _partners(gain: np.ndarray, pairs: _Pairs) -> np.ndarray:
     return chosen
 
 
-def _refined(plane: np.ndarray, pairs: _Pairs, limit: float) -> tuple[np.ndarray, np.ndarray]:
+def _refined(plane: np.ndarray, pairs: _TrackletPairs, limit: float) -> tuple[np.ndarray, np.ndarray]:
     """A hypothesis fitted to whom it explains, until it explains no more: (3, 3), (Q,)."""
     gain = _gains(plane[None], pairs, limit)[0]
     for _ in range(5):

@@ -113,9 +113,8 @@ def apart(s: Sightings) -> np.ndarray:
 
 def _of_one_frame(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of rows of one frame, the lower row first; ``frame`` (R,) is sorted."""
-    later = (
-        np.searchsorted(frame, frame, side="right") - np.arange(len(frame)) - 1
-    )  # rows of the frame behind each
+    # rows of the frame behind each
+    later = np.searchsorted(frame, frame, side="right") - np.arange(len(frame)) - 1
     total = int(later.sum())
     if total > MOST:
         raise InputError(f"{total} pairs of boxes of one moment, expected at most {MOST}; raise `every`")

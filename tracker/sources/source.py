@@ -1,4 +1,4 @@
-"""What a source is; the rooms beside this file make one of each kind."""
+"""What a source is; the files beside this one make one of each kind."""
 
 from __future__ import annotations
 

@@ -38,9 +38,8 @@ class Feed:
     frames: Iterator[Frame]  # time: seconds since the connection began; image None: not decodable
     close: Callable[[], None]
     stamped: bool = True  # time is the sender's; else it is when the frame came
-    check: Callable[[], None] = lambda: (
-        None
-    )  # called now and then while no frame comes; what it raises breaks off
+    # called now and then while no frame comes; what it raises breaks off
+    check: Callable[[], None] = lambda: None
     noticed: Callable[[], list[str]] = list  # what is to be said of its pictures
 
 
@@ -256,6 +255,5 @@ def connect_camera(index: int) -> Feed:
             yield Frame(number, time.monotonic() - begun, image)
             number += 1
 
-    return Feed(
-        None, frames(), capture.release, stamped=False
-    )  # what it says of its rate holds in bright light
+    # what it says of its rate holds in bright light
+    return Feed(None, frames(), capture.release, stamped=False)

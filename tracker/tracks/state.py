@@ -14,7 +14,7 @@ from retrace.tracker.rows import ROW
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Depth:
     """How much a preset remembers of each track."""
 
     boxes: int = 0  # K last detections
@@ -114,11 +114,11 @@ class LiveTracks:
         return self.filter_buffer[:, : self.count]
 
     @property
-    def room(self) -> Room:
-        return Room(self.past.shape[1], self.kept.shape[1], self.vectors.bank.shape[1], self.scores.shape[1])
+    def depth(self) -> Depth:
+        return Depth(self.past.shape[1], self.kept.shape[1], self.vectors.bank.shape[1], self.scores.shape[1])
 
     def memory(self, name: str) -> np.ndarray:
-        """One of MEMORIES; compiled frames, whose presets have no room for them, leave their length as it was."""
+        """One of MEMORIES; compiled frames, whose presets have no depth for them, leave their length as it was."""
         array = getattr(self, name)
         return array if len(array) == self.count else np.zeros((self.count, *array.shape[1:]))
 
@@ -153,7 +153,7 @@ class LiveTracks:
 
     def widen(self, dimension: int) -> None:
         """Give appearance ``dimension`` columns when the first embeddings arrive; zero rows: none yet."""
-        self.vectors = blank_vectors(self.count, self.room, dimension)
+        self.vectors = blank_vectors(self.count, self.depth, dimension)
         self.slot[:] = np.arange(self.count)
 
 
@@ -174,14 +174,14 @@ def kinds(class_id: np.ndarray, config: TrackerConfig) -> np.ndarray:
     return np.zeros_like(class_id) if config.class_agnostic else class_id
 
 
-def blank_vectors(count: int, room: Room, dimension: int) -> Vectors:
+def blank_vectors(count: int, depth: Depth, dimension: int) -> Vectors:
     """Of ``count`` tracks that nobody has seen yet."""
     shape = (count, dimension)
-    bank = np.zeros((count, room.vectors, dimension), np.float32)
+    bank = np.zeros((count, depth.vectors, dimension), np.float32)
     return Vectors(np.zeros(shape, np.float32), np.zeros(shape, np.float32), bank)
 
 
-def blank(count: int, room: Room, dimension: int = 0) -> LiveTracks:
+def blank(count: int, depth: Depth, dimension: int = 0) -> LiveTracks:
     """``count`` tracks of which nothing is known."""
     rows = np.zeros(count, ROW)
     rows["slot"] = np.arange(count)
@@ -189,11 +189,11 @@ def blank(count: int, room: Room, dimension: int = 0) -> LiveTracks:
         row_buffer=rows,
         filter_buffer=np.zeros((5, count, 4)),
         count=count,
-        past=np.zeros((count, room.boxes, 4)),
-        past_time=np.full((count, room.boxes), np.nan),
-        kept=np.zeros((count, room.filters, 4)),
-        scores=np.zeros((count, room.scores)),
-        vectors=blank_vectors(count, room, dimension),
+        past=np.zeros((count, depth.boxes, 4)),
+        past_time=np.full((count, depth.boxes), np.nan),
+        kept=np.zeros((count, depth.filters, 4)),
+        scores=np.zeros((count, depth.scores)),
+        vectors=blank_vectors(count, depth, dimension),
     )
 
 
@@ -203,15 +203,15 @@ def packed(live: LiveTracks) -> dict[str, np.ndarray]:
     return {f"tracks.{name}": array.copy() for name, array in arrays.items()}
 
 
-def unpacked(state: Mapping[str, np.ndarray], room: Room) -> LiveTracks:
+def unpacked(state: Mapping[str, np.ndarray], depth: Depth) -> LiveTracks:
     """What :func:`packed` gave.
 
     Raises:
-        InputError: an array of another dtype or shape than a preset with this ``room`` has.
+        InputError: an array of another dtype or shape than a preset with this ``depth`` has.
     """
     recent = np.asarray(state["tracks.recent"])
     count = len(np.atleast_1d(state["tracks.id"]))
-    live = blank(count, room, recent.shape[1] if recent.ndim == 2 else 0)
+    live = blank(count, depth, recent.shape[1] if recent.ndim == 2 else 0)
     for name in NAMES:
         given = np.asarray(state[f"tracks.{name}"])
         want = getattr(live.vectors if name in ("recent", "history", "bank") else live, name)

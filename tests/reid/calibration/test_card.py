@@ -13,7 +13,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.reid import Embedder
 from retrace.reid.calibration.card import KEY, Calibration, calibrate, fingerprint, refit
-from retrace.reid.calibration.pairs import RELATIONS, Pairs, labelled_pairs, video_pairs
+from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, labelled_pairs, video_pairs
 
 
 def people(seed: int, count: int = 30, images: int = 8, dim: int = 16) -> dict[str, np.ndarray]:
@@ -248,4 +248,4 @@ def test_a_card_in_a_file_reaches_the_embedder(tmp_path: Path) -> None:
 
 
 def test_pairs_are_plain() -> None:
-    assert Pairs(np.zeros(1), np.ones(1, bool)).same.all()
+    assert LabelledPairs(np.zeros(1), np.ones(1, bool)).same.all()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.reid import embedder
+from retrace.reid.crops import resize
 from retrace.reid.data import image_cache
 from retrace.reid.data.image_cache import cache_folder, open_images, open_sound_images
 from retrace.reid.data.sets import ReidImages
@@ -69,7 +69,7 @@ def test_pixels_are_opencvs(tmp_path: Path, images: ReidImages, jobs: int | None
 def test_resizes_as_the_embedder_does(images: ReidImages) -> None:
     """What a network is trained on must be what it sees later."""
     picture = cv2.imread(str(images.paths[0]))
-    crops = embedder.resize([picture], SIZE)
+    crops = resize([picture], SIZE)
     np.testing.assert_array_equal(open_images(images.take(np.array([0])), SIZE), crops)
 
 

@@ -21,7 +21,7 @@ if importlib.util.find_spec("torchreid") is None:
 
 from retrace.reid import fit  # noqa: E402
 from retrace.reid.training.files import read_checkpoint  # noqa: E402
-from retrace.reid.training.fit import Progress  # noqa: E402
+from retrace.reid.training.progress import Progress  # noqa: E402
 
 CONFIG: dict[str, Any] = {
     "model": {"name": "osnet_x0_25", "embedding": 16},

@@ -162,7 +162,7 @@ def test_score_forecast_of_low_scores_by_hand():
         ((0.5, 0.7), 1, 0.3),  # on a line
         ((0.5, 0.7), 2, 0.5),  # missed since: the last
         ((0.9, 0.9), 1, 0.6),  # more would not be low
-        ((0.2, 0.9), 1, 0.1),  # less would not be heard
+        ((0.2, 0.9), 1, 0.1),  # less would not count
     ):
         w = one_pair(track(BOX, scores=scores, since=since), HALF, score=0.4)
         assert value("score_forecast", w) == pytest.approx(abs(expected - 0.4), abs=1e-6), scores

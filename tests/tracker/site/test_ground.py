@@ -150,5 +150,5 @@ def test_files_that_are_refused(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         read_ground(tmp_path / "g.yaml")

@@ -7,7 +7,7 @@ from retrace.tracker import Detections, Tracker
 from retrace.tracker.rows import ACTIVE, LOST
 from retrace.tracker.tracker import Tracker as Engine
 from retrace.tracker.tracks.appearance import distances, remember, spread
-from retrace.tracker.tracks.state import Room, blank
+from retrace.tracker.tracks.state import Depth, blank
 from tests.tracker.presets import assert_equals_twin
 from tests.tracker.slow_costs import World
 from tests.tracker.worlds import config as any_config
@@ -97,7 +97,7 @@ def test_unknown_looks_are_no_numbers():
     assert np.array_equal(np.isnan(got), [[False, True], [True, True]])
     assert distances(state, seen(A * 0), settings) is None
     assert distances(state, Detections([[0, 0, 1, 1]], [0.9]), settings) is None
-    assert distances(blank(0, Room()), seen(A), settings) is None
+    assert distances(blank(0, Depth()), seen(A), settings) is None
 
 
 def test_classes_do_not_compare_unless_asked():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.eval.open_set import Visits, evaluate_search, open_set_curve
+from retrace.eval.person_search import Visits, evaluate_search, open_set_curve
 
 
 def test_by_hand() -> None:

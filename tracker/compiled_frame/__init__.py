@@ -1,0 +1,24 @@
+"""A whole frame in one compiled call: from prediction to the reported tracks.
+
+The Python between a hundred small array operations would otherwise cost more than their arithmetic. The rules (who is
+confirmed, forgotten, a duplicate, shown) and formulas of costs are those of tracks/ and association/, compiled as they
+stand; here are the loops around them, in files of the same names. It serves the presets that
+`tracker.rules.compiled_stages` accepts.
+"""
+
+from numba.extending import register_jitable
+
+from retrace.tracker.association.costs import heights_iou, on_a_line, smaller_cue
+from retrace.tracker.compiled_frame.frame import run_frame
+from retrace.tracker.rows import expected, seen_within
+from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
+from retrace.tracker.tracks.overlaps import alike, lives_longer, stands_behind
+from retrace.tracker.tracks.shown import coasting, in_sight, may_be_hidden
+
+for _rule in (
+    *(expected, seen_within, confirmed, confirmed_at_birth, may_begin, remembered, alike, lives_longer),
+    *(stands_behind, coasting, in_sight, may_be_hidden, heights_iou, on_a_line, smaller_cue),
+):
+    register_jitable(error_model="numpy")(_rule)
+
+__all__ = ["run_frame"]

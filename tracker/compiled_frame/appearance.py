@@ -1,0 +1,108 @@
+"""Who can be compared by looks, what that costs, and what is remembered; as tracks/appearance.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from retrace.tracker.association.assignment import CandidatePairs
+from retrace.tracker.compiled import blend, dots, sums
+from retrace.tracker.compiled_frame.inputs import Found, Vectors
+from retrace.tracker.rows import LOST
+from retrace.tracker.tracks.appearance import ALIKE
+from retrace.tracker.tracks.overlaps import alike
+
+
+@njit(error_model="numpy")
+def have_vectors(embedding: np.ndarray, count: int) -> np.ndarray:
+    """(N,) bool, who has a vector that is not all zero."""
+    known = np.zeros(count, np.bool_)
+    for n in range(len(embedding)):
+        for k in range(embedding.shape[1]):
+            if embedding[n, k] != 0:
+                known[n] = True
+                break
+    return known
+
+
+@njit(error_model="numpy")
+def stretch_by(found: Found, spread: np.ndarray, rules: Any) -> float:
+    """What 1 - cosine is multiplied by, this frame's vectors counted in: `spread` and `stretch_by` of appearance.py."""
+    if np.isnan(rules.appearance_scale) or len(found.embedding) == 0:
+        return 1.0
+    which = np.nonzero(found.known & (found.score >= rules.high))[0]
+    count = len(which)
+    if count > 1:
+        pairs = count * (count - 1) / 2
+        spread[0] += pairs - sums(found.embedding, which) / 2
+        spread[1] += pairs
+    if spread[0] > ALIKE * spread[1]:
+        return rules.appearance_scale * spread[1] / spread[0]
+    return 1.0
+
+
+@njit(error_model="numpy")
+def anybody_looks(rows: np.ndarray, found: Found, rules: Any) -> bool:
+    """Whether any track and detection can be compared by looks."""
+    for n in range(len(found.known)):
+        if found.known[n]:
+            for t in range(len(rows)):
+                if rows[t].views > 0 and alike(rows[t].class_id, found.class_id[n], rules):
+                    return True
+    return False
+
+
+@njit(error_model="numpy")
+def look_costs(
+    pairs: CandidatePairs, rows: np.ndarray, found: Found, vectors: Vectors, neutral: float, rules: Any
+) -> np.ndarray:
+    """(P,) 1 - cosine, stretched; ``neutral`` where it is unknown."""
+    row, col, views, known = pairs.row, pairs.col, rows["views"], found.known
+    slots, look = rows["slot"], np.full(len(row), neutral)
+    for of_lost in range(2):
+        which, count = np.empty(len(row), np.int64), 0
+        for p in range(len(row)):
+            lost = rules.lost_by_history and rows[row[p]].status == LOST
+            if views[row[p]] > 0 and known[col[p]] and lost == (of_lost == 1):
+                which[count] = p
+                count += 1
+        which = which[:count]
+        if count:
+            cosine = dots(
+                vectors.history if of_lost else vectors.recent, slots[row[which]], found.embedding, col[which]
+            )
+            look[which] = (1.0 - cosine) * vectors.stretch
+    return look
+
+
+@njit(error_model="numpy")
+def remember(rows: np.ndarray, joined: np.ndarray, found: Found, vectors: Vectors, rules: Any) -> None:
+    """Vectors of sure detections go into what is remembered of their tracks, in place."""
+    if len(found.embedding) == 0:
+        return
+    which, count = np.empty(len(rows), np.int64), 0
+    momentum = np.empty(len(rows), np.float32)
+    for t in range(len(rows)):
+        n = joined[t]
+        if n < 0 or not found.known[n] or found.score[n] < rules.high:
+            continue
+        keep = np.float32(rules.recent_momentum)
+        if not np.isnan(rules.momentum_from):  # Deep OC-SORT, eq. 4
+            base = np.float32(rules.momentum_from)
+            trust = (found.score[n] - base) / np.float32(1 - rules.momentum_from)
+            keep += (np.float32(1) - keep) * (np.float32(1) - min(max(trust, np.float32(0)), np.float32(1)))
+        which[count], momentum[count] = t, keep if rows[t].views > 0 else np.float32(0)
+        rows[t].views += 1
+        count += 1
+    which = which[:count]
+    blend(
+        vectors.recent,
+        vectors.history,
+        rows["slot"][which],
+        rows["views"][which],
+        momentum[:count],
+        found.embedding,
+        joined[which],
+    )
