@@ -38,9 +38,10 @@ def values() -> list[Any]:
         *({1: 2}, set(), range(3), object(), lambda *a: None, iter(()), Exception("x"), Path("."), Path("/dev/null/x")),
         *(Fraction(1, 3), Decimal("NaN"), Decimal(7), np.float16(3), np.int8(-3), np.datetime64("2020-01-01")),
         *(np.zeros(()), np.zeros(0), np.zeros((0, 4)), np.zeros((3, 0)), np.zeros((2, 2, 2)), np.full((2, 4), nan)),
-        *(np.full((2, 4), 1e38), np.full((2, 4), -inf), np.array([[0, 0, 1e300, 1e300]] * 2), np.ones((2, 4), bool)),
+        *(np.full((2, 4), 1e38), np.full((2, 4), -inf), np.array([[0, 0, 1e300, 1e300]] * 2)),
+        np.ones((2, 4), bool),
         *(np.array(["a", "b"]), np.array([{}, None]), np.zeros(2, "M8[s]"), np.zeros(2, complex), np.arange(2)[::-1]),
-        *(np.arange(8.0).reshape(2, 4).astype(">f4"), np.full(2, 2**62), np.array([2**63], np.uint64), np.zeros(2, "V3")),
+        *(np.arange(8.0).reshape(2, 4).astype(">f4"), np.full(2, 2**62), np.array([2**63], "u8"), np.zeros(2, "V3")),
         *(np.ma.masked_array([1.0, 2.0], [True, False]), memoryview(b"ab"), type, NotImplemented, ...),
     ]  # fmt: skip
 
@@ -121,10 +122,21 @@ def make_calls(folder: Path) -> dict[str, Call]:
     return {
         "Detections": (Detections, boxes()),
         "with_embedding": (Detections(**boxes()).with_embedding, {"embedding": np.eye(2)}),
-        "from_torchvision": (Detections.from_torchvision, {"output": {"boxes": found["xyxy"], "scores": [0.5, 0.5], "labels": [1, 1]}}),
+        "from_torchvision": (
+            Detections.from_torchvision,
+            {"output": {"boxes": found["xyxy"], "scores": [0.5, 0.5], "labels": [1, 1]}},
+        ),
         "from_ultralytics": (Detections.from_ultralytics, {"result": None}),
         "from_supervision": (Detections.from_supervision, {"detections": None}),
-        "from_config": (lambda **given: Tracker.from_config(**given), {"name_or_path": "sort", "fps": 10, "max_age": 1.0, "stages": load_preset("sort", TrackerConfig, "tracker").stages}),
+        "from_config": (
+            lambda **given: Tracker.from_config(**given),
+            {
+                "name_or_path": "sort",
+                "fps": 10,
+                "max_age": 1.0,
+                "stages": load_preset("sort", TrackerConfig, "tracker").stages,
+            },
+        ),
         "Tracker": (Tracker, {"config": load_preset("sort", TrackerConfig, "tracker"), "fps": 10}),
         "update": (update, frame | when),
         "settled": (settled, frame | when),
@@ -134,22 +146,111 @@ def make_calls(folder: Path) -> dict[str, Call]:
         "result": (lambda **given: retrace.evaluate(truth, MotTable(**given)), table()),
         "written": (lambda **given: retrace.write_results(folder / "w.txt", MotTable(**given)), table()),
         "evaluate": (retrace.evaluate, {"gt": truth, "result": truth, "length": 2, "benchmark": "MOT17"}),
-        "ranking": (retrace.evaluate_ranking, ranked | {"metric": "cosine", "ties": "stable", "max_rank": 5, "block": 2}),
+        "ranking": (
+            retrace.evaluate_ranking,
+            ranked | {"metric": "cosine", "ties": "stable", "max_rank": 5, "block": 2},
+        ),
         "read_ground_truth": (retrace.read_ground_truth, {"path": folder / "gt.txt"}),
         "write_results": (retrace.write_results, {"path": folder / "r.txt", "table": truth}),
         "Job": (make_job, job),
-        "Job memory": (make_job, {"memory": "m.db", "memory_camera": "a", "memory_start": 1.0, "embed": "ambiguous", "embed_budget": 3.0}),
-        "Job offline": (make_job, {"offline": "default", "offline_overrides": {"interpolate.gap": 1.0}, "save": ["mot", "video"], "codec": "vp9", "label": ["id"], "device": "cpu", "runtime": "auto", "camera": "none"}),
+        "Job memory": (
+            make_job,
+            {
+                "memory": "m.db",
+                "memory_camera": "a",
+                "memory_start": 1.0,
+                "embed": "ambiguous",
+                "embed_budget": 3.0,
+            },
+        ),
+        "Job offline": (
+            make_job,
+            {
+                "offline": "default",
+                "offline_overrides": {"interpolate.gap": 1.0},
+                "save": ["mot", "video"],
+                "codec": "vp9",
+                "label": ["id"],
+                "device": "cpu",
+                "runtime": "auto",
+                "camera": "none",
+            },
+        ),
         "track_source": (retrace.track_source, {"job": Job("nowhere.mp4", str(folder))}),
-        "open_source": (retrace.open_source, {"spec": folder / "pictures", "fps": 9, "square_pixels": True, "reconnect_for": 0.1, "timeout": 0.1}),
-        "open_detector": (retrace.open_detector, {"spec": "hog", "device": "cpu", "classes": "person", "min_score": 0.2, "conf": 0.3, "runtime": "auto", "threads": 1}),
-        "run": (lambda **given: list(retrace.run(**given)), {"frames": [Frame(0, 0.0, picture)], "detect": lambda f: Detections(**boxes()), "tracker": Tracker.from_config("default"), "embed": None, "camera": lambda f, d: np.eye(2, 3)}),
-        "detect": (lambda found: list(retrace.run([Frame(0, 0.0, picture)], lambda f: found, Tracker.from_config("sort"))), {"found": Detections(**boxes())}),
-        "embed": (lambda looks: list(retrace.run([Frame(0, 0.0, picture)], lambda f: Detections(**boxes() | {"embedding": None}), Tracker.from_config("default"), lambda image, box: looks)), {"looks": np.eye(2, 4)}),
-        "camera": (lambda warp: list(retrace.run([Frame(0, 0.0, picture)], lambda f: Detections(**boxes()), Tracker.from_config("default"), camera=lambda f, d: warp)), {"warp": np.eye(2, 3)}),
-        "VideoSink": (drawn, {"step": steps[0], "path": folder / "v.mp4", "fps": 9, "size": (64, 48), "pixel_aspect": 1.0, "codec": "h264", "waiting": 2}),
+        "open_source": (
+            retrace.open_source,
+            {
+                "spec": folder / "pictures",
+                "fps": 9,
+                "square_pixels": True,
+                "reconnect_for": 0.1,
+                "timeout": 0.1,
+            },
+        ),
+        "open_detector": (
+            retrace.open_detector,
+            {
+                "spec": "hog",
+                "device": "cpu",
+                "classes": "person",
+                "min_score": 0.2,
+                "conf": 0.3,
+                "runtime": "auto",
+                "threads": 1,
+            },
+        ),
+        "run": (
+            lambda **given: list(retrace.run(**given)),
+            {
+                "frames": [Frame(0, 0.0, picture)],
+                "detect": lambda f: Detections(**boxes()),
+                "tracker": Tracker.from_config("default"),
+                "embed": None,
+                "camera": lambda f, d: np.eye(2, 3),
+            },
+        ),
+        "detect": (
+            lambda found: list(
+                retrace.run([Frame(0, 0.0, picture)], lambda f: found, Tracker.from_config("sort"))
+            ),
+            {"found": Detections(**boxes())},
+        ),
+        "embed": (
+            lambda looks: list(
+                retrace.run(
+                    [Frame(0, 0.0, picture)],
+                    lambda f: Detections(**boxes() | {"embedding": None}),
+                    Tracker.from_config("default"),
+                    lambda image, box: looks,
+                )
+            ),
+            {"looks": np.eye(2, 4)},
+        ),
+        "camera": (
+            lambda warp: list(
+                retrace.run(
+                    [Frame(0, 0.0, picture)],
+                    lambda f: Detections(**boxes()),
+                    Tracker.from_config("default"),
+                    camera=lambda f, d: warp,
+                )
+            ),
+            {"warp": np.eye(2, 3)},
+        ),
+        "VideoSink": (
+            drawn,
+            {
+                "step": steps[0],
+                "path": folder / "v.mp4",
+                "fps": 9,
+                "size": (64, 48),
+                "pixel_aspect": 1.0,
+                "codec": "h264",
+                "waiting": 2,
+            },
+        ),
         "MotTable.of": (MotTable.of, {"steps": steps}),
-    }  # fmt: skip
+    }
 
 
 def odd_call(seed: int, calls: Mapping[str, Call]) -> tuple[str, Callable[..., object], dict[str, Any]]:

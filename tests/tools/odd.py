@@ -44,6 +44,7 @@ NEARLY: dict[str, list[str]] = {
     "track": ["VIDEO", "--detections", "DET", "--reid", "none", "--camera", "none", "--out", "OUT"],
     "eval_mot": ["--gt", "SEQUENCES", "--results", "RESULTS"],
     "submit_mot": ["--benchmark", "MOT17", "--results", "RESULTS", "--out", "OUT/a.zip"],
+    "eval_memory": ["--gt", "SEQUENCES", "--results", "RESULTS"],
     "eval_reid": ["--weights", "ONNX", "--data", "MARKET", "--cache", "CACHE"],
     "export_reid": ["--weights", "ONNX", "--out", "OUT/a.onnx"],
     "train_reid": ["--config", "osnet_x0_25_deploy", "--data", "MISSING", "--out", "OUT"],
@@ -62,6 +63,7 @@ NEARLY: dict[str, list[str]] = {
     "demo": ["--video", "MISSING", "--out", "OUT"],
     "crash_test": ["--subjects", "nobody"],
     "adapt_reid": ["MISSING", "--out", "OUT"],
+    "watch": ["MISSING", "--out", "OUT"],
     "link_cameras": ["--results", "RESULTS", "--out", "OUT"],
     "capacity": ["--costs", "COSTS", "--cameras", "3"],
     "does_reid_pay": ["VIDEO", "--gt", "SEQUENCES/one/gt/gt.txt", "--detections", "DET", "--reid", "ONNX"],
@@ -154,6 +156,8 @@ def invocation(tool: str, rng: random.Random) -> list[str]:
                 argv.append(rng.choice(KEPT.get(name, WORDS)))
     if tool in SERVES:
         argv = [word for word in argv if word not in ("SEQUENCES", "RESULTS", "VIDEO", "--help")]
+    if tool == "watch":  # a camera that is not there is asked again and again
+        argv = [word for word in argv if not word.isdecimal() and "://" not in word]
     return argv
 
 

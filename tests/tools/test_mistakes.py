@@ -53,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (CAPACITY + "--memory-gb 1e-300", "--memory-gb must be a positive number"),
         (PAY + "--gaps 1e300", "--gaps 1e300: expected seconds above 0, up to"),
         (PAY + "--plot p.png", "expected a name that ends in .svg"),
-        (PAY + "SEQUENCES/one", "one file for 2 sources"),
+        ("does_reid_pay VIDEO SEQUENCES/one --detections DET", "one file for 2 sources"),
         ("adapt_reid VIDEO VIDEO --out OUT", "two videos are called alike"),
         ("adapt_reid VIDEO SEQUENCES/one --out OUT --detections DET", "one file for 2 videos"),
         ("adapt_reid VIDEO --out OUT --cut nan", "--cut nan: expected a share"),
