@@ -12,9 +12,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from retrace.tools import track
 from retrace.tools.terminal.console import OK, Parser, as_flags, be_quiet, guarded, say
+
+if TYPE_CHECKING:
+    from retrace.tools.runs.watch import Seat
 
 HOST = "127.0.0.1"
 
@@ -50,7 +54,7 @@ def main(argv: list[str]) -> int:
 
 
 @contextmanager
-def _seats(cluster: str | None) -> Iterator[Callable[[int], object]]:
+def _seats(cluster: str | None) -> Iterator[Callable[[int], Seat]]:
     if cluster is None:
         from retrace.tools.runs.watch import Process
 

@@ -17,7 +17,8 @@ import numpy as np
 from retrace.configs import InputError, load_preset
 from retrace.configs.errors import expect, one_line
 from retrace.tracker.association.boost import boosted
-from retrace.tracker.association.costs import ALL_LOOKS, CostInputs
+from retrace.tracker.association.costs import ALL_LOOKS
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.matching import associate, depth_of, overlaps_of
 from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import TrackerConfig

@@ -4,7 +4,7 @@ import numpy as np
 
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.association.assignment import CandidatePairs
-from retrace.tracker.association.costs import CostInputs
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.config import LogOdds, Stage, TrackerConfig
 from retrace.tracker.motion.models import MODELS
 from retrace.tracker.rows import STATUS

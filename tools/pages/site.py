@@ -172,7 +172,7 @@ def families_table() -> str:
     rows = [heads, ("---",) * len(heads)]
     for name, family in FAMILIES.items():
         form, fit = family.format, fit_of(name)
-        shown = f"{form.resize}, {form.colour}, {'inside' if form.nms is None else form.nms}"
+        shown = f"{form.resize}, {form.colour}, {'none' if form.nms is None else form.nms}"
         told = f"{fit.slope:g}, {fit.shift:g}: {fit.source}" if fit.changes else "as they are"
         if not fit.changes:
             told += f": near the scale on {fit.source}" if fit.source else "; no labelled boxes at hand"

@@ -22,7 +22,7 @@ from retrace.reid.calibration.measures import reliability
 from retrace.tools.tuning.clips import Clip
 from retrace.tracker import Tracker
 from retrace.tracker.association.assignment import CandidatePairs
-from retrace.tracker.association.costs import CostInputs
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.log_odds import ages, quantities, thinkable
 from retrace.tracker.association.matching import overlaps_of
 from retrace.tracker.camera.warps import FileCamera

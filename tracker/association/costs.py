@@ -7,17 +7,15 @@ one, write it here, give it a line in COSTS, and its name in `tracker.config.Cos
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.log_odds import log_odds as odds_of
-from retrace.tracker.config import Stage, TrackerConfig
-from retrace.tracker.data import Detections
+from retrace.tracker.config import Stage
 from retrace.tracker.motion import filters
-from retrace.tracker.motion.models import MotionModel
 from retrace.tracker.tracks.state import LiveTracks, kinds
 
 CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))  # columns of a box's corners
@@ -25,22 +23,6 @@ SPANS = (1, 2, 3)  # detections back, over which TrackTrack and Hybrid-SORT meas
 ADAPTIVE_WEIGHT, ADAPTIVE_CAP = 0.75, 0.5  # Deep OC-SORT: a_w, and the most that a clear margin adds
 BOOST_LIMIT = 13.2767  # BoostTrack: chi-square, 4 degrees of freedom, 99 %
 ALIKE, RELIEF = 0.75, 0.15  # BoostTrack: from this cosine on so much less IoU is enough
-
-
-@dataclass(frozen=True, slots=True)
-class CostInputs:
-    """One frame as the costs see it: T live tracks, moved to now, and N detections."""
-
-    config: TrackerConfig
-    live: LiveTracks
-    detections: Detections
-    model: MotionModel
-    box: np.ndarray  # (T, 4) float64 xyxy px, predicted
-    appearance: np.ndarray | None  # (T, N) float64 1 - cosine, NaN: unknown; None: nobody's is known
-    time: float  # s
-    step: float  # s, a nominal frame
-    stretch: float = 1.0  # what 1 - cosine was multiplied by, so that networks compare
-
 
 Cost = Callable[[CostInputs, CandidatePairs, Stage], np.ndarray]
 

@@ -6,18 +6,14 @@ Each term is a quantity of a pair and a piecewise linear table of nats (`tracker
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.config import LogOdds, Table
 from retrace.tracker.motion import filters
 from retrace.tracker.rows import EPSILON
 from retrace.tracker.tracks.state import kinds
-
-if TYPE_CHECKING:
-    from retrace.tracker.association.costs import CostInputs
 
 REACH = 100.0  # squared Mahalanobis of the centre: boxes that are further, and apart, are nobody's next ones
 NEAREST = 1e-3  # the least squared distance of which the logarithm is taken

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs, solve
-from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS, CostInputs
+from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.log_odds import thinkable
 from retrace.tracker.config import Stage
 from retrace.tracker.rows import STATUS

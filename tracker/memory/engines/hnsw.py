@@ -114,9 +114,9 @@ class Hnsw:
         if (~here).mean() > DEAD:
             keep = here.nonzero()[0]
             vectors = self._gallery()[keep].astype(np.float32)
-            told = Rows(
-                *(getattr(labels, n)[keep] for n in ("id", "check", "camera", "begin", "end")), vectors
-            )
+            kept = (labels.id, labels.check, labels.camera, labels.begin, labels.end)
+            ids, check, camera, begin, end = (array[keep] for array in kept)
+            told = Rows(ids, check, camera, begin, end, vectors)
             self._empty()
             self.add(told)
 

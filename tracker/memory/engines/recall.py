@@ -43,7 +43,8 @@ def recall_of(
         known = wanted != NONE
         hit = np.array([np.isin(line, told) for line, told in zip(wanted, found, strict=True)]) & known
         shares.append(float(hit.sum() / max(1, int(known.sum()))))
-    return Recall(len(engine.held()[0]), len(rows.id), *shares, took, exact_took)
+    first, ten = shares
+    return Recall(len(engine.held()[0]), len(rows.id), first, ten, took, exact_took)
 
 
 def _asked(engine: Engine, rows: Rows, now: Callable[[], float]) -> tuple[np.ndarray, float]:
