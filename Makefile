@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-EXTRAS := yolo,train,openvino,export,tune,fast,view,plan,docs,dev
+EXTRAS := yolo,train,openvino,export,tune,fast,view,plan,search,postgres,qdrant,qdrant-edge,docs,dev
 ROOMS := reid tracker eval configs tools
 SOURCES := retrace $(ROOMS) tests
 

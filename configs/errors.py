@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
+from math import inf
+from numbers import Integral, Real
+from typing import Any
 
 LONGEST = 500  # characters of a message: what a terminal shows at once
 LISTED = 260  # characters of a list of valid words
@@ -40,6 +44,41 @@ def shorten(text: str, longest: int = LONGEST) -> str:
     return f"{text[: longest - 5 - tail]} ... {text[len(text) - tail :]}"
 
 
+def expect(name: str, value: object, kinds: type | tuple[type, ...], what: str) -> None:
+    """Raises InputError, with `what` was expected, for a value of another type; True and False are no numbers."""
+    if not isinstance(value, kinds) or (type(value) is bool and kinds in (Integral, Real)):
+        raise InputError(f"`{name}` must be {what}, got {type(value).__name__}")
+
+
+def number(name: str, value: Any, least: float = -inf, most: float = inf, whole: bool = False) -> Any:
+    """``value``, which is a number in ``least``..``most``.
+
+    Raises:
+        InputError: it is not.
+    """
+    what = "a whole number" if whole else "a number"
+    expect(name, value, Integral if whole else Real, what)
+    if not least <= value <= most:  # NaN fails too
+        raise InputError(f"`{name}` must be {what} {_span(least, most)}, got {value}")
+    return value
+
+
+def _span(least: float, most: float) -> str:
+    if most == inf:
+        return f"from {least:g}"
+    return f"in {least:g}..{most:g}"
+
+
+def path_text(name: str, value: Any) -> str:
+    """A path or a name, as text.
+
+    Raises:
+        InputError: it is neither.
+    """
+    expect(name, value, (str, os.PathLike), "a path")
+    return str(value)
+
+
 def one_line(error: BaseException) -> str:
     """An error of another library in one short line: its kind and the beginning of what it says."""
     text = " ".join(str(error).split())[:FOREIGN]
@@ -48,7 +87,7 @@ def one_line(error: BaseException) -> str:
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A hint for an error message: the closest valid word, and all of them; of many the closest dozen."""
-    choices, word = sorted(choices), word[:FOREIGN]
+    choices, word = sorted(choices), str(word)[:FOREIGN]
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
     told = choices

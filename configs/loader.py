@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from retrace.configs.errors import InputError, nearest, shorten
+from retrace.configs.errors import InputError, nearest, path_text, shorten
 from retrace.configs.reading import parse_yaml, read_yaml
 
 HERE = Path(__file__).parent
@@ -52,7 +52,7 @@ def preset_path(name_or_path: str | Path, kind: str) -> Path:
     Raises:
         InputError: there is no such file; the message lists the presets.
     """
-    path = Path(name_or_path)
+    path = Path(path_text("name_or_path", name_or_path))
     if path.suffix.lower() in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"{path}: no such preset file")

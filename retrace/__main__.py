@@ -8,6 +8,7 @@ from importlib import import_module
 # What each tool is for: one line, so that `retrace` alone is a table of contents.
 TOOLS = {
     "track": "track people through videos",
+    "watch": "track cameras day and night, each kept alive",
     "models": "list detectors that can be had, licence beside each",
     "demo": "track people in a real video, no questions asked",
     "link-cameras": "one id a person over cameras that see one place at once, by where they stand",
@@ -27,6 +28,7 @@ TOOLS = {
     "adapt-reid": "your cameras' own ReID network, from unlabelled video",
     "mot-crops": "cut people out of sequences: a ReID set of your own video",
     "tune": "tune a tracker preset on your sequences",
+    "calibrate": "fit a tracker's log-odds on your sequences with ground truth",
     "scene": "draw a street scene with known identities",
     "bench": "measure speed beside other libraries",
     "capacity": "how many machines a site of cameras needs",

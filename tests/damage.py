@@ -85,12 +85,16 @@ def damaged_text(rng: random.Random, data: bytes) -> bytes:
     return data
 
 
+class Late(AssertionError):
+    """No TimeoutError, which is an OSError: a tool would take it for what the user got wrong."""
+
+
 @contextmanager
 def bounded(seconds: float, megabytes: int) -> Iterator[None]:
     """What is inside may take so long, and make this process so much larger, at most."""
 
     def late(*_: object) -> None:
-        raise TimeoutError(f"still busy after {seconds:g} s")
+        raise Late(f"still busy after {seconds:g} s")
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     handler = signal.signal(signal.SIGALRM, late)

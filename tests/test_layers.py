@@ -70,7 +70,12 @@ AT_HOME = {
         "tracker/detection/network.py",
     },
     "optuna": {"tools/tuning/study.py"},
+    "fsspec": {"tracker/run/storage.py"},
     "ray": {"tools/runs/cluster.py"},
+    "faiss": {"tracker/memory/engines/hnsw.py"},
+    "pg8000": {"tracker/memory/engines/postgres.py"},
+    "qdrant_client": {"tracker/memory/engines/qdrant.py"},
+    "qdrant_edge": {"tracker/memory/engines/qdrant.py"},
     "simpy": {"tools/benchmarks/failures.py"},
     "numba": {f"tracker/{name}.py" for name in COMPILED},
 }

@@ -7,6 +7,7 @@ python tools/bench.py assign | eval | page      dense against sparse association
 python tools/bench.py reid [--peers]            ReID scoring and re-ranking beside torchreid
 python tools/bench.py embed --weights FILE      crops per second of every runtime beside plain torch
 python tools/bench.py memory [--tracklets N]    an identity memory: inserts/s, search, size, who is who
+python tools/bench.py engines [--vectors N,N]   its vector engines: ms a search, recall, building
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect
 python tools/bench.py presets [--data DIR]      what every preset scores on MOT17 val-half, from given boxes
 python tools/bench.py scores --detector FILE    what a detector's scores are worth on labelled videos
@@ -52,6 +53,7 @@ BENCHES = {
     "camera": ("camera", options.add_camera),
     "presets": ("presets", options.add_presets),
     "memory": ("identities", options.add_memory),
+    "engines": ("engines", options.add_engines),
     "scores": ("scores", options.add_scores),
     "page": ("page", lambda _: None),
 }

@@ -71,13 +71,18 @@ def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     from retrace.configs import InputError
+    from retrace.configs.errors import number
     from retrace.tools.loss_bench.entrants import read_bench
+    from retrace.tools.terminal.options import refuse_below_one
 
     with as_flags(p):
         if (args.out is None) == (args.what == "report"):
             raise InputError("report needs --out DIR, the folder to write to; the others take none")
         if args.what == "report" and args.entrants:
             raise InputError("report shows everybody that has results; leave entrants out")
+        if args.hours is not None:
+            number("hours", args.hours, 0)
+        refuse_below_one(args, ("jobs",))
         bench = read_bench(args.bench)
         names = tuple(filter(None, args.entrants.split(",")))
         {"run": run, "track": track, "check": check, "steps": steps, "report": report}[args.what](

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+from retrace.tools.terminal.options import check_outputs
 from retrace.tools.terminal.progress import bar
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
+    check_outputs(args, ("out", "json"))
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.reid.calibration.card import KEY

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
-from retrace.tools.terminal.options import size
+from retrace.tools.terminal.options import given, refuse_below_one, refuse_idle, size
 
 if TYPE_CHECKING:
     from retrace.tools.benchmarks.capacity import Machine
+
+
+FAILURES = {"fail_days": 30.0, "repair_s": 3600.0, "notice_s": 10.0, "restart_s": 5.0}
 
 
 def parser() -> Parser:
@@ -44,13 +47,11 @@ def parser() -> Parser:
         "--machines", type=int, metavar="N", help="that there are, to simulate; default: as many as needed"
     )
     p.add_argument("--simulate", type=float, metavar="DAYS", help="of machines that fail")
-    p.add_argument(
-        "--fail-days", type=float, default=30.0, help="a machine's mean time between failures (30)"
-    )
-    p.add_argument("--repair-s", type=float, default=3600.0, help="until it is back (3600)")
-    p.add_argument("--notice-s", type=float, default=10.0, help="until a failure is noticed (10)")
-    p.add_argument("--restart-s", type=float, default=5.0, help="until a camera's tracker runs elsewhere (5)")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--fail-days", type=float, help="a machine's mean time between failures (30)")
+    p.add_argument("--repair-s", type=float, help="until it is back (3600)")
+    p.add_argument("--notice-s", type=float, help="until a failure is noticed (10)")
+    p.add_argument("--restart-s", type=float, help="until a camera's tracker runs elsewhere (5)")
+    p.add_argument("--seed", type=int, help="of the failures (0)")
     p.add_argument("--json", type=Path, metavar="FILE")
     return p
 
@@ -58,6 +59,8 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
+    refuse_idle(args, ("machines", *FAILURES, "seed"), "--simulate DAYS", args.simulate is not None)
+    refuse_below_one(args, ("machines",))
     with as_flags(p):
         from retrace.configs.files import write_json
         from retrace.tools.benchmarks.capacity import Machine, Site, plan, read_costs
@@ -88,20 +91,25 @@ def tell(found: dict[str, Any]) -> None:
     say(f"{found['count']:,} machines, {found['cameras_a_machine']:.1f} cameras each; {what} decides")
 
 
-def simulated(args: argparse.Namespace, found: dict[str, Any], machine: Machine) -> dict[str, Any]:
+def simulated(args: argparse.Namespace, planned: dict[str, Any], machine: Machine) -> dict[str, Any]:
     """What its cameras see of failures, told in a line."""
-    from retrace.tools.benchmarks.failures import DAY, Failures, simulate
+    from retrace.configs.errors import number
+    from retrace.tools.benchmarks.failures import DAY, LARGEST, Failures, simulate
 
-    count = args.machines or found["count"]
-    places = max(1, int(found["cameras_a_machine"] / machine.used))  # in need a machine is used whole
-    failures = Failures(args.fail_days * DAY, args.repair_s, args.notice_s, args.restart_s)
-    told = simulate(args.cameras, count, places, failures, args.simulate, args.seed)
+    number("simulate", args.simulate, 1e-6, LARGEST)
+    told = FAILURES | given(args, FAILURES)
+    for name, value in told.items():
+        number(name, value, 1e-6, LARGEST * DAY)
+    count = args.machines or planned["count"]
+    places = max(1, int(planned["cameras_a_machine"] / machine.used))  # in need a machine is used whole
+    failures = Failures(told["fail_days"] * DAY, told["repair_s"], told["notice_s"], told["restart_s"])
+    found = simulate(args.cameras, count, places, failures, args.simulate, args.seed or 0)
     say(
-        f"simulated {args.simulate:g} days, {count:,} machines of {places} places: {told['failures']} failures, "
-        f"{100 * told['tracked']:.4f} % of camera time tracked, {told['outages']} outages of a camera, "
-        f"median {told['median_s']:.0f} s, longest {told['longest_s']:.0f} s"
+        f"simulated {args.simulate:g} days, {count:,} machines of {places} places: {found['failures']} failures, "
+        f"{100 * found['tracked']:.4f} % of camera time tracked, {found['outages']} outages of a camera, "
+        f"median {found['median_s']:.0f} s, longest {found['longest_s']:.0f} s"
     )
-    return {**told, "machines": count, "places": places}
+    return {**found, "machines": count, "places": places}
 
 
 if __name__ == "__main__":

@@ -41,9 +41,11 @@ def main(argv: list[str]) -> int:
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.tools.runs.answers import compare, results_of, write_tables
+    from retrace.tools.terminal.options import check_outputs
     from retrace.tracker.analytics import read_regions, summarise
     from retrace.tracker.mot_file import read_ground_truth
 
+    check_outputs(args, ("json",), ("out",), inputs=("results", "regions", "gt"))
     if args.minute is not None and not args.out:
         raise InputError("--minute goes with --out DIR")
     regions = read_regions(args.regions) if args.regions else None

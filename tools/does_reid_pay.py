@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+from retrace.tools.terminal.options import check_ending, check_outputs
 from retrace.tools.terminal.progress import bar
 
 GAPS = "0.2,1,3,5,10,30"
@@ -46,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
+    check_outputs(args, ("json", "markdown", "plot"))
+    check_ending(args, "plot", ".svg")
     from retrace.configs import load_preset
     from retrace.configs.files import atomic_write, write_json, writing
     from retrace.tools.scoring import pay_report

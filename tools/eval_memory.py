@@ -6,8 +6,8 @@
     python tools/eval_memory.py --gt SITE --results runs/track                           results with ids of people
 
 Images are named as Market-1501's, which tell person, camera, recording and frame; they become visits, which a new
-memory is told in the order of their ends. With --results nothing is remembered: what stands there is scored, a person's stays
-with --gap s between them as visits; ids of the ground truth must be those of people.
+memory is told in the order of their ends. With --results nothing is remembered: what stands there is scored, a
+person's stays with --gap s between them as visits; ids of the ground truth must be those of people.
 """
 
 from __future__ import annotations

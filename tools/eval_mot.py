@@ -111,6 +111,10 @@ def check_options(args: argparse.Namespace) -> None:
     if args.headroom != (args.detections is not None):
         raise InputError("--headroom and --detections go together")
     options.refuse_idle(args, ("min_score", "detections_file"), "--headroom", args.headroom)
+    if args.detections_file is not None and args.headroom and not Path(args.detections).is_dir():
+        raise InputError(
+            "--detections-file does nothing where --detections lies inside each sequence folder itself"
+        )
     options.refuse_idle(args, ("force",), "--compare", args.compare is not None)
     options.refuse_idle(args, ("numbering",), "--split val-half", args.split != "all")
     options.check_outputs(args, ("json", "csv", "markdown", "plot"))

@@ -7,12 +7,14 @@
     python tools/memory.py people.db undo 20
     python tools/memory.py people.db name 3 "red coat"
     python tools/memory.py people.db delete 8           tracklets, vectors, crops, log: all of it goes
+    python tools/memory.py people.db engine hnsw        what another search finds here, beside comparing all
     python tools/memory.py people.db clocks             how far cameras' clocks are apart, by who passed several
     python tools/memory.py people.db clocks keep        believe that from now on
     python tools/memory.py people.db clock door -12.5   s to be added to what this camera says
 
 VERB is list, show PERSON, log, suggestions, merge A B, split TRACKLET ..., undo OPERATION, undo-merges, name PERSON
-TEXT, pin PERSON, unpin PERSON, delete PERSON, forget, export PERSON, clocks [keep] or clock CAMERA S.
+TEXT, pin PERSON, unpin PERSON, delete PERSON, forget, export PERSON, clocks [keep], clock CAMERA S or
+engine NAME (search.py lists them).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from retrace.tools.terminal.console import OK, Parser, guarded, say
 WORDS = {  # how many words each verb takes; None: one or more
     "list": 0, "show": 1, "log": 0, "suggestions": 0, "merge": 2, "split": None, "undo": 1, "undo-merges": 0, "name": 2,
     "pin": 1, "unpin": 1, "delete": 1, "forget": 0, "export": 1, "clocks": (0, 1),
-    "clock": 2,
+    "clock": 2, "engine": 1,
 }  # fmt: skip
 
 
@@ -40,7 +42,6 @@ def parser() -> Parser:
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
-    from pathlib import Path
 
     from retrace.configs import InputError
     from retrace.tools.runs import memories
@@ -54,11 +55,11 @@ def main(argv: list[str]) -> int:
         raise InputError(f"{verb} takes {much}, got {len(words)}")
     if verb == "clocks" and words not in ([], ["keep"]):
         raise InputError(f"clocks takes nothing, or keep; got {words[0]!r}")
-    numbers = memories.numbers([] if verb in ("clock", "clocks") else words[:1] if verb == "name" else words)
-    if not Path(args.memory).is_file():
-        raise InputError(f"{args.memory}: no such memory")
+    no_ids = ("clock", "clocks", "engine")
+    numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
+    memories.check_memory(args.memory)
     now = time.time()
-    with Memory(args.memory) as memory:
+    with Memory(args.memory, engine=words[0] if verb == "engine" else None) as memory:
         match verb:
             case "list":
                 lines = memories.people_lines(memory.store)
@@ -89,6 +90,8 @@ def main(argv: list[str]) -> int:
                         ).items()
                     )
                 ]
+            case "engine":
+                lines = memories.engine_lines(memory, words[0])
             case "clocks":
                 lines = memories.clock_lines(memory, keep=bool(words))
             case "clock":

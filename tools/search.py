@@ -1,10 +1,14 @@
 """Where and when was this person? A photo and an identity memory, and an honest 'nobody'.
 
     python tools/search.py people.db photo.jpg
-    python tools/search.py people.db photo.jpg other.jpg --cameras door,hall --since 3600 --sheet found.jpg
+    python tools/search.py people.db photo.jpg other.jpg --cameras door,hall --since 3600 --html found
 
 A photo is a crop of one person (higher than wide), or a picture in which the largest person is meant; several photos
-are of one person. Every vector of the memory is compared.
+are of one person. Everybody in the memory is compared.
+
+Another ENGINE finds the same faster, or on another machine: exact (NumPy) and flat (faiss) compare every tracklet's
+vector; hnsw is a graph for about a million of them, which `memory.py FILE engine hnsw` measures on your own; auto
+chooses; postgres:postgresql://USER@HOST/DATABASE and qdrant:http://HOST:PORT are servers.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ def parser() -> Parser:
     p.add_argument("--since", type=float, metavar="S", help="s on the memory's clock")
     p.add_argument("--until", type=float, metavar="S")
     p.add_argument("--cameras", metavar="NAMES", help="separated by commas")
+    p.add_argument("--engine", metavar="ENGINE", help="where vectors are searched")
+    p.add_argument("--html", metavar="DIR", help="a page of what was found")
     p.add_argument("--sheet", metavar="FILE", help="a picture of what was found")
     p.add_argument("--csv", metavar="FILE", help="a row a visit")
     p.add_argument("--json", metavar="FILE")
@@ -43,25 +49,32 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from retrace.configs import InputError
     from retrace.configs.files import write_json
+    from retrace.tools.pages import found_page
     from retrace.tools.runs import memories
+    from retrace.tools.terminal.options import check_outputs, names_in
     from retrace.tracker.memory import Memory
     from retrace.tracker.memory.search import search
 
-    if not Path(args.memory).is_file():
-        raise InputError(f"{args.memory}: no such memory")
+    check_outputs(args, ("sheet", "csv", "json"), ("html",), inputs=("memory",))
+    memories.check_memory(args.memory)
     if not (0 <= args.least <= 1 and args.top >= 1):
         raise InputError(f"expected a probability and at least one person, got {args.least} and {args.top}")
     embedder, weights = memories.open_embedder(args.reid)
     photos = memories.photo_vectors([Path(photo) for photo in args.photo], embedder, args.detector)
-    cameras = args.cameras.split(",") if args.cameras else None
-    with Memory(args.memory, weights, photos.shape[1]) as memory:
-        found = search(memory, photos, args.least, args.top, args.since, args.until, cameras)
+    cameras = None if args.cameras is None else names_in(args.cameras, "cameras")
+    with Memory(args.memory, weights, photos.shape[1], engine=args.engine) as memory:
+        narrowed = args.since, args.until, cameras
+        found = search(memory, photos, args.least, args.top, *narrowed)
         if not found:
             say(f"nobody among {memory.people.count} people is as likely as {args.least:g}")
         for line in memories.found_lines(found):
             say(line)
         if args.sheet and found:
             say(f"  {memories.write_sheet(Path(args.sheet), memory.store, found)}")
+        if args.html:
+            below = [] if found else search(memory, photos, 0.0, 3, *narrowed)
+            asked = found_page.Asked([Path(photo) for photo in args.photo], args.least, *narrowed)
+            say(f"  {found_page.write_page(Path(args.html), memory, asked, found, below)}")
         if args.csv:
             say(f"  {memories.write_csv(Path(args.csv), found)}")
     if args.json:

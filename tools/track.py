@@ -74,6 +74,7 @@ def parser() -> Parser:
         "--homography", metavar="FILE.yaml", help="cameras' ground: people known by place, too (--memory)"
     )
     p.add_argument("--memory-start", type=float, metavar="S", help="time 0 on the memory's clock")
+    p.add_argument("--memory-engine", metavar="NAME", help="kept in step with the memory; see search.py")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument(
         "--runtime", default="auto", metavar="auto|onnxruntime|openvino|tensorrt", help="of ONNX files"
@@ -83,7 +84,17 @@ def parser() -> Parser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, another value"
     )
     p.add_argument("--workers", default="1", metavar="N|auto", help="processes that track files side by side")
+    p.add_argument(
+        "--split",
+        type=int,
+        default=1,
+        metavar="N",
+        help="track each file in N parts and join them (docs/scale.md)",
+    )
     p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="files on a Ray cluster (docs/scale.md)")
+    p.add_argument(
+        "--storage", metavar="URL", help="keep checkpoints and results there, too (s3://..., file:///...)"
+    )
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
     p.add_argument("--quiet", action="store_true", help="print errors only")
     return p
@@ -97,7 +108,7 @@ def main(argv: list[str]) -> int:
 
         if args.quiet:
             be_quiet()
-        run = open_run(jobs_of(args), argv, args.quiet, workers(args.workers), args.cluster)
+        run = open_run(jobs_of(args), argv, args.quiet, workers(args.workers), args.cluster, args.split)
         track_all(run)
         if run.whole:
             run.refuse_failures()
@@ -127,7 +138,7 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
 
     told = parse_assignments(args.set)
     offline = {key.removeprefix("offline."): told.pop(key) for key in [*told] if key.startswith("offline.")}
-    save = tuple(filter(None, args.save.split(",")))
+    save = tuple(filter(None, (kind.strip() for kind in args.save.split(","))))
     if not save:
         raise InputError(f"--save {args.save}: expected names separated by commas, such as mot,video")
     given = {one.name: getattr(args, one.name) for one in fields(Job) if hasattr(args, one.name)}

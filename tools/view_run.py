@@ -77,9 +77,11 @@ def main(argv: list[str]) -> int:
 def check_options(args: argparse.Namespace) -> None:
     """Refuse what contradicts itself or would do nothing."""
     from retrace.configs import InputError
+    from retrace.tools.terminal.options import refuse_empty
 
     if args.port is not None and not 1 <= args.port <= 65535:
         raise InputError(f"--port {args.port}: expected 1 to 65535")
+    refuse_empty(args, ("save", "export", "imported", "gt", "memory", "host", "video"))
     for option in ("gt", "memory"):
         path = getattr(args, option)
         if path is not None and not Path(path).exists():

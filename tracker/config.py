@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -50,6 +51,7 @@ CostName = Literal[
     "mahalanobis_share",
     "shape",
     "shape_by_width",
+    "log_odds",
 ]
 Band = Literal["high", "low", "deleted"]
 
@@ -110,6 +112,55 @@ class Stage(BaseModel):
 
 
 Memory = Literal["recent", "history", "minimum", "median"]
+
+
+class Table(BaseModel):
+    """Nats over a quantity: linear between knots, constant beyond them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: Annotated[tuple[Most, ...], Field(min_length=2)]  # the knots, rising
+    nats: Annotated[
+        tuple[tuple[Most, ...], ...], Field(min_length=1)
+    ]  # a row for all tracks, or one for each age of LogOdds
+
+    @model_validator(mode="after")
+    def _rows_fit_knots(self) -> Table:
+        if any(a >= b for a, b in pairwise(self.at)):
+            raise ValueError("knots must rise")
+        if any(len(row) != len(self.at) for row in self.nats):
+            raise ValueError(f"every row of nats needs as many numbers as there are knots, {len(self.at)}")
+        return self
+
+
+class LogOdds(BaseModel):
+    """The tables of the cost `log_odds` (tracker/association/log_odds.py), as `tools/calibrate.py` writes them.
+
+    Tracks are of one age or another: seen in the last frame, else longer ago than none of the gaps, the first, ...
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    TERMS: ClassVar = ("overlap", "place", "size", "score", "fall", "look")
+
+    gaps: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = (0.5, 2.0)  # s since seen, rising
+    bias: Most  # of every pair
+    overlap: Table
+    place: Table
+    size: Table
+    score: Table
+    fall: Table
+    look: Table
+
+    @model_validator(mode="after")
+    def _rows_fit_ages(self) -> LogOdds:
+        if any(a >= b for a, b in pairwise(self.gaps)):
+            raise ValueError("gaps must rise")
+        for name in self.TERMS:
+            rows, ages = len(getattr(self, name).nats), len(self.gaps) + 2
+            if rows not in (1, ages):
+                raise ValueError(f"{name}: expected 1 row of nats, or {ages} for the ages, got {rows}")
+        return self
 
 
 class Boost(BaseModel):
@@ -187,6 +238,8 @@ class TrackerConfig(BaseModel):
     active_appearance: Memory = "recent"  # what active and tentative tracks are compared by
     lost_appearance: Memory = "recent"  # what lost ones are: history is the mean distance to all vectors
 
+    log_odds: LogOdds | None = None  # the tables of the cost `log_odds`
+
     box: Literal["state", "detection"] = "state"  # report the filter's box or the detector's
     coast: Seconds = 0.0  # report a lost track's predicted box for so long (det_index -1)
     hidden: Hidden | None = None  # report it while somebody shown stands in front of it
@@ -213,7 +266,12 @@ class TrackerConfig(BaseModel):
             term for stage in (*self.stages, *self.blind_stages) for term in (*stage.terms, *stage.gates)
         }
         boosts = self.boost is not None and self.boost.unlikely
-        if self.motion == "linear" and (boosts or any("mahalanobis" in term for term in asked)):
+        unsure = any("mahalanobis" in term or term == "log_odds" for term in asked)
+        if "log_odds" in asked and self.log_odds is None:
+            raise ValueError(
+                "the cost log_odds needs its tables: log_odds, as `tools/calibrate.py` writes them"
+            )
+        if self.motion == "linear" and (boosts or unsure):
             raise ValueError(
                 "motion: linear knows no uncertainty, so no mahalanobis distance and no boost.unlikely"
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect
 from retrace.tracker import display, foreign
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 NOT_GIVEN: Any = None  # a default that the constructor replaces, so that readers always find an array
 RATES = (1e-3, 1e6)  # frames/s: from one in a quarter of an hour to a high-speed camera's
 ROUNDING = 1e-5  # by which a score may lie outside [0, 1]: a sum of shares, or a sigmoid in half precision
+COLUMNS: tuple[tuple[str, type, tuple[int, ...]], ...] = (  # of a MotTable
+    *(("frame", np.int64, ()), ("id", np.int64, ()), ("xyxy", np.float64, (4,)), ("score", np.float64, ())),
+    *(("class_id", np.int64, ()), ("visibility", np.float64, ())),
+)
 UNIT_TOLERANCE = 1e-3  # |norm - 1| of an embedding row; float16 features normalised elsewhere stay inside
 
 
@@ -86,6 +91,8 @@ class Detections:
             norm = np.sqrt(np.einsum("nd,nd->n", embedding, embedding))
             bad = ~((np.abs(norm - 1) <= UNIT_TOLERANCE) | (norm == 0))  # NaN fails both
             _refuse_rows("embedding rows must have norm 1 (or 0: unknown)", bad, norm)
+        if self.extras is not None:
+            expect("extras", self.extras, Mapping, "a mapping of names to arrays")
         extras = (
             {name: _rows_of(name, values, n) for name, values in self.extras.items()} if self.extras else {}
         )
@@ -255,6 +262,9 @@ class Step:
 class MotTable:
     """A whole sequence: R boxes, sorted by frame, then id (detections, which have no id, by file order).
 
+    Raises:
+        InputError: a column of another shape, or one that is no numbers.
+
     Example:
         >>> from retrace import read_ground_truth
         >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
@@ -272,6 +282,15 @@ class MotTable:
     class_id: np.ndarray  # (R,) int64
     visibility: np.ndarray  # (R,) float64 in [0, 1]; 1 where the file has none
 
+    def __post_init__(self) -> None:
+        rows = None
+        for name, dtype, tail in COLUMNS:
+            given = getattr(self, name)
+            column = _array(name, given, dtype, tail, rows)
+            rows = len(column)
+            if column is not given:
+                object.__setattr__(self, name, column)
+
     @classmethod
     def of(cls, steps: Iterable[Step], *, as_file: bool = False) -> MotTable:
         """What a tracker reported, frame by frame, as one table: ``MotTable.of(run(...))``.
@@ -281,7 +300,10 @@ class MotTable:
             as_file: exactly what writing a result file and reading it again gives: tlwh with two decimals, scores
                 with four, class 1 throughout, since result files have no classes.
         """
-        pieces = [(step.frame.index, step.tracks) for step in steps]
+        try:
+            pieces = [(step.frame.index, step.tracks) for step in steps]
+        except (TypeError, AttributeError):
+            raise InputError("expected steps as run(...) gives them") from None
         count = [len(tracks) for _, tracks in pieces]
         frame = np.repeat(np.array([index for index, _ in pieces], np.int64), count)
 

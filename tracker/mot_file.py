@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect, path_text
 from retrace.configs.files import atomic_write, writing
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 from retrace.tracker.data import RATES, ROUNDING, MotTable, Tracks
@@ -240,7 +241,11 @@ def write_results(path: str | Path, table: MotTable) -> None:
         >>> Path("copy.txt").read_text().splitlines()[0]
         '1,1,10.00,20.00,24.00,50.00,1.0000,-1,-1,-1'
     """
-    with writing(Path(path)), atomic_write(path) as file:
+    expect("table", table, MotTable, "a MotTable")
+    place = Path(path_text("path", path))
+    if not place.name:
+        raise InputError(f"{place}: expected the name of a file")
+    with writing(place), atomic_write(place) as file:
         file.write(result_text(table))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import path_text
 
 MIN_COLUMNS = {"detections": 7, "results": 7, "ground truth": 7}
 LAST_FRAME = 10_000_000  # four days at 30 frames a second; a table of frames that long still fits in memory
@@ -40,7 +41,8 @@ def read_rows(path: str | Path, kind: str, strict: bool = False) -> np.ndarray:
             than the first, with too few columns, with a frame or id that is no whole number or a frame
             outside 1..LAST_FRAME.
     """
-    return parse_rows(read_bounded(path, f"MOTChallenge {kind}"), Path(path), kind, strict)
+    path = Path(path_text("path", path))
+    return parse_rows(read_bounded(path, f"MOTChallenge {kind}"), path, kind, strict)
 
 
 def read_bounded(path: str | Path, expected: str, most: int = LARGEST_FILE) -> bytes:

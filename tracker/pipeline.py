@@ -18,6 +18,7 @@ from itertools import chain
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect
 from retrace.tracker.ahead import Ahead, batches, in_order
 from retrace.tracker.data import Detections, Frame, Step
 from retrace.tracker.tracker import Tracker
@@ -85,6 +86,10 @@ def run(
         True
     """
     stopwatch = stopwatch or Stopwatch()
+    expect("tracker", tracker, Tracker, "a Tracker")
+    for name, called in (("detect", detect), ("embed", embed), ("camera", camera)):
+        if called is not None or name == "detect":
+            expect(name, called, Callable, "a function")  # type: ignore[arg-type]
 
     def look(some: Sequence[Frame]) -> tuple[Sequence[Frame], Iterable[Detections]]:
         try:
@@ -116,7 +121,12 @@ def run(
 
 def timed(frames: Iterable[Frame], stopwatch: Stopwatch) -> Iterator[Frame]:
     """The frames; "decode" is how long they are waited for."""
-    source = iter(frames)
+    try:
+        source = iter(frames)
+    except TypeError:
+        raise InputError(
+            f"expected frames as open_source(...) gives them, got {type(frames).__name__}"
+        ) from None
     while True:
         with stopwatch.stage("decode"):
             frame = next(source, None)
@@ -134,6 +144,8 @@ def look_at(
     with stopwatch.stage("detect"):
         several = len(frames) > 1 and hasattr(detect, "many")
         found: list[Detections] = list(detect.many(frames)) if several else [*map(detect, frames)]  # type: ignore[attr-defined]
+    for one in found:
+        expect("detect", one, Detections, "a function that returns Detections")
     if embed is None:
         return found
     bare = [k for k, d in enumerate(found) if d.embedding is None and frames[k].image is not None]
@@ -154,6 +166,11 @@ def embed_useful(
     several = len(which) > 1 and hasattr(embed, "many")
     looks = embed.many(images, boxes) if several else map(embed, images, boxes)  # type: ignore[attr-defined]
     for rows, vectors in zip(useful, looks, strict=True):
+        shape = np.shape(vectors) if isinstance(vectors, np.ndarray) else type(vectors).__name__
+        if len(shape) != 2 or shape[0] != rows.sum():
+            raise InputError(
+                f"embed must return an array of ({rows.sum()}, D) for as many boxes, got {shape}"
+            )
         whole = np.zeros((len(rows), vectors.shape[1]), np.float32)
         whole[rows] = vectors
         yield whole

@@ -112,10 +112,10 @@ class CompiledStages(NamedTuple):
 def compiled_stages(config: TrackerConfig, depth: Depth) -> CompiledStages | None:
     """None: this preset has more to it than a compiled frame, and runs step by step.
 
-    What is refused, and why: directions, shapes and shares take arctan2, arccos and exp, of which NumPy and compiled
-    code round one value in ten or twenty differently, so that the bytes would not be the same (OC-SORT, Deep OC-SORT,
-    Hybrid-SORT, TrackTrack, BoostTrack); boxes of the past lie by row, which a compiled frame moves (GHOST's straight
-    motion).
+    What is refused, and why: directions, shapes, shares and log-odds take arctan2, arccos, exp and log, of which NumPy
+    and compiled code round one value in ten or twenty differently, so that the bytes would not be the same (OC-SORT,
+    Deep OC-SORT, Hybrid-SORT, TrackTrack, BoostTrack, `odds`); boxes of the past lie by row, which a compiled frame
+    moves (GHOST's straight motion).
 
     Args:
         depth: what the preset must remember of each track.

@@ -5,7 +5,7 @@ All live tracks are one struct of arrays (tracker/tracks/state.py); an algorithm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from math import isfinite
@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError, load_preset
+from retrace.configs.errors import expect, one_line
 from retrace.tracker.association.boost import boosted
-from retrace.tracker.association.costs import ALL_LOOKS, CostInputs
+from retrace.tracker.association.costs import ALL_LOOKS
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.matching import associate, depth_of, overlaps_of
 from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import TrackerConfig
@@ -147,10 +149,7 @@ class Tracker:
         Raises:
             InputError: time does not advance, a malformed warp, embeddings of another dimension than before.
         """
-        if not isinstance(detections, Detections):
-            raise InputError(
-                f"expected Detections, got {type(detections).__name__}; make one: Detections(xyxy, score, class_id)"
-            )
+        _check_detections(detections)
         warp = None if warp is None else _checked_warp(warp)
         if self._blindfolded:
             detections = detections.with_embedding(None)
@@ -172,9 +171,10 @@ class Tracker:
 
         Arguments as for :meth:`update`, which is to follow; nothing changes here.
         """
+        _check_detections(detections)
         live, useful = self._live, detections.score >= self.appearance_from
         number = self._now.number + 1
-        now = number / self._fps if timestamp is None else float(timestamp)
+        now = number / self._fps if timestamp is None else _seconds(timestamp)
         steps = (now - self._now.time) * self._fps
         place = live.filters.copy()
         place[filters.X] += (
@@ -221,7 +221,7 @@ class Tracker:
         """Go to the next frame; returns how many nominal frames have passed."""
         last = self._now
         number = last.number + 1
-        time = number / self._fps if timestamp is None else float(timestamp)
+        time = number / self._fps if timestamp is None else _seconds(timestamp)
         steps = (time - last.time) * self._fps if number else 1.0
         if not (steps > 0 and isfinite(time)):
             raise InputError(f"timestamps must grow: {time:g} s came after {last.time:g} s")
@@ -468,19 +468,47 @@ class Tracker:
             InputError: parts are missing or too many, or it was taken with another configuration or frame rate.
         """
         want = {*packed(self._live), "frame", "time", "last_id", "fps", "spread", "blindfolded", "config"}
+        expect("state", state, Mapping, "what state_dict() gave")
         if set(state) != want:
-            raise InputError(f"not a tracker's state: {sorted(want ^ set(state))} missing or too many")
-        if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
-            raise InputError("the state was taken with another tracker configuration or frame rate")
-        self._live = unpacked(state, self._depth)
-        self._now = FrameTime(int(state["frame"]), float(state["time"]), 0.0)
-        self._last_id = int(state["last_id"])
-        self._spread = np.array(state["spread"], np.float64)
-        self._blindfolded = bool(state["blindfolded"])
+            raise InputError(f"not a tracker's state: {[*map(str, want ^ set(state))]} missing or too many")
+        try:
+            if str(state["config"]) != self.config.model_dump_json() or float(state["fps"]) != self.fps:
+                raise InputError("the state was taken with another tracker configuration or frame rate")
+            live = unpacked(state, self._depth)
+            now = FrameTime(int(state["frame"]), float(state["time"]), 0.0)
+            last_id, blindfolded = int(state["last_id"]), bool(state["blindfolded"])
+            spread = np.array(state["spread"], np.float64).reshape(2)
+        except InputError:
+            raise
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise InputError(f"not a tracker's state: {one_line(error)}") from None
+        self._live, self._now, self._last_id = live, now, last_id
+        self._spread, self._blindfolded = spread, blindfolded
+
+
+def _check_detections(detections: Detections) -> None:
+    """Raises InputError for something else."""
+    if not isinstance(detections, Detections):
+        raise InputError(
+            f"expected Detections, got {type(detections).__name__}; make one: Detections(xyxy, score, class_id)"
+        )
+
+
+def _seconds(timestamp: float) -> float:
+    """As a float; raises InputError for what is no number."""
+    try:
+        if isinstance(timestamp, str | bytes):
+            raise TypeError
+        return float(timestamp)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"timestamp must be a number of seconds, got {type(timestamp).__name__}") from None
 
 
 def _checked_warp(warp: np.ndarray) -> np.ndarray:
-    warp = np.asarray(warp, np.float64)
-    if warp.shape != (2, 3) or not np.isfinite(warp).all() or np.linalg.det(warp[:, :2]) == 0:
-        raise InputError(f"warp must be a finite, invertible (2, 3) matrix, got {warp.tolist()}")
-    return warp
+    try:
+        matrix = np.asarray(warp, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"warp must be a (2, 3) matrix of numbers, got {type(warp).__name__}") from None
+    if matrix.shape != (2, 3) or not np.isfinite(matrix).all() or np.linalg.det(matrix[:, :2]) == 0:
+        raise InputError(f"warp must be a finite, invertible (2, 3) matrix, got {matrix.tolist()}")
+    return matrix

@@ -159,6 +159,11 @@ def score_folder(
         inside = not Path(detections).is_dir()
         where = (Path(gt), str(detections)) if inside else (Path(detections), detections_file)
         boxes = {name: _detections(where[0], name, where[1]) for name in names}
+        if len({path.resolve() for path in boxes.values()}) < len(boxes):
+            raise InputError(
+                f"`detections` {detections}: is one file for {len(boxes)} sequences; expected one inside each sequence "
+                "folder, or a folder of SEQUENCE.txt"
+            )
     floors = LEAST_SCORES if min_score is None else (min_score,)
     visit = partial(
         score_one, benchmark=benchmark, others=others, boxes=boxes, floors=floors, motmetrics=motmetrics

@@ -7,6 +7,7 @@ detector's; what a tracker misses to this is its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from retrace.eval.mot.match import match_frames
 from retrace.eval.mot.overlap import EPS, overlaps
 from retrace.eval.mot.preprocess import PEDESTRIAN, frame_cuts, is_scored
-from retrace.tracker.data import MotTable
+from retrace.tracker.data import Detections, MotTable
 
 
 def perfect_association(
@@ -41,3 +42,22 @@ def perfect_association(
     ids = int(gt.id.max(initial=0)) + 1 + np.arange(len(detections))
     ids[close.result[matched]] = gt.id[close.gt[matched]]
     return replace(detections, id=ids, class_id=np.full(len(detections), PEDESTRIAN))
+
+
+def shown_people(truth: MotTable, boxes: Sequence[Detections], benchmark: str) -> list[np.ndarray]:
+    """By frame (N,) int64, which person of ``truth`` each box shows, from 1; 0: none.
+
+    Args:
+        truth: ascending by frame.
+        boxes: of all frames.
+        benchmark: whose rules say which ground truth is scored.
+    """
+    count = [len(one) for one in boxes]
+    xyxy = np.concatenate([np.zeros((0, 4)), *(one.xyxy.astype(np.float64) for one in boxes)])
+    frame, ones = np.repeat(np.arange(len(count)), count), np.ones(len(xyxy))
+    table = MotTable(frame, np.full(len(frame), -1), xyxy, ones, np.ones(len(frame), np.int64), ones)
+    found = perfect_association(truth, table, len(count), benchmark).id
+    people = np.unique(truth.id)
+    at = np.minimum(np.searchsorted(people, found), max(len(people) - 1, 0))
+    known = np.where(people[at] == found, at + 1, 0) if len(people) else np.zeros(len(found), np.int64)
+    return np.split(known, np.cumsum(count)[:-1])

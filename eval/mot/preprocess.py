@@ -192,7 +192,7 @@ def _on_distractors(
 
 def check_benchmark(benchmark: str) -> None:
     """Raises InputError for a benchmark that is not known."""
-    if benchmark not in BENCHMARKS:
+    if not isinstance(benchmark, str) or benchmark not in BENCHMARKS:
         raise InputError(f"unknown benchmark {benchmark!r}; known: {', '.join(BENCHMARKS)}")
 
 

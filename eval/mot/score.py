@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect, number
 from retrace.eval.mot.clear import Clear, clear, combine_clear
 from retrace.eval.mot.hota import Hota, combine_hota, hota
 from retrace.eval.mot.identity import Identity, combine_identity, identity
 from retrace.eval.mot.preprocess import Prepared, check_benchmark, check_some_scored, find_fault, prepare
 from retrace.tracker.data import MotTable
+from retrace.tracker.mot_rows import LAST_FRAME
 
 MEANS = ("HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "OWTA")
 
@@ -82,6 +84,10 @@ def evaluate(gt: MotTable, result: MotTable, length: int | None = None, benchmar
         (0.967, 2, 0.5)
     """
     check_benchmark(benchmark)
+    for table, name in ((gt, "gt"), (result, "result")):
+        expect(name, table, MotTable, "a MotTable")
+    if length is not None:
+        number("length", length, 0, LAST_FRAME, whole=True)
     if length is None:
         length = int(max(gt.frame.max(initial=-1), result.frame.max(initial=-1))) + 1
     for table, name in ((gt, "ground truth"), (result, "result")):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import number
 
 JUNK, DISTRACTOR = -1, 0
 METRICS = ("cosine", "euclidean")
@@ -67,7 +68,7 @@ def pair_up(
     order = np.argsort(ids, kind="stable")
     row, at = expand_ranges(np.searchsorted(ids[order], q_ids), np.searchsorted(ids[order], q_ids, "right"))
     col = order[at]
-    left_out = (cameras[col] == q_cameras[row]) & camera_filter
+    left_out = (cameras[col] == q_cameras[row]) & bool(camera_filter)
     return Pairing(q_ids, q_cameras, ids, cameras, kept, len(g_ids), row, col, left_out)
 
 
@@ -91,7 +92,7 @@ def distance_rows(
     """
     if distances is not None:
         return _given_rows(pairing, distances)
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise InputError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
     query, query_norms = checked_features(query_features, "query_features", len(pairing.query_ids))
     gallery, norms = checked_features(gallery_features, "gallery_features", pairing.given)
@@ -133,8 +134,8 @@ def blocks(rows: Rows, pairing: Pairing, size: int | None = None) -> Iterator[tu
     Raises:
         InputError: a size below 1.
     """
-    if size is not None and size < 1:
-        raise InputError(f"block {size}: expected at least 1 query")
+    if size is not None:
+        number("block", size, 1, whole=True)
     fitting = _BLOCK_BYTES // (4 * max(1, len(pairing.kept)))
     step = size or int(np.clip(fitting, 128, 1024))
     for start in range(0, len(pairing.query_ids), step):
@@ -205,7 +206,12 @@ def _given_rows(pairing: Pairing, distances: np.ndarray | Rows) -> Rows:
 def _labels(ids: Any, cameras: Any, side: str) -> tuple[np.ndarray, np.ndarray]:
     found = []
     for name, values in ((f"{side}_ids", ids), (f"{side}_cameras", cameras)):
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(
+                f"{name}: expected whole numbers, one an image, got {type(values).__name__}"
+            ) from None
         if array.size == 0:
             array = array.reshape(-1).astype(np.int64)
         if array.ndim != 1 or array.dtype.kind not in "iu":

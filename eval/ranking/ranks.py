@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import number
 from retrace.eval.ranking.pairing import DISTRACTOR, Metric, Pairing, Rows, blocks, distance_rows, pair_up
 
 TIES = ("stable", "pessimistic")
@@ -128,10 +129,9 @@ def evaluate_ranking(
         >>> found.rank_at(1), found.mAP
         (1.0, 1.0)
     """
-    if ties not in TIES:
+    if not isinstance(ties, str) or ties not in TIES:
         raise InputError(f"ties {ties!r}: expected one of {', '.join(TIES)}")
-    if max_rank < 1:
-        raise InputError(f"max_rank {max_rank}: expected at least 1")
+    number("max_rank", max_rank, 1, whole=True)
     pairing = pair_up(query_ids, query_cameras, gallery_ids, gallery_cameras, camera_filter)
     rows = distance_rows(pairing, query_features, gallery_features, metric, distances)
     positives = np.bincount(pairing.row[~pairing.left_out], minlength=len(pairing.query_ids))

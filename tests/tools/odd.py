@@ -15,18 +15,21 @@ import os
 import random
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from retrace.tools.runs.memories import weights_name
 from retrace.tools.terminal.console import guarded
+from retrace.tracker.memory import Memory
 from tests.damage import bounded
 from tests.reid.mini_market import write_mini_market
 from tests.reid.networks_by_hand import all_pixels
 from tests.small_video import make_video, write_boxes
+from tests.tracker.memory.passersby import tracklet
 
 SECONDS, MEGABYTES = 60.0, 2500
 LONGEST = 540  # characters: 500, and the tool's name
@@ -41,6 +44,7 @@ NEARLY: dict[str, list[str]] = {
     "track": ["VIDEO", "--detections", "DET", "--reid", "none", "--camera", "none", "--out", "OUT"],
     "eval_mot": ["--gt", "SEQUENCES", "--results", "RESULTS"],
     "submit_mot": ["--benchmark", "MOT17", "--results", "RESULTS", "--out", "OUT/a.zip"],
+    "eval_memory": ["--gt", "SEQUENCES", "--results", "RESULTS"],
     "eval_reid": ["--weights", "ONNX", "--data", "MARKET", "--cache", "CACHE"],
     "export_reid": ["--weights", "ONNX", "--out", "OUT/a.onnx"],
     "train_reid": ["--config", "osnet_x0_25_deploy", "--data", "MISSING", "--out", "OUT"],
@@ -48,19 +52,21 @@ NEARLY: dict[str, list[str]] = {
     "mot_crops": ["SEQUENCES/one", "--out", "OUT"],
     "offline": ["--results", "RESULTS", "--out", "OUT"],
     "tune": ["--data", "SEQUENCES", "--tracker", "sort", "--trials", "1", "--jobs", "1", "--out", "OUT"],
+    "calibrate": ["--data", "SEQUENCES", "--detections", "det/det.txt", "--out", "OUT/a.yaml"],
     "explain": ["RESULTS", "--frame", "1", "--id", "1"],
     "count": ["RESULTS/one.txt", "--fps", "10"],
-    "search": ["MISSING", "IMAGE", "--detector", "hog"],
-    "memory": ["MISSING", "list"],
+    "search": ["PEOPLE", "IMAGE", "--detector", "hog", "--reid", "ONNX"],
+    "memory": ["PEOPLE", "list"],
     "view_run": ["MISSING"],
     "models": ["--get", "no-such-model"],
     "scene": ["--out", "OUT", "--seconds", "0.2", "--people", "2"],
     "demo": ["--video", "MISSING", "--out", "OUT"],
     "crash_test": ["--subjects", "nobody"],
     "adapt_reid": ["MISSING", "--out", "OUT"],
+    "watch": ["MISSING", "--out", "OUT"],
     "link_cameras": ["--results", "RESULTS", "--out", "OUT"],
     "capacity": ["--costs", "COSTS", "--cameras", "3"],
-    "does_reid_pay": ["SEQUENCES/one", "--reid", "ONNX"],
+    "does_reid_pay": ["VIDEO", "--gt", "SEQUENCES/one/gt/gt.txt", "--detections", "DET", "--reid", "ONNX"],
     "bench_losses": ["report", "--results", "MISSING", "--out", "OUT"],
     "bench": ["embed", "--weights", "MISSING"],
 }
@@ -82,7 +88,7 @@ def make_place(folder: Path) -> dict[str, str]:
     rng = np.random.default_rng(0)
     place = {
         name: str(folder / name.lower())
-        for name in ("EMPTY", "FOLDER", "BYTES", "TEXT", "MISSING", "CACHE", "COSTS")
+        for name in ("EMPTY", "FOLDER", "BYTES", "TEXT", "MISSING", "CACHE", "COSTS", "PEOPLE")
     }
     (folder / "empty").touch()
     (folder / "folder").mkdir()
@@ -101,6 +107,9 @@ def make_place(folder: Path) -> dict[str, str]:
     (folder / "costs").write_text(json.dumps({"costs": costs}))
     (folder / "xml.xml").write_text("<net></net>")
     all_pixels(folder / "onnx.onnx")
+    with Memory(folder / "people", weights_name(folder / "onnx.onnx"), 96) as made:
+        for k, vector in enumerate(np.eye(2, 96, dtype=np.float32)):
+            made.add([tracklet(k, 100.0 * (k + 1), vector=vector)])
     make_video(folder / "video.mp4", length=12)
     write_boxes(folder / "det.txt", 12)
     write_mini_market(folder / "market", ids=3, cameras=2, images=2, size=(16, 8))
@@ -147,6 +156,8 @@ def invocation(tool: str, rng: random.Random) -> list[str]:
                 argv.append(rng.choice(KEPT.get(name, WORDS)))
     if tool in SERVES:
         argv = [word for word in argv if word not in ("SEQUENCES", "RESULTS", "VIDEO", "--help")]
+    if tool == "watch":  # a camera that is not there is asked again and again
+        argv = [word for word in argv if not word.isdecimal() and "://" not in word]
     return argv
 
 
@@ -198,11 +209,15 @@ def odd_case(seed: int, place: dict[str, str]) -> tuple[str, list[str]]:
     """The tool and the arguments of a seed."""
     rng = random.Random(seed)
     tool = sorted(NEARLY)[seed % len(NEARLY)]
-    words = []
-    for word in invocation(tool, rng):
-        head, slash, tail = word.partition("/")
-        words.append(place[head] + slash + tail if head in place else word)
-    return tool, words
+    return tool, placed(invocation(tool, rng), place)
+
+
+def placed(words: Sequence[str], place: Mapping[str, str]) -> list[str]:
+    """Words in capitals, and what lies in them, as paths."""
+    parts = [word.partition("/") for word in words]
+    return [
+        place[head] + slash + tail if head in place else head + slash + tail for head, slash, tail in parts
+    ]
 
 
 def main() -> None:

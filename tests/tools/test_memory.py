@@ -144,6 +144,35 @@ def test_a_photo_is_found(
     assert capsys.readouterr().out.startswith("nobody among 3 people is as likely as 0.5")
 
 
+def test_a_page_of_what_was_found(
+    colourful: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By another engine the same; and where nobody is likely enough, the page says nobody."""
+    path, network = colourful
+    words = [str(path), str(picture(tmp_path / "p.png", "green")), "--reid", network]
+    assert search(words) == 0
+    told = capsys.readouterr().out
+    assert search([*words, "--engine", "exact", "--html", str(tmp_path / "page")]) == 0
+    assert capsys.readouterr().out == told + f"  {tmp_path / 'page' / 'index.html'}\n"
+    assert "Person 2" in (tmp_path / "page" / "index.html").read_text()
+    never = ["--cameras", "red", "--least", "0.5", "--html", str(tmp_path / "page")]
+    assert search([*words, *never]) == 0
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert (
+        "Nobody: among 3 people nobody is as likely as 50.0 %. The most alike, who were not accepted:" in text
+    )
+    with pytest.raises(InputError, match=r"engine ivf: .*known: auto, exact"):
+        search([*words, "--engine", "ivf"])
+
+
+def test_an_engine_is_measured_on_the_memory(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = said(capsys, people, "engine", "exact")
+    assert first == (
+        "exact: 5 vectors; of the nearest of 5 of them, themselves not counted, 1.0000 found, of the ten nearest 1.0000"
+    )
+    assert second.endswith(" ms")
+
+
 def test_photos_that_are_none(colourful: tuple[Path, str], tmp_path: Path) -> None:
     path, network = colourful
     (tmp_path / "text.jpg").write_text("no picture")

@@ -47,6 +47,7 @@ class Track:
 
     def __post_init__(self):
         self.belief = Belief(self.scores[-1])
+        self.last = self.boxes[0][1]  # the last detection's box, where it was seen
 
 
 @dataclass(eq=False)
@@ -284,6 +285,29 @@ def iou_unless_alike(w, stage, t, j):
     return iou(w, stage, t, j) - (0.15 if look is not None and 1 - look >= 0.75 else 0)
 
 
+def table(told, age, value):
+    """Linear between knots, constant beyond them."""
+    return float(np.interp(value, told.at, told.nats[age if len(told.nats) > 1 else 0]))
+
+
+def log_odds(w, stage, t, j):
+    told, d = w.config.log_odds, w.seen[j]
+    since = w.time - t.seen
+    age = 0 if since < 1.5 * w.step else 1 + sum(gap <= since + 1e-6 for gap in told.gaps)
+    a, b = w.predicted(t), d.box
+    heights = max(0.0, min(a[3], b[3]) - max(a[1], b[1])) / (max(a[3], b[3]) - min(a[1], b[1]))
+    values = {
+        "overlap": heights * w.iou(stage, t, j),
+        "place": math.log(max(1e-3, squared_distance(w, t, j, 2))),
+        "size": abs(math.log((b[3] - b[1]) / (t.last[3] - t.last[1]))),
+        "score": float(d.score),
+        "fall": float(t.scores[0]) - float(d.score),
+        "look": w.look(t, j),
+    }
+    known = {name: value for name, value in values.items() if value is not None}
+    return -told.bias - sum(table(getattr(told, name), age, value) for name, value in known.items())
+
+
 SLOW_TERMS = {
     f.__name__: f
     for f in (
@@ -305,5 +329,6 @@ SLOW_TERMS = {
         adaptive_appearance,
         nearest_cue,
         iou_unless_alike,
+        log_odds,
     )
 }

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from retrace.tracker.motion.models import MODELS
 from tests.tracker.slow_boxes import slow_iou
-from tests.tracker.slow_costs import SLOW_TERMS, Seen, Track, World, own_distance
+from tests.tracker.slow_costs import SLOW_TERMS, Seen, Track, World, own_distance, squared_distance
 from tests.tracker.textbook import Textbook
 
 # whose speed a lost track gives up
@@ -140,7 +140,8 @@ class SlowTracker:
             penalty = {j: p for band, p in stage.bands.items() for j in bands[band]}
             w.open = set(penalty) - set(matched.values())
             asked = {*stage.terms, *stage.gates}
-            place = stage.against == "predicted" and bool(asked - {"appearance", "half_appearance"})
+            anywhere = {"appearance", "half_appearance", "log_odds"}
+            place = stage.against == "predicted" and bool(asked - anywhere)
             age = w.motion_age() if place else config.max_age
             rows = [t for t in self.tracks if t not in matched and t.status in stage.tracks]
             gain = {}
@@ -158,7 +159,10 @@ class SlowTracker:
         w = self.world
         if not w.alike(t, w.seen[j]):
             return False
-        if w.iou(stage, t, j) == 0:
+        if w.iou(stage, t, j) == 0 and "log_odds" in stage.terms:
+            if squared_distance(w, t, j, 2) >= 100:
+                return False
+        elif w.iou(stage, t, j) == 0:
             far = FAR_LOOKS & set(stage.terms) or ("nearest_cue" in stage.terms and stage.cue_iou >= 1)
             known = w.look(t, j) is not None or stage.neutral_appearance is not None
             if blind or not far or not known:
@@ -242,6 +246,7 @@ class SlowTracker:
                 if step < gap:
                     track.filter.update(world.z(last + (d.box - last) * step / gap))
         track.boxes.insert(0, (self.time, d.box))
+        track.last = d.box
         if self.config.motion == "linear":
             self.straight(track)
         else:

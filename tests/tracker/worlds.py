@@ -4,8 +4,8 @@ import numpy as np
 
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.association.assignment import CandidatePairs
-from retrace.tracker.association.costs import CostInputs
-from retrace.tracker.config import Stage, TrackerConfig
+from retrace.tracker.association.inputs import CostInputs
+from retrace.tracker.config import LogOdds, Stage, TrackerConfig
 from retrace.tracker.motion.models import MODELS
 from retrace.tracker.rows import STATUS
 from retrace.tracker.tracks.state import Depth, blank
@@ -20,9 +20,21 @@ OBSERVED = STAGE.model_copy(update={"against": "observed"})
 OPEN_CUE = STAGE.model_copy(update={"cue_iou": 1.0, "cue_appearance": 0.4})
 
 
+ODDS = LogOdds(
+    gaps=(0.1, 0.5),
+    bias=-0.5,
+    overlap={"at": [0, 0.5, 1], "nats": [[-2, 1, 2], [-1, 0, 1], [0, 0, 1], [0, 0, 0]]},
+    place={"at": [-1, 1, 4], "nats": [[2, 1, -3], [1, 0, -2], [1, 0, -1], [0, 0, -1]]},
+    size={"at": [0, 0.5], "nats": [[0.5, -1]]},
+    score={"at": [0.1, 1], "nats": [[-0.5, 0.5]]},
+    fall={"at": [-0.3, 0, 0.3], "nats": [[0, 0.2, -0.4]]},
+    look={"at": [0, 0.5, 1.2], "nats": [[4, 0, -3], [3, 0, -3], [3, 0, -3], [2, 0, -2]]},
+)
+
+
 def config(**changes):
     plain = {"tracks": ["active"], "detections": "high", "cost": "iou", "limit": 0.7}
-    return TrackerConfig(**({"stages": [plain]} | changes))
+    return TrackerConfig(**({"stages": [plain], "log_odds": ODDS} | changes))
 
 
 def live_tracks(world, depth=6):
@@ -46,7 +58,8 @@ def live_tracks(world, depth=6):
     live.status[:] = [STATUS[t.status] for t in tracks]
     live.score[:], live.score_before[:] = [s for s, _ in score], [s for _, s in score]
     live.column[:], live.views[:] = -1, [len(t.views) for t in tracks]
-    live.box[:], live.past[:], live.past_time[:] = past[:, 0], past, when
+    live.box[:] = np.array([t.last for t in tracks]).reshape(count, 4)
+    live.past[:], live.past_time[:] = past, when
     live.vectors.recent[:] = live.vectors.history[:] = recent
     live.filters[:] = np.array(parts)
     live.scores[:, :2] = np.array([t.belief.mean for t in tracks]).reshape(count, 2)
@@ -76,7 +89,7 @@ def all_pairs(world, stage):
 def random_world(seed, preset="tracktrack", **more):
     """A slow tracker in the middle of a scene, just before it would associate."""
     frames = list(crowd(seed, frames=14, people=7, **more))
-    slow = SlowTracker(Tracker.from_config(preset).config)
+    slow = SlowTracker(Tracker.from_config(preset).config.model_copy(update={"log_odds": ODDS}))
     for frame in frames[:-1]:
         slow.update(*frame)
     detections, _, warp = frames[-1]

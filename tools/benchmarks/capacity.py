@@ -145,7 +145,7 @@ def _check(site: Site, machine: Machine) -> None:
         if name in ("people", "days"):
             good = 0 <= value <= LARGEST
         else:
-            good = not isinstance(value, int | float) or 0 < value <= LARGEST
+            good = not isinstance(value, int | float) or 1 / LARGEST <= value <= LARGEST
         if not good and name != "keep_video":
             raise InputError(f"`{name}` must be a positive number up to {LARGEST:g}, got {float(value):g}")
     if machine.used > 1:

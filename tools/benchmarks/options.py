@@ -103,6 +103,17 @@ def add_memory(p: Parser) -> None:
     p.add_argument("--keep", metavar="FILE", help="leave the memory there; default: a temporary one")
 
 
+def add_engines(p: Parser) -> None:
+    p.add_argument("--vectors", type=numbers, default="100000", metavar="N,N,...", help="made up (100000)")
+    p.add_argument(
+        "--engines", type=words, default="exact,flat,hnsw", metavar="NAME,...", help="see search.py"
+    )
+    p.add_argument("--dimension", type=int, default=512, metavar="N", help="numbers of a vector (512)")
+    p.add_argument("--searches", type=int, default=200, metavar="N", help="in each (200)")
+    p.add_argument("--features", metavar="FILE", help="this gallery instead, a features file")
+    p.add_argument("--seed", type=int, default=0)
+
+
 def add_scores(p: Parser) -> None:
     p.add_argument("--detector", required=True, help="as in track.py")
     p.add_argument(

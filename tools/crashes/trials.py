@@ -22,6 +22,7 @@ from retrace.tools.crashes.victims import start
 LONGEST = 600.0  # s that anything may take before it counts as hanging
 POLL = 0.004  # s between two looks at a victim
 MOST_KILLS = 20  # of one run
+SOON = (0.35, 0.35, 1.1)  # of an undisturbed run: until when it may be killed
 LONGEST_LINE = 540  # characters: 500, and the tool's name
 ROOM = 256  # MB of a disk that has room
 RESTS = (".partial", ".lock", ".checkpoint.npz")  # what a stop may leave, said by its name
@@ -154,7 +155,10 @@ def kills(on: Bench, count: int, rng: random.Random) -> Outcome:
         argv = on.subject.begin(out)
         while True:
             patient = outcome.disturbed - before < MOST_KILLS
-            code, said = on.run(argv, out=out, after=rng.uniform(0, 1.1) * on.seconds if patient else LONGEST)
+            until = (
+                rng.choice(SOON) * rng.random() * on.seconds
+            )  # early ones, so that a run dies often on its way
+            code, said = on.run(argv, out=out, after=until if patient else LONGEST)
             if code != -9:
                 break
             outcome.disturbed += 1

@@ -26,7 +26,8 @@ from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder
 from retrace.reid.losses.pml import MetricLearning, usable
 from retrace.reid.training.files import CHECKPOINT, LOG, RUN
-from retrace.reid.training.fit import Progress, fit
+from retrace.reid.training.fit import fit
+from retrace.reid.training.progress import Progress
 from retrace.tools.loss_bench.entrants import Bench, Entrant
 from retrace.tools.loss_bench.jobs import CHECK, Job, Result, read_results
 from retrace.tools.loss_bench.people import score

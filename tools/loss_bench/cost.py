@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from retrace.configs.errors import InputError, nearest
 from retrace.configs.loader import validate
 from retrace.configs.reading import read_json
 from retrace.reid.config import TrainConfig
@@ -53,6 +54,9 @@ def measure(
 ) -> dict[str, Any]:
     """{"network_ms", "entrants": {name: {"ms", "ratio"}}}; ratios are what to quote."""
     torch.set_num_threads(1)
+    for name in names:
+        if name not in bench.entrants:
+            raise InputError(f"`entrants`: unknown {name!r}; {nearest(name, bench.entrants)}")
     who = {n: e for n, e in bench.entrants.items() if not names or n in names or n == bench.yardstick}
     calls = {name: timed(bench, name, entrant) for name, entrant in who.items()}
     calls["network"] = network_step(bench)

@@ -56,9 +56,10 @@ def read_results(path: Path) -> list[Result]:
     for number, line in enumerate(lines[:-1], 1):
         try:
             one = json.loads(line)
-            if not isinstance(one, dict) or not isinstance(one["key"], str):
+            words = [one[name] for name in ("key", "regime", "entrant", "stage")]
+            if not all(isinstance(word, str) for word in words):
                 raise ValueError
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             raise InputError(f"{path}: line {number} is no result; remove it") from None
         found.append(one)
     return found

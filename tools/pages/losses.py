@@ -230,7 +230,7 @@ def checked(results: list[Result]) -> str:
     text = CHECKED.format(
         chance=100 * next((one["chance"] for one in lines.values() if "chance" in one), 0),
         start="not measured yet" if start is None else f"{start:.1f}",
-        bad=f"Not so: {', '.join(bad)}." if bad else "All do.",
+        bad=f"Not so: {', '.join(bad)}." if bad else "All that were asked do.",
         left=_unchecked(lines),
     )
     return text + as_markdown_table(rows)
@@ -246,7 +246,7 @@ def _unchecked(lines: dict[str, Any]) -> str:
 
 
 def _table(terms: dict[str, Callable[..., Any]]) -> str:
-    rows = ["| term | what | learns | settings |", "|---|---|---|---|"]
+    rows = ["## Terms\n", "| term | what | learns | settings |", "|---|---|---|---|"]
     for name, make in terms.items():
         settings = ", ".join(f"{key} {_shown(default)}" for key, default in _settings(make).items()) or "none"
         what = _first_line(make).removesuffix(".").replace("|", "\\|")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from retrace.configs import InputError
+from retrace.configs import InputError, load_preset
 from retrace.configs.files import atomic_write, write_json, writing
 from retrace.eval.reassociation import auc
+from retrace.reid.config import TrainConfig
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder, find_weights
@@ -99,6 +100,16 @@ def adapt(
     begin = find_weights(weights).with_suffix(".safetensors")
     if not begin.is_file():
         raise InputError(f"`weights` {weights}: a training begins with .safetensors weights of ours")
+    if not 0 < cut < 1:
+        raise InputError(f"`cut` {cut}: expected a share above 0 and below 1")
+    load_preset(PRESET, TrainConfig, "reid", changes)  # a typing mistake shows before anything is tracked
+    names = [open_source(video).name for video in videos]
+    if len({*names}) < len(names):
+        raise InputError(f"two videos are called alike: {', '.join(names)}; rename one")
+    if detections is not None and len(names) > 1 and "{name}" not in detections:
+        raise InputError(
+            f"`detections` {detections}: one file for {len(names)} videos; expected {{name}} in it"
+        )
     folders = [_tracked(video, out, str(begin), detector, detections, wish, device, say) for video in videos]
     frames = {folder.name: video for folder, video in zip(folders, videos, strict=True)}
     _cut(folders, frames, out / "crops", wish, cut, say)

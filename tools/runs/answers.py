@@ -77,9 +77,10 @@ def _text_of(place: Path, name: str, complete: bool) -> Path | None:
 
 def write_tables(folder: Path, result: Result, answers: Summary, minute: float) -> list[Path]:
     """NAME.persons.csv and NAME.people.csv; NAME.lines.csv and NAME.zones.csv where regions were given."""
+    bins = occupancy(result.table, result.fps, minute)  # before anything is written: it may refuse
     made = [
         persons_csv(folder / f"{result.name}.persons.csv", answers.persons),
-        occupancy_csv(folder / f"{result.name}.people.csv", occupancy(result.table, result.fps, minute)),
+        occupancy_csv(folder / f"{result.name}.people.csv", bins),
     ]
     if answers.crossings:
         made.append(crossings_csv(folder / f"{result.name}.lines.csv", answers.crossings))

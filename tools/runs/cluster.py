@@ -1,7 +1,8 @@
 """Jobs on a Ray cluster: a source is a task, tried again where its process or machine died, from its checkpoint.
 
 Ray places the tasks, moves them and starts machines; here is only what a source needs. All machines see the driver's
-folder and the output folder under the same paths (a shared file system), and have the same Retrace installed.
+folder and the output folder under the same paths (a shared file system), and have the same Retrace installed. Where
+the jobs name a storage, checkpoints and results go through that, and the output folder is the driver's alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +24,9 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.workers import POLL, TRIES, Outcome, Progress, cause_of_end
-from retrace.tracker.run import Job
+from retrace.tracker.data import Step
+from retrace.tracker.run import Job, SourceReport
+from retrace.tracker.run.storage import Storage
 
 STARTS = 3  # tries to begin a cluster
 PATIENCE = 5.0  # s for an address to answer
@@ -57,8 +61,8 @@ def track_on_cluster(
     """
     ray = check_address(address)
     with _connected(ray, address, init or ray.init):
-        here, out = os.getcwd(), str(Path(jobs[0].out).resolve())
-        _check_machines(ray, here, out)
+        _check_machines(ray, os.getcwd(), str(Path(jobs[0].out).resolve()), jobs[0].storage)
+        here = os.getcwd()
         todo = ray.remote(max_retries=TRIES - 1)(do)
         waiting = {}
         for job in jobs:
@@ -79,6 +83,85 @@ def track_on_cluster(
                 job = waiting.pop(task)
                 progress(job.name or "", None)
                 yield _outcome(ray, task, job)
+
+
+@contextmanager
+def actors(address: str, init: Callable[..., Any] | None = None) -> Iterator[Callable[[int], ActorSeat]]:
+    """What makes a seat on a Ray cluster for a camera, see `tools/runs/watch.py`.
+
+    Args:
+        address: as of :func:`track_on_cluster`.
+        init: instead of ``ray.init``.
+
+    Raises:
+        InputError: no Ray, no cluster, or one of another version.
+    """
+    ray = check_address(address)
+    with _connected(ray, address, init or ray.init):
+        yield lambda threads: ActorSeat(ray, threads)
+
+
+class ActorSeat:
+    """A camera's place on the cluster: an actor that Ray puts where there is room. When its machine goes, the next
+    one is put elsewhere."""
+
+    def __init__(self, ray: Any, threads: int) -> None:
+        self._ray = ray
+        self._actor = ray.remote(CameraActor).options(num_cpus=threads, max_concurrency=2).remote(os.getcwd())
+        self._task: Any = None  # the job
+        self._asked: Any = None  # how far it is
+
+    def give(self, job: Job) -> None:
+        self._task = self._actor.track.remote(job)
+        self._asked = self._actor.done.remote()
+
+    def told(self) -> list[int | Outcome]:
+        try:
+            return [*self._heard()]
+        except self._ray.exceptions.RayError as error:
+            raise EOFError(f"its actor died ({type(error).__name__})") from None
+
+    def _heard(self) -> Iterator[int | Outcome]:
+        if self._asked is not None and self._ray.wait([self._asked], timeout=0)[0]:
+            frames = self._ray.get(self._asked)
+            self._asked = self._actor.done.remote()
+            if frames:
+                yield frames
+        if self._task is not None and self._ray.wait([self._task], timeout=0)[0]:
+            ended, self._task, self._asked = self._ray.get(self._task), None, None
+            yield ended
+
+    def stop(self) -> None:
+        self._actor.stop.remote()
+
+    def kill(self) -> None:
+        self._ray.kill(self._actor)
+
+
+class CameraActor:
+    """One camera, somewhere on the cluster."""
+
+    def __init__(self, here: str) -> None:
+        os.chdir(here)
+        self._models, self._stop, self._frames = Models(), threading.Event(), 0
+
+    def track(self, job: Job) -> Outcome:
+        try:
+            report = self._models.track(job, self._count, self._stop)
+        except InputError as error:
+            return Outcome(job.name or "", None, str(error))
+        return Outcome(job.name or "", report)
+
+    def _count(self, step: Step) -> None:
+        self._frames = step.frame.index + 1
+
+    def done(self) -> int:
+        """Frames, those that are new since the last call; 0: none is."""
+        frames, self._frames = self._frames, 0
+        return frames
+
+    def stop(self) -> None:
+        self._stop.set()
 
 
 def check_address(address: str) -> Any:
@@ -148,8 +231,8 @@ def _refuse_silence(address: str) -> None:
         raise InputError(f"`cluster` {address}: does not answer ({why})") from None
 
 
-def _check_machines(ray: Any, here: str, out: str) -> None:
-    """One small task a machine: it has this Retrace and sees the folders.
+def _check_machines(ray: Any, here: str, out: str, storage: str | None) -> None:
+    """One small task a machine: it has this Retrace and sees the folders, or can write to the storage.
 
     Raises:
         InputError: names the machine that does not.
@@ -163,10 +246,10 @@ def _check_machines(ray: Any, here: str, out: str) -> None:
     asked = {
         node["NodeManagerAddress"]: look.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(here, out)
+        ).remote(here, out, storage)
         for node in nodes
     }
-    mine = look_around(here, out)
+    mine = look_around(here, out, storage)
     for host, task in asked.items():
         try:
             told = ray.get(task)
@@ -177,7 +260,7 @@ def _check_machines(ray: Any, here: str, out: str) -> None:
                 raise InputError(f"`cluster`: {what} is {told[what]} on {host}, {value} here")
 
 
-def look_around(here: str, out: str) -> dict[str, str]:
+def look_around(here: str, out: str, storage: str | None) -> dict[str, str]:
     """What must be alike on all machines."""
     import numpy as np
 
@@ -186,7 +269,14 @@ def look_around(here: str, out: str) -> dict[str, str]:
     def seen(folder: str) -> str:
         return "there" if os.path.isdir(folder) else "not there"
 
-    return {"Retrace": __version__, "NumPy": np.__version__, here: seen(here), out: seen(out)}
+    alike = {"Retrace": __version__, "NumPy": np.__version__, here: seen(here)}
+    if storage is None:
+        return alike | {out: seen(out)}
+    try:
+        Storage(storage).check()
+    except InputError as error:
+        return alike | {"the storage": str(error)}
+    return alike | {"the storage": "writable"}
 
 
 @cache
@@ -208,12 +298,20 @@ def do(job: Job, here: str, resume: bool) -> Outcome:
         import cv2
 
         cv2.setNumThreads(job.threads or 1)
-        report = models().track(job)
+        report = models().track(job) if job.storage is None else _track_in_storage(job)
     except InputError as error:
         return Outcome(job.name or "", None, str(error))
     if not resume:
         report.notes = [note for note in report.notes if not re.match("no checkpoint", note)]
     return Outcome(job.name or "", report)
+
+
+def _track_in_storage(job: Job) -> SourceReport:
+    """In a folder of this task's own: what another task left on this machine is not looked at, the storage is."""
+    with tempfile.TemporaryDirectory(prefix="retrace-") as own:
+        report = models().track(replace(job, out=own))
+        report.files = [Path(job.out) / path.relative_to(own) for path in report.files]
+        return report
 
 
 def _outcome(ray: Any, task: Any, job: Job) -> Outcome:

@@ -118,7 +118,7 @@ def earlier_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
         return {}
     now = _shared(opened[0], [])
     found = {}
-    for name, record in _records(out).items():
+    for name, record in records_of(out).items():
         if not isinstance(record, dict) or not (out / f"{name}.txt").is_file():
             continue
         if name not in names and any(before.get(key) != now[key] for key in KIND):
@@ -150,7 +150,7 @@ def finished_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
     """Of jobs that resume: what run.json says of those that are done already, with the same settings."""
     found = {}
     for one in opened:
-        record: Any = _records(one.out).get(one.name) if one.job.resume else None
+        record: Any = records_of(one.out).get(one.name) if one.job.resume else None
         if not isinstance(record, dict) or not record.get("complete"):
             continue
         if record.get("settings_sha256") == one.settings_hash() and all(map(Path.exists, one.results())):
@@ -158,7 +158,7 @@ def finished_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _records(folder: Path) -> dict[str, Any]:
+def records_of(folder: Path) -> dict[str, Any]:
     """What the run.json of a folder says of each sequence; nothing where there is none."""
     try:
         found = read_json(folder / "run.json").get("sequences")

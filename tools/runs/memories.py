@@ -16,6 +16,7 @@ from retrace.tools.runs.manifest import file_hash
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.clocks import FEWEST, clocks, passages
 from retrace.tracker.memory.editing import export, set_clocks
+from retrace.tracker.memory.engines import Exact, Follower, recall_of, rows_of
 from retrace.tracker.memory.search import Found
 from retrace.tracker.memory.store import Store
 
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 CROP = 1.3  # height / width from which a picture is a crop of one person
 TILE = (96, 192)  # (width, height) px, of a crop on a sheet
 MOST = 8  # visits of a person on a sheet
+
+
+def check_memory(path: str) -> None:
+    """Raises InputError where no memory lies; who only looks into one must not make it."""
+    place = Path(path)
+    if not place.is_file() or not place.stat().st_size:
+        raise InputError(
+            f"{path}: {'is empty' if place.is_file() else 'no such memory'}; track.py --memory makes one"
+        )
 
 
 def numbers(words: Sequence[str]) -> list[int]:
@@ -83,6 +93,25 @@ def _largest_person(path: Path, image: np.ndarray, detect: Any) -> np.ndarray:
 
 
 # -- in words
+
+
+def engine_lines(memory: Memory, name: str, searches: int = 200) -> list[str]:
+    """What the engine of an open memory finds of the nearest of some of its own vectors, beside comparing all."""
+    engine, people = memory.engine, memory.people
+    here = (people.known[: people.size] & (people.person_of[: people.size] >= 0)).nonzero()[0]
+    if engine is None or not len(here):
+        return [f"{name}: nothing to search yet"]
+    judge = Exact(memory.store.dimension)
+    Follower(judge).follow(people)
+    some = here[np.linspace(0, len(here) - 1, min(searches, len(here))).astype(int)]
+    times = people.begin_of[some], people.end_of[some]
+    rows = rows_of(people.tracklet[some], people.camera_of[some], *times, people.vectors[some])
+    found = recall_of(engine, judge, rows)
+    return [
+        f"{name}: {found.vectors} vectors; of the nearest of {found.asked} of them, themselves not counted, "
+        f"{found.first:.4f} found, of the ten nearest {found.ten:.4f}",
+        f"{found.ms:.2f} ms a search, comparing all {found.exact_ms:.2f} ms",
+    ]
 
 
 def people_lines(store: Store) -> list[str]:
@@ -159,7 +188,10 @@ def clock_lines(memory: Memory, keep: bool) -> list[str]:
         set_clocks(memory, told)
     for k, name in enumerate(names):
         now = f"clock {memory.people.clock[k]:+.1f} s"
-        lines.append(f"{name}: {now}" + (f", {'now' if keep else 'should be'} {told[name]:+.1f} s" if more[name] else ""))
+        lines.append(
+            f"{name}: {now}"
+            + (f", {'now' if keep else 'should be'} {told[name]:+.1f} s" if more[name] else "")
+        )
     return lines or ["nobody yet"]
 
 

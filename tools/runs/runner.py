@@ -15,8 +15,9 @@ from typing import Any
 
 from retrace.configs import InputError
 from retrace.configs.files import cores, locked, write_json
-from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, remove_stale
+from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, records_of, remove_stale
 from retrace.tools.runs.models import Models
+from retrace.tools.runs.split import Split, split
 from retrace.tools.runs.workers import Outcome, Progress, track_in_workers, workers_of
 from retrace.tools.terminal.console import say
 from retrace.tools.terminal.progress import bar, bars
@@ -31,6 +32,7 @@ from retrace.tracker.run import (
 )
 from retrace.tracker.run.checkpoint import checkpoint_of
 from retrace.tracker.run.opened import find_detections
+from retrace.tracker.run.storage import Storage, mirror_of
 from retrace.tracker.sources import Source
 
 STAGES = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
@@ -45,6 +47,8 @@ class Run:
     quiet: bool = False
     workers: int = 1  # processes that track files at the same time
     cluster: str | None = None  # or a Ray cluster, see `tools/runs/cluster.py`
+    split: int = 1  # parts of each file that are tracked apart, see `tools/runs/split.py`
+    storage: Storage | None = None  # where the jobs keep their results, too
     failed: dict[str, str] = field(default_factory=dict)  # source: why it could not be tracked
     reports: dict[str, SourceReport] = field(default_factory=dict)  # by name
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)  # records of runs before, by name
@@ -79,6 +83,7 @@ def open_run(
     quiet: bool = False,
     workers: int | None = 1,
     cluster: str | None = None,
+    parts: int = 1,
 ) -> Run:
     """Open and check all sources; those that cannot be are in ``failed``, unless there is no other.
 
@@ -88,14 +93,19 @@ def open_run(
         quiet: print errors only.
         workers: processes that track files at the same time; None: one a core. Results do not depend on it.
         cluster: a Ray cluster instead: "auto", "local" or an address.
+        parts: each file is tracked in so many apart, which are joined; the result depends on it.
 
     Raises:
         InputError: what is wrong for all of them, or for each; nothing has been written then.
     """
     if workers is not None and workers < 1:
         raise InputError(f"`workers` must be at least 1, got {workers}")
+    if parts < 1:
+        raise InputError(f"`split` must be at least 1 part, got {parts}")
     if jobs[0].show and (workers != 1 or cluster is not None):
         raise InputError("`show` looks on at one source after the other: leave `workers` and `cluster` out")
+    if cluster is not None and workers != 1:
+        raise InputError("`cluster` has workers of its own: leave `workers` out")
     if jobs[0].memory is not None and (workers != 1 or cluster is not None):
         raise InputError(
             "`memory` knows people in the order of the sources: leave `workers` and `cluster` out"
@@ -104,6 +114,9 @@ def open_run(
         from retrace.tools.runs.cluster import check_address
 
         check_address(cluster)
+    storage = None if jobs[0].storage is None else Storage(jobs[0].storage)
+    if storage is not None:
+        storage.check()
     jobs[0].tracker_config()  # a typing mistake shows before anything is opened
     failed: dict[str, str] = {}
     found: list[tuple[Job, Source]] = []
@@ -130,7 +143,10 @@ def open_run(
     files = sum(not one.source.live for one in opened)
     if cluster is not None and files == 0:
         raise InputError("`cluster` is for files: live sources are tracked here; leave it out")
-    return Run(opened, list(arguments), quiet, workers_of(workers, files), cluster, failed)
+    if parts > 1 and files == 0:
+        raise InputError("`split` is for files; leave it out")
+    count = workers_of(workers, files * parts)
+    return Run(opened, list(arguments), quiet, count, cluster, parts, storage, failed)
 
 
 @contextmanager
@@ -175,11 +191,11 @@ def track_all(run: Run) -> None:
         InputError: another run writes into the folder, or it holds results of another kind.
     """
     out = run.opened[0].out
-    with locked(out / "run.lock", f"tracks into {out}"), _stop_on_signals(run.stop):
+    with locked(out / "run.lock", f"tracks into {out}"), stop_on_signals(run.stop):
         _begin(run)
         waiting = [one for one in run.opened if one.name not in run.reports]
         files = [one for one in waiting if not one.source.live]
-        if files and (run.cluster is not None or min(run.workers, len(files)) > 1):
+        if files and (run.cluster is not None or run.split > 1 or min(run.workers, len(files)) > 1):
             _track_elsewhere(run, files)
         else:
             for one in files:
@@ -196,6 +212,8 @@ def track_all(run: Run) -> None:
 
 def _begin(run: Run) -> None:
     """Say what is about to be done, and what is done already or cannot be."""
+    if run.storage is not None and run.opened[0].job.resume:
+        fetch_results(run.storage, run.opened[0].out)
     run.earlier = earlier_records(run.opened)
     if not run.quiet:
         for line in dict.fromkeys(one.detector.description for one in run.opened):
@@ -210,6 +228,19 @@ def _begin(run: Run) -> None:
         if not run.quiet:
             say(f"{name}: complete already")
     write_manifest(run)
+
+
+def fetch_results(storage: Storage, out: Path) -> None:
+    """Bring a folder in which no run has been up to what the storage holds; results of a run here stay as they are.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if (out / "run.json").exists() or not storage.get("run.json", out / "run.json"):
+        return
+    for record in records_of(out).values():
+        for name in record.get("files", ()):
+            storage.get(name, out / name)
 
 
 def _track(run: Run, one: OpenedJob) -> None:
@@ -243,29 +274,70 @@ def _track_elsewhere(run: Run, files: Sequence[OpenedJob]) -> None:
     for one in files:
         if not one.job.resume:  # a process that takes over from one that died must not find an older run's
             checkpoint_of(one.out, one.name).unlink(missing_ok=True)
-    with bars("sources", len(files), run.quiet) as shown:
+            mirror = mirror_of(one.job.storage, one.out, one.name)
+            if mirror is not None:
+                mirror.forget()
+    splits, jobs = _split(run, files), [one.job for one in files if run.split == 1]
+    jobs += [job for part in splits.values() for job in part.jobs]
+    owner = {job.name: part for part in splits.values() for job in part.jobs}
+    length = {
+        job.name: job.length or by_name[owner[job.name].one.name if splits else job.name or ""].source.length
+        for job in jobs
+    }
+    with bars("sources", len(jobs), run.quiet) as shown:
 
         def progress(name: str, done: int | None) -> None:
-            shown(name, done, by_name[name].source.length)
+            shown(name, done, length[name])
 
-        for outcome in _outcomes(run, files, progress):
-            one = by_name[outcome.name]
-            if outcome.report is None:
-                _record(run, one, f"{one.job.shown}: {outcome.why.removeprefix(f'{one.job.shown}: ')}")
+        for outcome in _outcomes(run, jobs, progress):
+            ended: Outcome | None = outcome
+            if splits:
+                ended = _joined(owner[outcome.name], outcome)
+            if ended is None or by_name[ended.name].job.shown in run.failed:
                 continue
-            _conclude(run, one, outcome.report)
-            _record(run, one, outcome.report)
+            one = by_name[ended.name]
+            if ended.report is None:
+                _record(run, one, f"{one.job.shown}: {ended.why.removeprefix(f'{one.job.shown}: ')}")
+                continue
+            if run.cluster is not None and run.storage is not None:
+                for path in ended.report.files:  # made in a folder of another machine
+                    run.storage.get(path.relative_to(one.out).as_posix(), path)
+            _conclude(run, one, ended.report)
+            _record(run, one, ended.report)
 
 
-def _outcomes(run: Run, files: Sequence[OpenedJob], progress: Progress) -> Iterator[Outcome]:
+def _split(run: Run, files: Sequence[OpenedJob]) -> dict[str, Split]:
+    """The parts of each file that can be split, by its name; none where nobody asked."""
+    found: dict[str, Split] = {}
+    for one in files if run.split > 1 else ():
+        try:
+            found[one.name] = split(one, run.split)
+        except InputError as error:
+            if len(run.opened) + len(run.failed) == 1:
+                raise
+            _record(run, one, str(error))
+    return found
+
+
+def _joined(part: Split, outcome: Outcome) -> Outcome | None:
+    """What became of a source with this part, if anything did yet."""
+    try:
+        return part.take(outcome)
+    except InputError as error:
+        return Outcome(part.one.name, None, str(error))
+
+
+def _outcomes(run: Run, jobs: Sequence[Job], progress: Progress) -> Iterator[Outcome]:
+    if not jobs:
+        return
     if run.cluster is not None:
         from retrace.tools.runs.cluster import track_on_cluster
 
-        yield from track_on_cluster([one.job for one in files], run.cluster, run.stop, progress)
+        yield from track_on_cluster(jobs, run.cluster, run.stop, progress)
         return
-    count = workers_of(run.workers, len(files))
+    count = workers_of(run.workers, len(jobs))
     share = max(1, cores() // count)
-    jobs = [replace(one.job, threads=one.job.threads or share) for one in files]
+    jobs = [replace(job, threads=job.threads or share) for job in jobs]
     if not run.quiet:
         say(f"{count} processes, {jobs[0].threads} cores each")
     yield from track_in_workers(jobs, count, run.stop, progress, _warn)
@@ -285,6 +357,8 @@ def write_manifest(run: Run) -> None:
     records = run.earlier | {name: run.reports[name].record for name in own}
     told = manifest(run.opened, run.arguments, records, run.failed)
     write_json(run.opened[0].out / "run.json", told)
+    if run.storage is not None:
+        run.storage.put(run.opened[0].out / "run.json")
 
 
 def _with_a_bar(run: Run, one: OpenedJob) -> SourceReport:
@@ -331,7 +405,7 @@ def tell(report: SourceReport, quiet: bool = False) -> None:
 
 
 @contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+def stop_on_signals(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C and kill end the run between two frames; a second one ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

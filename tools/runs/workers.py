@@ -64,7 +64,7 @@ def track_in_workers(
         warn: told of a process that died, a line.
     """
     waiting, died = deque(jobs), Counter[str]()
-    staff = [_Worker.hire(jobs[0].threads or 1) for _ in range(min(workers, len(jobs)))]
+    staff = [Worker.hire(jobs[0].threads or 1) for _ in range(min(workers, len(jobs)))]
     asked = False
     try:
         while True:
@@ -87,7 +87,7 @@ def track_in_workers(
                 try:
                     told = pipe.recv()
                 except (EOFError, OSError):
-                    staff[staff.index(worker)] = _Worker.hire(job.threads or 1)
+                    staff[staff.index(worker)] = Worker.hire(job.threads or 1)
                     code = worker.end()
                     died[job.name or ""] += 1
                     outcome = _of_the_dead(job, code, died[job.name or ""])
@@ -95,7 +95,7 @@ def track_in_workers(
                         yield outcome
                     elif not asked:
                         warn(
-                            f"{job.name}: its process was killed ({_cause(code)}); going on from its checkpoint"
+                            f"{job.name}: its process was killed ({cause_of_death(code)}); going on from its checkpoint"
                         )
                         waiting.appendleft(replace(job, resume=True))
                     continue
@@ -121,7 +121,7 @@ def cause_of_end(times: int) -> str:
     return f"its process was killed {times} times"
 
 
-def _cause(code: int | None) -> str:
+def cause_of_death(code: int | None) -> str:
     if code is None:
         return "no exit code"
     with suppress(ValueError):
@@ -130,7 +130,7 @@ def _cause(code: int | None) -> str:
 
 
 @dataclass(slots=True, eq=False)
-class _Worker:
+class Worker:
     """A process, its pipe and what it is at."""
 
     process: BaseProcess
@@ -138,7 +138,7 @@ class _Worker:
     job: Job | None = None
 
     @classmethod
-    def hire(cls, threads: int) -> _Worker:
+    def hire(cls, threads: int) -> Worker:
         spawn = get_context("spawn")  # not fork: networks have threads
         here, there = spawn.Pipe()
         process = spawn.Process(target=work, args=(there, threads), name="retrace-worker", daemon=True)

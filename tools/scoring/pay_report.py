@@ -21,6 +21,7 @@ from retrace.tracker.run.opened import open_camera
 from retrace.tracker.sources import Source, open_source
 
 NORMS = ("frame", "video")
+LONGEST_GAP = 1e6  # s
 COLOURS = ("#1f5fbf", "#c2571a", "#2e8b57", "#7a3fb0", "#b8860b", "#444444")
 
 
@@ -34,8 +35,10 @@ def read_gaps(text: str) -> list[float]:
         found = [float(word) for word in text.split(",")]
     except ValueError:
         found = []
-    if not found or not all(0 < gap < math.inf for gap in found):
-        raise InputError(f"`gaps` {text}: expected seconds above 0, separated by commas")
+    if not found or not all(0 < gap <= LONGEST_GAP for gap in found):
+        raise InputError(
+            f"`gaps` {text}: expected seconds above 0, up to {LONGEST_GAP:g}, separated by commas"
+        )
     return found
 
 
@@ -55,6 +58,11 @@ def open_trials(
     names = [source.name for source in opened]
     if len({*names}) < len(names):
         raise InputError(f"two sources are called alike: {', '.join(names)}")
+    for option, given in (("gt", gt), ("detections", detections)):
+        if given is not None and len(names) > 1 and "{name}" not in given:
+            raise InputError(
+                f"`{option}` {given}: one file for {len(names)} sources; expected {{name}} in it"
+            )
     if benchmark == "auto":
         benchmark = guess_benchmark(names)
     check_benchmark(benchmark)

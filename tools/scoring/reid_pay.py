@@ -13,7 +13,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.eval.mot.bootstrap import paired_intervals, people_intervals
 from retrace.eval.mot.hota import Hota, hota_by_person
-from retrace.eval.mot.oracle import perfect_association
+from retrace.eval.mot.oracle import shown_people
 from retrace.eval.mot.preprocess import prepare
 from retrace.eval.mot.score import Metrics, combine, score_prepared
 from retrace.eval.reassociation import Reassociation, pooled, reassociation
@@ -107,7 +107,7 @@ def compare(
     found: dict[tuple[str, float], list[Reassociation]] = {}
     total, done = sum(len(trial.boxes) for trial in trials), 0
     for trial in trials:
-        known = labels(trial)
+        known = shown_people(trial.truth, trial.boxes, trial.benchmark)
         looks, seconds = embedded(trial, embedders, floor, partial(_advance, advance, done, total))
         done += len(trial.boxes)
         for contender in contenders:
@@ -132,19 +132,6 @@ def compare(
 
 def _advance(advance: Advance, before: int, total: int, done: int) -> None:
     advance(before + done, total)
-
-
-def labels(trial: Trial) -> list[np.ndarray]:
-    """By frame (N,) int64, which person each box shows, from 1; 0: none."""
-    count = [len(one) for one in trial.boxes]
-    xyxy = np.concatenate([np.zeros((0, 4)), *(one.xyxy.astype(np.float64) for one in trial.boxes)])
-    frame, ones = np.repeat(np.arange(len(count)), count), np.ones(len(xyxy))
-    table = MotTable(frame, np.full(len(frame), -1), xyxy, ones, np.ones(len(frame), np.int64), ones)
-    found = perfect_association(trial.truth, table, len(count), trial.benchmark).id
-    people = np.unique(trial.truth.id)
-    at = np.minimum(np.searchsorted(people, found), max(len(people) - 1, 0))
-    known = np.where(people[at] == found, at + 1, 0) if len(people) else np.zeros(len(found), np.int64)
-    return np.split(known, np.cumsum(count)[:-1])
 
 
 def perfect_looks(known: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.eval.open_set import Visits as Places
-from retrace.eval.open_set import evaluate_search, open_set_curve
 from retrace.eval.partition import PartitionMetrics, ReturnsByGap, evaluate_partition, returns_by_gap
+from retrace.eval.person_search import Visits as Places
+from retrace.eval.person_search import evaluate_search, open_set_curve
 from retrace.eval.report import Cell, Section
 from retrace.tools.scoring.visits import Seen, Visits
 from retrace.tracker.memory import Memory, MemoryConfig

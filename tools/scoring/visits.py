@@ -214,7 +214,7 @@ def visits_of_results(
                 unseen += not len(ids)
     table = np.array(rows, float).reshape(-1, 6)
     person, identity, camera = table[:, :3].T.astype(np.int64)
-    return Seen(person, identity, camera, *table[:, 3:].T, unseen)
+    return Seen(person, identity, camera, table[:, 3], table[:, 4], table[:, 5], unseen)
 
 
 def _matched(true: MotTable, result: MotTable) -> np.ndarray:

@@ -22,7 +22,10 @@ def option(name: str) -> str:
 def add_looks(p: ArgumentParser) -> None:
     """The options of track.py about appearance."""
     p.add_argument(
-        "--reid", default="auto", metavar="auto|WEIGHTS|none", help=".onnx or torchreid checkpoint"
+        "--reid",
+        default="auto",
+        metavar="auto|strong|WEIGHTS|none",
+        help="the shipped small network, the shipped better one, .onnx or torchreid checkpoint",
     )
     p.add_argument(
         "--reid-input",
@@ -207,7 +210,7 @@ def add_answers(p: Any) -> None:
     p.add_argument("--crops", type=int, metavar="N", help="pictures of each person, the sharpest (5)")
     p.add_argument(
         "--label",
-        type=lambda text: tuple(filter(None, text.split(","))),
+        type=lambda text: tuple(filter(None, (word.strip() for word in text.split(",")))),
         metavar="LIST",
         help="what stands on labels: of id,class,score (default: id, and class where there are several); '' for none",
     )

@@ -15,6 +15,7 @@ from retrace.tracker.analytics.regions import Line, Zone, inside
 from retrace.tracker.data import MotTable
 
 BAND = 0.05  # of the box's height on either side of a line; nobody is on a side in there
+MOST_BINS = 10_000_000
 GAP = 5.0  # s; who is unseen for longer is not followed across a line
 STEP_OUT = 1.0  # s; who is out of a zone, or unseen, for no longer has not left it
 
@@ -186,6 +187,11 @@ def occupancy(table: MotTable, fps: float, bin_seconds: float = 60.0, zone: Zone
         table = table.take(inside(feet(table.xyxy), np.array(zone.points)))
     if not len(table):
         return Occupancy(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    if (table.frame.max() + 1) / rate / bin_seconds > MOST_BINS:
+        raise InputError(
+            f"bin_seconds {bin_seconds:g} makes more than {MOST_BINS:,} bins of {table.frame.max() / rate:g} s; "
+            "choose longer ones"
+        )
     bin_of = np.floor(table.frame / rate / bin_seconds + 1e-9).astype(np.int64)
     count = int(bin_of.max()) + 1
     pair = np.unique(np.stack((bin_of, table.id), axis=1), axis=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs, overlapping_pairs
-from retrace.tracker.association.costs import CostInputs
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.config import Boost
 from retrace.tracker.motion.filters import nearby
 from retrace.tracker.tracks.state import kinds

@@ -7,16 +7,15 @@ one, write it here, give it a line in COSTS, and its name in `tracker.config.Cos
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs
-from retrace.tracker.config import Stage, TrackerConfig
-from retrace.tracker.data import Detections
+from retrace.tracker.association.inputs import CostInputs
+from retrace.tracker.association.log_odds import log_odds as odds_of
+from retrace.tracker.config import Stage
 from retrace.tracker.motion import filters
-from retrace.tracker.motion.models import MotionModel
 from retrace.tracker.tracks.state import LiveTracks, kinds
 
 CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))  # columns of a box's corners
@@ -24,22 +23,6 @@ SPANS = (1, 2, 3)  # detections back, over which TrackTrack and Hybrid-SORT meas
 ADAPTIVE_WEIGHT, ADAPTIVE_CAP = 0.75, 0.5  # Deep OC-SORT: a_w, and the most that a clear margin adds
 BOOST_LIMIT = 13.2767  # BoostTrack: chi-square, 4 degrees of freedom, 99 %
 ALIKE, RELIEF = 0.75, 0.15  # BoostTrack: from this cosine on so much less IoU is enough
-
-
-@dataclass(frozen=True, slots=True)
-class CostInputs:
-    """One frame as the costs see it: T live tracks, moved to now, and N detections."""
-
-    config: TrackerConfig
-    live: LiveTracks
-    detections: Detections
-    model: MotionModel
-    box: np.ndarray  # (T, 4) float64 xyxy px, predicted
-    appearance: np.ndarray | None  # (T, N) float64 1 - cosine, NaN: unknown; None: nobody's is known
-    time: float  # s
-    step: float  # s, a nominal frame
-    stretch: float = 1.0  # what 1 - cosine was multiplied by, so that networks compare
-
 
 Cost = Callable[[CostInputs, CandidatePairs, Stage], np.ndarray]
 
@@ -279,6 +262,15 @@ def iou_unless_alike(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) ->
     return 1.0 - pairs.iou - np.where(alike, RELIEF, 0.0)
 
 
+# -- all of it in one sum
+
+
+def log_odds(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
+    """Minus the log-odds of being the same person, nats; a limit of log r joins where a missed join costs as much as
+    r wrong ones."""
+    return -odds_of(inputs, pairs)
+
+
 def _margin(cosine: np.ndarray) -> np.ndarray:
     """(T, N) -> (T,) best minus second best of each row, at most the cap; 0 without a second one (-inf)."""
     if cosine.shape[1] < 2:
@@ -308,6 +300,7 @@ COSTS: dict[str, tuple[Cost, float]] = {
     "mahalanobis_share": (mahalanobis_share, 0.0),
     "shape": (shape, 0.0),
     "shape_by_width": (shape_by_width, 0.0),
+    "log_odds": (log_odds, -np.inf),
 }
 LOOKS = {"appearance": 1.0, "half_appearance": 0.5}  # times 1 - cosine
-ALL_LOOKS = {*LOOKS, "adaptive_appearance", "nearest_cue", "iou_unless_alike"}
+ALL_LOOKS = {*LOOKS, "adaptive_appearance", "nearest_cue", "iou_unless_alike", "log_odds"}

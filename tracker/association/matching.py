@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs, overlapping_pairs
-from retrace.tracker.association.costs import SPANS, CostInputs
+from retrace.tracker.association.costs import SPANS
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.stages import PreparedStage, candidates, costs, match, open_gates
 from retrace.tracker.boxes import grown
 from retrace.tracker.config import TrackerConfig

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs, solve
-from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS, CostInputs
+from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS
+from retrace.tracker.association.inputs import CostInputs
+from retrace.tracker.association.log_odds import thinkable
 from retrace.tracker.config import Stage
 from retrace.tracker.rows import STATUS
 
@@ -38,7 +40,7 @@ def prepare(stage: Stage) -> PreparedStage:
         look = max(look, terms["adaptive_appearance"])
     if look <= 0 or any(most < COSTS[name][1] for name, most in stage.gates.items()):
         far = np.inf
-    by_place = any(name not in LOOKS for name in (*terms, *stage.gates))
+    by_place = any(name not in {*LOOKS, "log_odds"} for name in (*terms, *stage.gates))
     looks = bool(ALL_LOOKS & {*terms, *stage.gates})
     return PreparedStage(stage, limit, far, look, by_place and stage.against == "predicted", looks)
 
@@ -52,6 +54,8 @@ def candidates(
         limit: (T,) of each track; 0: not in this stage.
         free: (N,) bool, the detections of this stage.
     """
+    if "log_odds" in prepared.stage.terms:
+        return thinkable(inputs, limit, free, near)
     if inputs.appearance is None or prepared.far == np.inf:
         open_ = free[near.col]
         open_ &= limit[near.row] > 0

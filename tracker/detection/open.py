@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import expect, nearest, number, path_text
 from retrace.configs.files import cache_folder
 from retrace.tracker.data import Detections
 from retrace.tracker.detection.boxes_file import Detector
@@ -34,7 +34,7 @@ CACHED = (
 
 
 def open_detector(
-    spec: str = "auto",
+    spec: str | Path = "auto",
     *,
     device: str = "auto",
     classes: str | None = None,
@@ -77,9 +77,14 @@ def open_detector(
         >>> len(detections)  # squares are no people
         0
     """
+    spec = path_text("spec", spec)
     for name, value in (("min_score", min_score), ("conf", conf)):
-        if value is not None and not 0 <= value <= 1:
-            raise InputError(f"{name} must lie in [0, 1], got {value}")
+        if value is not None:
+            number(name, value, 0, 1)
+    for name, word in (("device", device), ("runtime", runtime), ("classes", classes)):
+        expect(name, word, (str, type(None)) if name == "classes" else str, "a word")
+    if threads is not None:
+        number("threads", threads, 1, whole=True)
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
     if spec == "none":
@@ -90,7 +95,7 @@ def open_detector(
         weights, why = _automatic()
     elif spec == "hog":
         weights = None
-    elif not Path(spec).exists():
+    elif not os.path.exists(spec):  # Path.exists raises where a name is too long
         weights, why = _by_name(spec)
     if weights is None:
         if detector_format is not None or runtime != "auto":

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs
-from retrace.tracker.association.costs import COSTS, CostInputs
+from retrace.tracker.association.costs import COSTS
+from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.stages import PreparedStage
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections

@@ -73,7 +73,8 @@ def _differences(
     """(N,) which visit to the one camera, (N,) s from it to one to the other, of the same person within `LONGEST`."""
     visit, step = [], []
     there = there[np.argsort(person[there], kind="stable")]
-    begin, end = (np.searchsorted(person[there], person[here], side=side) for side in ("left", "right"))
+    begin = np.searchsorted(person[there], person[here], side="left")
+    end = np.searchsorted(person[there], person[here], side="right")
     for k, (i, j) in enumerate(zip(begin.tolist(), end.tolist(), strict=True)):  # over visits
         found = middle[there[i:j]] - middle[here[k]]
         found = found[np.abs(found) <= LONGEST]
@@ -100,7 +101,8 @@ def _centre(step: np.ndarray) -> float:
     middle = np.sort((some[i] + some[j]) / 2)
     if not len(middle):
         return float(step[0])
-    low, high = (np.searchsorted(middle, middle + d, side=s) for d, s in ((-NEAR, "left"), (NEAR, "right")))
+    low = np.searchsorted(middle, middle - NEAR, side="left")
+    high = np.searchsorted(middle, middle + NEAR, side="right")
     best = int((high - low).argmax())
     return float(middle[low[best] : high[best]].mean())
 

@@ -104,8 +104,8 @@ def pin(memory: Memory, person: int, pinned: bool = True) -> None:
 
 def name(memory: Memory, person: int, text: str) -> None:
     """What people call this person."""
-    if not text.strip() or len(text) > 200:
-        raise InputError("a name has 1 to 200 characters")
+    if not text.strip() or len(text) > 200 or not text.strip().isprintable():
+        raise InputError("a name has 1 to 200 characters that can be printed")
     with _editing(memory) as store:
         store.db.execute("UPDATE person SET name = ? WHERE id = ?", (text.strip(), _known(store, person)))
 

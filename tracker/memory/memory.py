@@ -14,6 +14,7 @@ from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
+from retrace.tracker.memory.engines import Engine, Follower, open_engine
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
 from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
@@ -71,6 +72,7 @@ class Memory:
         weights: str = "",
         dimension: int = 0,
         config: MemoryConfig | str = "default",
+        engine: Engine | str | None = None,
         site: SiteConfig | None = None,
         **overrides: Any,
     ) -> None:
@@ -80,6 +82,8 @@ class Memory:
             weights: what makes the vectors (a hash or a name); a memory of others is refused.
             dimension: of the vectors.
             config: a preset in configs/memory, or a YAML file; ``overrides`` replace single values.
+            engine: where vectors are searched (`engines.open_engine`); it is kept in step while tracklets are added.
+                None: the means of all people, in these arrays.
             site: of cameras that see one place (`set_ground`); None: the default.
 
         Raises:
@@ -91,6 +95,7 @@ class Memory:
         self.site = site if site is not None else load_preset("default", SiteConfig, "site")
         self.store = Store(path, weights, dimension)
         self._read()
+        self._follower = None if engine is None else Follower(self._opened(engine))
 
     def _read(self) -> None:
         """Everything in arrays, from the file.
@@ -140,8 +145,27 @@ class Memory:
         if self.stale or self.store.changed():
             self._read()
 
+    @property
+    def engine(self) -> Engine | None:
+        """Where vectors are searched, in step with the file; None: in these arrays."""
+        if self._follower is None:
+            return None
+        self.refresh()
+        self._follower.follow(self.people)
+        return self._follower.engine
+
+    def _opened(self, engine: Engine | str) -> Engine:
+        if not isinstance(engine, str):
+            return engine
+        count = int(self.people.known[: self.people.size].sum())
+        return open_engine(engine, self.store.path, self.store.collection(), self.store.dimension, count)
+
     def close(self) -> None:
-        self.store.close()
+        try:
+            if self._follower is not None:
+                self._follower.close()
+        finally:
+            self.store.close()
 
     def __enter__(self) -> Memory:
         return self
@@ -180,10 +204,13 @@ class Memory:
             with self.store.writing() as changed:
                 if changed or self.stale:
                     self._read()
-                return self._add(tracklets, by)
+                decided = self._add(tracklets, by)
         except BaseException:
             self.stale = True  # the arrays may know what the file does not
             raise
+        if self._follower is not None:
+            self._follower.follow(self.people)
+        return decided
 
     def _add(self, tracklets: Sequence[Tracklet], by: str) -> list[Decision]:
         watermark = self.people.now(self.config.clock_jump) - self.config.lateness

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.tracker.memory.engines import NONE, Engine, Where
 from retrace.tracker.memory.evidence import appearance_ratio, posterior
 from retrace.tracker.memory.memory import Memory
-from retrace.tracker.memory.people import NOBODY
+from retrace.tracker.memory.nearest import MOST
+from retrace.tracker.memory.people import NOBODY, People
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def search(
 ) -> list[Found]:
     """People who may be on the photos, the likeliest first; empty: nobody reaches ``least``.
 
-    Exact: everybody's mean vector is compared, and every vector of those who are named.
+    Everybody's mean vector is compared, and every vector of those who are named; with an engine, the means of those
+    whose tracklets it finds to be the nearest.
 
     Args:
         photos: (M, D) float32 unit vectors of one person.
@@ -70,12 +73,21 @@ def search(
         return []
     there = np.zeros(people.count, bool)
     there[people.person_of[rows]] = True
-    who = there.nonzero()[0]
-    mean = (people.directions() @ photos.T)[who]  # (P, M)
+    count = int(there.sum())
+    engine = memory.engine
+    if engine is None:
+        who = there.nonzero()[0]
+        mean = (people.directions() @ photos.T)[who]  # (P, M)
+    else:
+        numbers = (
+            None if cameras is None else tuple(people.cameras.index(name) for name in sorted({*cameras}))
+        )
+        who = _owners(engine, people, photos, max(MOST, 4 * top), Where(numbers, since, until))
+        mean = people.mean[who] @ photos.T
     distance = 1.0 - mean.mean(1, dtype=np.float64)
     elsewhere = np.zeros((1, len(who)), bool)
     ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config)
-    chance = posterior(ratio, memory.returning(), len(who))[0][0]
+    chance = posterior(ratio, memory.returning(), count)[0][0]
     best = np.lexsort((who, -chance))[:top]
     found = []
     for person in best[chance[best] >= least]:  # over the answers
@@ -96,11 +108,26 @@ def search(
     return found
 
 
+def _owners(engine: Engine, people: People, photos: np.ndarray, most: int, where: Where) -> np.ndarray:
+    """(P,) rows of the people whose tracklets are nearest to the photos: ``most`` at least, if there are so many."""
+    ask = 8 * most
+    while True:
+        ids, _ = engine.search(photos, ask, where)
+        rows = [people.row_of_tracklet[one] for one in np.unique(ids[ids != NONE]).tolist()]
+        who = np.unique(people.person_of[rows])
+        if len(who) >= most or (ids == NONE).any():
+            return who
+        ask *= 4
+
+
 def _fitting(
     memory: Memory, since: float | None, until: float | None, cameras: Collection[str] | None
 ) -> np.ndarray:
     """(R,) rows of the tracklets of known looks that fit the filter."""
     people, here = memory.people, slice(0, memory.people.size)
+    for name, time in (("since", since), ("until", until)):
+        if time is not None and time != time:
+            raise InputError(f"`{name}` is nan: expected seconds on the memory's clock")
     if since is not None and until is not None and since > until:
         raise InputError(f"nothing lies between {since} s and {until} s: since must not be after until")
     fits = (people.person_of[here] != NOBODY) & people.known[here]

@@ -8,6 +8,7 @@ What a committed transaction holds survives a killed process (WAL, synchronous=N
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,6 +168,15 @@ class Store:
         ((version,),) = self.read("PRAGMA data_version")
         changed, self._seen = self._seen not in (-1, version), version
         return changed
+
+    def collection(self) -> str:
+        """What a server calls this memory's vectors: a name that no other memory has, but a copy of this file."""
+        query = "SELECT value FROM meta WHERE key = 'collection'"
+        if not self.read(query):
+            with self.writing():
+                told = ("collection", f"retrace_{secrets.token_hex(8)}")
+                self.db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", told)
+        return str(self.read(query)[0][0])
 
     def close(self) -> None:
         self.db.close()

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import expect, nearest, number, path_text
 from retrace.configs.files import claim, partial_of, reveal, writing
-from retrace.tracker.data import Step
+from retrace.tracker.data import Step, frame_rate
+from retrace.tracker.mot_file import LARGEST_SIDE
 from retrace.tracker.outputs.draw import BLANK, FONT, Painter
 from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.outputs.style import Style
@@ -60,8 +61,8 @@ def find_codec(name: str) -> Codec:
     Raises:
         InputError: there is none, or the installed FFmpeg cannot encode it.
     """
-    if name not in CODECS:
-        raise InputError(f"`codec` {name}: {nearest(name, CODECS)}")
+    if not isinstance(name, str) or name not in CODECS:
+        raise InputError(f"`codec` {name}: {nearest(str(name), CODECS)}")
     if CODECS[name].encoder not in av.codecs_available:
         there = [other for other, codec in CODECS.items() if codec.encoder in av.codecs_available]
         raise InputError(
@@ -104,14 +105,21 @@ class VideoSink(Sink):
         """``size`` (height, width) px: that of the first frame when None. ``pixel_aspect``: width by height of a
         pixel, for players. ``style``: what is drawn. ``codec``: of ``CODECS``; ``path`` ends as it wants.
         ``waiting``: frames in the queue."""
-        self._path, self._codec = Path(path), find_codec(codec)
+        self._path, self._codec = Path(path_text("path", path)), find_codec(codec)
+        pixel_aspect = float(number("pixel_aspect", pixel_aspect, 0.01, 100))
+        number("waiting", waiting, 1, whole=True)
+        if size is not None:
+            expect("size", size, (tuple, list), "(height, width) in px")
+            size = tuple(number("size", side, 1, LARGEST_SIDE, whole=True) for side in size)
+            if len(size) != 2:
+                raise InputError(f"`size` must be (height, width) in px, got {len(size)} numbers")
         if self._path.suffix.lower() != self._codec.ending:
             raise InputError(
                 f"{path}: {codec} goes into a {self._codec.ending}, rename it or choose another `codec`"
             )
         self.seconds = {"draw": 0.0, "encode": 0.0}
         claim(self._path)
-        self._fps, self._size, self._frames = fps, size, 0
+        self._fps, self._size, self._frames = frame_rate(fps), size, 0
         self._pixel_aspect, self._style = pixel_aspect, style
         self._error: BaseException | None = None
         self._steps: queue.Queue[Step | None] = queue.Queue(waiting)
@@ -120,6 +128,7 @@ class VideoSink(Sink):
 
     def write(self, step: Step) -> None:
         """Waits only when ``waiting`` frames are in the queue."""
+        expect("step", step, Step, "a Step of run(...)")
         if self._error is not None:
             self.abandon()
         self._steps.put(step)

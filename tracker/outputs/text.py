@@ -46,7 +46,7 @@ class TextSink(Sink):
         header: str = "",
     ) -> None:
         self._line, self._path = line, Path(path)
-        grown = partial_of(self._path)
+        self.grown = grown = partial_of(self._path)  # where it grows
         if resume_at is None:
             claim(self._path)
         elif not grown.is_file() or grown.stat().st_size < resume_at:

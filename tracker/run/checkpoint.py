@@ -22,9 +22,10 @@ from retrace.tracker.data import Detections, Step
 from retrace.tracker.offline.reconnect import LooksSoFar
 
 EVERY = 10.0  # s of wall time
+EVERY_LIVE = 2.0  # what comes between it and a kill is lost: nobody can look again
 UNLIKE = 0.01  # share by which a rate may differ from the stated one: the clock's grain
 FEW = 10  # frames, of which no rate is measured
-KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped", "began", "ended")
+KEPT = ("next_frame", "digest", "positions", "frames", "corrupt", "dropped", "began", "ended", "clock")
 
 
 def checkpoint_of(out: Path, name: str) -> Path:
@@ -66,8 +67,13 @@ class RunState:
 class Checkpoint:
     """``SEQUENCE.checkpoint.npz``: the tracker's state, the next frame, how much of each text file is good."""
 
-    def __init__(self, path: Path, fingerprint: dict[str, object]) -> None:
-        """``fingerprint``: all that the result depends on; a run with another one may not go on from here."""
+    def __init__(self, path: Path, fingerprint: dict[str, object], live: bool = False) -> None:
+        """
+        Args:
+            path: the file.
+            fingerprint: all that the result depends on; a run with another one may not go on from here.
+            live: whether the source is.
+        """
         self.path = path
         self.next_frame = 0
         self.digest = ""  # chained sha256 of the detections so far
@@ -77,8 +83,9 @@ class Checkpoint:
         self.dropped = 0  # boxes of no size
         self.began: tuple[int, float] | None = None  # number and time (s) of the first frame
         self.ended = (0, 0.0)  # of the last
+        self.clock = 0.0  # s of the epoch, when this was kept of a live source
         self._fingerprint = json.dumps(fingerprint, sort_keys=True)
-        self._saved = time.monotonic()
+        self._saved, self._live = time.monotonic(), live
 
     def took(self, step: Step) -> None:
         """Note a frame that is done."""
@@ -98,11 +105,11 @@ class Checkpoint:
         return stated if abs(measured / stated - 1) <= UNLIKE else measured
 
     def due(self) -> bool:
-        return time.monotonic() - self._saved >= EVERY
+        return time.monotonic() - self._saved >= (EVERY_LIVE if self._live else EVERY)
 
     def save(self, state: RunState, positions: dict[str, int]) -> None:
         """Keep the present; written beside and renamed, so there is always a whole one."""
-        self.positions = positions
+        self.positions, self.clock = positions, time.time() if self._live else 0.0
         meta = {name: getattr(self, name) for name in KEPT}
         arrays: dict[str, Any] = state.state_dict()
         arrays |= {"meta": np.array(json.dumps(meta)), "fingerprint": np.array(self._fingerprint)}
@@ -148,6 +155,19 @@ class Checkpoint:
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
+
+    def blind_for(self) -> float:
+        """s of the wall clock since this was kept, in which a live source went on unseen."""
+        return max(0.0, time.time() - self.clock)
+
+
+def kept_at(path: Path) -> tuple[int, float] | None:
+    """How many frames a checkpoint has done, and its source's rate, frames/s; None: there is none that can be read."""
+    try:
+        arrays, _ = read_npz(path, "checkpoint")
+        return int(json.loads(str(arrays["meta"]))["next_frame"]), float(arrays["fps"])
+    except (InputError, KeyError, ValueError, TypeError):
+        return None
 
 
 def chained_hash(digest: str, detections: Detections) -> str:

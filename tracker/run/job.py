@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError, load_preset
-from retrace.configs.errors import nearest
+from retrace.configs.errors import expect, nearest, number
 from retrace.tracker.config import TrackerConfig
+from retrace.tracker.memory.engines import check_engine
 from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.sources.address import is_url, redact
@@ -22,6 +25,15 @@ SAVES = (
 RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
 NORMS = ("stored", "frame", "video")
 EMBED = ("all", "ambiguous", "always")
+KINDS: dict[str, tuple[Any, str]] = {  # of a Job's fields, by annotation
+    "str": ((str, os.PathLike), "text"),
+    "float": (Real, "a number"),
+    "int": (Integral, "a whole number"),
+    "bool": (bool, "True or False"),
+    "Mapping[str, Any]": (Mapping, "a mapping of keys to values"),
+    "tuple[str, ...]": ((tuple, list), 'several words, such as ("mot", "video")'),
+}
+LARGEST = 1e15  # of a Job's numbers; s on a clock, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,7 @@ class Job:
     embed_budget: float | None = None  # ms a frame that looking may take; with "ambiguous"
     camera: str = "auto"  # "auto", "none", a method of estimating, or a file of warps
     fps: float | None = None  # of an image folder
+    first: int = 0  # number of the frame to begin at
     length: int | None = None  # the first so many frames; None: all
     offline: str | None = None  # passes over the whole result at its end, or a YAML file of them
     offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
@@ -84,6 +97,7 @@ class Job:
     memory_start: float | None = (
         None  # s, where time 0 lies on the memory's clock; None: after all that it holds
     )
+    memory_engine: str | None = None  # where its vectors are searched, kept in step (tracker/memory/engines)
     memory_config: str | None = None  # of the memory: a preset, or a YAML file; None: the default
     homography: str | None = (
         None  # a YAML file of cameras' ground: the memory knows people by where they stand, too
@@ -93,11 +107,24 @@ class Job:
         "auto"  # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
     )
     threads: int | None = None  # CPU cores to be used; None: all there are. Results do not depend on it
+    storage: str | None = None  # an fsspec URL: checkpoints and results are kept there, too
     resume: bool = False  # go on from the checkpoint of a stopped run
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", str(self.source))
-        object.__setattr__(self, "out", str(self.out))
+        for one in fields(self):
+            kind, _, optional = str(one.type).partition(" | ")
+            value = getattr(self, one.name)
+            if value is None and optional:
+                continue
+            types, what = KINDS[kind]
+            expect(one.name, value, types, what)
+            if kind == "tuple[str, ...]":
+                for word in value:
+                    expect(one.name, word, str, what)
+            if kind == "str":
+                object.__setattr__(self, one.name, str(value))
+            elif kind == "float":
+                number(one.name, value, -LARGEST, LARGEST)
         object.__setattr__(self, "save", tuple(dict.fromkeys(["mot", *self.save])))
         for kind in self.save:
             if kind not in SAVES:
@@ -118,6 +145,10 @@ class Job:
             )
         if self.detector == "none" and not self.detections:
             raise InputError("`detector` none leaves nothing to track: give `detections` FILE")
+        if self.detections and self.reid == "none" and self.runtime != "auto":
+            raise InputError(
+                f"`runtime` {self.runtime}: no network is used here that could run on it; leave it out"
+            )
         if self.embed not in EMBED:
             raise InputError(f"`embed` {self.embed}: {nearest(self.embed, EMBED)}")
         if self.embed_budget is not None and self.embed != "ambiguous":
@@ -126,12 +157,24 @@ class Job:
             raise InputError("`embed` ambiguous does nothing with `reid` none; leave one of them out")
         if self.length is not None and self.length < 1:
             raise InputError(f"`length` must be at least 1 frame, got {self.length}")
+        if self.first and (
+            {"video", "sheet", "heat"} & set(self.save) or self.show or self.memory is not None
+        ):
+            raise InputError(
+                "`first` goes with tables only: leave `save` video, sheet and heat, `show` and `memory` out"
+            )
+        if not 0 <= self.first < (self.length or self.first + 1):
+            raise InputError(f"`first` must be at least 0 and below `length`, got {self.first}")
         self._check_pictures()
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1, got {self.threads}")
-        for name in ("memory_camera", "memory_start", "memory_config", "homography"):
+        for name in ("memory_camera", "memory_start", "memory_engine", "memory_config", "homography"):
             if self.memory is None and getattr(self, name) is not None:
                 raise InputError(f"`{name}` does nothing without `memory`")
+        if self.memory_engine is not None:
+            check_engine(self.memory_engine)
+        if self.memory_camera is not None and not self.memory_camera.strip():
+            raise InputError("`memory_camera` is empty: name the camera, or leave it out")
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.memory is not None and self.reid_norm != "stored":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect
 from retrace.configs.files import cores, file_hash
 from retrace.tracker import Tracker
 from retrace.tracker.ahead import Ahead
@@ -21,6 +22,7 @@ from retrace.tracker.offline.files import LOOKS
 from retrace.tracker.offline.passes import OfflineConfig
 from retrace.tracker.outputs.style import Style
 from retrace.tracker.pipeline import Detect, Embed
+from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
 from retrace.tracker.run.job import Job
 from retrace.tracker.sources import Source, open_source
 from retrace.tracker.tracks.sparing import Sparing
@@ -141,7 +143,11 @@ class OpenedJob:
         source = self.source
         about = [self.name, source.length, source.fps, source.size, *_identity(self.job)]
         return {
-            "source": about if self.job.length is None else [*about, self.job.length],
+            "source": [
+                *about,
+                *([self.job.length] if self.job.length else []),
+                *([self.job.first] if self.job.first else []),
+            ],
             "tracker": self.tracker.config.model_dump(mode="json"),
             "detector": self.detector.description,
             "appearance": self.appearance.description,
@@ -176,8 +182,13 @@ def open_job(
     Raises:
         InputError: something that the job names is missing, broken or does not fit.
     """
+    expect("job", job, Job, "a Job")
     config, offline = job.tracker_config(), job.offline_config()
     source = source or open_job_source(job)
+    if source.live and job.first:
+        raise InputError(f"{job.shown}: is live and begins now; leave `first` out")
+    if source.live and job.resume:
+        _as_before(job, source)
     asked = [kind for kind in ("video", "sheet", "crops") if kind in job.save]
     if asked and not source.has_images:
         raise InputError(f"{job.shown}: has no images to draw on; leave {' and '.join(asked)} out of `save`")
@@ -217,6 +228,18 @@ def open_job(
     _refuse_to_overwrite(opened)
     job.folder()
     return opened
+
+
+def _as_before(job: Job, source: Source) -> None:
+    """A live source that is gone on with has the rate that it had: measured anew it would be a little another one."""
+    drawn = [kind for kind in ("video", "sheet", "heat") if kind in job.save]
+    if drawn:
+        raise InputError(
+            f"{job.shown}: is live, and what was drawn of it cannot be drawn again; leave {' and '.join(drawn)} out of "
+            "`save`, or start without `resume`"
+        )
+    kept = kept_at(checkpoint_of(Path(job.out), job.name or source.name))
+    source.fps = kept[1] if kept else source.fps
 
 
 def _refuse_to_overwrite(opened: OpenedJob) -> None:

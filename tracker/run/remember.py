@@ -58,6 +58,7 @@ class Remembering:
         start: float | None,
         live: bool,
         crops: bool = True,
+        engine: str | None = None,
         config: str = "default",
         ground: Ground | None = None,
         height: int | None = None,
@@ -73,25 +74,30 @@ class Remembering:
                 everything that the memory holds.
             live: whether the source is.
             crops: keep a picture of each person.
+            engine: see `Memory`.
             config: of the memory, a preset or a YAML file.
             ground: of cameras that see one place, this one among them; None: people are known by looks alone.
             height: px of the picture, where known.
 
         Raises:
-            InputError: the file is no memory, or one of other weights; a ground without this camera.
+            InputError: the file is no memory, or one of other weights; a ground without this camera;
+                the engine cannot be had.
         """
         self.config = load_preset(config, MemoryConfig, "memory")
         self._ground = None if ground is None else ground.for_cameras([camera or name])
         self._path, self._weights, self._source = Path(path), weights, f"{name} {settings[:16]}"
         self._memory: Memory | None = None
+        self._engine = engine
         if self._path.exists():
-            self._memory = Memory(self._path, weights, config=self.config)
+            self._memory = Memory(self._path, weights, config=self.config, engine=engine)
         else:
             with writing(self._path):  # also a place that cannot be written, before the first frame
                 self._path.parent.mkdir(parents=True, exist_ok=True)
         self._start = self._beginning(start, live)
-        places = {"paths": None if ground is None else EVERY, "height": height}
-        self.gather = Gather(camera or name, self._source, self.config.split_gap, crops=crops, **places)
+        every = None if ground is None else EVERY
+        self.gather = Gather(
+            camera or name, self._source, self.config.split_gap, crops=crops, paths=every, height=height
+        )
         self._waiting: list[Tracklet] = []
         self._decided: dict[
             int, tuple[int, float, int]
@@ -148,7 +154,7 @@ class Remembering:
             dimension = next((len(one.vector) for one in self._waiting if len(one.vector)), 0)
             if not dimension:
                 return  # nobody has looks yet
-            self._memory = Memory(self._path, self._weights, dimension, self.config)
+            self._memory = Memory(self._path, self._weights, dimension, self.config, self._engine)
         store = self._memory.store
         if self._ground is not None:
             self._memory.set_ground(self._ground)
@@ -210,7 +216,8 @@ class Remembering:
                 int(count),
                 state["vectors"][k],
                 frozenset(apart[apart[:, 0] == k, 1].tolist()),
-                *state["boxes"][k],
+                first_box=state["boxes"][k][0],
+                last_box=state["boxes"][k][1],
                 path=state["paths"][state["paths"][:, 0] == k, 1:],
             )
             for k, (track, begin, end, count) in enumerate(state["waiting"])

@@ -146,6 +146,10 @@ class Sinks:
     def positions(self) -> dict[str, int]:
         return {kind: sink.position() for kind, sink in self._text.items()}
 
+    def grown(self) -> list[Path]:
+        """The files that :meth:`positions` tells of."""
+        return [sink.grown for sink in self._text.values()]
+
     def finish(self) -> list[Path]:
         if "drawn" in self._text:
             self._text.pop("drawn").abandon().unlink(missing_ok=True)

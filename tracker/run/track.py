@@ -26,6 +26,7 @@ from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
+from retrace.tracker.run.storage import Mirror, mirror_of
 from retrace.tracker.site.ground import read_ground
 from retrace.tracker.sources import ReadAhead, Source, read_ahead
 from retrace.tracker.tracks.sparing import Sparing
@@ -55,7 +56,8 @@ def track_source(
         embed: makes appearance vectors (an ``Embedder``, or any function of an image and boxes); None: nobody looks.
         on_step: is called after each frame, once it is written.
         stop: set it, and the source ends between two frames. For a live one that is the end: its files are
-            finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``.
+            finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``. (A live one that
+            is killed leaves a checkpoint 2 s old at most: ids, numbers and times go on from there.)
 
     Raises:
         InputError: something that the job names is missing, broken or does not fit, or the place cannot be written.
@@ -87,18 +89,30 @@ def track_opened(
             if on_step is not None:
                 on_step(step)
 
-        return _track(opened, each, stop or threading.Event())
+        mirror = mirror_of(opened.job.storage, opened.out, opened.name)
+        if mirror and not (opened.job.resume and mirror.fetch()):
+            mirror.forget()  # a run that dies before its first checkpoint must not be gone on from at an older one's
+        report = _track(opened, each, stop or threading.Event(), mirror)
+        if mirror:
+            if not report.stopped:
+                mirror.finish(report.files)
+            report.warnings += mirror.warnings
+        return report
 
 
-def _track(opened: OpenedJob, on_step: OnStep, stop: threading.Event) -> SourceReport:
+def _track(
+    opened: OpenedJob, on_step: OnStep, stop: threading.Event, mirror: Mirror | None = None
+) -> SourceReport:
     source, stopwatch, sparing = opened.source, Stopwatch(), opened.sparing()
     state, report = _run_state(opened), SourceReport(opened.name)
     checkpoint = _where_it_stands(opened, state, report)
-    start, before, earlier = checkpoint.next_frame, checkpoint.frames, list(checkpoint.corrupt)
+    start = max(opened.job.first, checkpoint.next_frame)
+    before, earlier = checkpoint.frames, list(checkpoint.corrupt)
     with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
-        with _frames(opened, 0 if again else start, stop) as ahead:
-            frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), ahead)
+        with _frames(opened, 0 if again or source.live else start, stop) as ahead:
+            seen = _gone_on(ahead, checkpoint, source.fps) if source.live and start > 0 else ahead
+            frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), seen)
             if again:
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
@@ -113,19 +127,19 @@ def _track(opened: OpenedJob, on_step: OnStep, stop: threading.Event) -> SourceR
                     window.show(step)
                     if window.closed:
                         stop.set()
-                if source.live:
-                    continue
-                report.stopped = stop.is_set()
+                report.stopped = stop.is_set() and not source.live
                 if report.stopped or checkpoint.due():
                     checkpoint.corrupt = _unreadable(source, start, earlier, checkpoint.next_frame)
                     checkpoint.save(state, sinks.positions())
+                    if mirror:
+                        mirror.keep(sinks.grown(), at_once=report.stopped)
                 if report.stopped:
                     break
             stopwatch.seconds["decode"] = ahead.seconds
         if not report.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             report.files = sinks.finish()
-            _finish(opened, report, state.looks.looks() if state.looks else None)
+            finish(opened, report, state.looks.looks() if state.looks else None)
             if state.memory:
                 remember(opened, report, state.memory)
             _answer(opened, report, checkpoint, sinks)
@@ -158,7 +172,7 @@ def _run_state(opened: OpenedJob) -> RunState:
 
 def _where_it_stands(opened: OpenedJob, state: RunState, report: SourceReport) -> Checkpoint:
     """The run's checkpoint: as a stopped run left it, if this one goes on from there, else at the beginning."""
-    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint())
+    checkpoint = Checkpoint(checkpoint_of(opened.out, opened.name), opened.fingerprint(), opened.source.live)
     resumed = opened.job.resume and checkpoint.restore(state)
     if not resumed:
         checkpoint.forget()  # an older run's would fit neither our files nor our settings
@@ -200,7 +214,7 @@ def _looks_so_far(opened: OpenedJob) -> LooksSoFar | None:
     return LooksSoFar(opened.tracker.config.high) if asked or "looks" in opened.job.save else None
 
 
-def _finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None:
+def finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None:
     """What is made of a whole result: looks as a file, and NAME.txt from NAME.online.txt by the offline passes."""
     if looks is not None and "looks" in opened.job.save:
         report.files.append(write_looks(opened.path("looks"), looks))
@@ -235,12 +249,19 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     where = (job.memory_camera, job.memory_start)
     crops = job.blur is None  # nobody's picture is kept unblurred
     size, ground = opened.source.size, None if job.homography is None else read_ground(job.homography)
-    more = {
-        "config": job.memory_config or "default",
-        "ground": ground,
-        "height": None if size is None else size[0],
-    }
-    return Remembering(job.memory, weights, opened.name, settings, *where, live, crops, **more)
+    return Remembering(
+        job.memory,
+        weights,
+        opened.name,
+        settings,
+        *where,
+        live,
+        crops,
+        engine=job.memory_engine,
+        config=job.memory_config or "default",
+        ground=ground,
+        height=None if size is None else size[0],
+    )
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
@@ -272,17 +293,22 @@ def _window(opened: OpenedJob) -> Iterator[Window | None]:
         window.close()
 
 
+def _gone_on(frames: Iterator[Frame], checkpoint: Checkpoint, fps: float) -> Iterator[Frame]:
+    """A live source's frames with numbers and times that go on where a run was killed: by the wall clock."""
+    first, (_, time) = checkpoint.next_frame, checkpoint.ended
+    time += max(1 / fps, checkpoint.blind_for())
+    return (Frame(frame.index + first, frame.time + time, frame.image) for frame in frames)
+
+
 def _within(length: int | None) -> Callable[[Frame], bool]:
     return lambda frame: length is None or frame.index < length
 
 
 def _unreadable(source: Source, start: int, earlier: list[int], end: int | None) -> list[int]:
     """Numbers of the frames before ``end`` that could not be read: those of the run before, and ours from ``start``
-    on. (The thread that reads ahead has seen more.)"""
-    return [
-        *earlier,
-        *(number for number in source.corrupt if start <= number and (end is None or number < end)),
-    ]
+    on. (The thread that reads ahead has seen more.) A live source counts its own from 0."""
+    ours = [number + start for number in source.corrupt] if source.live else source.corrupt
+    return [*earlier, *(number for number in ours if start <= number and (end is None or number < end))]
 
 
 @contextmanager

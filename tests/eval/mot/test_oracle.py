@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from retrace.eval.mot.oracle import perfect_association
+from retrace.eval.mot.oracle import perfect_association, shown_people
 from retrace.eval.mot.score import evaluate
+from retrace.tracker.data import Detections
 from tests.eval.scenes import table
 
 A, B = (0, 0, 10, 10), (100, 0, 10, 10)
@@ -37,3 +38,12 @@ def test_only_scored_ground_truth_gives_identities() -> None:
 
 def test_nothing() -> None:
     assert len(perfect_association(table([]), table([]), 3, "MOT17")) == 0
+
+
+def test_who_is_shown() -> None:
+    """People 4 and 7 are the first and the second; a box beside everybody shows nobody; frames without boxes stay."""
+    gt = table([(0, 4, *A), (0, 7, *B), (2, 7, *B)])
+    far, a, b = (50, 50, 59, 59), (0, 0, 10, 10), (100, 0, 110, 10)
+    boxes = [Detections([far, b, a], [0.9, 0.9, 0.2]), Detections.empty(), Detections([b], [0.9])]
+    assert [one.tolist() for one in shown_people(gt, boxes, "MOT17")] == [[0, 2, 1], [], [2]]
+    assert [one.tolist() for one in shown_people(table([]), boxes[:1], "MOT17")] == [[0, 0, 0]]

@@ -226,8 +226,8 @@ def nan(x: np.ndarray) -> np.ndarray:
         (change(1, np.empty(0, int)), {"distances": np.empty((0, 260))}, "one camera an image, got 0 ids"),
         (people(), {"metric": "l1"}, "metric 'l1': expected one of cosine, euclidean"),
         (people(), {"ties": "random"}, "ties 'random'"),
-        (people(), {"block": 0}, "block 0"),
-        (people(), {"max_rank": 0}, "max_rank 0"),
+        (people(), {"block": 0}, "`block` must be a whole number from 1"),
+        (people(), {"max_rank": 0}, "`max_rank` must be a whole number from 1"),
         (people(), {"distances": np.zeros((40, 259))}, r"distances: expected .*\(40, 260\); got \(40, 259\)"),
         (
             people(),

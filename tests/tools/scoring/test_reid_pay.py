@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
 from retrace.tools.scoring.pay_report import advice, as_svg, open_trials, read_gaps, sections
-from retrace.tools.scoring.reid_pay import OFF, ORACLE, compare, labels, perfect_looks
+from retrace.tools.scoring.reid_pay import OFF, ORACLE, compare, perfect_looks
 from retrace.tracker import Tracker
 
 FRAMES, FPS, GONE = 80, 10, range(25, 50)  # longer than a predicted box is believed
@@ -82,9 +83,9 @@ def test_looks_tell_who_came_back_where(scene: Path) -> None:
     assert as_svg(found, [0.5, 3.0]).count("<polyline") == 2
 
 
-def test_labels_and_perfect_looks(scene: Path) -> None:
+def test_who_is_shown_and_perfect_looks(scene: Path) -> None:
     (trial,) = open_trials([str(scene)], None, None, "none")
-    known = labels(trial)
+    known = shown_people(trial.truth, trial.boxes, trial.benchmark)
     assert known[0].tolist() == [1, 2]
     assert known[26].tolist() == []
     assert perfect_looks([np.array([2, 0, 1])])[0].tolist() == [[0, 1], [0, 0], [1, 0]]

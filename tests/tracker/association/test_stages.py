@@ -9,11 +9,12 @@ from retrace.configs import InputError
 from retrace.configs.loader import validate
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.association.costs import COSTS
+from retrace.tracker.association.log_odds import REACH
 from retrace.tracker.association.stages import candidates, costs, mutual_nearest, open_gates, prepare
 from retrace.tracker.config import Stage, TrackerConfig
 from tests.tracker.presets import PRESETS, VARIANTS
 from tests.tracker.slow_tracker import FAR_LOOKS, SlowTracker
-from tests.tracker.worlds import all_pairs, as_inputs, random_world
+from tests.tracker.worlds import ODDS, all_pairs, as_inputs, random_world
 
 seeds = st.integers(0, 2**32 - 1)
 HALF_LOOKS = {
@@ -68,6 +69,9 @@ def test_candidates_leave_out_nothing_that_could_match(preset, seed, dimension, 
         near = every.take((every.iou > 0).nonzero()[0])
         kind, other = scene.live.class_id[every.row], scene.detections.class_id[every.col]
         alike = (kind == other) | settings_.class_agnostic
+        if "log_odds" in one.terms:  # of boxes apart and out of reach nobody asks
+            out = COSTS["centre_mahalanobis"][0](scene, every, one) >= REACH
+            alike &= (every.iou > 0) | ~out
         if changes and blind:  # where nobody looks, boxes apart do not meet, whatever the limit
             alike &= every.iou > 0
         open_ = every.take((alike & free[every.col] & (limit[every.row] > 0)).nonzero()[0])
@@ -92,6 +96,7 @@ def test_boxes_apart_meet_by_looks_alone():
 
 def test_who_needs_a_believed_place():
     assert not prepare(stage(cost="appearance")).by_place
+    assert not prepare(stage(cost="log_odds")).by_place
     assert prepare(stage(cost="appearance", gates={"mahalanobis": 9})).by_place
     assert prepare(stage(cost="iou")).by_place
     assert not prepare(stage(cost="iou", against="observed")).by_place
@@ -205,7 +210,14 @@ def test_stages_that_make_no_sense(changes, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("changes", [{"boost": {}}, {"stages": [stage(cost="mahalanobis").model_dump()]}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"boost": {}},
+        {"stages": [stage(cost="mahalanobis").model_dump()]},
+        {"stages": [stage(cost="log_odds").model_dump()], "log_odds": ODDS.model_dump()},
+    ],
+)
 def test_straight_motion_knows_no_uncertainty(changes):
     with pytest.raises(InputError, match="motion: linear knows no uncertainty"):
         Tracker.from_config("cbiou", **changes)
@@ -216,7 +228,7 @@ def test_every_term_can_be_a_gate():
     rng = np.random.default_rng(0)
     for name in COSTS:
         one = stage(gates={name: 0.5}, limit=5, neutral_appearance=0.2)
-        tracker = Tracker.from_config("sort", stages=[one.model_dump()])
+        tracker = Tracker.from_config("sort", stages=[one.model_dump()], log_odds=ODDS.model_dump())
         for _ in range(3):
             tracker.update(box_at((0, 0), (8, 5), embedding=np.eye(2, 4)))
         assert len(tracker.update(box_at(rng.uniform(0, 9, 2)))) <= 1

@@ -60,7 +60,11 @@ def test_one_way_is_not_enough(tmp_path: Path) -> None:
     found = passages(walkers(tmp_path, one_way=True).people)
     assert all(np.isnan(one.offset) for one in found)
     assert clocks(found, ["a", "b"]) == {"a": 0, "b": 0}
-    few = passages(walkers(tmp_path / "few" if (tmp_path / "few").mkdir() is None else tmp_path, people=FEWEST - 1).people)
+    few = passages(
+        walkers(
+            tmp_path / "few" if (tmp_path / "few").mkdir() is None else tmp_path, people=FEWEST - 1
+        ).people
+    )
     assert all(np.isnan(one.offset) for one in few)
 
 
@@ -83,7 +87,9 @@ def test_clocks_are_kept_and_believed(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not memory.transit.same[0].any()  # learned by the wrong clock
     known = memory.store.read("SELECT begin FROM tracklet WHERE track = 0")[0][0]
     same = memory.add([tracklet(0, known, camera="a", source="a", track=0)])[0]
-    assert same.reason == "known already"  # what a camera says is what tells a tracklet, not the corrected time
+    assert (
+        same.reason == "known already"
+    )  # what a camera says is what tells a tracklet, not the corrected time
     assert again.camera == "a"
     found = memory.add([tracklet(3, 9000.0 + OFF["b"], camera="b", source="b")])[0]
     row = memory.people.row_of_tracklet[found.tracklet]

@@ -1,6 +1,7 @@
 """What a job may say."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,10 @@ def test_a_job_travels() -> None:
     job = Job("a.mp4", "out", overrides={"max_age": 2.0}, save=("video",), offline="link", resume=True)
     assert pickle.loads(pickle.dumps(job)) == job
     assert job.save == ("mot", "video")
+
+
+def test_paths_are_taken_for_text() -> None:
+    assert Job(Path("a.mp4"), Path("o"), detections=Path("d")) == Job("a.mp4", "o", detections="d")  # type: ignore[arg-type]
 
 
 def test_settings_are_resolved() -> None:
@@ -45,6 +50,12 @@ def test_gaps_filled_afterwards_are_not_guessed_at_before() -> None:
         ({"embed": "ambigous"}, "`embed` ambigous: did you mean 'ambiguous'"),
         ({"embed_budget": 3.0}, "`embed_budget` goes with `embed` ambiguous"),
         ({"embed": "ambiguous", "reid": "none"}, "does nothing with `reid` none"),
+        ({"save": "mot,video"}, "`save` must be several words"),
+        ({"fps": "25"}, "`fps` must be a number, got str"),
+        ({"length": 2.5}, "`length` must be a whole number, got float"),
+        ({"resume": "no"}, "`resume` must be True or False, got str"),
+        ({"memory": "m", "memory_camera": " "}, "`memory_camera` is empty"),
+        ({"detections": "d", "reid": "none", "runtime": "openvino"}, "`runtime` openvino: no network"),
         ({"length": 0}, "`length` must be at least 1 frame, got 0"),
         ({"offline_overrides": {"link.gap": 1}}, "offline.link.gap does nothing without `offline`"),
     ],

@@ -12,6 +12,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.memory import Memory
+from retrace.tracker.memory.engines import open_engine
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job, track_source
 from retrace.tracker.run.opened import Appearance
@@ -108,6 +109,19 @@ def test_a_stopped_run_goes_on_to_the_same_people(tmp_path: Path) -> None:
         assert (one.people.vectors[:3] == other.people.vectors[:3]).all()
 
 
+def test_an_engine_is_kept_in_step(tmp_path: Path) -> None:
+    """Results do not depend on it; its graph lies beside the memory, with every tracklet in it."""
+    pytest.importorskip("faiss")
+    people = {1: range(60), 2: range(10, 50)}
+    for name, engine in (("without", None), ("with", "hnsw")):
+        clip(tmp_path / name, "clip", people)
+        track_source(job(tmp_path / name, tmp_path / name / "clip", memory_engine=engine), embed=LOOKS)
+    told = [(tmp_path / name / "out" / "clip.txt").read_bytes() for name in ("without", "with")]
+    assert told[0] == told[1]
+    kept = open_engine("hnsw", tmp_path / "with" / "people.db", "", 64, 2)
+    assert sorted(kept.held()[0].tolist()) == [1, 2]
+
+
 def test_a_person_at_a_time() -> None:
     people = People(np.array([7, 7, 9]), np.array([1.0, 5.0, 0.0]), np.array([100, 200, 300]))
     assert people.of(np.array([7, 7, 7, 9, 7]), np.array([1.0, 4.9, 5.0, 3.0, 0.5])).tolist() == [
@@ -122,6 +136,9 @@ def test_a_person_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
+        ({"memory": None, "memory_engine": "exact"}, "`memory_engine` does nothing without `memory`"),
+        ({"memory_engine": "ivf"}, "engine ivf: .*known: auto"),
+        ({"memory_engine": "postgres"}, "takes an address"),
         ({"memory": None, "memory_start": 3.0}, "does nothing without `memory`"),
         ({"reid": "none"}, "needs `reid`"),
         ({"reid_norm": "video"}, "compares vectors over videos"),

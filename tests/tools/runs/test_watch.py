@@ -1,0 +1,220 @@
+"""Cameras kept alive: losses and returns on a clock of the test's own, and processes that are killed over loopback."""
+
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.tools import watch as tool
+from retrace.tools.runs import watch as watching
+from retrace.tools.runs.watch import Camera, camera_jobs, metrics, watch, watch_into
+from retrace.tools.runs.workers import Outcome
+from retrace.tracker.mot_file import read_results
+from retrace.tracker.run import Job
+from tests.rtsp_server import RtspServer, transport_stream
+from tests.tools.runs.sequences import holders
+
+
+class Played:
+    """A seat that plays what a script says: at each look a list of words, or why it dies."""
+
+    def __init__(self, script: list[list[int | Outcome] | str]) -> None:
+        self.script, self.given, self.killed, self.stopped = script, list[bool](), 0, 0
+
+    def give(self, job: Job) -> None:
+        self.given.append(job.resume)
+
+    def told(self) -> list[int | Outcome]:
+        word = self.script.pop(0) if self.script else []
+        if isinstance(word, str):
+            raise EOFError(word)
+        return word
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def kill(self) -> None:
+        self.killed += 1
+
+
+def play(
+    *scripts: list[list[int | Outcome] | str], looks: int, step: float = 1.0
+) -> tuple[Camera, list[Played], list[str]]:
+    """One camera looked at ``looks`` times, ``step`` s apart; a script a seat."""
+    now, said, seats, left = [0.0], list[str](), list[Played](), [*scripts]
+    stop = threading.Event()
+
+    def hire(threads: int) -> Played:
+        seats.append(Played(left.pop(0)))
+        return seats[-1]
+
+    looked = watch([Job("rtsp://x/c", "o", name="c")], stop, hire, said.append, lambda: now[0])
+    for _ in range(looks):
+        cameras = next(looked)
+        now[0] += step
+    looked.close()  # type: ignore[attr-defined]
+    return cameras[0], seats, said
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "played" in request.node.name:
+        monkeypatch.setattr(watching, "POLL", 0.0)
+
+
+def test_played_a_process_that_dies_is_replaced_and_resumes() -> None:
+    """Hired at 0 s, frames at 1 and 2 s, dead at 3 s; begun again at 4 s, the first look 0.5 s later or more."""
+    camera, seats, said = play([[5], [9], "killed"], [[12]], looks=6)
+    assert [seat.given for seat in seats] == [[False], [True]]
+    assert said == ["c: killed; begun again in 0.5 s", "c: back after 3.0 s, at frame 12"]
+    assert (camera.frames, camera.starts) == (12, 2)
+
+
+def test_played_pauses_grow_to_eight_seconds_and_shrink_again() -> None:
+    """A camera that is not there: the process stays, the job is begun again; looked at four times a second."""
+    gone = [Outcome("c", None, "no answer")]
+    _, seats, said = play([gone] * 7, looks=140, step=0.25)
+    assert [float(re.findall(r"in ([\d.]+) s", line)[0]) for line in said] == [0.5, 1, 2, 4, 8, 8, 8]
+    assert len(seats) == 1
+    assert seats[0].given == [False] + [True] * (len(seats[0].given) - 1)
+    _, _, said = play([gone, gone, *([k + 1] for k in range(60)), gone], looks=80, step=0.25)
+    assert said[-1].endswith("in 0.5 s")  # after 15 s of frames
+
+
+def test_played_silence_ends_a_process() -> None:
+    """No frame for 30 s after the last; 120 s where there has been none."""
+    _, seats, said = play([[1]], [], looks=40)
+    assert seats[0].killed == 1
+    assert said == ["c: no frame for 31 s; begun again in 0.5 s"]
+    _, seats, said = play([], [], looks=121)
+    assert said == []
+    _, seats, said = play([], [], looks=123)
+    assert said == ["c: no frame for 121 s; begun again in 0.5 s"]
+
+
+def test_health_as_prometheus_text() -> None:
+    up = Camera(Job("rtsp://x/a", "o", name='a"b'), frames=7, starts=2, seen=90.0)
+    text = metrics([up, Camera(Job("rtsp://x/b", "o", name="b"))], 95.5)
+    assert 'retrace_camera_up{camera="a\\"b"} 1\n' in text
+    assert 'retrace_camera_silent_seconds{camera="a\\"b"} 5.5\n' in text
+    assert 'retrace_camera_up{camera="b"} 0\n' in text
+    assert 'retrace_camera_silent_seconds{camera="b"} NaN\n' in text
+    for name in watching.HELP:
+        lines = [line for line in text.splitlines() if name in line]
+        assert [line.split()[1] for line in lines[:2]] == ["HELP", "TYPE"]
+        assert len(lines) == 4
+        assert (re.search("_total$", name) is not None) == lines[1].endswith(" counter")
+
+
+def test_health_is_served() -> None:
+    with pytest.raises(InputError, match="`metrics` nowhere:x: cannot be served"), tool._served("nowhere:x"):
+        pass
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(InputError, match=rf"`metrics` {port}: cannot be served there"),
+            tool._served(str(port)),
+        ):
+            pass
+    with tool._served(str(port)) as publish:
+        publish("x 1\n")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as told:
+            assert (told.read(), told.headers["Content-Type"][:24]) == (b"x 1\n", "text/plain; version=0.0.")
+
+
+@pytest.mark.parametrize(
+    ("source", "save", "said"),
+    [
+        ("video.mp4", (), "video.mp4: is no camera's index and no URL; files are for track.py"),
+        ("rtsp://x/a", ("video",), "cannot be gone on with after a loss"),
+        ("rtsp://x/a", ("ledger",), "nobody.onnx: no such weights file"),
+    ],
+)
+def test_mistakes(source: str, save: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        camera_jobs([Job(source, tmp_path, save=save, reid="nobody.onnx", detections="b.txt")])
+
+
+def test_cameras_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    jobs = camera_jobs(
+        [
+            Job(place, tmp_path, reid="none", detections="b.txt")
+            for place in ("rtsp://p@x/a", "rtsp://q@x/a", "0")
+        ],
+        2,
+    )
+    assert [(job.name, job.threads) for job in jobs] == [("x_a", 2), ("x_a-2", 2), ("camera0", 2)]
+
+
+@pytest.fixture(scope="module")
+def minute() -> bytes:
+    return transport_stream(1500)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_killed_process_and_a_lost_stream(minute: bytes, tmp_path: Path) -> None:
+    """Two cameras over RTSP. One's process is killed: it comes back and its person keeps the id. The other's stream
+    ends now and then, which its process bridges."""
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"{k + 1},-1,30,20,24,50,0.9\n" for k in range(4000)))
+    stop, said = threading.Event(), list[str]()
+    pace = 0.04  # 7 packets of the stream
+    servers = [RtspServer(data, 50, pace, 300) for data in (minute, minute[: 188 * 7 * 75])]
+    with servers[0], servers[1]:
+        jobs = camera_jobs(
+            [
+                Job(server.url, tmp_path / "o", detections=str(boxes), reid="none", camera="none", save=("jsonl",),
+                    overrides={"max_age": 120.0})
+                for server in servers
+            ]
+        )  # fmt: skip
+        states: list[list[Camera]] = []
+        ran = threading.Thread(target=lambda: states.append(watch_into(jobs, [], stop, say=said.append)))
+        ran.start()
+        try:
+            grown = tmp_path / "o" / f"{jobs[0].name}.txt.partial"
+            until(lambda: (tmp_path / "o" / f"{jobs[0].name}.checkpoint.npz").exists())
+            (pid,) = {*holders(grown)} - {os.getpid()}
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: any("back after" in line for line in said))
+            back = time.monotonic()
+            until(lambda: time.monotonic() > back + 3)
+        finally:
+            stop.set()
+            ran.join(timeout=120)
+    assert not ran.is_alive()
+    name = jobs[0].name
+    assert [line for line in said if line.startswith(f"{name}: its process")] == [
+        f"{name}: its process was killed (SIGKILL); begun again in 0.5 s"
+    ]
+    for job in jobs:
+        table = read_results(tmp_path / "o" / f"{job.name}.txt")
+        assert {*table.id.tolist()} == {1}, said
+        assert (np.diff(table.frame) > 0).all()
+    times = [float(t) for t in re.findall(r'"time":([\d.]+)', (tmp_path / "o" / f"{name}.jsonl").read_text())]
+    assert max(np.diff(times)) > 0.5  # how long it was blind
+    assert (np.diff(times) > 0).all()
+    assert {p.name for p in (tmp_path / "o").iterdir()} >= {
+        "metrics.prom",
+        "run.json",
+        f"{name}.txt",
+        f"{name}.jsonl",
+    }
+    assert not [*(tmp_path / "o").glob("*.partial"), *(tmp_path / "o").glob("*.npz")]
+
+
+def until(true: Callable[[], bool], patience: float = 120.0) -> None:
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() - begun < patience
+        time.sleep(0.05)

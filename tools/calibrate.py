@@ -1,0 +1,71 @@
+"""Fit the tables of a tracker that reasons in log-odds (preset odds) on your sequences with ground truth.
+
+    python tools/calibrate.py --data MOT15/train --detections det/yolo.npz --detections det/hog.npz --out odds-here.yaml
+
+The .npz files hold boxes and vectors, as retrace track --tracker odds --save detections writes them.
+Every pair of a track and a box is labelled by the ground truth; all terms are fitted together. For an honest figure
+each video is also judged, and tracked, by the tables of the others. Writes a preset: retrace track --tracker FILE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
+from retrace.tools.terminal.options import names_in
+from retrace.tools.terminal.progress import bar
+
+BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
+
+
+def parser() -> Parser:
+    p = Parser(prog="calibrate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", required=True, metavar="DIR", help="folder of sequence folders, as for tune.py")
+    p.add_argument(
+        "--detections",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help=".npz inside each sequence folder, or a path with {sequence} in it; give one for each detector",
+    )
+    p.add_argument(
+        "--tracker", default="odds", metavar="NAME|FILE", help="the preset whose tables are fitted"
+    )
+    p.add_argument("--camera", default="auto", metavar="auto|none|FILE", help="as for tune.py")
+    p.add_argument("--benchmark", default="auto", choices=BENCHMARKS, help="auto: by the sequences' names")
+    p.add_argument("--sequences", metavar="NAMES", help="only these, separated by commas")
+    p.add_argument("--out", required=True, metavar="FILE.yaml", help="the preset with the fitted tables")
+    p.add_argument("--quiet", action="store_true", help="print errors only")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
+    args = p.parse_args(argv)
+    names = names_in(args.sequences, "sequences")
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    from retrace.tools.tuning.calibrating import calibrate
+
+    with as_flags(p), bar("calibrate", None, quiet=args.quiet) as told:
+        lines = calibrate(
+            args.data,
+            args.detections,
+            Path(args.out),
+            tracker=args.tracker,
+            camera=args.camera,
+            benchmark=args.benchmark,
+            sequences=names,
+            told=told,
+        )
+    if not args.quiet:
+        for line in lines:
+            say(line)
+    return OK
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

@@ -1,0 +1,290 @@
+"""Cameras kept alive: a process each (or an actor of a Ray cluster), begun again with a growing pause when it dies,
+falls silent or finds no camera; each goes on at its checkpoint, so ids, numbers and times do.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from retrace.configs import InputError
+from retrace.configs.files import atomic_write, cores, write_json
+from retrace.tools.runs.manifest import commit, versions
+from retrace.tools.runs.models import Models
+from retrace.tools.runs.runner import names_apart
+from retrace.tools.runs.workers import Outcome, Worker, cause_of_death
+from retrace.tracker.run import Job
+from retrace.tracker.run.checkpoint import checkpoint_of
+from retrace.tracker.run.storage import Storage, mirror_of
+from retrace.tracker.sources.address import is_url, url_name
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # s before a camera is begun again; doubles from one to the other
+STEADY = 10.0  # s of frames after which the pause is short again
+FRESH = 10.0  # s since the last frame for which a camera counts as up
+SILENT = 30.0  # s without a frame after which a process is ended: it hangs, or its camera is gone
+BEGINNING = 120.0  # the same for one that has just begun: it opens networks and measures the camera's rate
+POLL = 0.2  # s between looks
+TELL_EVERY = 5.0  # s between two states of health on the disk
+METRICS = "metrics.prom"
+
+HELP = {
+    "retrace_camera_up": ("gauge", "1: a frame was tracked within the last 10 s"),
+    "retrace_camera_frames_total": ("counter", "frames tracked since the first start"),
+    "retrace_camera_silent_seconds": ("gauge", "since the last frame was tracked"),
+    "retrace_camera_starts_total": ("counter", "how often it was begun; 1: never again"),
+}
+
+
+class Seat(Protocol):
+    """Where a camera is tracked: a process here, or an actor elsewhere."""
+
+    def give(self, job: Job) -> None:
+        """Begin the job."""
+
+    def told(self) -> list[int | Outcome]:
+        """What it has said since the last call: frames done, or how the job ended.
+
+        Raises:
+            EOFError: it died; says why.
+        """
+
+    def stop(self) -> None:
+        """End the job after this frame, its files finished."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+class Process:
+    """A seat in a process of this machine."""
+
+    def __init__(self, threads: int) -> None:
+        self._worker = Worker.hire(threads)
+
+    def give(self, job: Job) -> None:
+        self._worker.give(job)
+
+    def told(self) -> list[int | Outcome]:
+        found: list[int | Outcome] = []
+        try:
+            while self._worker.pipe.poll():
+                found.append(self._worker.pipe.recv())
+        except (EOFError, OSError):
+            code = self._worker.end()
+            raise EOFError(f"its process was killed ({cause_of_death(code)})") from None
+        return found
+
+    def stop(self) -> None:
+        self._worker.send(None)
+
+    def kill(self) -> None:
+        self._worker.process.kill()
+        self._worker.end()
+
+
+@dataclass(slots=True)
+class Camera:
+    """One camera and how it fares."""
+
+    job: Job
+    seat: Seat | None = None
+    frames: int = 0  # tracked, over all starts
+    starts: int = 0
+    begun: float = 0.0  # s of the clock: this start
+    first: float | None = None  # this start's first frame
+    seen: float | None = None  # the last frame, of whichever start
+    again: float = 0.0  # not begun again before
+    pause: float = FIRST_PAUSE
+    busy: bool = False  # its seat is at work
+    ended: Outcome | None = None  # as asked
+
+    @property
+    def name(self) -> str:
+        return self.job.name or ""
+
+
+def watch(
+    jobs: Sequence[Job],
+    stop: threading.Event,
+    hire: Callable[[int], Seat] = Process,
+    say: Callable[[str], None] = lambda line: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[list[Camera]]:
+    """Track cameras until ``stop`` is set; then each one's files are finished. Yields how they fare, now and then.
+
+    Args:
+        jobs: of live sources, with names that differ; one that is to resume goes on from what lies there.
+        stop: ends all.
+        hire: makes a seat with so many threads.
+        say: told of each loss and return, a line.
+        clock: s.
+    """
+    cameras = [Camera(job) for job in jobs]
+    asked = False
+    try:
+        while not (asked and all(camera.seat is None or not camera.busy for camera in cameras)):
+            now = clock()
+            for camera in cameras:
+                if asked:
+                    _hear(camera, now, say)
+                else:
+                    _look_after(camera, now, hire, say)
+            if stop.is_set() and not asked:
+                asked = True
+                for camera in cameras:
+                    if camera.seat is not None and camera.busy:
+                        camera.seat.stop()
+            yield cameras
+            stop.wait(POLL) if not asked else time.sleep(POLL)
+    finally:
+        for camera in cameras:
+            if camera.seat is not None:
+                camera.seat.kill()
+
+
+def _look_after(camera: Camera, now: float, hire: Callable[[int], Seat], say: Callable[[str], None]) -> None:
+    """Hear of it; end it where it is silent; begin it where it is time."""
+    _hear(camera, now, say)
+    if camera.busy and camera.seat is not None:
+        since = camera.begun if camera.first is None else camera.seen or camera.begun
+        if now - since > (BEGINNING if camera.first is None else SILENT):
+            camera.seat.kill()
+            camera.seat = None
+            _lost(camera, now, f"no frame for {now - since:.0f} s", say)
+    if not camera.busy and now >= camera.again:
+        camera.seat = camera.seat or hire(camera.job.threads or 1)
+        camera.seat.give(replace(camera.job, resume=camera.job.resume or camera.starts > 0))
+        camera.starts += 1
+        camera.begun, camera.first, camera.busy = now, None, True
+
+
+def _hear(camera: Camera, now: float, say: Callable[[str], None]) -> None:
+    if camera.seat is None:
+        return
+    try:
+        told = camera.seat.told()
+    except EOFError as error:
+        camera.seat = None
+        _lost(camera, now, str(error), say)
+        return
+    for one in told:
+        if isinstance(one, Outcome):
+            camera.ended = one
+            _lost(
+                camera, now, one.why or "its stream ended", say if one.report is None else lambda line: None
+            )
+            continue
+        if camera.first is None:
+            camera.first = now
+            if camera.starts > 1:
+                blind = "" if camera.seen is None else f" after {now - camera.seen:.1f} s"
+                say(f"{camera.name}: back{blind}, at frame {one}")
+        if now - camera.first > STEADY:
+            camera.pause = FIRST_PAUSE
+        camera.frames, camera.seen = max(camera.frames, one), now
+
+
+def _lost(camera: Camera, now: float, why: str, say: Callable[[str], None]) -> None:
+    camera.busy, camera.again = False, now + camera.pause
+    say(f"{camera.name}: {why}; begun again in {camera.pause:g} s")
+    camera.pause = min(2 * camera.pause, LONGEST_PAUSE)
+
+
+def metrics(cameras: Sequence[Camera], now: float) -> str:
+    """How the cameras fare, in Prometheus' text format (version 0.0.4).
+
+    Args:
+        cameras: from :func:`watch`.
+        now: s of its clock.
+    """
+    lines = []
+    for name, (kind, help_) in HELP.items():
+        lines += [f"# HELP {name} {help_}", f"# TYPE {name} {kind}"]
+        for camera in cameras:
+            silent = None if camera.seen is None else now - camera.seen
+            value = {
+                "retrace_camera_up": int(silent is not None and silent < FRESH),
+                "retrace_camera_frames_total": camera.frames,
+                "retrace_camera_silent_seconds": "NaN" if silent is None else f"{silent:.1f}",
+                "retrace_camera_starts_total": camera.starts,
+            }[name]
+            lines.append(f'{name}{{camera="{_escaped(camera.name)}"}} {value}')
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def camera_jobs(jobs: Sequence[Job], share: int | None = None) -> list[Job]:
+    """The jobs with names and their share of the cores.
+
+    Raises:
+        InputError: one is no camera, its files could not be gone on with, or what all of them need is not there.
+    """
+    for job in jobs:
+        if not is_url(job.source) and (Path(job.source).exists() or not job.source.isdecimal()):
+            raise InputError(f"{job.shown}: is no camera's index and no URL; files are for track.py")
+        if job.show or {"video", "sheet", "heat"} & set(job.save):
+            raise InputError(
+                "`save` video, sheet and heat, and `show`, cannot be gone on with after a loss; leave them out"
+            )
+    models = Models()  # what is wrong with a network or the storage is told before anything begins
+    models.appearance(jobs[0])
+    if jobs[0].detections is None:
+        models.detector(jobs[0], live=True)
+    if jobs[0].storage is not None:
+        Storage(jobs[0].storage).check()
+    names = names_apart(
+        [url_name(job.source) if is_url(job.source) else f"camera{job.source}" for job in jobs]
+    )
+    share = share or max(1, cores() // len(jobs))
+    return [
+        replace(job, name=name, threads=job.threads or share) for name, job in zip(names, jobs, strict=True)
+    ]
+
+
+def watch_into(
+    jobs: Sequence[Job],
+    arguments: Sequence[str],
+    stop: threading.Event,
+    hire: Callable[[int], Seat] = Process,
+    say: Callable[[str], None] = lambda line: None,
+    publish: Callable[[str], None] = lambda text: None,
+) -> list[Camera]:
+    """:func:`watch` with its state of health in OUT/metrics.prom, and OUT/run.json at the end.
+
+    Args:
+        jobs: from :func:`camera_jobs`, into one folder.
+        arguments: what the user typed.
+        stop: ends all.
+        hire: makes a seat.
+        say: told of each loss and return.
+        publish: told the state of health, a few times a second.
+    """
+    out = jobs[0].folder()
+    for job in jobs:
+        if not job.resume:
+            checkpoint_of(out, job.name or "").unlink(missing_ok=True)
+            mirror = mirror_of(job.storage, out, job.name or "")
+            if mirror is not None:
+                mirror.forget()
+    told, cameras = -TELL_EVERY, list[Camera]()
+    for cameras in watch(jobs, stop, hire, say):
+        now = time.monotonic()
+        text = metrics(cameras, now)
+        publish(text)
+        if now - told >= TELL_EVERY:
+            told = now
+            with atomic_write(out / METRICS) as file:
+                file.write(text)
+    records = {
+        c.name: c.ended.report.record for c in cameras if c.ended is not None and c.ended.report is not None
+    }
+    made = {"arguments": [*arguments], "commit": commit(), "versions": versions(), "sequences": records}
+    write_json(out / "run.json", made)
+    return cameras
