@@ -8,36 +8,30 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
-NAMES = {
-    "auto": "osnet_x0_25_retrace",
-    "strong": "osnet_x0_5_retrace",
-}  # the small one for CPUs, the better one
 
 
-def shipped_weights(word: str = "auto") -> Path | None:
-    """The shipped weights that a word of ``NAMES`` means; None where they are not there."""
-    path = SHIPPED / f"{NAMES[word]}.onnx"
-    return path if path.is_file() else None
+def shipped_weights() -> Path | None:
+    """The weights that the project ships; None while it ships none."""
+    return min(SHIPPED.glob("*.onnx"), default=None)
 
 
 def locate(path_or_name: str | Path) -> Path:
-    """The file of a path, of a shipped name, or of a word of ``NAMES``.
+    """The file of a path, of a shipped name, or of "auto".
 
     Raises:
         InputError: there is none; the message names the nearest.
     """
     path, named = Path(path_or_name), SHIPPED / f"{path_or_name}.onnx"
-    if str(path_or_name) in NAMES:
-        shipped = shipped_weights(str(path_or_name))
+    if str(path_or_name) == "auto":
+        shipped = shipped_weights()
         if shipped is None:
-            raise InputError(f"{path_or_name}: no such ReID weights are shipped: give a file, .onnx or .pth")
+            raise InputError("no ReID weights are shipped yet: give a file, .onnx or .pth")
         return shipped
     if _is_file(path):
         return path
     if _is_file(named):
         return named
-    known = [file.stem for file in SHIPPED.glob("*.onnx")]
-    known += [word for word in NAMES if shipped_weights(word) is not None]
+    known = [file.stem for file in SHIPPED.glob("*.onnx")] + ["auto"] * (shipped_weights() is not None)
     near = nearest(str(path_or_name), known) if known else "none are shipped yet"
     what = "is a folder, expected a file" if _is_folder(path) else "no such weights file"
     raise InputError(f"{path_or_name}: {what}, and no shipped weights of that name ({near})")

@@ -22,10 +22,7 @@ def option(name: str) -> str:
 def add_looks(p: ArgumentParser) -> None:
     """The options of track.py about appearance."""
     p.add_argument(
-        "--reid",
-        default="auto",
-        metavar="auto|strong|WEIGHTS|none",
-        help="the shipped small network, the shipped better one, .onnx or torchreid checkpoint",
+        "--reid", default="auto", metavar="auto|WEIGHTS|none", help=".onnx or torchreid checkpoint"
     )
     p.add_argument(
         "--reid-input",
