@@ -39,23 +39,13 @@ def parser() -> Parser:
     p.add_argument("what", choices=WHAT)
     p.add_argument("--bench", default="losses", metavar="NAME|FILE", help="configs/bench/NAME.yaml")
     p.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help=f"default: {RESULTS}")
-    p.add_argument(
-        "--entrants", default="", metavar="NAMES", help="only these, separated by commas; core: those first"
-    )
-    p.add_argument(
-        "--published",
-        action="store_true",
-        help="nothing searched: everybody's settings as in the file (not for frozen)",
-    )
-    p.add_argument(
-        "--steps", type=Path, default=STEPS, metavar="FILE", help=f"costs of steps; default: {STEPS}"
-    )
+    p.add_argument("--entrants", default="", metavar="NAMES", help="only these, by commas; core: those first")
+    p.add_argument("--published", action="store_true", help="everybody as in the file; not for frozen")
+    p.add_argument("--steps", type=Path, default=STEPS, metavar="FILE", help=f"costs; default: {STEPS}")
     p.add_argument("--out", type=Path, metavar="DIR", help="of the report: Markdown, HTML, plots")
     run = p.add_argument_group("run, track, check")
     run.add_argument("--regime", default="frozen", help="frozen, finetune or scratch")
-    run.add_argument(
-        "--data", type=Path, metavar="DIR", help="default: market1501-split of the shared folder"
-    )
+    run.add_argument("--data", type=Path, metavar="DIR", help="default: the shared market1501-split")
     run.add_argument("--other", type=Path, metavar="DIR", help="default: its cuhk03-detected-val")
     run.add_argument("--weights", type=Path, metavar="DIR", help="default: its weights")
     run.add_argument(

@@ -24,7 +24,7 @@ def test_every_setting_is_an_objective(name: str) -> None:
     heads = {key: head_dimensions(head) for key, head in entrant.heads.items()}
     sizes = Sizes(
         20, 64, identities=16, images=4, channels=32, map_size=(8, 4), teacher_dimensions=64, views=2, heads=heads,
-        labels={"viewpoint": 3, "clothes": 2, "frame": 8}, live=True, clusters=4,
+        labels={"viewpoint": 3, "clothes": 2, "frame": 8}, live=True, clusters=4, held=True,
     )  # fmt: skip
     for regime in REGIMES:
         seen = []

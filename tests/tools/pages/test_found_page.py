@@ -13,7 +13,7 @@ from retrace.tools.pages.found_page import Asked, write_page
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.editing import name
 from retrace.tracker.memory.search import Found, Visit, search
-from tests.tools.pages.pages import Page
+from tests.tools.pages.elements import Page
 from tests.tracker.memory.passersby import D, tracklet, vector_of
 
 

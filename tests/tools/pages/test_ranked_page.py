@@ -17,7 +17,7 @@ from retrace.eval.ranking.features import Features, Side
 from retrace.eval.ranking.tables import Wanted, score_features
 from retrace.tools.pages import ranked_page
 from retrace.tools.pages.ranked_page import write_page
-from tests.tools.pages.pages import Page
+from tests.tools.pages.elements import Page
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A page as its elements."""
+"""A page of HTML taken apart into its elements."""
 
 from __future__ import annotations
 
