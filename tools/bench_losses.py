@@ -81,13 +81,19 @@ def main(argv: list[str]) -> int:
     return OK
 
 
+def _places(args: argparse.Namespace) -> Places:
+    from retrace.tools.loss_bench.work import places_of
+
+    return places_of(args.results, args.work, args.data, args.other, args.weights)
+
+
 def run(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
     """Work the queue."""
     from retrace.tools.loss_bench.work import work
 
     entrants = list(bench.taking_part(args.regime, names))
     how = partial(work, published=args.published, hours=args.hours, most=args.jobs, tell=say)
-    say(f"{how(bench, args.regime, entrants, places_of(args))} jobs done")
+    say(f"{how(bench, args.regime, entrants, _places(args))} jobs done")
 
 
 def track(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
@@ -99,29 +105,15 @@ def track(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> Non
     entrants = list(bench.taking_part(args.regime, names))
     street = read_street(data / "MOT15-train", data / "videos/vtest.avi")
     how = partial(track_all, hours=args.hours, most=args.jobs, tell=say)
-    say(f"{how(bench, args.regime, entrants, places_of(args), street)} networks tracked")
+    say(f"{how(bench, args.regime, entrants, _places(args), street)} networks tracked")
 
 
 def check(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
     """Train everybody for a few hundred small steps."""
     from retrace.tools.loss_bench.check import check_all
 
-    how = partial(check_all, hours=args.hours, most=args.jobs, tell=say)
-    say(f"{how(bench, names, places_of(args))} objectives checked")
-
-
-def places_of(args: argparse.Namespace) -> Places:
-    from retrace.tools.benchmarks.side_by_side import shared_folder
-    from retrace.tools.loss_bench.work import Places
-
-    data = shared_folder() / "data"
-    return Places(
-        args.results,
-        args.work,
-        args.data or data / "market1501-split",
-        args.other or data / "cuhk03-detected-val",
-        args.weights or data / "weights",
-    )
+    done = check_all(bench, names, _places(args), hours=args.hours, most=args.jobs, tell=say)
+    say(f"{done} objectives checked")
 
 
 def steps(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
@@ -129,8 +121,7 @@ def steps(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> Non
     from retrace.configs.files import write_json
     from retrace.tools.loss_bench.cost import measure
 
-    found = measure(bench, names, say)
-    write_json(args.steps, found)
+    write_json(args.steps, measure(bench, names, say))
     say(str(args.steps))
 
 

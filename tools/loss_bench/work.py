@@ -15,6 +15,7 @@ import torch
 
 from retrace.configs import InputError
 from retrace.configs.files import locked
+from retrace.tools.benchmarks.side_by_side import shared_folder
 from retrace.tools.loss_bench import frozen, trained
 from retrace.tools.loss_bench.entrants import Bench
 from retrace.tools.loss_bench.jobs import FINAL, Job, Result, add_result, open_jobs, read_results
@@ -40,6 +41,20 @@ class Places:
     data: Path
     other: Path
     weights: Path
+
+
+def places_of(
+    results: Path, work: Path, data: Path | None, other: Path | None, weights: Path | None
+) -> Places:
+    """The places; what is None lies in the shared folder."""
+    there = shared_folder() / "data"
+    return Places(
+        results,
+        work,
+        data or there / "market1501-split",
+        other or there / "cuhk03-detected-val",
+        weights or there / "weights",
+    )
 
 
 def work(
