@@ -19,6 +19,7 @@ TOOLS = {
     "explain": "why an identity was kept, lost or switched",
     "offline": "improve tracking results afterwards",
     "eval-mot": "score tracking results: HOTA, CLEAR, identity",
+    "eval-memory": "score an identity memory: returns known against strangers joined",
     "does-reid-pay": "what appearance buys on your video: blind, each embedder, perfect looks",
     "submit-mot": "write or check a MOTChallenge submission",
     "train-reid": "train a ReID network",

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.passers_by import passers_by
 from tests.reid.mini_market import write_mini_market
 from tests.small_video import LENGTH, boxes, make_video, write_boxes
+from tests.tools.looking_sequences import write_sequence
 from tests.tracker.site.walkers import site
 
 
@@ -60,6 +61,8 @@ def furnish(folder: Path) -> Path:
     shutil.copytree(sequence, folder / "gt" / "MOT17-02-FRCNN")
     shutil.copytree(sequence, folder / "MOT17-train" / "MOT17-02-FRCNN")
     shutil.copytree(sequence, folder / "MOT17-train" / "MOT17-04-FRCNN")
+    for seed, name in enumerate(("A", "B")):
+        write_sequence(folder / "MOT15-train" / name, seed)
     (folder / "runs" / "test").mkdir(parents=True)
     for number in ("01", "03", "06", "07", "08", "12", "14"):
         (folder / "runs" / "test" / f"MOT17-{number}.txt").write_text("1,1,5,5,20,50,0.9,-1,-1,-1\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -36,8 +37,10 @@ print(loop.twice(21), sum(loop.twice.stats.cache_hits.values()))
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Path:
     """A folder with a loop, and where its compiled code is kept."""
+    caplog.set_level(logging.WARNING, logger="retrace")  # a tool that was told to be quiet ran here, perhaps
+    monkeypatch.setattr(logging.getLogger("retrace"), "propagate", True)
     (tmp_path / "loop.py").write_text(LOOP)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
