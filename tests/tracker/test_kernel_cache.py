@@ -89,3 +89,19 @@ def test_another_process_finds_it(place: Path) -> None:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.stdout.strip() == answer, done.stderr
         assert done.stderr.count("compiling the tracker's loops") == words
+
+
+def test_who_runs_without_numba_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from retrace.tracker import kernels
+
+    caplog.set_level(logging.WARNING, logger="retrace")
+    monkeypatch.setattr(logging.getLogger("retrace"), "propagate", True)
+    monkeypatch.setitem(sys.modules, "retrace.tracker.compiled", None)  # importing it fails, as without numba
+    monkeypatch.delattr("retrace.tracker.compiled")
+    monkeypatch.delenv("RETRACE_COMPILED", raising=False)
+    assert kernels.compiled.__wrapped__() is None
+    (said,) = caplog.messages
+    assert said.startswith("the tracker runs uncompiled, with the same results, several times slower")
+    assert said.endswith("pip install 'retrace-mot[fast]'")

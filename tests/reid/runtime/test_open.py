@@ -240,3 +240,21 @@ def test_every_backend_gives_the_vectors_of_the_checkpoint(shared: Path) -> None
     }
     for backend in ("onnxruntime", "openvino"):
         assert 1 - (found[backend] * found["torch"]).sum(1).min() < 1e-5, backend
+
+
+def test_threads_of_a_session_do_not_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would take the cores that the detector's runtime works on meanwhile."""
+    import onnxruntime
+
+    seen = []
+    real = onnxruntime.InferenceSession
+
+    def watched(
+        path: object, options: onnxruntime.SessionOptions, **other: object
+    ) -> onnxruntime.InferenceSession:
+        seen.append(options.get_session_config_entry("session.intra_op.allow_spinning"))
+        return real(path, options, **other)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
+    Embedder.from_weights("auto")
+    assert seen == ["0"]
