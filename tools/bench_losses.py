@@ -44,7 +44,7 @@ def parser() -> Parser:
     p.add_argument("--steps", type=Path, default=STEPS, metavar="FILE", help=f"costs; default: {STEPS}")
     p.add_argument("--out", type=Path, metavar="DIR", help="of the report: Markdown, HTML, plots")
     run = p.add_argument_group("run, track, check")
-    run.add_argument("--regime", default="frozen", help="frozen, finetune or scratch")
+    run.add_argument("--regime", help="frozen (the default), finetune or scratch; of run and track")
     run.add_argument("--data", type=Path, metavar="DIR", help="default: the shared market1501-split")
     run.add_argument("--other", type=Path, metavar="DIR", help="default: its cuhk03-detected-val")
     run.add_argument("--weights", type=Path, metavar="DIR", help="default: its weights")
@@ -73,6 +73,9 @@ def main(argv: list[str]) -> int:
         if args.hours is not None:
             number("hours", args.hours, 0)
         refuse_below_one(args, ("jobs",))
+        if args.regime is not None and args.what not in ("run", "track"):
+            raise InputError(f"`regime` is of run and track; {args.what} takes none")
+        args.regime = "frozen" if args.regime is None else args.regime
         bench = read_bench(args.bench)
         names = tuple(filter(None, args.entrants.split(",")))
         {"run": run, "track": track, "check": check, "steps": steps, "report": report}[args.what](

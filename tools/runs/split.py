@@ -112,6 +112,8 @@ def split(one: OpenedJob, parts: int) -> Split:
     length = min(source.length, job.length or source.length)
     if length < parts * LEAST * source.fps:
         most = int(length / (LEAST * source.fps))
+        if most < 2:
+            raise InputError(f"{job.shown}: {length} frames are too short to split; leave `split` out")
         raise InputError(
             f"{job.shown}: {length} frames are enough for {most} parts of {LEAST:g} s; make `split` smaller"
         )

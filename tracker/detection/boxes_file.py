@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from retrace.tracker.mot_rows import LAST_FRAME
 LARGEST_NPZ = 2**33  # bytes unpacked: 4 million boxes with vectors of 512 numbers
 ARRAYS = ("frame", "xyxy", "score", "class_id", "embedding")  # of an .npz; the first three must be there
 NAMED = ("class_ids", "class_names")  # (C,) each: what the classes are called; both or neither
+LOOKED = "weights"  # () text: what made the vectors, file name and the first half of its sha256
 
 
 class FrameMemory(Protocol):
@@ -47,6 +48,7 @@ class Detector:
         callers: threads that may call it at the same time, ahead of the tracker; 0: one frame after the other, in
             the tracker's own thread.
         fit: the map that its scores went through (`scores.py`); None: it has no scores of its own.
+        looks: the weights whose vectors come with the boxes; empty: none, or nobody says.
     """
 
     description: str
@@ -59,6 +61,7 @@ class Detector:
     kept: tuple[int, ...] = ()
     callers: float = 0
     fit: Fit | None = None
+    looks: str = ""
 
     @property
     def labels(self) -> dict[int, str]:
@@ -108,17 +111,17 @@ def open_detections(path: str | Path) -> Detector:
     """Detections from a file instead of a detector: a MOT ``det.txt``, or an .npz.
 
     The .npz holds ``frame`` (R,) whole numbers from 0, ``xyxy`` (R, 4) px, ``score`` (R,) in [0, 1], and may
-    hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows, and ``class_ids`` (C,) with ``class_names`` (C,)
-    text. Rows of one frame keep their order; a frame that has none is empty.
+    hold ``class_id`` (R,) and ``embedding`` (R, D) unit rows, ``class_ids`` (C,) with ``class_names`` (C,)
+    text, and ``weights``, what made the vectors. Rows of one frame keep their order; a frame that has none is empty.
 
     Raises:
         InputError: no such file, malformed, other keys or shapes, values out of range.
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":
-        a, names = _read_npz(path)
+        a, names, looks = _read_npz(path)
         columns = a["frame"], a["xyxy"], a["score"], a.get("class_id"), a.get("embedding")
-        return _by_frame(path, *columns, names=names)
+        return replace(_by_frame(path, *columns, names=names), looks=looks if "embedding" in a else "")
     return detections_from_table(read_detections(path), str(path))
 
 
@@ -157,14 +160,18 @@ def _by_frame(
     return Detector(description, find, names or {}, last_frame=last, kept=kept, callers=math.inf)
 
 
-def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[int, str]]:
-    """The arrays of a detections file, checked but for what :class:`Detections` checks; the names of its classes."""
-    every = (*ARRAYS, *NAMED)
+def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[int, str], str]:
+    """The arrays of a detections file, checked but for what :class:`Detections` checks; the names of its classes; what
+    made its vectors."""
+    every = (*ARRAYS, *NAMED, LOOKED)
     arrays, there = read_npz(path, "detections", every, LARGEST_NPZ)
     for key in there:
         if key not in every:
             raise InputError(f"{path}: unknown array {key[:40]!r}; {nearest(key[:40], every)}")
     names = _class_names(path, [arrays.pop(key, None) for key in NAMED])
+    looks = arrays.pop(LOOKED, np.array(""))
+    if looks.ndim or looks.dtype.kind != "U":
+        raise InputError(f"{path}: {LOOKED} must be one text, got shape {str(looks.shape)[:40]}")
     for key, values in arrays.items():
         if values.dtype.kind not in "biuf":
             raise InputError(f"{path}: {key} must hold numbers, got {str(values.dtype)[:40]}")
@@ -180,7 +187,7 @@ def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[int, str]]:
             )
     if not ((frame >= 0) & (frame == np.floor(frame)) & (frame < LAST_FRAME)).all():
         raise InputError(f"{path}: frame must be one whole number from 0 below {LAST_FRAME} for each box")
-    return {**arrays, "frame": frame.astype(np.int64)}, names
+    return {**arrays, "frame": frame.astype(np.int64)}, names, str(looks)
 
 
 def _class_names(path: Path, columns: Sequence[np.ndarray | None]) -> dict[int, str]:

@@ -61,9 +61,12 @@ def read_blocks(grown: Path) -> Iterator[tuple[int, Detections]]:
         raise InputError(f"{grown}: cannot be read ({error.strerror}); start without resuming") from None
 
 
-def write_detections(path: Path, grown: Path, names: Mapping[int, str] | None = None) -> Path:
+def write_detections(
+    path: Path, grown: Path, names: Mapping[int, str] | None = None, weights: str = ""
+) -> Path:
     """``frame``, ``xyxy``, ``score``, ``class_id`` and, where somebody looked, ``embedding`` as an .npz; vectors never
-    lie in memory all at once. What ``names`` calls the classes goes into ``class_ids`` and ``class_names``.
+    lie in memory all at once. What ``names`` calls the classes goes into ``class_ids`` and ``class_names``, what
+    made the vectors into ``weights``.
 
     Raises:
         InputError: the place cannot be written, or ``grown`` not be read.
@@ -84,10 +87,12 @@ def write_detections(path: Path, grown: Path, names: Mapping[int, str] | None = 
             "class_ids": np.array(ids, np.int32),
             "class_names": np.array([names[k] for k in ids], np.str_),
         }
+    if numbers and weights:
+        whole["weights"] = np.array(weights, np.str_)
     with writing(path), atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in whole.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", DAWN), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
         if numbers:
             shape = (len(whole["frame"]), numbers)
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}

@@ -171,6 +171,8 @@ class Job:
         for name in ("memory_camera", "memory_start", "memory_engine", "memory_config", "homography"):
             if self.memory is None and getattr(self, name) is not None:
                 raise InputError(f"`{name}` does nothing without `memory`")
+        if self.storage is not None and not self.storage.strip():
+            raise InputError("`storage` is empty: name a URL or a folder, or leave it out")
         if self.memory_engine is not None:
             check_engine(self.memory_engine)
         if self.memory_camera is not None and not self.memory_camera.strip():

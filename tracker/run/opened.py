@@ -66,6 +66,11 @@ class Appearance:
         None  # asked at the end: a line where the vectors cannot be right
     )
 
+    @property
+    def weights(self) -> str:
+        """File name and the first half of its sha256; empty: not known."""
+        return " ".join(f"{Path(file).name} {digest[:32]}" for file, digest in self.hashes.items())
+
 
 @dataclass(slots=True)
 class OpenedJob:
@@ -159,6 +164,11 @@ class OpenedJob:
             "pictures": [self.job.label, self.job.blur, self.job.codec, self.job.crops],
         }
 
+    @property
+    def looks(self) -> str:
+        """The weights that the vectors are of, as a memory calls them; empty: nobody looks, or nobody says."""
+        return self.detector.looks or self.appearance.weights
+
     def settings_hash(self) -> str:
         """What a finished source of a stopped run must have been made with, to be left alone."""
         return hashlib.sha256(json.dumps(self.fingerprint(), sort_keys=True).encode()).hexdigest()
@@ -203,6 +213,11 @@ def open_job(
         )
     tracker = Tracker(config, source.fps, ledger="ledger" in job.save)
     appearance = _appearance(job, embed)
+    if detector.looks and appearance.weights and detector.looks != appearance.weights:
+        raise InputError(
+            f"{job.detections}: its vectors are of {detector.looks.split()[0]}, `reid` is another network, "
+            f"{appearance.weights.split()[0]}: name the one that made them, or detect again"
+        )
     regions = _regions(job, source, hashes)
     opened = OpenedJob(
         job=job,

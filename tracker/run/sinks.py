@@ -159,7 +159,7 @@ class Sinks:
         if boxes is not None:
             grown = boxes.abandon()
             told = self._opened.class_names
-            done.append(write_detections(self._opened.path("detections"), grown, told))
+            done.append(write_detections(self._opened.path("detections"), grown, told, self._opened.looks))
             grown.unlink()
         if crops is not None:
             crops.abandon()

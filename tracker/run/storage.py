@@ -37,6 +37,10 @@ class Storage:
             InputError: no fsspec, or nothing that it knows of such URLs.
         """
         self.url = CREDENTIALS.sub(r"\1", url)
+        if url.startswith("file://") and not url.startswith("file:///"):
+            raise InputError(
+                f"`storage` {self.url}: a file's URL has three slashes and a whole path, file:///..."
+            )
         try:
             from fsspec.core import url_to_fs
         except ImportError:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrace.configs.errors import InputError
@@ -240,9 +239,7 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
     job = opened.job
     if job.memory is None:
         return None
-    weights = " ".join(
-        f"{Path(file).name} {digest[:32]}" for file, digest in opened.appearance.hashes.items()
-    )
+    weights = opened.looks
     if not weights:
         raise InputError("`memory` needs vectors of known weights, and this tracker or job uses none")
     settings, live = opened.settings_hash(), opened.source.live

@@ -264,7 +264,12 @@ def _plane(where: str, view: View) -> np.ndarray:
     if view.homography is not None:
         if [len(row) for row in view.homography] != [3, 3, 3] or not np.isfinite(view.homography).all():
             raise InputError(f"{where}: expected 3 rows of 3 finite numbers as homography")
-        return np.array(view.homography, float)
+        given = np.array(view.homography, float)
+        if np.linalg.matrix_rank(given) < 3:
+            raise InputError(
+                f"{where}: its homography has no inverse: it takes the ground to a line or a point"
+            )
+        return given
     if {len(row) for row in view.points or []} - {4}:
         raise InputError(f"{where}: expected points as [x, y, X, Y]")
     points = np.array(view.points, float).reshape(-1, 4)

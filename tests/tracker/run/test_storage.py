@@ -213,3 +213,8 @@ def test_a_storage_that_is_none(url: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         Storage(url).check()
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_url_without_a_whole_path() -> None:
+    with pytest.raises(InputError, match="three slashes"):
+        Storage("file://relative/place")

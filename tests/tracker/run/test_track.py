@@ -12,7 +12,7 @@ from retrace.configs import InputError
 from retrace.configs.files import locked
 from retrace.tracker.data import Step
 from retrace.tracker.mot_file import read_results
-from retrace.tracker.run import Job, SourceReport, checkpoint, track_source
+from retrace.tracker.run import Appearance, Job, SourceReport, checkpoint, track_source
 from tests.small_video import LENGTH, make_video, squares, write_boxes
 
 
@@ -196,3 +196,28 @@ def test_the_source_is_not_overwritten(video: Path, det: Path, tmp_path: Path) -
     other = write_boxes(tmp_path / "squares.txt")
     with pytest.raises(InputError, match=r"squares\.txt there is a file that the run reads; name another"):
         track_source(Job(video, tmp_path, detections=str(other)))
+
+
+def test_saved_vectors_are_of_the_network_that_is_named(video: Path, tmp_path: Path) -> None:
+    """Else a memory would call them those of a network that never saw anybody."""
+
+    def appearance(weights: str) -> Appearance:
+        def embed(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+            return np.tile(np.eye(4, dtype=np.float32)[:1], (len(boxes), 1))
+
+        return Appearance(embed, weights, {weights: "ab" * 32})
+
+    def track(out: str, weights: str, **given: object) -> None:
+        job = Job(video, tmp_path / out, save=("mot", "detections"), camera="none", embed="always", **given)
+        track_source(job, detect=squares, embed=appearance(weights))
+
+    track("a", "one.onnx")
+    saved = tmp_path / "a" / "squares.detections.npz"
+    assert str(np.load(saved)["weights"]) == "one.onnx " + "ab" * 16
+    track("b", "one.onnx", detections=str(saved))
+    again = tmp_path / "b" / "squares.detections.npz"
+    assert str(np.load(again)["weights"]) == "one.onnx " + "ab" * 16
+    with pytest.raises(
+        InputError, match=r"its vectors are of one\.onnx, `reid` is another network, two\.onnx"
+    ):
+        track("c", "two.onnx", detections=str(saved))

@@ -152,3 +152,10 @@ def test_files_that_are_refused(tmp_path: Path, text: str, said: str) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_ground(tmp_path / "g.yaml")
+
+
+def test_a_homography_without_inverse(tmp_path: Path) -> None:
+    file = tmp_path / "g.yaml"
+    file.write_text("cameras: {door: {homography: [[0, 0, 0], [0, 0, 0], [0, 0, 1]]}}\n")
+    with pytest.raises(InputError, match=r"camera door: its homography has no inverse"):
+        read_ground(file)
