@@ -192,22 +192,33 @@ def track_all(run: Run) -> None:
     """
     out = run.opened[0].out
     with locked(out / "run.lock", f"tracks into {out}"), stop_on_signals(run.stop):
-        _begin(run)
-        waiting = [one for one in run.opened if one.name not in run.reports]
-        files = [one for one in waiting if not one.source.live]
-        if files and (run.cluster is not None or run.split > 1 or min(run.workers, len(files)) > 1):
-            _track_elsewhere(run, files)
-        else:
-            for one in files:
-                _track(run, one)
-        live = [one for one in waiting if one.source.live]
-        with ThreadPoolExecutor(max(1, len(live))) as pool:
-            for result in [pool.submit(_track, run, one) for one in live]:
-                try:
-                    result.result()
-                except BaseException:
-                    run.stop.set()  # the pool waits for the others before this one's error is told
-                    raise
+        fresh = not (out / "run.json").exists()
+        try:
+            _begin(run)
+            _track_each(run)
+        except InputError:
+            if fresh and {path.name for path in out.iterdir()} == {"run.json", "run.lock"}:
+                (out / "run.json").unlink()  # it tells of nothing: what was asked for could not begin
+            raise
+
+
+def _track_each(run: Run) -> None:
+    """Files one after the other or in processes, then all live sources at the same time."""
+    waiting = [one for one in run.opened if one.name not in run.reports]
+    files = [one for one in waiting if not one.source.live]
+    if files and (run.cluster is not None or run.split > 1 or min(run.workers, len(files)) > 1):
+        _track_elsewhere(run, files)
+    else:
+        for one in files:
+            _track(run, one)
+    live = [one for one in waiting if one.source.live]
+    with ThreadPoolExecutor(max(1, len(live))) as pool:
+        for result in [pool.submit(_track, run, one) for one in live]:
+            try:
+                result.result()
+            except BaseException:
+                run.stop.set()  # the pool waits for the others before this one's error is told
+                raise
 
 
 def _begin(run: Run) -> None:

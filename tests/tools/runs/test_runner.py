@@ -74,6 +74,20 @@ def test_nothing_to_track_is_one_line(
     assert not (tmp_path / "o").exists()
 
 
+def test_what_could_not_begin_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A memory that is none is only opened when tracking begins."""
+    video = make_video(tmp_path / "v.mp4", length=3)
+    (tmp_path / "text.db").write_text("no memory")
+    out = tmp_path / "o"
+    assert "text.db" in fails(
+        capsys, video, "--detector", "hog", "--memory", tmp_path / "text.db", "--out", out
+    )
+    assert not list(out.iterdir())
+    (out / "run.json").write_text("{}")  # another's
+    fails(capsys, video, "--detector", "hog", "--memory", tmp_path / "text.db", "--out", out)
+    assert [path.name for path in out.iterdir()] == ["run.json"]
+
+
 def test_a_mistake_that_concerns_all_ends_before_anything(
     folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
