@@ -218,6 +218,8 @@ def open_job(
             f"{job.detections}: its vectors are of {detector.looks.split()[0]}, `reid` is another network, "
             f"{appearance.weights.split()[0]}: name the one that made them, or detect again"
         )
+    if detector.looks and job.embed == "ambiguous":
+        raise InputError(f"`embed` ambiguous saves nothing: the boxes of {job.detections} come with vectors")
     regions = _regions(job, source, hashes)
     opened = OpenedJob(
         job=job,

@@ -207,8 +207,8 @@ def test_saved_vectors_are_of_the_network_that_is_named(video: Path, tmp_path: P
 
         return Appearance(embed, weights, {weights: "ab" * 32})
 
-    def track(out: str, weights: str, **given: object) -> None:
-        job = Job(video, tmp_path / out, save=("mot", "detections"), camera="none", embed="always", **given)
+    def track(out: str, weights: str, embed: str = "always", **given: object) -> None:
+        job = Job(video, tmp_path / out, save=("mot", "detections"), camera="none", embed=embed, **given)
         track_source(job, detect=squares, embed=appearance(weights))
 
     track("a", "one.onnx")
@@ -221,3 +221,5 @@ def test_saved_vectors_are_of_the_network_that_is_named(video: Path, tmp_path: P
         InputError, match=r"its vectors are of one\.onnx, `reid` is another network, two\.onnx"
     ):
         track("c", "two.onnx", detections=str(saved))
+    with pytest.raises(InputError, match="`embed` ambiguous saves nothing"):
+        track("d", "one.onnx", "ambiguous", detections=str(saved))
