@@ -46,7 +46,10 @@ class ModelConfig(Group):
     neck: Literal["own", "none", "bnneck"] = "bnneck"
     pool: Literal["avg", "gem", "max"] = "avg"
     embedding: int | None = Field(default=None, ge=1)
-    last_stride: Literal[1, 2] | None = None  # timm ResNets: stride of the last stage; null: as built
+    last_stride: Literal[1, 2] | None = (
+        None  # timm's convolutional networks: of the last stage; null: as built
+    )
+    frozen: tuple[str, ...] = ()  # parts of the backbone that stay as ``init`` has them, e.g. blocks.0
     non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
     instance_norm: bool = False  # OSNets: in the stem and the first stage, as OSNet-IBN (Zhou et al. 2021)
     heads: dict[str, HeadConfig] = {}
@@ -187,6 +190,8 @@ class TrainConfig(Group):
             raise ValueError("neck 'own' keeps the network as it is: leave heads out")
         if self.teacher is not None and self.teachers:
             raise ValueError("give teachers (images as they are) or teacher (as augmented), not both")
+        if self.model.frozen and (self.init is None or self.model.neck == "own"):
+            raise ValueError("model.frozen keeps parts of a pooled backbone as init has them: give init")
         if self.census.held and self.sampler.kind != "identity":
             raise ValueError("census.held goes with sampler.kind identity only")
         if self.sampler.kind == "neighbour" and self.batch.identities % self.sampler.anchors:

@@ -71,6 +71,9 @@ class PooledHead(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.frozen = [_part(backbone, name, config.name) for name in config.frozen]
+        for part in self.frozen:
+            part.requires_grad_(False)
         self.pool = {"avg": AveragePool, "max": MaxPool, "gem": GeneralisedMean}[config.pool]()
         self.channels, self.map_size = channels, map_size
         self.dimensions = config.embedding or channels
@@ -90,6 +93,13 @@ class PooledHead(nn.Module):
         )
         self.reads = {name: source_of(head) for name, head in config.heads.items()}
         self.kept = [name for name, head in config.heads.items() if head.keep]
+
+    def train(self, mode: bool = True) -> PooledHead:
+        """Frozen parts keep their batch statistics, too."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
 
     def answer(self, images: torch.Tensor) -> Output:
         """Everything that a term may see; logits of no columns without a classifier."""
@@ -197,7 +207,7 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
     else:
         if config.last_stride or config.non_local:
             raise InputError(
-                "model.last_stride and model.non_local are for timm's ResNets (name: timm.resnet50)"
+                "model.last_stride and model.non_local are for timm's networks (e.g. name: timm.resnet50)"
             )
         backbone = _zoo_maps(config)
     shape = _map_shape(backbone, size, config)
@@ -290,12 +300,22 @@ class _Vector(nn.Module):
 
 
 def _set_last_stride(network: nn.Module, config: ModelConfig) -> None:
+    """Of a ResNet's last stage (its shortcut included), or of the last convolution that halves the map."""
     stage = getattr(network, "layer4", None)
-    if stage is None:
-        raise InputError(f"model.last_stride is for ResNets, not {config.name!r}")
-    for part in stage[0].modules():
-        if isinstance(part, nn.Conv2d) and part.stride == (2, 2):
-            part.stride = (config.last_stride or 1, config.last_stride or 1)
+    blocks = network.modules() if stage is None else stage[0].modules()
+    halving = [part for part in blocks if isinstance(part, nn.Conv2d) and part.stride == (2, 2)]
+    if not halving:
+        raise InputError(f"model.last_stride: no convolution of {config.name!r} halves its map")
+    for part in halving if stage is not None else halving[-1:]:
+        part.stride = (config.last_stride or 1, config.last_stride or 1)
+
+
+def _part(backbone: nn.Module, name: str, network: str) -> nn.Module:
+    try:
+        return backbone.get_submodule(name)
+    except AttributeError:
+        known = [key for key, _ in backbone.named_modules() if len(key) > 0 and key.count(".") < 2]
+        raise InputError(f"model.frozen: {network!r} has no part {name!r}; {nearest(name, known)}") from None
 
 
 def _insert_non_local(network: nn.Module, config: ModelConfig) -> None:

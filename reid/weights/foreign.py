@@ -7,6 +7,7 @@
 | BoT, AGW, TransReID | base. (beside bottleneck., classifier.) |
 | CLIP-ReID | image_encoder. (beside prompt_learner., text_encoder. ...) |
 | trained in parallel, compiled | module., _orig_mod. |
+| the same network written by others | any names: its tensors in our order, each of the same shape and role |
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from retrace.configs.errors import one_line
 WRAPPED = ("", "module.", "_orig_mod.")
 THEIRS = ("", "backbone.", "base.", "model.", "body.", "encoder.", "image_encoder.", "visual.")
 OURS = ("", "body.", "backbone.whole.", "backbone.", "backbone.body.")  # where a network lies inside ours
+LONG_ENOUGH = 50  # tensors of a backbone, so that equal shapes in equal order are no chance
 ENOUGH = 0.5  # share of a network's tensors that must be in the file under some prefix, to speak of a misfit at all
 
 
@@ -59,6 +61,10 @@ def place(path: Path, tensors: Mapping[str, torch.Tensor], network: nn.Module) -
         InputError: not even half of the network is in the file under any of the known prefixes.
     """
     own = network.state_dict()
+    renamed, left = _in_our_order(tensors, own)
+    if renamed:
+        note = f"{path.name}: other names, but every shape of the backbone in its order: taken in that order"
+        return Placed(renamed, "", "backbone.", left, (note,))
     options = [(wrap + name, ours) for wrap in WRAPPED for name in THEIRS for ours in OURS]
 
     def fits(option: tuple[str, str]) -> tuple[int, int]:
@@ -91,6 +97,29 @@ def place(path: Path, tensors: Mapping[str, torch.Tensor], network: nn.Module) -
             f"{', '.join(filter(None, THEIRS))}, module."
         )
     return Placed(placed, theirs, ours, rest, tuple(notes))
+
+
+def _in_our_order(
+    tensors: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The backbone's tensors when a file has them under names of its own, and the file's others; empty: it has not.
+
+    The whole backbone has to be there, tensor by tensor in order, each of the same shape and with the same last word
+    (weight, bias, running_mean ...); after it only a classifier (a matrix, perhaps with a bias) may come.
+    """
+    counter = "num_batches_tracked"
+    wanted = [key for key in own if key.startswith("backbone.") and not key.endswith(counter)]
+    given = [key for key in tensors if not key.endswith(counter)]
+    if len(wanted) < LONG_ENOUGH or len(given) < len(wanted) or set(tensors) & set(own):
+        return {}, {}
+    left = {key: tensors[key] for key in given[len(wanted) :]}
+    pairs = list(zip(wanted, given, strict=False))
+    same = all(
+        own[ours].shape == tensors[theirs].shape and ours.split(".")[-1] == theirs.split(".")[-1]
+        for ours, theirs in pairs
+    )
+    classifier = [value.ndim for value in left.values()] in ([], [2], [2, 1])
+    return ({ours: tensors[theirs] for ours, theirs in pairs}, left) if same and classifier else ({}, {})
 
 
 def _timm_body(network: nn.Module) -> nn.Module | None:

@@ -44,11 +44,12 @@ def test_every_preset_names_its_source_and_comes_back_from_json(path: Path) -> N
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda p: p.stem)
-def test_every_preset_makes_a_step(path: Path) -> None:
+def test_every_preset_makes_a_step(path: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     for package in ("torchreid", "timm"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"needs {package}: pip install -e .[train]")
+    from retrace.reid.networks.build import build
     from retrace.reid.training import state as training
     from retrace.reid.training.steps import steps
 
@@ -59,6 +60,10 @@ def test_every_preset_makes_a_step(path: Path) -> None:
         "precision": "float32",
     }
     config = load(path.stem, **small)
+    if config.model.frozen:  # then init is a file of the user's
+        plain = config.model.model_copy(update={"frozen": ()})
+        torch.save(build(plain, 3, config.size).state_dict(), tmp_path / "init.pth")
+        config = load(path.stem, **small, init=str(tmp_path / "init.pth"))
     width = 7 if config.teachers else 0
     run = training.start(config, 3, 12, "cpu", teacher_dimensions=width)
     before = {k: p.detach().clone() for k, p in run.network.named_parameters()}
@@ -104,6 +109,10 @@ def test_numbers_that_yaml_reads_as_text(tmp_path: Path) -> None:
         ({"batch.images": 1}, r"batch\.images: .*greater than or equal to 2"),
         ({"batch.identities": 1}, r"batch\.identities: .*greater than or equal to 2"),
         ({"losses": {}}, "losses: .*at least 1"),
+        (
+            {"model.frozen": ["layer1"]},
+            r"model\.frozen keeps parts of a pooled backbone as init has them: give init",
+        ),
         ({"losses.cross_entropy": None}, r"losses\.cross_entropy: .*dictionary"),
         ({"losses": "cross_entropy"}, "losses: .*dictionary"),
         ({"epochs": 0}, "epochs: .*greater than 0"),

@@ -200,6 +200,32 @@ def test_keys_that_files_on_disk_rely_on() -> None:
     assert set(build(name="osnet_x0_25", neck="own").state_dict()) == {f"body.{k}" for k in theirs}
 
 
+def test_the_last_stride_of_a_mobile_network_doubles_its_map() -> None:
+    images = torch.zeros(1, 3, 64, 32)
+    shapes = {}
+    for stride in (None, 1):
+        network = build(name="timm.mobilenetv2_050", last_stride=stride)
+        shapes[stride] = tuple(network.backbone(images).shape[2:])
+    assert shapes == {None: (2, 1), 1: (4, 2)}  # 64 x 32 px halved five times, four times
+
+
+def test_frozen_parts_stay_as_they_are() -> None:
+    network = build(name="timm.mobilenetv2_050", frozen=["conv_stem", "bn1", "blocks.0"])
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    network.train()
+    output = network.answer(torch.randn(8, 3, 64, 32, generator=torch.Generator().manual_seed(1)))
+    output.embeddings.square().sum().backward()
+    optimizer.step()
+    after = network.state_dict()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    whole = "backbone." if "backbone.conv_stem.weight" in before else "backbone.body."
+    frozen = tuple(whole + part for part in ("conv_stem.", "bn1.", "blocks.0."))
+    assert any(key.startswith(frozen) for key in before)
+    assert not any(key.startswith(frozen) for key in changed)  # weights and batch statistics
+    assert {f"{whole}blocks.1.0.conv_pw.weight", f"{whole}blocks.1.0.bn1.running_mean"} <= changed
+
+
 def test_the_channel_probe_leaves_no_trace() -> None:
     network = build(name="osnet_x0_25")
     assert network.training
@@ -216,9 +242,16 @@ def test_the_channel_probe_leaves_no_trace() -> None:
         ({"name": "timm.hf_hub:timm/resnet18"}, "unknown network"),  # would download
         ({"name": "timm.resnet18", "neck": "own"}, "neck 'own' is for torchreid's networks"),
         ({"name": "shufflenet"}, "'shufflenet' has no feature map to pool; use model.neck=own"),
-        ({"name": "osnet_x0_25", "last_stride": 1}, "are for timm's ResNets"),
-        ({"name": "osnet_x0_25", "non_local": True}, "are for timm's ResNets"),
-        ({"name": "timm.mobilenetv3_small_050", "last_stride": 1}, "last_stride is for ResNets"),
+        ({"name": "osnet_x0_25", "last_stride": 1}, "are for timm's networks"),
+        ({"name": "osnet_x0_25", "non_local": True}, "are for timm's networks"),
+        (
+            {"name": "timm.mixer_s32_224", "last_stride": 1},
+            "no convolution of 'timm.mixer_s32_224' halves its map",
+        ),
+        (
+            {"name": "timm.mobilenetv2_050", "frozen": ["blocks.00"]},
+            "no part 'blocks.00'; did you mean 'blocks.0'",
+        ),
         ({"name": "timm.resnet18", "non_local": True}, "non_local is for ResNet-50 and deeper"),
         (
             {"name": "timm.resnet26d", "last_stride": 1},

@@ -80,6 +80,38 @@ def test_every_tensor_of_the_body_arrives(tmp_path: Path, project: str) -> None:
         ]
 
 
+def renamed(tensors: Tensors) -> Tensors:
+    """As a project that numbers its layers would write them: the last word stays."""
+    return {f"layers.{i}.{key.split('.')[-1]}": value for i, (key, value) in enumerate(tensors.items())}
+
+
+@pytest.mark.parametrize("counters", [True, False], ids=["with counters", "without counters"])
+def test_other_names_in_our_order_arrive(tmp_path: Path, counters: bool) -> None:
+    theirs = {k: v for k, v in resnet().items() if counters or not k.endswith("num_batches_tracked")}
+    network, notes = ours(), list[str]()
+    start_from(network, saved(tmp_path, renamed(theirs)), True, notes)
+    assert any("every shape of the backbone in its order" in note for note in notes)
+    mine = [v for k, v in network.state_dict().items() if k.startswith("backbone.") and v.ndim]
+    given = [v for k, v in theirs.items() if not k.startswith("fc.") and v.ndim]
+    assert len(mine) == len(given) > 50
+    assert all(torch.equal(a, b) for a, b in zip(mine, given, strict=True))
+
+
+@pytest.mark.parametrize("fault", ["swapped", "short", "longer", "another role"])
+def test_nearly_our_order_is_not_taken(tmp_path: Path, fault: str) -> None:
+    theirs = list(renamed(resnet()).items())
+    if fault == "swapped":
+        theirs[0], theirs[-6] = theirs[-6], theirs[0]
+    elif fault == "short":
+        theirs = theirs[:-10]
+    elif fault == "longer":  # another stage after it: not a classifier
+        theirs.insert(-2, ("more.weight", torch.zeros(8, 512, 1, 1)))
+    else:
+        theirs[1] = ("layers.1.gamma", theirs[1][1])
+    with pytest.raises(InputError):
+        start_from(ours(), saved(tmp_path, dict(theirs)), True)
+
+
 def test_a_misfit_is_told_in_the_keys_of_the_file(tmp_path: Path) -> None:
     broken = under("backbone.", headless(resnet()))
     broken["backbone.extra"] = torch.zeros(1)
