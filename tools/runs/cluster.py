@@ -60,8 +60,8 @@ def track_on_cluster(
         InputError: no Ray, no cluster, one of another version, or a machine of it that does not see the folders.
     """
     ray = check_address(address)
-    with _connected(ray, address, init or ray.init):
-        _check_machines(ray, os.getcwd(), str(Path(jobs[0].out).resolve()), jobs[0].storage)
+    with connected(ray, address, init or ray.init):
+        check_machines(ray, os.getcwd(), [str(Path(jobs[0].out).resolve())], jobs[0].storage)
         here = os.getcwd()
         todo = ray.remote(max_retries=TRIES - 1)(do)
         waiting = {}
@@ -100,8 +100,8 @@ def actors(
         InputError: no Ray, no cluster, one of another version, or a machine of it that does not see the folders.
     """
     ray = check_address(address)
-    with _connected(ray, address, init or ray.init):
-        machines = _check_machines(ray, os.getcwd(), str(jobs[0].folder().resolve()), jobs[0].storage)
+    with connected(ray, address, init or ray.init):
+        machines = check_machines(ray, os.getcwd(), [str(jobs[0].folder().resolve())], jobs[0].storage)
         if jobs[0].memory is not None and machines > 1:
             raise InputError(
                 f"`memory` {jobs[0].memory}: is a file of one machine, and the cluster has {machines}; leave it out"
@@ -190,7 +190,7 @@ def check_address(address: str) -> Any:
 
 
 @contextmanager
-def _connected(ray: Any, address: str, init: Callable[..., Any]) -> Iterator[None]:
+def connected(ray: Any, address: str, init: Callable[..., Any]) -> Iterator[None]:
     """Ray, joined or begun, and left as it was found."""
     joined = ray.is_initialized()
     for left in range(STARTS - 1, -1, -1):
@@ -239,7 +239,7 @@ def _refuse_silence(address: str) -> None:
         raise InputError(f"`cluster` {address}: does not answer ({why})") from None
 
 
-def _check_machines(ray: Any, here: str, out: str, storage: str | None) -> int:
+def check_machines(ray: Any, here: str, folders: Sequence[str], storage: str | None = None) -> int:
     """One small task a machine: it has this Retrace and sees the folders, or can write to the storage. How many.
 
     Raises:
@@ -254,10 +254,10 @@ def _check_machines(ray: Any, here: str, out: str, storage: str | None) -> int:
     asked = {
         node["NodeManagerAddress"]: look.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(here, out, storage)
+        ).remote(here, folders, storage)
         for node in nodes
     }
-    mine = look_around(here, out, storage)
+    mine = look_around(here, folders, storage)
     for host, task in asked.items():
         try:
             told = ray.get(task)
@@ -269,7 +269,7 @@ def _check_machines(ray: Any, here: str, out: str, storage: str | None) -> int:
     return len(nodes)
 
 
-def look_around(here: str, out: str, storage: str | None) -> dict[str, str]:
+def look_around(here: str, folders: Sequence[str], storage: str | None) -> dict[str, str]:
     """What must be alike on all machines."""
     import numpy as np
 
@@ -280,7 +280,7 @@ def look_around(here: str, out: str, storage: str | None) -> dict[str, str]:
 
     alike = {"Retrace": __version__, "NumPy": np.__version__, here: seen(here)}
     if storage is None:
-        return alike | {out: seen(out)}
+        return alike | {folder: seen(folder) for folder in folders}
     try:
         Storage(storage).check()
     except InputError as error:

@@ -156,7 +156,9 @@ def lasting(url: str) -> Storage:
         InputError: it is this process's memory, or cannot be opened.
     """
     if url.lower().startswith("memory:"):
-        raise InputError(f"`storage` {url[:80]}: nothing outlives this process there; name a folder or a bucket")
+        raise InputError(
+            f"`storage` {url[:80]}: nothing outlives this process there; name a folder or a bucket"
+        )
     return Storage(url)
 
 

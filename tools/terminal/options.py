@@ -49,6 +49,11 @@ def add_looks(p: ArgumentParser) -> None:
     )
 
 
+def add_benchmark(p: ArgumentParser) -> None:
+    known = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
+    p.add_argument("--benchmark", default="auto", choices=known, help="auto: by the sequences' names")
+
+
 def add_ranking_extras(p: Any) -> None:
     """What eval_reid.py measures beside the figures."""
     p.add_argument(
@@ -211,7 +216,10 @@ def add_answers(p: Any, files: bool = True) -> None:
         default="mot",
         metavar="LIST",
         help="mot (always written), csv (a row a box), jsonl, coco, cvat; persons (a row a person), people (a row a "
-        "minute), crops (pictures of each person)" + ", heat (a map of feet); video, sheet" * files + "; detections, looks "
+        "minute), crops (pictures of each person)"
+        + ", heat (a map of feet); video, sheet"
+        * files
+        + "; detections, looks "
         "(for another run), camera, ledger",
     )
     p.add_argument(

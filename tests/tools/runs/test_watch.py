@@ -24,8 +24,8 @@ from retrace.tools.runs.watch import Camera, camera_jobs, metrics, watch, watch_
 from retrace.tools.runs.workers import Outcome
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job
-from tests.small_video import make_video
 from tests.rtsp_server import RtspServer, transport_stream
+from tests.small_video import make_video
 from tests.tools.runs.sequences import holders
 
 
@@ -185,7 +185,7 @@ def test_a_video_behind_a_url_is_no_camera(tmp_path: Path) -> None:
             detections=str(tmp_path / "b.txt"),
         )  # fmt: skip
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(InputError, match="is a video with an end, no camera; track.py is for those"):
+        with pytest.raises(InputError, match=r"is a video with an end, no camera; track\.py is for those"):
             camera_jobs([job])
         server.shutdown()
     assert [one.source for one in camera_jobs([job])] == [job.source]
@@ -193,7 +193,7 @@ def test_a_video_behind_a_url_is_no_camera(tmp_path: Path) -> None:
 
 def test_help_lists_what_is_taken() -> None:
     text = tool.parser().format_help()
-    assert "--metrics" in text and "--cluster" in text and "--memory" in text
+    assert {"--metrics", "--cluster", "--memory"} <= {*text.split()}
     for refused in ("--split", "--workers", "--show", "--codec", "--label", "--fps", "sheet", "video file"):
         assert refused not in text, refused
 
