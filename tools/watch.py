@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from retrace.tools import track
@@ -54,9 +54,10 @@ def main(argv: list[str]) -> int:
 @contextmanager
 def _seats(cluster: str | None, jobs: Sequence[Job]) -> Iterator[Callable[[int], Seat]]:
     if cluster is None:
-        from retrace.tools.runs.watch import Process
+        from retrace.tools.runs.watch import Spare
 
-        yield Process
+        with closing(Spare()) as spare:
+            yield spare.hire
         return
     from retrace.tools.runs.cluster import actors
 

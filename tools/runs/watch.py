@@ -91,6 +91,22 @@ class Process:
         self._worker.end()
 
 
+class Spare:
+    """Seats in processes of this machine, one of them begun before it is needed: who takes over from a process that
+    died need not wait for libraries to be read."""
+
+    def __init__(self) -> None:
+        self._next: Process | None = None
+
+    def hire(self, threads: int) -> Process:
+        seat, self._next = self._next or Process(threads), Process(threads)
+        return seat
+
+    def close(self) -> None:
+        if self._next is not None:
+            self._next.kill()
+
+
 @dataclass(slots=True)
 class Camera:
     """One camera and how it fares."""

@@ -1,6 +1,8 @@
 """Cameras kept alive: losses and returns on a clock of the test's own, and processes that are killed over loopback."""
 
+import multiprocessing
 import os
+import random
 import re
 import signal
 import socket
@@ -9,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -245,20 +248,28 @@ def test_a_killed_process_and_a_lost_stream(minute: bytes, tmp_path: Path) -> No
             ]
         )  # fmt: skip
         states: list[list[Camera]] = []
-        ran = threading.Thread(target=lambda: states.append(watch_into(jobs, [], stop, say=said.append)))
+        spare = watching.Spare()
+        ran = threading.Thread(
+            target=lambda: states.append(watch_into(jobs, [], stop, spare.hire, said.append))
+        )
         ran.start()
         try:
             grown = tmp_path / "o" / f"{jobs[0].name}.txt.partial"
             until(lambda: (tmp_path / "o" / f"{jobs[0].name}.checkpoint.npz").exists())
             (pid,) = {*holders(grown)} - {os.getpid()}
+            ready = spare._next
             os.kill(pid, signal.SIGKILL)
             until(lambda: any("back after" in line for line in said))
+            assert ready is not None
+            assert ready._worker.process.pid in holders(grown)  # who was there already took over
             back = time.monotonic()
             until(lambda: time.monotonic() > back + 3)
         finally:
             stop.set()
             ran.join(timeout=120)
+            spare.close()
     assert not ran.is_alive()
+    assert not multiprocessing.active_children()
     name = jobs[0].name
     assert any(re.fullmatch(rf"{name}: \d+ frames, 1 tracks, begun 2 times", line) for line in said), said
     assert [line for line in said if line.startswith(f"{name}: its process")] == [
@@ -278,6 +289,85 @@ def test_a_killed_process_and_a_lost_stream(minute: bytes, tmp_path: Path) -> No
         f"{name}.jsonl",
     }
     assert not [*(tmp_path / "o").glob("*.partial"), *(tmp_path / "o").glob("*.npz")]
+
+
+CAMERAS, SECONDS = (
+    int(os.environ.get("RETRACE_CAMERAS", "10")),
+    float(os.environ.get("RETRACE_SECONDS", "120")),
+)
+
+
+@pytest.mark.long  # a site of ten cameras for two minutes
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_site(tmp_path: Path) -> None:
+    """Every stream breaks off now and then, and five processes are killed; the
+    person of each keeps the id, each is back within 10 s, and memory does not grow. It prints what it measured."""
+    boxes, minute = tmp_path / "boxes.txt", transport_stream(1500)
+    boxes.write_text("".join(f"{k + 1},-1,30,20,24,50,0.9\n" for k in range(40_000)))
+    said, stop, spare, chance = list[str](), threading.Event(), watching.Spare(), random.Random(1)
+    with ExitStack() as servers:
+        urls = [
+            servers.enter_context(RtspServer(minute[: 188 * 7 * 150], 10_000, 0.08, 10 * SECONDS + 600)).url
+            for _ in range(CAMERAS)
+        ]
+        jobs = camera_jobs(
+            [
+                Job(url, tmp_path / "o", detections=str(boxes), reid="none", camera="none", threads=1,
+                    overrides={"max_age": 600.0})
+                for url in urls
+            ]
+        )  # fmt: skip
+        fared: list[Camera] = []
+        ran = threading.Thread(
+            target=lambda: fared.extend(watch_into(jobs, [], stop, spare.hire, said.append)), daemon=True
+        )
+        ran.start()
+        grown = [tmp_path / "o" / f"{job.name}.txt.partial" for job in jobs]
+        try:
+            until(lambda: all((tmp_path / "o" / f"{job.name}.checkpoint.npz").exists() for job in jobs), 900)
+            begun, first, killed = time.monotonic(), resident(grown), 0
+            while time.monotonic() - begun < SECONDS:
+                if time.monotonic() - begun > SECONDS * (killed + 0.5) / 5:
+                    victim = chance.choice(grown)
+                    back = sum("back after" in line for line in said)
+                    (pid,) = {*holders(victim)} - {os.getpid()}
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+                    until(lambda count=back: sum("back after" in line for line in said) > count)  # type: ignore[misc]
+                time.sleep(0.2)
+            last = resident(grown)
+        finally:
+            stop.set()
+            ran.join(timeout=300)
+            spare.close()
+    blind = [float(found[1]) for line in said if (found := re.search(r"back after ([\d.]+) s", line))]
+    frames = [len(read_results(tmp_path / "o" / f"{job.name}.txt").frame) for job in jobs]
+    reconnects = [re.search(r"(\d+) reconnects", line) for line in said]
+    print(
+        f"{CAMERAS} cameras, {SECONDS:g} s: {killed} kills, back after {blind} s; "
+        f"{sum(int(found[1]) for found in reconnects if found)} reconnects of the last processes, {min(frames)} to "
+        f"{max(frames)} frames; MB a process {np.mean(first):.0f} at first, {np.mean(last):.0f} at the end"
+    )
+    for job in jobs:
+        table = read_results(tmp_path / "o" / f"{job.name}.txt")
+        assert {*table.id.tolist()} == {1}, said
+        assert (np.diff(table.frame) > 0).all()
+    assert len(blind) >= killed == 5
+    assert np.mean(last) < 1.1 * np.mean(first) + 10
+    assert not multiprocessing.active_children()
+    if os.getloadavg()[0] < 2 * (os.cpu_count() or 1):  # a busy machine says nothing of it
+        assert max(blind) < 10
+
+
+def resident(files: list[Path]) -> list[float]:
+    """MB of each process that has one of the files open."""
+    found = []
+    for path in files:
+        for pid in {*holders(path)} - {os.getpid()}:
+            with suppress(OSError):
+                text = Path(f"/proc/{pid}/status").read_text()
+                found.append(int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) / 1024)
+    return found
 
 
 def until(true: Callable[[], bool], patience: float = 120.0) -> None:
