@@ -129,7 +129,9 @@ def unlike(given: Any, wanted: Any, place: str = "") -> list[str]:
         return [] if good else [f"{place}: {given!r}"]
     known = {name.rstrip("*"): kind for name, kind in wanted.items()}
     faults = [f"{place}.{name}: unknown" for name in given if name not in known]
-    faults += [f"{place}.{name}: missing" for name in wanted if name[-1] == "*" and name[:-1] not in given]
+    faults += [
+        f"{place}.{name[:-1]}: missing" for name in wanted if name[-1] == "*" and name[:-1] not in given
+    ]
     return faults + [
         f for name, one in given.items() if name in known for f in unlike(one, known[name], f"{place}.{name}")
     ]
