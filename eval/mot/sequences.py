@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -258,7 +258,8 @@ def each_sequence(
             found[sequence.name] = work(sequence)
             done(sequence.name)
         return found
-    with ProcessPoolExecutor(jobs) if executor is None else nullcontext(executor) as pool:
+    with ExitStack() as stack:
+        pool = executor or stack.enter_context(ProcessPoolExecutor(jobs))
         waiting = [(s.name, pool.submit(work, s)) for s in sequences]
         try:
             for name, future in waiting:
