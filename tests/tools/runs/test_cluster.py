@@ -41,7 +41,7 @@ from tests.eval.ranking.people import people
 from tests.small_video import LENGTH
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import sequence
-from tests.tools.test_tune import write_sequence
+from tests.tools.runs.sequences import walked as write_sequence
 
 
 class Crashed(Exception):
