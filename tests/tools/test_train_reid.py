@@ -255,6 +255,46 @@ def test_two_processes_train_one_network(place: Path, tmp_path: Path) -> None:
     assert (tmp_path / "two" / "weights.safetensors").exists()
 
 
+def test_two_processes_of_uneven_sources_go_on_after_one_is_killed(place: Path, tmp_path: Path) -> None:
+    """Five people, by one camera twice as often as by the other, two of them by one camera only: batches of four people
+    do not come out even, in either process. The first is killed after iteration 5, as a machine that goes; the other,
+    as torchrun does, is ended; both go on from the checkpoint to the bytes of a run that nobody disturbed."""
+    from tests.tools import training_process
+
+    data = tmp_path / "uneven"
+    write_mini_market(data, ids=5, cameras=2, images=4, size=(32, 16))
+    for path in (data / "bounding_box_train").iterdir():
+        person, camera, image = int(path.name[:4]), path.name[6], int(path.name[10:16])
+        if camera == "2" and (image >= 2 or person >= 4):
+            path.unlink()
+    sets = ["--data", data, "--set", "batch.order=spread", "--set", "epochs=3", "--set", "evaluate_every=3"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def both(*argvs: list[str], killed_at: int | None = None) -> list[Any]:
+        port = training_process.free_port()
+        return [
+            training_process.start(argv, None if rank else killed_at, rank=rank, world=2, port=port)
+            for rank, argv in enumerate(argvs)
+        ]
+
+    for process in both(*[arguments(place, whole, *sets)] * 2):
+        process.join(1200)
+        assert process.exitcode == 0
+    first, second = both(*[arguments(place, broken, *sets)] * 2, killed_at=5)
+    first.join(1200)
+    assert first.exitcode == -signal.SIGKILL
+    second.kill()
+    second.join(60)
+    assert not (broken / "weights.safetensors").exists()
+    assert torch.load(broken / "checkpoint.pt", weights_only=True)["iteration"] < 5
+    for process in both(*[["--resume", str(broken), "--quiet", *EVERY_LINE]] * 2):
+        process.join(1200)
+        assert process.exitcode == 0
+    assert_same_run(whole, broken)
+    ranks = [torch.load(broken / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert all(torch.equal(ranks[0][key], ranks[1][key]) for key in ranks[0])
+
+
 def test_a_diverged_run_ends_in_one_line_and_keeps_a_checkpoint(
     place: Path, tmp_path: Path, tool: Tool
 ) -> None:
