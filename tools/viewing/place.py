@@ -18,7 +18,7 @@ from retrace.tracker.data import MotTable
 from retrace.tracker.ledger.by_identity import History, read_history
 from retrace.tracker.ledger.file import LedgerFile
 from retrace.tracker.mot_file import read_results
-from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
+from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits, refusal
 from retrace.tracker.offline.files import read_looks
 from retrace.tracker.offline.reconnect import Looks
 
@@ -27,6 +27,7 @@ ENDINGS = (
     ".tracks.txt",
     ".online.txt",
 )
+MOST_FRAMES = 2 * 10**7  # that are believed: a week of 30 a second
 Value = TypeVar("Value")
 
 
@@ -108,7 +109,7 @@ class Place:
     @property
     def frames(self) -> int:
         told = self.record.get("frames")
-        return max(told if isinstance(told, int) else 0, int(self.table().frame.max(initial=-1)) + 1)
+        return max(told if isinstance(told, int) and told <= MOST_FRAMES else 0, int(self.table().frame.max(initial=-1)) + 1)
 
     def table(self) -> MotTable:
         """The tracker's result.
@@ -151,8 +152,15 @@ class Place:
 
         Args:
             known: how many edits the one who made it has seen.
+
+        Raises:
+            InputError: it would do nothing, others have edited meanwhile, or it cannot be written.
         """
-        told = placed(edit, self.corrected().table, self.result_hash())
+        table, edits = self.corrected().table, self.edits()
+        why = refusal(edit, edits, table, self.frames) if known == len(edits) else ""
+        if why:
+            raise InputError(f"{edit.op} does not fit: {why}")
+        told = placed(edit, table, self.result_hash())
         return append_edit(self.edits_file, told, known)
 
     def tracker_ids(self) -> np.ndarray:
@@ -226,7 +234,7 @@ class Place:
             )
         if self.source is None or not Path(self.source).exists():
             gone = f"The video is not where it was ({self.source or 'unknown'})"
-            said.append(f"{gone}: boxes are shown without it.")
+            said.append(f"{gone}: boxes are shown without it. Put it there again, or into the run's folder.")
         if not self.beside(".jsonl").is_file():
             said.append("Predicted boxes look like seen ones: `track.py --save mot,jsonl` tells them apart.")
         if not self.beside(".ledger.jsonl").is_file():

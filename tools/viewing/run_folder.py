@@ -32,6 +32,9 @@ class RunFolder:
             raise InputError(f"{folder}: its run.json is broken; run track.py again") from None
         grown = [path.name.removesuffix(".txt.partial") for path in self.folder.glob("*.txt.partial")]
         records |= {name: {} for name in sorted(grown) if name not in records}
+        strange = [name for name in records if Path(name).name != name or name in ("", "..")]
+        if strange:  # else files of other folders would be read, and written beside
+            raise InputError(f"{folder}: expected names of files in run.json, got {strange[0]!r}")
         if not records:
             raise InputError(
                 f"{folder}: no run.json there, nor a result that grows; name the --out folder of track.py"
@@ -43,7 +46,7 @@ class RunFolder:
             (Path(p) for p in (hashes if isinstance(hashes, dict) else {}) if Path(p).suffix in KINDS), None
         )
         self.places = {
-            name: Place(self.folder, name, record, _source(name, words), weights)
+            name: Place(self.folder, name, record, source_of(name, words, self.folder), weights)
             for name, record in records.items()
         }
 
@@ -128,9 +131,22 @@ def _folders(path: Path) -> list[tuple[Path, bool]]:
     return [(folder, False) for folder in below] or [(path, True)]
 
 
-def _source(name: str, words: Sequence[str]) -> str | None:
-    """The argument of track.py that has this name."""
-    for word in words:
-        if not word.startswith("-") and Path(word).stem == name:
-            return word
-    return None
+OTHERS = (".txt", ".npz", ".yaml", ".yml", ".json", ".db", *KINDS)  # endings of what is no video
+ABOVE = 4  # folders
+
+
+def source_of(name: str, words: Sequence[str], folder: Path) -> str | None:
+    """The argument of track.py that has this name, where it is now: as it was given, from a folder above the run (a
+    path is relative to where tracking was started), or moved into the run's folder; None: no argument has."""
+    named = [
+        (before.startswith("-"), word)
+        for before, word in zip(["", *words], words, strict=False)
+        if not word.startswith("-") and Path(word).stem == name and Path(word).suffix.lower() not in OTHERS
+    ]
+    if not named:
+        return None
+    word = min(named, key=lambda one: one[0])[1]  # one that is no option's value, if there is one
+    path = Path(word)
+    below = [above / path for above in folder.resolve().parents[:ABOVE]] if not path.is_absolute() else []
+    near = (place for place in (path, *below, folder / path.name) if place.exists())
+    return next(map(str, near), word)

@@ -158,6 +158,7 @@ let sought = null; // the frame that a seek is to show: until it does, pictures 
 
 function goTo(frame) {
   if (state.live) state.live.follow = false;
+  halt();
   state.frame = sought = Math.min(Math.max(0, Math.round(frame)), lastFrame());
   if (state.about.video) { $("video").pause(); $("video").currentTime = middleOf(state.frame); }
   draw();
@@ -192,9 +193,27 @@ async function unplayable() { // this browser does not play the source itself: a
 
 function play() {
   const video = $("video");
-  if (!state.about.video) return;
+  if (!state.about.video) { if (walking) halt(); else walk(); return; }
   video.playbackRate = Number($("speed").value);
   if (video.paused) video.play(); else video.pause();
+}
+
+// Without a video the boxes play by the clock.
+let walking = 0;
+
+function walk() {
+  const from = secondsOf(state.frame < lastFrame() ? state.frame : 0), begun = performance.now();
+  const step = (now) => {
+    state.frame = Math.min(frameAt(from + Number($("speed").value) * (now - begun) / 1000), lastFrame());
+    draw();
+    if (state.frame < lastFrame()) walking = requestAnimationFrame(step); else halt();
+  };
+  walking = requestAnimationFrame(step); $("play").textContent = "Pause";
+}
+
+function halt() {
+  if (!walking) return;
+  cancelAnimationFrame(walking); walking = 0; $("play").textContent = "Play"; remember();
 }
 
 // ---- choosing by a click

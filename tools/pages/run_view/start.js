@@ -5,6 +5,7 @@ const SHORT = 20000; // frames up to which a video is made playable without bein
 const KEYS = [
   [", .", "a frame back, on"], ["Page Up, Page Down", "a second back, on"], ["Space", "play or pause"], ["Up, Down", "the person before, after; Shift for a second one"],
   ["Enter", "where the chosen one begins"], ["+ -", "zoom the timeline"], ["M S X", "merge both, split here, swap both from here"], ["B", "draw a box"],
+  ["Delete, Shift+Delete", "delete, delete from here on"], ["V", "mark as sure"], ["R", "rename; Enter keeps the name"],
   ["W", "why is this box theirs?"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["N P", "the event after, before"], ["Escape", "leave the pen, choose nobody"],
 ];
 
@@ -45,7 +46,7 @@ async function more() { // what the first picture does not wait for
   if (boxes !== state.boxes) return; // somebody has edited meanwhile
   if (flags && flags.byteLength === boxes.count) boxes.flags = new Uint8Array(flags);
   state.persons = new Map((await soft("persons") || []).map((person) => [person.id, person]));
-  state.events = state.about.ledger ? await get(`${base()}/events`).catch((error) => { $("missing").append(make("li", { textContent: error.message })); return []; }) : [];
+  state.events = await get(`${base()}/events`).catch((error) => { $("missing").append(make("li", { textContent: error.message })); return []; });
   if (boxes !== state.boxes) return;
   await wantScores().catch(() => null);
   if (shows("heat")) await wantTotals();
@@ -82,7 +83,7 @@ function remembered() {
 // ---- hands
 
 function nextEvent(way) {
-  const frames = [...state.marks.values()].flat().map(([frame]) => frame).sort((a, b) => way * (a - b));
+  const frames = [...state.marks.values()].flat().filter(([, kind]) => kind !== "born" && kind !== "lost").map(([frame]) => frame).sort((a, b) => way * (a - b));
   const next = frames.find((frame) => way * (frame - state.frame) > 0);
   if (next !== undefined) goTo(next);
 }
@@ -95,6 +96,7 @@ function keys(event) {
   const write = (what) => { if (!EXPORTED) what(); };
   const does = {
     m: () => write(() => edit("merge")), s: () => write(() => edit("split")), x: () => write(() => edit("swap")), b: () => write(drawBox), w: why,
+    Delete: () => write(() => edit(event.shiftKey ? "cut" : "delete")), v: () => write(() => edit("sure")), r: () => write(() => $("name").focus()),
     n: () => nextEvent(1), p: () => nextEvent(-1), "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), "?": help,
     ArrowDown: () => moveChoice(1, event.shiftKey), ArrowUp: () => moveChoice(-1, event.shiftKey), Escape: () => { state.chosen = []; showPerson(); draw(); },
   }[key];
@@ -131,10 +133,16 @@ function hands() {
   document.querySelector("[data-show=loose]").onchange = wantLoose;
   document.querySelector("[data-show=heat]").onchange = () => wantTotals().then(draw);
   for (const one of document.querySelectorAll("[data-do]")) one.onclick = () => edit(one.dataset.do);
+  $("name").onkeydown = (event) => { if (event.key === "Enter") edit("name"); else if (event.key === "Escape") $("name").blur(); };
+  $("person-name").onkeydown = (event) => { if (event.key === "Enter") $("name-person").click(); };
   document.addEventListener("keydown", keys);
+  // A button that the mouse has pressed does not keep the space bar, which plays.
+  document.addEventListener("click", (event) => { if (event.detail && document.activeElement.matches("button, [type=checkbox]")) document.activeElement.blur(); });
   const refit = () => { if (state.about && state.boxes) { extend(); draw(); } };
   new ResizeObserver(refit).observe($("screen"));
+  new ResizeObserver(() => { $("person").style.maxHeight = innerWidth > 900 ? `${Math.max($("stage").offsetHeight, 330)}px` : ""; }).observe($("stage"));
   window.addEventListener("resize", refit);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (state.boxes) draw(); if (state.tab === "totals-tab" && state.totals) drawChart(state.totals); });
   penMouse(); follow();
 }
 

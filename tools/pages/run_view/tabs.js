@@ -30,8 +30,8 @@ function openTab(id) {
 // ---- events
 
 async function showEvents() {
-  const kinds = { switch: "may have changed", double: "double" };
-  $("events-about").textContent = state.about.ledger ? `${state.events.length} moments that the ledger names.` : "Without a ledger nobody knows why; `track.py --save mot,ledger` keeps it.";
+  const kinds = { switch: "may have changed", double: "double", merged: "merged" };
+  $("events-about").textContent = `${state.events.length} moments. ${state.about.ledger ? "In the ledger's words ids are the tracker's own, and frames count from 1." : "Without a ledger nobody knows why somebody was lost or changed; `track.py --save mot,ledger` keeps it."}`;
   fill("events", state.events.map((event) => make("li", {}, goButton(event.frame, event.other || event.id, `frame ${event.frame}`), ` ${kinds[event.kind]}: ${event.text}`)));
 }
 
@@ -76,7 +76,7 @@ async function changeRegions(change, added) {
   const { lines = [], zones = [] } = state.about.regions, kept = (list) => list.map(change).filter(Boolean);
   const told = { lines: kept(lines), zones: kept(zones) };
   if (added) told[added.points.length > 2 ? "zones" : "lines"].push(added);
-  try { await post(`${base()}/regions`, told); } catch (error) { $("said").textContent = error.message; }
+  try { await post(`${base()}/regions`, { ...told, known: state.about.regions }); } catch (error) { $("said").textContent = error.message; }
   await load();
 }
 
