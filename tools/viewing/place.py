@@ -228,6 +228,9 @@ class Place:
         said = []
         if self._edits()[1]:
             said.append(f"Edits are not applied: {self._edits()[1]}")
+        unfit = len(self.corrected().unfit)
+        if unfit:
+            said.append(f"{unfit} edit{'s do' if unfit > 1 else ' does'} not fit this result: the Edits say why.")
         if self.growing:
             said.append(
                 "This run is not finished: what there is of it is shown. `track.py --resume` goes on."

@@ -272,11 +272,13 @@ def apply(edits: Sequence[Any], table: MotTable, result: str | None = None) -> C
             table, why = CHANGES[edit.op](table, edit)
             if why:
                 unfit.append((number, why))
+            elif edit.op == "merge" and not names.get(edit.id):
+                names[edit.id] = names.get(edit.other, "")
     origin = table.visibility.astype(np.int64) - int(DRAWN) - 1
     seen = np.where(origin >= 0, visibility[origin], 1.0) if len(visibility) else np.ones(len(origin))
-    return Corrected(
-        replace(table, visibility=seen), {k: v for k, v in names.items() if v}, sure, unfit, origin
-    )
+    here = set(np.unique(table.id).tolist())
+    called = {k: v for k, v in names.items() if v and k in here}
+    return Corrected(replace(table, visibility=seen), called, sure & here, unfit, origin)
 
 
 def placed(edit: Any, table: MotTable, result: str) -> Any:

@@ -271,7 +271,9 @@ def test_edits_live_on_when_tracking_is_run_again(ask: Any, run: Path) -> None:
     assert sorted({*found.id[found.frame < 30].tolist()}) == [3, 7, 9]
     assert sorted({*found.id[found.frame >= 30].tolist()}) == [7, 8]  # 3 is taken here: the new one is 8
     (run / "clip.txt").write_text("".join(f"{k + 1},1,0,0,9,9,1,-1,-1,-1\n" for k in range(LENGTH)))
-    unfit = ask.get(f"{ONE}/about").json()["unfit"]
+    told = ask.get(f"{ONE}/about").json()
+    assert told["missing"][0] == "2 edits do not fit this result: the Edits say why."
+    unfit = told["unfit"]
     assert [row["edit"] for row in unfit] == [0, 1]
     assert "nobody is where 1 was in frame" in unfit[0]["why"]
 

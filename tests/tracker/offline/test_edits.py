@@ -91,6 +91,17 @@ def test_names_and_marks() -> None:
     assert (found.names, found.sure, found.unfit) == ({1: "red coat"}, {2}, [])
 
 
+def test_names_and_marks_go_with_the_people() -> None:
+    """Who is merged into somebody without a name gives it; who is deleted takes name and mark along."""
+    named = edits({"op": "name", "id": 2, "name": "x"}, {"op": "sure", "id": 2})
+    found = apply([*named, *edits(MERGE)], TWO)
+    assert (found.names, found.sure) == ({1: "x"}, set())
+    found = apply([*named, *edits({"op": "delete", "id": 2})], TWO)
+    assert (found.names, found.sure) == ({}, set())
+    both = edits({"op": "name", "id": 1, "name": "a"}, *[{"op": "name", "id": 2, "name": "x"}], MERGE)
+    assert apply(both, TWO).names == {1: "a"}
+
+
 def test_undo_and_redo() -> None:
     made = edits(MERGE, {"op": "undo", "of": 0})
     assert who(apply(made, TWO).table) == who(TWO)

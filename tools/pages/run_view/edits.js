@@ -31,7 +31,7 @@ function edit(what) {
     undo: () => newest(true),
     redo: () => newest(false),
   }[what]();
-  if (made) return send(made, what);
+  if (made) return send(made, what === "split" ? `split: ${id} is ${made.new} from frame ${frame} on` : what);
   $("said").textContent = what === "undo" || what === "redo" ? `Nothing to ${what}` : "Choose a person first; for two, choose the second one with Shift";
 }
 
@@ -57,11 +57,20 @@ function drawBox() { // for the chosen one, or somebody new
   $("said").textContent = `${state.chosen[0] ? `A box of ${nameOf(id)} (Escape first, for somebody new).` : "A box of somebody new."} ${$("said").textContent}`;
 }
 
+function editInWords(edit) {
+  const { op, id, other, frame, first, last } = edit, undone = state.about.edits[edit.of];
+  return {
+    merge: () => `merge ${other} into ${id}`, split: () => `split ${id}: from frame ${frame} on it is ${edit.new}`, swap: () => `swap ${id} and ${other} from frame ${frame} on`,
+    delete: () => `delete ${id}${first === undefined ? "" : ` from frame ${first} on`}${last === undefined ? "" : ` up to frame ${last}`}`,
+    box: () => `box of ${id} in frame ${frame}`, name: () => edit.name ? `${id} is called ${edit.name}` : `${id} has no name`,
+    sure: () => `${id} is ${edit.sure ? "" : "not "}sure`, undo: () => undone?.op === "undo" ? `redo ${undone.of}` : `undo ${edit.of}`,
+  }[op]();
+}
+
 function showEdits() {
   const alive = counted(), unfit = new Map(state.about.unfit.map((one) => [one.edit, one.why]));
   fill("edits", state.about.edits.map((edit, k) => {
-    const { op, ...rest } = edit, words = Object.entries(rest).map(([key, value]) => `${key} ${value}`).join(", ");
-    const item = make("li", { textContent: `${op} ${words}`, className: alive[k] ? "" : "undone" });
+    const item = make("li", { textContent: editInWords(edit), className: alive[k] ? "" : "undone" });
     if (alive[k] && unfit.has(k)) item.append(make("em", { textContent: ` does not fit: ${unfit.get(k)}` }));
     return item;
   }));

@@ -5,7 +5,7 @@ const ROW = 30;
 let LEFT = 150; // px of the names
 const MARKS = { // colour, sign, what it means
   switch: ["#d4351c", "▲", "may have changed"], truth: ["#8f00d6", "▼", "changed, by the truth"], double: ["#777", "✕", "dropped as a double"],
-  born: ["#0a7d33", "▸", "born"], lost: ["#777", "○", "lost"], found: ["#0a7d33", "●", "found again"], merged: ["#b3007a", "✚", "merged"], miss: ["#8f00d6", "—", "missed, by the truth"], edit: ["#0a5fd0", "◆", "edited"],
+  born: ["#0a7d33", "▸", "born"], lost: ["#777", "▪", "lost"], found: ["#0a7d33", "●", "found again"], merged: ["#b3007a", "✚", "merged"], miss: ["#8f00d6", "—", "missed, by the truth"], edit: ["#0a5fd0", "◆", "edited"],
 };
 const faces = new Map(); // crop -> its picture
 
