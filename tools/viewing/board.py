@@ -38,7 +38,7 @@ class Board:
 
     def overall(self) -> dict[str, Any]:
         """Of all runs."""
-        return {"rows": self.runs.listed(), "memory": self.memory is not None}
+        return {"rows": self.runs.listed(), "memory": self.memory is not None, "left_out": self.runs.left_out}
 
     def answer(self, place: Place, what: str, query: Query) -> Any:
         """One of ``ANSWERS``: a dict or list for JSON, or bytes.

@@ -54,7 +54,9 @@ def events(place: Place) -> list[dict[str, Any]]:
 
 def called(row: dict[str, Any]) -> dict[str, Any]:
     """The row, whose text has the tracker's ids, with what they are called today where that is something else."""
-    now = {own: name for own, name in zip(row.pop("own"), (row["id"], row["other"]), strict=True) if own != name}
+    now = {
+        own: name for own, name in zip(row.pop("own"), (row["id"], row["other"]), strict=True) if own != name
+    }
     words = ", ".join(f"id {own} is {name or 'nobody'} now" for own, name in now.items() if own)
     return {**row, "text": f"{row['text']} ({words})"} if words else row
 
@@ -98,7 +100,10 @@ def moment(place: Place, frame: int, person: int) -> dict[str, Any]:
     except InputError as error:
         return {"lines": [str(error)], "pairs": []}
     if identity != person:
-        lines = [f"The tracker itself called them id {identity}; ids in these lines are the tracker's.", *lines]
+        lines = [
+            f"The tracker itself called them id {identity}; ids in these lines are the tracker's.",
+            *lines,
+        ]
     story = FrameStory(told, frame)
     pairs = story.pairs(id=identity)[:MOST_PAIRS]
     rivals = [

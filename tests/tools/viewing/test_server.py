@@ -353,9 +353,15 @@ def test_a_folder_of_runs(tmp_path: Path) -> None:
     (tmp_path / "runs" / "training" / "run.json").write_text('{"epochs": 3}')
     for name in ("a", "b"):
         make_run(tmp_path / "runs" / name, video, 3)
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "run.json").write_text("{")
+    (tmp_path / "runs" / "new").mkdir()
+    (tmp_path / "runs" / "new" / "cam.txt.partial").touch()
     found = Runs([tmp_path / "runs"])
-    assert [*found.runs] == ["a", "b"]
-    assert [row["people"] for row in found.listed()] == [2, 2]
+    assert [*found.runs] == ["a", "b", "new"]
+    assert [row["people"] for row in found.listed()] == [2, 2, None]
+    (said,) = Board(found).overall()["left_out"]
+    assert "runs/broken: its run.json is broken" in said
 
 
 @pytest.mark.parametrize(
@@ -454,6 +460,7 @@ def test_a_run_that_is_half_there(run: Path) -> None:
     assert "line 1: no JSON; mend or remove the line" in said
     assert about["summary"] == "2 people, at most 2 at once"
     assert "Looks are broken" in said
+    assert "clip.jsonl, line 1 is broken" in said
     for what in ("boxes", "predicted", "persons", "totals"):
         board.answer(place, what, {})
     for what in ("events", "loose", "moment"):
@@ -500,6 +507,9 @@ def test_where_the_source_is(tmp_path: Path) -> None:
     (tmp_path / "videos" / "clip.mp4").touch()
     assert source_of("clip", words, run) == str(tmp_path / "videos" / "clip.mp4")
     assert source_of("clip", ["--quiet", "clip.mp4", "--show", "x.avi"], run) == str(run / "clip.mp4")
+    assert (
+        source_of("clip", ["--quiet", "clip.mp4"], run, ["clip.mp4"]) == "clip.mp4"
+    )  # that one is drawn upon
     assert source_of("clip", ["--detections", "clip.npz"], run) is None
 
 

@@ -4,6 +4,7 @@
 const LIKELY = .5; // from which somebody is probably the same
 
 function choose(id, second) {
+  if (!state.boxes) return;
   if ($("second").checked && state.chosen.length) { second = true; $("second").checked = false; }
   state.chosen = second && state.chosen.length && state.chosen[0] !== id ? [state.chosen[0], id] : [id];
   showPerson();
@@ -46,6 +47,7 @@ async function why() {
   const [id] = state.chosen, frame = state.frame;
   if (!id) { $("said").textContent = "Choose a person first"; return; }
   const told = await get(`${base()}/moment?frame=${frame}&id=${id}`).catch((error) => ({ lines: [error.message], pairs: [] }));
+  if (state.chosen[0] !== id || !state.about) return;
   const faceOf = (who) => { const { crops } = state.persons.get(who) || { crops: [] }; return crops.length && state.about.video ? image(cropOf(crops[crops.length >> 1]), "") : null; };
   const about = (pair, text, whose) => make("li", { className: pair.joined ? "joined" : "" },
     faceOf(whose), state.about.video ? image(cropOf([frame, ...pair.box]), "") : null,

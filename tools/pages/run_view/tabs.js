@@ -23,7 +23,7 @@ function openTab(id) {
   }
   state.tab = id;
   const filler = { "totals-tab": showTotals, "scores-tab": showScores, "compare-tab": showCompare, "people-tab": showPeople, "events-tab": showEvents }[id];
-  if (filler) filler().catch((error) => { $("said").textContent = error.message; });
+  if (filler && (state.boxes || id === "people-tab")) filler().catch((error) => { $("said").textContent = error.message; });
   if (state.boxes) { extend(); draw(); remember(); }
 }
 
@@ -38,12 +38,14 @@ async function showEvents() {
 // ---- totals
 
 async function wantTotals() {
-  if (!state.totals) state.totals = await get(`${base()}/totals`);
-  return state.totals;
+  const boxes = state.boxes, told = state.totals || await get(`${base()}/totals`);
+  if (boxes === state.boxes) state.totals = told; // else somebody has edited, or gone to another run
+  return told;
 }
 
 async function showTotals() {
-  const told = await wantTotals();
+  const here = base(), told = await wantTotals();
+  if (here !== base()) return;
   fill("sentences", told.sentences.map((text) => make("li", { textContent: text })));
   drawChart(told);
   const all = [...told.lines, ...told.zones];
@@ -92,12 +94,15 @@ function drawRegion(kind) {
 // ---- scores
 
 async function wantScores() {
-  if (!state.scores && state.about.truth) { state.scores = await get(`${base()}/scores`); gatherMarks(); draw(); }
-  return state.scores;
+  if (state.scores || !state.about.truth) return state.scores;
+  const boxes = state.boxes, told = await get(`${base()}/scores`);
+  if (boxes === state.boxes) { state.scores = told; gatherMarks(); draw(); }
+  return told;
 }
 
 async function showScores() {
-  const told = await wantScores();
+  const here = base(), told = await wantScores();
+  if (here !== base()) return;
   $("scores-about").textContent = told ? `${told.switches.length} switches and ${told.misses.length} times somebody was missed, marked in violet on everybody's row.` : "No ground truth is known: `retrace view RUN --gt FILE` scores the run.";
   if (!told) return;
   const row = (cells, tag) => make("tr", {}, ...cells.map((text, k) => make(k ? tag : "th", { textContent: text })));
@@ -134,6 +139,7 @@ async function compareWith(value) {
 // ---- many videos
 
 function showRuns() {
+  fill("left-out", state.all.left_out.map((text) => make("li", { textContent: `left out: ${text}` })));
   const rows = state.all.rows.map((row) => make("tr", {},
     make("td", {}, button(`${row.run}: ${row.name}`, () => openSequence(row.run, row.name))),
     ...[row.people ?? "", row.frames ? `${(row.frames / row.fps).toFixed(1)} s` : "", row.complete ? "" : "not finished", row.edits ? "edited" : ""].map((text) => make("td", { textContent: text }))));
