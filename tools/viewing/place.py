@@ -240,7 +240,8 @@ class Place:
             )
         if self.growing:
             said.append(
-                "This run is not finished: what there is of it is shown. `track.py --resume` goes on."
+                "This run is not finished: what there is of it is shown. If it was stopped, "
+                "`track.py --resume` goes on."
             )
         if self.source is None or not Path(self.source).exists():
             gone = f"The video is not at {self.source} any more" if self.source else "No video is known"

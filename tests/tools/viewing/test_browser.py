@@ -309,7 +309,9 @@ def test_two_are_chosen_without_a_keyboard(run: Path) -> None:
         opened(driver, address)
         until(driver, "document.getElementById('video').readyState >= 2")
         driver.execute_script("$('rows').scrollIntoView()")
-        left, top = driver.execute_script("const b = $('rows').getBoundingClientRect(); return [b.left, b.top]")
+        left, top = driver.execute_script(
+            "const b = $('rows').getBoundingClientRect(); return [b.left, b.top]"
+        )
         for y in (15, 45):
             hand = ActionBuilder(driver)
             hand.pointer_action.move_to_location(round(left + 60), round(top + y)).click()
@@ -318,15 +320,14 @@ def test_two_are_chosen_without_a_keyboard(run: Path) -> None:
         assert driver.execute_script("return [state.chosen, $('second').checked]") == [[1, 2], False]
         driver.find_element("css selector", "[data-do=merge]").click()
         until(driver, "state.about.edits.length === 1")
-        ActionChains(driver).send_keys(
-            " "
-        ).perform()  # plays; the button that was clicked is not pressed again
+        # it plays; the button that was clicked is not pressed again
+        ActionChains(driver).send_keys(" ").perform()
         until(driver, "!$('video').paused || state.frame > 0")
         assert driver.execute_script("return state.about.edits.length") == 1
 
 
 def test_what_is_missing_leaves_the_rest(run: Path, tmp_path: Path) -> None:
-    """A run without its video plays all the same, one without a result is told of, and nothing of the other one stays."""
+    """A run without its video plays all the same, one without a result is told of, and hides the other."""
     told = json.loads((run / "run.json").read_text())
     told["sequences"]["gone"] = {}
     told["arguments"] = ["/gone/clip.mp4"]
@@ -369,9 +370,7 @@ def test_another_run_is_chosen_while_the_first_one_loads(run: Path, tmp_path: Pa
         for wait in (0, 900, 1800):  # in `load`, and on the way through `more`
             driver.execute_script("openSequence('other', 'clip'); window.slowly = true")
             whole(driver)
-            driver.execute_async_script(
-                f"openSequence('run', 'clip'); setTimeout(arguments[0], {wait})"
-            )
+            driver.execute_async_script(f"openSequence('run', 'clip'); setTimeout(arguments[0], {wait})")
             driver.execute_script("document.body.dataset.whole = ''; openSequence('other', 'clip')")
             whole(driver)
             time.sleep(2.5)

@@ -395,6 +395,7 @@ def test_strangers_are_refused(run: Path) -> None:
     assert ask.get("/?token=wröng").status_code == 403
     assert ask.get("/?token=secret").status_code == 200
     assert ask.get("/api/runs").status_code == 200  # by the cookie
+    assert [*ask.cookies] == ["retrace-80"]  # of this port: another page's token is another one
     assert TestClient(app, base_url="http://evil.example").get("/?token=secret").status_code == 400
     foreign = ask.get(f"{ONE}/corrected/mot", headers={"sec-fetch-site": "cross-site"})
     assert foreign.status_code == 403
