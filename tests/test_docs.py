@@ -95,6 +95,72 @@ def test_the_commands_are_there() -> None:
     assert len(OURS) > 15
 
 
+# Of the operator's published types, ray.io/v1, rayjob_types.go and raycluster_types.go in ray-operator/apis: the fields
+# that the manifest may have here, with their kinds; * must be there.
+POD = {"spec": {"containers": list, "volumes": list}}
+GROUP = {"rayStartParams*": dict, "template*": POD}
+RAY_JOB = {
+    "apiVersion*": "ray.io/v1",
+    "kind*": "RayJob",
+    "metadata*": {"name*": str},
+    "spec*": {
+        "entrypoint": str,
+        "shutdownAfterJobFinishes": bool,
+        "ttlSecondsAfterFinished": int,
+        "submissionMode": str,
+        "rayClusterSpec": {
+            "rayVersion": str,
+            "enableInTreeAutoscaling": bool,
+            "headGroupSpec*": GROUP,
+            "workerGroupSpecs": [
+                GROUP | {"groupName*": str, "replicas": int, "minReplicas*": int, "maxReplicas*": int}
+            ],
+        },
+    },
+}
+
+
+def unlike(given: Any, wanted: Any, place: str = "") -> list[str]:
+    """What of a manifest the operator does not know."""
+    if isinstance(wanted, list):
+        return [fault for k, one in enumerate(given) for fault in unlike(one, wanted[0], f"{place}[{k}]")]
+    if not isinstance(wanted, dict):
+        good = type(given) is wanted if isinstance(wanted, type) else given == wanted
+        return [] if good else [f"{place}: {given!r}"]
+    known = {name.rstrip("*"): kind for name, kind in wanted.items()}
+    faults = [f"{place}.{name}: unknown" for name in given if name not in known]
+    faults += [
+        f"{place}.{name[:-1]}: missing" for name in wanted if name[-1] == "*" and name[:-1] not in given
+    ]
+    return faults + [
+        f for name, one in given.items() if name in known for f in unlike(one, known[name], f"{place}.{name}")
+    ]
+
+
+def test_the_manifest_is_one_that_the_operator_knows() -> None:
+    (text,) = (code for kind, code in blocks(ROOT / "docs" / "scale.md") if kind == "yaml")
+    manifest = yaml.safe_load(text)
+    assert unlike(manifest, RAY_JOB) == []
+    spec = manifest["spec"]["rayClusterSpec"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())  # map[string]string
+        pod = group["template"]["spec"]
+        mounted = {mount["name"] for one in pod["containers"] for mount in one["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+        assert all({"name", "image"} <= one.keys() for one in pod["containers"])
+    assert all(g["minReplicas"] <= g["replicas"] <= g["maxReplicas"] for g in spec["workerGroupSpecs"])
+    _, tool, *words = shlex.split(manifest["spec"]["entrypoint"])
+    assert import_module(module_of(tool)).parser().parse_args(words).cluster == "auto"
+    manifest["spec"]["entryPoint"] = "x"
+    del spec["headGroupSpec"]
+    spec["workerGroupSpecs"][0]["replicas"] = "4"
+    assert sorted(unlike(manifest, RAY_JOB)) == [
+        ".spec.entryPoint: unknown",
+        ".spec.rayClusterSpec.headGroupSpec: missing",
+        ".spec.rayClusterSpec.workerGroupSpecs[0].replicas: '4'",
+    ]
+
+
 QUOTES = [
     line[2:] for line in (ROOT / "docs" / "choices.md").read_text().splitlines() if line.startswith("> ")
 ]

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from retrace.eval.mot.folders import FolderScore
     from retrace.eval.mot.several import SeveralScores
 
-BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
-
 
 def parser() -> argparse.ArgumentParser:
     p = Parser(prog="eval_mot.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folders of SEQUENCE.txt; several: one table",
     )
-    p.add_argument("--benchmark", default="auto", choices=BENCHMARKS, help="auto: by the sequences' names")
+    options.add_benchmark(p)
     p.add_argument("--split", default="all", choices=("all", "val-half"))
     p.add_argument(
         "--numbering",
@@ -65,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--motmetrics", action="store_true", help="py-motmetrics' extended table of our matches")
     p.add_argument("--cameras", action="store_true", help="they are cameras of one site: also all as one")
     p.add_argument("--jobs", type=int, help="processes; default: by cores and size")
+    p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="on a Ray cluster (docs/scale.md)")
     return p
 
 
@@ -72,26 +71,26 @@ def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     check_options(args)
-    names = options.names_in(args.sequences, "sequences")
     rules: dict[str, Any] = {name: getattr(args, name) for name in ("benchmark", "split", "jobs")}
+    names = options.names_in(args.sequences, "sequences")
     rules |= {"numbering": args.numbering or "split", "sequences": names}
     from retrace.eval.mot.folders import score_folder
     from retrace.eval.mot.several import score_several
+    from retrace.tools.runs.spread import executor_of
 
     found: FolderScore | SeveralScores
-    with as_flags(p), bar("evaluating", None) as told:
+    folders = [args.gt, *args.results]
+    with as_flags(p), executor_of(args.cluster, folders) as there, bar("evaluating", None) as told:
+        rules |= {"executor": there, "progress": told}
         if len(args.results) > 1:
-            found = score_several(args.gt, args.results, **rules, progress=told)
+            found = score_several(args.gt, args.results, **rules)
         else:
             asked = ("intervals", "compare", "force", "detections", "min_score", "motmetrics", "cameras")
+            rules["detections_file"] = args.detections_file or "det/det.txt"
             rules |= {name: getattr(args, name) for name in asked}
-            rules |= {"detections_file": args.detections_file or "det/det.txt"}
-            found = score_folder(args.gt, args.results[0], **rules, progress=told)
+            found = score_folder(args.gt, args.results[0], **rules)
     write_files(args, found)
-    if args.json == "-":
-        say(json.dumps(found.as_json(), indent=2))
-    else:
-        report(args.results, found)
+    say(json.dumps(found.as_json(), indent=2)) if args.json == "-" else report(args.results, found)
     return OK
 
 

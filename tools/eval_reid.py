@@ -33,6 +33,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="DIR", help="query/ and bounding_box_test/ do; also CUHK03, MSMT17, CSV")
     p.add_argument("--features", metavar="FILE.npz", help="instead of --weights and --data")
     p.add_argument("--compare", metavar="FILE|NAME", help="other weights, or another features file")
+    p.add_argument("--shards", type=int, metavar="N", help="processes that rank a part of the gallery each")
+    p.add_argument(
+        "--cluster", metavar="auto|local|ADDRESS", help="or parts on Ray's machines (docs/scale.md)"
+    )
     _add_outputs(p.add_argument_group("what to write"))
     options.add_ranking_extras(p.add_argument_group("what else to measure"))
     options.add_embedding(p.add_argument_group("how to embed (with --weights)"))
@@ -57,6 +61,7 @@ def main(argv: list[str]) -> int:
     from retrace.eval.ranking.features import save_features
     from retrace.eval.ranking.measures import check_measures
     from retrace.eval.ranking.tables import Wanted, check_variant, score_features
+    from retrace.tools.runs.spread import shards_of
     from retrace.tools.scoring.embedding import Embedding, load_features
     from retrace.tools.scoring.reliability import with_calibration
 
@@ -65,13 +70,13 @@ def main(argv: list[str]) -> int:
     wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__) | {"also": also})
     names = [name for name in (args.features or args.weights, args.compare) if name is not None]
     advance = partial(bar, quiet=args.quiet)
-    with as_flags(p):
+    with as_flags(p), shards_of(args.shards, args.cluster) as shards:
         check_variant(args.rerank)
         check_measures(wanted.also)
         loaded = load_features(names, how, advance)
         if args.save_features is not None:
             save_features(Path(args.save_features), loaded[0])
-        found = score_features(loaded, wanted)
+        found = score_features(loaded, wanted, shards)
         if args.adapt:
             from retrace.tools.scoring.adaptation import adaptation
 

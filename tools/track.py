@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from retrace.tracker.run import Job
 
 
-def parser() -> Parser:
+def parser(files: bool = True) -> Parser:
+    """The options; without those that are for files only where cameras are watched."""
     p = Parser(prog="track.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
         "source",
         nargs="+",
-        help="video file, image folder, MOTChallenge sequence folder, camera index or stream URL",
+        help="video file, image folder, MOTChallenge sequence folder, camera index or stream URL"
+        if files
+        else "camera index or stream URL",
     )
     p.add_argument("--tracker", default="default", metavar="NAME|FILE", help="preset, or a YAML file")
     p.add_argument(
@@ -64,7 +67,7 @@ def parser() -> Parser:
         "guesses at hidden people",
     )
     p.add_argument("--out", default="runs/track", metavar="DIR", help="default: runs/track")
-    options.add_answers(p)
+    options.add_answers(p, files)
     p.add_argument("--memory", metavar="FILE", help="people's ids, also over sources and runs; see memory.py")
     p.add_argument("--memory-camera", metavar="NAME", help="what the memory calls this camera")
     p.add_argument(
@@ -79,19 +82,12 @@ def parser() -> Parser:
     p.add_argument(
         "--runtime", default="auto", metavar="auto|onnxruntime|openvino|tensorrt", help="of ONNX files"
     )
-    p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of the preset, another value"
     )
-    p.add_argument("--workers", default="1", metavar="N|auto", help="processes that track files side by side")
-    p.add_argument(
-        "--split",
-        type=int,
-        default=1,
-        metavar="N",
-        help="track each file in N parts and join them (docs/scale.md)",
-    )
-    p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="files on a Ray cluster (docs/scale.md)")
+    if files:
+        options.add_files(p)
+    p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="on a Ray cluster (docs/scale.md)")
     p.add_argument(
         "--storage", metavar="URL", help="keep checkpoints and results there, too (s3://..., file:///...)"
     )

@@ -22,12 +22,11 @@ import os
 import sys
 from functools import partial
 
+from retrace.tools.terminal import options
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
-from retrace.tools.terminal.options import names_in
 from retrace.tools.terminal.progress import bar
 
 METRICS = ("HOTA", "AssA", "DetA", "IDF1", "MOTA")
-BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
 
 
 def parser() -> Parser:
@@ -50,7 +49,7 @@ def parser() -> Parser:
         help="warps, named likewise; auto: gmc.txt of the sequence folder, where there is one",
     )
     p.add_argument("--split", default="all", choices=("all", "val-half"), help="as in eval_mot.py")
-    p.add_argument("--benchmark", default="auto", choices=BENCHMARKS, help="auto: by the sequences' names")
+    options.add_benchmark(p)
     p.add_argument("--sequences", metavar="NAMES", help="only these, separated by commas")
     p.add_argument(
         "--space",
@@ -64,6 +63,7 @@ def parser() -> Parser:
     p.add_argument("--cold", action="store_true", help="the preset's own values are no candidate")
     p.add_argument("--study", metavar="FILE.db", help="SQLite file of the trials; default: OUT/study.db")
     p.add_argument("--jobs", type=int, metavar="N", help="processes; default: all cores")
+    p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="on a Ray cluster (docs/scale.md)")
     p.add_argument("--out", default="runs/tune", metavar="DIR", help="default: runs/tune")
     p.add_argument("--quiet", action="store_true", help="print errors only")
     return p
@@ -72,10 +72,11 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    names = names_in(args.sequences, "sequences")
+    names = options.names_in(args.sequences, "sequences")
     for library in ("OMP", "OPENBLAS", "MKL"):  # before numpy is loaded: many processes of one thread each
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     from retrace.configs.loader import parse_assignments
+    from retrace.tools.runs.spread import executor_of
     from retrace.tools.tuning.settings import Settings
     from retrace.tools.tuning.tuning import tune
 
@@ -98,7 +99,8 @@ def main(argv: list[str]) -> int:
             cold=args.cold,
         )
         told = partial(bar, quiet=args.quiet)
-        lines = tune(settings, args.out, args.study, args.jobs, argv, tell, told)
+        with executor_of(args.cluster, [args.data]) as cluster:
+            lines = tune(settings, args.out, args.study, args.jobs, argv, tell, told, cluster)
     for line in lines:
         tell(line)
     return OK

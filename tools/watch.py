@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from retrace.tools import track
@@ -19,12 +19,13 @@ from retrace.tools.terminal.console import OK, Parser, as_flags, be_quiet, guard
 
 if TYPE_CHECKING:
     from retrace.tools.runs.watch import Seat
+    from retrace.tracker.run import Job
 
 HOST = "127.0.0.1"
 
 
 def parser() -> Parser:
-    p = track.parser()
+    p = track.parser(files=False)
     p.prog, p.description = "watch.py", __doc__
     p.add_argument(
         "--metrics",
@@ -38,31 +39,29 @@ def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     with as_flags(p):
-        from retrace.configs import InputError
         from retrace.tools.runs.runner import stop_on_signals
         from retrace.tools.runs.watch import camera_jobs, watch_into
 
         if args.quiet:
             be_quiet()
-        if args.workers != "1" or args.split != 1:
-            raise InputError("`workers` and `split` are for files: a camera has a process of its own")
         jobs, stop = camera_jobs(track.jobs_of(args), 1 if args.cluster else None), threading.Event()
         tell = (lambda line: None) if args.quiet else say
-        with stop_on_signals(stop), _seats(args.cluster) as hire, _served(args.metrics) as publish:
+        with stop_on_signals(stop), _served(args.metrics) as publish, _seats(args.cluster, jobs) as hire:
             watch_into(jobs, argv, stop, hire, tell, publish)
     return OK
 
 
 @contextmanager
-def _seats(cluster: str | None) -> Iterator[Callable[[int], Seat]]:
+def _seats(cluster: str | None, jobs: Sequence[Job]) -> Iterator[Callable[[int], Seat]]:
     if cluster is None:
-        from retrace.tools.runs.watch import Process
+        from retrace.tools.runs.watch import Spare
 
-        yield Process
+        with closing(Spare()) as spare:
+            yield spare.hire
         return
     from retrace.tools.runs.cluster import actors
 
-    with actors(cluster) as hire:
+    with actors(cluster, jobs) as hire:
         yield hire
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,7 @@ def score_folder(
     cameras: bool = False,
     jobs: int | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
+    executor: Executor | None = None,
 ) -> FolderScore:
     """Score every sequence of a folder, as TrackEval does.
 
@@ -128,6 +130,7 @@ def score_folder(
             (:mod:`retrace.eval.mot.cameras`).
         jobs: processes; default: by cores and size.
         progress: told how many sequences of how many are done.
+        executor: scores sequences instead of processes of this machine, such as a cluster's.
 
     Raises:
         InputError: anything that TrackEval refuses, named by file and line; something that is missing.
@@ -138,6 +141,8 @@ def score_folder(
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"`jobs` {jobs}: expected a number of processes from 1")
+    if jobs is not None and executor is not None:
+        raise InputError("`jobs` are processes of this machine, and a cluster has its own: leave it out")
     if min_score is not None and not math.isfinite(min_score):
         raise InputError(f"`min_score` {min_score}: expected a number")
     found = find_sequences(gt, results, split, numbering, sequences)
@@ -169,7 +174,7 @@ def score_folder(
         score_one, benchmark=benchmark, others=others, boxes=boxes, floors=floors, motmetrics=motmetrics
     )
     count = itertools.count(1)
-    visits = each_sequence(visit, found, jobs, lambda name: progress(next(count), len(found)))
+    visits = each_sequence(visit, found, jobs, lambda name: progress(next(count), len(found)), executor)
     metrics = {name: one.metrics for name, one in visits.items()}
     classes = set().union(*(one.classes for one in visits.values()))
     check_some_scored(classes, sum(m.count.gt_boxes for m in metrics.values()), benchmark)

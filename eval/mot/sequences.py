@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -233,6 +235,7 @@ def each_sequence(
     sequences: list[Sequence],
     jobs: int | None = None,
     done: Callable[[str], None] = lambda name: None,
+    executor: Executor | None = None,
 ) -> dict[str, Answer]:
     """What ``work`` makes of every sequence, in several processes when there are cores and work for them.
 
@@ -241,24 +244,32 @@ def each_sequence(
         sequences: from :func:`find_sequences`.
         jobs: processes; default: as many as this process may use cores, 1 for little text.
         done: told the name of each sequence that is done.
+        executor: does the work instead of processes of this machine.
+
+    Raises:
+        InputError: what ``work`` raises, of the first sequence; a process was killed.
     """
     if jobs is None:
         size = sum(path.stat().st_size for s in sequences for path in (s.gt_path, s.result_path))
         jobs = min(available_cores(), len(sequences)) if size > LARGE else 1
     found: dict[str, Answer] = {}
-    if jobs <= 1:
+    if jobs <= 1 and executor is None:
         for sequence in sequences:
             found[sequence.name] = work(sequence)
             done(sequence.name)
         return found
-    with ProcessPoolExecutor(jobs) as pool:
+    with ExitStack() as stack:
+        pool = executor or stack.enter_context(ProcessPoolExecutor(jobs))
         waiting = [(s.name, pool.submit(work, s)) for s in sequences]
         try:
             for name, future in waiting:
                 found[name] = future.result()
                 done(name)
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed (memory?): try fewer `jobs`") from None
         finally:
-            pool.shutdown(cancel_futures=True)
+            if executor is None:
+                pool.shutdown(cancel_futures=True)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def score_several(
     sequences: Iterable[str] = (),
     jobs: int | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
+    executor: Executor | None = None,
 ) -> SeveralScores:
     """Score several folders of results on the same sequences; see :func:`score_folder`.
 
@@ -96,6 +98,7 @@ def score_several(
             sequences=sequences,
             jobs=jobs,
             progress=told,
+            executor=executor,
         )
     first, *others = [(name, read_manifest(folder)) for name, folder in folders.items()]
     notes = [

@@ -20,6 +20,7 @@ JUNK, DISTRACTOR = -1, 0
 METRICS = ("cosine", "euclidean")
 Metric = Literal["cosine", "euclidean"]
 Rows = Callable[[int, int], np.ndarray]  # (start, stop) of the queries -> (stop - start, G) distances
+TILE = 2048  # gallery images that one matrix product takes: a part of a gallery gives the whole's bits
 _BLOCK_BYTES = 2**25  # smaller blocks make the product slower, larger ones fall out of the last-level cache
 _UNIT = 2e-6  # squared norms this near 1 are rounding: no copy is made to normalise them again
 
@@ -92,6 +93,36 @@ def distance_rows(
     """
     if distances is not None:
         return _given_rows(pairing, distances)
+    query, query_norms, gallery, norms = prepared_features(pairing, query_features, gallery_features, metric)
+    buffer = np.empty((0, len(gallery)), np.float32)
+    negative = -query  # so that small means near
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        nonlocal buffer
+        if len(buffer) < stop - start:
+            buffer = np.empty((stop - start, len(gallery)), np.float32)
+        d = products(negative[start:stop], gallery, buffer[: stop - start])
+        if metric == "euclidean":
+            d += norms / 2
+        if exact and metric == "cosine":
+            d += 1
+        elif exact:
+            d *= 2
+            d += query_norms[start:stop, None]
+            np.sqrt(np.maximum(d, 0, out=d), out=d)
+        return d
+
+    return rows
+
+
+def prepared_features(
+    pairing: Pairing, query_features: Any, gallery_features: Any, metric: Metric
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Queries and gallery without its junk as the metric takes them, each with its squared norms before that.
+
+    Raises:
+        InputError: as :func:`distance_rows`.
+    """
     if not isinstance(metric, str) or metric not in METRICS:
         raise InputError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
     query, query_norms = checked_features(query_features, "query_features", len(pairing.query_ids))
@@ -106,26 +137,20 @@ def distance_rows(
     if metric == "cosine":
         query = unit_rows(query, query_norms, "query_features")
         gallery = unit_rows(gallery, norms, "gallery_features" + " (junk dropped)" * bool(pairing.junk))
-    buffer = np.empty((0, len(gallery)), np.float32)
-    negative = -query  # so that small means near
+    return query, query_norms, gallery, norms
 
-    def rows(start: int, stop: int) -> np.ndarray:
-        nonlocal buffer
-        if len(buffer) < stop - start:
-            buffer = np.empty((stop - start, len(gallery)), np.float32)
-        d = buffer[: stop - start]
-        np.matmul(negative[start:stop], gallery.T, out=d)
-        if metric == "euclidean":
-            d += norms / 2
-        if exact and metric == "cosine":
-            d += 1
-        elif exact:
-            d *= 2
-            d += query_norms[start:stop, None]
-            np.sqrt(np.maximum(d, 0, out=d), out=d)
-        return d
 
-    return rows
+def products(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """(A, B) ``a @ b.T`` of float32 rows, ``TILE`` rows of ``b`` at a time.
+
+    The last bits of a product of matrices depend on how wide it is. So they are here those of any part of ``b`` that
+    begins at a multiple of ``TILE``, and ends there or where ``b`` does.
+    """
+    if out is None:
+        out = np.empty((len(a), len(b)), np.float32)
+    for start in range(0, len(b), TILE):
+        np.matmul(a, b[start : start + TILE].T, out=out[:, start : start + TILE])
+    return out
 
 
 def blocks(rows: Rows, pairing: Pairing, size: int | None = None) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -134,13 +159,17 @@ def blocks(rows: Rows, pairing: Pairing, size: int | None = None) -> Iterator[tu
     Raises:
         InputError: a size below 1.
     """
+    for start, stop in block_ends(len(pairing.query_ids), len(pairing.kept), size):
+        yield start, stop, rows(start, stop)
+
+
+def block_ends(queries: int, gallery: int, size: int | None = None) -> list[tuple[int, int]]:
+    """(start, stop) of each block of queries, see :func:`blocks`."""
     if size is not None:
         number("block", size, 1, whole=True)
-    fitting = _BLOCK_BYTES // (4 * max(1, len(pairing.kept)))
+    fitting = _BLOCK_BYTES // (4 * max(1, gallery))
     step = size or int(np.clip(fitting, 128, 1024))
-    for start in range(0, len(pairing.query_ids), step):
-        stop = min(start + step, len(pairing.query_ids))
-        yield start, stop, rows(start, stop)
+    return [(start, min(start + step, queries)) for start in range(0, queries, step)]
 
 
 def checked_features(features: Any, name: str, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -8,18 +8,19 @@ less work than sorting, needs no index matrix, and goes through the queries bloc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import number
+from retrace.eval.ranking.counting import images_before, ranks_of
 from retrace.eval.ranking.pairing import DISTRACTOR, Metric, Pairing, Rows, blocks, distance_rows, pair_up
+from retrace.eval.ranking.reranking import Reranked
+from retrace.eval.ranking.shards import Shards, parts_of_features, ranks_in_shards
 
 TIES = ("stable", "pessimistic")
 Ties = Literal["stable", "pessimistic"]
-_MANY = 800  # images: from here on one more pass over the row is cheaper than gathering and sorting them
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def evaluate_ranking(
     ties: Ties = "stable",
     max_rank: int = 50,
     block: int | None = None,
+    shards: Shards | None = None,
 ) -> RankingMetrics:
     """Rank the gallery for each query and score it, by the single-query protocol of Market-1501.
 
@@ -114,6 +116,7 @@ def evaluate_ranking(
             "pessimistic": wrong answers come first.
         max_rank: where the rank-k curve ends (at the gallery's size at the latest).
         block: queries at a time; memory is 4 G bytes for each, whatever Q is.
+        shards: who ranks a part of the gallery each, of features or of a re-ranking; the same numbers come of it.
 
     mAP is the rectangle rule (mean precision at the right answers), mAP_trapezoid the one of Market-1501's own
     script, mINP that of Ye et al. (TPAMI 2021), MAP@R that of Musgrave et al. (ECCV 2020).
@@ -133,11 +136,25 @@ def evaluate_ranking(
         raise InputError(f"ties {ties!r}: expected one of {', '.join(TIES)}")
     number("max_rank", max_rank, 1, whole=True)
     pairing = pair_up(query_ids, query_cameras, gallery_ids, gallery_cameras, camera_filter)
-    rows = distance_rows(pairing, query_features, gallery_features, metric, distances)
+    if shards is None:
+        rows = distance_rows(pairing, query_features, gallery_features, metric, distances)
+    elif distances is None:
+        parts = parts_of_features(pairing, query_features, gallery_features, metric, shards)
+    elif isinstance(distances, Reranked):
+        if not np.array_equal(distances.kept, pairing.kept):
+            raise InputError(
+                "shards: a re-ranking with junk in its graph lies here; leave one of the two out"
+            )
+        parts = distances.parts(shards)
+    else:
+        raise InputError("shards: distances that are given lie here; leave one of the two out")
     positives = np.bincount(pairing.row[~pairing.left_out], minlength=len(pairing.query_ids))
     if not positives.any():
         raise InputError(_why_none(pairing))
-    ranks = _positive_ranks(rows, pairing, ties, block)
+    if shards is None:
+        ranks = _positive_ranks(rows, pairing, ties, block)
+    else:
+        ranks = ranks_in_shards(shards, parts, pairing, ties, block)
     distance = metric if distances is None else str(getattr(distances, "name", "given"))
     return _metrics(
         pairing,
@@ -217,37 +234,9 @@ def _positive_ranks(rows: Rows, pairing: Pairing, ties: str, size: int | None) -
         d[row[left_out], col[left_out]] = np.inf
         row, col = row[~left_out], col[~left_out]
         order = np.lexsort((value, row))  # stable: equal values stay in the gallery's order
-        found.append(_block_ranks(d, row[order], col[order], value[order], ties))
+        row, value = row[order], value[order]
+        found.append(ranks_of(images_before(d, row, col[order], value, ties), row, value, ties))
     return np.concatenate(found)
-
-
-def _block_ranks(d: np.ndarray, row: np.ndarray, col: np.ndarray, value: np.ndarray, ties: str) -> np.ndarray:
-    """Ranks of the positives (row, col, value), which are sorted by row, value and column."""
-    nearer, upto = np.empty(len(row), np.int64), np.empty(len(row), np.int64)
-    bound = np.searchsorted(row, np.arange(len(d) + 1)).tolist()
-    mask = np.empty(d.shape[1], bool)
-    for line, (a, b) in zip(d, pairwise(bound), strict=True):
-        if a == b:
-            continue
-        np.less_equal(line, value[b - 1], out=mask)
-        # A few far right answers have most of the gallery before them: count there, do not gather and sort it.
-        while ties == "stable" and b - a > 1 and (count := np.count_nonzero(mask)) > _MANY:
-            b -= 1
-            nearer[b] = count - np.count_nonzero(line[col[b] :] == value[b])
-            upto[b] = nearer[b] + 1
-            np.less_equal(line, value[b - 1], out=mask)
-        near = line.compress(mask)
-        near.sort()
-        nearer[a:b] = near.searchsorted(value[a:b])
-        upto[a:b] = near.searchsorted(value[a:b], "right")
-    for p in np.flatnonzero(upto - nearer > 1):  # equal distances; rare
-        i = row[p]
-        if ties == "stable":
-            nearer[p] += np.count_nonzero(d[i, : col[p]] == value[p])
-        else:
-            tied = np.flatnonzero(value[bound[i] : bound[i + 1]] == value[p]) + bound[i]
-            nearer[p] = upto[p] - len(tied) + np.searchsorted(tied, p)
-    return nearer + 1
 
 
 def ordinals(positives: np.ndarray) -> np.ndarray:

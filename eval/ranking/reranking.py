@@ -12,20 +12,30 @@ Both are transductive: a query's result depends on the other queries. No re-rank
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.eval.ranking.pairing import JUNK, METRICS, Metric, checked_features, expand_ranges, unit_rows
+from retrace.eval.ranking.pairing import (
+    JUNK,
+    METRICS,
+    TILE,
+    Metric,
+    checked_features,
+    expand_ranges,
+    products,
+    unit_rows,
+)
+from retrace.eval.ranking.shards import Kept, Part, Shards, read
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 VARIANTS = {"zhong-d2": 1, "torchreid-d4": 2}  # the power of the normalised distance
 Variant = Literal["zhong-d2", "torchreid-d4"]
-_TILE = 2048
 _EMPTY = np.uint64(0x7F800000_FFFFFFFF)  # an infinite distance to nobody
 _PAIRS = 2**20  # numbers gathered at a time
 
@@ -38,33 +48,71 @@ class Reranked:
     variant: str
     transductive: bool
     shape: tuple[int, int]
-    graph: _Graph
-    encodings: csr_array  # (Q, N): the queries' rows of V
-    inverted: csr_array  # (N, G): for each image, which gallery rows of V have it
+    columns: _Columns  # of all gallery images that are in the graph
     kept: np.ndarray  # (G,) columns of the gallery as given that are in the graph
-    weight: float
 
     def __call__(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, gallery) float32 distances of these queries; infinite to images outside the graph."""
-        queries, count = self.shape[0], len(self.kept)
-        plain = self.graph.tile(slice(start, stop), slice(queries, None))
-        plain /= self.graph.farthest[start:stop, None]
-        if self.variant == "torchreid-d4":
+        plain = self.columns(start, stop)
+        if len(self.kept) == self.shape[1]:
+            return plain
+        whole = np.full((stop - start, self.shape[1]), np.inf, np.float32)
+        whole[:, self.kept] = plain
+        return whole
+
+    def parts(self, shards: Shards) -> list[Part]:
+        """Each shard's distances, of a gallery whose junk is not in the graph; features where all shards see them."""
+        whole = self.columns
+        gallery = read(whole.gallery)
+        kept = shards.keep("reranked", gallery)
+        query = Kept(shards.keep("reranked-query", read(whole.query)), 0, self.shape[0])
+        return [
+            (
+                a,
+                b,
+                replace(
+                    whole,
+                    query=query,
+                    gallery=Kept(kept, a, b),
+                    norms=whole.norms[a:b],
+                    inverted=whole.inverted[:, a:b],
+                ),
+            )
+            for a, b in shards.ends(len(gallery))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Re-ranked distances of Q queries to G gallery images of a graph of N."""
+
+    query: np.ndarray | Kept  # (Q, D)
+    query_norms: np.ndarray  # (Q,) squared
+    gallery: np.ndarray | Kept  # (G, D)
+    norms: np.ndarray  # (G,) squared
+    metric: str
+    farthest: np.ndarray  # (Q,)
+    encodings: csr_array  # (Q, N): the queries' rows of V
+    inverted: csr_array  # (N, G): for each image, which gallery rows of V have it
+    weight: float
+    squared: bool
+
+    def __call__(self, start: int, stop: int) -> np.ndarray:
+        plain = products(np.ascontiguousarray(read(self.query)[start:stop]), read(self.gallery))
+        plain = _distances(plain, self.query_norms[start:stop], self.norms, self.metric)
+        plain /= self.farthest[start:stop, None]
+        if self.squared:
             plain *= plain
         plain *= self.weight
         plain += 1 - self.weight
-        step = max(1, 2**19 // max(1, count))
+        step = max(1, 2**19 // max(1, plain.shape[1]))
         for a in range(start, stop, step):
             part = plain[a - start : min(a + step, stop) - start].reshape(-1)
             shared = _shared(self.encodings[a : min(a + step, stop)], self.inverted)
             some = np.flatnonzero(shared > 0)  # most pairs share nothing: Jaccard distance 1
             common = shared[some]
             part[some] -= (1 - self.weight) * (common / (2 - common))
-        if count == self.shape[1]:
-            return plain
-        whole = np.full((stop - start, self.shape[1]), np.inf, np.float32)
-        whole[:, self.kept] = plain
-        return whole
+        return plain
 
 
 def rerank(
@@ -78,12 +126,14 @@ def rerank(
     weight: float = 0.3,
     gallery_ids: np.ndarray | None = None,
     junk: Literal["drop", "keep"] = "drop",
+    shards: Shards | None = None,
 ) -> Reranked:
     """Prepare re-ranked distances of (Q, D) queries to (G, D) gallery images, some 1 kB an image beside features.
 
     ``weight`` is the paper's lambda, the share of the plain distance in the final one. With ``gallery_ids``, junk (-1)
     stays out of the neighbour graph ("drop", as the authors' Python and all libraries that delete junk at load) or
     takes part in it ("keep", as their MATLAB); the scores differ. On unit vectors both metrics say the same.
+    ``shards`` look for the neighbours together, and find the same.
 
     Raises:
         InputError: wrong shapes or numbers, an unknown variant, k1 or k2 below 1, weight outside [0, 1].
@@ -106,19 +156,29 @@ def rerank(
         if np.shape(gallery_ids) != (len(gallery),):
             raise InputError(f"gallery_ids: expected {len(gallery)}, got {np.shape(gallery_ids)}")
         kept = np.flatnonzero(np.asarray(gallery_ids) != JUNK)
-    graph = _make_graph(np.concatenate([query, gallery[kept]]), metric, max(k1 + 1, k2))
+    graph = _make_graph(np.concatenate([query, gallery[kept]]), metric, max(k1 + 1, k2), shards)
     v = _encode(graph, k1, VARIANTS[variant])
     v = _expand_queries(v, graph.neighbours[:, :k2])
+    count = len(query)
+    columns = _Columns(
+        query=graph.x[:count],
+        query_norms=graph.norms[:count],
+        gallery=graph.x[count:],
+        norms=graph.norms[count:],
+        metric=metric,
+        farthest=graph.farthest[:count],
+        encodings=v[:count],
+        inverted=v[count:].T.tocsr(),
+        weight=weight,
+        squared=variant == "torchreid-d4",
+    )
     return Reranked(
         name=f"re-ranked {variant} (k1={k1}, k2={k2}, lambda={weight:g}, {metric})",
         variant=variant,
         transductive=True,
-        shape=(len(query), len(gallery)),
-        graph=graph,
-        encodings=v[: len(query)],
-        inverted=v[len(query) :].T.tocsr(),
+        shape=(count, len(gallery)),
+        columns=columns,
         kept=kept,
-        weight=weight,
     )
 
 
@@ -132,15 +192,6 @@ class _Graph:
     neighbours: np.ndarray  # (N, k) int32, nearest first, oneself among them
     farthest: np.ndarray  # (N,) float32: the largest distance of each row
 
-    def tile(self, a: slice, b: slice) -> np.ndarray:
-        d: np.ndarray = self.x[a] @ self.x[b].T
-        if self.metric == "cosine":
-            return np.maximum(np.subtract(1, d, out=d), 0, out=d)
-        d *= -2
-        d += self.norms[a, None]
-        d += self.norms[None, b]
-        return np.maximum(d, 0, out=d)
-
     def pairs(self, row: np.ndarray, col: np.ndarray) -> np.ndarray:
         """Distances of single pairs."""
         dots = np.empty(len(row), np.float32)
@@ -153,28 +204,57 @@ class _Graph:
         return np.maximum(self.norms[row] + self.norms[col] - 2 * dots, 0)
 
 
-def _make_graph(x: np.ndarray, metric: str, k: int) -> _Graph:
+def _distances(dots: np.ndarray, norms_a: np.ndarray, norms_b: np.ndarray, metric: str) -> np.ndarray:
+    """1 - cosine, or squared Euclidean distances, in the place of (A, B) products."""
+    if metric == "cosine":
+        dots = np.subtract(1, dots, out=dots)
+        return np.maximum(dots, 0, out=dots)
+    dots *= -2
+    dots += norms_a[:, None]
+    dots += norms_b[None]
+    return np.maximum(dots, 0, out=dots)
+
+
+def _make_graph(x: np.ndarray, metric: str, k: int, shards: Shards | None) -> _Graph:
     """The k nearest images and the farthest distance of each, from one half of the distance matrix."""
     norms = np.einsum("nd,nd->n", x, x)
     if metric == "cosine":
         x = unit_rows(x, norms)
-    n = len(x)
+    strips = range(-(-len(x) // TILE))
+    if shards is None:
+        keys, farthest = _nearest(x, norms, metric, k, strips)
+    else:
+        kept = Kept(shards.keep("images", x), 0, len(x))
+        calls = [(kept, norms, metric, k, strips[i :: shards.count]) for i in range(shards.count)]
+        found = shards.each(_nearest, [call for call in calls if call[-1]])
+        keys, farthest = (np.concatenate([f[0] for f in found], 1), np.max([f[1] for f in found], 0))
+        keys.partition(min(k, len(x)) - 1, axis=1)
+        keys = keys[:, : min(k, len(x))]
+    keys.sort(axis=1)
+    np.maximum(farthest, np.finfo(np.float32).tiny, out=farthest)  # all images equal: 0 / 0
+    return _Graph(x, norms, metric, (keys & np.uint64(0xFFFFFFFF)).astype(np.int32), farthest)
+
+
+def _nearest(
+    rows: np.ndarray | Kept, norms: np.ndarray, metric: str, k: int, strips: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keys (N, k) of the nearest and the farthest distance (N,), of the tiles on and above the diagonal in some strips.
+
+    A key is a distance's bits above the image's index: one number that sorts by distance, then index.
+    """
+    x, n = read(rows), len(norms)
     farthest = np.zeros(n, np.float32)
-    # A distance's bits above the index: one number that sorts by distance, then index.
     keys = np.full((n, min(k, n)), _EMPTY, np.uint64)
-    graph = _Graph(x, norms, metric, np.empty((n, 0), np.int32), farthest)
-    parts = [slice(i, min(i + _TILE, n)) for i in range(0, n, _TILE)]
+    parts = [slice(i, min(i + TILE, n)) for i in range(0, n, TILE)]
     # The diagonal first: its neighbours bound the search in the other tiles.
-    for a, b in [(a, a) for a in parts] + [(a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]]:
-        d = graph.tile(a, b)
+    for a, b in [(parts[i],) * 2 for i in strips] + [(parts[i], b) for i in strips for b in parts[i + 1 :]]:
+        d = _distances(x[a] @ x[b].T, norms[a], norms[b], metric)
         np.maximum(farthest[a], d.max(1), out=farthest[a])
         _merge(keys[a], d, b.start, by_column=False)
         if a is not b:
             np.maximum(farthest[b], d.max(0), out=farthest[b])
             _merge(keys[b], d, a.start, by_column=True)
-    keys.sort(axis=1)
-    np.maximum(farthest, np.finfo(np.float32).tiny, out=farthest)  # all images equal: 0 / 0
-    return _Graph(x, norms, metric, (keys & np.uint64(0xFFFFFFFF)).astype(np.int32), farthest)
+    return keys, farthest
 
 
 def _merge(keys: np.ndarray, d: np.ndarray, offset: int, by_column: bool) -> None:

@@ -22,6 +22,7 @@ from retrace.eval.ranking.retrieval import (
     identity_intervals,
     single_gallery_shot,
 )
+from retrace.eval.ranking.shards import Shards
 from retrace.eval.ranking.verification import evaluate_verification
 from retrace.eval.report import Cell, Section
 
@@ -90,12 +91,16 @@ def check_variant(variant: str | None) -> None:
         raise InputError(f"`rerank`: unknown variant {variant!r}; {nearest(variant, list(VARIANTS))}")
 
 
-def score_features(features: Sequence[Features], wanted: Wanted | None = None) -> RankingScore:
+def score_features(
+    features: Sequence[Features], wanted: Wanted | None = None, shards: Shards | None = None
+) -> RankingScore:
     """Score one network's features, or compare two by the first's measure.
 
     Args:
         features: of one or two networks, of the same images in the same order.
         wanted: what else to measure; default: only the figures.
+        shards: who finds neighbours and ranks, a part of the gallery each; the same numbers come of it. What else is
+            measured is measured here.
 
     Raises:
         InputError: an unknown re-ranking variant, or labels that cannot be scored.
@@ -109,7 +114,7 @@ def score_features(features: Sequence[Features], wanted: Wanted | None = None) -
     check_measures(wanted.also)
     if wanted.multi_query:
         features = [multi_query(each) for each in features]
-    networks = [score_network(each, wanted) for each in features]
+    networks = [score_network(each, wanted, shards) for each in features]
     first = networks[0]
     sections, difference = [figures(networks), *first.sections], None
     if len(networks) > 1:
@@ -125,13 +130,13 @@ def _named(network: NetworkScore, prefix: str = "") -> list[Section]:
     return [replace(s, key=prefix + s.key, title=f"{s.title}: {name}") for s in network.sections]
 
 
-def score_network(features: Features, wanted: Wanted) -> NetworkScore:
+def score_network(features: Features, wanted: Wanted, shards: Shards | None = None) -> NetworkScore:
     """All that is wanted of one network's features."""
     distances = None
     if wanted.rerank is not None:
         q, g = features.query, features.gallery
-        distances = rerank(q.features, g.features, variant=wanted.rerank, gallery_ids=g.ids)
-    metrics = evaluate_ranking(*features.arrays, distances=distances)
+        distances = rerank(q.features, g.features, variant=wanted.rerank, gallery_ids=g.ids, shards=shards)
+    metrics = evaluate_ranking(*features.arrays, distances=distances, shards=shards)
     found: list[tuple[Section, Any]] = []
     if wanted.intervals:
         found.append(intervals_section(metrics))

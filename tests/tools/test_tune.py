@@ -40,6 +40,7 @@ from retrace.tracker import Tracker
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks
 from tests.conftest import ROOT
+from tests.tools.runs.sequences import walked as write_sequence
 
 FRAMES = 16
 TRIALS = "22"  # 16 shared, a batch, half a batch
@@ -49,27 +50,6 @@ stages.0.limit: {low: 0.3, high: 0.95, step: 0.01}
 confirm_hits: {low: 1, high: 4}
 """
 Made = tuple[Path, Path, dict[str, Any]]
-
-
-def write_sequence(folder: Path, seed: int, frames: int = FRAMES, people: int = 5) -> None:
-    """People on straight paths as ground truth; boxes near them that miss, jitter and invent."""
-    rng = np.random.default_rng(seed)
-    start, speed = rng.uniform(0, 300, (people, 2)), rng.normal(0, 5, (people, 2))
-    truth, boxes = [], []
-    for k in range(1, frames + 1):
-        for person, (x, y) in enumerate(start + k * speed, 1):
-            truth.append(f"{k},{person},{x:.2f},{y:.2f},30,70,1,1,1")
-            if rng.random() < 0.85:
-                dx, dy = rng.normal(0, 4, 2)
-                boxes.append(f"{k},-1,{x + dx:.2f},{y + dy:.2f},30,70,{rng.uniform(0.3, 1):.3f},-1,-1,-1")
-        x, y = rng.uniform(0, 300, 2)
-        boxes.append(f"{k},-1,{x:.2f},{y:.2f},30,70,{rng.uniform(0.1, 0.9):.3f},-1,-1,-1")
-    for name, lines in (("gt/gt.txt", truth), ("det/det.txt", boxes)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("\n".join(lines) + "\n")
-    (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={folder.name}\nframeRate=25\nseqLength={frames}\nimWidth=640\nimHeight=480\n"
-    )
 
 
 def data_in(folder: Path, **seeds: int) -> Path:

@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from retrace.configs import InputError
 from retrace.configs.files import cores
 from retrace.reid import Embedder
+from retrace.tools.benchmarks.capacity import Costs, frame_ms
 from retrace.tools.benchmarks.pipeline_peers import SCRIPTS, run_peer
 from retrace.tools.benchmarks.processes import measure_processes
 from retrace.tools.benchmarks.resident import peak_of_a_fresh_process
@@ -74,7 +75,8 @@ def measure(
         rounds: in turn; the median counts.
         threads: that look ahead; None: one a core.
         peers: Ultralytics, BoxMOT and Roboflow too.
-        workers: four copies of the clip by so many processes each, "processes".
+        workers: four copies of the clip (or one a worker) by so many processes each, "processes", beside what
+            `capacity.py` plans for a frame.
         say: told each table.
 
     Raises:
@@ -102,9 +104,12 @@ def measure(
     say(as_table(f"{Path(video).name}, {frames} frames, {cores()} cores, same bytes", rows))
     costs = unit_costs(video, detector, reid, frames)
     say(as_table("CPU cost on one core", [costs]))
-    processes = measure_processes(video, detector, reid, frames, workers) if workers else []
-    if processes:
-        say(as_table("Four copies, a core a worker", processes))
+    processes: list[dict[str, Any]] = []
+    if workers:
+        priced = Costs(**{one.name: costs[one.name] for one in fields(Costs)})
+        planned = sum(frame_ms(priced, priced.size, priced.people).values())
+        processes = measure_processes(video, detector, reid, frames, workers, planned_ms=planned)
+        say(as_table("Copies, a core a worker", processes))
     return {"pipeline": rows, "costs": costs, "processes": processes}
 
 

@@ -60,8 +60,8 @@ def track_on_cluster(
         InputError: no Ray, no cluster, one of another version, or a machine of it that does not see the folders.
     """
     ray = check_address(address)
-    with _connected(ray, address, init or ray.init):
-        _check_machines(ray, os.getcwd(), str(Path(jobs[0].out).resolve()), jobs[0].storage)
+    with connected(ray, address, init or ray.init):
+        check_machines(ray, os.getcwd(), [str(Path(jobs[0].out).resolve())], jobs[0].storage)
         here = os.getcwd()
         todo = ray.remote(max_retries=TRIES - 1)(do)
         waiting = {}
@@ -86,18 +86,26 @@ def track_on_cluster(
 
 
 @contextmanager
-def actors(address: str, init: Callable[..., Any] | None = None) -> Iterator[Callable[[int], ActorSeat]]:
+def actors(
+    address: str, jobs: Sequence[Job], init: Callable[..., Any] | None = None
+) -> Iterator[Callable[[int], ActorSeat]]:
     """What makes a seat on a Ray cluster for a camera, see `tools/runs/watch.py`.
 
     Args:
         address: as of :func:`track_on_cluster`.
+        jobs: of all cameras.
         init: instead of ``ray.init``.
 
     Raises:
-        InputError: no Ray, no cluster, or one of another version.
+        InputError: no Ray, no cluster, one of another version, or a machine of it that does not see the folders.
     """
     ray = check_address(address)
-    with _connected(ray, address, init or ray.init):
+    with connected(ray, address, init or ray.init):
+        machines = check_machines(ray, os.getcwd(), [str(jobs[0].folder().resolve())], jobs[0].storage)
+        if jobs[0].memory is not None and machines > 1:
+            raise InputError(
+                f"`memory` {jobs[0].memory}: is a file of one machine, and the cluster has {machines}; leave it out"
+            )
         yield lambda threads: ActorSeat(ray, threads)
 
 
@@ -147,7 +155,7 @@ class CameraActor:
 
     def track(self, job: Job) -> Outcome:
         try:
-            report = self._models.track(job, self._count, self._stop)
+            report = track_here(self._models, job, self._count, self._stop)
         except InputError as error:
             return Outcome(job.name or "", None, str(error))
         return Outcome(job.name or "", report)
@@ -182,7 +190,7 @@ def check_address(address: str) -> Any:
 
 
 @contextmanager
-def _connected(ray: Any, address: str, init: Callable[..., Any]) -> Iterator[None]:
+def connected(ray: Any, address: str, init: Callable[..., Any]) -> Iterator[None]:
     """Ray, joined or begun, and left as it was found."""
     joined = ray.is_initialized()
     for left in range(STARTS - 1, -1, -1):
@@ -231,8 +239,8 @@ def _refuse_silence(address: str) -> None:
         raise InputError(f"`cluster` {address}: does not answer ({why})") from None
 
 
-def _check_machines(ray: Any, here: str, out: str, storage: str | None) -> None:
-    """One small task a machine: it has this Retrace and sees the folders, or can write to the storage.
+def check_machines(ray: Any, here: str, folders: Sequence[str], storage: str | None = None) -> int:
+    """One small task a machine: it has this Retrace and sees the folders, or can write to the storage. How many.
 
     Raises:
         InputError: names the machine that does not.
@@ -246,10 +254,10 @@ def _check_machines(ray: Any, here: str, out: str, storage: str | None) -> None:
     asked = {
         node["NodeManagerAddress"]: look.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(here, out, storage)
+        ).remote(here, folders, storage)
         for node in nodes
     }
-    mine = look_around(here, out, storage)
+    mine = look_around(here, folders, storage)
     for host, task in asked.items():
         try:
             told = ray.get(task)
@@ -258,9 +266,10 @@ def _check_machines(ray: Any, here: str, out: str, storage: str | None) -> None:
         for what, value in mine.items():
             if told[what] != value:
                 raise InputError(f"`cluster`: {what} is {told[what]} on {host}, {value} here")
+    return len(nodes)
 
 
-def look_around(here: str, out: str, storage: str | None) -> dict[str, str]:
+def look_around(here: str, folders: Sequence[str], storage: str | None) -> dict[str, str]:
     """What must be alike on all machines."""
     import numpy as np
 
@@ -271,7 +280,7 @@ def look_around(here: str, out: str, storage: str | None) -> dict[str, str]:
 
     alike = {"Retrace": __version__, "NumPy": np.__version__, here: seen(here)}
     if storage is None:
-        return alike | {out: seen(out)}
+        return alike | {folder: seen(folder) for folder in folders}
     try:
         Storage(storage).check()
     except InputError as error:
@@ -298,7 +307,7 @@ def do(job: Job, here: str, resume: bool) -> Outcome:
         import cv2
 
         cv2.setNumThreads(job.threads or 1)
-        report = models().track(job) if job.storage is None else _track_in_storage(job)
+        report = track_here(models(), job)
     except InputError as error:
         return Outcome(job.name or "", None, str(error))
     if not resume:
@@ -306,10 +315,18 @@ def do(job: Job, here: str, resume: bool) -> Outcome:
     return Outcome(job.name or "", report)
 
 
-def _track_in_storage(job: Job) -> SourceReport:
-    """In a folder of this task's own: what another task left on this machine is not looked at, the storage is."""
+def track_here(
+    held: Models,
+    job: Job,
+    on_step: Callable[[Step], None] | None = None,
+    stop: threading.Event | None = None,
+) -> SourceReport:
+    """One job on this machine of the cluster. With a storage in a folder of this task's own: what another task left
+    here is not looked at, the storage is."""
+    if job.storage is None:
+        return held.track(job, on_step, stop)
     with tempfile.TemporaryDirectory(prefix="retrace-") as own:
-        report = models().track(replace(job, out=own))
+        report = held.track(replace(job, out=own), on_step, stop)
         report.files = [Path(job.out) / path.relative_to(own) for path in report.files]
         return report
 

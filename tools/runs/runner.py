@@ -114,7 +114,7 @@ def open_run(
         from retrace.tools.runs.cluster import check_address
 
         check_address(cluster)
-    storage = None if jobs[0].storage is None else Storage(jobs[0].storage)
+    storage = None if jobs[0].storage is None else lasting(jobs[0].storage)
     if storage is not None:
         storage.check()
     jobs[0].tracker_config()  # a typing mistake shows before anything is opened
@@ -147,6 +147,19 @@ def open_run(
         raise InputError("`split` is for files; leave it out")
     count = workers_of(workers, files * parts)
     return Run(opened, list(arguments), quiet, count, cluster, parts, storage, failed)
+
+
+def lasting(url: str) -> Storage:
+    """A storage that is there when this process is not.
+
+    Raises:
+        InputError: it is this process's memory, or cannot be opened.
+    """
+    if url.lower().startswith("memory:"):
+        raise InputError(
+            f"`storage` {url[:80]}: nothing outlives this process there; name a folder or a bucket"
+        )
+    return Storage(url)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Cameras kept alive: a process each (or an actor of a Ray cluster), begun again with a growing pause when it dies,
 falls silent or finds no camera; each goes on at its checkpoint, so ids, numbers and times do.
+
+What is wrong with a camera is said once, and then that it is back: not at each attempt in between.
 """
 
 from __future__ import annotations
@@ -7,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,12 +18,14 @@ from retrace.configs import InputError
 from retrace.configs.files import atomic_write, cores, write_json
 from retrace.tools.runs.manifest import commit, versions
 from retrace.tools.runs.models import Models
-from retrace.tools.runs.runner import names_apart
+from retrace.tools.runs.runner import lasting, names_apart
 from retrace.tools.runs.workers import Outcome, Worker, cause_of_death
-from retrace.tracker.run import Job
+from retrace.tracker.run import Job, open_job
 from retrace.tracker.run.checkpoint import checkpoint_of
 from retrace.tracker.run.storage import Storage, mirror_of
+from retrace.tracker.sources import Source, has_an_end
 from retrace.tracker.sources.address import is_url, url_name
+from retrace.tracker.sources.source import DEFAULT_FPS
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # s before a camera is begun again; doubles from one to the other
 STEADY = 10.0  # s of frames after which the pause is short again
@@ -86,6 +91,22 @@ class Process:
         self._worker.end()
 
 
+class Spare:
+    """Seats in processes of this machine, one of them begun before it is needed: who takes over from a process that
+    died need not wait for libraries to be read."""
+
+    def __init__(self) -> None:
+        self._next: Process | None = None
+
+    def hire(self, threads: int) -> Process:
+        seat, self._next = self._next or Process(threads), Process(threads)
+        return seat
+
+    def close(self) -> None:
+        if self._next is not None:
+            self._next.kill()
+
+
 @dataclass(slots=True)
 class Camera:
     """One camera and how it fares."""
@@ -101,6 +122,7 @@ class Camera:
     pause: float = FIRST_PAUSE
     busy: bool = False  # its seat is at work
     ended: Outcome | None = None  # as asked
+    told: set[str] = field(default_factory=set)  # what was wrong with it since its last frame
 
     @property
     def name(self) -> str:
@@ -180,6 +202,7 @@ def _hear(camera: Camera, now: float, say: Callable[[str], None]) -> None:
             continue
         if camera.first is None:
             camera.first = now
+            camera.told.clear()
             if camera.starts > 1:
                 blind = "" if camera.seen is None else f" after {now - camera.seen:.1f} s"
                 say(f"{camera.name}: back{blind}, at frame {one}")
@@ -190,7 +213,10 @@ def _hear(camera: Camera, now: float, say: Callable[[str], None]) -> None:
 
 def _lost(camera: Camera, now: float, why: str, say: Callable[[str], None]) -> None:
     camera.busy, camera.again = False, now + camera.pause
-    say(f"{camera.name}: {why}; begun again in {camera.pause:g} s")
+    if why not in camera.told:
+        camera.told.add(why)
+        more = "" if camera.seen else " and on, told of when it is there"
+        say(f"{camera.name}: {why}; begun again in {camera.pause:g} s{more}")
     camera.pause = min(2 * camera.pause, LONGEST_PAUSE)
 
 
@@ -216,6 +242,22 @@ def metrics(cameras: Sequence[Camera], now: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _conclude(camera: Camera, storage: str | None, say: Callable[[str], None]) -> None:
+    """The last word on a camera: what there is of it."""
+    report = None if camera.ended is None else camera.ended.report
+    if report is None:
+        kept = "its checkpoint is kept: --resume goes on" if camera.frames else "no frame was tracked"
+        say(f"{camera.name}: not finished ({'; '.join(sorted(camera.told)) or 'it did not answer'}); {kept}")
+        return
+    for path in report.files:
+        if storage is not None and not path.exists():  # made on another machine
+            Storage(storage).get(path.name, path)
+    left = "" if camera.starts == 1 else f", begun {camera.starts} times"
+    say(f"{camera.name}: {report.frames} frames, {report.tracks} tracks{left}")
+    for line in (*report.warnings, *report.notes, *report.files):
+        say(f"  {line}")
+
+
 def _escaped(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
@@ -227,25 +269,39 @@ def camera_jobs(jobs: Sequence[Job], share: int | None = None) -> list[Job]:
         InputError: one is no camera, its files could not be gone on with, or what all of them need is not there.
     """
     for job in jobs:
-        if not is_url(job.source) and (Path(job.source).exists() or not job.source.isdecimal()):
-            raise InputError(f"{job.shown}: is no camera's index and no URL; files are for track.py")
-        if job.show or {"video", "sheet", "heat"} & set(job.save):
-            raise InputError(
-                "`save` video, sheet and heat, and `show`, cannot be gone on with after a loss; leave them out"
-            )
-    models = Models()  # what is wrong with a network or the storage is told before anything begins
-    models.appearance(jobs[0])
-    if jobs[0].detections is None:
-        models.detector(jobs[0], live=True)
-    if jobs[0].storage is not None:
-        Storage(jobs[0].storage).check()
+        _check_camera(job)
     names = names_apart(
         [url_name(job.source) if is_url(job.source) else f"camera{job.source}" for job in jobs]
     )
     share = share or max(1, cores() // len(jobs))
-    return [
+    jobs = [
         replace(job, name=name, threads=job.threads or share) for name, job in zip(names, jobs, strict=True)
     ]
+    if jobs[0].storage is not None:
+        lasting(jobs[0].storage).check()
+    models = Models()
+    for job in jobs:  # what is wrong with a file, a network or an option is told before anything begins
+        away = Source(job.name or "", DEFAULT_FPS, None, None, True, lambda source, start: iter(()))
+        detect, embed = models.of(job, away)
+        open_job(replace(job, resume=False), source=away, detect=detect, embed=embed)
+    return jobs
+
+
+def _check_camera(job: Job) -> None:
+    """Raises InputError for what is no camera, or cannot be gone on with."""
+    if not is_url(job.source) and (Path(job.source).exists() or not job.source.isdecimal()):
+        raise InputError(f"{job.shown}: is no camera's index and no URL; files are for track.py")
+    if job.show or {"video", "sheet", "heat"} & set(job.save):
+        raise InputError(
+            "`save` video, sheet and heat, and `show`, cannot be gone on with after a loss; leave them out"
+        )
+    if job.memory is not None and Path(job.memory).is_dir():
+        raise InputError(f"`memory` {job.memory}: is a folder; expected the name of a file")
+    ends = False
+    with suppress(InputError):  # it is not there, but may come
+        ends = has_an_end(job.source)
+    if ends:
+        raise InputError(f"{job.shown}: is a video with an end, no camera; track.py is for those")
 
 
 def watch_into(
@@ -282,6 +338,8 @@ def watch_into(
             told = now
             with atomic_write(out / METRICS) as file:
                 file.write(text)
+    for camera in cameras:
+        _conclude(camera, jobs[0].storage, say)
     records = {
         c.name: c.ended.report.record for c in cameras if c.ended is not None and c.ended.report is not None
     }

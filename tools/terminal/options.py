@@ -49,6 +49,11 @@ def add_looks(p: ArgumentParser) -> None:
     )
 
 
+def add_benchmark(p: ArgumentParser) -> None:
+    known = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
+    p.add_argument("--benchmark", default="auto", choices=known, help="auto: by the sequences' names")
+
+
 def add_ranking_extras(p: Any) -> None:
     """What eval_reid.py measures beside the figures."""
     p.add_argument(
@@ -191,31 +196,49 @@ def add_table_outputs(p: Any) -> None:
     p.add_argument("--markdown", metavar="FILE")
 
 
-def add_answers(p: Any) -> None:
-    """What track.py leaves, and what its pictures look like."""
+def add_files(p: Any) -> None:
+    """What is for files only: cameras have times, and processes, of their own."""
+    p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
+    p.add_argument("--workers", default="1", metavar="N|auto", help="processes that track files side by side")
+    p.add_argument(
+        "--split",
+        type=int,
+        default=1,
+        metavar="N",
+        help="track each file in N parts and join them (docs/scale.md)",
+    )
+
+
+def add_answers(p: Any, files: bool = True) -> None:
+    """What track.py leaves, and what its pictures look like; without what cameras that are kept alive cannot have."""
     p.add_argument(
         "--save",
         default="mot",
         metavar="LIST",
         help="mot (always written), csv (a row a box), jsonl, coco, cvat; persons (a row a person), people (a row a "
-        "minute), crops (pictures of each person), heat (a map of feet); video, sheet; detections, looks (for another "
-        "run), camera, ledger",
+        "minute), crops (pictures of each person)"
+        + ", heat (a map of feet); video, sheet"
+        * files
+        + "; detections, looks "
+        "(for another run), camera, ledger",
     )
     p.add_argument(
         "--regions", metavar="FILE", help="YAML with lines and zones, as count.py says: counted, and drawn"
     )
     p.add_argument("--crops", type=int, metavar="N", help="pictures of each person, the sharpest (5)")
     p.add_argument(
-        "--label",
-        type=lambda text: tuple(filter(None, (word.strip() for word in text.split(",")))),
-        metavar="LIST",
-        help="what stands on labels: of id,class,score (default: id, and class where there are several); '' for none",
-    )
-    p.add_argument(
         "--blur",
         metavar="faces|people",
         help="make them unrecognisable in all pictures; faces: heads of people's "
         "boxes and what OpenCV takes for a face, which is no guarantee",
+    )
+    if not files:
+        return
+    p.add_argument(
+        "--label",
+        type=lambda text: tuple(filter(None, (word.strip() for word in text.split(",")))),
+        metavar="LIST",
+        help="what stands on labels: of id,class,score (default: id, and class where there are several); '' for none",
     )
     p.add_argument("--codec", default="h264", metavar="h264|vp9|av1", help="of the video; vp9 makes a .webm")
     p.add_argument("--show", action="store_true", help="a window to look on; q ends the run")

@@ -6,14 +6,8 @@ tools/track.py and tools/eval_mot.py give.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -179,41 +173,3 @@ def metrics_to_json(metrics: Metrics) -> dict[str, Any]:
 def metrics_from_json(parts: Mapping[str, Any]) -> Metrics:
     hota = Hota(**{name: np.array(values, np.float64) for name, values in parts["hota"].items()})
     return Metrics(hota, Clear(**parts["clear"]), Identity(**parts["identity"]), Count(**parts["count"]))
-
-
-class InProcess(Executor):
-    """Does what is submitted in this process, before ``submit`` returns."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
-        future: Future = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-@contextmanager
-def workers(jobs: int) -> Iterator[Executor]:
-    """``jobs`` processes of one thread each; 1: this process itself. What waits at the end is dropped."""
-    if jobs == 1:
-        yield InProcess()
-        return
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """Ctrl-C is the parent's to answer; a worker whose parent was killed must not stay."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

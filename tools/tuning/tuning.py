@@ -12,7 +12,8 @@ from retrace.configs import InputError, load_preset
 from retrace.configs.files import file_hash
 from retrace.eval.mot.preprocess import check_benchmark
 from retrace.eval.mot.sequences import available_cores, guess_benchmark
-from retrace.tools.tuning.clips import find_clips, workers
+from retrace.tools.runs.spread import ClusterExecutor, workers
+from retrace.tools.tuning.clips import find_clips
 from retrace.tools.tuning.report import conclude
 from retrace.tools.tuning.search import Plan, Search, Tuning
 from retrace.tools.tuning.settings import Settings
@@ -35,6 +36,7 @@ def tune(
     arguments: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
     bar: Bar = no_bar,
+    cluster: ClusterExecutor | None = None,
 ) -> list[str]:
     """Search, track what was held out, write OUT/tuned.yaml, OUT/folds/ and OUT/run.json; the lines of the report.
 
@@ -46,6 +48,7 @@ def tune(
         arguments: of the command, for run.json.
         say: told what is about to happen.
         bar: (title, None) -> a context that gives a function (done, total).
+        cluster: does the work instead of processes here; the result is the same.
 
     Raises:
         InputError: a preset, space, folder or file that is not as it should be, or Optuna is not installed.
@@ -57,9 +60,9 @@ def tune(
     plan, about = make_plan(settings)
     out = writable_folder(Path(out))
     file = StudyFile(Path(study) if study else out / "study.db", about)
-    jobs = jobs or available_cores()
+    jobs = jobs or (available_cores() if cluster is None else cluster.cores)
     try:
-        with workers(jobs) as executor:
+        with workers(jobs) if cluster is None else nullcontext(cluster) as executor:
             tuning = Tuning(plan, file)
             preset = tuning.check_preset(executor)
             announce(settings.tracker, tuning, jobs, say)

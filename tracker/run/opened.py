@@ -24,6 +24,7 @@ from retrace.tracker.outputs.style import Style
 from retrace.tracker.pipeline import Detect, Embed
 from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
 from retrace.tracker.run.job import Job
+from retrace.tracker.run.storage import mirror_of
 from retrace.tracker.sources import Source, open_source
 from retrace.tracker.tracks.sparing import Sparing
 
@@ -255,7 +256,11 @@ def _as_before(job: Job, source: Source) -> None:
             f"{job.shown}: is live, and what was drawn of it cannot be drawn again; leave {' and '.join(drawn)} out of "
             "`save`, or start without `resume`"
         )
-    kept = kept_at(checkpoint_of(Path(job.out), job.name or source.name))
+    out, name = Path(job.out), job.name or source.name
+    mirror = mirror_of(job.storage, out, name)
+    if mirror:
+        mirror.fetch()  # on another machine the checkpoint is not here yet
+    kept = kept_at(checkpoint_of(out, name))
     source.fps = kept[1] if kept else source.fps
 
 

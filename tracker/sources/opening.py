@@ -83,17 +83,30 @@ def _local_path(spec: str) -> Path | None:
 
 def _open_url(url: str, fps: float | None, square: bool, reconnect_for: float, timeout: float) -> Source:
     """A video that lies behind a URL, or a live stream: what has no duration, or as a raw video no size, is live."""
-    if re.match("https?:", url, re.IGNORECASE):
-        with open_container(url, timeout) as container:
-            raw = container.format.flags & NO_TIMESTAMPS
-            finite = container.duration is not None or bool(raw and container.size > 0)
-        if finite:
-            name = Path(redact(url).partition("://")[2]).stem
-            name = re.sub(r"[^A-Za-z0-9.-]+", "_", name) or "video"
-            return videos.video_source(url, name, fps=fps, square=square, timeout=timeout)
+    if has_an_end(url, timeout):
+        name = Path(redact(url).partition("://")[2]).stem
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", name) or "video"
+        return videos.video_source(url, name, fps=fps, square=square, timeout=timeout)
     live = streams.Live(url_name(url), redact(url), reconnect_for, timeout)
     _refuse_rate(fps, live.shown)
     return streams.live_source(live, partial(streams.connect_url, url, timeout, square))
+
+
+def has_an_end(url: str, timeout: float = 10.0) -> bool:
+    """Whether a video lies at this URL, not a stream that goes on.
+
+    Args:
+        url: of any kind; only http is asked.
+        timeout: s that it may take to open.
+
+    Raises:
+        InputError: nothing that can be opened lies there.
+    """
+    if not re.match("https?:", url, re.IGNORECASE):
+        return False
+    with open_container(url, timeout) as container:
+        raw = container.format.flags & NO_TIMESTAMPS
+        return container.duration is not None or bool(raw and container.size > 0)
 
 
 def _refuse_rate(fps: float | None, place: str) -> None:

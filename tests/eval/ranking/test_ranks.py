@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrace.configs import InputError
-from retrace.eval.ranking import ranks as ranking
+from retrace.eval.ranking import counting
 from retrace.eval.ranking.pairing import distance_rows, pair_up
 from retrace.eval.ranking.ranks import evaluate_ranking
 from tests.eval.ranking.people import exact, people, slow, torchreid_module
@@ -104,7 +104,7 @@ def test_equals_the_slow_twin_where_most_distances_are_equal(
     twin = slow(d, q, qc, g, gc, pessimistic=pessimistic)
     ties = "pessimistic" if pessimistic else "stable"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "_MANY", many)  # when to count instead of sorting
+        patch.setattr(counting, "_MANY", many)  # when to count instead of sorting
         agree(evaluate_ranking(None, q, qc, None, g, gc, distances=d, ties=ties, block=4), twin)
 
 

@@ -66,7 +66,7 @@ def test_equals_the_dense_twin(
     k2: int,
     weight: float,
 ) -> None:
-    monkeypatch.setattr(reranking, "_TILE", tile)
+    monkeypatch.setattr(reranking, "TILE", tile)
     qf, _, _, gf, _, _ = people(3, queries=21, gallery=130)
     x = np.concatenate([qf, gf])
     base = exact(x, x) if metric == "cosine" else squared(x, x)

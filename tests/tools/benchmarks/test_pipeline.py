@@ -74,9 +74,10 @@ def test_a_peer_is_a_row_and_one_that_cannot_be_run_says_why(
 def test_processes(tmp_path: Path) -> None:
     """HOG on a small clip, by real processes."""
     clip = make_video(tmp_path / "clip.mp4", length=4)
-    rows = measure_processes(str(clip), "hog", "none", 4, workers=[1, 2], copies=2)
+    rows = measure_processes(str(clip), "hog", "none", 4, workers=[1, 2], copies=1, planned_ms=50.0)
     assert [row["workers"] for row in rows] == [1, 2]
     assert rows[0]["x first"] == 1.0
     assert all(row["CPU s"] > 0 and row["MB, the largest worker"] > 50 for row in rows)
+    assert all(row["x planned"] == pytest.approx(row["CPU ms a frame"] / 50, abs=0.01) for row in rows)
     with pytest.raises(InputError, match=r"nowhere\.mp4"):
         measure_processes(str(tmp_path / "nowhere.mp4"), "hog", "none", 4, workers=[1], copies=1)
