@@ -261,10 +261,12 @@ def test_shipped_weights_are_found_by_name_and_by_auto(
 @pytest.mark.parametrize("name", shipped.NAMED)
 def test_what_ships_is_small_calibrated_and_there_for_torch_too(name: str) -> None:
     path = shipped_weights(name)
-    assert path is not None and path.with_suffix(".safetensors").is_file()
+    assert path is not None
+    assert path.with_suffix(".safetensors").is_file()
     assert max(path.stat().st_size, path.with_suffix(".safetensors").stat().st_size) < 9e6
     embedder = Embedder.from_weights(name, device="cpu", threads=1)
-    assert embedder.calibration is not None and embedder.calibration.strangers is not None
+    assert embedder.calibration is not None
+    assert embedder.calibration.strangers is not None
     assert embedder.dim == 512
 
 
