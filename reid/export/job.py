@@ -133,9 +133,10 @@ def _check(out: Path, job: Job, calibration: str | Path | None) -> None:
         raise InputError(f"{out}: a file of format {job.format} ends in {FORMATS[job.format]}")
     if job.batch is not None and job.batch < 1:
         raise InputError(f"batch must be at least 1, got {job.batch}")
-    if job.format in OF_TORCH and (job.batch is not None or job.store != "float"):
+    stores = ("float", "half") if job.format == "safetensors" else ("float",)
+    if job.format in OF_TORCH and (job.batch is not None or job.store not in stores):
         raise InputError(
-            f"{job.format} takes any batch and keeps float32: no fixed batch, half or int8 with it"
+            f"{job.format} takes any batch and is stored as {' or '.join(stores)}, got batch {job.batch}, {job.store}"
         )
     if job.store == "int8" and calibration is None:
         raise InputError("int8 needs a folder of person crops to find its ranges: give calibration")
@@ -178,7 +179,7 @@ def _convert(
 
             network, recipe = load_network(source, job.model)
             if job.format == "safetensors":
-                save_network(made, *without_classifier(network, recipe))
+                save_network(made, *without_classifier(network, recipe), half=job.store == "half")
             elif job.format == "torchscript":
                 convert.write_torchscript(network, recipe.to_json(), size, made)
             else:

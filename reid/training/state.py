@@ -27,6 +27,7 @@ from retrace.reid.sampling.held_back import Held
 from retrace.reid.training.optimizer import make_optimizer
 from retrace.reid.training.teacher import Teacher
 from retrace.reid.weights.files import start_from
+from retrace.reid.weights.shipped import NAMED
 
 CHECK_EVERY = 10  # iterations between looks at the losses: a look waits for a GPU
 NEED_CENSUS = ("neighbour", "cluster")  # samplers
@@ -217,7 +218,7 @@ def start(
     notes: list[str] = []
     if config.init is not None and not resumed:
         # Weights that the project ships have no classifier.
-        start_from(network, config.init, config.init_head == "drop" or config.init == "auto", notes)
+        start_from(network, config.init, config.init_head == "drop" or config.init in NAMED, notes)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network = network.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     objective = objective.to(device)

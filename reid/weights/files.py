@@ -34,13 +34,19 @@ FOREIGN_HEADS = tuple(  # timm's, and DeiT's second one
 )
 
 
-def save_network(path: str | Path, network: nn.Module, recipe: Recipe) -> None:
+def save_network(path: str | Path, network: nn.Module, recipe: Recipe, half: bool = False) -> None:
     """Write weights and recipe; beside, then renamed.
+
+    Args:
+        half: matrices and kernels as float16: half the file. They are read back as float32.
 
     Raises:
         InputError: the file cannot be written.
     """
-    _write(Path(path), dict(network.state_dict()), recipe)
+    tensors = dict(network.state_dict())
+    if half:  # statistics and biases are few, and small ones would vanish
+        tensors = {key: value.half() if value.ndim > 1 else value for key, value in tensors.items()}
+    _write(Path(path), tensors, recipe)
 
 
 def add_to_card(path: Path, out: Path, key: str, value: object) -> None:

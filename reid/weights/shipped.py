@@ -8,31 +8,36 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
+NAMED = {"auto": "osnet_x0_25_retrace", "strong": "mobilenetv2_retrace"}  # small and fast; larger and better
 
 
-def shipped_weights() -> Path | None:
-    """The weights that the project ships; None while it ships none."""
-    return min(SHIPPED.glob("*.onnx"), default=None)
+def shipped_weights(name: str = "auto") -> Path | None:
+    """The weights that the project ships, of a name in `NAMED`; None where they are not in the installation."""
+    path = SHIPPED / f"{NAMED[name]}.onnx"
+    return path if path.is_file() else None
 
 
 def locate(path_or_name: str | Path) -> Path:
-    """The file of a path, of a shipped name, or of "auto".
+    """The file of a path, of a shipped name, of "auto" or of "strong".
 
     Raises:
         InputError: there is none; the message names the nearest.
     """
     path, named = Path(path_or_name), SHIPPED / f"{path_or_name}.onnx"
-    if str(path_or_name) == "auto":
-        shipped = shipped_weights()
+    if str(path_or_name) in NAMED:
+        shipped = shipped_weights(str(path_or_name))
         if shipped is None:
-            raise InputError("no ReID weights are shipped yet: give a file, .onnx or .pth")
+            raise InputError(
+                f"{path_or_name}: no such ReID weights in this installation: give a file, .onnx or .pth"
+            )
         return shipped
     if _is_file(path):
         return path
     if _is_file(named):
         return named
-    known = [file.stem for file in SHIPPED.glob("*.onnx")] + ["auto"] * (shipped_weights() is not None)
-    near = nearest(str(path_or_name), known) if known else "none are shipped yet"
+    known = [file.stem for file in sorted(SHIPPED.glob("*.onnx"))]
+    known += [name for name in NAMED if shipped_weights(name) is not None]
+    near = nearest(str(path_or_name), known) if known else "none are in this installation"
     what = "is a folder, expected a file" if _is_folder(path) else "no such weights file"
     raise InputError(f"{path_or_name}: {what}, and no shipped weights of that name ({near})")
 

@@ -240,8 +240,9 @@ def test_unreadable_files_unknown_names_and_endings_are_refused(
     assert shipped_weights() is None
     with pytest.raises(InputError, match="no such weights file"):
         Embedder.from_weights("osnet")
-    with pytest.raises(InputError, match="no ReID weights are shipped"):
-        Embedder.from_weights("auto")
+    for name in shipped.NAMED:
+        with pytest.raises(InputError, match=f"{name}: no such ReID weights in this installation"):
+            Embedder.from_weights(name)
 
 
 def test_shipped_weights_are_found_by_name_and_by_auto(
@@ -249,10 +250,24 @@ def test_shipped_weights_are_found_by_name_and_by_auto(
 ) -> None:
     path = colour_mean(tmp_path)
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "NAMED", {"auto": "mean_B", "strong": "mean_S"})
     assert shipped_weights() == path
+    assert shipped_weights("strong") is None
     assert Embedder.from_weights("auto").description == Embedder.from_weights("mean_B").description
     with pytest.raises(InputError, match="did you mean 'mean_B'"):
         Embedder.from_weights("mean_C")
+
+
+@pytest.mark.parametrize("name", shipped.NAMED)
+def test_what_ships_is_small_calibrated_and_there_for_torch_too(name: str) -> None:
+    path = shipped_weights(name)
+    assert path is not None
+    assert path.with_suffix(".safetensors").is_file()
+    assert max(path.stat().st_size, path.with_suffix(".safetensors").stat().st_size) < 9e6
+    embedder = Embedder.from_weights(name, device="cpu", threads=1)
+    assert embedder.calibration is not None
+    assert embedder.calibration.strangers is not None
+    assert embedder.dim == 512
 
 
 def test_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:

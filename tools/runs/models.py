@@ -125,7 +125,7 @@ def _open_appearance(job: Job, threads: int | None) -> Appearance:
     reid, norm = job.reid, job.reid_norm
     if reid == "auto" and shipped_weights() is None:
         return Appearance(
-            None, "off: no weights are shipped yet; `reid` FILE (.onnx or torchreid .pth) turns it on"
+            None, "off: no weights in this installation; `reid` FILE (.onnx or torchreid .pth) turns it on"
         )
     weights = str(find_weights(reid, norm))
     if pick_backend(Path(weights), job.runtime) not in ("onnxruntime", "tensorrt"):

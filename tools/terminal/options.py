@@ -22,7 +22,10 @@ def option(name: str) -> str:
 def add_looks(p: ArgumentParser) -> None:
     """The options of track.py about appearance."""
     p.add_argument(
-        "--reid", default="auto", metavar="auto|WEIGHTS|none", help=".onnx or torchreid checkpoint"
+        "--reid",
+        default="auto",
+        metavar="auto|strong|WEIGHTS|none",
+        help="who looks: small and fast, larger and better, .onnx or torchreid checkpoint, nobody",
     )
     p.add_argument(
         "--reid-input",

@@ -38,7 +38,7 @@ class Board:
 
     def overall(self) -> dict[str, Any]:
         """Of all runs."""
-        return {"rows": self.runs.listed(), "memory": self.memory is not None}
+        return {"rows": self.runs.listed(), "memory": self.memory is not None, "left_out": self.runs.left_out}
 
     def answer(self, place: Place, what: str, query: Query) -> Any:
         """One of ``ANSWERS``: a dict or list for JSON, or bytes.
@@ -87,6 +87,8 @@ def boxes(board: Board, place: Place, query: Query) -> bytes:
 def packed(table: MotTable) -> bytes:
     """R boxes as bytes that a browser maps without parsing: "RTV2", R uint32; frame uint32 (R,), id uint32 (R,), xyxy
     float32 (R, 4). Little endian, sorted by frame, then id."""
+    if table.id.max(initial=0) >= 2**32:
+        raise InputError(f"expected ids below {2**32}, got {table.id.max()}")
     step, tie = np.diff(table.frame), np.diff(table.id) >= 0
     if not ((step > 0) | ((step == 0) & tie)).all():
         table = table.take(np.lexsort((table.id, table.frame)))

@@ -85,14 +85,16 @@ def _sequence(board: Board, place: Place, out: Path, run: str, answers: dict[str
         shutil.copyfile(shown, folder / "video.mp4")  # browsers look into it, whatever its ending
     for what in ASKED:
         _ask(board, place, what, {}, base, answers)
-    if answers[f"{base}/about"]["truth"]:
+    if answers[f"{base}/about"].get("truth"):
         _ask(board, place, "scores", {}, base, answers)
     told = answers[f"{base}/events"]
     for event in told[:MOMENTS] if isinstance(told, list) else ():  # a broken ledger tells none
         for person in {event["id"], event["other"]} - {0}:
             _ask(board, place, "moment", {"frame": str(event["frame"]), "id": str(person)}, base, answers)
-    count = _crops(place, answers[f"{base}/persons"], folder)
-    return f"{len(answers[f'{base}/persons'])} people, {count} crops" + (
+    people = answers[f"{base}/persons"]
+    if not isinstance(people, list):
+        return str(people["refused"])
+    return f"{len(people)} people, {_crops(place, people, folder)} crops" + (
         "" if shown is not None else ", without the video"
     )
 

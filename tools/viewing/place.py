@@ -18,7 +18,7 @@ from retrace.tracker.data import MotTable
 from retrace.tracker.ledger.by_identity import History, read_history
 from retrace.tracker.ledger.file import LedgerFile
 from retrace.tracker.mot_file import read_results
-from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits
+from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits, refusal
 from retrace.tracker.offline.files import read_looks
 from retrace.tracker.offline.reconnect import Looks
 
@@ -27,6 +27,7 @@ ENDINGS = (
     ".tracks.txt",
     ".online.txt",
 )
+MOST_FRAMES = 2 * 10**7  # that are believed: a week of 30 a second
 Value = TypeVar("Value")
 
 
@@ -108,7 +109,10 @@ class Place:
     @property
     def frames(self) -> int:
         told = self.record.get("frames")
-        return max(told if isinstance(told, int) else 0, int(self.table().frame.max(initial=-1)) + 1)
+        return max(
+            told if isinstance(told, int) and told <= MOST_FRAMES else 0,
+            int(self.table().frame.max(initial=-1)) + 1,
+        )
 
     def table(self) -> MotTable:
         """The tracker's result.
@@ -151,8 +155,15 @@ class Place:
 
         Args:
             known: how many edits the one who made it has seen.
+
+        Raises:
+            InputError: it would do nothing, others have edited meanwhile, or it cannot be written.
         """
-        told = placed(edit, self.corrected().table, self.result_hash())
+        table, edits = self.corrected().table, self.edits()
+        why = refusal(edit, edits, table, self.frames) if known == len(edits) else ""
+        if why:
+            raise InputError(f"{edit.op} does not fit: {why}")
+        told = placed(edit, table, self.result_hash())
         return append_edit(self.edits_file, told, known)
 
     def tracker_ids(self) -> np.ndarray:
@@ -175,10 +186,12 @@ class Place:
 
     def predicted(self) -> np.ndarray:
         """(R,) bool, which corrected boxes were only predicted; none where no JSON lines were saved."""
-        path = self.beside(".jsonl")
-        keys = self.kept("predicted", [path], lambda: _predicted(path))
-        table = self.corrected().table
+        keys, table = self._predicted()[0], self.corrected().table
         return np.isin(_key(table.frame, self.corrected_tracker_ids()), keys)
+
+    def _predicted(self) -> tuple[np.ndarray, str]:
+        path = self.beside(".jsonl")
+        return self.kept("predicted", [path], lambda: _predicted(path))
 
     def ledger(self) -> History | None:
         """Of the file beside the result; None: there is none.
@@ -220,14 +233,23 @@ class Place:
         said = []
         if self._edits()[1]:
             said.append(f"Edits are not applied: {self._edits()[1]}")
+        unfit = len(self.corrected().unfit)
+        if unfit:
+            said.append(
+                f"{unfit} edit{'s do' if unfit > 1 else ' does'} not fit this result: the Edits say why."
+            )
         if self.growing:
             said.append(
-                "This run is not finished: what there is of it is shown. `track.py --resume` goes on."
+                "This run is not finished: what there is of it is shown. If it was stopped, "
+                "`track.py --resume` goes on."
             )
         if self.source is None or not Path(self.source).exists():
-            gone = f"The video is not where it was ({self.source or 'unknown'})"
-            said.append(f"{gone}: boxes are shown without it.")
-        if not self.beside(".jsonl").is_file():
+            gone = f"The video is not at {self.source} any more" if self.source else "No video is known"
+            back = " Put it there again, or into the run's folder." if self.source else ""
+            said.append(f"{gone}: boxes are shown without it.{back}")
+        if self.beside(".jsonl").is_file() and self._predicted()[1]:
+            said.append(f"Predicted boxes look like seen ones: {self._predicted()[1]}")
+        elif not self.beside(".jsonl").is_file():
             said.append("Predicted boxes look like seen ones: `track.py --save mot,jsonl` tells them apart.")
         if not self.beside(".ledger.jsonl").is_file():
             said.append(
@@ -274,21 +296,25 @@ def _same_boxes(table: MotTable, own: MotTable) -> np.ndarray:
     return np.array([known.get(tuple(key), 0) for key in keys[0].tolist()], np.int64)
 
 
-def _predicted(path: Path) -> np.ndarray:
-    """Keys of the boxes that JSON lines tell to be predicted; none where they cannot be read."""
-    frames, ids = [], []
+def _predicted(path: Path) -> tuple[np.ndarray, str]:
+    """Keys of the boxes that JSON lines tell to be predicted; none where they cannot be read, and why."""
+    frames, ids, number = [], [], 0
     try:
         with path.open(encoding="utf-8") as lines:
-            for line in lines:
+            for number, line in enumerate(lines, 1):  # noqa: B007
+                if not line.endswith("}\n"):
+                    raise ValueError
                 if '"det_index":-1' not in line.replace(" ", ""):
                     continue
                 step = json.loads(line)
                 gone = [track["id"] for track in step["tracks"] if track["det_index"] < 0]
                 frames += [step["frame"]] * len(gone)
                 ids += gone
+    except FileNotFoundError:
+        return np.zeros(0, np.int64), ""
     except (OSError, ValueError, KeyError, TypeError):
-        return np.zeros(0, np.int64)  # the page says that they are not told apart
-    return _key(np.array(frames, np.int64), np.array(ids, np.int64))
+        return np.zeros(0, np.int64), f"{path}, line {number} is broken"
+    return _key(np.array(frames, np.int64), np.array(ids, np.int64)), ""
 
 
 def _key(frame: np.ndarray, ids: np.ndarray) -> np.ndarray:

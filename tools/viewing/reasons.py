@@ -17,12 +17,13 @@ MOST_PAIRS = 8
 
 
 def events(place: Place) -> list[dict[str, Any]]:
-    """What happened, by frame: ``frame, kind, id, other, text``. Kinds: "switch" (an identity may have changed),
-    "double" (dropped as a double). Ids are today's, 0 where nobody has the box any more. Who came, went and was found
-    again the boxes say themselves."""
+    """What happened, by frame: ``frame, kind, id, other, text``. Kinds: "merged" (another identity of the tracker goes
+    on as the same person), and of the ledger "switch" (an identity may have changed), "double" (dropped as a double).
+    Ids are today's, 0 where nobody has the box any more. Who came, went and was found again the boxes say
+    themselves."""
     told = place.ledger()
     if told is None:
-        return []
+        return merged(place)
     path = place.beside(".ledger.jsonl")
     found = place.kept("switches", [path], lambda: likely_switches(told))
     rows = [
@@ -32,6 +33,7 @@ def events(place: Place) -> list[dict[str, Any]]:
             "id": place.today(one.frame, one.before),
             "other": place.today(one.frame, one.after),
             "text": one.text,
+            "own": [one.before, one.after],
         }
         for one in found
     ]
@@ -42,11 +44,43 @@ def events(place: Place) -> list[dict[str, Any]]:
             "id": place.today(frame, identity),
             "other": place.today(frame, by),
             "text": f"id {identity} was dropped as a double of id {by}",
+            "own": [identity, by],
         }
         for identity, (frame, why, by) in told.ended.items()
         if why == "duplicate" and identity > 0
     ]
-    return sorted(rows, key=lambda row: (row["frame"], row["id"]))
+    return sorted([*map(called, rows), *merged(place)], key=lambda row: (row["frame"], row["id"]))
+
+
+def called(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, whose text has the tracker's ids, with what they are called today where that is something else."""
+    now = {
+        own: name for own, name in zip(row.pop("own"), (row["id"], row["other"]), strict=True) if own != name
+    }
+    words = ", ".join(f"id {own} is {name or 'nobody'} now" for own, name in now.items() if own)
+    return {**row, "text": f"{row['text']} ({words})"} if words else row
+
+
+def merged(place: Place) -> list[dict[str, Any]]:
+    """Where an identity of the tracker goes on as somebody who was there before: an identity memory, a pass
+    afterwards or a hand has joined them."""
+    table, own = place.corrected().table, place.corrected_tracker_ids()
+    known = own > 0
+    pair, first = np.unique(np.stack((table.id[known], own[known])), axis=1, return_index=True)
+    frame = table.frame[known][first]
+    order = np.lexsort((frame, pair[0]))
+    person, mine, frame = pair[0][order], pair[1][order], frame[order]
+    later = (np.diff(person) == 0).nonzero()[0] + 1
+    return [
+        {
+            "frame": int(frame[k]),
+            "kind": "merged",
+            "id": int(person[k]),
+            "other": 0,
+            "text": f"the tracker's id {mine[k]} goes on as {person[k]}, who was its id {mine[k - 1]} before",
+        }
+        for k in later.tolist()
+    ]
 
 
 def moment(place: Place, frame: int, person: int) -> dict[str, Any]:
@@ -66,7 +100,10 @@ def moment(place: Place, frame: int, person: int) -> dict[str, Any]:
     except InputError as error:
         return {"lines": [str(error)], "pairs": []}
     if identity != person:
-        lines = [f"The tracker itself called them id {identity}.", *lines]
+        lines = [
+            f"The tracker itself called them id {identity}; ids in these lines are the tracker's.",
+            *lines,
+        ]
     story = FrameStory(told, frame)
     pairs = story.pairs(id=identity)[:MOST_PAIRS]
     rivals = [

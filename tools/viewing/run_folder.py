@@ -32,6 +32,9 @@ class RunFolder:
             raise InputError(f"{folder}: its run.json is broken; run track.py again") from None
         grown = [path.name.removesuffix(".txt.partial") for path in self.folder.glob("*.txt.partial")]
         records |= {name: {} for name in sorted(grown) if name not in records}
+        strange = [name for name in records if Path(name).name != name or name in ("", "..")]
+        if strange:  # else files of other folders would be read, and written beside
+            raise InputError(f"{folder}: expected names of files in run.json, got {strange[0]!r}")
         if not records:
             raise InputError(
                 f"{folder}: no run.json there, nor a result that grows; name the --out folder of track.py"
@@ -43,7 +46,9 @@ class RunFolder:
             (Path(p) for p in (hashes if isinstance(hashes, dict) else {}) if Path(p).suffix in KINDS), None
         )
         self.places = {
-            name: Place(self.folder, name, record, _source(name, words), weights)
+            name: Place(
+                self.folder, name, record, source_of(name, words, self.folder, record.get("files")), weights
+            )
             for name, record in records.items()
         }
 
@@ -77,14 +82,16 @@ class Runs:
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         self.runs: dict[str, RunFolder] = {}
+        self.left_out: list[str] = []  # folders that are broken, and why
         for path in map(Path, paths):
             for folder, own in _folders(path):
                 try:
                     run = RunFolder(folder)
-                except InputError:
+                except InputError as error:
                     if own:
                         raise
-                    continue  # of training, or broken: the others are shown
+                    self.left_out.append(str(error))
+                    continue
                 name = folder.resolve().name
                 while name in self.runs:
                     name += "+"
@@ -124,13 +131,38 @@ def _folders(path: Path) -> list[tuple[Path, bool]]:
     """The run folders of a path, and whether it was named itself."""
     if (path / "run.json").is_file() or [*path.glob("*.txt.partial")] or not path.is_dir():
         return [(path, True)]
-    below = sorted(found.parent for found in path.glob("*/run.json"))[:MOST]
+    found = sorted({file.parent for what in ("run.json", "*.txt.partial") for file in path.glob(f"*/{what}")})
+    below = [folder for folder in found if not _of_training(folder / "run.json")][:MOST]
     return [(folder, False) for folder in below] or [(path, True)]
 
 
-def _source(name: str, words: Sequence[str]) -> str | None:
-    """The argument of track.py that has this name."""
-    for word in words:
-        if not word.startswith("-") and Path(word).stem == name:
-            return word
-    return None
+def _of_training(path: Path) -> bool:
+    """Whether it is a run.json, and of something else than tracking."""
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and "sequences" not in told
+
+
+OTHERS = (".txt", ".npz", ".yaml", ".yml", ".json", ".db", *KINDS)  # endings of what is no video
+ABOVE = 4  # folders
+
+
+def source_of(name: str, words: Sequence[str], folder: Path, written: object = None) -> str | None:
+    """The argument of track.py that has this name, where it is now: as it was given, from a folder above the run (a
+    path is relative to where tracking was started), or moved into the run's folder, where what the run has ``written``
+    is something else; None: no argument has."""
+    named = [
+        (before.startswith("-"), word)
+        for before, word in zip(["", *words], words, strict=False)
+        if not word.startswith("-") and Path(word).stem == name and Path(word).suffix.lower() not in OTHERS
+    ]
+    if not named:
+        return None
+    word = min(named, key=lambda one: one[0])[1]  # one that is no option's value, if there is one
+    path = Path(word)
+    below = [above / path for above in folder.resolve().parents[:ABOVE]] if not path.is_absolute() else []
+    own = isinstance(written, list) and path.name in written
+    near = (place for place in (path, *below, *([] if own else [folder / path.name])) if place.exists())
+    return next(map(str, near), word)

@@ -110,7 +110,8 @@ def _guarded(answer: Answer, token: str | None) -> Answer:
         from starlette.responses import PlainTextResponse
 
         shown = request.query_params.get("token")
-        given = shown or request.cookies.get("retrace") or ""
+        cookie = f"retrace-{request.url.port or 80}"  # cookies do not tell ports apart; two pages may be open
+        given = shown or request.cookies.get(cookie) or ""
         if token is not None and not secrets.compare_digest(given.encode(), token.encode()):
             return PlainTextResponse(FOREIGN, 403)
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and request.url.path != "/":
@@ -123,7 +124,7 @@ def _guarded(answer: Answer, token: str | None) -> Answer:
         except InputError as error:
             return PlainTextResponse(str(error), 400)
         if token is not None and shown:
-            answered.set_cookie("retrace", token, httponly=True, samesite="strict")
+            answered.set_cookie(cookie, token, httponly=True, samesite="strict")
         return answered
 
     return asked

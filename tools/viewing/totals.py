@@ -41,11 +41,18 @@ def regions(place: Place) -> Regions:
 def save_regions(place: Place, raw: object) -> Regions:
     """Keep lines and zones as ``NAME.regions.yaml``; none: the file goes.
 
+    Args:
+        raw: lines and zones, and as ``known`` those that the one who draws has seen.
+
     Raises:
-        InputError: they are none, or lie outside the picture.
+        InputError: they are none, or lie outside the picture; others have drawn meanwhile.
     """
     if not isinstance(raw, dict):
         raise InputError("expected lines and zones")
+    raw = dict(raw)
+    known = raw.pop("known", None)
+    if known is not None and known != regions(place).model_dump(mode="json", exclude_none=True):
+        raise InputError("lines and zones were changed meanwhile; look at them, then draw again")
     found, path = validate(raw, Regions, "regions"), regions_file(place)
     if place.size is not None:
         found.check(place.size, "regions")

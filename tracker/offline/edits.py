@@ -25,8 +25,12 @@ from retrace.tracker.data import MotTable
 
 Id = Annotated[int, Field(ge=1, le=2**53)]
 FrameIndex = Annotated[int, Field(ge=0, le=10**8)]
+NewId = Annotated[int, Field(ge=1, le=2**32 - 1)]  # the page counts so far
 Pixels = Annotated[float, Field(allow_inf_nan=False)]
 Corners = tuple[Pixels, Pixels, Pixels, Pixels]
+Near = Annotated[
+    float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)
+]  # px: what is drawn lies in a picture, or just outside
 SAME_PLACE = 0.5  # IoU from which a box of another result is the one that an edit was about
 
 
@@ -61,7 +65,7 @@ class Split(_Edit):
     op: Literal["split"]
     id: Id
     frame: FrameIndex
-    new: Id
+    new: NewId
 
 
 class Swap(_Edit):
@@ -86,9 +90,9 @@ class Box(_Edit):
     """A box that was missed, or a better place for one."""
 
     op: Literal["box"]
-    id: Id
+    id: NewId
     frame: FrameIndex
-    xyxy: Corners
+    xyxy: tuple[Near, Near, Near, Near]
 
 
 class Name(_Edit):
@@ -108,7 +112,7 @@ class Sure(_Edit):
 
 
 class Undo(_Edit):
-    """Edit number ``of`` does not count, or counts again when it was undone already."""
+    """Edit number ``of`` does not count; an undo of that undo brings it back."""
 
     op: Literal["undo"]
     of: Annotated[int, Field(ge=0)]
@@ -206,12 +210,37 @@ def _lock(file: Any) -> None:
 def counted(edits: Sequence[Any]) -> list[tuple[int, Any]]:
     """The edits that count, with their numbers: an undo takes away the edit that it names, an undo of an undo
     brings it back."""
+    alive = _alive(edits)
+    return [(k, edit) for k, edit in enumerate(edits) if alive[k] and edit.op != "undo"]
+
+
+def _alive(edits: Sequence[Any]) -> list[bool]:
     alive = [True] * len(edits)
     for number in range(len(edits) - 1, -1, -1):
         edit = edits[number]
         if alive[number] and edit.op == "undo" and edit.of < number:
             alive[edit.of] = False
-    return [(k, edit) for k, edit in enumerate(edits) if alive[k] and edit.op != "undo"]
+    return alive
+
+
+def refusal(edit: Any, edits: Sequence[Any], table: MotTable, frames: int) -> str:
+    """Why a new edit would do nothing, or nothing that can be shown; "": it fits.
+
+    Args:
+        edit: the new one.
+        edits: those before it.
+        table: the result, corrected by them.
+        frames: of the run.
+    """
+    if edit.op == "undo":
+        alive = _alive(edits)
+        if edit.of >= len(edits):
+            return f"there is no edit {edit.of}"
+        return "" if alive[edit.of] else f"edit {edit.of} does not count as it is"
+    beyond = max(getattr(edit, key, None) or 0 for key in ("frame", "first", "last"))
+    if beyond >= frames:
+        return f"there is no frame {beyond}; the last one is {frames - 1}"
+    return "".join(why for _, why in apply([edit], table).unfit)
 
 
 def apply(edits: Sequence[Any], table: MotTable, result: str | None = None) -> Corrected:
@@ -235,7 +264,7 @@ def apply(edits: Sequence[Any], table: MotTable, result: str | None = None) -> C
                 continue
         wanted = {edit.id, edit.other} if edit.op in ("merge", "swap") else {edit.id}
         missing = sorted(wanted - set(np.unique(table.id[np.isin(table.id, [*wanted])]).tolist()))
-        if missing and edit.op not in ("box", "name", "sure"):
+        if missing and edit.op != "box":
             unfit.append((number, f"nobody has the id {missing[0]}"))
         elif edit.op == "name":
             names[edit.id] = edit.name
@@ -245,11 +274,13 @@ def apply(edits: Sequence[Any], table: MotTable, result: str | None = None) -> C
             table, why = CHANGES[edit.op](table, edit)
             if why:
                 unfit.append((number, why))
+            elif edit.op == "merge" and not names.get(edit.id):
+                names[edit.id] = names.get(edit.other, "")
     origin = table.visibility.astype(np.int64) - int(DRAWN) - 1
     seen = np.where(origin >= 0, visibility[origin], 1.0) if len(visibility) else np.ones(len(origin))
-    return Corrected(
-        replace(table, visibility=seen), {k: v for k, v in names.items() if v}, sure, unfit, origin
-    )
+    here = set(np.unique(table.id).tolist())
+    called = {k: v for k, v in names.items() if v and k in here}
+    return Corrected(replace(table, visibility=seen), called, sure & here, unfit, origin)
 
 
 def placed(edit: Any, table: MotTable, result: str) -> Any:
@@ -316,6 +347,10 @@ def _split(table: MotTable, edit: Split) -> tuple[MotTable, str]:
 
 def _swap(table: MotTable, edit: Swap) -> tuple[MotTable, str]:
     later = table.frame >= edit.frame
+    if edit.id == edit.other:
+        return table, "one identity already"
+    if not np.isin(table.id[later], (edit.id, edit.other)).any():
+        return table, f"neither {edit.id} nor {edit.other} has boxes from frame {edit.frame} on"
     ids = table.id.copy()
     ids[later & (table.id == edit.id)] = edit.other
     ids[later & (table.id == edit.other)] = edit.id
@@ -328,6 +363,8 @@ def _delete(table: MotTable, edit: Delete) -> tuple[MotTable, str]:
         gone &= table.frame >= edit.first
     if edit.last is not None:
         gone &= table.frame <= edit.last
+    if not gone.any():
+        return table, f"{edit.id} has no boxes there"
     return table.take(~gone), ""
 
 

@@ -17,6 +17,8 @@ from retrace.reid import Embedder  # noqa: E402
 from retrace.reid.export import convert  # noqa: E402
 from retrace.reid.export.job import FORMATS, Job, export, random_crops  # noqa: E402
 from retrace.reid.recipe import Recipe  # noqa: E402
+from retrace.reid.weights.files import load_network  # noqa: E402
+from retrace.reid.weights.shipped import shipped_weights  # noqa: E402
 from tests.reid.networks_by_hand import channel_means, little_network, use_network  # noqa: E402
 
 RECIPE = Recipe("little", (16, 8), (0.5, 0.25, 0.0), (0.5, 0.25, 1.0), 0, None, {"data": "made up"})
@@ -226,6 +228,20 @@ def test_from_onnx_to_openvino(tmp_path: Path) -> None:
     assert export(one, tmp_path / "one.xml", Job("openvino", batch=1)).batches == (1,)
 
 
+def test_half_of_a_safetensors_is_read_back_as_float32(tmp_path: Path) -> None:
+    files = {store: tmp_path / f"{store}.safetensors" for store in ("float", "half")}
+    shipped = shipped_weights()
+    assert shipped is not None
+    for store, file in files.items():
+        found = export(shipped.with_suffix(".safetensors"), file, Job("safetensors", store=store))
+        assert found.worst < 1e-4
+    assert files["half"].stat().st_size < 0.62 * files["float"].stat().st_size
+    whole, halved = (load_network(file)[0].state_dict() for file in files.values())
+    for key, value in whole.items():
+        assert halved[key].dtype == value.dtype
+        assert torch.equal(halved[key], value.half().to(value.dtype) if value.ndim > 1 else value)
+
+
 @pytest.mark.parametrize(
     ("out", "job", "message"),
     [
@@ -238,9 +254,9 @@ def test_from_onnx_to_openvino(tmp_path: Path) -> None:
         ("a.onnx", Job(batch=0), "batch must be at least 1, got 0"),
         ("a.onnx", Job(store="int4"), "store must be one of float, half, int8"),
         ("a.onnx", Job(store="int8"), "needs a folder of person crops"),
-        ("a.torchscript", Job("torchscript", batch=2), "no fixed batch, half or int8"),
-        ("a.torchscript", Job("torchscript", store="half"), "no fixed batch, half or int8"),
-        ("a.safetensors", Job("safetensors", store="half"), "safetensors takes any batch and keeps float32"),
+        ("a.torchscript", Job("torchscript", batch=2), "takes any batch and is stored as float, got batch 2"),
+        ("a.torchscript", Job("torchscript", store="half"), "stored as float, got batch None, half"),
+        ("a.safetensors", Job("safetensors", batch=2), "stored as float or half, got batch 2"),
         ("a.ONNX", Job(), r"a\.ONNX: a file of format onnx ends in \.onnx"),
     ],
 )

@@ -233,6 +233,7 @@ def test_names_of_shipped_weights_mean_the_file_for_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "NAMED", {"auto": "net"})
     for ending in (".onnx", ".safetensors"):
         (tmp_path / f"net{ending}").touch()
     for name in ("auto", "net"):

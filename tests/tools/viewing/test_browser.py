@@ -263,6 +263,140 @@ def test_by_mouse(run: Path) -> None:
         assert driver.execute_script("return [state.chosen, state.boxes.count]") == [[2], 120]
 
 
+def test_every_edit_has_a_key(run: Path) -> None:
+    """Delete, delete from here, mark, rename; a key that would do nothing writes nothing and says why."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    with served(Board(Runs([run]))) as address, browser() as driver:
+        opened(driver, address)
+
+        def press(*keys: str, shift: bool = False) -> None:
+            hand = ActionChains(driver)
+            (
+                hand.key_down(Keys.SHIFT).send_keys(*keys).key_up(Keys.SHIFT)
+                if shift
+                else hand.send_keys(*keys)
+            ).perform()
+
+        def edited(count: int) -> dict[str, Any]:
+            until(driver, f"state.about.edits.length === {count}")
+            return driver.execute_script("return state.about.edits.at(-1)")
+
+        press(Keys.ARROW_DOWN, "s")  # in frame 0
+        until(
+            driver,
+            "document.getElementById('said').textContent.includes('no boxes on both sides of frame 0')",
+        )
+        press("v")
+        assert edited(1) == {"op": "sure", "id": 1, "sure": True}
+        press("r", "red coat", Keys.ENTER, Keys.ESCAPE)
+        assert edited(2) == {"op": "name", "id": 1, "name": "red coat"}
+        driver.execute_script("goTo(30)")
+        press(Keys.DELETE, shift=True)
+        assert edited(3) == {"op": "delete", "id": 1, "first": 30}
+        press(Keys.DELETE)
+        assert edited(4) == {"op": "delete", "id": 1}
+        until(driver, "state.boxes.count === 60")
+        assert "1 is called red coat" in driver.execute_script("return $('edits').textContent")
+
+
+def test_two_are_chosen_without_a_keyboard(run: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+    with served(Board(Runs([run]))) as address, browser() as driver:
+        opened(driver, address)
+        until(driver, "document.getElementById('video').readyState >= 2")
+        driver.execute_script("$('rows').scrollIntoView()")
+        left, top = driver.execute_script(
+            "const b = $('rows').getBoundingClientRect(); return [b.left, b.top]"
+        )
+        for y in (15, 45):
+            hand = ActionBuilder(driver)
+            hand.pointer_action.move_to_location(round(left + 60), round(top + y)).click()
+            hand.perform()
+            driver.execute_script("if (state.chosen.length === 1) $('second').checked = true")
+        assert driver.execute_script("return [state.chosen, $('second').checked]") == [[1, 2], False]
+        driver.find_element("css selector", "[data-do=merge]").click()
+        until(driver, "state.about.edits.length === 1")
+        # it plays; the button that was clicked is not pressed again
+        ActionChains(driver).send_keys(" ").perform()
+        until(driver, "!$('video').paused || state.frame > 0")
+        assert driver.execute_script("return state.about.edits.length") == 1
+
+
+def test_what_is_missing_leaves_the_rest(run: Path, tmp_path: Path) -> None:
+    """A run without its video plays all the same, one without a result is told of, and hides the other."""
+    told = json.loads((run / "run.json").read_text())
+    told["sequences"]["gone"] = {}
+    told["arguments"] = ["/gone/clip.mp4"]
+    (run / "run.json").write_text(json.dumps(told))
+    (run / "clip.view.mp4").unlink()
+    (run / "clip.mp4").unlink(missing_ok=True)
+    with served(Board(Runs([run]))) as address, browser() as driver:
+        opened(driver, address)
+        assert "/gone/clip.mp4" in driver.find_element("id", "missing").text
+        driver.find_element("id", "play").click()
+        until(driver, "state.frame > 3")
+        driver.find_element("id", "play").click()
+        assert driver.find_element("id", "play").text == "Play"
+        driver.execute_script(
+            "openTab('edits-tab'); document.querySelector('#corrected li:last-child a').click()"
+        )
+        until(driver, "$('corrected-said').textContent.includes('the video is not there any more')")
+        driver.execute_script("openSequence('run', 'gone')")
+        until(driver, "$('summary').textContent.includes('gone.txt: no such result')")
+        assert not driver.find_element("id", "overlay").is_displayed()
+        driver.execute_script("openSequence('run', 'clip')")
+        whole(driver)
+        assert driver.find_element("id", "overlay").is_displayed()
+
+
+def test_another_run_is_chosen_while_the_first_one_loads(run: Path, tmp_path: Path) -> None:
+    """What comes late of the one does not get into the other."""
+    other = make_run(tmp_path / "other", write_video(tmp_path / "clip.mp4"), 30)
+    (other / "clip.looks.npz").unlink()
+    slow = """
+        const at_once = window.get; window.slowly = true;
+        window.get = async (path, bytes) => {
+          const told = await at_once(path, bytes);
+          if (path.startsWith('api/run/') && window.slowly) await new Promise((go) => setTimeout(go, 700));
+          return told;
+        };"""
+    with served(Board(Runs([run, other]))) as address, browser() as driver:
+        opened(driver, address)
+        driver.execute_script(slow)
+        for wait in (0, 900, 1800):  # in `load`, and on the way through `more`
+            driver.execute_script("openSequence('other', 'clip'); window.slowly = true")
+            whole(driver)
+            driver.execute_async_script(f"openSequence('run', 'clip'); setTimeout(arguments[0], {wait})")
+            driver.execute_script("document.body.dataset.whole = ''; openSequence('other', 'clip')")
+            whole(driver)
+            time.sleep(2.5)
+            found = driver.execute_script(
+                "return [state.run, state.about.frames, state.boxes.count, 'near' in state.persons.get(1)]"
+            )
+            assert found == ["other", 30, 60, False], wait
+        assert not complaints(driver)
+
+
+def test_the_timeline_follows_the_scheme(run: Path) -> None:
+    pixel = "return [...$('rows').getContext('2d').getImageData(100, 20, 1, 1).data].slice(0, 3)"
+    with served(Board(Runs([run]))) as address, browser() as driver:
+        seen = []
+        for scheme in ("light", "dark"):
+            told = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", told)
+            if scheme == "light":
+                opened(driver, address)
+            time.sleep(0.5)
+            seen.append(driver.execute_script(pixel))
+        assert seen == [[255, 255, 255], [15, 18, 22]]
+        kinds = driver.execute_script("return state.marks.get(1).map(([frame, kind]) => [frame, kind])")
+        assert kinds == [[0, "born"]]
+
+
 @pytest.mark.parametrize("width", [1440, 768, 500])
 def test_it_fits_the_window(run: Path, width: int) -> None:
     with served(Board(Runs([run]))) as address, browser(width, 900) as driver:

@@ -18,9 +18,10 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools.view_run import main
+from retrace.tools.viewing import reasons
 from retrace.tools.viewing.board import Board, packed
 from retrace.tools.viewing.export import export
-from retrace.tools.viewing.run_folder import RunFolder, Runs
+from retrace.tools.viewing.run_folder import RunFolder, Runs, source_of
 from retrace.tools.viewing.server import make_app
 from retrace.tools.viewing.video import make_proxy, shown_file, times
 from retrace.tracker.analytics import read_regions, summarise
@@ -167,7 +168,8 @@ def test_edits_leave_the_result_alone(ask: Any, run: Path) -> None:
 
 def test_the_corrected_result_says_so(ask: Any, run: Path) -> None:
     edit(ask, {"op": "delete", "id": 2}, 0)
-    edit(ask, {"op": "merge", "id": 1, "other": 2}, 1)
+    with (run / "clip.edits.jsonl").open("a") as file:
+        file.write('{"op":"merge","id":1,"other":2}\n')  # as after tracking again: 2 is gone
     for kind in ("mot", "csv", "jsonl", "coco", "cvat", "zip", "gt", "video"):
         answer = ask.get(f"{ONE}/corrected/{kind}")
         assert answer.status_code == 200, (kind, answer.text)
@@ -269,7 +271,9 @@ def test_edits_live_on_when_tracking_is_run_again(ask: Any, run: Path) -> None:
     assert sorted({*found.id[found.frame < 30].tolist()}) == [3, 7, 9]
     assert sorted({*found.id[found.frame >= 30].tolist()}) == [7, 8]  # 3 is taken here: the new one is 8
     (run / "clip.txt").write_text("".join(f"{k + 1},1,0,0,9,9,1,-1,-1,-1\n" for k in range(LENGTH)))
-    unfit = ask.get(f"{ONE}/about").json()["unfit"]
+    told = ask.get(f"{ONE}/about").json()
+    assert told["missing"][0] == "2 edits do not fit this result: the Edits say why."
+    unfit = told["unfit"]
     assert [row["edit"] for row in unfit] == [0, 1]
     assert "nobody is where 1 was in frame" in unfit[0]["why"]
 
@@ -295,6 +299,12 @@ def test_lines_and_zones_are_those_of_count(ask: Any, run: Path) -> None:
     )
     assert broken.status_code == 400
     assert "crosses itself" in broken.text
+    twice = [{"name": "a", "points": [[0, 0], [k, 9]]} for k in (8, 9)]
+    said = ask.post(f"{ONE}/regions", json={"lines": twice}).text
+    assert said == "regions: 'a' names two regions; give each a name of its own"
+    late = ask.post(f"{ONE}/regions", json={"lines": [], "known": {"lines": [], "zones": []}})  # another tab
+    assert (late.status_code, "changed meanwhile" in late.text) == (400, True)
+    assert regions == read_regions(run / "clip.regions.yaml")
     assert ask.post(f"{ONE}/regions", json={}).status_code == 200
     assert not (run / "clip.regions.yaml").exists()
 
@@ -343,9 +353,15 @@ def test_a_folder_of_runs(tmp_path: Path) -> None:
     (tmp_path / "runs" / "training" / "run.json").write_text('{"epochs": 3}')
     for name in ("a", "b"):
         make_run(tmp_path / "runs" / name, video, 3)
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "run.json").write_text("{")
+    (tmp_path / "runs" / "new").mkdir()
+    (tmp_path / "runs" / "new" / "cam.txt.partial").touch()
     found = Runs([tmp_path / "runs"])
-    assert [*found.runs] == ["a", "b"]
-    assert [row["people"] for row in found.listed()] == [2, 2]
+    assert [*found.runs] == ["a", "b", "new"]
+    assert [row["people"] for row in found.listed()] == [2, 2, None]
+    (said,) = Board(found).overall()["left_out"]
+    assert "runs/broken: its run.json is broken" in said
 
 
 @pytest.mark.parametrize(
@@ -379,6 +395,7 @@ def test_strangers_are_refused(run: Path) -> None:
     assert ask.get("/?token=wröng").status_code == 403
     assert ask.get("/?token=secret").status_code == 200
     assert ask.get("/api/runs").status_code == 200  # by the cookie
+    assert [*ask.cookies] == ["retrace-80"]  # of this port: another page's token is another one
     assert TestClient(app, base_url="http://evil.example").get("/?token=secret").status_code == 400
     foreign = ask.get(f"{ONE}/corrected/mot", headers={"sec-fetch-site": "cross-site"})
     assert foreign.status_code == 403
@@ -402,6 +419,21 @@ def test_bodies_that_are_none(ask: Any, body: bytes) -> None:
         answer = ask.post(f"{ONE}/{what}", content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 400, what
         assert "\n" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"op": "merge", "id": 1, "other": 3}, "merge does not fit: nobody has the id 3"),
+        ({"op": "split", "id": 1, "frame": 0, "new": 3}, "1 has no boxes on both sides of frame 0"),
+        ({"op": "box", "id": 1, "frame": 10**8, "xyxy": [1, 1, 9, 9]}, f"the last one is {LENGTH - 1}"),
+        ({"op": "undo", "of": 7}, "there is no edit 7"),
+    ],
+)
+def test_an_edit_that_would_do_nothing_is_not_written(ask: Any, run: Path, made: Any, said: str) -> None:
+    answer = edit(ask, made, 0)
+    assert (answer.status_code, said in answer.text) == (400, True), answer.text
+    assert not (run / "clip.edits.jsonl").exists()
 
 
 def test_where_an_edit_was_made_is_noted_here(ask: Any) -> None:
@@ -429,6 +461,7 @@ def test_a_run_that_is_half_there(run: Path) -> None:
     assert "line 1: no JSON; mend or remove the line" in said
     assert about["summary"] == "2 people, at most 2 at once"
     assert "Looks are broken" in said
+    assert "clip.jsonl, line 1 is broken" in said
     for what in ("boxes", "predicted", "persons", "totals"):
         board.answer(place, what, {})
     for what in ("events", "loose", "moment"):
@@ -441,6 +474,44 @@ def test_a_run_that_is_half_there(run: Path) -> None:
         make_proxy(place)
     (run / "run.json").unlink()  # a run that has only begun
     assert RunFolder(run).place("clip").growing
+
+
+@pytest.mark.parametrize("name", ["", "..", "../clip", "/tmp/clip", "a/b"])
+def test_names_that_lead_out_of_the_run_are_refused(run: Path, name: str) -> None:
+    told = json.loads((run / "run.json").read_text())
+    told["sequences"][name] = told["sequences"]["clip"]
+    (run / "run.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match="expected names of files"):
+        Runs([run])
+
+
+def test_an_export_survives_a_sequence_without_a_result(run: Path, tmp_path: Path) -> None:
+    told = json.loads((run / "run.json").read_text())
+    told["sequences"] |= {"gone": {"frames": 3}, "huge": {**told["sequences"]["clip"], "frames": 10**13}}
+    (run / "run.json").write_text(json.dumps(told))
+    (run / "huge.txt").write_bytes((run / "clip.txt").read_bytes())
+    said: list[str] = []
+    page = export(Board(Runs([run])), tmp_path / "page", said.append)
+    assert any(line.startswith("gone: ") and "no such result" in line for line in said)
+    assert '"api/run/huge/about":{"name":"huge"' in (page.parent / "answers.js").read_text()
+
+
+def test_where_the_source_is(tmp_path: Path) -> None:
+    """As given; from a folder above the run, for a relative path; moved into the run."""
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    words = ["--detections", "clip.txt", "--memory", "clip.db", "videos/clip.mp4", "--out", "runs/one"]
+    assert source_of("clip", words, run) == "videos/clip.mp4"  # gone
+    (run / "clip.mp4").touch()
+    assert source_of("clip", words, run) == str(run / "clip.mp4")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip.mp4").touch()
+    assert source_of("clip", words, run) == str(tmp_path / "videos" / "clip.mp4")
+    assert source_of("clip", ["--quiet", "clip.mp4", "--show", "x.avi"], run) == str(run / "clip.mp4")
+    assert (
+        source_of("clip", ["--quiet", "clip.mp4"], run, ["clip.mp4"]) == "clip.mp4"
+    )  # that one is drawn upon
+    assert source_of("clip", ["--detections", "clip.npz"], run) is None
 
 
 @pytest.mark.parametrize("text", [None, "[]", "{}", '{"sequences": []}', "\xff"])
@@ -535,3 +606,35 @@ def test_people_edits_that_are_none(run: Path, people: Path, made: Any, said: st
     assert TestClient(make_app(Board(Runs([run])), ["testserver"])).post(
         "/api/people/edits", json=made
     ).status_code == 400  # fmt: skip
+
+
+def test_where_the_trackers_identities_were_joined(ask: Any, run: Path) -> None:
+    """2 is merged into 1 where it is alone; and the passes afterwards called the tracker's 5 and 6 one 9."""
+    own = [line.split(",") for line in (run / "clip.txt").read_text().splitlines()]
+    own = [[row[0], {"1": "5" if int(row[0]) <= 20 else "6", "2": "2"}[row[1]], *row[2:]] for row in own]
+    (run / "clip.tracks.txt").write_text("\n".join(map(",".join, own)) + "\n")
+    told = ask.get(f"{ONE}/events").json()
+    assert told == [
+        {
+            "frame": 20,
+            "kind": "merged",
+            "id": 1,
+            "other": 0,
+            "text": "the tracker's id 6 goes on as 1, who was its id 5 before",
+        }
+    ]
+    edit(ask, {"op": "delete", "id": 1, "first": 40}, 0)
+    edit(ask, {"op": "merge", "id": 1, "other": 2}, 1)
+    assert [(row["frame"], row["text"][:19]) for row in ask.get(f"{ONE}/events").json()] == [
+        (20, "the tracker's id 6 "),
+        (40, "the tracker's id 2 "),
+    ]
+
+
+def test_ids_of_the_ledger_are_told_by_todays_names() -> None:
+    row = {"frame": 3, "kind": "switch", "id": 4, "other": 7, "text": "id 2 -> id 7: close", "own": [2, 7]}
+    assert reasons.called(row)["text"] == "id 2 -> id 7: close (id 2 is 4 now)"
+    row = {"frame": 3, "kind": "double", "id": 2, "other": 0, "text": "id 2 is a double", "own": [2, 8]}
+    assert reasons.called(row)["text"] == "id 2 is a double (id 8 is nobody now)"
+    row = {"frame": 3, "kind": "switch", "id": 2, "other": 3, "text": "id 2 -> id 3", "own": [2, 3]}
+    assert reasons.called(row) == {"frame": 3, "kind": "switch", "id": 2, "other": 3, "text": "id 2 -> id 3"}

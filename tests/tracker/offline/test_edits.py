@@ -16,7 +16,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.data import MotTable
-from retrace.tracker.offline.edits import append_edit, apply, counted, parse_edit, placed, read_edits
+from retrace.tracker.offline.edits import append_edit, apply, counted, parse_edit, placed, read_edits, refusal
 from tests.conftest import ROOT
 
 
@@ -91,6 +91,17 @@ def test_names_and_marks() -> None:
     assert (found.names, found.sure, found.unfit) == ({1: "red coat"}, {2}, [])
 
 
+def test_names_and_marks_go_with_the_people() -> None:
+    """Who is merged into somebody without a name gives it; who is deleted takes name and mark along."""
+    named = edits({"op": "name", "id": 2, "name": "x"}, {"op": "sure", "id": 2})
+    found = apply([*named, *edits(MERGE)], TWO)
+    assert (found.names, found.sure) == ({1: "x"}, set())
+    found = apply([*named, *edits({"op": "delete", "id": 2})], TWO)
+    assert (found.names, found.sure) == ({}, set())
+    both = edits({"op": "name", "id": 1, "name": "a"}, *[{"op": "name", "id": 2, "name": "x"}], MERGE)
+    assert apply(both, TWO).names == {1: "a"}
+
+
 def test_undo_and_redo() -> None:
     made = edits(MERGE, {"op": "undo", "of": 0})
     assert who(apply(made, TWO).table) == who(TWO)
@@ -107,9 +118,15 @@ def test_what_no_longer_fits_is_listed() -> None:
             {"op": "split", "id": 1, "frame": 3, "new": 2},
             {"op": "box", "id": 1, "frame": 0, "xyxy": [5, 5, 5, 9]},
             {"op": "merge", "id": 1, "other": 1},
+            {"op": "swap", "id": 1, "other": 1, "frame": 3},
+            {"op": "swap", "id": 1, "other": 2, "frame": 6},
+            {"op": "delete", "id": 1, "first": 4, "last": 3},
+            {"op": "name", "id": 99, "name": "x"},
+            {"op": "sure", "id": 99},
         ),
         TWO,
     )
+    assert (found.names, found.sure) == ({}, set())
     assert who(found.table) == who(TWO)
     assert found.unfit == [
         (0, "nobody has the id 99"),
@@ -117,7 +134,30 @@ def test_what_no_longer_fits_is_listed() -> None:
         (2, "somebody has the id 2 already"),
         (3, "a box of no size"),
         (4, "one identity already"),
+        (5, "one identity already"),
+        (6, "neither 1 nor 2 has boxes from frame 6 on"),
+        (7, "1 has no boxes there"),
+        (8, "nobody has the id 99"),
+        (9, "nobody has the id 99"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ({"op": "sure", "id": 1}, ""),
+        ({"op": "undo", "of": 1}, ""),  # redo
+        ({"op": "undo", "of": 0}, "edit 0 does not count as it is"),
+        ({"op": "undo", "of": 2}, "there is no edit 2"),
+        ({"op": "box", "id": 9, "frame": 6, "xyxy": [0, 0, 5, 5]}, "there is no frame 6; the last one is 5"),
+        ({"op": "delete", "id": 1, "last": 6}, "there is no frame 6; the last one is 5"),
+        ({"op": "split", "id": 1, "frame": 0, "new": 7}, "1 has no boxes on both sides of frame 0"),
+    ],
+)
+def test_a_new_edit_that_would_do_nothing_is_refused(raw: dict[str, Any], why: str) -> None:
+    before = edits(MERGE, {"op": "undo", "of": 0})
+    (new,) = edits(raw)
+    assert refusal(new, before, apply(before, TWO).table, 6) == why
 
 
 def test_where_each_box_comes_from() -> None:
@@ -186,6 +226,9 @@ def test_no_identity_is_twice_in_a_frame(seed: int) -> None:
         ({"op": "merge", "id": 0, "other": 2}, "merge.id"),
         ({"op": "merge", "id": 1}, "merge.other"),
         ({"op": "box", "id": 1, "frame": 0, "xyxy": [0, 0, float("nan"), 3]}, "finite"),
+        ({"op": "box", "id": 1, "frame": 0, "xyxy": [0, 0, 1e300, 3]}, "less than or equal to 1000000"),
+        ({"op": "box", "id": 2**32, "frame": 0, "xyxy": [0, 0, 3, 3]}, "box.id"),
+        ({"op": "split", "id": 1, "frame": 3, "new": 2**32}, "split.new"),
         ({"op": "name", "id": 1, "name": "x" * 101}, "name.name"),
         ([], "edit: "),
         ({"op": "delete", "id": 1, "extra": 2}, "extra"),

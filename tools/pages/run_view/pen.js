@@ -10,11 +10,12 @@ function takePen(kind, done) {
   $("said").textContent = kind === "zone"
     ? "Click the corners, or move with the arrow keys and press Enter; F finishes, Escape leaves."
     : "Click two points or drag; or move with the arrow keys and press Enter twice. Escape leaves.";
+  $("overlay").style.touchAction = "none"; // a finger draws, and does not scroll
   $("overlay").focus({ preventScroll: true });
   draw();
 }
 
-function dropPen() { pen.kind = null; pen.points = []; draw(); }
+function dropPen() { pen.kind = null; pen.points = []; $("overlay").style.touchAction = ""; draw(); }
 
 function placePoint(point) {
   pen.points.push(point.map((x) => Math.round(10 * x) / 10));

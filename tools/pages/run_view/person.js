@@ -4,6 +4,8 @@
 const LIKELY = .5; // from which somebody is probably the same
 
 function choose(id, second) {
+  if (!state.boxes) return;
+  if ($("second").checked && state.chosen.length) { second = true; $("second").checked = false; }
   state.chosen = second && state.chosen.length && state.chosen[0] !== id ? [state.chosen[0], id] : [id];
   showPerson();
   if ($("sort").value === "like" && !second) { sortPeople(); $("timeline").scrollTop = 0; }
@@ -17,7 +19,7 @@ function showPerson() {
   if ($("name").dataset.of !== String(one)) { $("name").value = state.about.names[one] || ""; $("name").dataset.of = one; } // what is being typed stays
   document.querySelector("[data-do=sure]").textContent = state.about.sure.includes(one) ? "Not sure after all" : "Mark as sure";
   fill("crops", []); fill("near", []); fill("moment", []);
-  $("facts").textContent = person ? factsOf(person, told) : "Click a box or a row. Hold Shift for a second one.";
+  $("facts").textContent = person ? factsOf(person, told) : "Click a box or a row. Hold Shift, or tick 'a second one', for two.";
   if (!told) return;
   if (state.about.video) fill("crops", told.crops.map((crop) => button("", () => goTo(crop[0]), { title: `frame ${crop[0]}`, className: "crop" })));
   [...$("crops").children].forEach((place, k) => place.append(image(cropOf(told.crops[k]), `frame ${told.crops[k][0]}`)));
@@ -45,6 +47,7 @@ async function why() {
   const [id] = state.chosen, frame = state.frame;
   if (!id) { $("said").textContent = "Choose a person first"; return; }
   const told = await get(`${base()}/moment?frame=${frame}&id=${id}`).catch((error) => ({ lines: [error.message], pairs: [] }));
+  if (state.chosen[0] !== id || !state.about) return;
   const faceOf = (who) => { const { crops } = state.persons.get(who) || { crops: [] }; return crops.length && state.about.video ? image(cropOf(crops[crops.length >> 1]), "") : null; };
   const about = (pair, text, whose) => make("li", { className: pair.joined ? "joined" : "" },
     faceOf(whose), state.about.video ? image(cropOf([frame, ...pair.box]), "") : null,

@@ -13,6 +13,7 @@ function fitScreen() { // the timeline stays in sight
 const pictureSize = () => state.about.size || [$("video").videoHeight || 9, $("video").videoWidth || 16];
 
 function draw() {
+  if (!state.boxes) return; // another run is being loaded
   drawOverlay();
   drawRows();
   $("where").textContent = `frame ${state.frame}, ${clock(state.frame)}`;
@@ -98,7 +99,8 @@ function drawPath(c, px) {
 
 async function wantLoose() {
   if (!state.loose) {
-    const told = await get(`${base()}/loose`).catch(() => ({ frame: [], xyxy: [], score: [] })), by = new Map();
+    const here = base(), told = await get(`${here}/loose`).catch(() => ({ frame: [], xyxy: [], score: [] })), by = new Map();
+    if (here !== base()) return;
     told.frame.forEach((frame, k) => { if (!by.has(frame)) by.set(frame, []); by.get(frame).push(k); });
     state.loose = { ...told, by };
   }
@@ -157,7 +159,9 @@ function frameAt(seconds) {
 let sought = null; // the frame that a seek is to show: until it does, pictures of before say nothing
 
 function goTo(frame) {
+  if (!state.boxes) return;
   if (state.live) state.live.follow = false;
+  halt();
   state.frame = sought = Math.min(Math.max(0, Math.round(frame)), lastFrame());
   if (state.about.video) { $("video").pause(); $("video").currentTime = middleOf(state.frame); }
   draw();
@@ -192,9 +196,28 @@ async function unplayable() { // this browser does not play the source itself: a
 
 function play() {
   const video = $("video");
-  if (!state.about.video) return;
+  if (!state.boxes) return;
+  if (!state.about.video) { if (walking) halt(); else walk(); return; }
   video.playbackRate = Number($("speed").value);
   if (video.paused) video.play(); else video.pause();
+}
+
+// Without a video the boxes play by the clock.
+let walking = 0;
+
+function walk() {
+  const from = secondsOf(state.frame < lastFrame() ? state.frame : 0), begun = performance.now();
+  const step = (now) => {
+    state.frame = Math.min(frameAt(from + Number($("speed").value) * (now - begun) / 1000), lastFrame());
+    draw();
+    if (state.frame < lastFrame()) walking = requestAnimationFrame(step); else halt();
+  };
+  walking = requestAnimationFrame(step); $("play").textContent = "Pause";
+}
+
+function halt() {
+  if (!walking) return;
+  cancelAnimationFrame(walking); walking = 0; $("play").textContent = "Play"; remember();
 }
 
 // ---- choosing by a click

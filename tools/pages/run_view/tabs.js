@@ -23,27 +23,29 @@ function openTab(id) {
   }
   state.tab = id;
   const filler = { "totals-tab": showTotals, "scores-tab": showScores, "compare-tab": showCompare, "people-tab": showPeople, "events-tab": showEvents }[id];
-  if (filler) filler().catch((error) => { $("said").textContent = error.message; });
+  if (filler && (state.boxes || id === "people-tab")) filler().catch((error) => { $("said").textContent = error.message; });
   if (state.boxes) { extend(); draw(); remember(); }
 }
 
 // ---- events
 
 async function showEvents() {
-  const kinds = { switch: "may have changed", double: "double" };
-  $("events-about").textContent = state.about.ledger ? `${state.events.length} moments that the ledger names.` : "Without a ledger nobody knows why; `track.py --save mot,ledger` keeps it.";
+  const kinds = { switch: "may have changed", double: "double", merged: "merged" };
+  $("events-about").textContent = `${state.events.length} moments. ${state.about.ledger ? "In the ledger's words ids are the tracker's own, and frames count from 1." : "Without a ledger nobody knows why somebody was lost or changed; `track.py --save mot,ledger` keeps it."}`;
   fill("events", state.events.map((event) => make("li", {}, goButton(event.frame, event.other || event.id, `frame ${event.frame}`), ` ${kinds[event.kind]}: ${event.text}`)));
 }
 
 // ---- totals
 
 async function wantTotals() {
-  if (!state.totals) state.totals = await get(`${base()}/totals`);
-  return state.totals;
+  const boxes = state.boxes, told = state.totals || await get(`${base()}/totals`);
+  if (boxes === state.boxes) state.totals = told; // else somebody has edited, or gone to another run
+  return told;
 }
 
 async function showTotals() {
-  const told = await wantTotals();
+  const here = base(), told = await wantTotals();
+  if (here !== base()) return;
   fill("sentences", told.sentences.map((text) => make("li", { textContent: text })));
   drawChart(told);
   const all = [...told.lines, ...told.zones];
@@ -76,7 +78,7 @@ async function changeRegions(change, added) {
   const { lines = [], zones = [] } = state.about.regions, kept = (list) => list.map(change).filter(Boolean);
   const told = { lines: kept(lines), zones: kept(zones) };
   if (added) told[added.points.length > 2 ? "zones" : "lines"].push(added);
-  try { await post(`${base()}/regions`, told); } catch (error) { $("said").textContent = error.message; }
+  try { await post(`${base()}/regions`, { ...told, known: state.about.regions }); } catch (error) { $("said").textContent = error.message; }
   await load();
 }
 
@@ -92,12 +94,15 @@ function drawRegion(kind) {
 // ---- scores
 
 async function wantScores() {
-  if (!state.scores && state.about.truth) { state.scores = await get(`${base()}/scores`); gatherMarks(); draw(); }
-  return state.scores;
+  if (state.scores || !state.about.truth) return state.scores;
+  const boxes = state.boxes, told = await get(`${base()}/scores`);
+  if (boxes === state.boxes) { state.scores = told; gatherMarks(); draw(); }
+  return told;
 }
 
 async function showScores() {
-  const told = await wantScores();
+  const here = base(), told = await wantScores();
+  if (here !== base()) return;
   $("scores-about").textContent = told ? `${told.switches.length} switches and ${told.misses.length} times somebody was missed, marked in violet on everybody's row.` : "No ground truth is known: `retrace view RUN --gt FILE` scores the run.";
   if (!told) return;
   const row = (cells, tag) => make("tr", {}, ...cells.map((text, k) => make(k ? tag : "th", { textContent: text })));
@@ -134,6 +139,7 @@ async function compareWith(value) {
 // ---- many videos
 
 function showRuns() {
+  fill("left-out", state.all.left_out.map((text) => make("li", { textContent: `left out: ${text}` })));
   const rows = state.all.rows.map((row) => make("tr", {},
     make("td", {}, button(`${row.run}: ${row.name}`, () => openSequence(row.run, row.name))),
     ...[row.people ?? "", row.frames ? `${(row.frames / row.fps).toFixed(1)} s` : "", row.complete ? "" : "not finished", row.edits ? "edited" : ""].map((text) => make("td", { textContent: text }))));

@@ -1,10 +1,11 @@
 "use strict";
 // Everybody over time: a row a person, a bar an unbroken stay, marks where something happened. Only what is in sight is drawn.
 
-const ROW = 30, LEFT = 150;
+const ROW = 30;
+let LEFT = 150; // px of the names
 const MARKS = { // colour, sign, what it means
   switch: ["#d4351c", "▲", "may have changed"], truth: ["#8f00d6", "▼", "changed, by the truth"], double: ["#777", "✕", "dropped as a double"],
-  found: ["#0a7d33", "●", "found again"], miss: ["#8f00d6", "—", "missed, by the truth"], edit: ["#0a5fd0", "◆", "edited"],
+  born: ["#0a7d33", "▸", "born"], lost: ["#777", "▪", "lost"], found: ["#0a7d33", "●", "found again"], merged: ["#b3007a", "✚", "merged"], miss: ["#8f00d6", "—", "missed, by the truth"], edit: ["#0a5fd0", "◆", "edited"],
 };
 const faces = new Map(); // crop -> its picture
 
@@ -19,6 +20,7 @@ function sortPeople() {
 }
 
 function extend() {
+  LEFT = $("timeline").clientWidth < 600 ? 84 : 150;
   $("extent").style.width = `${LEFT + pixels()}px`;
   $("extent").style.height = `${Math.max(state.people.length * ROW, 1)}px`;
   $("count").textContent = `${state.people.length} identities`;
@@ -26,7 +28,9 @@ function extend() {
 
 function gatherMarks() { // by identity: [frame, kind, last frame]
   const marks = new Map(), put = (id, mark) => { if (!marks.has(id)) marks.set(id, []); marks.get(id).push(mark); };
-  for (const person of state.people) for (const [begin] of person.bars.slice(1)) put(person.id, [begin, "found"]);
+  for (const person of state.people) {
+    person.bars.forEach(([begin, end], k) => { put(person.id, [begin, k ? "found" : "born"]); if (end < lastFrame()) put(person.id, [end, "lost"]); });
+  }
   for (const event of state.events) for (const id of new Set([event.id, event.other])) if (id) put(id, [event.frame, event.kind]);
   for (const { frame, after } of state.scores?.switches || []) put(after, [frame, "truth"]);
   for (const { first, last, id } of state.scores?.misses || []) if (id) put(id, [first, "miss", last]);
