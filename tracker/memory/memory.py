@@ -277,6 +277,10 @@ class Memory:
             camera = self.store.camera(one.camera)
             self.people.add_camera(camera, one.camera)
             self.transit.widen(len(self.people.cameras))
+        if one.clock and one.source not in self.people.clock_of_source:
+            told = (f"clock:{one.source}", one.clock)
+            self.store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", told)
+            self.people.set_clock(one.source, one.clock)
         boxes = [
             None if box is None else np.asarray(box, "<f4").tobytes() for box in (one.first_box, one.last_box)
         ]
@@ -313,7 +317,8 @@ class Memory:
         away = people.begin_of[rows][:, None] - people.end_of[last]
         if self.config.transit:
             to = np.broadcast_to(camera, person.shape)
-            ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+            told = self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+            ratio += np.where(people.clock_of[last] == people.clock_of[rows][:, None], told, 0.0)
         ratio[~people.looks[person]] = -np.inf
         for k, row in enumerate(rows):
             apart = self._kept_apart(int(row))
@@ -425,7 +430,14 @@ class Memory:
         people = self.people
         last = people.last[: people.count]
         last = last[last != NOBODY]
-        if not (len(last) and len(rows)):
+        for clock in np.unique(people.clock_of[rows]).tolist():
+            mine = [row for row in rows if people.clock_of[row] == clock]
+            self._learn_absence_from(last[people.clock_of[last] == clock], mine)
+
+    def _learn_absence_from(self, last: np.ndarray, rows: Sequence[int]) -> None:
+        """The same of people whose last tracklets are ``last``, all by one clock."""
+        people = self.people
+        if not len(last):
             return
         to, begin = people.camera_of[rows], people.begin_of[rows]
         order = np.lexsort((people.end_of[last], people.camera_of[last]))
@@ -439,6 +451,8 @@ class Memory:
     def _learn_transit(self, row: int, joined: int) -> None:
         """How long a person took, of whom it is sure enough."""
         people, before = self.people, self.people.last[joined]
+        if people.clock_of[before] != people.clock_of[row]:
+            return
         gap = people.begin_of[row] - people.end_of[before]
         start, to = people.camera_of[before], people.camera_of[row]
         self.transit.same[start, to, int(transit_bin(np.array(gap)))] += 1

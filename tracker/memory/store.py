@@ -116,9 +116,10 @@ class Store:
             )
         self.weights, self.dimension = meta["weights"], int(meta["dimension"])
         if (weights and weights != self.weights) or (dimension and dimension != self.dimension):
+            other = " ".join(word for word in (weights, f"({dimension})" if dimension else "") if word)
             raise InputError(
-                f"{self.path}: was made with {self.weights} ({self.dimension} numbers a vector), not with {weights} "
-                f"({dimension}): vectors of two networks do not compare; use those weights or another memory"
+                f"{self.path}: was made with {self.weights} ({self.dimension} numbers a vector), not with {other}: "
+                "vectors of two networks do not compare; use those weights or another memory"
             )
 
     @contextmanager

@@ -24,6 +24,7 @@ class Tracklet:
     first_box: np.ndarray | None = None  # (4,) xyxy px
     last_box: np.ndarray | None = None
     crop: bytes | None = None  # JPEG
+    clock: str = ""  # whose clock the times are by: times of two clocks cannot be compared; "": the memory's
     path: np.ndarray | None = (
         None  # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
     )
