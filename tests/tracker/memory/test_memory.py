@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -504,6 +505,19 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         assert other.people.size == len(true)
     memory.store.read("PRAGMA max_page_count = 1000000")
     assert {one.person for one in memory.add(many)} == {told[0]}
+
+
+@pytest.mark.parametrize(
+    ("free", "said"), [(4096, "the disk is full"), (10**9, r"the disk failed .disk I/O error")]
+)
+def test_a_disk_that_takes_no_side_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, said: str
+) -> None:
+    """SQLite calls it an I/O error where the file beside its database finds no room."""
+    store = opened(tmp_path).store
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=free))
+    with pytest.raises(InputError, match=said), store._explained():
+        raise sqlite3.OperationalError("disk I/O error")
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
