@@ -86,7 +86,7 @@ def joined(memory: Memory) -> list[tuple[int, int, float]]:
     one, other = one[likely], other[likely]
     graph = coo_array((np.ones(len(one)), (one, other)), shape=(people.count,) * 2)
     _, part = connected_components(graph, directed=False)
-    found = []
+    found: list[tuple[int, int, float]] = []
     for number in np.unique(part[one]).tolist():  # groups of different parts are never joined
         here = (part == number).nonzero()[0]
         found += _linked(memory, here, least)
