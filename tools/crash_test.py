@@ -1,11 +1,13 @@
-"""Disturb tracking and training, and see that nothing is lost: for those who change how results are written.
+"""Disturb tracking, an identity memory and training, and see that nothing is lost: for those who change how results
+are written.
 
     python tools/crash_test.py --kills 100 --out runs/crashes
     python tools/crash_test.py --subjects training --trials disk,twice
 
 kills: SIGKILL at random moments; disk: one that fills; twice: two runs into one folder; readonly: a folder that takes
-no files. What is gone on from must equal the undisturbed run to the byte, the video's decoded frames included. Disks
-are mounted (tmpfs), which needs an administrator; without, a limit on the size of files stands for a full disk.
+no files. What is gone on from must equal the undisturbed run to the byte, the video's decoded frames included; of a
+memory every tracklet and who it is. Disks are mounted (tmpfs), which needs an administrator; without, a limit on the
+size of files stands for a full disk.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def parser() -> Parser:
     )
     p.add_argument("--kills", type=int, default=50, metavar="N", help="a subject (default: 50)")
     p.add_argument("--times", type=int, default=6, metavar="N", help="of the other trials (default: 6)")
-    p.add_argument("--subjects", default="tracking,training", metavar="NAMES")
+    p.add_argument("--subjects", default="tracking,memory,training", metavar="NAMES")
     p.add_argument("--trials", default="kills,disk,twice,readonly", metavar="NAMES")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", metavar="DIR", help="keep the folders there (default: a temporary one)")

@@ -1,6 +1,6 @@
 """How well does an identity memory know people again? Curves over its gate, returns by gap, search.
 
-    python tools/eval_memory.py --features market.npz --recordings 1 --plot gate.svg     by eval_reid.py --save-features
+    python tools/eval_memory.py --features market.npz --recordings 1 --one-clock 1       by eval_reid.py --save-features
     python tools/eval_memory.py --weights auto --data Market-1501
     python tools/eval_memory.py --memory people.db --truth truth.csv                     your own: tracklet,person
     python tools/eval_memory.py --gt SITE --results runs/track                           results with ids of people
@@ -44,6 +44,9 @@ def parser() -> Parser:
     p.add_argument("--data", metavar="DIR", help="query/ and bounding_box_test/, named as Market-1501's")
     p.add_argument(
         "--recordings", metavar="N,N", help="only these (the s1 of a name); default: all, as of other days"
+    )
+    p.add_argument(
+        "--one-clock", metavar="N,N", help="recordings whose cameras' clocks agree; each its own elsewhere"
     )
     p.add_argument("--memory", metavar="FILE", help="its tracklets again, with --truth")
     p.add_argument(
@@ -107,7 +110,9 @@ def check_options(args: argparse.Namespace) -> str:
         for need in needs:
             if (getattr(args, need) is not None) != (name == given[0]):
                 raise InputError(f"--{name} and --{need} go together")
-    options.refuse_idle(args, ("recordings",), "--features or --weights", given[0] in ("features", "weights"))
+    options.refuse_idle(
+        args, ("recordings", "one_clock"), "--features or --weights", given[0] in ("features", "weights")
+    )
     options.refuse_idle(args, ("gap",), "--results", given[0] == "results")
     options.refuse_idle(args, ("plot",), "a curve, which --results are not", given[0] != "results")
     options.check_outputs(args, ("json", "plot"))
@@ -124,7 +129,10 @@ def visits_of(args: argparse.Namespace, kind: str) -> Visits:
         return visits_of_memory(Path(args.memory), Path(args.truth))
     how = Embedding(args.data) if kind == "weights" else None
     (features,) = load_features([getattr(args, kind)], how, partial(bar, quiet=args.quiet))
-    return visits_of_images(features, tuple(numbers(args.recordings.split(","))) if args.recordings else None)
+    some, agree = (
+        tuple(numbers(text.split(","))) if text else None for text in (args.recordings, args.one_clock)
+    )
+    return visits_of_images(features, some, agree or ())
 
 
 def seen_of(args: argparse.Namespace) -> Any:

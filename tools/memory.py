@@ -5,6 +5,8 @@
     python tools/memory.py people.db merge 3 8          says the operation; undo takes it back
     python tools/memory.py people.db split 14 15        these tracklets are somebody else
     python tools/memory.py people.db undo 20
+    python tools/memory.py people.db recluster          everybody compared again: who may be one; nobody is renamed
+    python tools/memory.py people.db reject 3 8         no: they stay two, and it is not suggested again
     python tools/memory.py people.db name 3 "red coat"
     python tools/memory.py people.db delete 8           tracklets, vectors, crops, log: all of it goes
     python tools/memory.py people.db engine hnsw        what another search finds here, beside comparing all
@@ -12,9 +14,9 @@
     python tools/memory.py people.db clocks keep        believe that from now on
     python tools/memory.py people.db clock door -12.5   s to be added to what this camera says
 
-VERB is list, show PERSON, log, suggestions, merge A B, split TRACKLET ..., undo OPERATION, undo-merges, name PERSON
-TEXT, pin PERSON, unpin PERSON, delete PERSON, forget, export PERSON, clocks [keep], clock CAMERA S or
-engine NAME (search.py lists them).
+VERB is list, show PERSON, log, suggestions, recluster, merge A B, reject A B, split TRACKLET ..., undo OPERATION,
+undo-merges, name PERSON TEXT, pin PERSON, unpin PERSON, delete PERSON, forget, export PERSON, clocks [keep],
+clock CAMERA S or engine NAME (search.py lists them).
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ import time
 
 from retrace.tools.terminal.console import OK, Parser, guarded, say
 
-WORDS = {  # how many words each verb takes; None: one or more
-    "list": 0, "show": 1, "log": 0, "suggestions": 0, "merge": 2, "split": None, "undo": 1, "undo-merges": 0, "name": 2,
-    "pin": 1, "unpin": 1, "delete": 1, "forget": 0, "export": 1, "clocks": (0, 1),
-    "clock": 2, "engine": 1,
+WORDS = {  # what follows each verb
+    "list": "", "show": "PERSON", "log": "", "suggestions": "", "recluster": "", "merge": "A B", "reject": "A B",
+    "split": "TRACKLET ...", "undo": "OPERATION", "undo-merges": "", "name": "PERSON TEXT", "pin": "PERSON",
+    "unpin": "PERSON", "delete": "PERSON", "forget": "", "export": "PERSON", "clocks": "[keep]", "clock": "CAMERA S",
+    "engine": "NAME",
 }  # fmt: skip
 
 
@@ -48,27 +51,33 @@ def main(argv: list[str]) -> int:
     from retrace.tracker.memory import Memory, editing
 
     verb, words = args.verb, args.words
-    wanted = WORDS[verb]
-    few = (wanted,) if isinstance(wanted, int) else wanted
-    if (len(words) < 1) if few is None else (len(words) not in few):
-        much = "one or more words" if few is None else " or ".join(map(str, few))
-        raise InputError(f"{verb} takes {much}, got {len(words)}")
-    if verb == "clocks" and words not in ([], ["keep"]):
-        raise InputError(f"clocks takes nothing, or keep; got {words[0]!r}")
+    wanted = WORDS[verb].split()
+    right = len(words) >= 1 if "..." in wanted else len(words) == len(wanted)
+    if not (words in ([], ["keep"]) if verb == "clocks" else right):
+        got = " ".join(words)[:60]
+        raise InputError(
+            f"expected {' '.join((verb, *wanted))}, got {f'{verb} {got}' if got else f'{verb} alone'}"
+        )
     no_ids = ("clock", "clocks", "engine")
     numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
     memories.check_memory(args.memory)
     now = time.time()
-    with Memory(args.memory, engine=words[0] if verb == "engine" else None) as memory:
+    with Memory(args.memory) as memory:
         match verb:
             case "list":
                 lines = memories.people_lines(memory.store)
-            case "log" | "suggestions":
-                lines = memories.log_lines(memory.store, only_suggestions=verb == "suggestions")
+            case "log":
+                lines = memories.log_lines(memory.store)
+            case "suggestions":
+                lines = memories.suggestion_lines(memory.store)
+            case "recluster":
+                lines = memories.recluster_lines(memory)
             case "show" | "export":
                 lines = memories.person_lines(memory.store, numbers[0], as_json=verb == "export")
             case "merge":
                 lines = [f"merged: operation {editing.merge(memory, numbers[0], numbers[1], at=now)}"]
+            case "reject":
+                lines = [f"they stay two: operation {editing.reject(memory, numbers[0], numbers[1], at=now)}"]
             case "split":
                 person, operation = editing.split(memory, numbers, at=now)
                 lines = [f"they are person {person} now: operation {operation}"]

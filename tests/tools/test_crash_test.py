@@ -15,6 +15,7 @@ from tests.tools.called import called, refused
 @pytest.mark.parametrize(
     ("subject", "kills", "times"),
     [("tracking", 2, 1), pytest.param("tracking", 30, 5, marks=pytest.mark.long),
+     pytest.param("memory", 50, 5, marks=pytest.mark.long),
      pytest.param("training", 10, 3, marks=pytest.mark.long)],
 )  # fmt: skip
 def test_nothing_is_lost(tmp_path: Path, subject: str, kills: int, times: int) -> None:

@@ -52,6 +52,9 @@ def test_images_become_visits() -> None:
     assert found.begin[4] == 2 * APART + 1
     assert found.weight.tolist() == [2, 1, 1, 1, 1]
     assert found.tracklets[0].apart == frozenset()
+    assert [one.clock for one in found.tracklets] == ["c1s1", "c1s1", "c2s1", "c2s1", "c1s2"]
+    agree = visits_of_images(images(NAMES[:3], NAMES[3:]), one_clock=(1,))
+    assert [one.clock for one in agree.tracklets] == ["s1", "s1", "s1", "s1", "c1s2"]
     assert len(visits_of_images(images(NAMES[:3], NAMES[3:]), (2,))) == 1
     with pytest.raises(InputError, match="does not tell the time"):
         visits_of_images(images(NAMES[:1], ["0001_c1_1.png"]))

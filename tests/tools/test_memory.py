@@ -91,11 +91,15 @@ def test_mending_and_taking_back(people: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["show"], "show takes 1, got 0"),
+        (["show"], "expected show PERSON, got show alone"),
         (["merge", "1", "x"], "'x' is no id"),
         (["merge", "1", "²"], "is no id"),
         (["merge", "1", "9"], "nobody there has the id 9"),
-        (["split"], "one or more words"),
+        (["split"], "expected split TRACKLET ..., got split alone"),
+        (["engine"], "expected engine NAME, got engine alone"),
+        (["list", "all"], "expected list, got list all"),
+        (["clocks", "keap"], "expected clocks .keep., got clocks keap"),
+        (["engine", "ivf"], "engine ivf: .*known: auto, exact"),
         (["shwo", "1"], "invalid choice"),
         (["undo", "9" * 30], "is no id"),
     ],
@@ -171,6 +175,30 @@ def test_an_engine_is_measured_on_the_memory(people: Path, capsys: pytest.Captur
         "exact: 5 vectors; of the nearest of 5 of them, themselves not counted, 1.0000 found, of the ten nearest 1.0000"
     )
     assert second.endswith(" ms")
+    pytest.importorskip("faiss")
+    assert "1.0000 found" in said(capsys, people, "engine", "hnsw")[0]
+    assert [path.name for path in people.parent.iterdir()] == [people.name]  # no index is left
+
+
+def test_who_may_be_one_is_suggested_until_it_is_settled(
+    people: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Memory(people, accept=0.9999999999) as careful:
+        assert careful.add([tracklet(1, 900.0, camera="door")])[0].new
+        careful.store.db.execute("DELETE FROM log WHERE op = 'suggest'")
+    assert said(capsys, people, "suggestions") == ["nothing"]
+    (line,) = said(capsys, people, "recluster")
+    assert line.startswith("person 3 may be person 1: ")
+    assert said(capsys, people, "recluster") == ["nobody else is likely to be somebody else here"]
+    assert len(said(capsys, people, "list")) == 3  # nobody is renamed
+    (line,) = said(capsys, people, "suggestions")
+    assert line.startswith("person 3 may be person 1 (posterior 0.")
+    operation = said(capsys, people, "reject", 3, 1)[0].removeprefix("they stay two: operation ")
+    assert said(capsys, people, "suggestions") == ["nothing"]
+    assert "person 3 is not person 1 (user)" in said(capsys, people, "log")[-1]
+    said(capsys, people, "undo", operation)
+    said(capsys, people, "merge", 1, 3)
+    assert said(capsys, people, "suggestions") == ["nothing"]
 
 
 def test_photos_that_are_none(colourful: tuple[Path, str], tmp_path: Path) -> None:

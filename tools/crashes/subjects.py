@@ -1,4 +1,5 @@
-"""What is disturbed: a tracking with every sink, a training; and how two of their folders are compared."""
+"""What is disturbed: a tracking with every sink, one that remembers people, a training; and how two of their folders
+are compared."""
 
 from __future__ import annotations
 
@@ -52,6 +53,30 @@ class Subject:
 
 def tracking(work: Path, seed: int) -> Subject:
     """Every sink and the offline passes, on a drawn scene with boxes and looks from a file."""
+    what = [*_scene(work, seed), "--save", SAVED, "--camera", "sparse-flow", "--offline"]
+
+    def begin(out: Path) -> list[str]:
+        return [*what, "--out", str(out)]
+
+    return Subject("track", begin, lambda out: [*begin(out), "--resume"], unlike_tracks, ())
+
+
+def remembering(work: Path, seed: int) -> Subject:
+    """A scene whose people go into an identity memory, OUT.db."""
+    what = [*_scene(work, seed), "--save", "mot,jsonl", "--camera", "none"]
+
+    def begin(out: Path) -> list[str]:
+        return [*what, "--memory", str(_memory(out)), "--out", str(out)]
+
+    return Subject("track", begin, lambda out: [*begin(out), "--resume"], unlike_memories, ())
+
+
+def _memory(out: Path) -> Path:
+    return out.with_name(out.name + ".db")
+
+
+def _scene(work: Path, seed: int) -> list[str]:
+    """A drawn scene with boxes and looks from a file, as arguments."""
     from retrace.tools.scenes.drawing import save_scene
     from retrace.tracker.mot_file import read_ground_truth
 
@@ -64,13 +89,7 @@ def tracking(work: Path, seed: int) -> Subject:
     boxes = work / "boxes.npz"
     score = np.full(seen.sum(), 0.9)
     np.savez(boxes, frame=truth.frame[seen], xyxy=truth.xyxy[seen], score=score, embedding=looks[seen])
-    what = [str(video), "--detections", str(boxes), "--reid", "none", "--set", "coast=0.5", "--save", SAVED]
-    what += ["--camera", "sparse-flow", "--offline"]
-
-    def begin(out: Path) -> list[str]:
-        return [*what, "--out", str(out)]
-
-    return Subject("track", begin, lambda out: [*begin(out), "--resume"], unlike_tracks, ())
+    return [str(video), "--detections", str(boxes), "--reid", "none", "--set", "coast=0.5"]
 
 
 def training(work: Path, seed: int) -> Subject:
@@ -111,13 +130,31 @@ def training(work: Path, seed: int) -> Subject:
     return Subject("train_reid", begin, go_on, unlike_trainings, (".csv", "checkpoint.pt"))
 
 
-SUBJECTS = {"tracking": tracking, "training": training}
+SUBJECTS = {"tracking": tracking, "memory": remembering, "training": training}
 
 
 def unlike_tracks(one: Path, other: Path) -> list[str]:
     """Text and pictures by their bytes, the video by its pixels, run.json by all but times."""
     kinds = {".mp4": pictures, ".json": results}
     return _unlike(one, other, lambda path: kinds.get(path.suffix, Path.read_bytes)(path))
+
+
+def unlike_memories(one: Path, other: Path) -> list[str]:
+    """Results as of :func:`unlike_tracks`, and what the memories beside them hold."""
+    same = remembered(_memory(one)) == remembered(_memory(other))
+    return unlike_tracks(one, other) + ([] if same else [f"{_memory(other).name} differs"])
+
+
+def remembered(path: Path) -> Any:
+    """Every tracklet of a memory but its crop, which a checkpoint does not hold, and who it is."""
+    from retrace.tracker.memory.store import Store
+
+    store = Store(path, readonly=True)
+    try:
+        query = "SELECT id, camera, source, track, begin, end, boxes, vector FROM tracklet ORDER BY id"
+        return store.read(query), store.partition()
+    finally:
+        store.close()
 
 
 def unlike_trainings(one: Path, other: Path) -> list[str]:

@@ -183,7 +183,7 @@ def full_disk(on: Bench, count: int, rng: random.Random) -> Outcome:
             if code == 0 and largest is not None:
                 continue  # the limit hit nothing
             outcome.disturbed += 1
-            outcome.faults += on.refusal(code, said, "No space left", "File too large")
+            outcome.faults += on.refusal(code, said, "No space left", "File too large", "disk is full")
             outcome.faults += on.lies(out)
             left = [path.name for path in out.glob("*.partial")] if on.subject.growing else []
             outcome.faults += [f"{name} stays on the full disk" for name in left]

@@ -15,8 +15,9 @@ from retrace.configs.files import atomic_write, writing
 from retrace.tools.runs.manifest import file_hash
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.clocks import FEWEST, clocks, passages
-from retrace.tracker.memory.editing import export, set_clocks
-from retrace.tracker.memory.engines import Exact, Follower, recall_of, rows_of
+from retrace.tracker.memory.editing import export, set_clocks, suggestions
+from retrace.tracker.memory.engines import Exact, Follower, check_engine, open_engine, recall_of, rows_of
+from retrace.tracker.memory.proposals import propose
 from retrace.tracker.memory.search import Found
 from retrace.tracker.memory.store import Store
 
@@ -96,17 +97,22 @@ def _largest_person(path: Path, image: np.ndarray, detect: Any) -> np.ndarray:
 
 
 def engine_lines(memory: Memory, name: str, searches: int = 200) -> list[str]:
-    """What the engine of an open memory finds of the nearest of some of its own vectors, beside comparing all."""
-    engine, people = memory.engine, memory.people
+    """What an engine finds of the nearest of some of the memory's own vectors, beside comparing all. It leaves no
+    file."""
+    people, store = memory.people, memory.store
+    check_engine(name)
     here = (people.known[: people.size] & (people.person_of[: people.size] >= 0)).nonzero()[0]
-    if engine is None or not len(here):
+    if not len(here):
         return [f"{name}: nothing to search yet"]
+    engine = open_engine(name, store.path, store.collection(), store.dimension, len(here))
+    Follower(engine).follow(people)
     judge = Exact(memory.store.dimension)
     Follower(judge).follow(people)
     some = here[np.linspace(0, len(here) - 1, min(searches, len(here))).astype(int)]
     times = people.begin_of[some], people.end_of[some]
     rows = rows_of(people.tracklet[some], people.camera_of[some], *times, people.vectors[some])
     found = recall_of(engine, judge, rows)
+    engine.close()  # not flushed
     return [
         f"{name}: {found.vectors} vectors; of the nearest of {found.asked} of them, themselves not counted, "
         f"{found.first:.4f} found, of the ten nearest {found.ten:.4f}",
@@ -154,12 +160,27 @@ def person_lines(store: Store, person: int, as_json: bool = False) -> list[str]:
     return lines
 
 
-def log_lines(store: Store, only_suggestions: bool = False) -> list[str]:
+def suggestion_lines(store: Store) -> list[str]:
+    """Who may be one person and is still two, a line a pair."""
+    lines = []
+    for one in suggestions(store):
+        why = ", ".join(f"{key} {value}" for key, value in one.evidence.items())
+        lines.append(f"person {one.younger} may be person {one.older} ({why})")
+    return lines or ["nothing"]
+
+
+def recluster_lines(memory: Memory) -> list[str]:
+    """What comparing everybody again suggests, a line a pair; it is in the log then."""
+    found = propose(memory)
+    lines = [f"person {p.younger} may be person {p.older}: {100 * p.probability:.1f} %" for p in found]
+    return lines or ["nobody else is likely to be somebody else here"]
+
+
+def log_lines(store: Store) -> list[str]:
     """The log, a line a row."""
-    where = "WHERE op = 'suggest'" if only_suggestions else ""
     lines = []
     for operation, by, op, a, b, text in store.read(
-        f"SELECT operation, by, op, a, b, evidence FROM log {where} ORDER BY seq"
+        "SELECT operation, by, op, a, b, evidence FROM log ORDER BY seq"
     ):
         known = json.loads(text)
         words = {
@@ -167,6 +188,7 @@ def log_lines(store: Store, only_suggestions: bool = False) -> list[str]:
             "merge": f"person {b} is person {a}",
             "undo": f"operation {a} undone",
             "suggest": f"person {b} may be person {a}",
+            "reject": f"person {b} is not person {a}",
         }.get(op, op)
         why = ", ".join(f"{key} {value}" for key, value in known.items())
         lines.append(f"{operation}: {words} ({by}{'; ' + why if why else ''})")

@@ -47,12 +47,15 @@ class Visits:
         return replace(self, tracklets=chosen, **{name: getattr(self, name)[rows] for name in arrays})
 
 
-def visits_of_images(features: Features, recordings: tuple[int, ...] | None = None) -> Visits:
+def visits_of_images(
+    features: Features, recordings: tuple[int, ...] | None = None, one_clock: tuple[int, ...] = ()
+) -> Visits:
     """Pictures of one person in one camera with less than ``GAP`` s between two are one visit, its vector their mean.
 
     Args:
         features: of query and gallery, with the paths of Market-1501's names.
         recordings: only these (the s1 of a name); None: all, each as if on another day.
+        one_clock: recordings in which all cameras go by one clock; in the others each goes by its own.
 
     Raises:
         InputError: names without times, no such recording.
@@ -78,11 +81,17 @@ def visits_of_images(features: Features, recordings: tuple[int, ...] | None = No
         )
     person, camera, recording, frame = told[keep].T
     order = np.lexsort((frame, camera, recording, person))
-    return _group(vector[keep][order], person[order], camera[order], recording[order], frame[order] / RATE)
+    told = person[order], camera[order], recording[order], frame[order] / RATE
+    return _group(vector[keep][order], *told, one_clock)
 
 
 def _group(
-    vector: np.ndarray, person: np.ndarray, camera: np.ndarray, recording: np.ndarray, time: np.ndarray
+    vector: np.ndarray,
+    person: np.ndarray,
+    camera: np.ndarray,
+    recording: np.ndarray,
+    time: np.ndarray,
+    one_clock: tuple[int, ...],
 ) -> Visits:
     """Pictures by person, recording, camera and time -> visits."""
     same = np.ones(len(person), bool)
@@ -102,7 +111,9 @@ def _group(
         where = f"c{camera[row]}", f"c{camera[row]}s{recording[row]}"
         when = float(begin[one]), float(end[one])
         boxes = max(int(count[one]), 2)  # a picture a second stands for several boxes
-        tracklets.append(Tracklet(*where, k, *when, boxes, mean[one].astype(np.float32), beside[k]))
+        clock = f"s{recording[row]}" if recording[row] in one_clock else where[1]
+        vector_of = mean[one].astype(np.float32)
+        tracklets.append(Tracklet(*where, k, *when, boxes, vector_of, beside[k], clock=clock))
     return Visits(
         person[rows], camera[rows], begin[order], end[order], count[order].astype(float), tuple(tracklets),
         vector[rows + count[order] // 2].astype(np.float32),

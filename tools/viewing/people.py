@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from retrace.configs.errors import InputError
 from retrace.tracker.memory import Memory, editing
-from retrace.tracker.memory.store import Store, canonical
+from retrace.tracker.memory.store import Store
 
 LATEST = 50  # operations that are told
 
@@ -58,7 +57,7 @@ def people(memory: Path | None) -> dict[str, Any]:
             "cameras": [name for _, name in cameras],
             "people": [found[one] for one in sorted(found)],
             "log": _log(store),
-            "suggestions": _suggestions(store, set(found)),
+            "suggestions": _suggestions(store),
         }
     finally:
         store.close()
@@ -77,22 +76,23 @@ def _log(store: Store) -> list[dict[str, Any]]:
             "merge": f"{b} is {a}",
             "assign": f"{count} visit{'s' if count > 1 else ''} split off as {b}",
             "undo": f"undid operation {a}",
+            "reject": f"{b} is not {a}",
         }.get(op, op)
-        undoable = op in ("merge", "undo", "assign") and operation not in gone
+        undoable = op in ("merge", "undo", "assign", "reject") and operation not in gone
         told.append({"operation": operation, "text": f"{words}, by {by}", "undoable": undoable})
     return told
 
 
-def _suggestions(store: Store, there: set[int]) -> list[dict[str, Any]]:
+def _suggestions(store: Store) -> list[dict[str, Any]]:
     """Pairs who may be one person and are still two."""
-    alias = store.partition()[1]
-    found: dict[tuple[int, int], str] = {}
-    for a, b, text in store.read("SELECT a, b, evidence FROM log WHERE op = 'suggest' ORDER BY seq"):
-        one, other = sorted((canonical(a, alias), canonical(b, alias)))
-        if one != other and {one, other} <= there:
-            why = json.loads(text)
-            found[one, other] = ", ".join(f"{key} {value}" for key, value in why.items())
-    return [{"a": a, "b": b, "text": text} for (a, b), text in found.items()]
+    return [
+        {
+            "a": one.older,
+            "b": one.younger,
+            "text": ", ".join(f"{key} {value}" for key, value in one.evidence.items()),
+        }
+        for one in editing.suggestions(store)
+    ]
 
 
 def edit(memory: Path | None, told: Any, at: float) -> str:

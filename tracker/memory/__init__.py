@@ -1,6 +1,7 @@
 """People who return: tracklets remembered in a file, decided by probability, joined and taken apart again."""
 
 from retrace.tracker.memory.config import MemoryConfig
-from retrace.tracker.memory.memory import Decision, Memory, Tracklet
+from retrace.tracker.memory.memory import Memory
+from retrace.tracker.memory.tracklet import Decision, Tracklet
 
 __all__ = ["Decision", "Memory", "MemoryConfig", "Tracklet"]

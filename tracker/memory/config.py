@@ -49,6 +49,10 @@ class MemoryConfig(BaseModel):
         Positive  # s; a camera that is so far ahead of all others has a wrong clock: others are not late
     )
 
+    recluster: Annotated[
+        float | None, Field(gt=0, allow_inf_nan=False)
+    ]  # once so many more tracklets are there (a share), everybody is compared again, for suggestions; null: never
+
     # tracklets
     least_boxes: Annotated[int, Field(ge=1)]  # with known looks; fewer say nothing of anybody
     split_gap: Positive  # s without a box: what follows is another tracklet

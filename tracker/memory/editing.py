@@ -1,8 +1,10 @@
-"""A hand in the memory: merge, split, undo, name, pin, forget, delete, export. Each is one transaction."""
+"""A hand in the memory: merge, split, reject, undo, name, pin, forget, delete, export. Each is one transaction."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,8 +66,50 @@ def split(memory: Memory, tracklets: list[int], at: float, by: str = "user") -> 
     return person, operation
 
 
+def reject(memory: Memory, a: int, b: int, at: float, by: str = "user") -> int:
+    """Two people are not one: nothing joins them, and nobody suggests it again. Returns the operation, to undo it by.
+
+    Raises:
+        InputError: no such person, or they are one already.
+    """
+    with _editing(memory) as store:
+        a, b = sorted((_known(store, a), _known(store, b)))
+        if a == b:
+            raise InputError(f"person {a} is one person already; split off the tracklets that are not")
+        operation, member = store.operation(), store.partition()[0]
+        store.append(operation, at, by, "reject", a, b)
+        one, other = ([t for t, person in member.items() if person == who] for who in (a, b))
+        pairs = [(min(t, o), max(t, o), f"operation {operation}") for t in one for o in other]
+        store.db.executemany("INSERT OR IGNORE INTO link VALUES ('cannot', ?, ?, ?)", pairs)
+    return operation
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Two people who may be one, and still are two."""
+
+    older: int
+    younger: int
+    evidence: dict[str, Any]  # as the log has it, the newest
+
+
+def suggestions(store: Store) -> list[Suggestion]:
+    """What the log suggests and nobody has settled: not of people who are one by now, are gone, or are surely two."""
+    member, alias = store.partition()
+    there = {*member.values()}
+    links = store.read("SELECT a, b FROM link WHERE kind = 'cannot'")
+    two = {tuple(sorted((member[a], member[b]))) for a, b in links if a in member and b in member}
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for a, b, text in store.read("SELECT a, b, evidence FROM log WHERE op = 'suggest' ORDER BY seq"):
+        pair = canonical(a, alias), canonical(b, alias)
+        one, other = min(pair), max(pair)
+        if one != other and {one, other} <= there and (one, other) not in two:
+            found[one, other] = json.loads(text)
+    return [Suggestion(*pair, evidence) for pair, evidence in found.items()]
+
+
 def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
-    """Take back a merge, a split, or an undo. Returns the operation, which can be undone itself.
+    """Take back a merge, a split, a refusal, or an undo. Returns the operation, which can be undone itself.
 
     Raises:
         InputError: no such operation, one that was taken back already, or a tracker's own assignment (split it).
@@ -73,7 +117,7 @@ def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
     with _editing(memory) as store:
         ops = {op for (op,) in store.read("SELECT op FROM log WHERE operation = ?", (operation,))}
         first = store.read("SELECT by FROM log WHERE operation = ? LIMIT 1", (operation,))
-        if not ops & {"merge", "assign", "undo"}:
+        if not ops & {"merge", "assign", "undo", "reject"}:
             raise InputError(f"no operation {operation} that could be undone; `log` lists them")
         if "assign" in ops and first[0][0] != "user":
             raise InputError(
@@ -190,7 +234,7 @@ def export(store: Store, person: int) -> dict[str, Any]:
         dict(zip(("seq", "operation", "at", "by", "op", "a", "b", "evidence"), row, strict=True))
         for row in log
         if (row[4] == "assign" and row[5] in set(mine))
-        or (row[4] in ("merge", "suggest") and {row[5], row[6]} & ids)
+        or (row[4] in ("merge", "suggest", "reject") and {row[5], row[6]} & ids)
     ]
     return {
         "person": person,
@@ -251,7 +295,7 @@ def _remove(store: Store, people: set[int]) -> dict[str, int]:
         ("path", f"tracklet IN {tracklets}"),
         ("log", f"op = 'assign' AND a IN {tracklets}"),
         ("link", f"a IN {tracklets} OR b IN {tracklets}"),
-        ("log", f"op IN ('merge', 'suggest') AND (a IN {persons} OR b IN {persons})"),
+        ("log", f"op IN ('merge', 'suggest', 'reject') AND (a IN {persons} OR b IN {persons})"),
         ("person", f"id IN {persons}"),
     ):
         changed = store.db.execute(f"DELETE FROM {table} WHERE {which}").rowcount

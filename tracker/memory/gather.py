@@ -6,7 +6,7 @@ import numpy as np
 
 from retrace.tracker.boxes import area, clip, iou_matrix
 from retrace.tracker.data import Detections, Step, Tracks
-from retrace.tracker.memory.memory import Tracklet
+from retrace.tracker.memory.tracklet import Tracklet
 
 ARRAYS = ("_id", "_begin", "_end", "_count", "_total", "_first", "_last", "_best")  # (T, ...) each
 PLACES = 1024  # of a path, the newest

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from retrace.tracker.memory.engines import Engine, Follower, open_engine
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
 from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
-from retrace.tracker.memory.places import Path as Walk
-from retrace.tracker.memory.places import Stood, merged, same_place
+from retrace.tracker.memory.places import Stood, merged
+from retrace.tracker.memory.standing import Standing
 from retrace.tracker.memory.store import Store, to_blob
+from retrace.tracker.memory.tracklet import Decision, Tracklet, check
 from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
 
@@ -29,38 +29,6 @@ PRIOR_WEIGHT = 20.0
 RIVALS = 4  # of the likeliest people, who are asked whether they are one
 ONE_PERSON = 3.0  # nats of looks from which two people of the memory may well be one
 SURE = 0.9  # posterior from which a join teaches how long people take from camera to camera
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tracklet:
-    """One stay of one person in one camera, as a tracker saw it."""
-
-    camera: str
-    source: str  # the recording: with `track` and `begin` it tells this tracklet from all others
-    track: int  # the tracker's id
-    begin: float  # s, on the memory's clock
-    end: float  # s
-    boxes: int  # with known looks
-    vector: np.ndarray  # (D,) float32 unit, the mean of its boxes' vectors; 0 where no looks are known
-    apart: frozenset[int] | None = None  # tracks seen beside it; None: all that were there at the same time
-    first_box: np.ndarray | None = None  # (4,) xyxy px
-    last_box: np.ndarray | None = None
-    crop: bytes | None = None  # JPEG
-    path: np.ndarray | None = (
-        None  # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What became of a tracklet."""
-
-    tracklet: int
-    person: int
-    new: bool  # nobody whom the memory knew
-    probability: float  # that it is this person, or a new one
-    maybe: int | None = None  # somebody else it may be
-    reason: str = ""
 
 
 class Memory:
@@ -132,8 +100,7 @@ class Memory:
             [float(told.get("strangers_sum", 0)), float(told.get("strangers_pairs", 0))]
         )
         self._changed_to: set[int] = set()  # cameras
-        given = self.store.read("SELECT substr(key, 8), value FROM meta WHERE key LIKE 'ground:%'")
-        self._plane = {name: np.array(json.loads(text), float).reshape(3, 3) for name, text in given}
+        self._standing = Standing(self.store, self.site)
         self.stale = False
         self.tidied = (
             self.people.now(self.config.clock_jump),
@@ -180,11 +147,7 @@ class Memory:
 
         Their tracklets need a ``path``. What was decided before stays.
         """
-        planes = {name: plane.tolist() for name, plane in zip(ground.cameras, ground.plane, strict=True)}
-        with self.store.writing():
-            rows = [(f"ground:{name}", json.dumps(plane)) for name, plane in planes.items()]
-            self.store.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
-        self._plane |= {name: np.array(plane) for name, plane in planes.items()}
+        self._standing.set_ground(ground)
 
     # -- deciding
 
@@ -199,7 +162,7 @@ class Memory:
                 written.
         """
         for one in tracklets:
-            _check(one, self.store.dimension)
+            check(one, self.store.dimension)
         try:
             with self.store.writing() as changed:
                 if changed or self.stale:
@@ -216,7 +179,7 @@ class Memory:
         watermark = self.people.now(self.config.clock_jump) - self.config.lateness
         found, rows = self._take_in(tracklets)
         self._learn_absence([*rows.values()])
-        stood = self._stood(tracklets, rows)
+        stood = self._standing.of(self.people, tracklets, rows, self._cannot, self._strange)
         for kept, gone, row in merged(stood):
             self._merge_by_place(kept, gone, row, by)
         for k, row in rows.items():
@@ -285,50 +248,6 @@ class Memory:
         for k in rows.keys() - found.keys():
             found[k] = self._settle(rows[k], _certain(NEW), 0, by, "too few boxes to tell")
 
-    def _stood(self, tracklets: Sequence[Tracklet], rows: Mapping[int, int]) -> dict[int, Stood]:
-        """Who of the new tracklets was seen by another camera at the same time and place; rows of people."""
-        people = self.people
-        new = {
-            row: Walk(path, self._plane[tracklets[k].camera])
-            for k, row in rows.items()
-            if len(path := self._path(tracklets[k], row)) and tracklets[k].camera in self._plane
-        }
-        if not new:
-            return {}
-        times = np.concatenate([walk.place[[0, -1], 0] for walk in new.values()])
-        here = slice(0, people.size)
-        was = people.placed[here] & (people.person_of[here] != NOBODY)
-        was &= (people.end_of[here] >= times.min()) & (people.begin_of[here] <= times.max())
-        there = {int(row): (int(people.person_of[row]), self._walk(int(row))) for row in was.nonzero()[0]}
-        never = set()
-        for row in new:
-            for other in self._cannot.get(int(people.tracklet[row]), ()):
-                beside = people.row_of_tracklet[other]
-                never.add((row, beside if beside in new else -1 - int(people.person_of[beside])))
-        for person, _ in there.values():
-            never |= {(-1 - person, -1 - other) for other in self._strange.get(person, ())}
-        camera = {row: int(people.camera_of[row]) for row in (*new, *there)}
-        boxes = {rows[k]: tracklets[k].boxes for k in rows}
-        return same_place(new, there, camera, never, boxes, self.site)
-
-    def _path(self, one: Tracklet, row: int) -> np.ndarray:
-        """(M, 4) of a new tracklet, by the corrected clock; it is written down."""
-        if one.path is None or not len(one.path):
-            return np.zeros((0, 4))
-        self.people.placed[row] = True
-        values = int(self.people.tracklet[row]), one.path.astype("<f8").tobytes()
-        self.store.db.execute("INSERT INTO path VALUES (?, ?)", values)
-        return one.path + np.array([self.people.clock[self.people.camera_of[row]], 0, 0, 0])
-
-    def _walk(self, row: int) -> Walk:
-        """Where the tracklet of a row stood, from the file."""
-        ((blob,),) = self.store.read(
-            "SELECT places FROM path WHERE tracklet = ?", (int(self.people.tracklet[row]),)
-        )
-        camera = int(self.people.camera_of[row])
-        place = np.frombuffer(blob, "<f8").reshape(-1, 4) + np.array([self.people.clock[camera], 0, 0, 0])
-        return Walk(place, self._plane[self.people.cameras[camera]])
-
     def _merge_by_place(self, kept: int, gone: int, row: int, by: str) -> None:
         """Two people (rows) are one: tracklet ``row`` stood where either did. The log can undo it."""
         people = self.people
@@ -358,6 +277,10 @@ class Memory:
             camera = self.store.camera(one.camera)
             self.people.add_camera(camera, one.camera)
             self.transit.widen(len(self.people.cameras))
+        if one.clock and one.source not in self.people.clock_of_source:
+            told = (f"clock:{one.source}", one.clock)
+            self.store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", told)
+            self.people.set_clock(one.source, one.clock)
         boxes = [
             None if box is None else np.asarray(box, "<f4").tobytes() for box in (one.first_box, one.last_box)
         ]
@@ -394,7 +317,8 @@ class Memory:
         away = people.begin_of[rows][:, None] - people.end_of[last]
         if self.config.transit:
             to = np.broadcast_to(camera, person.shape)
-            ratio += self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+            told = self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+            ratio += np.where(people.clock_of[last] == people.clock_of[rows][:, None], told, 0.0)
         ratio[~people.looks[person]] = -np.inf
         for k, row in enumerate(rows):
             apart = self._kept_apart(int(row))
@@ -506,7 +430,14 @@ class Memory:
         people = self.people
         last = people.last[: people.count]
         last = last[last != NOBODY]
-        if not (len(last) and len(rows)):
+        for clock in np.unique(people.clock_of[rows]).tolist():
+            mine = [row for row in rows if people.clock_of[row] == clock]
+            self._learn_absence_from(last[people.clock_of[last] == clock], mine)
+
+    def _learn_absence_from(self, last: np.ndarray, rows: Sequence[int]) -> None:
+        """The same of people whose last tracklets are ``last``, all by one clock."""
+        people = self.people
+        if not len(last):
             return
         to, begin = people.camera_of[rows], people.begin_of[rows]
         order = np.lexsort((people.end_of[last], people.camera_of[last]))
@@ -520,6 +451,8 @@ class Memory:
     def _learn_transit(self, row: int, joined: int) -> None:
         """How long a person took, of whom it is sure enough."""
         people, before = self.people, self.people.last[joined]
+        if people.clock_of[before] != people.clock_of[row]:
+            return
         gap = people.begin_of[row] - people.end_of[before]
         start, to = people.camera_of[before], people.camera_of[row]
         self.transit.same[start, to, int(transit_bin(np.array(gap)))] += 1
@@ -537,20 +470,3 @@ def _certain(person: int, maybe: int | None = None) -> Round:
     second = NEW if maybe is None else maybe
     values = (person, 1.0, np.nan, second, 0.0 if maybe is None else 1.0)
     return Round(*(np.array([value]) for value in values))
-
-
-def _check(one: Tracklet, dimension: int) -> None:
-    where = f"track {one.track} of {one.source}"
-    if np.shape(one.vector) != (dimension,):
-        raise InputError(
-            f"{where}: its vector has shape {np.shape(one.vector)}, this memory's have ({dimension},)"
-        )
-    norm = float(np.linalg.norm(one.vector))
-    if not (abs(norm - 1) <= 1e-2 or (one.boxes == 0 and norm == 0)):  # NaN fails too
-        raise InputError(f"{where}: its vector has norm {float(np.linalg.norm(one.vector)):g}, expected 1")
-    if one.path is not None and not (
-        one.path.ndim == 2 and one.path.shape[1] == 4 and np.isfinite(one.path).all()
-    ):
-        raise InputError(f"{where}: its path has shape {one.path.shape}, expected (M, 4) finite numbers")
-    if not (np.isfinite(one.begin) and np.isfinite(one.end) and one.begin <= one.end):
-        raise InputError(f"{where}: begins at {one.begin} s and ends at {one.end} s")

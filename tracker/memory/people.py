@@ -33,6 +33,9 @@ class People:
     vectors: np.ndarray = field(
         default_factory=lambda: np.zeros((0, 0), np.float32)
     )  # (., D) unit; 0: folded
+    clock_of: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )  # number of a clock, 0: the memory's
     placed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a path
     known: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a vector
     person_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # row of a person, NOBODY
@@ -56,6 +59,8 @@ class People:
     )  # (source, track) -> tracklet rows
     row_of_tracklet: dict[int, int] = field(default_factory=dict)  # id in the file -> row
     person_row: dict[int, int] = field(default_factory=dict)  # global id -> row
+    clock_number: dict[str, int] = field(default_factory=lambda: {"": 0})  # of a name
+    clock_of_source: dict[str, int] = field(default_factory=dict)  # the memory's where there is none
 
     @classmethod
     def read(cls, store: Store) -> Self:
@@ -65,6 +70,8 @@ class People:
         for number, name, clock in store.read("SELECT number, name, clock FROM camera ORDER BY number"):
             made.add_camera(number, name)
             made.clock[number] = clock
+        for source, clock in store.read("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'clock:%'"):
+            made.set_clock(source, clock)
         member, _ = store.partition()
         alive = {*member.values()}
         for person, total, folded in store.read("SELECT id, total, folded FROM person ORDER BY id"):
@@ -93,6 +100,10 @@ class People:
             self.clock, self.newest_of = np.append(self.clock, 0.0), np.append(self.newest_of, -np.inf)
             self.been = np.pad(self.been, ((0, 0), (0, 1)))
 
+    def set_clock(self, source: str, clock: str) -> None:
+        """The times of what comes from this source are by that clock."""
+        self.clock_of_source[source] = self.clock_number.setdefault(clock, len(self.clock_number))
+
     def add_tracklet(
         self,
         tracklet: int,
@@ -111,6 +122,7 @@ class People:
                 "camera_of",
                 "begin_of",
                 "end_of",
+                "clock_of",
                 "vectors",
                 "known",
                 "placed",
@@ -121,6 +133,7 @@ class People:
         self.tracklet[row], self.camera_of[row] = tracklet, camera
         self.begin_of[row], self.end_of[row] = begin + clock, end + clock
         self.vectors[row], self.known[row], self.person_of[row] = vector, vector.any(), NOBODY
+        self.clock_of[row] = self.clock_of_source.get(source, 0)
         self.newest_of[camera] = max(self.newest_of[camera], end + clock)
         self.row_of[source, track, begin] = self.row_of_tracklet[tracklet] = row
         self.rows_of_track.setdefault((source, track), []).append(row)

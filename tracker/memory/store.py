@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import numpy as np
 from retrace.configs.errors import InputError
 
 VERSION = "2"
+FULL = 2**16  # bytes left, below which a disk is full: a side file takes 32 kB
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE camera (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, clock REAL NOT NULL DEFAULT 0);
@@ -116,9 +118,10 @@ class Store:
             )
         self.weights, self.dimension = meta["weights"], int(meta["dimension"])
         if (weights and weights != self.weights) or (dimension and dimension != self.dimension):
+            other = " ".join(word for word in (weights, f"({dimension})" if dimension else "") if word)
             raise InputError(
-                f"{self.path}: was made with {self.weights} ({self.dimension} numbers a vector), not with {weights} "
-                f"({dimension}): vectors of two networks do not compare; use those weights or another memory"
+                f"{self.path}: was made with {self.weights} ({self.dimension} numbers a vector), not with {other}: "
+                "vectors of two networks do not compare; use those weights or another memory"
             )
 
     @contextmanager
@@ -130,13 +133,19 @@ class Store:
             why = str(error)
             if "locked" in why or "busy" in why:
                 why = "another process is writing to it; try again, or end that one"
-            elif "full" in why:
+            elif "full" in why or ("I/O" in why and self._free() < FULL):
                 why = "the disk is full; nothing of this step was kept"
+            elif "I/O" in why:
+                why = f"the disk failed ({why}); nothing of this step was kept"
             raise InputError(f"{self.path}: {why}") from None
         except sqlite3.DatabaseError as error:
             raise InputError(
                 f"{self.path}: is damaged or no memory ({error}); restore a copy of it"
             ) from None
+
+    def _free(self) -> int:
+        """Bytes left on its disk; where there are too few for its side files, SQLite calls that an I/O error."""
+        return shutil.disk_usage(self.path.resolve().parent).free
 
     @contextmanager
     def writing(self) -> Iterator[bool]:

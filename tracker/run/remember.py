@@ -18,10 +18,11 @@ from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.editing import tidy
 from retrace.tracker.memory.gather import Gather
 from retrace.tracker.memory.places import EVERY
+from retrace.tracker.memory.proposals import now_and_then
 from retrace.tracker.mot_file import read_results, write_results
 from retrace.tracker.site.ground import Ground
 
-APART = 3600.0  # s between two recordings whose clocks are not known
+APART = 3600.0  # s between two recordings whose clocks are not known: the hours between them mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Remembering:
         else:
             with writing(self._path):  # also a place that cannot be written, before the first frame
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._start = self._beginning(start, live)
+        self._start, self._clock = self._beginning(start, live)
         every = None if ground is None else EVERY
         self.gather = Gather(
             camera or name, self._source, self.config.split_gap, crops=crops, paths=every, height=height
@@ -103,19 +104,21 @@ class Remembering:
             int, tuple[int, float, int]
         ] = {}  # tracklet -> track, s of the source, person then
 
-    def _beginning(self, start: float | None, live: bool) -> float:
-        """Where this source lies on the memory's clock: where it lay before, where it is told to, or now."""
+    def _beginning(self, start: float | None, live: bool) -> tuple[float, str]:
+        """Where this source lies on the memory's clock: where it lay before, where it is told to, or now; and whose
+        clock that is: the memory's, or one of its own, where nobody knows."""
         if self._memory is not None:
-            key = f"start:{self._source}"
-            before = self._memory.store.read("SELECT value FROM meta WHERE key = ?", (key,))
+            query = "SELECT value FROM meta WHERE key = ?"
+            before = self._memory.store.read(query, (f"start:{self._source}",))
             if before:
-                return float(before[0][0])
+                clock = self._memory.store.read(query, (f"clock:{self._source}",))
+                return float(before[0][0]), str(clock[0][0]) if clock else ""
         if start is not None:
-            return float(start)
+            return float(start), ""
         if live:
-            return time.time()
+            return time.time(), ""
         newest = self._memory.people.newest if self._memory is not None else -np.inf
-        return float(np.ceil(newest + APART)) if np.isfinite(newest) else 0.0
+        return (float(np.ceil(newest + APART)) if np.isfinite(newest) else 0.0), self._source
 
     def take(self, step: Step) -> None:
         """Take in a frame; what has ended is decided a window at a time."""
@@ -164,19 +167,22 @@ class Remembering:
                 one,
                 begin=one.begin + self._start,
                 end=one.end + self._start,
+                clock=self._clock,
                 path=None if one.path is None else one.path + np.array([self._start, 0, 0, 0]),
                 vector=one.vector if len(one.vector) else np.zeros(store.dimension, np.float32),
             )
             for one in self._waiting
         ]
+        with store.writing():  # before its tracklets: a run that dies between them finds its place again
+            rows = [(f"start:{self._source}", repr(self._start))]
+            rows += [(f"clock:{self._source}", self._clock)] if self._clock else []
+            store.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
         decided = self._memory.add(told)
         for one, decision in zip(self._waiting, decided, strict=True):
             self._decided[decision.tracklet] = one.track, one.begin, decision.person
-        with store.writing():
-            values = (f"start:{self._source}", repr(self._start))
-            store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
         self._waiting = []
         tidy(self._memory)
+        now_and_then(self._memory)
 
     # -- for checkpoints
 

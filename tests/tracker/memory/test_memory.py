@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from retrace.tracker.memory.editing import (
     undo,
     undo_all_merges,
 )
+from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.search import search
 from retrace.tracker.memory.store import Store
 from tests.tracker.memory.passersby import D, day, tracklet, vector_of
@@ -330,6 +332,43 @@ def test_out_of_order_within_lateness_is_not_late(tmp_path: Path) -> None:
     assert told == [[1, 2], [1, 2]]
 
 
+def passing(memory: Memory, rounds: int, clock: str) -> None:
+    """Eight people go from door a to door b in 20 s, again and again."""
+    for k in range(rounds):
+        for person in range(8):
+            begin = 1000.0 * k + 100.0 * person
+            at = {"source": f"a{clock}", "camera": "a", "clock": clock}
+            memory.add([tracklet(person, begin, **at)])
+            memory.add([tracklet(person, begin + 20.0, **{**at, "source": f"b{clock}", "camera": "b"})])
+
+
+@pytest.mark.parametrize("clock", ["one", "other"])
+def test_times_of_two_clocks_say_nothing_of_each_other(tmp_path: Path, clock: str) -> None:
+    """After many ways of 20 s, who comes to b 20 s after somebody left a is likelier he, if one clock says so; by
+    another clock it is as if times did not count. The file keeps whose clock it was."""
+    passing(opened(tmp_path), 6, "one")
+    opened(tmp_path).add([tracklet(3, 9000.0, source="aone", camera="a", clock="one")])
+    best = []
+    for transit in (True, False):
+        with opened(tmp_path, transit=transit) as memory, memory.store.writing():
+            row = memory._insert(tracklet(3, 9023.0, source=f"b{clock}", camera="b", clock=clock))
+            near = Nearest(memory.people, np.array([row]))
+            best.append(memory._candidates([row], near).ratio.max())
+            memory.store.db.execute("DELETE FROM tracklet WHERE begin = 9023")
+    assert (best[0] > best[1] + 1) == (clock == "one")
+    assert (best[0] == best[1]) == (clock == "other")
+
+
+def test_what_one_clock_says_teaches_nothing_of_two(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    memory.add([tracklet(1, 100.0, source="x", clock="x")])
+    assert not memory.add([tracklet(1, 300.0, source="y", clock="y")])[0].new
+    assert memory.transit.same.sum() == 0
+    assert memory.transit.anybody.sum() == 0
+    assert not memory.add([tracklet(1, 500.0, source="y", clock="y")])[0].new
+    assert memory.transit.same.sum() == 1
+
+
 # -- searching
 
 
@@ -466,6 +505,19 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         assert other.people.size == len(true)
     memory.store.read("PRAGMA max_page_count = 1000000")
     assert {one.person for one in memory.add(many)} == {told[0]}
+
+
+@pytest.mark.parametrize(
+    ("free", "said"), [(4096, "the disk is full"), (10**9, r"the disk failed .disk I/O error")]
+)
+def test_a_disk_that_takes_no_side_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, said: str
+) -> None:
+    """SQLite calls it an I/O error where the file beside its database finds no room."""
+    store = opened(tmp_path).store
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=free))
+    with pytest.raises(InputError, match=said), store._explained():
+        raise sqlite3.OperationalError("disk I/O error")
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])

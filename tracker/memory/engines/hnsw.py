@@ -23,8 +23,10 @@ from retrace.tracker.memory.engines.exact import Labels, exactly
 LINKS = 16  # of a vector in the graph
 BUILD = 40  # vectors looked at when one is put in
 LEAST, UTMOST = 32, 1024  # vectors looked at in a search
-ASKED = 0.98  # recall of the ten nearest
-SAMPLE = 200  # of its own vectors, whose ten nearest tell the recall
+ASKED = 0.98  # recall of the nearest
+JUDGED = 5  # so many nearest tell the recall: a person has few tracklets, and a graph finds strangers, who come after
+# them and whom nobody asks for, late
+SAMPLE = 200  # of its own vectors, whose nearest tell the recall
 FEW = 50_000  # so many are compared one by one: a graph that may use only some of its vectors finds little
 GROWN = 1.1  # times as many: the recall is measured anew
 DEAD = 0.25  # share of removed vectors from which the graph is made anew
@@ -55,7 +57,7 @@ class Hnsw:
     """A graph of near vectors, and its file: a cache beside the memory's, which is made anew when it does not fit.
 
     How many vectors a search looks at is chosen on the gallery itself: the least of `LEAST`, twice that, ... whose
-    recall is `ASKED`, as measured on `SAMPLE` of its vectors against comparing all.
+    recall is `ASKED`, as measured on the `JUDGED` nearest of `SAMPLE` of its vectors against comparing all.
     """
 
     def __init__(self, dimension: int, path: Path | None = None, look_at: int | None = None) -> None:
@@ -70,7 +72,7 @@ class Hnsw:
         """
         self._faiss, self._dimension, self._path = faiss(), dimension, path
         self._fixed = look_at
-        self.recall = float("nan")  # of the ten nearest, on its own vectors; NaN: not measured
+        self.recall = float("nan")  # of the `JUDGED` nearest, on its own vectors; NaN: not measured
         self.built_s = 0.0  # s, that adding has taken
         self._empty()
         if path is not None and path.is_file():
@@ -176,11 +178,11 @@ class Hnsw:
         here = self._labels.here[:size].nonzero()[0]
         some = here[np.linspace(0, len(here) - 1, SAMPLE).astype(int)]
         vectors = self._gallery()[some].astype(np.float32)
-        judge, _ = self._exactly(vectors, 11, here)
+        judge, _ = self._exactly(vectors, JUDGED + 1, here)
         self._measured = size
         looks = [self._fixed] if self._fixed else [LEAST << k for k in range(20) if LEAST << k <= UTMOST]
         for self.look_at in looks:
-            found, _ = self._search(vectors, 11)
+            found, _ = self._search(vectors, JUDGED + 1)
             self.recall = overlap(found, judge, self._labels.id[some])
             if self.recall >= ASKED:
                 return

@@ -1,0 +1,60 @@
+"""What a memory is told, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retrace.configs.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracklet:
+    """One stay of one person in one camera, as a tracker saw it."""
+
+    camera: str
+    source: str  # the recording: with `track` and `begin` it tells this tracklet from all others
+    track: int  # the tracker's id
+    begin: float  # s, on the memory's clock
+    end: float  # s
+    boxes: int  # with known looks
+    vector: np.ndarray  # (D,) float32 unit, the mean of its boxes' vectors; 0 where no looks are known
+    apart: frozenset[int] | None = None  # tracks seen beside it; None: all that were there at the same time
+    first_box: np.ndarray | None = None  # (4,) xyxy px
+    last_box: np.ndarray | None = None
+    crop: bytes | None = None  # JPEG
+    clock: str = ""  # whose clock the times are by: times of two clocks cannot be compared; "": the memory's
+    path: np.ndarray | None = (
+        None  # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a tracklet."""
+
+    tracklet: int
+    person: int
+    new: bool  # nobody whom the memory knew
+    probability: float  # that it is this person, or a new one
+    maybe: int | None = None  # somebody else it may be
+    reason: str = ""
+
+
+def check(one: Tracklet, dimension: int) -> None:
+    """Raises InputError where a tracklet cannot be: a vector of another size or no unit vector, times that are none."""
+    where = f"track {one.track} of {one.source}"
+    if np.shape(one.vector) != (dimension,):
+        raise InputError(
+            f"{where}: its vector has shape {np.shape(one.vector)}, this memory's have ({dimension},)"
+        )
+    norm = float(np.linalg.norm(one.vector))
+    if not (abs(norm - 1) <= 1e-2 or (one.boxes == 0 and norm == 0)):  # NaN fails too
+        raise InputError(f"{where}: its vector has norm {float(np.linalg.norm(one.vector)):g}, expected 1")
+    if one.path is not None and not (
+        one.path.ndim == 2 and one.path.shape[1] == 4 and np.isfinite(one.path).all()
+    ):
+        raise InputError(f"{where}: its path has shape {one.path.shape}, expected (M, 4) finite numbers")
+    if not (np.isfinite(one.begin) and np.isfinite(one.end) and one.begin <= one.end):
+        raise InputError(f"{where}: begins at {one.begin} s and ends at {one.end} s")
