@@ -283,7 +283,7 @@ class Tracker:
             if self._depth.filters:
                 filters.warp(self._model, live.kept.transpose(1, 0, 2), warp)
             if self._depth.boxes:
-                live.past = filters.warp_boxes(live.past, warp)
+                live.past[:] = filters.warp_boxes(live.past, warp)
 
     def _look(self, detections: Detections) -> CostInputs:
         """Everything that the costs of this frame look at."""
