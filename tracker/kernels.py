@@ -14,11 +14,13 @@ LOG = logging.getLogger("retrace")
 AS_THEY_STAND = (  # files that `compiled_frame` compiles functions of, or takes constants from
     "rows.py",
     "rules.py",
+    "association/arithmetic.py",
     "association/assignment.py",
     "association/costs.py",
     "tracks/appearance.py",
     "tracks/lifecycle.py",
     "tracks/overlaps.py",
+    "tracks/scores.py",
     "tracks/shown.py",
 )
 

@@ -9,7 +9,7 @@ from numba import njit
 
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import blend, dots, nearest, sums
-from retrace.tracker.compiled_frame.inputs import Found, Vectors
+from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors
 from retrace.tracker.tracks.appearance import ALIKE, SUMMED
 from retrace.tracker.tracks.overlaps import alike
 
@@ -56,12 +56,15 @@ def anybody_looks(rows: np.ndarray, found: Found, rules: Any) -> bool:
 
 
 @njit(error_model="numpy")
-def look_costs(
-    pairs: CandidatePairs, rows: np.ndarray, found: Found, vectors: Vectors, neutral: float, rules: Any
-) -> np.ndarray:
-    """(P,) 1 - cosine, stretched; ``neutral`` where it is unknown."""
+def looks_of(pairs: CandidatePairs, inputs: Inputs, rules: Any) -> np.ndarray:
+    """(P,) 1 - cosine, stretched; NaN where it is unknown. Where there is a matrix, it is told, too."""
+    rows, found, vectors, matrix = inputs.rows, inputs.found, inputs.vectors, inputs.matrix
     row, col, views, known = pairs.row, pairs.col, rows["views"], found.known
-    slots, look = rows["slot"], np.full(len(row), neutral)
+    slots, look = rows["slot"], np.full(len(row), np.nan)
+    if len(matrix) and not rules.summed:
+        for p in range(len(row)):
+            look[p] = matrix[row[p], col[p]]
+        return look
     for memory in range(len(SUMMED)):
         which, count = np.empty(len(row), np.int64), 0
         for p in range(len(row)):
@@ -78,6 +81,9 @@ def look_costs(
         else:
             cosine = dots(vectors.recent if memory == RECENT else vectors.history, i, found.embedding, j)
         look[which] = (1.0 - cosine) * vectors.stretch
+    if len(matrix):
+        for p in range(len(row)):
+            matrix[row[p], col[p]] = look[p]
     return look
 
 

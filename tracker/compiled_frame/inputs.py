@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from retrace.tracker.rows import FrameTime
+
 
 class Found(NamedTuple):
     """The detections of the frame, see `tracker.data.Detections`."""
@@ -26,3 +28,18 @@ class Vectors(NamedTuple):
     history: np.ndarray
     bank: np.ndarray
     stretch: float  # what 1 - cosine is multiplied by
+
+
+class Inputs(NamedTuple):
+    """The frame as its costs see it, see `tracker.association.inputs.CostInputs`."""
+
+    rows: np.ndarray  # (T,) ROW
+    filters: np.ndarray  # (5, T or more, 4)
+    memory: np.ndarray  # (T, M), see `tracker.tracks.state.Depth`
+    box: np.ndarray  # (T, 4) px, predicted
+    z: np.ndarray  # (N, 4), as the filter measures them
+    found: Found
+    vectors: Vectors
+    matrix: np.ndarray  # (T, N) how all look to each other, NaN: unknown; (0, 0): that is asked pair by pair
+    now: FrameTime
+    step: float  # s, a nominal frame
