@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retrace.tracker.association.costs import ALL_LOOKS
+from retrace.tracker.association.log_odds import REACH
 from retrace.tracker.association.stages import SLACK, prepare
-from retrace.tracker.config import Stage, TrackerConfig
+from retrace.tracker.config import LogOdds, Stage, TrackerConfig
 from retrace.tracker.kernels import sources
 from retrace.tracker.motion.models import MODELS, NONE
 from retrace.tracker.rows import LOST
@@ -35,11 +36,18 @@ COSTS = (
     "corner_direction",
     "adaptive_appearance",
     "iou_unless_alike",
+    "trusted_iou",
+    "mahalanobis_share",
+    "shape",
+    "shape_by_width",
+    "log_odds",
 )
 ALL_PAIRS = ("adaptive_appearance",)  # the costs of one pair that look at all others
+KNOTS, AGES = 16, 6  # of a table of log-odds, at most
+TERMS = len(LogOdds.TERMS)
 REACHES = ("mahalanobis", "centre_mahalanobis")  # gates that bound how far away a box may be
 BANDS = ("high", "low", "deleted")
-MOST = 4  # terms of a sum, and gates
+MOST = 5  # terms of a sum, and gates
 SCORES = ("low", "high", "new", "confirm_score", "recent_momentum")  # float32, as NumPy compares them
 COUNTS = ("confirm_hits", "start_frames", "report_streak", "direction_span")
 REALS = ("nms", "birth_iou", "duplicate_iou", "max_age", "believed_age", "tentative_max_age", "coast")
@@ -64,6 +72,15 @@ RULES = np.dtype(  # of TrackerConfig, by name
         *((name, np.bool_) for name in (*FLAGS, "detection_box", f"sources_{sources()}")),
         ("memory", np.int64, 3),  # by status, of tracks.appearance.SUMMED: what looks are compared with
         ("summed", np.bool_),  # all of these are; else looks are what the matrix says
+        ("straight", np.bool_),  # motion on a line through the last boxes, no filter
+        ("boost_likely", np.float64),  # NaN: scores stay as they are
+        ("boost_distance", np.float64),  # NaN: nobody is unlikely
+        ("odds_bias", np.float64),
+        ("odds_gaps", np.float64, AGES - 2),  # inf: no more
+        ("odds_knots", np.int64, TERMS),
+        ("odds_by_age", np.bool_, TERMS),
+        ("odds_at", np.float64, (TERMS, KNOTS)),
+        ("odds_nats", np.float64, (TERMS, AGES, KNOTS)),
         *((f"at_{name}", np.int64) for name in PLACES),
         *KALMAN,
     ],
@@ -85,6 +102,7 @@ STAGE = np.dtype(
         ("apart", np.bool_),  # boxes that do not overlap may match, by looks
         ("reach", np.float64),  # and their centres are at most so far, squared Mahalanobis; inf: anywhere
         ("neutral", np.float64),  # what an unknown appearance costs; inf: such a pair cannot be
+        ("odds", np.bool_),  # whoever overlaps or is within reach is asked for log-odds
         ("cue_appearance", np.float64),
         ("cue_iou", np.float64),
         ("observed", np.bool_),  # boxes are the last seen; else the predicted ones
@@ -116,6 +134,13 @@ def rules_of(config: TrackerConfig, depth: Depth = NO_DEPTH) -> np.ndarray:
     rules["summed"] = {*memories} <= {*SUMMED}
     for name in PLACES:
         rules[f"at_{name}"] = depth.parts[name][0] if name in depth.parts else depth.width
+    rules["straight"] = config.motion == "linear"
+    rules["boost_likely"] = rules["boost_distance"] = np.nan
+    if config.boost is not None:
+        rules["boost_likely"] = config.boost.likely
+        rules["boost_distance"] = config.boost.distance if config.boost.unlikely else np.nan
+    if config.log_odds is not None and _fits(config.log_odds):
+        _tell_odds(rules[0], config.log_odds)
     rules["hidden_age"] = -1.0
     if config.hidden is not None:
         for name, value in config.hidden:
@@ -125,6 +150,22 @@ def rules_of(config: TrackerConfig, depth: Depth = NO_DEPTH) -> np.ndarray:
     rules["start_weight"], rules["start_constant"] = model.compiled_start
     rules["frozen"][0, list(model.sizes)] = config.freeze_lost_size
     return rules
+
+
+def _fits(odds: LogOdds) -> bool:
+    """Whether a record has room for all of them."""
+    return len(odds.gaps) <= AGES - 2 and all(len(getattr(odds, name).at) <= KNOTS for name in odds.TERMS)
+
+
+def _tell_odds(rules: Any, odds: LogOdds) -> None:
+    rules["odds_bias"], rules["odds_gaps"] = odds.bias, np.inf
+    rules["odds_gaps"][: len(odds.gaps)] = odds.gaps
+    for k, name in enumerate(odds.TERMS):
+        table = getattr(odds, name)
+        count = len(table.at)
+        rules["odds_knots"][k], rules["odds_by_age"][k] = count, len(table.nats) > 1
+        rules["odds_at"][k, :count] = table.at
+        rules["odds_nats"][k, : len(table.nats), :count] = table.nats
 
 
 class CompiledStages(NamedTuple):
@@ -138,9 +179,9 @@ class CompiledStages(NamedTuple):
 def compiled_stages(config: TrackerConfig) -> CompiledStages | None:
     """None: this preset has more to it than a compiled frame, and runs step by step.
 
-    What is refused: raised scores and shares (BoostTrack), straight motion (GHOST, C-BIoU), a sum of log-odds (`odds`).
+    What is refused: a motion model that somebody adds, longer sums and tables than a record has room for.
     """
-    if config.boost is not None or config.motion == "linear" or MODELS[config.motion].kind == NONE:
+    if MODELS[config.motion].kind == NONE or (config.log_odds is not None and not _fits(config.log_odds)):
         return None
     summed = {config.active_appearance, config.lost_appearance} <= {*SUMMED}
     matrix = not summed or any(map(_asks_all_pairs, config.stages))
@@ -161,13 +202,15 @@ def _asks_all_pairs(stage: Stage) -> bool:
 
 
 def _reach(stage: Stage) -> float:
+    if "log_odds" in stage.terms:
+        return REACH
     return min((stage.gates[name] for name in REACHES if name in stage.gates), default=np.inf)
 
 
 def _stage(stage: Stage, blind: bool, matrix: bool) -> tuple[Any, ...] | None:
     """The stage as a STAGE; None: it is none."""
     terms, gates, prepared = stage.terms, stage.gates, prepare(stage)
-    if {*terms, *gates} - {*COSTS} or max(len(terms), len(gates)) > MOST:
+    if max(len(terms), len(gates)) > MOST:
         return None
     fill, apart = [-1] * MOST, prepared.far < np.inf
     bound = (prepared.limit - prepared.far) / prepared.look + SLACK if apart else np.zeros(3)
@@ -186,6 +229,7 @@ def _stage(stage: Stage, blind: bool, matrix: bool) -> tuple[Any, ...] | None:
         apart,
         _reach(stage),
         np.inf if stage.neutral_appearance is None else stage.neutral_appearance,
+        "log_odds" in terms,
         stage.cue_appearance,
         stage.cue_iou,
         stage.against == "observed",

@@ -411,7 +411,8 @@ class Tracker:
         if config.motion == "linear":
             past = live.past[rows]
             past = model.from_xyxy(past.reshape(-1, 4)).reshape(past.shape)
-            filters.follow(live.filters, rows, z, past, -np.diff(live.past_time[rows], axis=1) * self._fps)
+            gap = -np.diff(live.past_time[rows], axis=1) / (1.0 / self._fps)
+            filters.follow(live.filters, rows, z, past, gap)
             return
         filters.update(model, live.filters, rows, z, 1.0 - score if config.noise_by_score else None)
         if live.kept.shape[1]:

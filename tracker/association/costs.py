@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from retrace.tracker.association.arithmetic import angle, angle_of, length
+from retrace.tracker.association.arithmetic import angle, angle_of, exp, length, log
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.log_odds import log_odds as odds_of
@@ -23,6 +23,7 @@ CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))  # columns of a box's corners
 SPANS = (1, 2, 3)  # detections back, over which TrackTrack and Hybrid-SORT measure directions
 ADAPTIVE_WEIGHT, ADAPTIVE_CAP = 0.75, 0.5  # Deep OC-SORT: a_w, and the most that a clear margin adds
 BOOST_LIMIT = 13.2767  # BoostTrack: chi-square, 4 degrees of freedom, 99 %
+TRUST = log(0.9)  # BoostTrack: of 0.9 a step
 ALIKE, RELIEF = 0.75, 0.15  # BoostTrack: from this cosine on so much less IoU is enough
 
 Cost = Callable[[CostInputs, CandidatePairs, Stage], np.ndarray]
@@ -59,6 +60,13 @@ def turn_from_mean(came_x: Any, came_y: Any, goes_x: Any, goes_y: Any) -> Any:
     """The same where he came along a mean of unit steps: the shorter that is, the nearer to half a pi."""
     size = length(goes_x, goes_y)
     return angle_of((came_x * goes_x + came_y * goes_y) / (size + (size == 0)))
+
+
+def trust_in_track(age: Any, since: Any, step: float) -> Any:
+    """0.9 for each step that a track is younger than 7, later for each that it was missed; both in seconds."""
+    steps, missed = np.rint(age / step), np.maximum(np.rint(since / step) - 1, 0.0)
+    young = steps < 7
+    return exp(TRUST * (young * (7 - steps) + (1.0 - young) * missed))
 
 
 def within(score: Any, low: Any, high: Any) -> Any:
@@ -105,15 +113,13 @@ def _shape(inputs: CostInputs, pairs: CandidatePairs, by: list[int]) -> np.ndarr
     """``by``: what differences of width and of height are measured in, 0: the larger width, 1: the larger height."""
     a, b = inputs.box[pairs.row], inputs.detections.xyxy[pairs.col]
     a, b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    return 1.0 - _trust(inputs, pairs) * np.exp(-(np.abs(a - b) / np.maximum(a, b)[:, by]).sum(1))
+    gap, most = np.abs(a - b), np.maximum(a, b)
+    return 1.0 - _trust(inputs, pairs) * exp(-(gap[:, 0] / most[:, by[0]] + gap[:, 1] / most[:, by[1]]))
 
 
 def _trust(inputs: CostInputs, pairs: CandidatePairs) -> np.ndarray:
     """(P,) c_d c_t: detection score times 0.9 per step that the track is young (below 7) or was not seen."""
-    live = inputs.live
-    age = np.rint((inputs.time - live.born) / inputs.step)
-    missed = np.rint((inputs.time - live.seen) / inputs.step) - 1
-    track = 0.9 ** np.where(age < 7, 7 - age, np.maximum(missed, 0))
+    track = trust_in_track(inputs.time - inputs.live.born, inputs.time - inputs.live.seen, inputs.step)
     return inputs.detections.score[pairs.col] * track[pairs.row]
 
 
@@ -144,10 +150,10 @@ def mahalanobis_share(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -
     total = (mine[:, None] == theirs[eligible]).sum(1).astype(np.float64)
     row, col, squared = filters.nearby(live.filters, z, BOOST_LIMIT)
     rivals = eligible[col] & (mine[row] == theirs[col])
-    np.add.at(total, row[rivals], np.exp(BOOST_LIMIT - squared[rivals]) - 1.0)
+    np.add.at(total, row[rivals], exp(BOOST_LIMIT - squared[rivals]) - 1.0)
     own = filters.own_distance(live.filters, pairs.row, z[pairs.col])
     inside = (own <= BOOST_LIMIT) & eligible[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
-    weight = np.where(inside, np.exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
+    weight = np.where(inside, exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
     return 1.0 - weight / np.maximum(total[pairs.row], 1.0)
 
 

@@ -8,11 +8,12 @@ stand; here are the loops around them, in files of the same names. It serves the
 
 from numba.extending import register_jitable
 
-from retrace.tracker.association.arithmetic import angle, angle_of, length
+from retrace.tracker.association.arithmetic import angle, angle_of, exp, length, log
 from retrace.tracker.association.costs import (
     heights_iou,
     on_a_line,
     smaller_cue,
+    trust_in_track,
     turn,
     turn_from_mean,
     within,
@@ -27,7 +28,7 @@ from retrace.tracker.tracks.shown import coasting, in_sight, may_be_hidden
 for _rule in (
     *(expected, seen_within, confirmed, confirmed_at_birth, may_begin, remembered, alike, lives_longer),
     *(stands_behind, coasting, in_sight, may_be_hidden, heights_iou, on_a_line, smaller_cue),
-    *(length, angle, angle_of, turn, turn_from_mean, within, forecast, corrected),
+    *(length, angle, angle_of, exp, log, trust_in_track, turn, turn_from_mean, within, forecast, corrected),
 ):
     register_jitable(error_model="numpy")(_rule)
 

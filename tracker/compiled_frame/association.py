@@ -12,7 +12,7 @@ from retrace.tracker.compiled import by_column, overlapping_pairs, solve
 from retrace.tracker.compiled_frame.appearance import anybody_looks, looks_of
 from retrace.tracker.compiled_frame.costs import add_cost, distance
 from retrace.tracker.compiled_frame.inputs import Inputs
-from retrace.tracker.rows import expected
+from retrace.tracker.rows import FrameTime, expected
 from retrace.tracker.rules import MOST
 from retrace.tracker.tracks.overlaps import alike
 
@@ -26,23 +26,21 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
     joined, taken = np.full(len(rows), -1), np.zeros(len(found.score), np.bool_)
     if len(rows) == 0 or len(taken) == 0:
         return joined
-    believed, limit, band = np.zeros(len(rows), np.bool_), np.zeros(len(rows)), np.full(len(taken), -1)
-    for t in range(len(rows)):
-        believed[t] = expected(rows[t].seen, rules.believed_age, now)
+    believed, limit, band = who_is_believed(rows, rules, now), np.zeros(len(rows)), np.full(len(taken), -1)
     for n in range(len(taken)):
         if found.score[n] >= rules.high:
             band[n] = DELETED if deleted[n] else HIGH
         elif found.score[n] >= rules.low and not deleted[n]:
             band[n] = LOW
     free, blind = np.zeros(len(taken), np.bool_), not anybody_looks(rows, found, rules)
-    near, near_observed, near_buffer = _nearby(inputs, believed, False, 0.0, rules), False, 0.0
+    near, near_observed, near_buffer = nearby_boxes(inputs, believed, False, 0.0, rules), False, 0.0
     for s in range(len(stages)):
         stage = stages[s]
         if stage.blind != blind:
             continue
         if stage.observed != near_observed or stage.buffer != near_buffer:
             near_observed, near_buffer = stage.observed, stage.buffer
-            near = _nearby(inputs, believed, near_observed, near_buffer, rules)
+            near = nearby_boxes(inputs, believed, near_observed, near_buffer, rules)
         for t in range(len(rows)):
             limit[t] = 0.0
             if joined[t] < 0 and (
@@ -51,7 +49,9 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
                 limit[t] = stage.limit[rows[t].status]
         for n in range(len(taken)):
             free[n] = not taken[n] and band[n] >= 0 and not np.isnan(stage.bands[band[n]])
-        if blind or not stage.apart:
+        if stage.odds:
+            pairs = _thinkable(inputs, near, limit, free, stage.reach, rules)
+        elif blind or not stage.apart:
             pairs = _open(near, limit, free)
         elif stage.from_matrix:
             pairs = _alike_by_matrix(inputs, near, limit, free, stage, rules)
@@ -159,7 +159,16 @@ def _join(row: np.ndarray, col: np.ndarray, gain: np.ndarray, joined: np.ndarray
 
 
 @njit(error_model="numpy")
-def _nearby(
+def who_is_believed(rows: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
+    """(T,) bool, whose predicted box counts."""
+    believed = np.zeros(len(rows), np.bool_)
+    for t in range(len(rows)):
+        believed[t] = expected(rows[t].seen, rules.believed_age, now)
+    return believed
+
+
+@njit(error_model="numpy")
+def nearby_boxes(
     inputs: Inputs, believed: np.ndarray, observed: bool, buffer: float, rules: Any
 ) -> CandidatePairs:
     """As `matching.overlaps_of`."""
@@ -283,6 +292,54 @@ def _apart(
         for p in range(first, last):
             overlap[near.col[p]] = 0.0
     return CandidatePairs(rows_[:count], cols_[:count], ious[:count])
+
+
+@njit(error_model="numpy")
+def _thinkable(
+    inputs: Inputs, near: CandidatePairs, limit: np.ndarray, free: np.ndarray, reach: float, rules: Any
+) -> CandidatePairs:
+    """`log_odds.thinkable`: the pairs that overlap, and those of one class whose centres are within reach."""
+    rows, filters, z, class_id = inputs.rows, inputs.filters, inputs.z, inputs.found.class_id
+    cols = np.nonzero(free)[0]
+    by_x = cols[np.argsort(z[cols, 0])]
+    x = z[by_x, 0]
+    size, count, p = 4 * len(rows) + 16, 0, 0
+    row, col, iou = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
+    for t in range(len(rows)):
+        while p < len(near.row) and near.row[p] < t:
+            p += 1
+        if limit[t] <= 0:
+            continue
+        while count + len(free) > len(row):
+            row, col, iou = _doubled(row), _doubled(col), _doubled(iou)
+        first = count
+        while p < len(near.row) and near.row[p] == t:
+            if free[near.col[p]]:
+                col[count], iou[count] = near.col[p], near.iou[p]
+                count += 1
+            p += 1
+        overlapping = count
+        scale = filters[0, t, rules.scale_of[0]] if rules.scale_of[0] >= 0 else 0.0
+        variance = filters[2, t, 0] + (scale * scale * rules.weight[2] + rules.constant[2, 0])
+        far = np.sqrt(reach * variance) * (1 + 1e-9)
+        at = np.searchsorted(x, filters[0, t, 0] - far)
+        while at < len(x) and x[at] <= filters[0, t, 0] + far:
+            n = by_x[at]
+            at += 1
+            if not alike(rows[t].class_id, class_id[n], rules):
+                continue
+            if not distance(filters, t, z, n, 2, rules) < reach:
+                continue
+            known = False
+            for k in range(first, overlapping):
+                known = known or col[k] == n
+            if not known:
+                col[count], iou[count] = n, 0.0
+                count += 1
+        by_column(col[first:count], iou[first:count])
+        for k in range(first, count):
+            row[k] = t
+    return CandidatePairs(row[:count], col[:count], iou[:count])
 
 
 @njit(error_model="numpy")

@@ -7,24 +7,31 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from retrace.tracker.association.arithmetic import length
+from retrace.tracker.association.arithmetic import exp, length, log
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.costs import (
     ADAPTIVE_CAP,
     ADAPTIVE_WEIGHT,
     ALIKE,
+    BOOST_LIMIT,
     CORNERS,
     RELIEF,
     SPANS,
     heights_iou,
     on_a_line,
     smaller_cue,
+    trust_in_track,
     turn,
     turn_from_mean,
     within,
 )
+from retrace.tracker.association.log_odds import NEAREST
+from retrace.tracker.compiled import overlapping_pairs
 from retrace.tracker.compiled_frame.inputs import Inputs
+from retrace.tracker.motion.filters import POINT
+from retrace.tracker.rows import EPSILON
 from retrace.tracker.rules import COSTS
+from retrace.tracker.tracks.overlaps import alike
 
 (
     IOU,
@@ -41,6 +48,11 @@ from retrace.tracker.rules import COSTS
     CORNER_DIRECTION,
     ADAPTIVE_APPEARANCE,
     IOU_UNLESS_ALIKE,
+    TRUSTED_IOU,
+    MAHALANOBIS_SHARE,
+    SHAPE,
+    SHAPE_BY_WIDTH,
+    LOG_ODDS,
 ) = range(len(COSTS))
 
 
@@ -95,6 +107,18 @@ def add_cost(
     elif kind == IOU_UNLESS_ALIKE:
         for p in range(len(row)):
             total[p] += weight * (1.0 - iou[p] - (RELIEF if look[p] <= 1.0 - ALIKE else 0.0))
+    elif kind == TRUSTED_IOU:
+        for p in range(len(row)):
+            total[p] += weight * (1.0 - _trust(row[p], col[p], inputs) * iou[p])
+    elif kind == MAHALANOBIS_SHARE:
+        _add_share(total, weight, row, col, inputs, stage, rules)
+    elif kind == SHAPE or kind == SHAPE_BY_WIDTH:
+        for p in range(len(row)):
+            trust = _trust(row[p], col[p], inputs)
+            total[p] += weight * (1.0 - trust * exp(-_apart_in_shape(row[p], col[p], kind, inputs)))
+    elif kind == LOG_ODDS:
+        for p in range(len(row)):
+            total[p] += weight * -_log_odds(row[p], col[p], iou[p], look[p], inputs, rules)
     else:
         coordinates = 4 if kind == MAHALANOBIS else 2
         for p in range(len(row)):
@@ -116,6 +140,122 @@ def distance(filters: np.ndarray, t: int, z: np.ndarray, n: Any, coordinates: in
         off = z[n, k] - filters[0, t, k]
         total += off * off / variance
     return total
+
+
+@njit(error_model="numpy")
+def own_distance(filters: np.ndarray, t: int, z: np.ndarray, n: int) -> float:
+    """Twin of `filters.own_distance`, of one pair."""
+    total = 0.0
+    for k in range(4):
+        off = z[n, k] - filters[0, t, k]
+        total += off * off / filters[2, t, k]
+    return total
+
+
+@njit(error_model="numpy")
+def nearby(filters: np.ndarray, count: int, z: np.ndarray, limit: float) -> CandidatePairs:
+    """As `filters.nearby`, of the first ``count``; the squared distance instead of the IoU."""
+    reached, points = np.empty((count, 4)), np.empty((len(z), 4))
+    for t in range(count):
+        for k in range(2):
+            reach = np.sqrt(limit * filters[2, t, k])
+            reached[t, k], reached[t, 2 + k] = filters[0, t, k] - reach, filters[0, t, k] + reach
+    for n in range(len(z)):
+        for k in range(2):
+            points[n, k], points[n, 2 + k] = z[n, k] - POINT, z[n, k] + POINT
+    row, col, squared = overlapping_pairs(reached, points)
+    inside = 0
+    for p in range(len(row)):
+        squared[inside], row[inside], col[inside] = own_distance(filters, row[p], z, col[p]), row[p], col[p]
+        if squared[inside] <= limit:
+            inside += 1
+    return CandidatePairs(row[:inside], col[:inside], squared[:inside])
+
+
+@njit(error_model="numpy")
+def _trust(t: int, n: int, inputs: Inputs) -> float:
+    """`costs._trust`, of one pair."""
+    mine, time = inputs.rows[t], inputs.now.time
+    return inputs.found.score[n] * trust_in_track(time - mine.born, time - mine.seen, inputs.step)
+
+
+@njit(error_model="numpy")
+def _apart_in_shape(t: int, n: int, kind: int, inputs: Inputs) -> float:
+    """How much larger one box is than the other, as `costs._shape` has it."""
+    mine, given = inputs.box[t], inputs.found.xyxy[n]
+    width, height = mine[2] - mine[0], mine[3] - mine[1]
+    other_width, other_height = np.float64(given[2] - given[0]), np.float64(given[3] - given[1])
+    widest, highest = max(width, other_width), max(height, other_height)
+    down = abs(height - other_height) / (widest if kind == SHAPE_BY_WIDTH else highest)
+    return abs(width - other_width) / widest + down
+
+
+@njit(error_model="numpy")
+def _add_share(
+    total: np.ndarray,
+    weight: float,
+    row: np.ndarray,
+    col: np.ndarray,
+    inputs: Inputs,
+    stage: Any,
+    rules: Any,
+) -> None:
+    """`costs.mahalanobis_share`."""
+    rows, found, z = inputs.rows, inputs.found, inputs.z
+    least = rules.high if np.isnan(stage.bands[1]) else rules.low
+    rivals = np.zeros(len(rows))
+    for t in range(len(rows)):
+        for n in range(len(found.score)):
+            if found.score[n] >= least and alike(rows[t].class_id, found.class_id[n], rules):
+                rivals[t] += 1.0
+    near = nearby(inputs.filters, len(rows), z, BOOST_LIMIT)
+    for p in range(len(near.row)):
+        t, n = near.row[p], near.col[p]
+        if found.score[n] >= least and alike(rows[t].class_id, found.class_id[n], rules):
+            rivals[t] += exp(BOOST_LIMIT - near.iou[p]) - 1.0
+    for p in range(len(row)):
+        t, n = row[p], col[p]
+        own, share = own_distance(inputs.filters, t, z, n), 0.0
+        inside = own <= BOOST_LIMIT and found.score[n] >= least
+        if inside and alike(rows[t].class_id, found.class_id[n], rules):
+            share = exp(BOOST_LIMIT - own) / max(rivals[t], 1.0)
+        total[p] += weight * (1.0 - share)
+
+
+@njit(error_model="numpy")
+def _log_odds(t: int, n: int, iou: float, look: float, inputs: Inputs, rules: Any) -> float:
+    """`log_odds.log_odds`, of one pair; values in the order of `LogOdds.TERMS`."""
+    mine, box, exact = inputs.rows[t], inputs.box[t], inputs.found.exact[n]
+    since, age = inputs.now.time - mine.seen, 0
+    if not since < 1.5 * inputs.step:
+        age = 1 + np.searchsorted(rules.odds_gaps, since + EPSILON, side="right")
+    score = np.float64(inputs.found.score[n])
+    last = np.float64(mine.box[3]) - np.float64(mine.box[1])
+    values = (
+        heights_iou(box[1], box[3], exact[1], exact[3]) * iou,
+        log(max(distance(inputs.filters, t, inputs.z, n, 2, rules), NEAREST)),
+        abs(log((exact[3] - exact[1]) / last)),
+        score,
+        np.float64(mine.score) - score,
+        look,
+    )
+    total = rules.odds_bias
+    for k in range(len(values)):
+        total += _nats(k, age if rules.odds_by_age[k] else 0, values[k], rules)
+    return total
+
+
+@njit(error_model="numpy")
+def _nats(term: int, age: int, value: float, rules: Any) -> float:
+    """`log_odds.nats`, of one value."""
+    if np.isnan(value):
+        return 0.0
+    count, at, told = rules.odds_knots[term], rules.odds_at[term], rules.odds_nats[term, age]
+    inside, left = min(max(value, at[0]), at[count - 1]), 0
+    while left < count - 2 and at[left + 1] <= inside:
+        left += 1
+    share = (inside - at[left]) / (at[left + 1] - at[left])
+    return told[left] * (1 - share) + told[left + 1] * share
 
 
 @njit(error_model="numpy")

@@ -10,6 +10,7 @@ from numba import njit
 from retrace.tracker.compiled import corners, measured, predict
 from retrace.tracker.compiled_frame.appearance import have_vectors, remember, stretch_by
 from retrace.tracker.compiled_frame.association import associate
+from retrace.tracker.compiled_frame.boost import boosted
 from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors
 from retrace.tracker.compiled_frame.lifecycle import begin, births, correct, forget, keep_rows, take_in
 from retrace.tracker.compiled_frame.overlaps import deleted_boxes, free_places, without_duplicates
@@ -74,6 +75,8 @@ def run_frame(
             matrix[t, n] *= vectors.stretch
     box, z = corners(rules.kind, filters[0, :count]), measured(rules.kind, found.exact)
     inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
+    given, found = found, Found(xyxy, boosted(inputs, rules), class_id, index, found.exact, embedding, known)
+    inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
     deleted = deleted_boxes(found, rules)
     joined = associate(inputs, stages, deleted, rules)
     remember(rows, joined, found, vectors, rules)
@@ -91,7 +94,7 @@ def run_frame(
         stays, everybody = without_duplicates(row_buffer[:count], box, rules, now)
         if not everybody:
             count, box = keep_rows(row_buffer, filters, memory, count, stays), box[stays]
-    ids, boxes, scores, classes, places, last_id = report(row_buffer[:count], box, found, rules, now, last_id)
+    ids, boxes, scores, classes, places, last_id = report(row_buffer[:count], box, given, rules, now, last_id)
     return count, last_id, ids, boxes, scores, classes, places
 
 

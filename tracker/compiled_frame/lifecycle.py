@@ -27,7 +27,8 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
     if rules.reupdate:
         for k in range(len(rows)):
             _reupdate(inputs, rows[k], cols[k], rules)
-    update(filters, rows, inputs.z[cols], doubt, rules.scale_of, rules.weight, rules.constant)
+    if not rules.straight:
+        update(filters, rows, inputs.z[cols], doubt, rules.scale_of, rules.weight, rules.constant)
     boxes = rules.at_past_time // 4
     for k in range(len(rows)):
         mine, n = memory[rows[k]], cols[k]
@@ -44,10 +45,34 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
             for j in range(4):
                 mine[j] = found.exact[n, j]
             mine[rules.at_past_time] = inputs.now.time
+        if rules.straight:
+            _follow(mine, filters, rows[k], inputs.step, rules)
         if rules.at_kept < rules.at_scores:
             for part in range(5):
                 for j in range(4):
                     mine[rules.at_kept + 4 * part + j] = filters[part, rows[k], j]
+
+
+@njit(error_model="numpy")
+def _follow(mine: np.ndarray, filters: np.ndarray, t: int, step: float, rules: Any) -> None:
+    """As `filters.follow`, of one track with memory (M,), in place."""
+    boxes, box, count = rules.at_past_time // 4, np.empty((2, 4)), 0
+    speed = np.zeros(4)
+    box[0] = mine[:4]
+    z = measured(rules.kind, box[:1])
+    for j in range(4):
+        filters[0, t, j] = z[0, j]
+    for k in range(boxes - 1):
+        if np.isnan(mine[rules.at_past_time + k + 1]):
+            break
+        gap = (mine[rules.at_past_time + k] - mine[rules.at_past_time + k + 1]) / step
+        box[0], box[1] = mine[4 * k : 4 * k + 4], mine[4 * k + 4 : 4 * k + 8]
+        z = measured(rules.kind, box)
+        for j in range(4):
+            speed[j] += (z[0, j] - z[1, j]) / gap
+        count += 1
+    for j in range(4):
+        filters[1, t, j] = speed[j] / max(count, 1)
 
 
 @njit(error_model="numpy")

@@ -38,7 +38,7 @@ def report(
         t = order[k]
         ids[k], scores[k], class_id[k] = rows[t].id, rows[t].score, rows[t].class_id
         if rows[t].column >= 0:
-            det_index[k] = found.place[rows[t].column]
+            det_index[k], scores[k] = found.place[rows[t].column], found.score[rows[t].column]
         for j in range(4):
             observed = rules.detection_box and rows[t].column >= 0
             xyxy[k, j] = rows[t].box[j] if observed else box[t, j]
