@@ -78,7 +78,7 @@ RULES = np.dtype(  # of TrackerConfig, by name
         ("odds_bias", np.float64),
         ("odds_gaps", np.float64, AGES - 2),  # inf: no more
         ("odds_knots", np.int64, TERMS),
-        ("odds_by_age", np.bool_, TERMS),
+        ("odds_by_age", np.uint8, TERMS),
         ("odds_at", np.float64, (TERMS, KNOTS)),
         ("odds_nats", np.float64, (TERMS, AGES, KNOTS)),
         *((f"at_{name}", np.int64) for name in PLACES),
@@ -89,7 +89,11 @@ RULES = np.dtype(  # of TrackerConfig, by name
 STAGE = np.dtype(
     [
         ("blind", np.bool_),  # where nobody's looks are known; else where somebody's are
-        ("bands", np.float64, 3),  # what is added to costs of detections, by BANDS; NaN: the stage leaves them out
+        (
+            "bands",
+            np.float64,
+            3,
+        ),  # what is added to costs of detections, by BANDS; NaN: the stage leaves them out
         ("by_place", np.bool_),  # only tracks whose predicted box is still believed
         ("limit", np.float64, 3),  # by status; 0: the stage leaves that status out
         ("terms", np.int64, MOST),  # of COSTS, -1: no more
@@ -173,7 +177,9 @@ class CompiledStages(NamedTuple):
 
     stages: np.ndarray  # (S,) STAGE
     looks: bool  # those that look, too; else only those of ``blind_stages``
-    matrix: bool  # they are told how all tracks and detections look to each other: `tracks.appearance.distances`
+    matrix: (
+        bool  # they are told how all tracks and detections look to each other: `tracks.appearance.distances`
+    )
 
 
 def compiled_stages(config: TrackerConfig) -> CompiledStages | None:

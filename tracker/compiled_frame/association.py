@@ -91,7 +91,10 @@ def _costs(
             add_cost(value, 1.0, stage.gates[k], pairs, look, inputs, stage, rules)
             which = np.nonzero(value <= stage.most[k])[0]
             if len(which) < len(value):
-                pairs, look = CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which]), look[which]
+                pairs, look = (
+                    CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which]),
+                    look[which],
+                )
     if stage.looks and len(pairs.row) and not first:
         look = looks_of(pairs, inputs, rules)
     cost = np.zeros(len(pairs.row))

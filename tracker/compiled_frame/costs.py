@@ -87,7 +87,7 @@ def add_cost(
             t = row[p]
             gap = on_a_line(rows[t].score, rows[t].score_before) - score[col[p]]
             total[p] += weight * np.float64(abs(gap))
-    elif kind == APPEARANCE or kind == HALF_APPEARANCE:
+    elif kind in (APPEARANCE, HALF_APPEARANCE):
         parts = 1.0 if kind == APPEARANCE else 2.0
         for p in range(len(row)):
             total[p] += weight * (_known_or(look[p], stage.neutral) / parts)
@@ -112,7 +112,7 @@ def add_cost(
             total[p] += weight * (1.0 - _trust(row[p], col[p], inputs) * iou[p])
     elif kind == MAHALANOBIS_SHARE:
         _add_share(total, weight, row, col, inputs, stage, rules)
-    elif kind == SHAPE or kind == SHAPE_BY_WIDTH:
+    elif kind in (SHAPE, SHAPE_BY_WIDTH):
         for p in range(len(row)):
             trust = _trust(row[p], col[p], inputs)
             total[p] += weight * (1.0 - trust * exp(-_apart_in_shape(row[p], col[p], kind, inputs)))

@@ -47,8 +47,8 @@ def run_frame(
     """One frame.
 
     Args:
-        row_buffer, filters, memory: (C,) ROW, (5, C, 4) and (C, M) float64, changed in place: the first ``count`` are in
-            use, and there is room for N more; memory: see `state.Depth`.
+        row_buffer, filters, memory: (C,) ROW, (5, C, 4) and (C, M) float64, see `state.Depth`, changed in place: the
+            first ``count`` are in use, and there is room for N more.
         recent, history, bank: (S, D), (S, D), (S, B, D) as in `state.Vectors`, changed in place, with room for N more.
         spread: (2,) float64, `appearance.spread` summed over frames, changed in place.
         rules_, stages: (1,) `rules.RULES` and (S,) `rules.STAGE`.
@@ -85,7 +85,9 @@ def run_frame(
     count = forget(row_buffer, filters, memory, count, rules, now)
     cols = births(joined, deleted, found, rules)
     if rules.birth_iou < 1 and len(cols):
-        cols = free_places(row_buffer[:count], corners(rules.kind, filters[0, :count]), cols, found, rules, now)
+        cols = free_places(
+            row_buffer[:count], corners(rules.kind, filters[0, :count]), cols, found, rules, now
+        )
     if len(cols):
         begin(row_buffer, filters, memory, count, cols, found, vectors, rules, now)
         count += len(cols)
@@ -110,7 +112,13 @@ def _predict(rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, steps: f
     at = rules.at_scores
     if at < rules.at_end:
         for t in range(len(rows)):
-            x, v, xx, xv, vv = memory[t, at], memory[t, at + 1], memory[t, at + 2], memory[t, at + 3], memory[t, at + 4]
+            x, v, xx, xv, vv = (
+                memory[t, at],
+                memory[t, at + 1],
+                memory[t, at + 2],
+                memory[t, at + 3],
+                memory[t, at + 4],
+            )
             x, v, xx, xv, vv = forecast(x, v, xx, xv, vv, steps)
             memory[t, at], memory[t, at + 1], memory[t, at + 2] = x, v, xx
             memory[t, at + 3], memory[t, at + 4] = xv, vv

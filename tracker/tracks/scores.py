@@ -28,7 +28,13 @@ def corrected(x: Any, v: Any, xx: Any, xv: Any, vv: Any, score: Any) -> Any:
     """The same with a score measured."""
     gain, gain_speed = xx / (xx + SCORE_NOISE), xv / (xx + SCORE_NOISE)
     surprise = score - x
-    return x + gain * surprise, v + gain_speed * surprise, xx - gain * xx, xv - gain * xv, vv - gain_speed * xv
+    return (
+        x + gain * surprise,
+        v + gain_speed * surprise,
+        xx - gain * xx,
+        xv - gain * xv,
+        vv - gain_speed * xv,
+    )
 
 
 def initial_scores(score: np.ndarray) -> np.ndarray:
