@@ -89,11 +89,12 @@ RULES = np.dtype(  # of TrackerConfig, by name
 STAGE = np.dtype(
     [
         ("blind", np.bool_),  # where nobody's looks are known; else where somebody's are
+        # what is added to costs of detections, by BANDS; NaN: the stage leaves them out
         (
             "bands",
             np.float64,
             3,
-        ),  # what is added to costs of detections, by BANDS; NaN: the stage leaves them out
+        ),
         ("by_place", np.bool_),  # only tracks whose predicted box is still believed
         ("limit", np.float64, 3),  # by status; 0: the stage leaves that status out
         ("terms", np.int64, MOST),  # of COSTS, -1: no more
@@ -177,9 +178,8 @@ class CompiledStages(NamedTuple):
 
     stages: np.ndarray  # (S,) STAGE
     looks: bool  # those that look, too; else only those of ``blind_stages``
-    matrix: (
-        bool  # they are told how all tracks and detections look to each other: `tracks.appearance.distances`
-    )
+    # they are told how all tracks and detections look to each other: `tracks.appearance.distances`
+    matrix: bool
 
 
 def compiled_stages(config: TrackerConfig) -> CompiledStages | None:

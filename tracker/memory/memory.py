@@ -46,9 +46,8 @@ class Tracklet:
     first_box: np.ndarray | None = None  # (4,) xyxy px
     last_box: np.ndarray | None = None
     crop: bytes | None = None  # JPEG
-    path: np.ndarray | None = (
-        None  # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
-    )
+    # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
+    path: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +134,11 @@ class Memory:
         given = self.store.read("SELECT substr(key, 8), value FROM meta WHERE key LIKE 'ground:%'")
         self._plane = {name: np.array(json.loads(text), float).reshape(3, 3) for name, text in given}
         self.stale = False
+        # when limits were last looked at
         self.tidied = (
             self.people.now(self.config.clock_jump),
             self.people.count,
-        )  # when limits were last looked at
+        )
 
     def refresh(self) -> None:
         """Read again what was edited here, or written by another process, since the arrays were made."""
