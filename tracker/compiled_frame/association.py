@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import by_column, overlapping_pairs, solve
 from retrace.tracker.compiled_frame.appearance import anybody_looks, looks_of
 from retrace.tracker.compiled_frame.costs import add_cost, distance
-from retrace.tracker.compiled_frame.inputs import Inputs
+from retrace.tracker.compiled_frame.inputs import Inputs, inner
 from retrace.tracker.rows import FrameTime, expected
 from retrace.tracker.rules import MOST
 from retrace.tracker.tracks.overlaps import alike
@@ -19,7 +18,7 @@ from retrace.tracker.tracks.overlaps import alike
 HIGH, LOW, DELETED = range(3)  # of rules.BANDS
 
 
-@njit(error_model="numpy")
+@inner
 def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: Any) -> np.ndarray:
     """(T,) the detection of each track, -1: none; as `matching.associate`."""
     rows, found, now = inputs.rows, inputs.found, inputs.now
@@ -77,7 +76,7 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
     return joined
 
 
-@njit(error_model="numpy")
+@inner
 def _costs(
     inputs: Inputs, pairs: CandidatePairs, stage: Any, rules: Any
 ) -> tuple[CandidatePairs, np.ndarray]:
@@ -104,7 +103,7 @@ def _costs(
     return pairs, cost
 
 
-@njit(error_model="numpy")
+@inner
 def _mutual(
     row: np.ndarray, col: np.ndarray, gain: np.ndarray, step: float, joined: np.ndarray, taken: np.ndarray
 ) -> None:
@@ -135,7 +134,7 @@ def _mutual(
         fallen += step
 
 
-@njit(error_model="numpy")
+@inner
 def _cascade(
     row: np.ndarray, col: np.ndarray, gain: np.ndarray, inputs: Inputs, joined: np.ndarray, taken: np.ndarray
 ) -> None:
@@ -152,7 +151,7 @@ def _cascade(
             _join(row[which], col[which], gain[which], joined, taken)
 
 
-@njit(error_model="numpy")
+@inner
 def _join(row: np.ndarray, col: np.ndarray, gain: np.ndarray, joined: np.ndarray, taken: np.ndarray) -> None:
     """The best matching of these pairs, in place."""
     column = solve(row, col, gain)
@@ -161,7 +160,7 @@ def _join(row: np.ndarray, col: np.ndarray, gain: np.ndarray, joined: np.ndarray
             joined[t], taken[column[t]] = column[t], True
 
 
-@njit(error_model="numpy")
+@inner
 def who_is_believed(rows: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
     """(T,) bool, whose predicted box counts."""
     believed = np.zeros(len(rows), np.bool_)
@@ -170,7 +169,7 @@ def who_is_believed(rows: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
     return believed
 
 
-@njit(error_model="numpy")
+@inner
 def nearby_boxes(
     inputs: Inputs, believed: np.ndarray, observed: bool, buffer: float, rules: Any
 ) -> CandidatePairs:
@@ -193,7 +192,7 @@ def nearby_boxes(
     return CandidatePairs(row[which], col[which], iou[which])
 
 
-@njit(error_model="numpy")
+@inner
 def _grown(xyxy: np.ndarray, by: float) -> np.ndarray:
     """As `boxes.grown`."""
     grown = np.empty_like(xyxy)
@@ -204,7 +203,7 @@ def _grown(xyxy: np.ndarray, by: float) -> np.ndarray:
     return grown
 
 
-@njit(error_model="numpy")
+@inner
 def _open(near: CandidatePairs, limit: np.ndarray, free: np.ndarray) -> CandidatePairs:
     """Of the pairs that overlap those of this stage."""
     row, col = near.row, near.col
@@ -217,7 +216,7 @@ def _open(near: CandidatePairs, limit: np.ndarray, free: np.ndarray) -> Candidat
     return CandidatePairs(row[which], col[which], near.iou[which])
 
 
-@njit(error_model="numpy")
+@inner
 def _alike_by_matrix(
     inputs: Inputs, near: CandidatePairs, limit: np.ndarray, free: np.ndarray, stage: Any, rules: Any
 ) -> CandidatePairs:
@@ -251,7 +250,7 @@ def _alike_by_matrix(
     return CandidatePairs(row[:count], col[:count], iou[:count])
 
 
-@njit(error_model="numpy")
+@inner
 def _apart(
     inputs: Inputs, near: CandidatePairs, limit: np.ndarray, free: np.ndarray, stage: Any, rules: Any
 ) -> CandidatePairs:
@@ -297,7 +296,7 @@ def _apart(
     return CandidatePairs(rows_[:count], cols_[:count], ious[:count])
 
 
-@njit(error_model="numpy")
+@inner
 def _thinkable(
     inputs: Inputs, near: CandidatePairs, limit: np.ndarray, free: np.ndarray, reach: float, rules: Any
 ) -> CandidatePairs:
@@ -345,7 +344,7 @@ def _thinkable(
     return CandidatePairs(row[:count], col[:count], iou[:count])
 
 
-@njit(error_model="numpy")
+@inner
 def _doubled(values: np.ndarray) -> np.ndarray:
     more = np.empty(2 * len(values), values.dtype)
     for k in range(len(values)):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from retrace.tracker.association.boost import CROWDED
 from retrace.tracker.compiled import overlapping_pairs
 from retrace.tracker.compiled_frame.association import nearby_boxes, who_is_believed
 from retrace.tracker.compiled_frame.costs import nearby
-from retrace.tracker.compiled_frame.inputs import Inputs
+from retrace.tracker.compiled_frame.inputs import Inputs, inner
 from retrace.tracker.tracks.overlaps import alike
 
 
-@njit(error_model="numpy")
+@inner
 def boosted(inputs: Inputs, rules: Any) -> np.ndarray:
     """(N,) float32 scores; as `boost.boosted`."""
     rows, found = inputs.rows, inputs.found
@@ -36,7 +35,7 @@ def boosted(inputs: Inputs, rules: Any) -> np.ndarray:
     return score
 
 
-@njit(error_model="numpy")
+@inner
 def _raise_unlikely(score: np.ndarray, believed: np.ndarray, inputs: Inputs, rules: Any) -> None:
     """Boxes far from every track are somebody new, the best of those that crowd; in place."""
     rows, found = inputs.rows, inputs.found

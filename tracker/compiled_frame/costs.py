@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from retrace.tracker.association.arithmetic import exp, length, log
 from retrace.tracker.association.assignment import CandidatePairs
@@ -27,7 +26,7 @@ from retrace.tracker.association.costs import (
 )
 from retrace.tracker.association.log_odds import NEAREST
 from retrace.tracker.compiled import overlapping_pairs
-from retrace.tracker.compiled_frame.inputs import Inputs
+from retrace.tracker.compiled_frame.inputs import Inputs, inner
 from retrace.tracker.motion.filters import POINT
 from retrace.tracker.rows import EPSILON
 from retrace.tracker.rules import COSTS
@@ -56,7 +55,7 @@ from retrace.tracker.tracks.overlaps import alike
 ) = range(len(COSTS))
 
 
-@njit(error_model="numpy")
+@inner
 def add_cost(
     total: np.ndarray,
     weight: float,
@@ -125,12 +124,12 @@ def add_cost(
             total[p] += weight * distance(inputs.filters, row[p], inputs.z, col[p], coordinates, rules)
 
 
-@njit(error_model="numpy")
+@inner
 def _known_or(look: float, neutral: float) -> float:
     return neutral if np.isnan(look) else look
 
 
-@njit(error_model="numpy")
+@inner
 def distance(filters: np.ndarray, t: int, z: np.ndarray, n: Any, coordinates: int, rules: Any) -> float:
     """Twin of `filters.distance`, of one pair."""
     total = 0.0
@@ -142,7 +141,7 @@ def distance(filters: np.ndarray, t: int, z: np.ndarray, n: Any, coordinates: in
     return total
 
 
-@njit(error_model="numpy")
+@inner
 def own_distance(filters: np.ndarray, t: int, z: np.ndarray, n: int) -> float:
     """Twin of `filters.own_distance`, of one pair."""
     total = 0.0
@@ -152,7 +151,7 @@ def own_distance(filters: np.ndarray, t: int, z: np.ndarray, n: int) -> float:
     return total
 
 
-@njit(error_model="numpy")
+@inner
 def nearby(filters: np.ndarray, count: int, z: np.ndarray, limit: float) -> CandidatePairs:
     """As `filters.nearby`, of the first ``count``; the squared distance instead of the IoU."""
     reached, points = np.empty((count, 4)), np.empty((len(z), 4))
@@ -172,14 +171,14 @@ def nearby(filters: np.ndarray, count: int, z: np.ndarray, limit: float) -> Cand
     return CandidatePairs(row[:inside], col[:inside], squared[:inside])
 
 
-@njit(error_model="numpy")
+@inner
 def _trust(t: int, n: int, inputs: Inputs) -> float:
     """`costs._trust`, of one pair."""
     mine, time = inputs.rows[t], inputs.now.time
     return inputs.found.score[n] * trust_in_track(time - mine.born, time - mine.seen, inputs.step)
 
 
-@njit(error_model="numpy")
+@inner
 def _apart_in_shape(t: int, n: int, kind: int, inputs: Inputs) -> float:
     """How much larger one box is than the other, as `costs._shape` has it."""
     mine, given = inputs.box[t], inputs.found.xyxy[n]
@@ -190,7 +189,7 @@ def _apart_in_shape(t: int, n: int, kind: int, inputs: Inputs) -> float:
     return abs(width - other_width) / widest + down
 
 
-@njit(error_model="numpy")
+@inner
 def _add_share(
     total: np.ndarray,
     weight: float,
@@ -222,7 +221,7 @@ def _add_share(
         total[p] += weight * (1.0 - share)
 
 
-@njit(error_model="numpy")
+@inner
 def _log_odds(t: int, n: int, iou: float, look: float, inputs: Inputs, rules: Any) -> float:
     """`log_odds.log_odds`, of one pair; values in the order of `LogOdds.TERMS`."""
     mine, box, exact = inputs.rows[t], inputs.box[t], inputs.found.exact[n]
@@ -245,7 +244,7 @@ def _log_odds(t: int, n: int, iou: float, look: float, inputs: Inputs, rules: An
     return total
 
 
-@njit(error_model="numpy")
+@inner
 def _nats(term: int, age: int, value: float, rules: Any) -> float:
     """`log_odds.nats`, of one value."""
     if np.isnan(value):
@@ -258,7 +257,7 @@ def _nats(term: int, age: int, value: float, rules: Any) -> float:
     return told[left] * (1 - share) + told[left + 1] * share
 
 
-@njit(error_model="numpy")
+@inner
 def _score_gap(t: int, score: Any, inputs: Inputs, rules: Any) -> float:
     """`costs.score_forecast`, of one pair."""
     mine = inputs.rows[t]
@@ -269,7 +268,7 @@ def _score_gap(t: int, score: Any, inputs: Inputs, rules: Any) -> float:
     return abs(np.float64(within(line, rules.low, rules.high)) - np.float64(score))
 
 
-@njit(error_model="numpy")
+@inner
 def _since(memory: np.ndarray, time: float, newest: int, rules: Any) -> int:
     """`costs._since`, of one track's memory (M,): where in it the box begins."""
     oldest = newest
@@ -279,7 +278,7 @@ def _since(memory: np.ndarray, time: float, newest: int, rules: Any) -> int:
     return 4 * oldest
 
 
-@njit(error_model="numpy")
+@inner
 def _add_direction(
     total: np.ndarray, weight: float, row: np.ndarray, col: np.ndarray, inputs: Inputs, rules: Any
 ) -> None:
@@ -304,7 +303,7 @@ def _add_direction(
         total[p] += weight * ((turn(came_x, came_y, goes_x, goes_y) / np.pi - 0.5) * score[n])
 
 
-@njit(error_model="numpy")
+@inner
 def _add_corners(
     total: np.ndarray, weight: float, row: np.ndarray, col: np.ndarray, inputs: Inputs, rules: Any
 ) -> None:
@@ -336,7 +335,7 @@ def _add_corners(
         total[p] += weight * (turned / (np.pi * len(CORNERS)) * score[n])
 
 
-@njit(error_model="numpy")
+@inner
 def _add_adaptive(
     total: np.ndarray, weight: float, row: np.ndarray, col: np.ndarray, matrix: np.ndarray
 ) -> None:
@@ -350,7 +349,7 @@ def _add_adaptive(
         total[p] += weight * (-(ADAPTIVE_WEIGHT + (of_row[row[p]] + of_col[col[p]]) / 2) * own)
 
 
-@njit(error_model="numpy")
+@inner
 def _margins(look: np.ndarray, of_columns: bool) -> np.ndarray:
     """(T, N) -> (T,) or (N,): `costs._margin` of 1 - look."""
     height, width = look.shape

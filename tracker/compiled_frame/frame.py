@@ -11,7 +11,7 @@ from retrace.tracker.compiled import corners, measured, predict
 from retrace.tracker.compiled_frame.appearance import have_vectors, remember, stretch_by
 from retrace.tracker.compiled_frame.association import associate
 from retrace.tracker.compiled_frame.boost import boosted
-from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors
+from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
 from retrace.tracker.compiled_frame.lifecycle import begin, births, correct, forget, keep_rows, take_in
 from retrace.tracker.compiled_frame.overlaps import deleted_boxes, free_places, without_duplicates
 from retrace.tracker.compiled_frame.shown import report
@@ -100,7 +100,7 @@ def run_frame(
     return count, last_id, ids, boxes, scores, classes, places
 
 
-@njit(error_model="numpy")
+@inner
 def _predict(rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, steps: float, rules: Any) -> None:
     """As `Tracker._predict`, with a still camera, in place."""
     for k in range(4):

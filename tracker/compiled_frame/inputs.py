@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from retrace.tracker.rows import FrameTime
+
+# For what `run_frame` alone calls: a way in from Python for each function would cost compiling, and nobody takes it
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 class Found(NamedTuple):

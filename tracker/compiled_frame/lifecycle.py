@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from retrace.tracker.compiled import measured, reupdate, update
-from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors
+from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
 from retrace.tracker.compiled_frame.overlaps import better
 from retrace.tracker.rows import ACTIVE, EPSILON, LOST, TENTATIVE, FrameTime
 from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
 from retrace.tracker.tracks.scores import SCORE_START, corrected
 
 
-@njit(error_model="numpy")
+@inner
 def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
     """As `Tracker._correct`, in place."""
     filters, memory, found = inputs.filters, inputs.memory, inputs.found
@@ -53,7 +52,7 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
                     mine[rules.at_kept + 4 * part + j] = filters[part, rows[k], j]
 
 
-@njit(error_model="numpy")
+@inner
 def _follow(mine: np.ndarray, filters: np.ndarray, t: int, step: float, rules: Any) -> None:
     """As `filters.follow`, of one track with memory (M,), in place."""
     boxes, box, count = rules.at_past_time // 4, np.empty((2, 4)), 0
@@ -75,7 +74,7 @@ def _follow(mine: np.ndarray, filters: np.ndarray, t: int, step: float, rules: A
         filters[1, t, j] = speed[j] / max(count, 1)
 
 
-@njit(error_model="numpy")
+@inner
 def _reupdate(inputs: Inputs, t: int, n: int, rules: Any) -> None:
     """As `Tracker._reupdate`, of one track, in place."""
     seen, now, mine = inputs.rows[t].seen, inputs.now, inputs.memory[t]
@@ -94,7 +93,7 @@ def _reupdate(inputs: Inputs, t: int, n: int, rules: Any) -> None:
             inputs.filters[part, t, j] = one[part, 0, j]
 
 
-@njit(error_model="numpy")
+@inner
 def take_in(rows: np.ndarray, joined: np.ndarray, found: Found, rules: Any, now: FrameTime) -> None:
     """As `lifecycle.take_in`, in place."""
     for t in range(len(rows)):
@@ -116,7 +115,7 @@ def take_in(rows: np.ndarray, joined: np.ndarray, found: Found, rules: Any, now:
             rows[t].box[k] = found.xyxy[n, k]
 
 
-@njit(error_model="numpy")
+@inner
 def forget(
     rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, count: int, rules: Any, now: FrameTime
 ) -> int:
@@ -129,7 +128,7 @@ def forget(
     return keep_rows(rows, filters, memory, count, stays) if gone else count
 
 
-@njit(error_model="numpy")
+@inner
 def keep_rows(
     rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, count: int, stays: np.ndarray
 ) -> int:
@@ -148,7 +147,7 @@ def keep_rows(
     return place
 
 
-@njit(error_model="numpy")
+@inner
 def births(joined: np.ndarray, deleted: np.ndarray, found: Found, rules: Any) -> np.ndarray:
     """(K,) the free detections that begin a track, best first; as `lifecycle.births`."""
     taken = deleted.copy()
@@ -168,7 +167,7 @@ def births(joined: np.ndarray, deleted: np.ndarray, found: Found, rules: Any) ->
     return cols[:count]
 
 
-@njit(error_model="numpy")
+@inner
 def _begin_memory(
     mine: np.ndarray, filters: np.ndarray, t: int, box: np.ndarray, score: Any, rules: Any, now: FrameTime
 ) -> None:
@@ -189,7 +188,7 @@ def _begin_memory(
         mine[at + 2], mine[at + 4] = SCORE_START
 
 
-@njit(error_model="numpy")
+@inner
 def begin(
     row_buffer: np.ndarray,
     filters: np.ndarray,

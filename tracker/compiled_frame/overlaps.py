@@ -6,16 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from retrace.tracker.compiled import overlapping_pairs
-from retrace.tracker.compiled_frame.inputs import Found
+from retrace.tracker.compiled_frame.inputs import Found, inner
 from retrace.tracker.rows import ACTIVE, LOST, FrameTime, seen_within
 from retrace.tracker.tracks.overlaps import alike, lives_longer, stands_behind
 from retrace.tracker.tracks.shown import may_be_hidden
 
 
-@njit(error_model="numpy")
+@inner
 def better(a: int, b: int, found: Found) -> bool:
     """Whether detection ``a`` comes before ``b`` in `overlaps.best_first`, wherever they stood."""
     if found.score[a] != found.score[b]:
@@ -26,7 +25,7 @@ def better(a: int, b: int, found: Found) -> bool:
     return False
 
 
-@njit(error_model="numpy")
+@inner
 def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
     """(N,) bool, who is deleted by non-maximum suppression; as `overlaps.deleted_boxes`."""
     out = np.zeros(len(found.score), np.bool_)
@@ -59,7 +58,7 @@ def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
     return out
 
 
-@njit(error_model="numpy")
+@inner
 def free_places(
     rows: np.ndarray, box: np.ndarray, cols: np.ndarray, found: Found, rules: Any, now: FrameTime
 ) -> np.ndarray:
@@ -84,7 +83,7 @@ def free_places(
     return cols[~out]
 
 
-@njit(error_model="numpy")
+@inner
 def without_duplicates(
     rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime
 ) -> tuple[np.ndarray, bool]:
@@ -110,7 +109,7 @@ def without_duplicates(
     return stays, everybody
 
 
-@njit(error_model="numpy")
+@inner
 def show_hidden(shown: np.ndarray, rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> None:
     """Show who is lost behind somebody in sight, in place; as `overlaps.hidden`."""
     lost, front = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from retrace.tracker.compiled_frame.inputs import Found
+from retrace.tracker.compiled_frame.inputs import Found, inner
 from retrace.tracker.compiled_frame.overlaps import show_hidden
 from retrace.tracker.rows import FrameTime
 from retrace.tracker.tracks.shown import coasting, in_sight
 
 
-@njit(error_model="numpy")
+@inner
 def report(
     rows: np.ndarray, box: np.ndarray, found: Found, rules: Any, now: FrameTime, last_id: int
 ) -> tuple[Any, ...]:
@@ -45,7 +44,7 @@ def report(
     return ids, xyxy, scores, class_id, det_index, last_id
 
 
-@njit(error_model="numpy")
+@inner
 def _shown(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
     """(T,) bool, who is reported; as `shown.shown_rows`."""
     shown = np.zeros(len(rows), np.bool_)
