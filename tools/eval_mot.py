@@ -23,7 +23,7 @@ from retrace.tools.terminal.tables import show
 
 if TYPE_CHECKING:
     from retrace.eval.mot.folders import FolderScore
-    from retrace.eval.mot.several import SeveralScores
+    from retrace.eval.mot.comparison import SeveralScores
 
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
 
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
     rules: dict[str, Any] = {name: getattr(args, name) for name in ("benchmark", "split", "jobs")}
     rules |= {"numbering": args.numbering or "split", "sequences": names}
     from retrace.eval.mot.folders import score_folder
-    from retrace.eval.mot.several import score_several
+    from retrace.eval.mot.comparison import score_several
 
     found: FolderScore | SeveralScores
     with as_flags(p), bar("evaluating", None) as told:

@@ -1,4 +1,4 @@
-"""A preset's numbers as records that array code reads, compiled or not, and which presets a compiled frame can run.
+"""A preset's numbers as records that array code reads, compiled or not, and what a compiled frame has no room for.
 
 `compiled_stages` goes through what a stage is made of: each part is either put into the record or refused. A key that
 is yet to come is refused by `tests/tracker/test_rules.py`, which changes every key there is.

@@ -2,8 +2,8 @@
 
 The Python between a hundred small array operations would otherwise cost more than their arithmetic. The rules (who is
 confirmed, forgotten, a duplicate, shown) and formulas of costs are those of tracks/ and association/, compiled as they
-stand; here are the loops around them, in files of the same names. It serves the presets that
-`tracker.rules.compiled_stages` accepts.
+stand; here are the loops around them, in files of the same names. It serves all presets: what `tracker.rules` has no
+room for runs step by step.
 """
 
 from numba.extending import register_jitable
