@@ -81,7 +81,7 @@ def _costs(
     inputs: Inputs, pairs: CandidatePairs, stage: Any, rules: Any
 ) -> tuple[CandidatePairs, np.ndarray]:
     """The pairs that the gates let through, and the sum of the stage's terms."""
-    look, first = np.full(len(pairs.row), np.nan), False
+    look, first = np.empty(0), False
     if stage.looks and len(pairs.row) and (stage.gate_looks or len(inputs.matrix)):
         look, first = looks_of(pairs, inputs, rules), True
     for k in range(MOST):
@@ -90,10 +90,8 @@ def _costs(
             add_cost(value, 1.0, stage.gates[k], pairs, look, inputs, stage, rules)
             which = np.nonzero(value <= stage.most[k])[0]
             if len(which) < len(value):
-                pairs, look = (
-                    CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which]),
-                    look[which],
-                )
+                pairs = CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which])
+                look = look[which] if first else look
     if stage.looks and len(pairs.row) and not first:
         look = looks_of(pairs, inputs, rules)
     cost = np.zeros(len(pairs.row))

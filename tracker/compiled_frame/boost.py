@@ -19,8 +19,6 @@ def boosted(inputs: Inputs, rules: Any) -> np.ndarray:
     """(N,) float32 scores; as `boost.boosted`."""
     rows, found = inputs.rows, inputs.found
     score, best = found.score.copy(), np.zeros(len(found.score))
-    if np.isnan(rules.boost_likely):
-        return score
     believed = who_is_believed(rows, rules, inputs.now)
     near = nearby_boxes(inputs, believed, False, 0.0, rules)
     for p in range(len(near.row)):

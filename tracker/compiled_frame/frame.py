@@ -75,8 +75,10 @@ def run_frame(
             matrix[t, n] *= vectors.stretch
     box, z = corners(rules.kind, filters[0, :count]), measured(rules.kind, found.exact)
     inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
-    given, found = found, Found(xyxy, boosted(inputs, rules), class_id, index, found.exact, embedding, known)
-    inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
+    given = found
+    if not np.isnan(rules.boost_likely):
+        found = Found(xyxy, boosted(inputs, rules), class_id, index, found.exact, embedding, known)
+        inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
     deleted = deleted_boxes(found, rules)
     joined = associate(inputs, stages, deleted, rules)
     remember(rows, joined, found, vectors, rules)
