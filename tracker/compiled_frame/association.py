@@ -9,10 +9,10 @@ import numpy as np
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import by_column, overlapping_pairs, solve
 from retrace.tracker.compiled_frame.appearance import anybody_looks, looks_of
-from retrace.tracker.compiled_frame.costs import add_cost, distance
+from retrace.tracker.compiled_frame.costs import distance, sum_of_costs
 from retrace.tracker.compiled_frame.inputs import Inputs, inner
 from retrace.tracker.rows import FrameTime, expected
-from retrace.tracker.rules import MOST
+from retrace.tracker.rules import BANDS, MOST
 from retrace.tracker.tracks.overlaps import alike
 
 HIGH, LOW, DELETED = range(3)  # of rules.BANDS
@@ -31,6 +31,7 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
             band[n] = DELETED if deleted[n] else HIGH
         elif found.score[n] >= rules.low and not deleted[n]:
             band[n] = LOW
+    added = np.zeros(len(BANDS))
     free, blind = np.zeros(len(taken), np.bool_), not anybody_looks(rows, found, rules)
     near, near_observed, near_buffer = nearby_boxes(inputs, believed, False, 0.0, rules), False, 0.0
     for s in range(len(stages)):
@@ -46,8 +47,10 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
                 believed[t] if stage.by_place else expected(rows[t].seen, rules.max_age, now)
             ):
                 limit[t] = stage.limit[rows[t].status]
+        for b in range(len(BANDS)):
+            added[b] = stage.bands[b]
         for n in range(len(taken)):
-            free[n] = not taken[n] and band[n] >= 0 and not np.isnan(stage.bands[band[n]])
+            free[n] = not taken[n] and band[n] >= 0 and not np.isnan(added[band[n]])
         if stage.odds:
             pairs = _thinkable(inputs, near, limit, free, stage.reach, rules)
         elif blind or not stage.apart:
@@ -56,11 +59,13 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
             pairs = _alike_by_matrix(inputs, near, limit, free, stage, rules)
         else:
             pairs = _apart(inputs, near, limit, free, stage, rules)
+        if len(pairs.row) == 0:
+            continue
         pairs, cost = _costs(inputs, pairs, stage, rules)
         which, count = np.empty(len(cost), np.int64), 0
         gain = cost
         for p in range(len(cost)):
-            gain[count] = limit[pairs.row[p]] - (cost[p] + stage.bands[band[pairs.col[p]]])
+            gain[count] = limit[pairs.row[p]] - (cost[p] + added[band[pairs.col[p]]])
             if gain[count] > 0:
                 which[count] = p
                 count += 1
@@ -86,18 +91,14 @@ def _costs(
         look, first = looks_of(pairs, inputs, rules), True
     for k in range(MOST):
         if stage.gates[k] >= 0 and len(pairs.row):
-            value = np.zeros(len(pairs.row))
-            add_cost(value, 1.0, stage.gates[k], pairs, look, inputs, stage, rules)
+            value = sum_of_costs(stage.gates[k : k + 1], np.ones(1), pairs, look, inputs, stage, rules)
             which = np.nonzero(value <= stage.most[k])[0]
             if len(which) < len(value):
                 pairs = CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which])
                 look = look[which] if first else look
     if stage.looks and len(pairs.row) and not first:
         look = looks_of(pairs, inputs, rules)
-    cost = np.zeros(len(pairs.row))
-    for k in range(MOST):
-        if stage.terms[k] >= 0 and len(cost):
-            add_cost(cost, stage.weights[k], stage.terms[k], pairs, look, inputs, stage, rules)
+    cost = sum_of_costs(stage.terms, stage.weights, pairs, look, inputs, stage, rules)
     return pairs, cost
 
 

@@ -56,72 +56,78 @@ from retrace.tracker.tracks.overlaps import alike
 
 
 @inner
-def add_cost(
-    total: np.ndarray,
-    weight: float,
-    kind: int,
+def sum_of_costs(
+    kinds: np.ndarray,
+    weights: np.ndarray,
     pairs: CandidatePairs,
     look: np.ndarray,
     inputs: Inputs,
     stage: Any,
     rules: Any,
-) -> None:
-    """Add so much of one cost to ``total`` (P,), in place; look (P,): NaN where it is unknown."""
+) -> np.ndarray:
+    """(P,) the weighted sum of costs (K,) of these kinds, -1: none; look (P,): NaN where it is unknown."""
     row, col, iou, rows, box = pairs.row, pairs.col, pairs.iou, inputs.rows, inputs.box
-    score, exact = inputs.found.score, inputs.found.exact
-    if kind == IOU:
-        for p in range(len(row)):
-            total[p] += weight * (1.0 - iou[p])
-    elif kind == IOU_SCORE:
-        for p in range(len(row)):
-            total[p] += weight * (1.0 - iou[p] * score[col[p]])
-    elif kind == HMIOU:
-        mine = inputs.memory if stage.observed else box
-        for p in range(len(row)):
-            t, n = row[p], col[p]
-            heights = heights_iou(mine[t, 1], mine[t, 3], exact[n, 1], exact[n, 3])
-            total[p] += weight * (1.0 - heights * iou[p])
-    elif kind == SCORE_GAP:
-        for p in range(len(row)):
-            t = row[p]
-            gap = on_a_line(rows[t].score, rows[t].score_before) - score[col[p]]
-            total[p] += weight * np.float64(abs(gap))
-    elif kind in (APPEARANCE, HALF_APPEARANCE):
-        parts = 1.0 if kind == APPEARANCE else 2.0
-        for p in range(len(row)):
-            total[p] += weight * (_known_or(look[p], stage.neutral) / parts)
-    elif kind == NEAREST_CUE:
-        for p in range(len(row)):
-            overlap = 1.0 - iou[p] * score[col[p]]
-            total[p] += weight * smaller_cue(overlap, iou[p], _known_or(look[p], stage.neutral) / 2, stage)
-    elif kind == SCORE_FORECAST:
-        for p in range(len(row)):
-            total[p] += weight * _score_gap(row[p], score[col[p]], inputs, rules)
-    elif kind == DIRECTION:
-        _add_direction(total, weight, row, col, inputs, rules)
-    elif kind == CORNER_DIRECTION:
-        _add_corners(total, weight, row, col, inputs, rules)
-    elif kind == ADAPTIVE_APPEARANCE:
-        _add_adaptive(total, weight, row, col, inputs.matrix)
-    elif kind == IOU_UNLESS_ALIKE:
-        for p in range(len(row)):
-            total[p] += weight * (1.0 - iou[p] - (RELIEF if look[p] <= 1.0 - ALIKE else 0.0))
-    elif kind == TRUSTED_IOU:
-        for p in range(len(row)):
-            total[p] += weight * (1.0 - _trust(row[p], col[p], inputs) * iou[p])
-    elif kind == MAHALANOBIS_SHARE:
-        _add_share(total, weight, row, col, inputs, stage, rules)
-    elif kind in (SHAPE, SHAPE_BY_WIDTH):
-        for p in range(len(row)):
-            trust = _trust(row[p], col[p], inputs)
-            total[p] += weight * (1.0 - trust * exp(-_apart_in_shape(row[p], col[p], kind, inputs)))
-    elif kind == LOG_ODDS:
-        for p in range(len(row)):
-            total[p] += weight * -_log_odds(row[p], col[p], iou[p], look[p], inputs, rules)
-    else:
-        coordinates = 4 if kind == MAHALANOBIS else 2
-        for p in range(len(row)):
-            total[p] += weight * distance(inputs.filters, row[p], inputs.z, col[p], coordinates, rules)
+    score, exact, total = inputs.found.score, inputs.found.exact, np.zeros(len(pairs.row))
+    for k in range(len(kinds)):
+        kind, weight = kinds[k], weights[k]
+        if kind < 0:
+            continue
+        if kind == IOU:
+            for p in range(len(row)):
+                total[p] += weight * (1.0 - iou[p])
+        elif kind == IOU_SCORE:
+            for p in range(len(row)):
+                total[p] += weight * (1.0 - iou[p] * score[col[p]])
+        elif kind == HMIOU:
+            mine = inputs.memory if stage.observed else box
+            for p in range(len(row)):
+                t, n = row[p], col[p]
+                heights = heights_iou(mine[t, 1], mine[t, 3], exact[n, 1], exact[n, 3])
+                total[p] += weight * (1.0 - heights * iou[p])
+        elif kind == SCORE_GAP:
+            for p in range(len(row)):
+                t = row[p]
+                gap = on_a_line(rows[t].score, rows[t].score_before) - score[col[p]]
+                total[p] += weight * np.float64(abs(gap))
+        elif kind in (APPEARANCE, HALF_APPEARANCE):
+            parts = 1.0 if kind == APPEARANCE else 2.0
+            for p in range(len(row)):
+                total[p] += weight * (_known_or(look[p], stage.neutral) / parts)
+        elif kind == NEAREST_CUE:
+            for p in range(len(row)):
+                overlap = 1.0 - iou[p] * score[col[p]]
+                total[p] += weight * smaller_cue(
+                    overlap, iou[p], _known_or(look[p], stage.neutral) / 2, stage
+                )
+        elif kind == SCORE_FORECAST:
+            for p in range(len(row)):
+                total[p] += weight * _score_gap(row[p], score[col[p]], inputs, rules)
+        elif kind == DIRECTION:
+            _add_direction(total, weight, row, col, inputs, rules)
+        elif kind == CORNER_DIRECTION:
+            _add_corners(total, weight, row, col, inputs, rules)
+        elif kind == ADAPTIVE_APPEARANCE:
+            _add_adaptive(total, weight, row, col, inputs.matrix)
+        elif kind == IOU_UNLESS_ALIKE:
+            for p in range(len(row)):
+                total[p] += weight * (1.0 - iou[p] - (RELIEF if look[p] <= 1.0 - ALIKE else 0.0))
+        elif kind == TRUSTED_IOU:
+            for p in range(len(row)):
+                total[p] += weight * (1.0 - _trust(row[p], col[p], inputs) * iou[p])
+        elif kind == MAHALANOBIS_SHARE:
+            _add_share(total, weight, row, col, inputs, stage, rules)
+        elif kind in (SHAPE, SHAPE_BY_WIDTH):
+            for p in range(len(row)):
+                trust = _trust(row[p], col[p], inputs)
+                total[p] += weight * (1.0 - trust * exp(-_apart_in_shape(row[p], col[p], kind, inputs)))
+        elif kind == LOG_ODDS:
+            for p in range(len(row)):
+                total[p] += weight * -_log_odds(row[p], col[p], iou[p], look[p], inputs, rules)
+        else:
+            coordinates = 4 if kind == MAHALANOBIS else 2
+            for p in range(len(row)):
+                total[p] += weight * distance(inputs.filters, row[p], inputs.z, col[p], coordinates, rules)
+    return total
 
 
 @inner

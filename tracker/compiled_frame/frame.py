@@ -79,7 +79,7 @@ def run_frame(
     if not np.isnan(rules.boost_likely):
         found = Found(xyxy, boosted(inputs, rules), class_id, index, found.exact, embedding, known)
         inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
-    deleted = deleted_boxes(found, rules)
+    deleted = deleted_boxes(found, rules) if rules.nms < 1 else np.zeros(len(score), np.bool_)
     joined = associate(inputs, stages, deleted, rules)
     remember(rows, joined, found, vectors, rules)
     correct(inputs, joined, rules)

@@ -29,7 +29,7 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
     if not rules.straight:
         update(filters, rows, inputs.z[cols], doubt, rules.scale_of, rules.weight, rules.constant)
     boxes = rules.at_past_time // 4
-    for k in range(len(rows)):
+    for k in range(len(rows) if rules.at_end else 0):
         mine, n = memory[rows[k]], cols[k]
         at = rules.at_scores
         if at < rules.at_end:
@@ -218,7 +218,8 @@ def begin(
             filters[0, t, k], filters[1, t, k], filters[3, t, k] = z[i, k], 0.0, 0.0
             filters[2, t, k] = scale * scale * rules.start_weight[0] + rules.start_constant[0, k]
             filters[4, t, k] = scale * scale * rules.start_weight[1] + rules.start_constant[1, k]
-        _begin_memory(memory[t], filters, t, found.exact[n], found.score[n], rules, now)
+        if rules.at_end:
+            _begin_memory(memory[t], filters, t, found.exact[n], found.score[n], rules, now)
         if vectors.recent.shape[1]:
             while taken[slot]:
                 slot += 1

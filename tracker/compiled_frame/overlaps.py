@@ -29,7 +29,7 @@ def better(a: int, b: int, found: Found) -> bool:
 def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
     """(N,) bool, who is deleted by non-maximum suppression; as `overlaps.deleted_boxes`."""
     out = np.zeros(len(found.score), np.bool_)
-    if rules.nms >= 1 or len(out) < 2:
+    if len(out) < 2:
         return out
     row, col, iou = overlapping_pairs(found.exact, found.exact)
     which, count = np.empty(len(row), np.int64), 0  # pairs of a better and a worse box
