@@ -22,8 +22,8 @@ from retrace.tools.terminal.progress import bar
 from retrace.tools.terminal.tables import show
 
 if TYPE_CHECKING:
-    from retrace.eval.mot.folders import FolderScore
     from retrace.eval.mot.comparison import SeveralScores
+    from retrace.eval.mot.folders import FolderScore
 
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
 
@@ -75,8 +75,8 @@ def main(argv: list[str]) -> int:
     names = options.names_in(args.sequences, "sequences")
     rules: dict[str, Any] = {name: getattr(args, name) for name in ("benchmark", "split", "jobs")}
     rules |= {"numbering": args.numbering or "split", "sequences": names}
-    from retrace.eval.mot.folders import score_folder
     from retrace.eval.mot.comparison import score_several
+    from retrace.eval.mot.folders import score_folder
 
     found: FolderScore | SeveralScores
     with as_flags(p), bar("evaluating", None) as told:
