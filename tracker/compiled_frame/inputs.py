@@ -10,7 +10,7 @@ from numba import njit
 from retrace.tracker.rows import FrameTime
 
 # For what `run_frame` alone calls: a way in from Python for each function would cost compiling, and nobody takes it
-inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
 class Found(NamedTuple):

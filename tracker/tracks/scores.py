@@ -46,9 +46,11 @@ def initial_scores(score: np.ndarray) -> np.ndarray:
 
 def forecast_scores(scores: np.ndarray, steps: float) -> None:
     """Move filters (T, 5) ahead by ``steps`` > 0, in place."""
-    scores[:] = np.stack(forecast(*scores.T, steps), axis=1)
+    x, v, xx, xv, vv = scores.T
+    scores[:] = np.stack(forecast(x, v, xx, xv, vv, steps), axis=1)
 
 
 def correct_scores(scores: np.ndarray, rows: np.ndarray, score: np.ndarray) -> None:
     """The filters ``rows`` (K,) of scores (T, 5) take in the scores measured (K,), in place."""
-    scores[rows] = np.stack(corrected(*scores[rows].T, score), axis=1)
+    x, v, xx, xv, vv = scores[rows].T
+    scores[rows] = np.stack(corrected(x, v, xx, xv, vv, score), axis=1)
