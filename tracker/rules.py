@@ -13,7 +13,7 @@ import numpy as np
 from retrace.tracker.association.costs import ALL_LOOKS
 from retrace.tracker.association.log_odds import REACH
 from retrace.tracker.association.stages import SLACK, prepare
-from retrace.tracker.config import LogOdds, Stage, TrackerConfig
+from retrace.tracker.config import Band, LogOdds, Stage, TrackerConfig
 from retrace.tracker.kernels import sources
 from retrace.tracker.motion.models import MODELS, NONE
 from retrace.tracker.rows import LOST
@@ -46,7 +46,7 @@ ALL_PAIRS = ("adaptive_appearance",)  # the costs of one pair that look at all o
 KNOTS, AGES = 16, 6  # of a table of log-odds, at most
 TERMS = len(LogOdds.TERMS)
 REACHES = ("mahalanobis", "centre_mahalanobis")  # gates that bound how far away a box may be
-BANDS = ("high", "low", "deleted")
+BANDS: tuple[Band, ...] = ("high", "low", "deleted")
 MOST = 5  # terms of a sum, and gates
 SCORES = ("low", "high", "new", "confirm_score", "recent_momentum")  # float32, as NumPy compares them
 COUNTS = ("confirm_hits", "start_frames", "report_streak", "direction_span")

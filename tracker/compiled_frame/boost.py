@@ -51,6 +51,6 @@ def _raise_unlikely(score: np.ndarray, believed: np.ndarray, inputs: Inputs, rul
         a, b = which[row[p]], which[col[p]]
         if score[a] < score[b] and iou[p] > CROWDED and alike(found.class_id[a], found.class_id[b], rules):
             far[a] = False
-    for n in which:
-        if far[n]:
-            score[n] = rules.high
+    for k in range(len(which)):
+        if far[which[k]]:
+            score[which[k]] = rules.high
