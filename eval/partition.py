@@ -31,9 +31,8 @@ class PartitionMetrics:
     identities: int
     people: int
     fragmentation: float  # (identities that a person is the majority of - people) / people
-    return_recall: (
-        float  # of visits of somebody seen before, those with the identity of an earlier visit of theirs
-    )
+    # of visits of somebody seen before, those with the identity of an earlier visit of theirs
+    return_recall: float
     stranger_acceptance: float  # of first visits, those that were given somebody's identity (FPIR)
     returns: int  # how many visits were returns
     strangers: int  # how many were first ones

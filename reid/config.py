@@ -46,9 +46,8 @@ class ModelConfig(Group):
     neck: Literal["own", "none", "bnneck"] = "bnneck"
     pool: Literal["avg", "gem", "max"] = "avg"
     embedding: int | None = Field(default=None, ge=1)
-    last_stride: Literal[1, 2] | None = (
-        None  # timm's convolutional networks: of the last stage; null: as built
-    )
+    # timm's convolutional networks: of the last stage; null: as built
+    last_stride: Literal[1, 2] | None = None
     frozen: tuple[str, ...] = ()  # parts of the backbone that stay as ``init`` has them, e.g. blocks.0
     non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
     instance_norm: bool = False  # OSNets: in the stem and the first stage, as OSNet-IBN (Zhou et al. 2021)
@@ -100,9 +99,8 @@ class CensusConfig(Group):
     levels: int = Field(default=16, ge=1)  # of the class tree (Ge et al. 2018)
     top: Literal["sphere", "max"] = "max"  # its last level: squared distance 4, or the largest there is
     held: float = Field(default=0, ge=0, lt=1)  # share of each identity's images that nobody trains on
-    look: int = Field(
-        default=30, ge=1
-    )  # iterations between looks at those, for terms that read what is found
+    # iterations between looks at those, for terms that read what is found
+    look: int = Field(default=30, ge=1)
 
 
 class TeacherConfig(Group):

@@ -42,19 +42,9 @@ COMPILED = (
     "compiled/cache",
     "compiled/association",
     "compiled/motion",
-    *(
-        f"compiled_frame/{name}"
-        for name in (
-            "__init__",
-            "appearance",
-            "association",
-            "costs",
-            "frame",
-            "lifecycle",
-            "overlaps",
-            "shown",
-        )
-    ),
+    "compiled_frame/__init__",
+    "compiled_frame/frame",
+    "compiled_frame/inputs",
 )
 AT_HOME = {
     "ultralytics": {"tracker/detection/yolo_torch.py"},

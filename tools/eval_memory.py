@@ -27,12 +27,13 @@ from retrace.tools.terminal.tables import show
 if TYPE_CHECKING:
     from retrace.tools.scoring.visits import Visits
 
+# and what each needs
 SOURCES = {
     "features": (),
     "weights": ("data",),
     "memory": ("truth",),
     "results": ("gt",),
-}  # and what each needs
+}
 
 
 def parser() -> Parser:

@@ -22,8 +22,8 @@ from retrace.tools.terminal.progress import bar
 from retrace.tools.terminal.tables import show
 
 if TYPE_CHECKING:
+    from retrace.eval.mot.comparison import SeveralScores
     from retrace.eval.mot.folders import FolderScore
-    from retrace.eval.mot.several import SeveralScores
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,8 +74,8 @@ def main(argv: list[str]) -> int:
     rules: dict[str, Any] = {name: getattr(args, name) for name in ("benchmark", "split", "jobs")}
     names = options.names_in(args.sequences, "sequences")
     rules |= {"numbering": args.numbering or "split", "sequences": names}
+    from retrace.eval.mot.comparison import score_several
     from retrace.eval.mot.folders import score_folder
-    from retrace.eval.mot.several import score_several
     from retrace.tools.runs.spread import executor_of
 
     found: FolderScore | SeveralScores

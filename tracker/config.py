@@ -67,17 +67,15 @@ class Stage(BaseModel):
     # one term, or {term: weight}: their sum
     cost: CostName | Annotated[dict[CostName, Weight], Field(min_length=1)]
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
-    gates: dict[
-        CostName, Most
-    ] = {}  # {term: the most it may be}; closed: this pair cannot be, whatever the sum
+    # {term: the most it may be}; closed: this pair cannot be, whatever the sum
+    gates: dict[CostName, Most] = {}
     match: Literal["hungarian", "mutual"] = "hungarian"  # mutual: nearest to each other, again and again
     limit_step: Annotated[float, Field(gt=0)] = 0.05  # mutual: the limit falls by so much each time
     cascade: bool = False  # tracks seen last choose first (DeepSORT)
     against: Literal["predicted", "observed"] = "predicted"  # the tracks' boxes: the filter's, the last seen
     buffer: Annotated[float, Field(ge=0)] = 0.0  # boxes grow by so much of their size on each side (C-BIoU)
-    neutral_appearance: Annotated[float, Field(ge=0, le=2)] | None = (
-        None  # what an unknown appearance counts as; none: such a pair cannot be
-    )
+    # what an unknown appearance counts as; none: such a pair cannot be
+    neutral_appearance: Annotated[float, Field(ge=0, le=2)] | None = None
     cue_appearance: Annotated[float, Field(gt=0, le=1)] = 0.25  # nearest_cue: looks count up to here
     cue_iou: Annotated[float, Field(gt=0, le=1)] = 0.5  # and up to this 1 - IoU; 1: wherever the boxes are
 
@@ -120,9 +118,8 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     at: Annotated[tuple[Most, ...], Field(min_length=2)]  # the knots, rising
-    nats: Annotated[
-        tuple[tuple[Most, ...], ...], Field(min_length=1)
-    ]  # a row for all tracks, or one for each age of LogOdds
+    # a row for all tracks, or one for each age of LogOdds
+    nats: Annotated[tuple[tuple[Most, ...], ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _rows_fit_knots(self) -> Table:
@@ -181,9 +178,8 @@ class Hidden(BaseModel):
     age: Seconds = 0.7  # for so long at most
     cover: Unit = 0.8  # this share of the predicted box must be covered
     hits: Annotated[int, Field(ge=1)] = 5  # of tracks with so many detections
-    slack: Annotated[float, Field(ge=0)] = (
-        0.1  # nearer: the bottom edge lower, give or take this part of a height
-    )
+    # nearer: the bottom edge lower, give or take this part of a height
+    slack: Annotated[float, Field(ge=0)] = 0.1
 
 
 class TrackerConfig(BaseModel):
@@ -197,15 +193,13 @@ class TrackerConfig(BaseModel):
     low: Unit = 0.1  # detections below are ignored
     high: Unit = 0.6  # detections from here take part in the first stages
     new: Unit = 0.7  # unmatched detections from here begin a track; lower: more and shorter tracks
-    nms: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # boxes overlapping a better one by more: band "deleted"; 1: off
-    )
+    # boxes overlapping a better one by more: band "deleted"; 1: off
+    nms: Annotated[float, Field(gt=0, le=1)] = 1.0
     boost: Boost | None = None  # raise scores by what the tracks expect (BoostTrack)
 
     motion: Literal["sort", "xyah", "xyhr", "xywh", "linear"] = "xywh"
-    motion_memory: Annotated[int, Field(ge=1)] = (
-        5  # linear: the mean velocity over so many steps between boxes
-    )
+    # linear: the mean velocity over so many steps between boxes
+    motion_memory: Annotated[int, Field(ge=1)] = 5
     freeze_lost_size: bool = False  # a lost track keeps its size instead of going on growing or shrinking
     noise_by_score: bool = False  # a sure detection corrects more: R times (1 - score) (StrongSORT's NSA)
     reupdate: bool = False  # a track found again relives the gap on a straight line (OC-SORT's ORU)
@@ -214,26 +208,21 @@ class TrackerConfig(BaseModel):
     confirm_hits: Annotated[int, Field(ge=1)] = 2  # detections that make a track more than tentative
     confirm_score: Annotated[float, Field(ge=0)] = 2.0  # a detection from here does at once; 2: off
     start_frames: Annotated[int, Field(ge=0)] = 1  # in the first frames every track is confirmed at once
-    birth_iou: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # no track begins on a live one, or on a better birth, overlapping more (TrackTrack); 1: off
-    )
-    report_streak: Annotated[int, Field(ge=0)] = (
-        0  # report only after so many matches in a row (SORT's min_hits)
-    )
+    # no track begins on a live one, or on a better birth, overlapping more (TrackTrack); 1: off
+    birth_iou: Annotated[float, Field(gt=0, le=1)] = 1.0
+    # report only after so many matches in a row (SORT's min_hits)
+    report_streak: Annotated[int, Field(ge=0)] = 0
     max_age: Seconds = 1.0  # a lost track is forgotten after; longer finds more who return, and errs more
     motion_age: Seconds | None = None  # a lost track's predicted box is believed for so long; none: max_age
     tentative_max_age: Seconds = 0.0  # a tentative one after; 0: at the first miss
-    duplicate_iou: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # a lost and an active track overlapping more: one goes; 1: off
-    )
+    # a lost and an active track overlapping more: one goes; 1: off
+    duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 1.0
 
-    appearance_scale: Annotated[float, Field(gt=0, le=2)] | None = (
-        None  # stretch 1 - cosine so that boxes of one frame, on average so far, are so far apart; none: as it is
-    )
+    # stretch 1 - cosine so that boxes of one frame, on average so far, are so far apart; none: as it is
+    appearance_scale: Annotated[float, Field(gt=0, le=2)] | None = None
     recent_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of `recent` appearance; 0: the last vector
-    momentum_from: Annotated[float, Field(ge=0, lt=1)] | None = (
-        None  # a detection of this score changes nothing, one of 1 the most (Deep OC-SORT); none: all alike
-    )
+    # a detection of this score changes nothing, one of 1 the most (Deep OC-SORT); none: all alike
+    momentum_from: Annotated[float, Field(ge=0, lt=1)] | None = None
     bank: Annotated[int, Field(ge=1)] = 1  # minimum, median: over the last so many vectors
     active_appearance: Memory = "recent"  # what active and tentative tracks are compared by
     lost_appearance: Memory = "recent"  # what lost ones are: history is the mean distance to all vectors
@@ -245,9 +234,8 @@ class TrackerConfig(BaseModel):
     hidden: Hidden | None = None  # report it while somebody shown stands in front of it
 
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
-    blind_stages: tuple[
-        Stage, ...
-    ] = ()  # instead, where no track or no detection has an appearance; none: the same
+    # instead, where no track or no detection has an appearance; none: the same
+    blind_stages: tuple[Stage, ...] = ()
 
     @property
     def believed_age(self) -> float:

@@ -14,11 +14,16 @@ LOG = logging.getLogger("retrace")
 AS_THEY_STAND = (  # files that `compiled_frame` compiles functions of, or takes constants from
     "rows.py",
     "rules.py",
+    "association/arithmetic.py",
     "association/assignment.py",
+    "association/boost.py",
     "association/costs.py",
+    "association/log_odds.py",
+    "motion/filters.py",
     "tracks/appearance.py",
     "tracks/lifecycle.py",
     "tracks/overlaps.py",
+    "tracks/scores.py",
     "tracks/shown.py",
 )
 

@@ -1,4 +1,4 @@
-"""A preset's numbers as records that array code reads, compiled or not, and which presets a compiled frame can run.
+"""A preset's numbers as records that array code reads, compiled or not, and what a compiled frame has no room for.
 
 `compiled_stages` goes through what a stage is made of: each part is either put into the record or refused. A key that
 is yet to come is refused by `tests/tracker/test_rules.py`, which changes every key there is.
@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrace.tracker.association.costs import LOOKS
-from retrace.tracker.association.stages import prepare
-from retrace.tracker.config import Stage, TrackerConfig
+from retrace.tracker.association.costs import ALL_LOOKS
+from retrace.tracker.association.log_odds import REACH
+from retrace.tracker.association.stages import SLACK, prepare
+from retrace.tracker.config import Band, LogOdds, Stage, TrackerConfig
 from retrace.tracker.kernels import sources
 from retrace.tracker.motion.models import MODELS, NONE
 from retrace.tracker.rows import LOST
@@ -30,13 +31,29 @@ COSTS = (
     "nearest_cue",
     "mahalanobis",
     "centre_mahalanobis",
+    "score_forecast",
+    "direction",
+    "corner_direction",
+    "adaptive_appearance",
+    "iou_unless_alike",
+    "trusted_iou",
+    "mahalanobis_share",
+    "shape",
+    "shape_by_width",
+    "log_odds",
 )
-MOST = 4  # terms of a sum, and gates
+ALL_PAIRS = ("adaptive_appearance",)  # the costs of one pair that look at all others
+KNOTS, AGES = 16, 6  # of a table of log-odds, at most
+TERMS = len(LogOdds.TERMS)
+REACHES = ("mahalanobis", "centre_mahalanobis")  # gates that bound how far away a box may be
+BANDS: tuple[Band, ...] = ("high", "low", "deleted")
+MOST = 5  # terms of a sum, and gates
 SCORES = ("low", "high", "new", "confirm_score", "recent_momentum")  # float32, as NumPy compares them
-COUNTS = ("confirm_hits", "start_frames", "report_streak")
+COUNTS = ("confirm_hits", "start_frames", "report_streak", "direction_span")
 REALS = ("nms", "birth_iou", "duplicate_iou", "max_age", "believed_age", "tentative_max_age", "coast")
 OPTIONAL = ("appearance_scale", "momentum_from")  # NaN: none
-FLAGS = ("class_agnostic", "noise_by_score")
+FLAGS = ("class_agnostic", "noise_by_score", "reupdate")
+PLACES = ("past_time", "kept", "scores", "end")  # where they begin in a row of the memory, tracks.state.Depth
 KALMAN = [
     ("kind", np.int64),  # of coordinates, MotionModel.kind
     ("scale_of", np.int64, 4),  # the rest: MotionModel.compiled and compiled_start
@@ -46,6 +63,7 @@ KALMAN = [
     ("start_constant", np.float64, (2, 4)),
     ("frozen", np.uint8, 4),  # the coordinates whose speed a lost track gives up
 ]
+NO_DEPTH = Depth()
 RULES = np.dtype(  # of TrackerConfig, by name
     [
         *((name, np.float32) for name in SCORES),
@@ -53,6 +71,17 @@ RULES = np.dtype(  # of TrackerConfig, by name
         *((name, np.float64) for name in (*REALS, *OPTIONAL, "hidden_age", "hidden_cover", "hidden_slack")),
         *((name, np.bool_) for name in (*FLAGS, "detection_box", f"sources_{sources()}")),
         ("memory", np.int64, 3),  # by status, of tracks.appearance.SUMMED: what looks are compared with
+        ("summed", np.bool_),  # all of these are; else looks are what the matrix says
+        ("straight", np.bool_),  # motion on a line through the last boxes, no filter
+        ("boost_likely", np.float64),  # NaN: scores stay as they are
+        ("boost_distance", np.float64),  # NaN: nobody is unlikely
+        ("odds_bias", np.float64),
+        ("odds_gaps", np.float64, AGES - 2),  # inf: no more
+        ("odds_knots", np.int64, TERMS),
+        ("odds_by_age", np.uint8, TERMS),
+        ("odds_at", np.float64, (TERMS, KNOTS)),
+        ("odds_nats", np.float64, (TERMS, AGES, KNOTS)),
+        *((f"at_{name}", np.int64) for name in PLACES),
         *KALMAN,
     ],
     align=True,
@@ -60,7 +89,12 @@ RULES = np.dtype(  # of TrackerConfig, by name
 STAGE = np.dtype(
     [
         ("blind", np.bool_),  # where nobody's looks are known; else where somebody's are
-        ("high", np.bool_),  # takes the high band; else the low one
+        # what is added to costs of detections, by BANDS; NaN: the stage leaves them out
+        (
+            "bands",
+            np.float64,
+            3,
+        ),
         ("by_place", np.bool_),  # only tracks whose predicted box is still believed
         ("limit", np.float64, 3),  # by status; 0: the stage leaves that status out
         ("terms", np.int64, MOST),  # of COSTS, -1: no more
@@ -68,19 +102,30 @@ STAGE = np.dtype(
         ("gates", np.int64, MOST),
         ("most", np.float64, MOST),
         ("looks", np.bool_),  # a term compares appearance
+        ("gate_looks", np.bool_),  # a gate does
         ("cascade", np.bool_),  # one assignment for each age, the youngest first
         ("apart", np.bool_),  # boxes that do not overlap may match, by looks
         ("reach", np.float64),  # and their centres are at most so far, squared Mahalanobis; inf: anywhere
         ("neutral", np.float64),  # what an unknown appearance costs; inf: such a pair cannot be
+        ("odds", np.bool_),  # whoever overlaps or is within reach is asked for log-odds
         ("cue_appearance", np.float64),
         ("cue_iou", np.float64),
+        ("observed", np.bool_),  # boxes are the last seen; else the predicted ones
+        ("buffer", np.float64),
+        ("limit_step", np.float64),  # mutual nearest under a limit that falls by this; NaN: one assignment
+        ("from_matrix", np.bool_),  # boxes apart may match where the matrix of looks says so:
+        ("bound", np.float64, 3),  # by status, below this
     ],
     align=True,
 )
 
 
-def rules_of(config: TrackerConfig) -> np.ndarray:
-    """(1,) RULES."""
+def rules_of(config: TrackerConfig, depth: Depth = NO_DEPTH) -> np.ndarray:
+    """(1,) RULES.
+
+    Args:
+        depth: what the preset must remember of each track.
+    """
     rules, model = np.zeros(1, RULES), MODELS[config.motion]
     for name in (*SCORES, *COUNTS, *REALS, *FLAGS):
         rules[name] = getattr(config, name)
@@ -91,6 +136,16 @@ def rules_of(config: TrackerConfig) -> np.ndarray:
     memories = [config.active_appearance] * 3
     memories[LOST] = config.lost_appearance
     rules["memory"] = [SUMMED.index(name) if name in SUMMED else -1 for name in memories]
+    rules["summed"] = {*memories} <= {*SUMMED}
+    for name in PLACES:
+        rules[f"at_{name}"] = depth.parts[name][0] if name in depth.parts else depth.width
+    rules["straight"] = config.motion == "linear"
+    rules["boost_likely"] = rules["boost_distance"] = np.nan
+    if config.boost is not None:
+        rules["boost_likely"] = config.boost.likely
+        rules["boost_distance"] = config.boost.distance if config.boost.unlikely else np.nan
+    if config.log_odds is not None and _fits(config.log_odds):
+        _tell_odds(rules[0], config.log_odds)
     rules["hidden_age"] = -1.0
     if config.hidden is not None:
         for name, value in config.hidden:
@@ -102,55 +157,72 @@ def rules_of(config: TrackerConfig) -> np.ndarray:
     return rules
 
 
+def _fits(odds: LogOdds) -> bool:
+    """Whether a record has room for all of them."""
+    return len(odds.gaps) <= AGES - 2 and all(len(getattr(odds, name).at) <= KNOTS for name in odds.TERMS)
+
+
+def _tell_odds(rules: Any, odds: LogOdds) -> None:
+    rules["odds_bias"], rules["odds_gaps"] = odds.bias, np.inf
+    rules["odds_gaps"][: len(odds.gaps)] = odds.gaps
+    for k, name in enumerate(odds.TERMS):
+        table = getattr(odds, name)
+        count = len(table.at)
+        rules["odds_knots"][k], rules["odds_by_age"][k] = count, len(table.nats) > 1
+        rules["odds_at"][k, :count] = table.at
+        rules["odds_nats"][k, : len(table.nats), :count] = table.nats
+
+
 class CompiledStages(NamedTuple):
     """What a compiled frame can run of a preset."""
 
     stages: np.ndarray  # (S,) STAGE
     looks: bool  # those that look, too; else only those of ``blind_stages``
+    # they are told how all tracks and detections look to each other: `tracks.appearance.distances`
+    matrix: bool
 
 
-def compiled_stages(config: TrackerConfig, depth: Depth) -> CompiledStages | None:
+def compiled_stages(config: TrackerConfig) -> CompiledStages | None:
     """None: this preset has more to it than a compiled frame, and runs step by step.
 
-    What is refused, and why: directions, shapes, shares and log-odds take arctan2, arccos, exp and log, of which NumPy
-    and compiled code round one value in ten or twenty differently, so that the bytes would not be the same (OC-SORT,
-    Deep OC-SORT, Hybrid-SORT, TrackTrack, BoostTrack, `odds`); boxes of the past lie by row, which a compiled frame
-    moves (GHOST's straight motion).
-
-    Args:
-        depth: what the preset must remember of each track.
+    What is refused: a motion model that somebody adds, longer sums and tables than a record has room for.
     """
-    if depth.boxes or depth.filters or depth.scores or config.boost is not None:
+    if MODELS[config.motion].kind == NONE or (config.log_odds is not None and not _fits(config.log_odds)):
         return None
-    if (
-        config.nms < 1
-        or config.birth_iou < 1
-        or config.motion == "linear"
-        or MODELS[config.motion].kind == NONE
-    ):
-        return None
-    blind = [_stage(stage, True) for stage in config.blind_stages or config.stages]
+    summed = {config.active_appearance, config.lost_appearance} <= {*SUMMED}
+    matrix = not summed or any(map(_asks_all_pairs, config.stages))
+    blind = [_stage(stage, True, False) for stage in config.blind_stages or config.stages]
+    seeing = [_stage(stage, False, matrix) for stage in config.stages]
     if None in blind:
         return None
-    seeing = [_stage(stage, False) for stage in config.stages]
-    looks = {config.active_appearance, config.lost_appearance} <= {*SUMMED} and None not in seeing
-    return CompiledStages(np.array(seeing + blind if looks else blind, STAGE), looks)
+    looks = None not in seeing
+    return CompiledStages(np.array(seeing + blind if looks else blind, STAGE), looks, looks and matrix)
 
 
-def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
+def _asks_all_pairs(stage: Stage) -> bool:
+    """Whether it must be known how everybody looks to everybody. Few are lost, and a gate lets few boxes through:
+    those compare what they meet."""
+    if {*ALL_PAIRS} & {*stage.terms, *stage.gates}:
+        return True
+    return prepare(stage).far < np.inf and _reach(stage) == np.inf and {*stage.tracks} != {"lost"}
+
+
+def _reach(stage: Stage) -> float:
+    if "log_odds" in stage.terms:
+        return REACH
+    return min((stage.gates[name] for name in REACHES if name in stage.gates), default=np.inf)
+
+
+def _stage(stage: Stage, blind: bool, matrix: bool) -> tuple[Any, ...] | None:
     """The stage as a STAGE; None: it is none."""
     terms, gates, prepared = stage.terms, stage.gates, prepare(stage)
-    unknown = {*terms, *gates} - {*COSTS} or max(len(terms), len(gates)) > MOST
-    if unknown or stage.bands not in ({"high": 0.0}, {"low": 0.0}):
+    if max(len(terms), len(gates)) > MOST:
         return None
-    if stage.match != "hungarian" or stage.against != "predicted" or stage.buffer:
-        return None
-    if gates.keys() & {*LOOKS, "nearest_cue"} or ("nearest_cue" in terms and stage.cue_iou >= 1):
-        return None
-    fill = [-1] * MOST
+    fill, apart = [-1] * MOST, prepared.far < np.inf
+    bound = (prepared.limit - prepared.far) / prepared.look + SLACK if apart else np.zeros(3)
     return (
         blind,
-        "high" in stage.bands,
+        [stage.bands.get(band, np.nan) for band in BANDS],
         prepared.by_place,
         prepared.limit,
         [*map(COSTS.index, terms), *fill][:MOST],
@@ -158,10 +230,17 @@ def _stage(stage: Stage, blind: bool) -> tuple[Any, ...] | None:
         [*map(COSTS.index, gates), *fill][:MOST],
         [*gates.values(), *([0.0] * MOST)][:MOST],
         prepared.looks,
+        bool(ALL_LOOKS & {*gates}),
         stage.cascade,
-        np.isfinite(prepared.far),
-        min((gates[name] for name in ("mahalanobis", "centre_mahalanobis") if name in gates), default=np.inf),
+        apart,
+        _reach(stage),
         np.inf if stage.neutral_appearance is None else stage.neutral_appearance,
+        "log_odds" in terms,
         stage.cue_appearance,
         stage.cue_iou,
+        stage.against == "observed",
+        stage.buffer,
+        stage.limit_step if stage.match == "mutual" else np.nan,
+        apart and matrix,
+        bound,
     )

@@ -28,7 +28,7 @@ from retrace.tracker.ledger.record import Ledger
 from retrace.tracker.motion import filters
 from retrace.tracker.motion.models import MODELS
 from retrace.tracker.rows import ACTIVE, EPSILON, LOST, FrameTime, expected
-from retrace.tracker.rules import compiled_stages, rules_of
+from retrace.tracker.rules import CompiledStages, compiled_stages, rules_of
 from retrace.tracker.tracks import appearance, lifecycle, overlaps, shown, sparing
 from retrace.tracker.tracks.scores import correct_scores, forecast_scores, initial_scores
 from retrace.tracker.tracks.sparing import FRESH
@@ -36,6 +36,7 @@ from retrace.tracker.tracks.state import blank, kinds, packed, unpacked
 
 STEADY = 1e-3  # steps this near to 1 are one step: i / fps is not exact
 NO_VECTORS = np.zeros((0, 0), np.float32)
+NO_MATRIX = np.zeros((0, 0))
 
 
 @cache
@@ -85,8 +86,8 @@ class Tracker:
         self._depth = depth_of(config)
         self._blindfolded = False
         self._looks = self.appearance_from <= 1
-        self._rules = rules_of(config)
-        self._compiled_stages = compiled_stages(config, self._depth)
+        self._rules = rules_of(config, self._depth)
+        self._compiled_stages = compiled_stages(config)
         self.reset()
 
     @classmethod
@@ -198,7 +199,7 @@ class Tracker:
         """The whole frame, in one compiled call or step by step."""
         ready = self._compiled_stages if self.ledger is None else None
         if ready and (ready.looks or not self._live.vectors.dimension) and (frame := compiled_frame()):
-            return self._run_compiled(frame, ready.stages, detections, steps, warp)
+            return self._run_compiled(frame, ready, detections, steps, warp)
         self._predict(steps, warp)
         inputs = self._look(detections)
         deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
@@ -231,7 +232,7 @@ class Tracker:
     def _run_compiled(
         self,
         frame: Callable[..., Any],
-        stages: np.ndarray,
+        ready: CompiledStages,
         detections: Detections,
         steps: float,
         warp: np.ndarray | None,
@@ -241,23 +242,28 @@ class Tracker:
             self._predict(steps, warp)
             steps = 0.0  # predicted already
         live, now, looks = self._live, self._now, self._looks and detections.embedding is not None
+        matrix = None
+        if ready.matrix and looks and len(live) and len(detections):
+            matrix = appearance.distances(live, detections, self.config)
         live.reserve(len(detections))
         vectors = live.vectors
         live.count, self._last_id, *tracks = frame(
             live.row_buffer,
             live.filter_buffer,
+            live.memory_buffer,
             live.count,
             vectors.recent,
             vectors.history,
             vectors.bank,
             self._spread,
             self._rules,
-            stages,
+            ready.stages,
             detections.xyxy,
             detections.score,
             detections.class_id,
             detections.index,
             detections.embedding if looks else NO_VECTORS,
+            NO_MATRIX if matrix is None else matrix,
             now.number,
             now.time,
             now.before,
@@ -283,7 +289,7 @@ class Tracker:
             if self._depth.filters:
                 filters.warp(self._model, live.kept.transpose(1, 0, 2), warp)
             if self._depth.boxes:
-                live.past = filters.warp_boxes(live.past, warp)
+                live.past[:] = filters.warp_boxes(live.past, warp)
 
     def _look(self, detections: Detections) -> CostInputs:
         """Everything that the costs of this frame look at."""
@@ -405,7 +411,8 @@ class Tracker:
         if config.motion == "linear":
             past = live.past[rows]
             past = model.from_xyxy(past.reshape(-1, 4)).reshape(past.shape)
-            filters.follow(live.filters, rows, z, past, -np.diff(live.past_time[rows], axis=1) * self._fps)
+            gap = -np.diff(live.past_time[rows], axis=1) / (1.0 / self._fps)
+            filters.follow(live.filters, rows, z, past, gap)
             return
         filters.update(model, live.filters, rows, z, 1.0 - score if config.noise_by_score else None)
         if live.kept.shape[1]:
@@ -414,7 +421,7 @@ class Tracker:
     def _reupdate(self, rows: np.ndarray, box: np.ndarray) -> None:
         """Filters ``rows`` (K,) found again at boxes (K, 4) go through their gap anew (OC-SORT, sec. 4.1)."""
         live, now = self._live, self._now
-        steps = np.rint((now.time - live.seen[rows]) * self._fps).astype(np.int64)
+        steps = np.rint((now.time - live.seen[rows]) / (1.0 / self._fps)).astype(np.int64)
         missed = live.seen[rows] < now.before - EPSILON  # between slow frames nobody was lost
         again = (missed & (steps > 1)).nonzero()[0]
         if len(again):

@@ -47,9 +47,8 @@ class Sequence:
     length: int  # frames that are scored
     gt_skip: int = 0  # frames of the ground-truth file before the scored ones
     result_skip: int = 0  # likewise of the result file
-    full_length: int = (
-        0  # frames of the whole sequence, of which the scored ones may be the last; 0: these are all
-    )
+    # frames of the whole sequence, of which the scored ones may be the last; 0: these are all
+    full_length: int = 0
 
     def split_skip(self, last: int) -> int:
         """Frames to leave out before the scored ones in a file whose last box is in frame ``last`` (from 1).

@@ -10,7 +10,7 @@ from retrace.configs import InputError
 from retrace.reid.losses.triplets import distance_weights
 
 
-class Memory(nn.Module):
+class BatchMemory(nn.Module):
     """Contrastive against the batch and against vectors of earlier batches (XBM, Wang et al. 2020).
 
     Features drift slowly once the first few hundred steps are over, so vectors of old batches still serve as

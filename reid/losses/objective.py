@@ -65,7 +65,7 @@ TERMS: dict[str, Callable[..., Any]] = {
     "proxy_nca": proxies.ProxyNCA,
     "soft_triple": proxies.SoftTriple,
     "proxy_graph": proxies.ProxyGraph,
-    "memory": memory.Memory,
+    "memory": memory.BatchMemory,
     "self_similarity": memory.SelfSimilarity,
     "group_loss": relations.group_loss,
     "message_passing": relations.MessagePassing,

@@ -47,7 +47,7 @@ def replicated(similar: torch.Tensor, chances: torch.Tensor, ids: torch.Tensor, 
 
 
 class MessagePassing(nn.Module):
-    """Cross-entropy of vectors that have heard of the rest of the batch (Seidenschwarz et al. 2021).
+    """Cross-entropy of vectors after message passing over the batch (Seidenschwarz et al. 2021).
 
     The batch is a fully connected graph: ``layers`` of multi-head attention over it with residual, norm and a
     two-layer network (a post-norm transformer layer, no positions), then BNNeck, classifier, label-smoothed
@@ -82,9 +82,9 @@ class MessagePassing(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.001)
 
     def forward(self, embeddings: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        heard = self.layers(self.reduce(embeddings)[None])[0]
+        passed = self.layers(self.reduce(embeddings)[None])[0]
         # A batch norm has nothing to say of one image.
-        logits = self.classifier(self.neck(heard) if len(heard) > 1 else heard)
+        logits = self.classifier(self.neck(passed) if len(passed) > 1 else passed)
         return F.cross_entropy(logits / self.temperature, ids, label_smoothing=self.smoothing)
 
 

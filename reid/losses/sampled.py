@@ -153,9 +153,8 @@ class AdaptedSampling(nn.Module):
         self.register_buffer("policy", torch.zeros(bins, len(ACTIONS)))
         self.register_buffer("chosen", torch.ones(bins, dtype=torch.int64))
         self.register_buffer("recall", torch.tensor(0.0))  # summed since the last move
-        self.register_buffer(
-            "before", torch.tensor(-1.0)
-        )  # mean between the two moves before; -1: there were none
+        # mean between the two moves before; -1: there were none
+        self.register_buffer("before", torch.tensor(-1.0))
         self.register_buffer("count", torch.tensor(0))
 
     def forward(

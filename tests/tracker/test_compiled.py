@@ -139,6 +139,8 @@ ODD: list[dict[str, Any]] = [
     {"hidden": {"age": 0.5, "cover": 0.5, "hits": 2, "slack": 0.3}, "duplicate_iou": 0.5, "confirm_hits": 3},
     {"recent_momentum": 0.5, "momentum_from": 0.3, "appearance_scale": 0.7, "lost_appearance": "history"},
     {"active_appearance": "minimum", "lost_appearance": "history", "bank": 3, "stages.0.cascade": True},
+    {"nms": 0.6, "birth_iou": 0.3, "reupdate": True, "boost": {"likely": 0.8}},
+    {"motion": "linear", "motion_memory": 3, "stages.0.match": "mutual", "stages.0.buffer": 0.2},
 ]
 
 

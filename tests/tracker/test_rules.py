@@ -1,4 +1,4 @@
-"""Which presets a compiled frame can run: by what they are made of, and every key that there is is taken or refused."""
+"""What a compiled frame is told of a preset: every key that there is is told or refused."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from retrace.tracker import Tracker
-from retrace.tracker.config import Stage, TrackerConfig
-from retrace.tracker.rules import COSTS, compiled_stages, rules_of
+from retrace.tracker.config import LogOdds, Stage, Table, TrackerConfig
+from retrace.tracker.rules import AGES, COSTS, KNOTS, MOST, compiled_stages, rules_of
 from tests.tracker.presets import PRESETS
 from tests.tracker.worlds import ODDS
 
@@ -29,6 +29,7 @@ OTHER: dict[str, Any] = {
     "confirm_hits": 4,
     "confirm_score": 0.9,
     "start_frames": 5,
+    "direction_span": 5,
     "birth_iou": 0.5,
     "report_streak": 2,
     "max_age": 2.0,
@@ -41,18 +42,16 @@ OTHER: dict[str, Any] = {
     "active_appearance": "history",
     "lost_appearance": "history",
     "box": "detection",
+    "log_odds": ODDS.model_dump(),
     "coast": 0.1,
     "hidden": {},
     "stages": STAGES,
     "blind_stages": STAGES,
 }
-NOTHING_ELSE = {  # what these say matters to presets that are refused by another key: with it they are
-    "source": {},
-    "motion_memory": {"motion": "linear"},
-    "direction_span": {"stages.0.cost": {"iou": 1, "direction": 0.2}},
-    "bank": {},  # the length of an array, which a compiled frame is given
-    "log_odds": {"stages.0.cost": "log_odds", "log_odds": ODDS.model_dump()},
+BESIDE: dict[str, Any] = {  # those that matter beside another one: what is changed first
+    "motion_memory": ({"motion": "linear"}, 9),
 }
+NO_MATTER = {"source", "bank"}  # words; the length of an array, which a compiled frame is given
 OTHER_STAGE: dict[str, Any] = {
     "tracks": ["active"],
     "detections": "low",
@@ -67,21 +66,21 @@ OTHER_STAGE: dict[str, Any] = {
     "cue_appearance": 0.3,
     "cue_iou": 0.4,
 }
-MUTUAL_ONLY = {"limit_step": {"stages.0.match": "mutual"}}
+MUTUAL_ONLY = {"stages.0.match": "mutual"}
 
 
 def made(**changes: Any) -> bytes | None:
     """All that a compiled frame would be given; None: the preset is refused."""
     tracker = Tracker.from_config("botsort", **changes)
-    ready = compiled_stages(tracker.config, tracker._depth)
+    ready = compiled_stages(tracker.config)
     if ready is None or not ready.looks:
         return None
-    return rules_of(tracker.config).tobytes() + ready.stages.tobytes()
+    return rules_of(tracker.config, tracker._depth).tobytes() + ready.stages.tobytes()
 
 
 def test_every_key_is_named() -> None:
-    assert {*OTHER, *NOTHING_ELSE} == set(TrackerConfig.model_fields)
-    assert {*OTHER_STAGE, *MUTUAL_ONLY} == set(Stage.model_fields)
+    assert {*OTHER, *BESIDE, *NO_MATTER} == set(TrackerConfig.model_fields)
+    assert {*OTHER_STAGE, "limit_step"} == set(Stage.model_fields)
 
 
 @pytest.mark.parametrize("key", OTHER)
@@ -95,34 +94,46 @@ def test_every_key_of_a_stage_is_taken_or_refused(key: str) -> None:
     assert made(**{f"stages.0.{key}": OTHER_STAGE[key]}) != made()
 
 
-@pytest.mark.parametrize("changes", [*NOTHING_ELSE.values(), *MUTUAL_ONLY.values()])
-def test_what_a_key_belongs_to_is_refused(changes: dict[str, Any]) -> None:
-    assert (made(**changes) is None) == bool(changes)
+@pytest.mark.parametrize("key", BESIDE)
+def test_a_key_that_matters_beside_another(key: str) -> None:
+    first, value = BESIDE[key]
+    assert made(**first) != made(**first, **{key: value})
 
 
-def test_which_presets_are_run() -> None:
-    """The others keep boxes, filters or scores, move on a straight line, or turn on angles and exponentials."""
+def test_a_falling_limit_matters_to_mutual_matching() -> None:
+    assert made(**MUTUAL_ONLY) != made(**MUTUAL_ONLY, **{"stages.0.limit_step": 0.1})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_run_looks_included(preset: str) -> None:
+    ready = Tracker.from_config(preset)._compiled_stages
+    assert ready is not None
+    assert ready.looks
+
+
+def test_who_is_told_how_everybody_looks_to_everybody() -> None:
+    """Margins to the second best need it, and boxes apart that no gate bounds; a matrix product costs what it costs."""
     ready = {name: Tracker.from_config(name)._compiled_stages for name in PRESETS}
-    looks = {name for name, stages in ready.items() if stages is not None and stages.looks}
-    assert looks == {"sort", "bytetrack", "default", "botsort", "strongsort", "deepsort"}
-    assert {name for name, stages in ready.items() if stages is not None} - looks == {"odds"}, (
-        "logarithms, too"
-    )
+    assert {name for name, found in ready.items() if found and found.matrix} == {
+        "deepocsort",
+        "ghost",
+        "hybridsort",
+    }
+
+
+ODDS_OF_ALL = {"bias": 0.0, **{name: {"at": [0, 1], "nats": [[0, 1]]} for name in LogOdds.TERMS}}
+MANY = {"at": [*range(KNOTS + 1)], "nats": [[0.0] * (KNOTS + 1)]}
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"motion": "linear"},
-        {"active_appearance": "median"},
-        {"stages.0.detections": {"high": 0, "low": 0.2}},
-        {"stages.0.detections": {"high": 0.1}},
-        {"stages.0.cost": "shape"},
-        {"stages.0.cost": {"iou": 1, "score_forecast": 0.1}},
-        {"stages.0.cue_iou": 1},
-        {"stages.0.gates": {"appearance": 0.3}},
-        {"stages.0.cost": dict.fromkeys(COSTS[:5], 1.0)},
+        {"stages.0.cost": dict.fromkeys(COSTS[: MOST + 1], 1.0)},
+        {"stages.0.gates": dict.fromkeys(COSTS[: MOST + 1], 1.0)},
+        {"log_odds": ODDS.model_copy(update={"size": Table(**MANY)}).model_dump()},
+        {"log_odds": {**ODDS_OF_ALL, "gaps": [*range(1, AGES)]}},
     ],
+    ids=["terms", "gates", "knots", "ages"],
 )
-def test_what_is_refused(changes: dict[str, Any]) -> None:
+def test_what_a_record_has_no_room_for_is_refused(changes: dict[str, Any]) -> None:
     assert made(**changes) is None

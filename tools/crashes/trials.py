@@ -155,9 +155,8 @@ def kills(on: Bench, count: int, rng: random.Random) -> Outcome:
         argv = on.subject.begin(out)
         while True:
             patient = outcome.disturbed - before < MOST_KILLS
-            until = (
-                rng.choice(SOON) * rng.random() * on.seconds
-            )  # early ones, so that a run dies often on its way
+            # early ones, so that a run dies often on its way
+            until = rng.choice(SOON) * rng.random() * on.seconds
             code, said = on.run(argv, out=out, after=until if patient else LONGEST)
             if code != -9:
                 break

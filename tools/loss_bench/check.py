@@ -34,11 +34,12 @@ from retrace.tools.loss_bench.people import score
 from retrace.tools.loss_bench.trained import embed, preset
 from retrace.tools.loss_bench.work import Places, write
 
+# stop: where the run is gone on from; every: steps between two looks at the loss
 STEPS, STOP, EVERY = (
     200,
     150,
     5,
-)  # stop: where the run is gone on from; every: steps between two looks at the loss
+)
 IDENTITIES, IMAGES, SIZE, RATE, TERM_RATE = 8, 4, (64, 32), 1e-3, 0.01
 FEW = 5  # looks at the beginning and at the end that are averaged
 EARLY = {"start": 0, "delay": 0}  # settings of terms that begin late

@@ -7,6 +7,7 @@ from html import escape
 
 from retrace.tools.loss_bench.groups import Estimate
 
+# Okabe and Ito's, for everybody's eyes
 COLOURS = (
     "#0072b2",
     "#d55e00",
@@ -14,7 +15,7 @@ COLOURS = (
     "#cc79a7",
     "#e69f00",
     "#56b4e9",
-)  # Okabe and Ito's, for everybody's eyes
+)
 ROW, LEFT, WIDTH, FOOT = 18, 190, 760, 40  # px
 
 

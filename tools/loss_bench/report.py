@@ -38,9 +38,8 @@ class Row:
     group: int
     mAP: Estimate
     rank1: Estimate
-    against: (
-        Estimate | None
-    )  # mAP minus the yardstick's, paired; None: it is the yardstick, or that has no finals
+    # mAP minus the yardstick's, paired; None: it is the yardstick, or that has no finals
+    against: Estimate | None
     results: list[Result]
 
     def mean(self, *path: str) -> float | None:

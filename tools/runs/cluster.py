@@ -74,9 +74,8 @@ def track_on_cluster(
             if stop.is_set():
                 for task in waiting:
                     ray.cancel(task)
-                ray.wait(
-                    [*waiting], num_returns=len(waiting), timeout=30
-                )  # so that they let go of their files
+                # so that they let go of their files
+                ray.wait([*waiting], num_returns=len(waiting), timeout=30)
                 return
             ready, _ = ray.wait([*waiting], timeout=POLL)
             for task in ready:

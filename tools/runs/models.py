@@ -66,9 +66,8 @@ class Models:
         )
         if key not in self._detectors:
             detector = open_job_detector(job, None if live else 1)
-            if (
-                not live and detector.callers == 1
-            ):  # by OpenVINO, one run after the other: with all cores then
+            # by OpenVINO, one run after the other: with all cores then
+            if not live and detector.callers == 1:
                 detector = open_job_detector(job)
             if detector.memory is not None:
                 return detector  # it goes by what it has seen of one video

@@ -81,8 +81,8 @@ def visits_of_images(
         )
     person, camera, recording, frame = told[keep].T
     order = np.lexsort((frame, camera, recording, person))
-    told = person[order], camera[order], recording[order], frame[order] / RATE
-    return _group(vector[keep][order], *told, one_clock)
+    person, camera, recording, time = person[order], camera[order], recording[order], frame[order] / RATE
+    return _group(vector[keep][order], person, camera, recording, time, one_clock)
 
 
 def _group(

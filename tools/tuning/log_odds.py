@@ -84,8 +84,8 @@ class _Watched(Tracker):
             near = overlaps_of(
                 inputs, "predicted", 0.0, expected(live.seen, self.config.believed_age, self._now)
             )
-            heard = inputs.detections.score >= self.config.low
-            pairs = thinkable(inputs, alive.astype(float), heard, near)
+            free = inputs.detections.score >= self.config.low
+            pairs = thinkable(inputs, alive.astype(float), free, near)
             self._note(inputs, pairs, np.array([self._mostly(key) for key in keys]), person)
         joined = super()._associate(inputs, deleted)
         for row in (joined >= 0).nonzero()[0].tolist():

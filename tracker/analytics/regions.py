@@ -26,9 +26,8 @@ class Line(_Strict):
 
     name: Name
     points: tuple[Point, Point]
-    directions: tuple[Name, Name] | None = (
-        None  # default: as in the picture, "right" and "left" or "down" and "up"
-    )
+    # default: as in the picture, "right" and "left" or "down" and "up"
+    directions: tuple[Name, Name] | None = None
 
     @model_validator(mode="after")
     def _has_length(self) -> Self:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from retrace.tracker.association.arithmetic import angle, angle_of, exp, length, log
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.log_odds import log_odds as odds_of
@@ -22,6 +23,7 @@ CORNERS = ((0, 1), (2, 1), (0, 3), (2, 3))  # columns of a box's corners
 SPANS = (1, 2, 3)  # detections back, over which TrackTrack and Hybrid-SORT measure directions
 ADAPTIVE_WEIGHT, ADAPTIVE_CAP = 0.75, 0.5  # Deep OC-SORT: a_w, and the most that a clear margin adds
 BOOST_LIMIT = 13.2767  # BoostTrack: chi-square, 4 degrees of freedom, 99 %
+TRUST = log(0.9)  # BoostTrack: of 0.9 a step
 ALIKE, RELIEF = 0.75, 0.15  # BoostTrack: from this cosine on so much less IoU is enough
 
 Cost = Callable[[CostInputs, CandidatePairs, Stage], np.ndarray]
@@ -46,6 +48,30 @@ def smaller_cue(overlap: Any, iou: Any, look: Any, stage: Any) -> Any:
     """The smaller of the two costs, where looks count only up to a limit of each (BoT-SORT, eq. 12 and 13)."""
     allowed = (look <= stage.cue_appearance) & (1.0 - iou <= stage.cue_iou)
     return np.minimum(overlap, np.where(allowed, look, 1.0))
+
+
+def turn(came_x: Any, came_y: Any, goes_x: Any, goes_y: Any) -> Any:
+    """The angle between where somebody came from and where he would go; half a pi where one has no length."""
+    still = ((came_x == 0) & (came_y == 0)) | ((goes_x == 0) & (goes_y == 0))
+    return angle(came_x * goes_y - came_y * goes_x, came_x * goes_x + came_y * goes_y) + still * (np.pi / 2)
+
+
+def turn_from_mean(came_x: Any, came_y: Any, goes_x: Any, goes_y: Any) -> Any:
+    """The same where he came along a mean of unit steps: the shorter that is, the nearer to half a pi."""
+    size = length(goes_x, goes_y)
+    return angle_of((came_x * goes_x + came_y * goes_y) / (size + (size == 0)))
+
+
+def trust_in_track(age: Any, since: Any, step: float) -> Any:
+    """0.9 for each step that a track is younger than 7, later for each that it was missed; both in seconds."""
+    steps, missed = np.rint(age / step), np.maximum(np.rint(since / step) - 1, 0.0)
+    young = steps < 7
+    return exp(TRUST * (young * (7 - steps) + (1.0 - young) * missed))
+
+
+def within(score: Any, low: Any, high: Any) -> Any:
+    """The score, moved into its band."""
+    return np.minimum(np.maximum(score, low), high)
 
 
 # -- boxes
@@ -87,15 +113,13 @@ def _shape(inputs: CostInputs, pairs: CandidatePairs, by: list[int]) -> np.ndarr
     """``by``: what differences of width and of height are measured in, 0: the larger width, 1: the larger height."""
     a, b = inputs.box[pairs.row], inputs.detections.xyxy[pairs.col]
     a, b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    return 1.0 - _trust(inputs, pairs) * np.exp(-(np.abs(a - b) / np.maximum(a, b)[:, by]).sum(1))
+    gap, most = np.abs(a - b), np.maximum(a, b)
+    return 1.0 - _trust(inputs, pairs) * exp(-(gap[:, 0] / most[:, by[0]] + gap[:, 1] / most[:, by[1]]))
 
 
 def _trust(inputs: CostInputs, pairs: CandidatePairs) -> np.ndarray:
     """(P,) c_d c_t: detection score times 0.9 per step that the track is young (below 7) or was not seen."""
-    live = inputs.live
-    age = np.rint((inputs.time - live.born) / inputs.step)
-    missed = np.rint((inputs.time - live.seen) / inputs.step) - 1
-    track = 0.9 ** np.where(age < 7, 7 - age, np.maximum(missed, 0))
+    track = trust_in_track(inputs.time - inputs.live.born, inputs.time - inputs.live.seen, inputs.step)
     return inputs.detections.score[pairs.col] * track[pairs.row]
 
 
@@ -126,10 +150,10 @@ def mahalanobis_share(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -
     total = (mine[:, None] == theirs[eligible]).sum(1).astype(np.float64)
     row, col, squared = filters.nearby(live.filters, z, BOOST_LIMIT)
     rivals = eligible[col] & (mine[row] == theirs[col])
-    np.add.at(total, row[rivals], np.exp(BOOST_LIMIT - squared[rivals]) - 1.0)
+    np.add.at(total, row[rivals], exp(BOOST_LIMIT - squared[rivals]) - 1.0)
     own = filters.own_distance(live.filters, pairs.row, z[pairs.col])
     inside = (own <= BOOST_LIMIT) & eligible[pairs.col] & (mine[pairs.row] == theirs[pairs.col])
-    weight = np.where(inside, np.exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
+    weight = np.where(inside, exp(BOOST_LIMIT - np.minimum(own, BOOST_LIMIT)), 0.0)
     return 1.0 - weight / np.maximum(total[pairs.row], 1.0)
 
 
@@ -149,7 +173,8 @@ def direction(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.nda
     before = (_centre(live.past[:, 0]) - came)[pairs.row]
     after = _centre(inputs.detections.xyxy[pairs.col].astype(np.float64)) - goes[pairs.row]
     known = ~np.isnan(live.past_time[pairs.row, 1])
-    return np.where(known, (_angle(before, after) / np.pi - 0.5) * inputs.detections.score[pairs.col], 0.0)
+    turned = turn(before[:, 0], before[:, 1], after[:, 0], after[:, 1])
+    return np.where(known, (turned / np.pi - 0.5) * inputs.detections.score[pairs.col], 0.0)
 
 
 def corner_direction(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
@@ -167,11 +192,12 @@ def corner_direction(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) ->
     for corner in CORNERS:
         came = np.zeros((len(live), 2))
         for k in SPANS:
-            came += (
-                _unit((live.past[:, 0] - live.past[:, k])[:, corner]) * known[:, k, None] / (k * len(SPANS))
-            )
-        goes = _unit(box[:, corner] - goes_from[:, corner][pairs.row])
-        total += np.arccos(np.clip((came[pairs.row] * goes).sum(1), -1, 1))
+            step = (live.past[:, 0] - live.past[:, k])[:, corner]
+            size = length(step[:, 0], step[:, 1])
+            came += (step / (size + (size == 0))[:, None]) * known[:, k, None] / (k * len(SPANS))
+        came = came[pairs.row]
+        goes = box[:, corner] - goes_from[:, corner][pairs.row]
+        total += turn_from_mean(came[:, 0], came[:, 1], goes[:, 0], goes[:, 1])
     return total / (np.pi * len(CORNERS)) * inputs.detections.score[pairs.col]
 
 
@@ -189,10 +215,11 @@ def score_forecast(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> n
     last two, or, if the track was missed since, where the last was. No expectation leaves its band.
     """
     live, config = inputs.live, inputs.config
-    line = np.where(live.streak > 0, 2 * live.score - live.score_before, live.score)
-    high, low = np.clip(live.scores[:, 0], config.high, 1.0), np.clip(line, config.low, config.high)
+    line = np.where(live.streak > 0, np.float32(2) * live.score - live.score_before, live.score)
+    least, most = np.float32(config.low), np.float32(config.high)
+    high, low = within(live.scores[:, 0], np.float64(most), 1.0), within(line, least, most)
     score = inputs.detections.score[pairs.col]
-    return np.abs(np.where(score >= config.high, high[pairs.row], low[pairs.row]) - score)
+    return np.abs(np.where(score >= most, high[pairs.row], low[pairs.row]) - score)
 
 
 def _since(live: LiveTracks, time: np.ndarray, newest: int) -> np.ndarray:
@@ -203,19 +230,6 @@ def _since(live: LiveTracks, time: np.ndarray, newest: int) -> np.ndarray:
 
 def _centre(box: np.ndarray) -> np.ndarray:
     return (box[:, :2] + box[:, 2:]) * 0.5
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    """(P, 2) -> (P, 2) of length 1; no length stays none."""
-    size = np.hypot(vector[:, 0], vector[:, 1])[:, None]
-    return vector / np.where(size > 0, size, 1.0)
-
-
-def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(P, 2), (P, 2) -> (P,) in [0, pi]; half a pi where one has no length."""
-    return np.abs(np.arctan2(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], (a * b).sum(1))) + np.where(
-        ((a == 0).all(1)) | ((b == 0).all(1)), np.pi / 2, 0.0
-    )
 
 
 # -- looks

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from retrace.tracker.association.arithmetic import log
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.config import LogOdds, Table
@@ -38,8 +39,8 @@ def quantities(inputs: CostInputs, pairs: CandidatePairs) -> dict[str, np.ndarra
     looks = inputs.appearance
     return {
         "overlap": np.maximum(shared, 0.0) / both * pairs.iou,
-        "place": np.log(np.maximum(far, NEAREST)),
-        "size": np.abs(np.log((box[:, 3] - box[:, 1]) / (last[:, 3] - last[:, 1]))),
+        "place": log(np.maximum(far, NEAREST)),
+        "size": np.abs(log((box[:, 3] - box[:, 1]) / (last[:, 3] - last[:, 1]))),
         "score": score,
         "fall": live.score[row] - score,
         "look": np.full(len(row), np.nan) if looks is None else looks[row, col],

@@ -49,7 +49,7 @@ def _forgive(cache: Any, name: str) -> None:
 
 @functools.cache  # once a process
 def _say_that_it_takes_a_while() -> None:
-    text = "compiling the tracker's loops for this machine: once, up to half a minute"
+    text = "compiling the tracker's loops for this machine: once, a minute or so"
     logging.getLogger("retrace").warning(text)
 
 

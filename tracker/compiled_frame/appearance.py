@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import blend, dots, nearest, sums
-from retrace.tracker.compiled_frame.inputs import Found, Vectors
+from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
 from retrace.tracker.tracks.appearance import ALIKE, SUMMED
 from retrace.tracker.tracks.overlaps import alike
 
 RECENT, HISTORY, MINIMUM = range(len(SUMMED))
 
 
-@njit(error_model="numpy")
+@inner
 def have_vectors(embedding: np.ndarray, count: int) -> np.ndarray:
     """(N,) bool, who has a vector that is not all zero."""
     known = np.zeros(count, np.bool_)
@@ -28,7 +27,7 @@ def have_vectors(embedding: np.ndarray, count: int) -> np.ndarray:
     return known
 
 
-@njit(error_model="numpy")
+@inner
 def stretch_by(found: Found, spread: np.ndarray, rules: Any) -> float:
     """What 1 - cosine is multiplied by, this frame's vectors counted in: `spread` and `stretch_by` of appearance.py."""
     if np.isnan(rules.appearance_scale) or len(found.embedding) == 0:
@@ -44,7 +43,7 @@ def stretch_by(found: Found, spread: np.ndarray, rules: Any) -> float:
     return 1.0
 
 
-@njit(error_model="numpy")
+@inner
 def anybody_looks(rows: np.ndarray, found: Found, rules: Any) -> bool:
     """Whether any track and detection can be compared by looks."""
     for n in range(len(found.known)):
@@ -55,13 +54,16 @@ def anybody_looks(rows: np.ndarray, found: Found, rules: Any) -> bool:
     return False
 
 
-@njit(error_model="numpy")
-def look_costs(
-    pairs: CandidatePairs, rows: np.ndarray, found: Found, vectors: Vectors, neutral: float, rules: Any
-) -> np.ndarray:
-    """(P,) 1 - cosine, stretched; ``neutral`` where it is unknown."""
+@inner
+def looks_of(pairs: CandidatePairs, inputs: Inputs, rules: Any) -> np.ndarray:
+    """(P,) 1 - cosine, stretched; NaN where it is unknown. Where there is a matrix, it is told, too."""
+    rows, found, vectors, matrix = inputs.rows, inputs.found, inputs.vectors, inputs.matrix
     row, col, views, known = pairs.row, pairs.col, rows["views"], found.known
-    slots, look = rows["slot"], np.full(len(row), neutral)
+    slots, look = rows["slot"], np.full(len(row), np.nan)
+    if len(matrix) and not rules.summed:
+        for p in range(len(row)):
+            look[p] = matrix[row[p], col[p]]
+        return look
     for memory in range(len(SUMMED)):
         which, count = np.empty(len(row), np.int64), 0
         for p in range(len(row)):
@@ -78,10 +80,13 @@ def look_costs(
         else:
             cosine = dots(vectors.recent if memory == RECENT else vectors.history, i, found.embedding, j)
         look[which] = (1.0 - cosine) * vectors.stretch
+    if len(matrix):
+        for p in range(len(row)):
+            matrix[row[p], col[p]] = look[p]
     return look
 
 
-@njit(error_model="numpy")
+@inner
 def remember(rows: np.ndarray, joined: np.ndarray, found: Found, vectors: Vectors, rules: Any) -> None:
     """Vectors of sure detections go into what is remembered of their tracks, in place."""
     if len(found.embedding) == 0:

@@ -7,20 +7,23 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from retrace.tracker.compiled import corners, predict
+from retrace.tracker.compiled import corners, measured, predict
 from retrace.tracker.compiled_frame.appearance import have_vectors, remember, stretch_by
 from retrace.tracker.compiled_frame.association import associate
-from retrace.tracker.compiled_frame.inputs import Found, Vectors
-from retrace.tracker.compiled_frame.lifecycle import begin, births, forget, keep_rows, take_in
-from retrace.tracker.compiled_frame.overlaps import without_duplicates
+from retrace.tracker.compiled_frame.boost import boosted
+from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
+from retrace.tracker.compiled_frame.lifecycle import begin, births, correct, forget, keep_rows, take_in
+from retrace.tracker.compiled_frame.overlaps import deleted_boxes, free_places, without_duplicates
 from retrace.tracker.compiled_frame.shown import report
 from retrace.tracker.rows import LOST, FrameTime
+from retrace.tracker.tracks.scores import forecast
 
 
 @njit(cache=True, error_model="numpy")
 def run_frame(
     row_buffer: np.ndarray,
     filters: np.ndarray,
+    memory: np.ndarray,
     count: int,
     recent: np.ndarray,
     history: np.ndarray,
@@ -33,6 +36,7 @@ def run_frame(
     class_id: np.ndarray,
     index: np.ndarray,
     embedding: np.ndarray,
+    matrix: np.ndarray,
     number: int,
     time: float,
     before: float,
@@ -43,12 +47,13 @@ def run_frame(
     """One frame.
 
     Args:
-        row_buffer, filters: (C,) ROW and (5, C, 4) float64, changed in place: the first ``count`` are in use, and there
-            is room for N more.
+        row_buffer, filters, memory: (C,) ROW, (5, C, 4) and (C, M) float64, see `state.Depth`, changed in place: the
+            first ``count`` are in use, and there is room for N more.
         recent, history, bank: (S, D), (S, D), (S, B, D) as in `state.Vectors`, changed in place, with room for N more.
         spread: (2,) float64, `appearance.spread` summed over frames, changed in place.
         rules_, stages: (1,) `rules.RULES` and (S,) `rules.STAGE`.
         xyxy, score, class_id, index, embedding: of the detections; embedding (0, 0): nobody looks.
+        matrix: (T, N) `appearance.distances`, not stretched, changed in place; (0, 0): they are asked pair by pair.
         number, time, before: of the frame, see FrameTime.
         step: s, a nominal frame.
         steps: nominal frames since the last; 0: the filters have been predicted.
@@ -64,26 +69,41 @@ def run_frame(
     vectors = Vectors(recent, history, bank, stretch_by(found, spread, rules))
     rows = row_buffer[:count]
     if steps > 0:
-        _predict(rows, filters, steps, rules)
-    joined = associate(rows, filters, found, vectors, stages, rules, now, step)
+        _predict(rows, filters, memory, steps, rules)
+    for t in range(len(matrix)):
+        for n in range(len(score)):
+            matrix[t, n] *= vectors.stretch
+    box, z = corners(rules.kind, filters[0, :count]), measured(rules.kind, found.exact)
+    inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
+    given = found
+    if not np.isnan(rules.boost_likely):
+        found = Found(xyxy, boosted(inputs, rules), class_id, index, found.exact, embedding, known)
+        inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
+    deleted = deleted_boxes(found, rules) if rules.nms < 1 else np.zeros(len(score), np.bool_)
+    joined = associate(inputs, stages, deleted, rules)
     remember(rows, joined, found, vectors, rules)
-    take_in(rows, filters, joined, found, rules, now)
-    count = forget(row_buffer, filters, count, rules, now)
-    cols = births(joined, found, rules)
+    correct(inputs, joined, rules)
+    take_in(rows, joined, found, rules, now)
+    count = forget(row_buffer, filters, memory, count, rules, now)
+    cols = births(joined, deleted, found, rules)
+    if rules.birth_iou < 1 and len(cols):
+        cols = free_places(
+            row_buffer[:count], corners(rules.kind, filters[0, :count]), cols, found, rules, now
+        )
     if len(cols):
-        begin(row_buffer, filters, count, cols, found, vectors, rules, now)
+        begin(row_buffer, filters, memory, count, cols, found, vectors, rules, now)
         count += len(cols)
     box = corners(rules.kind, filters[0, :count])
     if rules.duplicate_iou < 1:
         stays, everybody = without_duplicates(row_buffer[:count], box, rules, now)
         if not everybody:
-            count, box = keep_rows(row_buffer, filters, count, stays), box[stays]
-    ids, boxes, scores, classes, places, last_id = report(row_buffer[:count], box, found, rules, now, last_id)
+            count, box = keep_rows(row_buffer, filters, memory, count, stays), box[stays]
+    ids, boxes, scores, classes, places, last_id = report(row_buffer[:count], box, given, rules, now, last_id)
     return count, last_id, ids, boxes, scores, classes, places
 
 
-@njit(error_model="numpy")
-def _predict(rows: np.ndarray, filters: np.ndarray, steps: float, rules: Any) -> None:
+@inner
+def _predict(rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, steps: float, rules: Any) -> None:
     """As `Tracker._predict`, with a still camera, in place."""
     for k in range(4):
         if rules.frozen[k]:
@@ -91,3 +111,16 @@ def _predict(rows: np.ndarray, filters: np.ndarray, steps: float, rules: Any) ->
                 if rows[t].status == LOST:
                     filters[1, t, k] = 0.0
     predict(filters, len(rows), steps, rules.scale_of, rules.weight, rules.constant)
+    at = rules.at_scores
+    if at < rules.at_end:
+        for t in range(len(rows)):
+            x, v, xx, xv, vv = (
+                memory[t, at],
+                memory[t, at + 1],
+                memory[t, at + 2],
+                memory[t, at + 3],
+                memory[t, at + 4],
+            )
+            x, v, xx, xv, vv = forecast(x, v, xx, xv, vv, steps)
+            memory[t, at], memory[t, at + 1], memory[t, at + 2] = x, v, xx
+            memory[t, at + 3], memory[t, at + 4] = xv, vv

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
+
+from retrace.tracker.rows import FrameTime
+
+# For what `run_frame` alone calls: a way in from Python for each function would cost compiling, and nobody takes it
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
 class Found(NamedTuple):
@@ -26,3 +32,18 @@ class Vectors(NamedTuple):
     history: np.ndarray
     bank: np.ndarray
     stretch: float  # what 1 - cosine is multiplied by
+
+
+class Inputs(NamedTuple):
+    """The frame as its costs see it, see `tracker.association.inputs.CostInputs`."""
+
+    rows: np.ndarray  # (T,) ROW
+    filters: np.ndarray  # (5, T or more, 4)
+    memory: np.ndarray  # (T, M), see `tracker.tracks.state.Depth`
+    box: np.ndarray  # (T, 4) px, predicted
+    z: np.ndarray  # (N, 4), as the filter measures them
+    found: Found
+    vectors: Vectors
+    matrix: np.ndarray  # (T, N) how all look to each other, NaN: unknown; (0, 0): that is asked pair by pair
+    now: FrameTime
+    step: float  # s, a nominal frame

@@ -5,20 +5,97 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from retrace.tracker.compiled import measured, update
-from retrace.tracker.compiled_frame.inputs import Found, Vectors
-from retrace.tracker.rows import ACTIVE, LOST, TENTATIVE, FrameTime
+from retrace.tracker.compiled import measured, reupdate, update
+from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
+from retrace.tracker.compiled_frame.overlaps import better
+from retrace.tracker.rows import ACTIVE, EPSILON, LOST, TENTATIVE, FrameTime
 from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
+from retrace.tracker.tracks.scores import SCORE_START, corrected
 
 
-@njit(error_model="numpy")
-def take_in(
-    rows: np.ndarray, filters: np.ndarray, joined: np.ndarray, found: Found, rules: Any, now: FrameTime
-) -> None:
-    """As `lifecycle.take_in`, and filters take in the boxes, in place."""
-    which, count = np.empty(len(rows), np.int64), 0
+@inner
+def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
+    """As `Tracker._correct`, in place."""
+    filters, memory, found = inputs.filters, inputs.memory, inputs.found
+    rows = np.nonzero(joined >= 0)[0]
+    cols, doubt = joined[rows], np.ones(len(rows))
+    if rules.noise_by_score:
+        for k in range(len(rows)):
+            doubt[k] = np.float32(1) - found.score[cols[k]]
+    if rules.reupdate:
+        for k in range(len(rows)):
+            _reupdate(inputs, rows[k], cols[k], rules)
+    if not rules.straight:
+        update(filters, rows, inputs.z[cols], doubt, rules.scale_of, rules.weight, rules.constant)
+    boxes = rules.at_past_time // 4
+    for k in range(len(rows) if rules.at_end else 0):
+        mine, n = memory[rows[k]], cols[k]
+        at = rules.at_scores
+        if at < rules.at_end:
+            x, v, xx, xv, vv = mine[at], mine[at + 1], mine[at + 2], mine[at + 3], mine[at + 4]
+            x, v, xx, xv, vv = corrected(x, v, xx, xv, vv, np.float64(found.score[n]))
+            mine[at], mine[at + 1], mine[at + 2], mine[at + 3], mine[at + 4] = x, v, xx, xv, vv
+        if boxes:
+            for place in range(4 * boxes - 1, 3, -1):
+                mine[place] = mine[place - 4]
+            for place in range(rules.at_past_time + boxes - 1, rules.at_past_time, -1):
+                mine[place] = mine[place - 1]
+            for j in range(4):
+                mine[j] = found.exact[n, j]
+            mine[rules.at_past_time] = inputs.now.time
+        if rules.straight:
+            _follow(mine, filters, rows[k], inputs.step, rules)
+        if rules.at_kept < rules.at_scores:
+            for part in range(5):
+                for j in range(4):
+                    mine[rules.at_kept + 4 * part + j] = filters[part, rows[k], j]
+
+
+@inner
+def _follow(mine: np.ndarray, filters: np.ndarray, t: int, step: float, rules: Any) -> None:
+    """As `filters.follow`, of one track with memory (M,), in place."""
+    boxes, box, count = rules.at_past_time // 4, np.empty((2, 4)), 0
+    speed = np.zeros(4)
+    box[0] = mine[:4]
+    z = measured(rules.kind, box[:1])
+    for j in range(4):
+        filters[0, t, j] = z[0, j]
+    for k in range(boxes - 1):
+        if np.isnan(mine[rules.at_past_time + k + 1]):
+            break
+        gap = (mine[rules.at_past_time + k] - mine[rules.at_past_time + k + 1]) / step
+        box[0], box[1] = mine[4 * k : 4 * k + 4], mine[4 * k + 4 : 4 * k + 8]
+        z = measured(rules.kind, box)
+        for j in range(4):
+            speed[j] += (z[0, j] - z[1, j]) / gap
+        count += 1
+    for j in range(4):
+        filters[1, t, j] = speed[j] / max(count, 1)
+
+
+@inner
+def _reupdate(inputs: Inputs, t: int, n: int, rules: Any) -> None:
+    """As `Tracker._reupdate`, of one track, in place."""
+    seen, now, mine = inputs.rows[t].seen, inputs.now, inputs.memory[t]
+    steps = int(np.rint((now.time - seen) / inputs.step))
+    if seen >= now.before - EPSILON or steps <= 1:
+        return
+    one, last, here = np.empty((5, 1, 4)), np.empty((1, 4)), np.empty((1, 4))
+    for j in range(4):
+        last[0, j], here[0, j] = mine[j], inputs.found.exact[n, j]
+        for part in range(5):
+            one[part, 0, j] = mine[rules.at_kept + 4 * part + j]
+    gap = np.full(1, steps)
+    reupdate(one, last, here, gap, rules.kind, rules.scale_of, rules.weight, rules.constant)
+    for j in range(4):
+        for part in range(5):
+            inputs.filters[part, t, j] = one[part, 0, j]
+
+
+@inner
+def take_in(rows: np.ndarray, joined: np.ndarray, found: Found, rules: Any, now: FrameTime) -> None:
+    """As `lifecycle.take_in`, in place."""
     for t in range(len(rows)):
         n = joined[t]
         rows[t].column = n
@@ -27,8 +104,6 @@ def take_in(
             if rows[t].status == ACTIVE:
                 rows[t].status = LOST
             continue
-        which[count] = t
-        count += 1
         rows[t].hits += 1
         rows[t].streak += 1
         if confirmed(rows[t].hits, rows[t].status, found.score[n], rules):
@@ -38,28 +113,25 @@ def take_in(
         rows[t].class_id = found.class_id[n]
         for k in range(4):
             rows[t].box[k] = found.xyxy[n, k]
-    which = which[:count]
-    cols, doubt = joined[which], np.ones(count)
-    if rules.noise_by_score:
-        for k in range(count):
-            doubt[k] = np.float32(1) - found.score[cols[k]]
-    z = measured(rules.kind, found.exact[cols])
-    update(filters, which, z, doubt, rules.scale_of, rules.weight, rules.constant)
 
 
-@njit(error_model="numpy")
-def forget(rows: np.ndarray, filters: np.ndarray, count: int, rules: Any, now: FrameTime) -> int:
+@inner
+def forget(
+    rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, count: int, rules: Any, now: FrameTime
+) -> int:
     """Who has been lost for too long goes, in place; how many of the first ``count`` rows are left."""
     stays, gone = np.ones(count, np.bool_), 0
     for t in range(count):
         if not remembered(rows[t].status, rows[t].seen, rules, now):
             stays[t] = False
             gone += 1
-    return keep_rows(rows, filters, count, stays) if gone else count
+    return keep_rows(rows, filters, memory, count, stays) if gone else count
 
 
-@njit(error_model="numpy")
-def keep_rows(rows: np.ndarray, filters: np.ndarray, count: int, stays: np.ndarray) -> int:
+@inner
+def keep_rows(
+    rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, count: int, stays: np.ndarray
+) -> int:
     """Of the first ``count`` rows those that stay (count,) bool move together, in place; how many they are."""
     place = 0
     for t in range(count):
@@ -69,14 +141,16 @@ def keep_rows(rows: np.ndarray, filters: np.ndarray, count: int, stays: np.ndarr
                 for part in range(5):
                     for k in range(4):
                         filters[part, place, k] = filters[part, t, k]
+                for k in range(memory.shape[1]):
+                    memory[place, k] = memory[t, k]
             place += 1
     return place
 
 
-@njit(error_model="numpy")
-def births(joined: np.ndarray, found: Found, rules: Any) -> np.ndarray:
+@inner
+def births(joined: np.ndarray, deleted: np.ndarray, found: Found, rules: Any) -> np.ndarray:
     """(K,) the free detections that begin a track, best first; as `lifecycle.births`."""
-    taken = np.zeros(len(found.score), np.bool_)
+    taken = deleted.copy()
     for t in range(len(joined)):
         if joined[t] >= 0:
             taken[joined[t]] = True
@@ -85,7 +159,7 @@ def births(joined: np.ndarray, found: Found, rules: Any) -> np.ndarray:
         if taken[n] or not may_begin(found.score[n], rules):
             continue
         place = count
-        while place > 0 and _before(n, cols[place - 1], found):
+        while place > 0 and better(n, cols[place - 1], found):
             cols[place] = cols[place - 1]
             place -= 1
         cols[place] = n
@@ -93,21 +167,32 @@ def births(joined: np.ndarray, found: Found, rules: Any) -> np.ndarray:
     return cols[:count]
 
 
-@njit(error_model="numpy")
-def _before(a: int, b: int, found: Found) -> bool:
-    """Whether detection ``a`` comes before ``b`` in `overlaps.best_first`."""
-    if found.score[a] != found.score[b]:
-        return bool(found.score[a] > found.score[b])
-    for k in (3, 2, 1, 0):
-        if found.xyxy[a, k] != found.xyxy[b, k]:
-            return bool(found.xyxy[a, k] < found.xyxy[b, k])
-    return False
+@inner
+def _begin_memory(
+    mine: np.ndarray, filters: np.ndarray, t: int, box: np.ndarray, score: Any, rules: Any, now: FrameTime
+) -> None:
+    """What is remembered of a track after its first detection, (M,) in place."""
+    for place in range(rules.at_past_time):
+        mine[place] = box[place % 4]
+    for place in range(rules.at_past_time, rules.at_kept):
+        mine[place] = np.nan
+    if rules.at_past_time:
+        mine[rules.at_past_time] = now.time
+    if rules.at_kept < rules.at_scores:
+        for part in range(5):
+            for j in range(4):
+                mine[rules.at_kept + 4 * part + j] = filters[part, t, j]
+    at = rules.at_scores
+    if at < rules.at_end:
+        mine[at], mine[at + 1], mine[at + 3] = score, 0.0, 0.0
+        mine[at + 2], mine[at + 4] = SCORE_START
 
 
-@njit(error_model="numpy")
+@inner
 def begin(
     row_buffer: np.ndarray,
     filters: np.ndarray,
+    memory: np.ndarray,
     count: int,
     cols: np.ndarray,
     found: Found,
@@ -133,6 +218,8 @@ def begin(
             filters[0, t, k], filters[1, t, k], filters[3, t, k] = z[i, k], 0.0, 0.0
             filters[2, t, k] = scale * scale * rules.start_weight[0] + rules.start_constant[0, k]
             filters[4, t, k] = scale * scale * rules.start_weight[1] + rules.start_constant[1, k]
+        if rules.at_end:
+            _begin_memory(memory[t], filters, t, found.exact[n], found.score[n], rules, now)
         if vectors.recent.shape[1]:
             while taken[slot]:
                 slot += 1

@@ -1,19 +1,89 @@
-"""Tracks that cover each other: duplicates, and who is hidden behind whom; as tracks/overlaps.py."""
+"""Boxes that cover each other: doubles among detections, births and tracks, and who is hidden behind whom; as
+tracks/overlaps.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from retrace.tracker.compiled import overlapping_pairs
+from retrace.tracker.compiled_frame.inputs import Found, inner
 from retrace.tracker.rows import ACTIVE, LOST, FrameTime, seen_within
 from retrace.tracker.tracks.overlaps import alike, lives_longer, stands_behind
 from retrace.tracker.tracks.shown import may_be_hidden
 
 
-@njit(error_model="numpy")
+@inner
+def better(a: int, b: int, found: Found) -> bool:
+    """Whether detection ``a`` comes before ``b`` in `overlaps.best_first`, wherever they stood."""
+    if found.score[a] != found.score[b]:
+        return bool(found.score[a] > found.score[b])
+    for k in (3, 2, 1, 0):
+        if found.xyxy[a, k] != found.xyxy[b, k]:
+            return bool(found.xyxy[a, k] < found.xyxy[b, k])
+    return False
+
+
+@inner
+def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
+    """(N,) bool, who is deleted by non-maximum suppression; as `overlaps.deleted_boxes`."""
+    out = np.zeros(len(found.score), np.bool_)
+    if len(out) < 2:
+        return out
+    row, col, iou = overlapping_pairs(found.exact, found.exact)
+    which, count = np.empty(len(row), np.int64), 0  # pairs of a better and a worse box
+    order, has = np.empty(len(out), np.int64), 0  # the better ones, best first
+    first, last = np.zeros(len(out), np.int64), np.zeros(len(out), np.int64)  # where their pairs are
+    for p in range(len(row)):
+        a, b = row[p], col[p]
+        if iou[p] <= rules.nms or not alike(found.class_id[a], found.class_id[b], rules):
+            continue
+        if not better(a, b, found) and (better(b, a, found) or a >= b):
+            continue
+        if last[a] == 0:
+            first[a], place = count, has
+            while place > 0 and better(a, order[place - 1], found):
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = a
+            has += 1
+        which[count] = b
+        count += 1
+        last[a] = count
+    for a in order[:has]:
+        if not out[a]:
+            for p in range(first[a], last[a]):
+                out[which[p]] = True
+    return out
+
+
+@inner
+def free_places(
+    rows: np.ndarray, box: np.ndarray, cols: np.ndarray, found: Found, rules: Any, now: FrameTime
+) -> np.ndarray:
+    """Of the births ``cols`` (K,), best first, those on free places; as `lifecycle.taken_places`."""
+    out, known, count = np.zeros(len(cols), np.bool_), np.empty(len(rows), np.int64), 0
+    for t in range(len(rows)):
+        if seen_within(rows[t].seen, rules.believed_age, now):
+            known[count] = t
+            count += 1
+    known, born = known[:count], found.exact[cols]
+    row, col, iou = overlapping_pairs(born, box[known])
+    for p in range(len(row)):
+        same = alike(found.class_id[cols[row[p]]], rows[known[col[p]]].class_id, rules)
+        if iou[p] > rules.birth_iou and same:
+            out[row[p]] = True
+    row, col, iou = overlapping_pairs(born, born)
+    for p in range(len(row)):
+        a, b = row[p], col[p]
+        same = alike(found.class_id[cols[a]], found.class_id[cols[b]], rules)
+        if a < b and iou[p] > rules.birth_iou and same and not out[a]:
+            out[b] = True
+    return cols[~out]
+
+
+@inner
 def without_duplicates(
     rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime
 ) -> tuple[np.ndarray, bool]:
@@ -39,7 +109,7 @@ def without_duplicates(
     return stays, everybody
 
 
-@njit(error_model="numpy")
+@inner
 def show_hidden(shown: np.ndarray, rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> None:
     """Show who is lost behind somebody in sight, in place; as `overlaps.hidden`."""
     lost, front = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)

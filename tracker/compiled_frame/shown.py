@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from retrace.tracker.compiled_frame.inputs import Found
+from retrace.tracker.compiled_frame.inputs import Found, inner
 from retrace.tracker.compiled_frame.overlaps import show_hidden
 from retrace.tracker.rows import FrameTime
 from retrace.tracker.tracks.shown import coasting, in_sight
 
 
-@njit(error_model="numpy")
+@inner
 def report(
     rows: np.ndarray, box: np.ndarray, found: Found, rules: Any, now: FrameTime, last_id: int
 ) -> tuple[Any, ...]:
@@ -38,14 +37,14 @@ def report(
         t = order[k]
         ids[k], scores[k], class_id[k] = rows[t].id, rows[t].score, rows[t].class_id
         if rows[t].column >= 0:
-            det_index[k] = found.place[rows[t].column]
+            det_index[k], scores[k] = found.place[rows[t].column], found.score[rows[t].column]
         for j in range(4):
             observed = rules.detection_box and rows[t].column >= 0
             xyxy[k, j] = rows[t].box[j] if observed else box[t, j]
     return ids, xyxy, scores, class_id, det_index, last_id
 
 
-@njit(error_model="numpy")
+@inner
 def _shown(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
     """(T,) bool, who is reported; as `shown.shown_rows`."""
     shown = np.zeros(len(rows), np.bool_)

@@ -51,9 +51,8 @@ class Format(pydantic.BaseModel):
     colour: Literal["rgb", "bgr"] = "rgb"
     mean: Three = (0, 0, 0)  # in the order of `colour`, in grey levels
     std: Three = (255, 255, 255)
-    nms: Annotated[float | None, pydantic.Field(ge=0, le=1)] = (
-        None  # IoU above which the weaker goes; None: none
-    )
+    # IoU above which the weaker goes; None: none
+    nms: Annotated[float | None, pydantic.Field(ge=0, le=1)] = None
     scores: tuple[float, float] | None = None  # slope and shift, as `tools/bench.py scores` fits them
     names: list[str] | dict[int, str] | str | None = None  # a list, a mapping, or a file with one a line
 
@@ -268,9 +267,8 @@ def _channels_first(seen: Seen) -> Match | None:
         channels, rows = array.shape[1:]
         if rows <= channels or channels < 5 or not (seen.strides(rows) or _counted(seen, channels)):
             continue
-        own = names_in(
-            seen.network.metadata, seen.network.path
-        )  # keypoints may follow, which nothing else tells
+        # keypoints may follow, which nothing else tells
+        own = names_in(seen.network.metadata, seen.network.path)
         classes = len(own) if own else channels - 4 - _masks(seen)
         return Match((name,), decode.yolo(classes), classes)
     return None
@@ -353,9 +351,8 @@ def _rows(seen: Seen) -> Match | None:
         if array.dtype.kind != "f":
             continue
         columns = array.shape[-1] if array.ndim else 0
-        if (
-            array.ndim == 2 and columns == 6 and names & {"scale_factor", "im_shape"}
-        ):  # Paddle's multiclass_nms
+        # Paddle's multiclass_nms
+        if array.ndim == 2 and columns == 6 and names & {"scale_factor", "im_shape"}:
             paddle = {"resize": "stretch", **({} if "im_shape" in names else {"mean": MEAN, "std": STD})}
             return Match((name,), decode.rows(score=1, class_id=0, box=2), None, paddle, whole=True)
         if array.ndim == 2 and columns == 7:  # batch, then box, class, score: YOLOv7's own end-to-end export
@@ -412,9 +409,8 @@ def _dense(seen: Seen) -> Match | None:
     for name, array in tables:
         rows, columns = array.shape[1:]
         if seen.strides(rows) and (_counted(seen, columns) or columns == 4 + COCO_CLASSES):
-            corners = (
-                array[0, :, 2:4] >= array[0, :, :2]
-            ).all()  # no centre is left and above of its own size
+            # no centre is left and above of its own size
+            corners = (array[0, :, 2:4] >= array[0, :, :2]).all()
             return Match((name,), decode.table(bool(corners)), columns - 4)
     boxes = next((name for name, array in tables if array.shape[2] == 4), None)
     scores = next((name for name, array in tables if array.shape[2] != 4), None)

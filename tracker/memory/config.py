@@ -30,14 +30,12 @@ class MemoryConfig(BaseModel):
     same_camera: Map  # the same camera, later
     other_camera: Map
     strangers: Positive  # mean distance of different people where the maps were fitted: their unit
-    strangers_pairs: Annotated[
-        int, Field(ge=1)
-    ]  # from so many pairs on, the unit of the memory's own cameras counts
+    # from so many pairs on, the unit of the memory's own cameras counts
+    strangers_pairs: Annotated[int, Field(ge=1)]
     returning: Share  # prior, while nothing is known here, that who comes is somebody known
     transit: bool  # whether it counts how long people take from camera to camera
-    transit_floor: (
-        Share  # how unlikely an unheard-of time of transit may make a person, as a likelihood ratio
-    )
+    # how unlikely an unheard-of time of transit may make a person, as a likelihood ratio
+    transit_floor: Share
 
     # decisions
     accept: Annotated[float, Field(ge=0.5, lt=1)]  # posterior from which a tracklet joins
@@ -45,9 +43,8 @@ class MemoryConfig(BaseModel):
     suggest: Share  # posterior from which a merge is suggested
     window: Positive  # s; tracklets that ended within it are decided together
     lateness: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # s; what comes later may only propose
-    clock_jump: (
-        Positive  # s; a camera that is so far ahead of all others has a wrong clock: others are not late
-    )
+    # s; a camera that is so far ahead of all others has a wrong clock: others are not late
+    clock_jump: Positive
 
     recluster: Annotated[
         float | None, Field(gt=0, allow_inf_nan=False)
@@ -60,9 +57,7 @@ class MemoryConfig(BaseModel):
     # limits
     forget_after: Positive | None  # s since last seen
     most_people: Annotated[int, Field(ge=1)] | None
-    most_tracklets: (
-        Annotated[int, Field(ge=1)] | None
-    )  # a person's with vectors of their own; above, they are folded
-    bank: Annotated[
-        int, Field(ge=1, le=64)
-    ]  # the most diverse ones, which folding leaves; the others go into the mean
+    # a person's with vectors of their own; above, they are folded
+    most_tracklets: Annotated[int, Field(ge=1)] | None
+    # the most diverse ones, which folding leaves; the others go into the mean
+    bank: Annotated[int, Field(ge=1, le=64)]

@@ -20,9 +20,8 @@ class Candidates:
     ratio: np.ndarray  # (K, C) log-likelihood ratios, -inf: it cannot be
     distance: np.ndarray  # (K, C) of looks
     people: int  # P, how many there are in all
-    alike: (
-        np.ndarray
-    )  # (K, C) bool, who may well be the same person as the likeliest one: no rivals of each other
+    # (K, C) bool, who may well be the same person as the likeliest one: no rivals of each other
+    alike: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -75,9 +75,8 @@ def absences(end: np.ndarray, begin: np.ndarray) -> np.ndarray:
 class Transit:
     """How long people take from camera to camera, against how long anybody has been away: counts by camera pair."""
 
-    same: np.ndarray = field(
-        default_factory=lambda: np.zeros((0, 0, len(TRANSIT_BINS) + 1))
-    )  # (C, C, B) joined
+    # (C, C, B) joined
+    same: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, len(TRANSIT_BINS) + 1)))
     anybody: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, len(TRANSIT_BINS) + 1)))  # (C, C, B)
 
     def widen(self, cameras: int) -> None:

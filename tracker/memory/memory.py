@@ -102,10 +102,11 @@ class Memory:
         self._changed_to: set[int] = set()  # cameras
         self._standing = Standing(self.store, self.site)
         self.stale = False
+        # when limits were last looked at
         self.tidied = (
             self.people.now(self.config.clock_jump),
             self.people.count,
-        )  # when limits were last looked at
+        )
 
     def refresh(self) -> None:
         """Read again what was edited here, or written by another process, since the arrays were made."""

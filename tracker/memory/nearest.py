@@ -23,9 +23,8 @@ def nearest(vectors: np.ndarray, people: np.ndarray, most: int = MOST) -> tuple[
     """
     row: np.ndarray = np.zeros((len(vectors), 0), np.int64)
     cosine: np.ndarray = np.zeros((len(vectors), 0), np.float32)
-    room = np.empty(
-        len(vectors) * min(BLOCK, len(people)), np.float32
-    )  # one for all: pages that are new cost more
+    # one for all: pages that are new cost more
+    room = np.empty(len(vectors) * min(BLOCK, len(people)), np.float32)
     for start in range(0, len(people), BLOCK):
         some = people[start : start + BLOCK]
         now = np.matmul(
@@ -54,9 +53,8 @@ def top(score: np.ndarray, most: int) -> np.ndarray:
             np.argpartition(-score, keep - 1, axis=1)[:, :keep] if count else np.zeros(score.shape, np.int64)
         )
     best = score[:, : groups * GROUP].reshape(len(score), GROUP, groups).max(1)
-    group = np.argpartition(-best, most - 1, axis=1)[
-        :, :most
-    ]  # (K, most); group g has the columns g, g + groups, ...
+    # (K, most); group g has the columns g, g + groups, ...
+    group = np.argpartition(-best, most - 1, axis=1)[:, :most]
     column = (group[:, :, None] + groups * np.arange(GROUP)).reshape(len(score), -1)
     rest = np.broadcast_to(np.arange(groups * GROUP, count), (len(score), count - groups * GROUP))
     column = np.concatenate((column, rest), axis=1)

@@ -19,9 +19,8 @@ class People:
     dimension: int
     cameras: list[str] = field(default_factory=list)
     clock: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) s to be added to a camera's times
-    newest_of: np.ndarray = field(
-        default_factory=lambda: np.zeros(0)
-    )  # (C,) s, end of its last tracklet; -inf
+    # (C,) s, end of its last tracklet; -inf
+    newest_of: np.ndarray = field(default_factory=lambda: np.zeros(0))
     size: int = 0  # N
     count: int = 0  # P
     empty: int = 0  # rows of people who were merged into others
@@ -30,33 +29,27 @@ class People:
     camera_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     begin_of: np.ndarray = field(default_factory=lambda: np.zeros(0))  # s, by the corrected clock
     end_of: np.ndarray = field(default_factory=lambda: np.zeros(0))  # s, likewise
-    vectors: np.ndarray = field(
-        default_factory=lambda: np.zeros((0, 0), np.float32)
-    )  # (., D) unit; 0: folded
-    clock_of: np.ndarray = field(
-        default_factory=lambda: np.zeros(0, np.int64)
-    )  # number of a clock, 0: the memory's
+    # (., D) unit; 0: folded
+    vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    # number of a clock, 0: the memory's
+    clock_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     placed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a path
     known: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether it has a vector
     person_of: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # row of a person, NOBODY
     # (capacity of people, ...)
     person: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # global id
     total: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (., D) sum of vectors
-    mean: np.ndarray = field(
-        default_factory=lambda: np.zeros((0, 0), np.float32)
-    )  # (., D) its direction, unit
+    # (., D) its direction, unit
+    mean: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     looks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether anything is known of them
-    members: np.ndarray = field(
-        default_factory=lambda: np.zeros(0, np.int64)
-    )  # tracklets, folded ones included
+    # tracklets, folded ones included
+    members: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     last: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # tracklet row that ended last
     been: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), bool))  # (., C) seen in the camera
-    row_of: dict[tuple[str, int, float], int] = field(
-        default_factory=dict
-    )  # (source, track, begin as it came) -> tracklet row
-    rows_of_track: dict[tuple[str, int], list[int]] = field(
-        default_factory=dict
-    )  # (source, track) -> tracklet rows
+    # (source, track, begin as it came) -> tracklet row
+    row_of: dict[tuple[str, int, float], int] = field(default_factory=dict)
+    # (source, track) -> tracklet rows
+    rows_of_track: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     row_of_tracklet: dict[int, int] = field(default_factory=dict)  # id in the file -> row
     person_row: dict[int, int] = field(default_factory=dict)  # global id -> row
     clock_number: dict[str, int] = field(default_factory=lambda: {"": 0})  # of a name

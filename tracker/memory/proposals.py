@@ -113,7 +113,7 @@ def _linked(memory: Memory, rows: np.ndarray, least: float) -> list[tuple[int, i
     total, been = people.total[rows].astype(np.float64), people.been[rows].copy()
     members = [[int(row)] for row in rows]
     never = _never(rows, memory._strange)
-    found = []
+    found: list[tuple[int, int, float]] = []
     while len(members) > 1:
         mean = total / np.linalg.norm(total, axis=1, keepdims=True)
         same = (been[:, None] & been[None]).any(2)

@@ -24,10 +24,9 @@ class Tracklet:
     first_box: np.ndarray | None = None  # (4,) xyxy px
     last_box: np.ndarray | None = None
     crop: bytes | None = None  # JPEG
+    # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
+    path: np.ndarray | None = None
     clock: str = ""  # whose clock the times are by: times of two clocks cannot be compared; "": the memory's
-    path: np.ndarray | None = (
-        None  # (M, 4) s, x and y of the feet, height of the box, px; of calibrated cameras
-    )
 
 
 @dataclass(frozen=True, slots=True)

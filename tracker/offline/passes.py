@@ -21,9 +21,8 @@ from retrace.tracker.data import MotTable
 from retrace.tracker.offline.linking import LinkConfig, Links, find_links, none_linked, rename
 from retrace.tracker.offline.reconnect import Looks, ReconnectConfig, find_reconnections
 
-MARGIN = (
-    8  # lengths of the kernel beside a window of a long track; what lies farther moves a box by < 0.01 px
-)
+# lengths of the kernel beside a window of a long track; what lies farther moves a box by < 0.01 px
+MARGIN = 8
 TAU = 10.0  # frames, of GSI's formula
 Pass = Literal["link", "reconnect", "interpolate", "smooth", "remove_short"]
 

@@ -68,9 +68,8 @@ class CropRows:
             cut = _cut(image, tracks.xyxy[k])
             if cut is None:
                 continue
-            worth = float(
-                np.float32(sharpness(image[cut]) * share[k] * tracks.score[k])
-            )  # as the file keeps it
+            # as the file keeps it
+            worth = float(np.float32(sharpness(image[cut]) * share[k] * tracks.score[k]))
             person = int(tracks.id[k])
             if not self._takes(person, step.frame.time, worth):
                 continue

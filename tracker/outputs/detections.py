@@ -17,9 +17,8 @@ from retrace.configs.files import atomic_write, writing
 from retrace.tracker.data import Detections, Step
 
 GROWN = ".detected"  # NAME.detected.partial while the run goes on
-HEAD = np.dtype(
-    [("frame", "<i8"), ("boxes", "<u4"), ("numbers", "<u4")]
-)  # numbers: of a vector, 0 without one
+# numbers: of a vector, 0 without one
+HEAD = np.dtype([("frame", "<i8"), ("boxes", "<u4"), ("numbers", "<u4")])
 DAWN = (1980, 1, 1, 0, 0, 0)  # the date in the zip: same input, same bytes
 
 

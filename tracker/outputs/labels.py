@@ -30,6 +30,7 @@ def place(boxes: np.ndarray, plates: np.ndarray, picture: tuple[int, int], taken
         taken: (M, 4) int px, where something is written already.
     """
     (x1, y1, x2, y2), (w, h) = boxes.T, plates.T
+    # (K, 9, 2)
     here = np.stack(
         [
             (x1, np.where(y1 >= h, y1 - h, np.maximum(y1, 0))),  # without room above: inside the box
@@ -42,7 +43,7 @@ def place(boxes: np.ndarray, plates: np.ndarray, picture: tuple[int, int], taken
             (x1 - w, y1),
             (x1, y1 - 2 * h),
         ]
-    ).transpose(2, 0, 1)  # (K, 9, 2)
+    ).transpose(2, 0, 1)
     room = np.maximum(np.array([picture[1], picture[0]]) - plates, 0)[:, None]
     here = np.clip(here, 0, room)
     size, found = plates[:, None], np.zeros((len(boxes), 2), np.int64)

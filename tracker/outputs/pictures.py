@@ -47,9 +47,8 @@ CONTAINERS = {
     ".webm": {"fflags": "bitexact"},  # no random numbers: same input, same bytes
 }
 CODECS = {
-    "h264": Codec(
-        "libx264", ".mp4", {"preset": "superfast", "crf": "23", "profile": "high"}
-    ),  # plays everywhere
+    # plays everywhere
+    "h264": Codec("libx264", ".mp4", {"preset": "superfast", "crf": "23", "profile": "high"}),
     "vp9": Codec("libvpx-vp9", ".webm", {"deadline": "realtime", "cpu-used": "7", "crf": "32", "b": "0"}),
     "av1": Codec("libsvtav1", ".mp4", {"preset": "9", "crf": "35"}),
 }

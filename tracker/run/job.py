@@ -65,9 +65,8 @@ class Job:
     detections: str | None = None  # a file of boxes instead; may be given relative to the sequence folder
     classes: str | None = None  # names separated by commas, or "all"; None: people, if the model knows any
     reid: str = "auto"  # "auto": the shipped weights, "none", or weights
-    reid_input: str | None = (
-        None  # how foreign weights take images: "raw", "unit,colour=bgr"; None: as their file says
-    )
+    # how foreign weights take images: "raw", "unit,colour=bgr"; None: as their file says
+    reid_input: str | None = None
     reid_norm: str = "stored"  # BatchNorm by the weights' own statistics, or those of the "frame" or "video"
     # Boxes that are looked at: "all", "ambiguous" (where place does not say whose they are); both stop where looks
     # rather mislead, "always" does not.
@@ -81,31 +80,25 @@ class Job:
     offline_overrides: Mapping[str, Any] = field(default_factory=dict)  # {"interpolate.gap": 2.0}
     save: tuple[str, ...] = ("mot",)  # of SAVES; "mot" is always written
     regions: str | None = None  # a YAML file of lines and zones: they are counted, and drawn
-    label: tuple[str, ...] | None = (
-        None  # "id", "class", "score"; None: ids, and classes where there are several
-    )
+    # "id", "class", "score"; None: ids, and classes where there are several
+    label: tuple[str, ...] | None = None
     blur: str | None = None  # "faces" or "people", in every picture that is kept
     codec: str = "h264"  # of the video; "vp9" and "av1" too
     crops: int | None = None  # pictures of each person, the sharpest; None: 5
-    show: bool = (
-        False  # a window in which the source is seen as it is tracked; q closes it, which stops the run
-    )
-    memory: str | None = (
-        None  # an identity memory's file: results carry the ids of people, here and in other sources
-    )
+    # a window in which the source is seen as it is tracked; q closes it, which stops the run
+    show: bool = False
+    # an identity memory's file: results carry the ids of people, here and in other sources
+    memory: str | None = None
     memory_camera: str | None = None  # what the memory calls this camera; None: as the result is called
-    memory_start: float | None = (
-        None  # s, where time 0 lies on the memory's clock; None: after all that it holds
-    )
+    # s, where time 0 lies on the memory's clock; None: after all that it holds
+    memory_start: float | None = None
     memory_engine: str | None = None  # where its vectors are searched, kept in step (tracker/memory/engines)
     memory_config: str | None = None  # of the memory: a preset, or a YAML file; None: the default
-    homography: str | None = (
-        None  # a YAML file of cameras' ground: the memory knows people by where they stand, too
-    )
+    # a YAML file of cameras' ground: the memory knows people by where they stand, too
+    homography: str | None = None
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"
-    runtime: str = (
-        "auto"  # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
-    )
+    # of ONNX files: "onnxruntime", "openvino" or "tensorrt"; "auto": what their ending says
+    runtime: str = "auto"
     threads: int | None = None  # CPU cores to be used; None: all there are. Results do not depend on it
     storage: str | None = None  # an fsspec URL: checkpoints and results are kept there, too
     resume: bool = False  # go on from the checkpoint of a stopped run

@@ -60,12 +60,10 @@ class Appearance:
     embed: Embed | None
     description: str  # one line: which weights, or why none
     hashes: Mapping[str, str] = field(default_factory=dict)  # sha256 of its files
-    adaptive: Any = (
-        None  # the embedder, where it goes by what it has seen of the video: reset, state_dict ...
-    )
-    alarm: Callable[[], str | None] | None = (
-        None  # asked at the end: a line where the vectors cannot be right
-    )
+    # the embedder, where it goes by what it has seen of the video: reset, state_dict ...
+    adaptive: Any = None
+    # asked at the end: a line where the vectors cannot be right
+    alarm: Callable[[], str | None] | None = None
 
     @property
     def weights(self) -> str:

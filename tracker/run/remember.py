@@ -100,9 +100,8 @@ class Remembering:
             camera or name, self._source, self.config.split_gap, crops=crops, paths=every, height=height
         )
         self._waiting: list[Tracklet] = []
-        self._decided: dict[
-            int, tuple[int, float, int]
-        ] = {}  # tracklet -> track, s of the source, person then
+        # tracklet -> track, s of the source, person then
+        self._decided: dict[int, tuple[int, float, int]] = {}
 
     def _beginning(self, start: float | None, live: bool) -> tuple[float, str]:
         """Where this source lies on the memory's clock: where it lay before, where it is told to, or now; and whose

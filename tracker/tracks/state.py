@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -21,6 +22,21 @@ class Depth:
     filters: int = 0  # 5: also the filter as it was at the last detection; 0: not
     vectors: int = 0  # B last appearance vectors
     scores: int = 0  # 5: a filter of its scores; 0: not
+
+    @property
+    def parts(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """Where each of MEMORIES begins in a row of the memory, and its shape."""
+        shapes = ((self.boxes, 4), (self.boxes,), (self.filters, 4), (self.scores,))
+        begin, found = 0, {}
+        for name, shape in zip(MEMORIES, shapes, strict=True):
+            found[name] = (begin, shape)
+            begin += prod(shape)
+        return found
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row of the memory."""
+        return 5 * self.boxes + 4 * self.filters + self.scores
 
 
 @dataclass(slots=True)
@@ -58,6 +74,14 @@ def _column(name: str) -> property:
     return property(lambda live: live.rows[name], doc=f"(T,) a view of rows: {name}, see ROW.")
 
 
+def _memory(name: str, what: str) -> property:
+    def view(live: LiveTracks) -> np.ndarray:
+        begin, shape = live.depth.parts[name]
+        return live.memory[:, begin : begin + prod(shape)].reshape(live.count, *shape)
+
+    return property(view, doc=f"{what}; a view.")
+
+
 def _looks(name: str) -> property:
     def gather(live: LiveTracks) -> np.ndarray:
         array = getattr(live.vectors, name)
@@ -72,15 +96,13 @@ def _looks(name: str) -> property:
 
 @dataclass(slots=True)
 class LiveTracks:
-    """T rows. The first two arrays may have room for more."""
+    """T rows. The arrays may have room for more."""
 
     row_buffer: np.ndarray  # (C,) ROW
     filter_buffer: Filters  # (5, C, 4) float64, see tracker/motion/filters.py
+    memory_buffer: np.ndarray  # (C, Depth.width) float64, MEMORIES side by side
     count: int  # T
-    past: np.ndarray  # (T, K, 4) float64 xyxy px, the last K detections, newest first, in this frame's pixels
-    past_time: np.ndarray  # (T, K) float64 s, when; NaN: there were not so many
-    kept: np.ndarray  # (T, 5 or 0, 4) float64, the filter after the last detection, in this frame's pixels
-    scores: np.ndarray  # (T, 5 or 0) float64, a filter of scores: X, V, XX, XV, VV as in filters.py
+    depth: Depth
     vectors: Vectors
 
     id = _column("id")
@@ -96,6 +118,10 @@ class LiveTracks:
     score_before = _column("score_before")
     class_id = _column("class_id")
     status = _column("status")
+    past = _memory("past", "(T, K, 4) xyxy px, the last K detections, newest first, in this frame's pixels")
+    past_time = _memory("past_time", "(T, K) s, when; NaN: there were not so many")
+    kept = _memory("kept", "(T, 5 or 0, 4) the filter after the last detection, in this frame's pixels")
+    scores = _memory("scores", "(T, 5 or 0) a filter of scores: X, V, XX, XV, VV as in filters.py")
     recent = _looks("recent")
     history = _looks("history")
     bank = _looks("bank")
@@ -114,29 +140,26 @@ class LiveTracks:
         return self.filter_buffer[:, : self.count]
 
     @property
-    def depth(self) -> Depth:
-        return Depth(self.past.shape[1], self.kept.shape[1], self.vectors.bank.shape[1], self.scores.shape[1])
-
-    def memory(self, name: str) -> np.ndarray:
-        """One of MEMORIES; compiled frames, whose presets have no depth for them, leave their length as it was."""
-        array = getattr(self, name)
-        return array if len(array) == self.count else np.zeros((self.count, *array.shape[1:]))
+    def memory(self) -> np.ndarray:
+        """(T, Depth.width) float64, a view: what is remembered beside the filters, see MEMORIES."""
+        return self.memory_buffer[: self.count]
 
     def reserve(self, more: int) -> None:
-        """Room for so many more rows; only for tracks that remember no boxes, filters or scores."""
+        """Room for so many more rows."""
         if len(self.row_buffer) < self.count + more:
             size = 2 * (self.count + more)
             rows, filters = np.zeros(size, ROW), np.zeros((5, size, 4))
+            memory = np.zeros((size, self.depth.width))
             rows[: self.count], filters[:, : self.count] = self.rows, self.filters
-            self.row_buffer, self.filter_buffer = rows, filters
+            memory[: self.count] = self.memory
+            self.row_buffer, self.filter_buffer, self.memory_buffer = rows, filters, memory
         if len(self.vectors.recent) < self.count + more:
             self.vectors.reserve(self.count + more)
 
     def take(self, rows: np.ndarray) -> LiveTracks:
         """Some of them; vectors stay where they are."""
-        parts = {name: self.memory(name)[rows] for name in MEMORIES}
         filters = self.filters.take(rows, axis=1)
-        return LiveTracks(self.rows[rows], filters, len(rows), **parts, vectors=self.vectors)
+        return LiveTracks(self.rows[rows], filters, self.memory[rows], len(rows), self.depth, self.vectors)
 
     def append(self, new: LiveTracks, vectors: np.ndarray | None) -> LiveTracks:
         """These and new tracks (K), of these first vectors (K, D); None: they have none."""
@@ -145,11 +168,9 @@ class LiveTracks:
             new.slot[:] = free_slots(self.slot, len(self.vectors.recent))[: len(new)]
             self.vectors.begin(new.slot, vectors)
             new.views[:] = 0 if vectors is None else vectors.any(1)
-        parts = {name: np.concatenate((self.memory(name), getattr(new, name))) for name in MEMORIES}
+        rows, memory = np.concatenate((self.rows, new.rows)), np.concatenate((self.memory, new.memory))
         filters = np.concatenate((self.filters, new.filters), axis=1)
-        count = self.count + len(new)
-        rows = np.concatenate((self.rows, new.rows))
-        return LiveTracks(rows, filters, count, **parts, vectors=self.vectors)
+        return LiveTracks(rows, filters, memory, self.count + len(new), self.depth, self.vectors)
 
     def widen(self, dimension: int) -> None:
         """Give appearance ``dimension`` columns when the first embeddings arrive; zero rows: none yet."""
@@ -185,22 +206,15 @@ def blank(count: int, depth: Depth, dimension: int = 0) -> LiveTracks:
     """``count`` tracks of which nothing is known."""
     rows = np.zeros(count, ROW)
     rows["slot"] = np.arange(count)
-    return LiveTracks(
-        row_buffer=rows,
-        filter_buffer=np.zeros((5, count, 4)),
-        count=count,
-        past=np.zeros((count, depth.boxes, 4)),
-        past_time=np.full((count, depth.boxes), np.nan),
-        kept=np.zeros((count, depth.filters, 4)),
-        scores=np.zeros((count, depth.scores)),
-        vectors=blank_vectors(count, depth, dimension),
-    )
+    memory, vectors = np.zeros((count, depth.width)), blank_vectors(count, depth, dimension)
+    live = LiveTracks(rows, np.zeros((5, count, 4)), memory, count, depth, vectors)
+    live.past_time[:] = np.nan
+    return live
 
 
 def packed(live: LiveTracks) -> dict[str, np.ndarray]:
     """Copies of all arrays, by name; one for each column of the rows."""
-    arrays = {name: live.memory(name) if name in MEMORIES else getattr(live, name) for name in NAMES}
-    return {f"tracks.{name}": array.copy() for name, array in arrays.items()}
+    return {f"tracks.{name}": getattr(live, name).copy() for name in NAMES}
 
 
 def unpacked(state: Mapping[str, np.ndarray], depth: Depth) -> LiveTracks:

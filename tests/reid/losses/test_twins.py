@@ -23,7 +23,7 @@ from retrace.reid.losses import (  # noqa: E402
     triplets,
 )
 from retrace.reid.losses.batch import Batch  # noqa: E402
-from retrace.reid.losses.memory import Memory, SelfSimilarity  # noqa: E402
+from retrace.reid.losses.memory import BatchMemory, SelfSimilarity  # noqa: E402
 from tests.reid.losses.terms_by_hand import CLASSES, everything, term  # noqa: E402
 
 IDS = [0, 0, 0, 1, 1, 3, 3, 3, 3, 4, 4]
@@ -490,7 +490,7 @@ def test_memory_by_loops() -> None:
 
 
 def test_memory_waits_and_takes_batches_larger_than_itself() -> None:
-    late = Memory(4, size=8, start=3)
+    late = BatchMemory(4, size=8, start=3)
     batch = everything(IDS, seed=0)
     given = [Batch(embeddings=batch["embeddings"][:, :4], ids=batch["ids"], rows=batch["rows"])]
     read = [given[0][n] for n in ("unit", "cosines", "ids", "positives", "negatives", "rows")]

@@ -14,9 +14,8 @@ from retrace.configs.errors import InputError
 from retrace.configs.files import CREDENTIALS
 from retrace.tracker.memory.engines.engine import EVERYWHERE, NONE, SLACK, Rows, Where, ranked
 
-INLINE = (
-    1_900  # numbers of a vector that fit beside each other in a page; longer ones lie apart and are slower
-)
+# numbers of a vector that fit beside each other in a page; longer ones lie apart and are slower
+INLINE = 1_900
 
 
 class Postgres:
