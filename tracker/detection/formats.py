@@ -208,8 +208,8 @@ def recognise(seen: Seen, told: Format) -> Reading:
             f"{seen.network.path}: {told.family} puts out {FAMILIES[told.family].looks}; got {_found(seen)}"
         )
     raise InputError(
-        f"{seen.network.path}: no known detector puts out {_found(seen)}; if it is one, say which with `detector_format` "
-        f"({', '.join(FAMILIES)})"
+        f"{seen.network.path}: no known detector puts out {_found(seen)}; if it is one, say which with "
+        f"`detector_format` ({', '.join(FAMILIES)})"
     )
 
 

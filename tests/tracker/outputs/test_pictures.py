@@ -17,6 +17,7 @@ from retrace.configs import InputError
 from retrace.tracker.data import Detections, Frame, Step, Tracks
 from retrace.tracker.outputs.draw import Painter
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
+from retrace.tracker.outputs.style import Style
 from tests.tracker.outputs.sinks import decoded, names, step
 
 
