@@ -22,6 +22,9 @@ from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, video_pairs
 KEY = "calibration"  # in the card
 FORMAT = 1
 RATES = (1e-1, 1e-2, 1e-3, 1e-4)  # of false matches
+# How much of the strangers' shift a map follows, chosen on Market-1501 and CUHK03 with three networks (LOG.md): people
+# of one camera are what is seen without labels; between cameras much of the distance is the cameras'.
+FOLLOWS = {"tracklet": 0.75, "later": 0.75, "camera": 0.25}
 CLOSE = 0.03  # how far cosines of the drawn crops may be off for the same network in another format
 
 
@@ -34,12 +37,14 @@ class Calibration:
         thresholds: by relation, false-match rate -> distance; only rates that the pairs support.
         print: cosines between the network's vectors of drawn crops, see :func:`fingerprint`.
         data: what it was fitted on, in words.
+        strangers: mean distance of two people in one camera there; None: not known, and it cannot be suited to a video.
     """
 
     maps: Mapping[str, Map]
     thresholds: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     print: tuple[float, ...] = ()
     data: str = ""
+    strangers: float | None = None
 
     def map(self, relation: str) -> Map:
         """The map of a relation.
@@ -71,12 +76,49 @@ class Calibration:
             )
         return known[rate]
 
+    def suited(self, strangers: float) -> Calibration:
+        """The calibration where strangers are so far apart: what is seen of a place without labels.
+
+        Elsewhere a network finds everybody more alike. Distances are counted in units of what two people of one
+        camera are apart: thresholds wholly, maps as far as ``FOLLOWS`` says.
+
+        Args:
+            strangers: mean cosine distance of people who were in one frame (or one camera, if labels tell).
+
+        Raises:
+            InputError: not above 0, or where it was fitted is not known in this respect.
+
+        Example:
+            >>> from retrace.reid.calibration import Calibration, Map
+            >>> later = Map((0.2, 1.0), (4.0, -4.0), 100, 100)
+            >>> card = Calibration({"later": later}, {"later": {0.01: 0.5}}, strangers=0.9)
+            >>> card.suited(0.45).limit("later", 0.01)
+            0.25
+        """
+        if not (math.isfinite(strangers) and strangers > 0):
+            raise InputError(f"expected a mean distance of strangers above 0, got {strangers!r}")
+        if self.strangers is None:
+            raise InputError(
+                "the calibration does not say how far apart strangers were where it was fitted: calibrate again"
+            )
+        scale = strangers / self.strangers
+        maps = {
+            name: replace(found, knots=tuple(knot * scale ** FOLLOWS[name] for knot in found.knots))
+            for name, found in self.maps.items()
+        }
+        limits = {
+            name: {rate: distance * scale for rate, distance in known.items()}
+            for name, known in self.thresholds.items()
+        }
+        return replace(self, maps=maps, thresholds=limits, strangers=strangers)
+
     def to_card(self) -> dict[str, Any]:
         """Plain numbers and texts, for JSON."""
         return {
             "format": FORMAT,
             "distance": "cosine",
             "data": self.data,
+            "strangers": self.strangers,
             "print": [round(value, 4) for value in self.print],
             "relations": {
                 name: {
@@ -109,7 +151,10 @@ class Calibration:
                 maps[name] = _map(told)
                 limits[name] = {float(rate): _number(d) for rate, d in told["thresholds"].items()}
             cosines = tuple(_number(value) for value in card["print"])
-            return cls(maps, limits, cosines, str(card.get("data", "")))
+            apart = card.get("strangers")
+            if apart is not None and not (apart := _number(apart)) > 0:
+                raise ValueError("strangers must be above 0")
+            return cls(maps, limits, cosines, str(card.get("data", "")), apart)
         except (AssertionError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{origin}: its calibration is not readable: {one_line(error)}; calibrate again, or go on without"
@@ -159,7 +204,12 @@ def calibrate(
         limits[relation] = _limits(distance[~same])
     if not maps:
         raise InputError(refused or "no pairs of one person: nothing to calibrate on")
-    return Calibration(maps, limits, tuple(cosines), data)
+    apart = [
+        float(found["later"].distance[~found["later"].same].mean())
+        for found in sets
+        if "later" in found and not found["later"].same.all()
+    ]
+    return Calibration(maps, limits, tuple(cosines), data, float(np.mean(apart)) if apart else None)
 
 
 def refit(
@@ -175,8 +225,9 @@ def refit(
 ) -> Calibration:
     """The calibration on a tracked video without labels.
 
-    The map within tracklets and the thresholds come from the video's own pairs (`video_pairs`). Those of returns stay
-    the card's: pairs of one tracklet are far easier than returns, and fitted on them a map is deaf to returns.
+    The map within tracklets and the thresholds of one camera come from the video's own pairs (`video_pairs`). Those of
+    returns are the card's, suited to how far apart strangers are here (`Calibration.suited`): pairs of one tracklet are
+    far easier than returns, and fitted on them a map is deaf to returns.
 
     Raises:
         InputError: the video has too few pairs; the message says how many, and ``card`` is still right as it is.
@@ -184,12 +235,17 @@ def refit(
     found = video_pairs(features, tracks, seconds, xyxy, scores, gap=gap)
     own = fit_map(found.distance, found.same, least=least, source="video")
     limits = _limits(found.distance[~found.same])
+    apart = float(found.distance[~found.same].mean())
     if card is None:
-        return Calibration({"tracklet": own}, {"tracklet": limits}, (), "this video")
+        return Calibration({"tracklet": own}, {"tracklet": limits}, (), "this video", apart)
+    known = card if card.strangers is None else card.suited(apart)
+    here: dict[str, Mapping[float, float]] = {
+        name: limits for name in ("tracklet", "later") if name in (*known.thresholds, "tracklet")
+    }
     return replace(
-        card,
-        maps={**card.maps, "tracklet": own},
-        thresholds={**card.thresholds, "tracklet": limits},
+        known,
+        maps={**known.maps, "tracklet": own},
+        thresholds={**known.thresholds, **here},
         data=f"{card.data}; within tracklets: this video",
     )
 

@@ -50,12 +50,30 @@ def with_calibration(
 
 def judged(features: Features, calibration: Calibration) -> dict[str, tuple[Reliability, LabelledPairs]]:
     """By relation, of those that the calibration has a map for and the data both kinds of pairs."""
+    return _judged(_pairs(features), calibration)
+
+
+def suited(features: Features, calibration: Calibration) -> Calibration | None:
+    """The calibration in units of this data's strangers, two people of one camera: what a video tells without labels.
+    None: nobody was two in one camera, or the calibration does not know its own."""
+    found = _pairs(features)["later"]
+    if calibration.strangers is None or found.same.all():
+        return None
+    return calibration.suited(float(found.distance[~found.same].mean()))
+
+
+def _pairs(features: Features) -> dict[str, LabelledPairs]:
     sides = (features.query, features.gallery)
     vectors, ids, cameras = (
         np.concatenate([getattr(side, name) for side in sides]) for name in ("features", "ids", "cameras")
     )
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = labelled_pairs(vectors / np.maximum(norm, 1e-12), ids, cameras)
+    return labelled_pairs(vectors / np.maximum(norm, 1e-12), ids, cameras)
+
+
+def _judged(
+    found: Mapping[str, LabelledPairs], calibration: Calibration
+) -> dict[str, tuple[Reliability, LabelledPairs]]:
     return {
         name: (reliability(calibration.map(name).probability(pairs.distance), pairs.same), pairs)
         for name in RELATIONS
@@ -65,7 +83,7 @@ def judged(features: Features, calibration: Calibration) -> dict[str, tuple[Reli
 
 def sections(features: Features, calibration: Calibration) -> list[Section]:
     """Calibration error and false-match rates by relation, and the reliability diagrams as a table."""
-    found = judged(features, calibration)
+    known, pairs_of = suited(features, calibration), _pairs(features)
     head: list[Cell] = [
         "pairs",
         "of one person",
@@ -76,17 +94,21 @@ def sections(features: Features, calibration: Calibration) -> list[Section]:
     ]
     lines: list[list[Cell]] = [head]
     bins: list[list[Cell]] = [["pairs, bin", "stated", "true", "count"]]
-    for name, (judge, pairs) in found.items():
-        strangers = pairs.distance[~pairs.same]
-        limits = calibration.thresholds.get(name, {})
-        rates = ", ".join(f"{rate:g}: {(strangers < limit).mean():.2g}" for rate, limit in limits.items())
-        error = [f"{judge.ece:.3f}", f"{judge.log_loss:.3f}", rates]
-        lines.append([NAMES[name], int(pairs.same.sum()), int((~pairs.same).sum()), *error])
+    for card in filter(None, (calibration, known)):
+        as_told = "" if card is calibration else "; suited"
+        for name, (judge, pairs) in _judged(pairs_of, card).items():
+            strangers = pairs.distance[~pairs.same]
+            limits = card.thresholds.get(name, {})
+            rates = ", ".join(f"{rate:g}: {(strangers < limit).mean():.2g}" for rate, limit in limits.items())
+            error = [f"{judge.ece:.3f}", f"{judge.log_loss:.3f}", rates]
+            counts = [int(pairs.same.sum()), int((~pairs.same).sum())]
+            lines.append([NAMES[name] + as_told, *counts, *error])
+    for name, (judge, _) in _judged(pairs_of, calibration).items():
         for k, (stated, true, count) in enumerate(zip(judge.stated, judge.true, judge.pairs, strict=True)):
             bins.append([f"{NAMES[name]}, {k + 1}", float(stated), float(true), int(count)])
     note = (
         f"Probabilities at even priors; both kinds of pairs count alike. Calibrated on: {calibration.data}."
-    )
+    ) + (" Suited: in units of how far apart two people of one camera are here." if known else "")
     return [
         Section("calibration", f"calibration of {features.name}", lines, [note]),
         Section(
@@ -97,9 +119,12 @@ def sections(features: Features, calibration: Calibration) -> list[Section]:
 
 def as_data(features: Features, calibration: Calibration) -> Mapping[str, Any]:
     """Every figure, for JSON."""
+    known = suited(features, calibration)
+    after = {} if known is None else judged(features, known)
     return {
         name: {
             "ece": judge.ece,
+            "ece_suited": after[name][0].ece if name in after else None,
             "log_loss": judge.log_loss,
             "brier": judge.brier,
             "stated": judge.stated.tolist(),

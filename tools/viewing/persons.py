@@ -129,7 +129,8 @@ _ONE = threading.Lock()
 
 
 def calibrated(place: Place) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Distances -> log-likelihood ratios, by the calibration of the weights; None: they have none, or are gone."""
+    """Distances -> log-likelihood ratios, by the calibration of the weights, suited to how far apart people of one
+    frame were in this run; None: they have none, or are gone."""
     weights = place.weights
     if weights is None or not weights.is_file():
         return None
@@ -140,6 +141,9 @@ def calibrated(place: Place) -> Callable[[np.ndarray], np.ndarray] | None:
         try:
             with _ONE:
                 card = Embedder.from_weights(weights, device="cpu").calibration
+            apart = place.record.get("strangers_apart")
+            if card is not None and card.strangers is not None and isinstance(apart, float) and apart > 0:
+                card = card.suited(apart)
             return None if card is None else card.map(RELATION).odds
         except InputError:
             return None

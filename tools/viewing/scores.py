@@ -112,10 +112,10 @@ def differences(here: Place, there: Place) -> list[dict[str, Any]]:
     length = max(here.frames, there.frames)
     found: list[dict[str, Any]] = []
     for s in identity_switches(ours, theirs, length):
-        text = f"{s.person} here was {s.before} there, is {s.after}"
+        text = f"who stays {s.person} here changes from {s.before} to {s.after} there"
         found.append({"frame": s.frame, "kind": "split", "id": s.person, "other": s.after, "text": text})
     for s in identity_switches(theirs, ours, length):
-        text = f"{s.person} there was {s.before} here, is {s.after}"
+        text = f"who stays {s.person} there changes from {s.before} to {s.after} here"
         found.append({"frame": s.frame, "kind": "joined", "id": s.after, "other": s.person, "text": text})
     rows = matched_rows(ours, theirs, length)
     for kind, table, left in (("only here", ours, rows.missed), ("only there", theirs, rows.false)):

@@ -106,7 +106,13 @@ def read_regions(path: str | Path) -> Regions:
     Raises:
         InputError: not readable, not YAML, an unknown key, a zone that crosses itself, two regions of one name.
     """
-    found = validate(read_yaml(Path(path)), Regions, str(path))
+    content = read_yaml(Path(path))
+    for kind, given in content.items() if isinstance(content, dict) else ():
+        if kind in ("lines", "zones") and not isinstance(given, list):
+            raise InputError(
+                f"{path}: {kind} is a list, e.g. {kind}: [{{name: a, points: [[x, y], [x, y]]}}]"
+            )
+    found = validate(content, Regions, str(path))
     if not found.all:
         raise InputError(f"{path}: holds neither lines nor zones")
     return found

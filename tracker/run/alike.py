@@ -81,6 +81,14 @@ class LooksAlike:
         return float(self.other[: limit + 1].sum() / other)
 
     @property
+    def apart(self) -> float | None:
+        """Mean cosine distance of strangers, for `Calibration.suited`; None: too few pairs."""
+        if self.other.sum() < OTHER:
+            return None
+        middle = (np.arange(BINS) + 0.5) / (BINS - 1) * 2
+        return float((self.other * middle).sum() / self.other.sum())
+
+    @property
     def useless(self) -> bool:
         """Whether looks rather mislead here."""
         return (self.share or 0.0) > USELESS

@@ -201,7 +201,7 @@ def _tell_of_looks(
     if alike and str(alike):
         blind = opened.may_stop_looking and alike.useless
         report.notes.append(f"{alike}{', so looking stopped: it would mislead' if blind else ''}")
-        report.alike = alike.share
+        report.alike, report.apart = alike.share, alike.apart
     if sparing:
         report.notes.append(f"embedded {sparing.embedded:,} crops, skipped {sparing.skipped:,}")
         report.crops = {"embedded": sparing.embedded, "skipped": sparing.skipped}

@@ -118,6 +118,8 @@ def test_a_relation_with_too_few_pairs_is_absent_and_says_so() -> None:
         lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"log_odds": [1, 2]}}},
         lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"log_odds": [1]}}},
         lambda card: card | {"print": [1e999]},
+        lambda card: card | {"strangers": -1},
+        lambda card: card | {"strangers": "far"},
         lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"thresholds": {"a": 1}}}},
     ],
 )  # fmt: skip
@@ -190,12 +192,43 @@ def test_boxes_that_overlap_score_low_or_were_not_seen_make_no_pair() -> None:
     assert not len(video_pairs(**{key: value[:0] for key, value in data.items()}).distance)
 
 
-def test_refitting_changes_only_what_the_video_knows() -> None:
+def test_where_strangers_are_nearer_distances_count_for_more() -> None:
+    """Twice as near: thresholds are halved, maps follow by 0.5 ** 0.75 = 0.595 and 0.5 ** 0.25 = 0.841."""
     card = fitted()
+    slow = [
+        1 - float(a @ b)
+        for data in (people(0), people(1))
+        for i, a in enumerate(data["features"])
+        for j, b in enumerate(data["features"])
+        if i < j and data["ids"][i] != data["ids"][j] and data["cameras"][i] == data["cameras"][j]
+    ]
+    assert card.strangers == pytest.approx(np.mean(slow))  # both sets have as many
+    found = card.suited(card.strangers / 2)
+    for name, scale in (("tracklet", 0.5946), ("later", 0.5946), ("camera", 0.8409)):
+        assert found.limit(name, 0.01) == pytest.approx(card.limit(name, 0.01) / 2)
+        near = np.array([0.3, 0.5, 0.7])
+        np.testing.assert_allclose(found.map(name).odds(near * scale), card.map(name).odds(near), atol=2e-3)
+    again = found.suited(card.strangers)
+    assert again.limit("later", 0.1) == pytest.approx(card.limit("later", 0.1))
+    assert card.suited(card.strangers) == card
+    with pytest.raises(InputError, match="mean distance of strangers above 0, got 0"):
+        card.suited(0.0)
+    with pytest.raises(InputError, match="calibrate again"):
+        replace(card, strangers=None).suited(0.9)
+
+
+def test_refitting_changes_only_what_the_video_knows() -> None:
+    card, old = fitted(), replace(fitted(), strangers=None)
+    pairs = video_pairs(**video())
+    apart = float(pairs.distance[~pairs.same].mean())
     found = refit(card, **video())
-    assert found.map("camera") == card.map("camera")
+    assert found.map("camera") == card.suited(apart).map("camera")
+    assert refit(old, **video()).map("camera") == card.map(
+        "camera"
+    )  # a card that does not know what to compare with
     assert found.map("tracklet").source == "video"
-    assert found.thresholds["tracklet"] != card.thresholds["tracklet"]
+    own = np.quantile(pairs.distance[~pairs.same], 0.1)
+    assert found.limit("later", 0.1) == found.limit("tracklet", 0.1) == pytest.approx(own, abs=5e-3)
     assert refit(card, **video()) == found
     assert {*refit(None, **video()).maps} == {"tracklet"}
 

@@ -34,6 +34,7 @@ def test_a_file_of_regions(tmp_path: Path) -> None:
         ("", "expected a mapping of keys to values, got NoneType"),
         ("[1]", "got list"),
         ("lines: []", "holds neither lines nor zones"),
+        ("lines: {a: [[1, 1], [2, 2]]}", r"lines is a list, e\.g\. lines: \[\{name"),
         ("liness: []", "unknown key 'liness'; did you mean 'lines'"),
         ("lines: [{name: a, points: [[1, 1], [1, 1]]}]", "begins where it ends"),
         ("lines: [{name: a, points: [[1, 1]]}]", "lines.0.points"),

@@ -46,6 +46,9 @@ def test_share() -> None:
     found.same[[10, 20]] = 95, 5
     found.other[[5, 10, 50]] = 100, 200, 700
     assert found.share == pytest.approx(0.3)  # nine of ten are within bin 10
+    assert found.apart == pytest.approx(
+        2 / 199 * (100 * 5.5 + 200 * 10.5 + 700 * 50.5) / 1000
+    )  # middles of bins
     assert str(found) == "looks alike: 30 % of strangers"
     assert not found.useless
     found.other[5] = 2000
@@ -150,6 +153,7 @@ def test_looking_stops_where_it_misleads(
     assert ("so looking stopped" in told[0]) is stops
     assert (sum(crops[25:]) == 0) is stops
     assert report.record["strangers_alike"] == 1.0
+    assert report.record["strangers_apart"] == pytest.approx(0, abs=0.01)  # half a bin
 
 
 def test_ambiguous_crops_are_counted(tmp_path: Path) -> None:

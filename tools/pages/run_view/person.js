@@ -32,7 +32,7 @@ function factsOf(person, told) {
 
 function showNear(near) {
   const shown = near.filter(([id]) => personOf(id)).slice(0, 5);
-  if (!shown.length) return;
+  if (!shown.length) { fill("near", [make("p", { textContent: "Looks like nobody who was not there at the same time." })]); return; }
   fill("near", [make("h3", { textContent: "Looks like" }), make("ol", { className: "list" }, ...shown.map(([id, distance, probability]) => {
     const words = `${probability >= LIKELY ? "probably the same person" : "somebody else, likely"} (${Math.round(100 * probability)} %, distance ${distance.toFixed(2)})`;
     const crops = (state.persons.get(id) || { crops: [] }).crops;
