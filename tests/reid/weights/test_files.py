@@ -42,7 +42,9 @@ def fresh(config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -
 
 def recipe(config: ModelConfig = POOLED, classes: int = CLASSES) -> Recipe:
     card = {"data": "mini", "evaluation": {"mAP": 0.5}, "note": "Schrödinger"}
-    return Recipe(config.name, SIZE, (0.5, 0.5, 0.5), (0.2, 0.25, 0.3), classes, config.model_dump(mode="json"), card)
+    return Recipe(
+        config.name, SIZE, (0.5, 0.5, 0.5), (0.2, 0.25, 0.3), classes, config.model_dump(mode="json"), card
+    )
 
 
 def save(path: Path, config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -> Path:
