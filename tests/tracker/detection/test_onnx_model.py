@@ -716,7 +716,7 @@ def references(tmp_path: Path, network: str) -> tuple[Path, np.ndarray]:
     with np.load(Path(__file__).with_name("references.npz")) as file:
         kept = {name.partition("_")[2]: file[name] for name in file.files if name.startswith(network)}
     want = kept.pop("want")
-    options = {"metadata": NAMES} if network == "picodet" else {}
+    options: dict[str, Any] = {"metadata": NAMES} if network == "picodet" else {}
     return export(tmp_path / "net.onnx", kept, **options), want
 
 
