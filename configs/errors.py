@@ -88,7 +88,7 @@ def one_line(error: BaseException) -> str:
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A hint for an error message: the closest valid word, and all of them; of many the closest dozen."""
     choices, word = sorted(choices), str(word)[:FOREIGN]
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     told = choices
     if len(", ".join(choices)) > LISTED:

@@ -119,7 +119,7 @@ def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:
         )
     message = error["msg"].removeprefix("Value error, ")
     given = "" if isinstance(error["input"], dict | list) else f", got {error['input']!r}"
-    return f"{where + ': ' if where else ''}{message}{given}"
+    return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 
 def _fields_at(model: Any, location: tuple[int | str, ...]) -> list[str]:

@@ -26,9 +26,13 @@ def providers(available: Sequence[str], device: str, tensorrt: bool = False) -> 
     if tensorrt and device == "cpu":
         raise InputError("runtime 'tensorrt' needs a GPU: use device 'cuda', or runtime 'onnxruntime'")
     if (tensorrt or device.startswith("cuda")) and wanted not in available:
-        what = "TensorRT" if tensorrt else "CUDA"
+        if tensorrt:
+            raise InputError(
+                "runtime 'tensorrt': this onnxruntime has no TensorRT; install onnxruntime-gpu, or use "
+                "runtime 'onnxruntime'"
+            )
         raise InputError(
-            f"device {device!r}: this onnxruntime has no {what}; install onnxruntime-gpu, or use device 'cpu'"
+            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use device 'cpu'"
         )
     if device == "cpu" or CUDA not in available:
         return [CPU]

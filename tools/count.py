@@ -11,6 +11,9 @@ regions.yaml:
       - {name: door, points: [[100, 400], [300, 400]], directions: [in, out]}
     zones:
       - {name: queue, points: [[50, 300], [250, 300], [250, 500], [50, 500]]}
+
+The first direction is that to the right of who walks from the line's first point to its second, and the one the arrow
+in the video shows; without `directions` they are left and right, or up and down, as in the picture.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 
 def parser() -> Parser:
@@ -37,7 +40,13 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    with as_flags(p):
+        return run(args)
+
+
+def run(args: argparse.Namespace) -> int:
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.tools.runs.answers import compare, results_of, write_tables

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 if TYPE_CHECKING:
     from retrace.reid.export.job import Exported
@@ -50,7 +50,13 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    with as_flags(p):
+        return run(args)
+
+
+def run(args: argparse.Namespace) -> int:
     batch = _batch(args.batch)
     from retrace.configs.files import write_json
     from retrace.reid.export.job import FORMATS as ENDINGS

@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 
 def parser() -> Parser:
@@ -46,7 +46,13 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    with as_flags(p):
+        return run(args)
+
+
+def run(args: argparse.Namespace) -> int:
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.tools.pages import found_page

@@ -11,6 +11,7 @@ import yaml
 from retrace.configs import InputError
 from retrace.tools.calibrate import main
 from retrace.tools.terminal.console import guarded
+from retrace.tools.tuning.calibrating import calibrate
 from retrace.tools.tuning.clips import find_clips, load_clip
 from retrace.tools.tuning.log_odds import KNOTS, OddsPairs, fit_log_odds, held_out, odds_pairs, told_odds
 from retrace.tracker import Tracker
@@ -132,6 +133,11 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+def test_boxes_of_one_detector_are_not_counted_twice(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"`detections` det\.npz: named twice"):
+        calibrate(data, ["det.npz", "det.npz"], tmp_path / "a.yaml")
 
 
 def test_too_few_pairs_are_refused() -> None:

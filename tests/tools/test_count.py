@@ -84,7 +84,7 @@ def test_beside_the_truth(place: Path, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["{v}"], "give fps"),
+        (["{v}"], "give --fps"),
         (["{v}", "--fps", "0"], "fps must be a positive number"),
         (["nowhere.txt", "--fps", "1"], "nowhere.txt"),
         (["{empty}"], "no run.json"),

@@ -168,7 +168,11 @@ def _pairs(data: Sequence[str]) -> dict[str, tuple[Path, Path]]:
         raise InputError(
             f"`data` {','.join(data)[:200]}: expected VIDEO=GT.txt, several with commas between them"
         )
-    return {Path(video).stem: (Path(video), Path(truth)) for video, _, truth in parts}
+    names = [Path(video).stem for video, _, _ in parts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:  # it would be judged by its own fit
+        raise InputError(f"`data`: two videos are called {twice}; give each once, under a name of its own")
+    return {name: (Path(video), Path(truth)) for name, (video, _, truth) in zip(names, parts, strict=True)}
 
 
 def _shared() -> dict[str, tuple[Path, Path]]:

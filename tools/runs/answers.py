@@ -39,7 +39,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
     """
     if not place.is_dir():
         if fps is None:
-            raise InputError(f"{place}: a text file does not know its frame rate; give fps")
+            raise InputError(f"{place}: a text file does not know its frame rate; give `fps`")
         return [Result(place.stem, read_results(place), frame_rate(fps), None)]
     try:
         sequences = json.loads((place / "run.json").read_bytes())["sequences"]
@@ -47,7 +47,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         texts = {name: _text_of(place, name, bool(record["complete"])) for name, record in records.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
-            f"{place}: no run.json of tools/track.py there; name a NAME.txt and its fps"
+            f"{place}: no run.json of tools/track.py there; name a NAME.txt and its `fps`"
         ) from None
     if not any(texts.values()):
         raise InputError(f"{place}: no sequence in its run.json of which there is a result")
@@ -59,7 +59,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         measured = rate_of(record, "measured_fps") or rate_of(record)
         rate = measured if fps is None else frame_rate(fps)
         if rate is None:
-            raise InputError(f"{place}: run.json knows no frame rate of {name}; give fps")
+            raise InputError(f"{place}: run.json knows no frame rate of {name}; give `fps`")
         told = record.get("regions")
         regions = validate(told, Regions, f"{place}/run.json") if isinstance(told, dict) else Regions()
         called = name if record["complete"] else f"{name}.partial"

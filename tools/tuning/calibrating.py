@@ -38,10 +38,13 @@ def calibrate(
         told: sequences done, of how many.
 
     Raises:
-        InputError: files that are missing or faulty, boxes without vectors, one video only, too few pairs.
+        InputError: files that are missing, faulty or named twice, boxes without vectors, one video only, too few pairs.
     """
     if out.suffix != ".yaml":
         raise InputError(f"`out` {out}: expected a name that ends in .yaml")
+    twice = next((each for each in detections if list(detections).count(each) > 1), None)
+    if twice is not None:
+        raise InputError(f"`detections` {twice}: named twice; give the file of each detector once")
     config = load_preset(tracker, TrackerConfig, "tracker")
     files: dict[str, ClipFiles] = {}
     for each in detections:

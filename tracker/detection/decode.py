@@ -77,7 +77,9 @@ def yolox(classes: int, strides: tuple[int, ...]) -> Decode:
     return decode
 
 
-def distances(classes: int, strides: tuple[int, ...], middle: float, bins: int) -> Decode:
+def distances(
+    classes: int, strides: tuple[int, ...], middle: float, bins: int, inside: bool = True
+) -> Decode:
     """Scores (N, classes) and distances to left, top, right and bottom from a point of each cell, in strides.
 
     As one array (N, classes + 4 bins) or as two. With more than one bin a distance is the mean of a
@@ -86,6 +88,7 @@ def distances(classes: int, strides: tuple[int, ...], middle: float, bins: int) 
     Args:
         middle: where the point lies in its cell: 0.5 is the middle, 0 the corner (NanoDet-Plus).
         bins: of the distribution; 1: the distances themselves.
+        inside: boxes are cut to the picture before doubles are looked for.
     """
 
     def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
@@ -99,15 +102,15 @@ def distances(classes: int, strides: tuple[int, ...], middle: float, bins: int) 
             reach = weight @ np.arange(bins, dtype=np.float32) / weight.sum(2)
         point = corner[rows] + np.float32(middle)
         boxes = np.hstack([point - reach[:, :2], point + reach[:, 2:]]) * stride[rows, None]
-        return Found(_inside(boxes, size), score, class_id)
+        return Found(_inside(boxes, size) if inside else boxes, score, class_id)
 
     return decode
 
 
 def levels(classes: int, strides: tuple[int, ...], middle: float, bins: int) -> Decode:
     """:func:`distances` in two arrays a stride: first all scores, then all distributions (PicoDet's export
-    without its postprocessing; arXiv 2111.00902)."""
-    one = distances(classes, strides, middle, bins)
+    without its postprocessing; arXiv 2111.00902). PaddleDetection cuts boxes to the picture last."""
+    one = distances(classes, strides, middle, bins, inside=False)
 
     def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
         half = len(arrays) // 2

@@ -161,14 +161,14 @@ def read_format(given: str | Path | Mapping[str, Any] | None, weights: Path) -> 
         InputError: no such family or file, an unknown key, a value out of range.
     """
     if isinstance(given, Mapping):
-        return validate(given, Format, "detector_format")
+        return validate(given, Format, "`detector_format`")
     if given is not None and str(given) in FAMILIES:
         return Format(family=str(given))
     beside = weights.with_suffix(".yaml")
     path = beside if given is None else Path(given)
     if given is not None and not path.is_file():
         raise InputError(
-            f"detector_format {str(given)!r}: no such file or family; {nearest(str(given), FAMILIES)}"
+            f"`detector_format` {str(given)!r}: no such file or family; {nearest(str(given), FAMILIES)}"
         )
     if not path.is_file():
         return Format()
@@ -207,8 +207,8 @@ def recognise(seen: Seen, told: Format) -> Reading:
             f"{seen.network.path}: {told.family} puts out {FAMILIES[told.family].looks}; got {_found(seen)}"
         )
     raise InputError(
-        f"{seen.network.path}: no known detector puts out {_found(seen)}; if it is one, say which with detector_format "
-        f"({', '.join(FAMILIES)})"
+        f"{seen.network.path}: no known detector puts out {_found(seen)}; if it is one, say which with "
+        f"`detector_format` ({', '.join(FAMILIES)})"
     )
 
 
@@ -398,9 +398,13 @@ def _lists(seen: Seen) -> Match | None:
     if boxes.shape != (*scores.shape, 4) or labels.shape != scores.shape:
         return None
     tensorflow = words[1] == "classes"
+    zoo: dict[str, Any] = (
+        {"mean": MEAN, "std": STD} if words[0] == "bboxes" else {}
+    )  # SSD of ONNX's model zoo, from MLPerf
     contiguous = any(port.name == "orig_target_sizes" for port in seen.network.inputs)
     changes = {"resize": "stretch"} if contiguous else {"resize": "none" if _open_size(seen) else "stretch"}
     own = not contiguous
+    changes |= zoo
     return Match(tuple(found), decode.lists(tensorflow), None, changes, own_ids=own, whole=boxes.ndim == 2)
 
 
@@ -453,7 +457,7 @@ FAMILIES: dict[str, Family] = {  # the order is that of trying: what has several
         _lists,
         _STRETCHED,
         "boxes, labels and scores",
-        "torchvision, SSD of TensorFlow, RT-DETR, D-FINE and DEIM with their postprocessing, mmdetection",
+        "torchvision, SSD (TensorFlow, ONNX model zoo), RT-DETR, D-FINE and DEIM with postprocessing, mmdetection",
     ),
     "picodet": Family(
         _picodet,

@@ -90,7 +90,7 @@ class Model:
         asked = _pair(told.size)
         if asked and size != asked:
             raise InputError(
-                f"{network.path}: takes only {sides[0]}x{sides[1]} pictures; leave size out of detector_format"
+                f"{network.path}: takes only {sides[0]}x{sides[1]} pictures; leave size out of `detector_format`"
             )
         self._batch = self._image.shape[0] if len(self._image.shape) == 4 else 1
         names = [port.name for port in network.outputs]

@@ -17,9 +17,9 @@ MARGIN = 0.08  # of the box's side that is hidden around it
 HEAD = 0.2  # of the height of a standing person's box
 SHOULDERS = 0.5  # of the width: the head of somebody whose box ends at the chest
 CASCADES = ("haarcascade_frontalface_default.xml", "haarcascade_profileface.xml")  # in OpenCV's own wheel
-LOOK_AT = 320  # px, width at which faces are looked for: small ones lie in the head of a box
-SMALLEST_FACE = 32  # px there
-SURE = 4  # neighbours that a face needs
+LOOK_AT = 120  # px, width at which faces are looked for: only large ones can reach beyond the head of a box
+SMALLEST_FACE = 20  # px there: the smallest that the cascades know
+SURE = 3  # neighbours that a face needs
 MORE_FACE = 0.15  # of a found face's side that is hidden around it
 
 
@@ -27,8 +27,9 @@ def hidden(step: Step, kind: str, names: Mapping[int, str] | None = None) -> np.
     """The step's picture without what would tell who people are; the picture itself stays as it is.
 
     ``people``: all that lies in a box, of a track (predicted ones too) or of any detection. ``faces``: the upper
-    part of those boxes, and what OpenCV's frontal and profile cascades take for a face anywhere (one that no box
-    and neither cascade finds stays visible).
+    part of those boxes, and what OpenCV's frontal and profile cascades take for a face anywhere, if it is a sixth
+    of the picture's width or more: close-ups, where the head is most of a box, or nobody is boxed. A face that
+    no box and neither cascade finds stays visible.
 
     Args:
         step: with an image.
@@ -53,7 +54,7 @@ def heads(xyxy: np.ndarray) -> np.ndarray:
 
 
 def faces(image: np.ndarray) -> np.ndarray:
-    """(F, 4) px: what OpenCV's cascades take for faces in (H, W, 3) uint8 BGR."""
+    """(F, 4) px: what OpenCV's cascades take for faces of a sixth of the width or more in (H, W, 3) uint8 BGR."""
     scale = min(1.0, LOOK_AT / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     grey = cv2.equalizeHist(

@@ -20,6 +20,7 @@ GOLDEN = 0.618033988749895  # turns of the hue circle from one id to the next: n
 # (saturation, value) by turns: found by search, so that of ids 1 to 59 no two are nearer than 11 in CIELAB
 SHADES = ((0.58, 0.88), (0.66, 1.0), (0.43, 0.97), (0.76, 0.73))
 REFERENCE = 720  # px; height of an image on which lines are 2 px wide
+THUMBNAIL = 360  # px; pictures that are lower have thin lines
 BLANK = 40  # grey level of the canvas for a frame without an image
 DASH = 6  # px at the reference height
 SMALLEST = 0.42  # of a label's font: digits of 9 px
@@ -119,7 +120,8 @@ def draw(
     """
     style, canvas = style or Style(), image.copy()
     scale = max(0.6, min(image.shape[:2]) / REFERENCE)
-    width, size = max(1, round(2 * scale)), max(SMALLEST, 0.55 * scale)
+    thinnest = 2 if min(image.shape[:2]) >= THUMBNAIL else 1  # one px pales in the colours of a video
+    width, size = max(thinnest, round(2 * scale)), max(SMALLEST, 0.55 * scale)
     for zone in style.regions.zones:
         _zone(canvas, zone, ratio, width)
     colours = colours_of(tracks.id)

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -234,7 +234,8 @@ class ContactSheet(Sink):
         saves drawing what would go again; ``style``: what is drawn; ``width`` px of one picture."""
         self._path, self._columns, self._width = Path(path), columns, width
         self._places = columns * rows
-        self._painter = Painter(style, size)
+        style = style or Style()
+        self._painter = Painter(replace(style, labels=style.labels[:1]), size)  # more would hide the people
         self._kept: list[np.ndarray] = []
         self._every, self._seen = max(1, (length or 0) // self._places), 0
         claim(self._path)

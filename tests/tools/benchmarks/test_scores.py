@@ -10,7 +10,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools import bench
-from retrace.tools.benchmarks.scores import Judged, fitted, judge, off
+from retrace.tools.benchmarks.scores import Judged, fitted, judge, measure, off
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector
 from retrace.tracker.detection.scores import Fit
@@ -92,3 +92,8 @@ def test_the_tool(
         bench.main([*words, "--every", "3"])
     with pytest.raises(InputError, match="expected VIDEO=GT"):
         bench.main(["scores", "--detector", "x", "--data", "v.mp4"])
+
+
+def test_two_videos_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="two videos are called a; give each once"):
+        measure("hog", ["x/a.mp4=a.txt", "y/a.mp4=b.txt"])

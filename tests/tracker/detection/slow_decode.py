@@ -56,13 +56,19 @@ def expectation(logits: np.ndarray) -> float:
 
 
 def gfl(
-    scores: np.ndarray, reach: np.ndarray, side: int, strides: Iterable[int], middle: float
+    scores: np.ndarray,
+    reach: np.ndarray,
+    side: int,
+    strides: Iterable[int],
+    middle: float,
+    inside: bool = True,
 ) -> Iterator[Box]:
     for score, row, (x, y, stride) in zip(scores, reach, cells(side, strides), strict=True):
         sides = row if len(row) == 4 else [expectation(row[8 * k : 8 * k + 8]) for k in range(4)]
         px, py = (x + middle) * stride, (y + middle) * stride
         box = [px - sides[0] * stride, py - sides[1] * stride, px + sides[2] * stride, py + sides[3] * stride]
-        yield (*(min(max(float(v), 0.0), float(side)) for v in box), *best(score))  # type: ignore[misc]
+        low, high = (0.0, float(side)) if inside else (-math.inf, math.inf)
+        yield (*(min(max(float(v), low), high) for v in box), *best(score))  # type: ignore[misc]
 
 
 def queries(arrays: Arrays, side: int, softmax: bool) -> Iterator[Box]:

@@ -186,7 +186,7 @@ CASES = {
             {f"score{n}": sure(rng, n, 3) for n in (64, 16, 4, 1)}
             | {f"box{n}": logits(rng, n, 32) for n in (64, 16, 4, 1)}
         ),
-        lambda a: slow.gfl(np.vstack(a[:4]), np.vstack(a[4:]), SIDE, (8, 16, 32, 64), 0.5),
+        lambda a: slow.gfl(np.vstack(a[:4]), np.vstack(a[4:]), SIDE, (8, 16, 32, 64), 0.5, inside=False),
         "stretch",
         0.6,
         options={"metadata": NAMES},
@@ -700,3 +700,32 @@ def test_openvino_reads_the_same_files(shared: Path, street: list[np.ndarray]) -
         open_detector(path, device="cuda", runtime="openvino")
     with pytest.raises(InputError, match="runtime must be one of"):
         open_detector(path, runtime="onnx")
+
+
+# Numbers of other people's decoders
+
+
+def references(tmp_path: Path, network: str) -> tuple[Path, np.ndarray]:
+    """An export that puts out recorded arrays, and what the decoder of another project made of them: (N, 6) box in px
+    of a picture of 100x60, score, class.
+
+    ``rfdetr``: 30 queries of RF-DETR nano as rfdetr 1.11.2 exports it (random weights, logits spread), by its own
+    PostProcess. ``picodet``: drawn scores and distances, by PaddleDetection's PicoDetPostProcess as rapid-layout
+    0.0.1 carries it. Both projects are Apache-2.0.
+    """
+    with np.load(Path(__file__).with_name("references.npz")) as file:
+        kept = {name.partition("_")[2]: file[name] for name in file.files if name.startswith(network)}
+    want = kept.pop("want")
+    options: dict[str, Any] = {"metadata": NAMES} if network == "picodet" else {}
+    return export(tmp_path / "net.onnx", kept, **options), want
+
+
+@pytest.mark.parametrize(("network", "family"), [("rfdetr", "detr"), ("picodet", "picodet")])
+def test_boxes_of_another_project(tmp_path: Path, network: str, family: str) -> None:
+    path, want = references(tmp_path, network)
+    detect = open_detector(str(path), classes="all", conf=FLOOR, device="cpu")
+    assert detect.description.startswith(f"net.onnx ({family}, ")
+    found = detect(Frame(0, 0.0, PICTURE))
+    want = want[np.isin(want[:, 5], [*detect.names])]  # columns that are no class of COCO
+    assert len(want) > 50
+    same(found, [(*map(float, row[:5]), int(row[5])) for row in want])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
@@ -53,6 +56,25 @@ def test_faces_are_the_heads_of_boxes() -> None:
 
 def test_the_cascades_work_offline_and_find_nobody_in_noise() -> None:
     assert faces(NOISE).shape == (0, 4)
+
+
+@pytest.mark.parametrize("face", [(411, 229, 450, 276), (743, 200, 787, 264)])  # as seen by eye
+def test_a_face_that_fills_the_picture_is_found_without_any_box(
+    shared: Path, face: tuple[int, int, int, int]
+) -> None:
+    """A man of the street clip's first frame, cut so that his face is a third of the width."""
+    street = cv2.VideoCapture(str(shared / "videos" / "people-walking.mp4")).read()[1]
+    x1, y1, x2, y2 = face
+    wide, high = 3 * (x2 - x1), 2 * (y2 - y1)
+    left, top = (x1 + x2 - wide) // 2, (y1 + y2 - high) // 2
+    scale = 640 / wide
+    picture = cv2.resize(street[top : top + high, left : left + wide], (640, round(high * scale)))
+    found = faces(picture)
+    inside = (np.array([x1 - left, y1 - top, x2 - left, y2 - top]) * scale).round().astype(int)
+    seen = np.zeros(picture.shape[:2], bool)
+    for a, b, c, d in found.clip(0).astype(int):
+        seen[b:d, a:c] = True
+    assert seen[inside[1] : inside[3], inside[0] : inside[2]].mean() > 0.9
 
 
 def test_boxes_at_and_over_the_border() -> None:

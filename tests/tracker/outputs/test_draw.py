@@ -50,6 +50,13 @@ def test_a_box_is_drawn_where_it_is_in_the_colour_of_its_id() -> None:
     assert (out[400, 110:290] == 100).all()
 
 
+@pytest.mark.parametrize(("high", "wide_line"), [(240, 1), (432, 2), (720, 2), (1440, 4)])
+def test_lines_grow_with_the_picture_and_are_never_a_pale_pixel_in_a_video(high: int, wide_line: int) -> None:
+    """2 px at 720, in proportion; thumbnails below 360 px have thin ones."""
+    out = draw(np.full((high, 2 * high, 3), 100, np.uint8), tracks((7, 50, 100, 150, 200)))
+    assert (out[150, 40:100] != 100).any(-1).sum() in (wide_line, wide_line + 1)  # OpenCV's even widths
+
+
 def test_colours_depend_on_the_id_alone_and_neighbours_are_far_apart() -> None:
     colours = colours_of(np.arange(1, 101))
     assert colours_of(np.array([57])) == [colours[56]]

@@ -17,6 +17,7 @@ from retrace.configs import InputError
 from retrace.tracker.data import Detections, Frame, Step, Tracks
 from retrace.tracker.outputs.draw import Painter
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
+from retrace.tracker.outputs.style import Style
 from tests.tracker.outputs.sinks import decoded, names, step
 
 
@@ -193,6 +194,17 @@ def test_a_contact_sheet_is_spread_evenly_over_a_run_of_unknown_length(
     if count > 6:
         assert captions[-1] >= 0.7 * (count - 1)
         assert steps.max() <= 2 * steps.min()
+
+
+def test_the_small_pictures_of_a_sheet_have_room_for_one_word_a_label(tmp_path: Path) -> None:
+    wanted = ("id", "class", "score")
+    both = [
+        ContactSheet(tmp_path / "a.png", style=Style(labels=labels, names={0: "person"}))
+        for labels in (wanted, wanted[:1])
+    ]
+    for sheet in both:
+        sheet.write(step(0))
+    assert np.array_equal(both[0].image(), both[1].image())
 
 
 @pytest.mark.parametrize("length", [1000, 300, 5000])  # right, too small, too large
