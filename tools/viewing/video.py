@@ -16,6 +16,7 @@ from retrace.tools.viewing.place import Place
 CROP_HEIGHT = 160  # px
 MARGIN = 0.08  # of the box's height around a crop
 CACHED = 4_000  # crops
+LONGER = 2e-3  # s that a picture may be told to stand beyond the next: rounding
 PLAYED = {  # what browsers play, by the file's ending
     ".mp4": {"h264", "vp9", "av1"},
     ".m4v": {"h264"},
@@ -99,9 +100,12 @@ def _played_times(path: Path) -> np.ndarray | None:
         return None
     if any(packet.is_discard or packet.is_corrupt or packet.pts is None for packet in packets):
         return None
-    found = np.sort(np.array([packet.pts or 0 for packet in packets], np.float64)) * tick
+    order = np.argsort([packet.pts or 0 for packet in packets])
+    found = np.array([packet.pts or 0 for packet in packets], np.float64)[order] * tick
+    # reordered at a variable rate, pictures are told to stand longer than they do: browsers seek by that
+    until = found + np.array([packet.duration or 0 for packet in packets], np.float64)[order] * tick
     one_by_one = len(found) and found[0] == 0 and (np.diff(found) > 0).all()
-    return found if one_by_one else None
+    return found if one_by_one and (until[:-1] <= found[1:] + LONGER).all() else None
 
 
 def _times(path: Path) -> np.ndarray:

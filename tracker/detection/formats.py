@@ -397,10 +397,9 @@ def _lists(seen: Seen) -> Match | None:
     boxes, labels, scores = (seen.arrays[name] for name in found)
     if boxes.shape != (*scores.shape, 4) or labels.shape != scores.shape:
         return None
-    tensorflow = words[1] == "classes"
-    zoo: dict[str, Any] = (
-        {"mean": MEAN, "std": STD} if words[0] == "bboxes" else {}
-    )  # SSD of ONNX's model zoo, from MLPerf
+    tensorflow = "classes" in words
+    # SSD of ONNX's model zoo, from MLPerf
+    zoo: dict[str, Any] = {"mean": MEAN, "std": STD} if "bboxes" in words else {}
     contiguous = any(port.name == "orig_target_sizes" for port in seen.network.inputs)
     changes = {"resize": "stretch"} if contiguous else {"resize": "none" if _open_size(seen) else "stretch"}
     own = not contiguous

@@ -41,7 +41,9 @@ def write_plain_video(
     ):
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(90_000))
         stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "superfast", "crf": "26", "g": str(max(1, round(KEYFRAME_EVERY * fps)))}
+        # without B-frames: reordered, a file of variable rate tells wrong lengths, and browsers seek by those
+        every = str(max(1, round(KEYFRAME_EVERY * fps)))
+        stream.options = {"preset": "superfast", "crf": "26", "bf": "0", "g": every}
         stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
         last, step = -1, max(1, round(TICKS / fps))
         for k, (time, image) in enumerate(_every_frame(source)):

@@ -21,12 +21,15 @@ def write_video(
     fps: Fraction | int = 25,
     times: list[float] | None = None,
     form: str = "yuv420p",
+    reordered: bool = False,
 ) -> Path:
-    """Squares that are bright or dark: the frame's number in bits. ``times``: s of each frame, a variable rate."""
+    """Squares that are bright or dark: the frame's number in bits. ``times``: s of each frame, a variable rate, whose
+    pictures may be ``reordered`` (B-frames), as those of a steady rate are."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = 320, 160, form
         if times is not None:
+            stream.options = {} if reordered else {"bf": "0"}
             stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
         for number in range(length):
             image = np.full((160, 320, 3), 90, np.uint8)

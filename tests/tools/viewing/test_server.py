@@ -82,6 +82,13 @@ def test_a_copy_keeps_a_variable_rate(tmp_path: Path) -> None:
     np.testing.assert_allclose(told, times, atol=1e-3)
 
 
+def test_a_variable_rate_in_order_needs_no_copy(run: Path) -> None:
+    times = np.cumsum([0, *([0.04, 0.05, 0.11] * 20)])[:LENGTH].tolist()
+    place = RunFolder(run).place("clip")
+    write_video(Path(str(place.source)), times=times)
+    assert shown_file(place) == Path(str(place.source))
+
+
 def test_a_source_that_browsers_play_needs_no_copy(run: Path) -> None:
     place = RunFolder(run).place("clip")
     assert shown_file(place) == Path(str(place.source))
@@ -100,6 +107,11 @@ def _late(path: Path) -> None:
     write_video(path, times=[1 + k / 25 for k in range(LENGTH)])
 
 
+def _reordered_at_a_variable_rate(path: Path) -> None:
+    times = np.cumsum([0, *([0.04, 0.05, 0.11] * 20)])[:LENGTH].tolist()
+    write_video(path, times=times, reordered=True)
+
+
 def _high_colours(path: Path) -> None:
     write_video(path, form="yuv444p")
 
@@ -112,7 +124,10 @@ def _gone(path: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("spoil", [_one_more_frame_than_the_run, _late, _high_colours, _cut, _gone])
+@pytest.mark.parametrize(
+    "spoil",
+    [_one_more_frame_than_the_run, _late, _reordered_at_a_variable_rate, _high_colours, _cut, _gone],
+)
 def test_what_browsers_show_otherwise_is_copied(run: Path, spoil: Callable[[Path], object]) -> None:
     place = RunFolder(run).place("clip")
     spoil(Path(str(place.source)))
