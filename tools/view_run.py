@@ -13,12 +13,14 @@ this machine alone. Edits go to NAME.edits.jsonl beside the result, which itself
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from pathlib import Path
 
 from retrace.tools.terminal.console import OK, Parser, guarded, say
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EVERY = ("0.0.0.0", "::")  # addresses of this machine
 
 
 def parser() -> Parser:
@@ -109,7 +111,8 @@ def show(board: object, host: str, wanted: int | None, open_browser: bool) -> No
         port = wanted or free_port(host)
     except OSError as error:
         raise InputError(f"--host {host}: {error.strerror or error}") from None
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
+    name = socket.gethostname() if host in EVERY else host  # what others can open
+    address = f"http://{f'[{name}]' if ':' in name else name}:{port}/" + (f"?token={token}" if token else "")
     say(f"{address}  (Ctrl-C ends it)")
     if open_browser:
         import webbrowser
