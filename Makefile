@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "No venv module: on Debian and Ubuntu, install python3-venv"; exit 1; }
 	@echo "Installing the pinned set into $(VENV) (a few minutes, about 2 GB) ..."
 	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -e '.[$(EXTRAS)]'
-	@echo "Compiling the tracker's hot loops (once, half a minute) ..."
+	@echo "Compiling the tracker's hot loops (once, about a minute) ..."
 	@$(BIN)/python -c 'from retrace import Detections, Tracker; Tracker.from_config("sort").update(Detections.empty())'
 	@mkdir -p .typing/retrace && ln -sfn $(foreach f,$(wildcard retrace/*.py) retrace/py.typed $(ROOMS),../../$(f)) .typing/retrace/
 	@touch $@
