@@ -88,7 +88,7 @@ OFFERED = sorted(
 WITHOUT = {
     *("fit", "shipped_weights", "calibrate", "fingerprint", "refit", "export", "labelled_pairs", "strangers"),
     *("video_pairs", "read_regions", "open_detections", "needs_detector", "open_job", "open_job_detector"),
-    *("open_job_source", "track_opened", "learn_ground", "link", "read_ahead"),
+    *("open_job_source", "track_opened", "learn_ground", "link", "read_ahead", "has_an_end"),
 }
 
 
