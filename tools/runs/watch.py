@@ -79,6 +79,8 @@ class Process:
             while self._worker.pipe.poll():
                 found.append(self._worker.pipe.recv())
         except (EOFError, OSError):
+            if found:  # its last words first; that it ended is told at the next look
+                return found
             code = self._worker.end()
             raise EOFError(f"its process was killed ({cause_of_death(code)})") from None
         return found

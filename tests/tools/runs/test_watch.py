@@ -23,7 +23,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tools import watch as tool
 from retrace.tools.runs import watch as watching
-from retrace.tools.runs.watch import Camera, camera_jobs, metrics, watch, watch_into
+from retrace.tools.runs.watch import Camera, Process, camera_jobs, metrics, watch, watch_into
 from retrace.tools.runs.workers import Outcome
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job
@@ -228,6 +228,25 @@ def test_cameras_of_one_name_are_told_apart(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def minute() -> bytes:
     return transport_stream(1500)
+
+
+def test_the_last_words_of_a_killed_process_are_heard() -> None:
+    here, there = multiprocessing.Pipe()
+
+    class Dead:
+        pipe = here
+
+        def end(self) -> int:
+            return -9
+
+    there.send(3)
+    there.send(4)
+    there.close()
+    seat = Process.__new__(Process)
+    seat._worker = Dead()  # type: ignore[assignment]
+    assert seat.told() == [3, 4]
+    with pytest.raises(EOFError, match="its process was killed"):
+        seat.told()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
