@@ -108,9 +108,10 @@ def show(board: object, host: str, wanted: int | None, open_browser: bool) -> No
     make_app(board, [host])  # what is missing is told before an address is
     token = None if host in LOOPBACK else secrets.token_urlsafe(16)
     try:
-        port = wanted or free_port(host)
+        port = free_port(host, wanted or 0)
     except OSError as error:
-        raise InputError(f"--host {host}: {error.strerror or error}") from None
+        what = f"--host {host}" + (f", --port {wanted}" if wanted else "")
+        raise InputError(f"{what}: {error.strerror or error}") from None
     name = socket.gethostname() if host in EVERY else host  # what others can open
     address = f"http://{f'[{name}]' if ':' in name else name}:{port}/" + (f"?token={token}" if token else "")
     say(f"{address}  (Ctrl-C ends it)")

@@ -152,6 +152,8 @@ def check_outputs(
             raise InputError(f"{option(name)} {given!r}: is a folder; expected the name of a file")
         if path in seen:
             raise InputError(f"{seen[path]} and {option(name)} name the same file: {given}")
+        if name == "json" and path.is_file() and (path.suffix != ".json" or path.name == "run.json"):
+            raise InputError(f"--json {given}: is there and is not of this kind; choose another name")
         seen[path] = option(name)
         place = next(folder for folder in path.parents if folder.exists())  # the rest is made
         if not place.is_dir() or not os.access(place, os.W_OK):

@@ -39,10 +39,11 @@ def page_files() -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files}
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on."""
+def free_port(host: str = "127.0.0.1", wanted: int = 0) -> int:
+    """A port that nobody listens on: the wanted one, or 0: any. OSError: somebody does, or there is no such address."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
-        found.bind((host, 0))
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was just left is free
+        found.bind((host, wanted))
         return int(found.getsockname()[1])
 
 

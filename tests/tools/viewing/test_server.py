@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -653,3 +654,15 @@ def test_ids_of_the_ledger_are_told_by_todays_names() -> None:
     assert reasons.called(row)["text"] == "id 2 is a double (id 8 is nobody now)"
     row = {"frame": 3, "kind": "switch", "id": 2, "other": 3, "text": "id 2 -> id 3", "own": [2, 3]}
     assert reasons.called(row) == {"frame": 3, "kind": "switch", "id": 2, "other": 3, "text": "id 2 -> id 3"}
+
+
+def test_a_port_that_is_taken_is_told_before_an_address(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"--port {port}: Address already in use"):
+            main([str(run), "--port", str(port)])
+    assert "http" not in capsys.readouterr().out
