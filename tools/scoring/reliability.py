@@ -53,10 +53,10 @@ def judged(features: Features, calibration: Calibration) -> dict[str, tuple[Reli
     return _judged(_pairs(features), calibration)
 
 
-def suited(features: Features, calibration: Calibration) -> Calibration | None:
+def _suited(pairs: Mapping[str, LabelledPairs], calibration: Calibration) -> Calibration | None:
     """The calibration in units of this data's strangers, two people of one camera: what a video tells without labels.
     None: nobody was two in one camera, or the calibration does not know its own."""
-    found = _pairs(features)["later"]
+    found = pairs["later"]
     if calibration.strangers is None or found.same.all():
         return None
     return calibration.suited(float(found.distance[~found.same].mean()))
@@ -83,7 +83,8 @@ def _judged(
 
 def sections(features: Features, calibration: Calibration) -> list[Section]:
     """Calibration error and false-match rates by relation, and the reliability diagrams as a table."""
-    known, pairs_of = suited(features, calibration), _pairs(features)
+    pairs_of = _pairs(features)
+    known = _suited(pairs_of, calibration)
     head: list[Cell] = [
         "pairs",
         "of one person",
@@ -119,8 +120,9 @@ def sections(features: Features, calibration: Calibration) -> list[Section]:
 
 def as_data(features: Features, calibration: Calibration) -> Mapping[str, Any]:
     """Every figure, for JSON."""
-    known = suited(features, calibration)
-    after = {} if known is None else judged(features, known)
+    pairs_of = _pairs(features)
+    known = _suited(pairs_of, calibration)
+    after = {} if known is None else _judged(pairs_of, known)
     return {
         name: {
             "ece": judge.ece,
@@ -131,7 +133,7 @@ def as_data(features: Features, calibration: Calibration) -> Mapping[str, Any]:
             "true": judge.true.tolist(),
             "pairs": judge.pairs.tolist(),
         }
-        for name, (judge, _) in judged(features, calibration).items()
+        for name, (judge, _) in _judged(pairs_of, calibration).items()
     }
 
 

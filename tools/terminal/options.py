@@ -216,16 +216,13 @@ def add_files(p: Any) -> None:
 
 def add_answers(p: Any, files: bool = True) -> None:
     """What track.py leaves, and what its pictures look like; without what cameras that are kept alive cannot have."""
+    pictures = ", heat (a map of feet); video, sheet" if files else ""
     p.add_argument(
         "--save",
         default="mot",
         metavar="LIST",
         help="mot (always written), csv (a row a box), jsonl, coco, cvat; persons (a row a person), people (a row a "
-        "minute), crops (pictures of each person)"
-        + ", heat (a map of feet); video, sheet"
-        * files
-        + "; detections, looks "
-        "(for another run), camera, ledger",
+        f"minute), crops (pictures of each person){pictures}; detections, looks (for another run), camera, ledger",
     )
     p.add_argument(
         "--regions", metavar="FILE", help="YAML with lines and zones, as count.py says: counted, and drawn"

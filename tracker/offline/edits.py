@@ -28,9 +28,8 @@ FrameIndex = Annotated[int, Field(ge=0, le=10**8)]
 NewId = Annotated[int, Field(ge=1, le=2**32 - 1)]  # the page counts so far
 Pixels = Annotated[float, Field(allow_inf_nan=False)]
 Corners = tuple[Pixels, Pixels, Pixels, Pixels]
-Near = Annotated[
-    float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)
-]  # px: what is drawn lies in a picture, or just outside
+# px: what is drawn lies in a picture, or just outside
+Near = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 SAME_PLACE = 0.5  # IoU from which a box of another result is the one that an edit was about
 
 
