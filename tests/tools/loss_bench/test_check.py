@@ -15,6 +15,8 @@ for package in ("torchreid", "pytorch_metric_learning"):
         pytest.skip(f"needs {package}: pip install -e .[train]", allow_module_level=True)
 
 from retrace.configs import InputError  # noqa: E402
+from retrace.reid.config import HeadConfig  # noqa: E402
+from retrace.reid.data.sets import read_reid_set  # noqa: E402
 from retrace.reid.losses.objective import TERMS  # noqa: E402
 from retrace.reid.losses.pml import usable  # noqa: E402
 from retrace.tools.loss_bench import check  # noqa: E402
@@ -150,3 +152,20 @@ def test_everybody_trains_on_people(name: str, shared: Path, tmp_path: Path) -> 
     assert line["last"] < line["first"]
     assert line["mAP"] > 1.5 * line["chance"]
     assert line["same"]
+
+
+def test_few_people_train(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with the smallest numbers, all their images."""
+    monkeypatch.setattr(check, "PEOPLE", 3)
+    train, everybody = check.Course(BENCH, places).train, read_reid_set(places.data).train
+    assert everybody is not None
+    few = np.unique(everybody.ids)[:3]
+    assert np.array_equal(np.unique(train.ids), few)
+    assert len(train) == np.isin(everybody.ids, few).sum() < len(everybody)
+
+
+@pytest.mark.parametrize(("dim", "becomes"), [(4, 4), (8, 6), (12, 6), (16, 16), (512, 512)])
+def test_a_head_narrower_than_a_batch_stays_so(dim: int, becomes: int) -> None:
+    """16 identities in the bench's batches, 8 in the check's."""
+    assert check.IDENTITIES == 8
+    assert check.narrowed(HeadConfig(dim=dim), 16).dim == becomes
