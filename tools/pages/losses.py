@@ -199,8 +199,9 @@ CHECKED = """\
 
 Each objective alone from random weights (where it needs cross-entropy, beside it), 200 steps of 8 x 4 crops of 64 x 32
 of 64 people, `bench_losses.py check`: no comparison, but a proof that the loss falls, that people nobody trained on are
-found with at least 1.5 times the mAP of chance ({chance:.1f}), and that a run stopped at step 150 and gone on with ends in
-the same bytes. Policy and adapted sampling seek harder negatives as they learn, so that their loss stays. {bad}{start}{left}
+found with at least 1.5 times the mAP of chance ({chance:.1f}), and that a run stopped at step 150 and gone on with ends
+in the same bytes. Policy and adapted sampling seek harder negatives as they learn, so that their loss stays.
+{bad}{start}{left}
 
 """
 
