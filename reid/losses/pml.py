@@ -23,6 +23,7 @@ REFUSED = {  # measured wrong or of no use here, and what to take instead (docs/
     "InstanceLoss": "it needs a classifier of its own; use classifier",
     "VICRegLoss": "it takes two views instead of identities; use nt_xent with views: 2",
     "ManifoldLoss": "it takes no identities",
+    "DynamicSoftMarginLoss": "it keeps the graph of the step before, and forgets on resume; use drawn_triplet",
     "CrossBatchMemory": "its memory is empty after a resume; use memory",
     "SelfSupervisedLoss": "it wraps another loss; use nt_xent with views: 2",
     "MultipleLosses": "it wraps other losses; list them as terms of losses",

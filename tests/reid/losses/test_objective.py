@@ -475,13 +475,13 @@ def test_terms_that_learn_have_a_group_and_travel() -> None:
 
 
 def test_making_an_objective_leaves_memories_and_the_random_state_alone() -> None:
-    """The trial of every term is on a copy: this loss counts distances, and would start with ours."""
+    """The trial of every term is on a copy: the memory would start with what is no image."""
     torch.manual_seed(4)
-    fresh = losses.DynamicSoftMarginLoss()
     state = torch.get_rng_state()
-    term = Objective({"pml.DynamicSoftMarginLoss": {}}, Sizes(CLASSES, DIMENSIONS)).terms[0].call
+    term = Objective({"memory": {}}, Sizes(CLASSES, DIMENSIONS)).terms[0].call
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(term.loss.hist_, fresh.hist_)  # type: ignore[attr-defined]
+    assert term.position == 0  # type: ignore[attr-defined]
+    assert not term.vectors.any()  # type: ignore[attr-defined]
     assert all(p.grad is None for p in term.parameters())  # type: ignore[attr-defined]
 
 

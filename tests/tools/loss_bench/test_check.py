@@ -105,7 +105,7 @@ def test_the_queue_says_who_cannot_and_stops_when_told(
     told: list[str] = []
     assert check.check_all(BENCH, ["ce", "triplet", "margin"], places, most=2, tell=told.append) == 2
     assert told == [
-        "ce: failed: not finite any more",
+        "ce: failed: InputError: not finite any more",
         "triplet: loss 2 -> 1, mAP 30.0 (chance 10.0), gone on to the same bytes: yes",
     ]
     with pytest.raises(InputError, match="unknown 'tripet'"):
