@@ -44,6 +44,7 @@ EARLY = {"start": 0, "delay": 0}  # settings of terms that begin late
 PML: dict[str, dict[str, Any]] = {  # what their losses need here
     "RankedListLoss": {"margin": 0.5, "Tn": 1.0},
 }
+BESIDE = ("IntraPairVarianceLoss",)  # evens out what another loss has sorted: alone it has nothing to do
 COLOURS = 10  # of clothes
 BEGINNING = "random weights"  # what stands for the network before any step
 
@@ -55,7 +56,7 @@ def everybody(bench: Bench) -> dict[str, Entrant]:
         settings: dict[str, Any] = dict(PML.get(name, {}))
         if any(True for _ in MetricLearning(name, 2, 8, dict(settings)).parameters()):
             settings["lr"] = TERM_RATE
-        found[f"pml.{name}"] = Entrant(losses={f"pml.{name}": settings})
+        found[f"pml.{name}"] = Entrant(losses={f"pml.{name}": settings}, alone=name not in BESIDE)
     return found
 
 
