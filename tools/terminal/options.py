@@ -62,6 +62,9 @@ def add_ranking_extras(p: Any) -> None:
     p.add_argument(
         "--rerank", metavar="VARIANT", help="zhong-d2 or torchreid-d4; transductive, and flagged so"
     )
+    p.add_argument(
+        "--centre", choices=("set", "camera"), help="vectors less the mean of all images, or of each camera's"
+    )
     p.add_argument("--multi-query", action="store_true", help="one mean query an identity and camera")
     p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals by identity")
     p.add_argument("--per-camera", action="store_true", help="a row a pair of cameras")
