@@ -207,6 +207,7 @@ def add_table_outputs(p: Any) -> None:
 def add_files(p: Any) -> None:
     """What is for files only: cameras have times, and processes, of their own."""
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
+    p.add_argument("--length", type=int, metavar="N", help="only the first N frames, to see what comes out")
     p.add_argument("--workers", default="1", metavar="N|auto", help="processes that track files side by side")
     p.add_argument(
         "--split",
