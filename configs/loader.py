@@ -13,6 +13,23 @@ from retrace.configs.reading import parse_yaml, read_yaml
 
 HERE = Path(__file__).parent
 Model = TypeVar("Model", bound=pydantic.BaseModel)
+NUMBER, WHOLE, LIST = "expected a number", "expected a whole number", "expected a list"
+WORDS = {  # pydantic's kinds of errors in our words; what is not here is said in its own
+    "missing": "is missing",
+    "float_type": NUMBER, "float_parsing": NUMBER, "finite_number": "expected a finite number",
+    "int_type": WHOLE, "int_parsing": WHOLE, "int_from_float": WHOLE, "int_parsing_size": WHOLE,
+    "bool_type": "expected true or false", "bool_parsing": "expected true or false",
+    "string_type": "expected a text",
+    "string_too_short": "expected at least {min_length} characters",
+    "string_too_long": "expected at most {max_length} characters",
+    "tuple_type": LIST, "list_type": LIST,
+    "too_short": "expected at least {min_length} entries, got {actual_length}",
+    "too_long": "expected at most {max_length} entries, got {actual_length}",
+    "dict_type": "expected keys with values", "model_type": "expected keys with values",
+    "literal_error": "expected {expected}",
+    "greater_than": "must be above {gt:g}", "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be below {lt:g}", "less_than_equal": "must be at most {le:g}",
+}  # fmt: skip
 
 
 def load_preset(
@@ -117,8 +134,13 @@ def _explain(error: Any, model: type[pydantic.BaseModel]) -> str:
         return (
             f"unknown key {where!r}; {nearest(str(error['loc'][-1]), _fields_at(model, error['loc'][:-1]))}"
         )
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], dict | list) else f", got {error['input']!r}"
+    own = error["msg"].removeprefix("Value error, ")
+    message = WORDS[error["type"]].format(**error.get("ctx", {})) if error["type"] in WORDS else own
+    given = (
+        ""
+        if isinstance(error["input"], dict | list | tuple)
+        else f", got {shorten(repr(error['input']), 200)}"
+    )
     return f"{where}: {message}{given}" if where else f"{message}{given}"
 
 

@@ -28,7 +28,7 @@ from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 def parser() -> Parser:
     p = Parser(prog="count.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("results", metavar="RESULTS", help="NAME.txt in MOT format, or a run folder")
-    p.add_argument("--fps", type=float, help="frames/s; needed for a text file")
+    p.add_argument("--fps", type=float, help="frames/s; needed for a text file, instead of what a run says")
     p.add_argument("--regions", metavar="FILE", help="YAML with lines and zones; default: the run's own")
     p.add_argument("--minute", type=float, metavar="S", help="bins of NAME.people.csv (60 s); with --out")
     p.add_argument(
@@ -42,7 +42,7 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    with as_flags(p):
+    with as_flags(p, bin_seconds="--minute"):
         return run(args)
 
 
@@ -63,6 +63,9 @@ def run(args: argparse.Namespace) -> int:
     if args.gt and len(found) != 1:
         raise InputError(f"--gt {args.gt}: goes with one result, {args.results} holds {len(found)}")
     for result in found:
+        if result.told_fps not in (None, result.fps):
+            instead = f"--fps {result.fps:g} instead of the {result.told_fps:g} of its run.json"
+            print(f"count.py: {result.name}: {instead}", file=sys.stderr)
         if regions is not None and result.size is not None:
             regions.check(result.size, args.regions)
         drawn = regions or result.regions

@@ -118,6 +118,8 @@ def check_options(args: argparse.Namespace) -> None:
     options.check_ending(args, "save_features", ".npz")
     options.check_ending(args, "reliability", ".svg")
     options.refuse_idle(args, ("reliability",), "--verification", args.verification)
+    if args.centre is not None and args.verification:
+        raise InputError("--centre changes distances, and no calibration fits them: leave --verification out")
 
 
 def report(args: argparse.Namespace, found: RankingScore) -> None:

@@ -103,12 +103,10 @@ class Detections:
             xyxy, score, class_id, index = xyxy[sized], score[sized], class_id[sized], index[sized]
             embedding = embedding[sized] if embedding is not None else None
             extras = {name: values[sized] for name, values in extras.items()}
-        for name, value in zip(
-            ("xyxy", "score", "class_id", "embedding", "index", "dropped", "extras"),
-            (xyxy, score, class_id, embedding, index, dropped, extras),
-            strict=True,
-        ):
-            object.__setattr__(self, name, value)
+        checked = (xyxy, score, class_id, embedding, index, dropped, extras)
+        for name, value in zip(self.__slots__, checked, strict=True):
+            if getattr(self, name) is not value:
+                object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.xyxy)

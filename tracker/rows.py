@@ -30,6 +30,17 @@ ROW = np.dtype(
     align=True,
 )
 
+SHOWN = np.dtype(  # of `tracker.data.Tracks`, by name
+    [
+        ("id", np.int64),
+        ("xyxy", np.float32, 4),
+        ("score", np.float32),
+        ("class_id", np.int32),
+        ("det_index", np.int64),
+    ],
+    align=True,
+)
+
 
 class FrameTime(NamedTuple):
     """Where a frame stands in time."""

@@ -191,7 +191,7 @@ def compiled_stages(config: TrackerConfig) -> CompiledStages | None:
         return None
     summed = {config.active_appearance, config.lost_appearance} <= {*SUMMED}
     matrix = not summed or any(map(_asks_all_pairs, config.stages))
-    blind = [_stage(stage, True, False) for stage in config.blind_stages or config.stages]
+    blind = [_stage(_without_looks(stage), True, False) for stage in config.blind_stages or config.stages]
     seeing = [_stage(stage, False, matrix) for stage in config.stages]
     if None in blind:
         return None
@@ -211,6 +211,14 @@ def _reach(stage: Stage) -> float:
     if "log_odds" in stage.terms:
         return REACH
     return min((stage.gates[name] for name in REACHES if name in stage.gates), default=np.inf)
+
+
+def _without_looks(stage: Stage) -> Stage:
+    """The same where nobody's looks are known: the smaller of two cues is the one that is left."""
+    if "nearest_cue" not in stage.terms or "iou_score" in stage.terms or stage.neutral_appearance is not None:
+        return stage
+    cost = {"iou_score" if name == "nearest_cue" else name: weight for name, weight in stage.terms.items()}
+    return stage.model_copy(update={"cost": cost})
 
 
 def _stage(stage: Stage, blind: bool, matrix: bool) -> tuple[Any, ...] | None:

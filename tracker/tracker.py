@@ -247,7 +247,7 @@ class Tracker:
             matrix = appearance.distances(live, detections, self.config)
         live.reserve(len(detections))
         vectors = live.vectors
-        live.count, self._last_id, *tracks = frame(
+        live.count, self._last_id, reported = frame(
             live.row_buffer,
             live.filter_buffer,
             live.memory_buffer,
@@ -271,7 +271,9 @@ class Tracker:
             steps,
             self._last_id,
         )
-        return Tracks(*tracks)
+        return Tracks(
+            reported["id"], reported["xyxy"], reported["score"], reported["class_id"], reported["det_index"]
+        )
 
     def _predict(self, steps: float, warp: np.ndarray | None) -> None:
         live = self._live

@@ -13,11 +13,13 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write, file_hash, writing
 from retrace.configs.reading import read_npz
-from retrace.eval.ranking.pairing import DISTRACTOR, checked_features, pair_up
+from retrace.eval.ranking.pairing import DISTRACTOR, checked_features, pair_up, unit_rows
 from retrace.eval.ranking.retrieval import pool_queries
 
 ARRAYS = tuple(f"{side}_{what}" for side in ("query", "gallery") for what in ("features", "ids", "cameras"))
 PATHS = ("query_paths", "gallery_paths")
+CENTRES = ("set", "camera")  # whose mean may be taken off
+CENTRED_LEAST = 30  # images, below which their mean is rather theirs than their camera's
 LARGEST = 64_000_000_000  # bytes unpacked: ten million vectors of 1,536 numbers
 ABOUT, NOTES = "about", "notes"  # JSON: which weights on which data, mirrored or not; lines about the data
 
@@ -142,6 +144,42 @@ def multi_query(features: Features) -> Features:
         notes += ("multi-query: nothing to pool, every identity has one query image by each camera",)
     about = features.about | {"multi_query": True}
     return replace(features, query=Side(pooled, ids, cameras, paths), notes=notes, about=about)
+
+
+def centred(features: Features, by: str) -> Features:
+    """Unit vectors less the mean of all images, or of all of the same camera, as unit rows again.
+
+    What a camera's light gives to everybody tells nobody apart, and on cameras that a network has never seen it is
+    much. No label but the camera is looked at; but results depend on all images, so they are flagged as transductive.
+
+    Args:
+        by: "set" or "camera"; query and gallery count together.
+
+    Raises:
+        InputError: fewer than CENTRED_LEAST images to take a mean of.
+    """
+    if by not in CENTRES:
+        raise InputError(f"`centre`: expected {' or '.join(CENTRES)}, got {by!r}")
+    sides = (features.query, features.gallery)
+    vectors = np.concatenate([unit_rows(*checked_features(side.features, "features")) for side in sides])
+    cameras = np.concatenate([side.cameras for side in sides])
+    groups = cameras if by == "camera" else np.zeros_like(cameras)
+    _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
+    if count.min() < CENTRED_LEAST:
+        raise InputError(
+            f"`centre`: a mean of {count.min()} images says little of a {by}; expected {CENTRED_LEAST} or more"
+        )
+    sums = np.zeros((len(count), vectors.shape[1]))
+    np.add.at(sums, group, vectors)
+    moved = (vectors - (sums / count[:, None])[group]).astype(np.float32)
+    moved = unit_rows(*checked_features(moved, "centred features"))
+    query, gallery = np.split(moved, [len(features.query.ids)])
+    return replace(
+        features,
+        query=replace(features.query, features=query),
+        gallery=replace(features.gallery, features=gallery),
+        about=features.about | {"centre": by},
+    )
 
 
 def check_same_images(mine: Features, other: Features) -> None:

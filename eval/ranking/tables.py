@@ -12,7 +12,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.eval.ranking.audit import audit
 from retrace.eval.ranking.clusters import clustering_scores
-from retrace.eval.ranking.features import Features, multi_query
+from retrace.eval.ranking.features import Features, centred, multi_query
 from retrace.eval.ranking.measures import check_measures, measured
 from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
 from retrace.eval.ranking.reranking import VARIANTS, Reranked, Variant, rerank
@@ -36,6 +36,9 @@ class Wanted:
     """What to measure beside the figures."""
 
     rerank: Variant | None = None  # a re-ranking variant; its figures are flagged as transductive
+    centre: str | None = (
+        None  # "set" or "camera": whose mean is taken off the vectors; flagged as transductive
+    )
     multi_query: bool = False  # one mean query an identity and camera
     intervals: bool = False  # 95 % bootstrap intervals by identity
     per_camera: bool = False  # a row a pair of cameras
@@ -112,6 +115,8 @@ def score_features(
     wanted = wanted or Wanted()
     check_variant(wanted.rerank)
     check_measures(wanted.also)
+    if wanted.centre is not None:
+        features = [centred(each, wanted.centre) for each in features]
     if wanted.multi_query:
         features = [multi_query(each) for each in features]
     networks = [score_network(each, wanted, shards) for each in features]
@@ -191,7 +196,7 @@ def flags_of(network: NetworkScore) -> str:
     """What makes the numbers unlike plain ones; empty: nothing."""
     about = network.features.about
     flags = {
-        "transductive": network.metrics.transductive,
+        "transductive": network.metrics.transductive or "centre" in about,
         "flip": about.get("flip"),
         "multi-query": about.get("multi_query"),
     }
@@ -206,7 +211,9 @@ def protocol(network: NetworkScore) -> str:
     parts += ["junk dropped", "distractors kept", "rectangle AP", m.distance]
     if about.get("flip"):
         parts.append("features averaged with the mirrored image's (flip)")
-    if m.transductive:
+    if "centre" in about:
+        parts.append(f"less the mean of each {about['centre']}'s images")
+    if m.transductive or "centre" in about:
         parts.append(
             "transductive: each query's result depends on all queries, not comparable with plain scores"
         )

@@ -22,6 +22,7 @@ from retrace.reid.export import convert
 from retrace.reid.runtime.feed import Feed
 from retrace.reid.runtime.network import Wish
 from retrace.reid.runtime.open import open_network
+from retrace.reid.weights.shipped import as_trained
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript", "safetensors": ".safetensors"}
 OF_TORCH = ("torchscript", "safetensors")  # need the training weights, take any batch, keep float32
@@ -59,6 +60,8 @@ class Exported:
         description: the line of the `Embedder` that runs it.
         worst, mean: cosine distance to the original's vectors, from 0.
         crops: how many crops that is measured on.
+        people: how many of these are of people, from a folder; the others are drawn, and vectors of people may
+            differ more than theirs.
         batches: in which batch sizes.
     """
 
@@ -67,6 +70,7 @@ class Exported:
     worst: float
     mean: float
     crops: int
+    people: int
     batches: tuple[int, ...]
 
 
@@ -81,7 +85,8 @@ def export(
     """Convert, compare, and only then name the file.
 
     Args:
-        weights: what `reid.weights.load_network` reads, or an ONNX file, or the name of shipped weights.
+        weights: what `reid.weights.load_network` reads, or an ONNX file, or the name of shipped weights (of which
+            the .safetensors is taken for what needs the network as it was trained).
         out: ends as ``FORMATS`` says.
         job: what to write; None: ONNX for any batch, as float32.
         calibration: a folder of person crops. Up to 256, evenly spread over its names, are compared beside
@@ -95,6 +100,8 @@ def export(
     out, job = Path(out), job or Job()
     _check(out, job, calibration)
     source = find_weights(weights)
+    if job.format in OF_TORCH or job.batch is not None:  # which a finished .onnx cannot become
+        source = as_trained(source)
     if source.suffix.lower() in (".xml", ".torchscript"):
         raise InputError(f"{source}: is an export itself; export from .safetensors, a checkpoint or .onnx")
     if source.suffix.lower() == ".onnx" and job.format in OF_TORCH:
@@ -104,13 +111,14 @@ def export(
     limit = limit if limit is not None else INT8_LIMIT if job.store == "int8" else LIMIT
     network = open_network(source, wish=Wish("cpu", job.model, 1))
     original = Embedder(network, source, 16)
-    fitting, checking = _crops(original.size, calibration, job.store)
+    fitting, drawn, people = _crops(original.size, calibration, job.store)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
             made = Path(folder) / out.name
             _convert(source, made, job, original.size, fitting, network.feed)
-            found = _compare(original, made, job.batch, checking, out)
+            found = _compare(original, made, job.batch, np.concatenate([drawn, people]), out)
+            found = replace(found, people=len(people))
             if found.worst > limit:
                 raise InputError(
                     f"{out} was not written: its vectors are up to {found.worst:.2g} (cosine distance) away from "
@@ -144,11 +152,12 @@ def _check(out: Path, job: Job, calibration: str | Path | None) -> None:
 
 def _crops(
     size: tuple[int, int], calibration: str | Path | None, store: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Crops to calibrate on (none without a folder), and others to compare on; (N, H, W, 3) uint8 BGR."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Crops to calibrate on (none without a folder), drawn ones and those of people to compare on; (N, H, W, 3) uint8
+    BGR."""
     drawn = random_crops(RANDOM_CROPS, size, np.random.default_rng(0))
     if calibration is None:
-        return drawn[:0], drawn
+        return drawn[:0], drawn, drawn[:0]
     files = image_files(Path(calibration))
     spread = np.unique(np.linspace(0, len(files) - 1, 2 * REAL_CROPS).astype(int))
     images = [image for k in spread if (image := read_image(files[k])) is not None]
@@ -156,8 +165,8 @@ def _crops(
         raise InputError(f"{calibration}: expected at least 2 readable person crops, got {len(images)}")
     real = resize(images, size)
     if store == "int8":  # whose ranges fit people, not noise
-        return real[::2], real[1::2]
-    return real[:0], np.concatenate([drawn, real])
+        return real[::2], drawn[:0], real[1::2]
+    return real[:0], drawn, real
 
 
 def random_crops(count: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -221,4 +230,4 @@ def _compare(original: Embedder, made: Path, batch: int | None, crops: np.ndarra
         raise InputError(f"{out} was not written: it {str(error).removeprefix(f'{made}: ')}") from None
     distance = np.maximum(np.concatenate(found), 0)  # rounding may take it below; NaN the Embedder refuses
     worst, mean = float(distance.max()), float(distance.mean())
-    return Exported((made,), embedder.description, worst, mean, len(crops), batches)
+    return Exported((made,), embedder.description, worst, mean, len(crops), 0, batches)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ from retrace.reid.training.files import (
 from retrace.reid.training.processes import processes
 from retrace.reid.training.progress import Progress, Speedometer
 from retrace.reid.training.state import Training, start
-from retrace.reid.training.steps import steps
-from retrace.reid.training.teachers import teacher_vectors
+from retrace.reid.training.steps import check_batches, steps
+from retrace.reid.training.teachers import teacher_dimensions, teacher_vectors
 from retrace.reid.weights.files import save_network
 
 DEFAULT_OUT = "runs/reid"
@@ -190,27 +190,26 @@ def _train(
     columns, more = ({}, []) if isinstance(data, ReidSet) else label_columns(place, parts["train"].images)
     notes += more
     about = about | {"data_notes": notes}
-    if run.first:
-        with writing(run.out / RUN), atomic_write(run.out / RUN) as file:
-            file.write(json.dumps(about, indent=2) + "\n")
-    for note in notes:
-        run.tell(Progress(note=note))
     train = parts["train"]
     ids, labels = np.unique(train.images.ids, return_inverse=True)
-    teacher = ask_teachers(config, train.images, run, cache)
-    training = start(
+    training = start(  # before teachers are asked for minutes: weights to begin from may not fit
         config,
         len(ids),
         len(labels),
         device,
         resumed=resumed,
-        teacher_dimensions=0 if teacher is None else teacher.shape[1],
+        teacher_dimensions=teacher_dimensions(config.teachers),
         columns={name: int(values.max()) + 1 for name, values in columns.items()},
     )
+    check_batches(config, labels, train.images.cameras, columns)
     if resumed:
         training.load_state_dict(read_checkpoint(run.out / CHECKPOINT))
-    for note in training.notes:
+    if run.first:
+        with writing(run.out / RUN), atomic_write(run.out / RUN) as file:
+            file.write(json.dumps(about, indent=2) + "\n")
+    for note in (*notes, *training.notes):
         run.tell(Progress(note=note))
+    teacher = ask_teachers(config, train.images, run, cache)
     run.tell(
         Progress(
             note=f"{config.model.name}: {len(labels)} images of {len(ids)} identities, {training.iterations} "
@@ -351,15 +350,23 @@ def _finish(training: Training, about: dict[str, Any], figures: dict[str, float]
 
 @contextmanager
 def _alone_in(folder: Path, resumed: bool) -> Iterator[None]:
-    """The folder of the run, made; nobody else trains into it meanwhile, or has before unless it goes on."""
+    """The folder of the run, made; nobody else trains into it meanwhile, or has before unless it goes on. A run that
+    is refused leaves no folder that was not there."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made a folder ({error.strerror})") from None
-    with locked(folder / LOCK, f"trains into {folder}"):
-        if not resumed and (folder / CHECKPOINT).exists():
-            raise InputError(f"{folder} holds a run already: go on with resume, or choose another folder")
-        yield
+    try:
+        with locked(folder / LOCK, f"trains into {folder}"):
+            if not resumed and (folder / CHECKPOINT).exists():
+                raise InputError(f"{folder} holds a run already: go on with resume, or choose another folder")
+            yield
+    except InputError:
+        with suppress(OSError):  # they hold something
+            for place in made:
+                place.rmdir()
+        raise
 
 
 def _teller(on_progress: Callable[[Progress], None] | None, first: bool) -> Callable[[Progress], None]:

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
+from retrace.reid.config import TrainConfig
 from retrace.reid.losses.batch import Batch
 from retrace.reid.networks import build as networks
 from retrace.reid.recipe import IMAGENET_MEAN, IMAGENET_STD
@@ -22,6 +23,7 @@ from retrace.reid.sampling.held_back import Held, figures_of, hold_back
 from retrace.reid.sampling.identities import identity_batches
 from retrace.reid.sampling.neighbours import (
     cluster_batches,
+    grouped,
     neighbour_batches,
     random_batches,
     together_batches,
@@ -98,24 +100,11 @@ def _batches(
     columns: Mapping[str, np.ndarray],
 ) -> Iterator[np.ndarray]:
     """The rows of every iteration that is left; between them, where somebody needs it, a census."""
-    config, every = training.config, training.census_every
-    batch, sampler = config.batch, config.sampler
-    found: Iterator[np.ndarray] = iter(())
+    config, every, sampler = training.config, training.census_every, training.config.sampler
     held = hold_back(labels, config.census.held, config.seed)
-    if sampler.kind == "identity":
-        kept = np.flatnonzero(~held)
-        found = identity_batches(
-            labels[kept], batch.identities, batch.images, config.seed, batch.order, cameras[kept]
-        )
-        found = (kept[rows] for rows in itertools.islice(found, training.iteration, None))
-    elif sampler.kind == "together":
-        found = together_batches(
-            labels, batch.identities, batch.images, config.seed, cameras, columns.get("frame")
-        )
-        found = itertools.islice(found, training.iteration, None)
-    elif sampler.kind == "random":
-        found = random_batches(labels, batch.identities * batch.images, config.seed)
-        found = itertools.islice(found, training.iteration, None)
+    found: Iterator[np.ndarray] = iter(())
+    if sampler.kind not in NEED_CENSUS:
+        found = itertools.islice(_drawn(config, labels, cameras, columns, held), training.iteration, None)
     since = -1  # iteration of the census that the batches were made from
     while training.iteration < training.iterations:
         begin = training.iteration // every * every if every else -1
@@ -129,6 +118,42 @@ def _batches(
         if held.any():
             _look_at_held(training, pixels, labels, np.flatnonzero(held))
         yield next(found)
+
+
+def _drawn(
+    config: TrainConfig,
+    labels: np.ndarray,
+    cameras: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+    held: np.ndarray,
+) -> Iterator[np.ndarray]:
+    """Batches of samplers that need no census, from the first."""
+    batch, kind = config.batch, config.sampler.kind
+    if kind == "together":
+        return together_batches(
+            labels, batch.identities, batch.images, config.seed, cameras, columns.get("frame")
+        )
+    if kind == "random":
+        return random_batches(labels, batch.identities * batch.images, config.seed)
+    kept = np.flatnonzero(~held)
+    found = identity_batches(
+        labels[kept], batch.identities, batch.images, config.seed, batch.order, cameras[kept]
+    )
+    return (kept[rows] for rows in found)
+
+
+def check_batches(
+    config: TrainConfig, labels: np.ndarray, cameras: np.ndarray, columns: Mapping[str, np.ndarray]
+) -> None:
+    """What :func:`steps` would refuse of the training images, before anything else is done with them.
+
+    Raises:
+        InputError: too few people or images for one batch, or no column that the sampler needs.
+    """
+    if config.sampler.kind in NEED_CENSUS:
+        grouped(labels, config.batch.identities)
+    else:
+        next(_drawn(config, labels, cameras, columns, hold_back(labels, config.census.held, config.seed)))
 
 
 def _look_at_held(training: Training, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> None:

@@ -58,6 +58,15 @@ def teacher_vectors(
     return (np.concatenate(parts, 1) / np.sqrt(len(parts))).astype(np.float32)
 
 
+def teacher_dimensions(teachers: Sequence[str]) -> int:
+    """How many numbers `teacher_vectors` has a row; 0: no teachers. No image is looked at.
+
+    Raises:
+        InputError: a file that is no teacher.
+    """
+    return sum(Embedder.from_weights(str(find_weights(teacher)), flip=True).dim for teacher in teachers)
+
+
 def _seen(
     teacher: Path, images: ReidImages, folder: Path | None, progress: Progress | None, options: dict
 ) -> np.ndarray:

@@ -25,7 +25,7 @@ from retrace.reid.networks import zoo as models
 from retrace.reid.recipe import KEY, SUM, Recipe
 from retrace.reid.weights.checkpoints import read_tensors
 from retrace.reid.weights.foreign import Placed, place
-from retrace.reid.weights.shipped import SHIPPED, locate
+from retrace.reid.weights.shipped import as_trained, locate
 
 HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
 OUR_ENDS = ("embedding.", "neck.", "pool.", "heads.")
@@ -189,7 +189,7 @@ def start_from(
             when drop_head helps.
     """
     try:
-        path = _trainable(locate(path))
+        path = as_trained(locate(path))
         placed = _placed(path, network)
         own, rest = network.state_dict(), placed.rest
         given = placed.tensors
@@ -216,12 +216,6 @@ def start_from(
     if notes is not None:
         notes += placed.notes
     return fresh
-
-
-def _trainable(path: Path) -> Path:
-    """Of shipped ONNX weights the same network for torch, which lies beside it."""
-    beside = path.with_suffix(".safetensors")
-    return beside if path.parent == SHIPPED and path.suffix == ".onnx" and beside.is_file() else path
 
 
 def _placed(path: Path, network: nn.Module) -> Placed:

@@ -42,6 +42,12 @@ def locate(path_or_name: str | Path) -> Path:
     raise InputError(f"{path_or_name}: {what}, and no shipped weights of that name ({near})")
 
 
+def as_trained(path: Path) -> Path:
+    """Of a shipped network the .safetensors beside the .onnx, where it is there; any other file as it is."""
+    trained = path.with_suffix(".safetensors")
+    return trained if path.parent == SHIPPED and trained.is_file() else path
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()

@@ -146,7 +146,7 @@ def test_numbers_that_yaml_reads_as_text(tmp_path: Path) -> None:
         ({"augment.hue": 0.6}, r"augment\.hue: .*less than or equal to 0\.5"),
         ({"batch.order": "random"}, r"batch\.order: .*'largest', 'spread' or 'source', got 'random'"),
         ({"teachers": "one.onnx"}, "teachers: .*tuple"),
-        ({"model": {"neck": "own"}}, r"model\.name: Field required"),
+        ({"model": {"neck": "own"}}, r"model\.name: is missing"),
     ],
     ids=str,
 )

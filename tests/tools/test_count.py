@@ -50,7 +50,15 @@ def test_a_text_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_run_knows_its_rate(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(place)]) == 0
-    assert capsys.readouterr().out == "v: 2 people, at most 2 at once\n"
+    assert capsys.readouterr() == ("v: 2 people, at most 2 at once\n", "")
+
+
+def test_another_rate_than_the_run_says_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for rate, told in (("10", ""), ("25", "count.py: v: --fps 25 instead of the 10 of its run.json\n")):
+        assert main([str(place), "--fps", rate]) == 0
+        assert capsys.readouterr() == ("v: 2 people, at most 2 at once\n", told)
+    assert main([str(place / "v.txt"), "--fps", "25"]) == 0  # a text file says nothing
+    assert capsys.readouterr().err == ""
 
 
 def test_what_a_stopped_run_has_so_far(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,11 +94,16 @@ def test_beside_the_truth(place: Path, capsys: pytest.CaptureFixture[str]) -> No
     [
         (["{v}"], "give --fps"),
         (["{v}", "--fps", "0"], "fps must be a positive number"),
-        (["nowhere.txt", "--fps", "1"], "nowhere.txt"),
+        (["nowhere.txt", "--fps", "1"], "nowhere.txt: no such file or folder"),
+        (
+            ["nowhere"],
+            "nowhere: no such file or folder; expected a NAME.txt in MOT format, or a run's folder",
+        ),
         (["{empty}"], "no run.json"),
         (["{place}", "--regions", "{v}"], "v.txt"),
         (["{place}", "--regions", "{far}"], "'door' lies outside the picture of 500x200 px"),
-        (["{place}", "--minute", "0"], "bin_seconds"),
+        (["{place}", "--minute", "0"], "--minute must be a positive number of seconds, got 0.0"),
+        (["{place}", "--minute", "1e-9"], "--minute 1e-09 makes more than"),
     ],
 )
 def test_mistakes(place: Path, words: list[str], message: str) -> None:

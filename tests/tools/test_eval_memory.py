@@ -58,8 +58,14 @@ def test_images_become_visits() -> None:
     assert len(visits_of_images(images(NAMES[:3], NAMES[3:]), (2,))) == 1
     with pytest.raises(InputError, match="does not tell the time"):
         visits_of_images(images(NAMES[:1], ["0001_c1_1.png"]))
-    with pytest.raises(InputError, match="no people in recordings"):
-        visits_of_images(images(NAMES[:3], NAMES[3:]), (7,))
+    for some, agree_in, said in (
+        ((7,), (), "`recordings` 7: no people of that recording in .*; there are 1, 2"),
+        ((1, 7), (), "`recordings` 7"),
+        (None, (1, 9), "`one_clock` 9: no people of that recording in .*; there are 1, 2"),
+        ((2,), (1,), "`one_clock` 1: no people of that recording in .*; there are 2"),  # left out
+    ):
+        with pytest.raises(InputError, match=said):
+            visits_of_images(images(NAMES[:3], NAMES[3:]), some, agree_in)
 
 
 def stream(people: int = 12, rounds: int = 5) -> Features:

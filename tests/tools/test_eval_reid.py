@@ -332,6 +332,13 @@ def test_multi_query(mini: list[str | Path], tmp_path: Path, capsys: pytest.Capt
     assert "nothing to pool" in found(capsys, *mini, "--multi-query")["notes"][-1]
 
 
+def test_centred_vectors_have_no_calibration(
+    mini: list[str | Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--centre changes distances" in mistake(capsys, *mini, "--centre", "camera", "--verification")
+    assert "says little of a camera" in mistake(capsys, *mini, "--centre", "camera")
+
+
 def test_a_broken_image_is_left_out_or_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx")
     from tests.reid.networks_by_hand import all_pixels

@@ -33,7 +33,8 @@ def test_it_writes_and_says_what_it_checked(
     assert export_reid.main(["--weights", str(weights), "--out", str(out), "--json", str(table)]) == 0
     said = capsys.readouterr().out
     assert "little.onnx, 16x8 -> 5, onnxruntime on cpu" in said
-    assert "over 20 crops in batches of 1, 3, 16: largest" in said
+    assert "over 20 drawn crops in batches of 1, 3, 16: largest" in said
+    assert "people may differ more" in said
     found = json.loads(table.read_text())
     assert found["files"] == [str(out)]
     assert found["worst"] < 1e-6

@@ -101,6 +101,16 @@ def test_several_sources(sequence, video, tmp_path, capsys):
     assert set(json.loads((out / "run.json").read_text())["sequences"]) == names
 
 
+def test_the_first_frames_to_try(video, det, tmp_path):
+    """And a sheet that is as full as of a video of that length: seven pictures, four in a row."""
+    what = (video, "--detections", det, "--reid", "none", "--out", tmp_path / "o")
+    assert run(*what, "--length", "7", "--save", "sheet") == OK
+    assert read_results(tmp_path / "o" / "squares.txt").frame.max() == 6
+    sheet = cv2.imread(str(tmp_path / "o" / "squares.png"))
+    assert sheet.shape[0] == 2 * (480 // 2 + 22)
+    assert json.loads((tmp_path / "o" / "run.json").read_text())["sequences"]["squares"]["frames"] == 7
+
+
 def test_answers_of_several_sources(tmp_path, capsys):
     """Two videos with one file of lines; a later run without crops leaves no old ones beside the new result."""
     sources = [make_video(tmp_path / name) for name in ("a.mp4", "b.mp4")]

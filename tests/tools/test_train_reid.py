@@ -404,8 +404,8 @@ def check_one_line(code: int, error: str, *words: str) -> None:
 def test_mistakes_are_one_line(
     place: Path, tmp_path: Path, tool: Tool, more: list[str], words: list[str]
 ) -> None:
-    check_one_line(*tool(*arguments(place, tmp_path / "out", *more)), *words)
-    assert not (tmp_path / "out" / "checkpoint.pt").exists()
+    check_one_line(*tool(*arguments(place, tmp_path / "new" / "out", *more)), *words)
+    assert not [*tmp_path.iterdir()]  # nothing is made of a run that is refused
 
 
 def test_folders_that_are_not_free_are_refused(place: Path, whole: Path, tmp_path: Path, tool: Tool) -> None:
@@ -445,7 +445,7 @@ def edit(run: Path, **changes: Any) -> None:
         (lambda run: (run / "run.json").write_text("{"), ["not readable as JSON"]),
         (lambda run: (run / "run.json").write_text("[]"), ["expected JSON with an object, got list"]),
         (lambda run: (run / "run.json").write_text("{}"), ["not what a training writes"]),
-        (lambda run: edit(run, config={"epochs": 3}), ["run.json: model: Field required"]),
+        (lambda run: edit(run, config={"epochs": 3}), ["run.json: model: is missing"]),
         (lambda run: edit(run, data="/nowhere/at/all"), ["/nowhere/at/all: no such folder"]),
         (lambda run: (run / "checkpoint.pt").unlink(), ["no checkpoint there to go on from"]),
         (lambda run: (run / "checkpoint.pt").write_bytes(b"x"), ["not readable as a checkpoint"]),
@@ -503,6 +503,13 @@ def test_a_taught_run_asks_its_teachers_once_and_names_them(
     assert "teacher_features" in rows(tmp_path / "out" / "log.csv")[0]
     card = read(tmp_path / "out" / "weights.safetensors")[1].card
     assert card["config"]["teachers"] == ["pixels.onnx"]  # no path of this machine
+    wrong = tmp_path / "wrong.safetensors"
+    wrong.write_bytes(b"no weights")
+    cache, before = (tmp_path / name for name in ("asked", "before"))
+    said = tool(*arguments(place, before, *taught, "--set", f"init={wrong}", "--cache", cache))
+    check_one_line(*said, "wrong.safetensors: not readable")
+    assert not [*cache.glob("teacher-*")]  # whose images nobody needs
+    assert not before.exists()
     teacher.unlink()
     check_one_line(*tool("--resume", tmp_path / "out"), "pixels.onnx", "no such")
     check_one_line(

@@ -6,7 +6,6 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def measure_updates(
             "floor: kalman": _kalman_floor(frames),
             "floor: assignment": _assignment_floor(frames),
         }
-        sides |= {preset: partial(_whole, preset, frames) for preset in presets}
+        sides |= {preset: _whole(preset, frames) for preset in presets}
         times = interleaved(sides, rounds)
         floor = times["floor: kalman"] + times["floor: assignment"]
         rows += [
@@ -88,10 +87,16 @@ def measure_updates(
     return rows
 
 
-def _whole(preset: str, frames: Sequence[Detections]) -> None:
+def _whole(preset: str, frames: Sequence[Detections]) -> Callable[[], None]:
+    """All frames by a tracker that has forgotten everything; reading the preset is not timed."""
     tracker = Tracker.from_config(preset, **SETTINGS.get(preset, NEUTRAL))
-    for frame in frames:
-        tracker.update(frame)
+
+    def go() -> None:
+        tracker.reset()
+        for frame in frames:
+            tracker.update(frame)
+
+    return go
 
 
 def _kalman_floor(frames: Sequence[Any]) -> Callable[[], None]:

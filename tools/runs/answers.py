@@ -28,6 +28,7 @@ class Result:
     fps: float
     size: tuple[int, int] | None  # (height, width) px, where it is known
     regions: Regions = field(default_factory=Regions)  # that the run counted
+    told_fps: float | None = None  # what its run.json says
 
 
 def results_of(place: Path, fps: float | None) -> list[Result]:
@@ -37,6 +38,10 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
     Raises:
         InputError: nothing there, no frame rate, a folder that is no run, a broken run.json.
     """
+    if not place.exists():
+        raise InputError(
+            f"{place}: no such file or folder; expected a NAME.txt in MOT format, or a run's folder"
+        )
     if not place.is_dir():
         if fps is None:
             raise InputError(f"{place}: a text file does not know its frame rate; give `fps`")
@@ -63,7 +68,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         told = record.get("regions")
         regions = validate(told, Regions, f"{place}/run.json") if isinstance(told, dict) else Regions()
         called = name if record["complete"] else f"{name}.partial"
-        found.append(Result(called, read_results(text), rate, size_of(record), regions))
+        found.append(Result(called, read_results(text), rate, size_of(record), regions, measured))
     return found
 
 

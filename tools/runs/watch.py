@@ -24,7 +24,7 @@ from retrace.tracker.run import Job, open_job
 from retrace.tracker.run.checkpoint import checkpoint_of
 from retrace.tracker.run.storage import Storage, mirror_of
 from retrace.tracker.sources import Source, has_an_end
-from retrace.tracker.sources.address import is_url, url_name
+from retrace.tracker.sources.address import check_address, is_url, url_name
 from retrace.tracker.sources.source import DEFAULT_FPS
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # s before a camera is begun again; doubles from one to the other
@@ -272,6 +272,10 @@ def camera_jobs(jobs: Sequence[Job], share: int | None = None) -> list[Job]:
     """
     for job in jobs:
         _check_camera(job)
+    places = [job.source if is_url(job.source) else f"{int(job.source)}" for job in jobs]
+    for k, place in enumerate(places):
+        if place in places[:k]:
+            raise InputError(f"{jobs[k].shown}: is named twice; each camera is tracked once")
     names = names_apart(
         [url_name(job.source) if is_url(job.source) else f"camera{job.source}" for job in jobs]
     )
@@ -293,6 +297,8 @@ def _check_camera(job: Job) -> None:
     """Raises InputError for what is no camera, or cannot be gone on with."""
     if not is_url(job.source) and (Path(job.source).exists() or not job.source.isdecimal()):
         raise InputError(f"{job.shown}: is no camera's index and no URL; files are for track.py")
+    if is_url(job.source):
+        check_address(job.source)
     if job.show or {"video", "sheet", "heat"} & set(job.save):
         raise InputError(
             "`save` video, sheet and heat, and `show`, cannot be gone on with after a loss; leave them out"

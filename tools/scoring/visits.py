@@ -73,16 +73,24 @@ def visits_of_images(
     told = np.array([[int(part) for part in one.groups()] for one in found if one], np.int64).reshape(-1, 4)
     vector = np.concatenate([side.features for side in sides])
     keep = told[:, 0] > 0  # no junk, no distractors
+    _check_recordings(features.name, recordings or (), np.unique(told[keep, 2]).tolist(), "`recordings`")
     if recordings is not None:
         keep &= np.isin(told[:, 2], recordings)
+    _check_recordings(features.name, one_clock, np.unique(told[keep, 2]).tolist(), "`one_clock`")
     if not keep.any():
-        raise InputError(
-            f"{features.name}: no people in recordings {recordings}; there are {np.unique(told[:, 2])}"
-        )
+        raise InputError(f"{features.name}: no people in it")
     person, camera, recording, frame = told[keep].T
     order = np.lexsort((frame, camera, recording, person))
     person, camera, recording, time = person[order], camera[order], recording[order], frame[order] / RATE
     return _group(vector[keep][order], person, camera, recording, time, one_clock)
+
+
+def _check_recordings(origin: str, named: tuple[int, ...], there: list[int], what: str) -> None:
+    """Raises InputError for a recording of which nothing is looked at."""
+    for one in named:
+        if one not in there:
+            found = ", ".join(map(str, there)) or "none"
+            raise InputError(f"{what} {one}: no people of that recording in {origin}; there are {found}")
 
 
 def _group(

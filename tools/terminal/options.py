@@ -62,6 +62,9 @@ def add_ranking_extras(p: Any) -> None:
     p.add_argument(
         "--rerank", metavar="VARIANT", help="zhong-d2 or torchreid-d4; transductive, and flagged so"
     )
+    p.add_argument(
+        "--centre", choices=("set", "camera"), help="vectors less the mean of all images, or of each camera's"
+    )
     p.add_argument("--multi-query", action="store_true", help="one mean query an identity and camera")
     p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals by identity")
     p.add_argument("--per-camera", action="store_true", help="a row a pair of cameras")
@@ -204,6 +207,7 @@ def add_table_outputs(p: Any) -> None:
 def add_files(p: Any) -> None:
     """What is for files only: cameras have times, and processes, of their own."""
     p.add_argument("--fps", type=float, help="frame rate of an image folder (default 30)")
+    p.add_argument("--length", type=int, metavar="N", help="only the first N frames, to see what comes out")
     p.add_argument("--workers", default="1", metavar="N|auto", help="processes that track files side by side")
     p.add_argument(
         "--split",

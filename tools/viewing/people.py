@@ -69,7 +69,7 @@ def _log(store: Store) -> list[dict[str, Any]]:
         "GROUP BY operation ORDER BY operation DESC LIMIT ?",
         (LATEST,),
     )
-    gone = editing.undone(store)
+    gone = store.undone()
     told = []
     for operation, by, op, a, b, count in rows:
         words = {

@@ -181,7 +181,7 @@ def occupancy(table: MotTable, fps: float, bin_seconds: float = 60.0, zone: Zone
         [2, 2, 2]
     """
     if not (np.isfinite(bin_seconds) and bin_seconds > 0):
-        raise InputError(f"bin_seconds must be a positive number of seconds, got {bin_seconds}")
+        raise InputError(f"`bin_seconds` must be a positive number of seconds, got {bin_seconds}")
     rate = _rate(fps)
     if zone is not None:
         table = table.take(inside(feet(table.xyxy), np.array(zone.points)))
@@ -189,7 +189,7 @@ def occupancy(table: MotTable, fps: float, bin_seconds: float = 60.0, zone: Zone
         return Occupancy(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
     if (table.frame.max() + 1) / rate / bin_seconds > MOST_BINS:
         raise InputError(
-            f"bin_seconds {bin_seconds:g} makes more than {MOST_BINS:,} bins of {table.frame.max() / rate:g} s; "
+            f"`bin_seconds` {bin_seconds:g} makes more than {MOST_BINS:,} bins of {table.frame.max() / rate:g} s; "
             "choose longer ones"
         )
     bin_of = np.floor(table.frame / rate / bin_seconds + 1e-9).astype(np.int64)

@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from retrace.configs.errors import InputError
 from retrace.configs.loader import validate
 from retrace.configs.reading import read_yaml
 
-Point = tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]]
+
+def _number(value: object) -> object:
+    """True is no 1 here, and "1" no number."""
+    if isinstance(value, bool | str):
+        raise ValueError("expected a number without quotes")
+    return value
+
+
+Pixel = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
+Point = tuple[Pixel, Pixel]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 
 

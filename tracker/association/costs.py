@@ -47,7 +47,8 @@ def on_a_line(score: Any, before: Any) -> Any:
 def smaller_cue(overlap: Any, iou: Any, look: Any, stage: Any) -> Any:
     """The smaller of the two costs, where looks count only up to a limit of each (BoT-SORT, eq. 12 and 13)."""
     allowed = (look <= stage.cue_appearance) & (1.0 - iou <= stage.cue_iou)
-    return np.minimum(overlap, np.where(allowed, look, 1.0))
+    # the look where it is allowed, else 1; a compiled np.where makes arrays of numbers
+    return np.minimum(overlap, np.minimum(look, 1.0) * allowed + (1.0 - allowed))
 
 
 def turn(came_x: Any, came_y: Any, goes_x: Any, goes_y: Any) -> Any:

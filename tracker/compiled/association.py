@@ -48,7 +48,13 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndar
     widest, count = (x2 - x1).max(), 0
     for t in range(height):
         left, top, right, bottom = a[t, 0], a[t, 1], a[t, 2], a[t, 3]
-        first, at = count, np.searchsorted(x1, left - widest)
+        first, at, end = count, 0, width
+        while at < end:  # np.searchsorted is a call for each row, and counts who holds its array
+            middle = (at + end) // 2
+            if x1[middle] < left - widest:
+                at = middle + 1
+            else:
+                end = middle
         while at < width and x1[at] < right:
             if x2[at] > left and y1[at] < bottom and y2[at] > top:
                 inter = (min(right, x2[at]) - max(left, x1[at])) * (min(bottom, y2[at]) - max(top, y1[at]))
@@ -60,7 +66,8 @@ def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndar
                 row[count], col[count], iou[count] = t, order[at], inter / union
                 count += 1
             at += 1
-        by_column(col[first:count], iou[first:count])
+        if count - first > 1:
+            by_column(col[first:count], iou[first:count])
     return row[:count], col[:count], iou[:count]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import blend, dots, nearest, sums
-from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
+from retrace.tracker.compiled_frame.inputs import Inputs, Looks, inner
 from retrace.tracker.tracks.appearance import ALIKE, SUMMED
 from retrace.tracker.tracks.overlaps import alike
 
@@ -16,27 +16,24 @@ RECENT, HISTORY, MINIMUM = range(len(SUMMED))
 
 
 @inner
-def have_vectors(embedding: np.ndarray, count: int) -> np.ndarray:
-    """(N,) bool, who has a vector that is not all zero."""
-    known = np.zeros(count, np.bool_)
-    for n in range(len(embedding)):
-        for k in range(embedding.shape[1]):
-            if embedding[n, k] != 0:
-                known[n] = True
-                break
-    return known
+def has_vector(embedding: np.ndarray, n: int) -> bool:
+    """Whether the vector of box ``n`` is not all zero."""
+    for k in range(embedding.shape[1]):  # noqa: SIM110  (no generators in compiled code)
+        if embedding[n, k] != 0:
+            return True
+    return False
 
 
 @inner
-def stretch_by(found: Found, spread: np.ndarray, rules: Any) -> float:
+def stretch_by(boxes: np.ndarray, embedding: np.ndarray, spread: np.ndarray, rules: Any) -> float:
     """What 1 - cosine is multiplied by, this frame's vectors counted in: `spread` and `stretch_by` of appearance.py."""
-    if np.isnan(rules.appearance_scale) or len(found.embedding) == 0:
+    if np.isnan(rules.appearance_scale) or len(embedding) == 0:
         return 1.0
-    which = np.nonzero(found.known & (found.score >= rules.high))[0]
+    which = np.nonzero(boxes["known"] & (boxes["score"] >= rules.high))[0]
     count = len(which)
     if count > 1:
         pairs = count * (count - 1) / 2
-        spread[0] += pairs - sums(found.embedding, which) / 2
+        spread[0] += pairs - sums(embedding, which) / 2
         spread[1] += pairs
     if spread[0] > ALIKE * spread[1]:
         return rules.appearance_scale * spread[1] / spread[0]
@@ -44,21 +41,21 @@ def stretch_by(found: Found, spread: np.ndarray, rules: Any) -> float:
 
 
 @inner
-def anybody_looks(rows: np.ndarray, found: Found, rules: Any) -> bool:
+def anybody_looks(rows: np.ndarray, boxes: np.ndarray, rules: Any) -> bool:
     """Whether any track and detection can be compared by looks."""
-    for n in range(len(found.known)):
-        if found.known[n]:
+    for n in range(len(boxes)):
+        if boxes[n].known:
             for t in range(len(rows)):
-                if rows[t].views > 0 and alike(rows[t].class_id, found.class_id[n], rules):
+                if rows[t].views > 0 and alike(rows[t].class_id, boxes[n].class_id, rules):
                     return True
     return False
 
 
 @inner
-def looks_of(pairs: CandidatePairs, inputs: Inputs, rules: Any) -> np.ndarray:
+def looks_of(pairs: CandidatePairs, inputs: Inputs, looks: Looks, rules: Any) -> np.ndarray:
     """(P,) 1 - cosine, stretched; NaN where it is unknown. Where there is a matrix, it is told, too."""
-    rows, found, vectors, matrix = inputs.rows, inputs.found, inputs.vectors, inputs.matrix
-    row, col, views, known = pairs.row, pairs.col, rows["views"], found.known
+    rows, matrix, embedding = inputs.rows, looks.matrix, looks.embedding
+    row, col, views, known = pairs.row, pairs.col, rows["views"], inputs.found.boxes["known"]
     slots, look = rows["slot"], np.full(len(row), np.nan)
     if len(matrix) and not rules.summed:
         for p in range(len(row)):
@@ -76,10 +73,10 @@ def looks_of(pairs: CandidatePairs, inputs: Inputs, rules: Any) -> np.ndarray:
         which = which[:count]
         i, j = slots[row[which]], col[which]
         if memory == MINIMUM:
-            cosine = nearest(vectors.bank, i, views[row[which]], found.embedding, j)
+            cosine = nearest(looks.bank, i, views[row[which]], embedding, j)
         else:
-            cosine = dots(vectors.recent if memory == RECENT else vectors.history, i, found.embedding, j)
-        look[which] = (1.0 - cosine) * vectors.stretch
+            cosine = dots(looks.recent if memory == RECENT else looks.history, i, embedding, j)
+        look[which] = (1.0 - cosine) * looks.stretch
     if len(matrix):
         for p in range(len(row)):
             matrix[row[p], col[p]] = look[p]
@@ -87,39 +84,39 @@ def looks_of(pairs: CandidatePairs, inputs: Inputs, rules: Any) -> np.ndarray:
 
 
 @inner
-def remember(rows: np.ndarray, joined: np.ndarray, found: Found, vectors: Vectors, rules: Any) -> None:
+def remember(rows: np.ndarray, joined: np.ndarray, boxes: np.ndarray, looks: Looks, rules: Any) -> None:
     """Vectors of sure detections go into what is remembered of their tracks, in place."""
-    if len(found.embedding) == 0:
+    if len(looks.embedding) == 0:
         return
     which, count = np.empty(len(rows), np.int64), 0
     momentum = np.empty(len(rows), np.float32)
     for t in range(len(rows)):
         n = joined[t]
-        if n < 0 or not found.known[n] or found.score[n] < rules.high:
+        if n < 0 or not boxes[n].known or boxes[n].score < rules.high:
             continue
         keep = np.float32(rules.recent_momentum)
         if not np.isnan(rules.momentum_from):  # Deep OC-SORT, eq. 4
             base = np.float32(rules.momentum_from)
-            trust = (found.score[n] - base) / np.float32(1 - rules.momentum_from)
+            trust = (boxes[n].score - base) / np.float32(1 - rules.momentum_from)
             keep += (np.float32(1) - keep) * (np.float32(1) - min(max(trust, np.float32(0)), np.float32(1)))
         which[count], momentum[count] = t, keep if rows[t].views > 0 else np.float32(0)
         rows[t].views += 1
         count += 1
     which = which[:count]
     blend(
-        vectors.recent,
-        vectors.history,
+        looks.recent,
+        looks.history,
         rows["slot"][which],
         rows["views"][which],
         momentum[:count],
-        found.embedding,
+        looks.embedding,
         joined[which],
     )
-    bank = vectors.bank
+    bank = looks.bank
     for k in range(count if bank.shape[1] else 0):
         slot, n = rows[which[k]].slot, joined[which[k]]
         for place in range(min(bank.shape[1], rows[which[k]].views) - 1, 0, -1):
             for d in range(bank.shape[2]):
                 bank[slot, place, d] = bank[slot, place - 1, d]
         for d in range(bank.shape[2]):
-            bank[slot, 0, d] = found.embedding[n, d]
+            bank[slot, 0, d] = looks.embedding[n, d]

@@ -10,7 +10,7 @@ from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import by_column, overlapping_pairs, solve
 from retrace.tracker.compiled_frame.appearance import anybody_looks, looks_of
 from retrace.tracker.compiled_frame.costs import distance, sum_of_costs
-from retrace.tracker.compiled_frame.inputs import Inputs, inner
+from retrace.tracker.compiled_frame.inputs import Inputs, Looks, inner
 from retrace.tracker.rows import FrameTime, expected
 from retrace.tracker.rules import BANDS, MOST
 from retrace.tracker.tracks.overlaps import alike
@@ -19,20 +19,22 @@ HIGH, LOW, DELETED = range(3)  # of rules.BANDS
 
 
 @inner
-def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: Any) -> np.ndarray:
+def associate(
+    inputs: Inputs, looks: Looks, stages: np.ndarray, deleted: np.ndarray, rules: Any
+) -> np.ndarray:
     """(T,) the detection of each track, -1: none; as `matching.associate`."""
-    rows, found, now = inputs.rows, inputs.found, inputs.now
-    joined, taken = np.full(len(rows), -1), np.zeros(len(found.score), np.bool_)
+    rows, boxes, now = inputs.rows, inputs.found.boxes, inputs.now
+    joined, taken = np.full(len(rows), -1), np.zeros(len(boxes), np.bool_)
     if len(rows) == 0 or len(taken) == 0:
         return joined
     believed, limit, band = who_is_believed(rows, rules, now), np.zeros(len(rows)), np.full(len(taken), -1)
     for n in range(len(taken)):
-        if found.score[n] >= rules.high:
+        if boxes[n].score >= rules.high:
             band[n] = DELETED if deleted[n] else HIGH
-        elif found.score[n] >= rules.low and not deleted[n]:
+        elif boxes[n].score >= rules.low and not deleted[n]:
             band[n] = LOW
     added = np.zeros(len(BANDS))
-    free, blind = np.zeros(len(taken), np.bool_), not anybody_looks(rows, found, rules)
+    free, blind = np.zeros(len(taken), np.bool_), not anybody_looks(rows, boxes, rules)
     near, near_observed, near_buffer = nearby_boxes(inputs, believed, False, 0.0, rules), False, 0.0
     for s in range(len(stages)):
         stage = stages[s]
@@ -56,12 +58,15 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
         elif blind or not stage.apart:
             pairs = _open(near, limit, free)
         elif stage.from_matrix:
-            pairs = _alike_by_matrix(inputs, near, limit, free, stage, rules)
+            pairs = _alike_by_matrix(inputs, looks.matrix, near, limit, free, stage, rules)
         else:
             pairs = _apart(inputs, near, limit, free, stage, rules)
         if len(pairs.row) == 0:
             continue
-        pairs, cost = _costs(inputs, pairs, stage, rules)
+        look = pairs.iou  # where nobody's looks are asked: anything
+        if stage.looks or stage.gates[0] >= 0:
+            pairs, look = _let_through(inputs, looks, pairs, stage, rules)
+        cost = sum_of_costs(stage.terms, stage.weights, pairs, look, inputs, looks.matrix, stage, rules)
         which, count = np.empty(len(cost), np.int64), 0
         gain = cost
         for p in range(len(cost)):
@@ -71,7 +76,9 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
                 count += 1
         if count == 0:
             continue
-        row, col, gain = pairs.row[which[:count]], pairs.col[which[:count]], gain[:count]
+        row, col = pairs.row, pairs.col
+        if count < len(cost):
+            row, col, gain = row[which[:count]], col[which[:count]], gain[:count]
         if stage.cascade:
             _cascade(row, col, gain, inputs, joined, taken)
         elif stage.limit_step > 0:
@@ -82,24 +89,25 @@ def associate(inputs: Inputs, stages: np.ndarray, deleted: np.ndarray, rules: An
 
 
 @inner
-def _costs(
-    inputs: Inputs, pairs: CandidatePairs, stage: Any, rules: Any
+def _let_through(
+    inputs: Inputs, looks: Looks, pairs: CandidatePairs, stage: Any, rules: Any
 ) -> tuple[CandidatePairs, np.ndarray]:
-    """The pairs that the gates let through, and the sum of the stage's terms."""
-    look, first = np.empty(0), False
-    if stage.looks and len(pairs.row) and (stage.gate_looks or len(inputs.matrix)):
-        look, first = looks_of(pairs, inputs, rules), True
+    """The pairs that the gates let through, and (P,) `looks_of` them, where the stage compares looks."""
+    look, first = pairs.iou, False
+    if stage.looks and len(pairs.row) and (stage.gate_looks or len(looks.matrix)):
+        look, first = looks_of(pairs, inputs, looks, rules), True
     for k in range(MOST):
         if stage.gates[k] >= 0 and len(pairs.row):
-            value = sum_of_costs(stage.gates[k : k + 1], np.ones(1), pairs, look, inputs, stage, rules)
+            value = sum_of_costs(
+                stage.gates[k : k + 1], np.ones(1), pairs, look, inputs, looks.matrix, stage, rules
+            )
             which = np.nonzero(value <= stage.most[k])[0]
             if len(which) < len(value):
                 pairs = CandidatePairs(pairs.row[which], pairs.col[which], pairs.iou[which])
                 look = look[which] if first else look
     if stage.looks and len(pairs.row) and not first:
-        look = looks_of(pairs, inputs, rules)
-    cost = sum_of_costs(stage.terms, stage.weights, pairs, look, inputs, stage, rules)
-    return pairs, cost
+        look = looks_of(pairs, inputs, looks, rules)
+    return pairs, look
 
 
 @inner
@@ -181,7 +189,7 @@ def nearby_boxes(
     which, count = np.empty(len(row), np.int64), 0
     for p in range(len(row)):
         if (observed or believed[row[p]]) and alike(
-            rows[row[p]].class_id, inputs.found.class_id[col[p]], rules
+            rows[row[p]].class_id, inputs.found.boxes[col[p]].class_id, rules
         ):
             which[count] = p
             count += 1
@@ -205,22 +213,31 @@ def _grown(xyxy: np.ndarray, by: float) -> np.ndarray:
 @inner
 def _open(near: CandidatePairs, limit: np.ndarray, free: np.ndarray) -> CandidatePairs:
     """Of the pairs that overlap those of this stage."""
-    row, col = near.row, near.col
-    which, count = np.empty(len(row), np.int64), 0
+    row, col, count = near.row, near.col, 0
+    for p in range(len(row)):
+        count += limit[row[p]] > 0 and free[col[p]]
+    if count == len(row):
+        return near
+    which, count = np.empty(count, np.int64), 0
     for p in range(len(row)):
         if limit[row[p]] > 0 and free[col[p]]:
             which[count] = p
             count += 1
-    which = which[:count]
     return CandidatePairs(row[which], col[which], near.iou[which])
 
 
 @inner
 def _alike_by_matrix(
-    inputs: Inputs, near: CandidatePairs, limit: np.ndarray, free: np.ndarray, stage: Any, rules: Any
+    inputs: Inputs,
+    matrix: np.ndarray,
+    near: CandidatePairs,
+    limit: np.ndarray,
+    free: np.ndarray,
+    stage: Any,
+    rules: Any,
 ) -> CandidatePairs:
     """The pairs of this stage that overlap, and those apart that look alike enough, by row, then column."""
-    matrix, rows, class_id = inputs.matrix, inputs.rows, inputs.found.class_id
+    rows, boxes = inputs.rows, inputs.found.boxes
     size, count, first = 4 * len(rows) + 16, 0, 0
     row, col, iou = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
     overlap = np.zeros(len(free))
@@ -237,7 +254,7 @@ def _alike_by_matrix(
             if not free[n]:
                 continue
             look = matrix[t, n]
-            if np.isnan(look) and alike(rows[t].class_id, class_id[n], rules):
+            if np.isnan(look) and alike(rows[t].class_id, boxes[n].class_id, rules):
                 look = stage.neutral
             if look < bound or overlap[n] > 0:  # False for NaN
                 if count == len(row):
@@ -279,9 +296,9 @@ def _apart(
             overlap[near.col[last]] = near.iou[last]
             last += 1
         for n in by:
-            if not alike(rows[t].class_id, found.class_id[n], rules):
+            if not alike(rows[t].class_id, found.boxes[n].class_id, rules):
                 continue
-            unknown = rows[t].views == 0 or not found.known[n]
+            unknown = rows[t].views == 0 or not found.boxes[n].known
             if overlap[n] == 0 and unknown and stage.neutral == np.inf:
                 continue
             if not anywhere and distance(filters, t, z, n, 2, rules) > stage.reach:
@@ -300,7 +317,7 @@ def _thinkable(
     inputs: Inputs, near: CandidatePairs, limit: np.ndarray, free: np.ndarray, reach: float, rules: Any
 ) -> CandidatePairs:
     """`log_odds.thinkable`: the pairs that overlap, and those of one class whose centres are within reach."""
-    rows, filters, z, class_id = inputs.rows, inputs.filters, inputs.z, inputs.found.class_id
+    rows, filters, z, boxes = inputs.rows, inputs.filters, inputs.z, inputs.found.boxes
     cols = np.nonzero(free)[0]
     by_x = cols[np.argsort(z[cols, 0])]
     x = z[by_x, 0]
@@ -327,7 +344,7 @@ def _thinkable(
         while at < len(x) and x[at] <= filters[0, t, 0] + far:
             n = by_x[at]
             at += 1
-            if not alike(rows[t].class_id, class_id[n], rules):
+            if not alike(rows[t].class_id, boxes[n].class_id, rules):
                 continue
             if not distance(filters, t, z, n, 2, rules) < reach:
                 continue

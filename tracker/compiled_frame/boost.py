@@ -15,10 +15,10 @@ from retrace.tracker.tracks.overlaps import alike
 
 
 @inner
-def boosted(inputs: Inputs, rules: Any) -> np.ndarray:
-    """(N,) float32 scores; as `boost.boosted`."""
-    rows, found = inputs.rows, inputs.found
-    score, best = found.score.copy(), np.zeros(len(found.score))
+def boost(inputs: Inputs, rules: Any) -> None:
+    """As `boost.boosted`, in place."""
+    rows, boxes = inputs.rows, inputs.found.boxes
+    score, best = boxes["score"].copy(), np.zeros(len(boxes))
     believed = who_is_believed(rows, rules, inputs.now)
     near = nearby_boxes(inputs, believed, False, 0.0, rules)
     for p in range(len(near.row)):
@@ -29,8 +29,7 @@ def boosted(inputs: Inputs, rules: Any) -> np.ndarray:
     if not np.isnan(rules.boost_distance) and believed.any():
         _raise_unlikely(score, believed, inputs, rules)
     for n in range(len(score)):
-        score[n] = min(score[n], np.float32(1))
-    return score
+        boxes[n].score = min(score[n], np.float32(1))
 
 
 @inner
@@ -39,17 +38,21 @@ def _raise_unlikely(score: np.ndarray, believed: np.ndarray, inputs: Inputs, rul
     rows, found = inputs.rows, inputs.found
     far = np.zeros(len(score), np.bool_)
     for n in range(len(score)):
-        far[n] = found.score[n] >= rules.low and score[n] < rules.high
+        far[n] = found.boxes[n].score >= rules.low and score[n] < rules.high
     close = nearby(inputs.filters, len(rows), inputs.z, rules.boost_distance)
     for p in range(len(close.row)):
         t, n = close.row[p], close.col[p]
-        if believed[t] and alike(rows[t].class_id, found.class_id[n], rules):
+        if believed[t] and alike(rows[t].class_id, found.boxes[n].class_id, rules):
             far[n] = False
     which = np.nonzero(far)[0]
     row, col, iou = overlapping_pairs(found.exact[which], found.exact[which])
     for p in range(len(row)):
         a, b = which[row[p]], which[col[p]]
-        if score[a] < score[b] and iou[p] > CROWDED and alike(found.class_id[a], found.class_id[b], rules):
+        if (
+            score[a] < score[b]
+            and iou[p] > CROWDED
+            and alike(found.boxes[a].class_id, found.boxes[b].class_id, rules)
+        ):
             far[a] = False
     for k in range(len(which)):
         if far[which[k]]:

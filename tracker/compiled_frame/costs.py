@@ -62,12 +62,13 @@ def sum_of_costs(
     pairs: CandidatePairs,
     look: np.ndarray,
     inputs: Inputs,
+    matrix: np.ndarray,
     stage: Any,
     rules: Any,
 ) -> np.ndarray:
     """(P,) the weighted sum of costs (K,) of these kinds, -1: none; look (P,): NaN where it is unknown."""
     row, col, iou, rows, box = pairs.row, pairs.col, pairs.iou, inputs.rows, inputs.box
-    score, exact, total = inputs.found.score, inputs.found.exact, np.zeros(len(pairs.row))
+    boxes, exact, total = inputs.found.boxes, inputs.found.exact, np.zeros(len(pairs.row))
     for k in range(len(kinds)):
         kind, weight = kinds[k], weights[k]
         if kind < 0:
@@ -77,7 +78,7 @@ def sum_of_costs(
                 total[p] += weight * (1.0 - iou[p])
         elif kind == IOU_SCORE:
             for p in range(len(row)):
-                total[p] += weight * (1.0 - iou[p] * score[col[p]])
+                total[p] += weight * (1.0 - iou[p] * boxes[col[p]].score)
         elif kind == HMIOU:
             mine = inputs.memory if stage.observed else box
             for p in range(len(row)):
@@ -87,7 +88,7 @@ def sum_of_costs(
         elif kind == SCORE_GAP:
             for p in range(len(row)):
                 t = row[p]
-                gap = on_a_line(rows[t].score, rows[t].score_before) - score[col[p]]
+                gap = on_a_line(rows[t].score, rows[t].score_before) - boxes[col[p]].score
                 total[p] += weight * np.float64(abs(gap))
         elif kind in (APPEARANCE, HALF_APPEARANCE):
             parts = 1.0 if kind == APPEARANCE else 2.0
@@ -95,19 +96,19 @@ def sum_of_costs(
                 total[p] += weight * (_known_or(look[p], stage.neutral) / parts)
         elif kind == NEAREST_CUE:
             for p in range(len(row)):
-                overlap = 1.0 - iou[p] * score[col[p]]
+                overlap = 1.0 - iou[p] * boxes[col[p]].score
                 total[p] += weight * smaller_cue(
                     overlap, iou[p], _known_or(look[p], stage.neutral) / 2, stage
                 )
         elif kind == SCORE_FORECAST:
             for p in range(len(row)):
-                total[p] += weight * _score_gap(row[p], score[col[p]], inputs, rules)
+                total[p] += weight * _score_gap(row[p], boxes[col[p]].score, inputs, rules)
         elif kind == DIRECTION:
             _add_direction(total, weight, row, col, inputs, rules)
         elif kind == CORNER_DIRECTION:
             _add_corners(total, weight, row, col, inputs, rules)
         elif kind == ADAPTIVE_APPEARANCE:
-            _add_adaptive(total, weight, row, col, inputs.matrix)
+            _add_adaptive(total, weight, row, col, matrix)
         elif kind == IOU_UNLESS_ALIKE:
             for p in range(len(row)):
                 total[p] += weight * (1.0 - iou[p] - (RELIEF if look[p] <= 1.0 - ALIKE else 0.0))
@@ -181,13 +182,13 @@ def nearby(filters: np.ndarray, count: int, z: np.ndarray, limit: float) -> Cand
 def _trust(t: int, n: int, inputs: Inputs) -> float:
     """`costs._trust`, of one pair."""
     mine, time = inputs.rows[t], inputs.now.time
-    return inputs.found.score[n] * trust_in_track(time - mine.born, time - mine.seen, inputs.step)
+    return inputs.found.boxes[n].score * trust_in_track(time - mine.born, time - mine.seen, inputs.step)
 
 
 @inner
 def _apart_in_shape(t: int, n: int, kind: int, inputs: Inputs) -> float:
     """How much larger one box is than the other, as `costs._shape` has it."""
-    mine, given = inputs.box[t], inputs.found.xyxy[n]
+    mine, given = inputs.box[t], inputs.found.boxes[n].xyxy
     width, height = mine[2] - mine[0], mine[3] - mine[1]
     other_width, other_height = np.float64(given[2] - given[0]), np.float64(given[3] - given[1])
     widest, highest = max(width, other_width), max(height, other_height)
@@ -210,19 +211,19 @@ def _add_share(
     least = rules.high if np.isnan(stage.bands[1]) else rules.low
     rivals = np.zeros(len(rows))
     for t in range(len(rows)):
-        for n in range(len(found.score)):
-            if found.score[n] >= least and alike(rows[t].class_id, found.class_id[n], rules):
+        for n in range(len(found.boxes)):
+            if found.boxes[n].score >= least and alike(rows[t].class_id, found.boxes[n].class_id, rules):
                 rivals[t] += 1.0
     near = nearby(inputs.filters, len(rows), z, BOOST_LIMIT)
     for p in range(len(near.row)):
         t, n = near.row[p], near.col[p]
-        if found.score[n] >= least and alike(rows[t].class_id, found.class_id[n], rules):
+        if found.boxes[n].score >= least and alike(rows[t].class_id, found.boxes[n].class_id, rules):
             rivals[t] += exp(BOOST_LIMIT - near.iou[p]) - 1.0
     for p in range(len(row)):
         t, n = row[p], col[p]
         own, share = own_distance(inputs.filters, t, z, n), 0.0
-        inside = own <= BOOST_LIMIT and found.score[n] >= least
-        if inside and alike(rows[t].class_id, found.class_id[n], rules):
+        inside = own <= BOOST_LIMIT and found.boxes[n].score >= least
+        if inside and alike(rows[t].class_id, found.boxes[n].class_id, rules):
             share = exp(BOOST_LIMIT - own) / max(rivals[t], 1.0)
         total[p] += weight * (1.0 - share)
 
@@ -234,7 +235,7 @@ def _log_odds(t: int, n: int, iou: float, look: float, inputs: Inputs, rules: An
     since, age = inputs.now.time - mine.seen, 0
     if not since < 1.5 * inputs.step:
         age = 1 + np.searchsorted(rules.odds_gaps, since + EPSILON, side="right")
-    score = np.float64(inputs.found.score[n])
+    score = np.float64(inputs.found.boxes[n].score)
     last = np.float64(mine.box[3]) - np.float64(mine.box[1])
     values = (
         heights_iou(box[1], box[3], exact[1], exact[3]) * iou,
@@ -289,7 +290,7 @@ def _add_direction(
     total: np.ndarray, weight: float, row: np.ndarray, col: np.ndarray, inputs: Inputs, rules: Any
 ) -> None:
     """`costs.direction`."""
-    exact, score, last = inputs.found.exact, inputs.found.score, -1
+    exact, boxes, last = inputs.found.exact, inputs.found.boxes, -1
     back = rules.direction_span * inputs.step * (1 + 1e-6)
     came_x = came_y = from_x = from_y = 0.0
     for p in range(len(row)):
@@ -306,7 +307,7 @@ def _add_direction(
             from_x, from_y = (mine[b] + mine[b + 2]) * 0.5, (mine[b + 1] + mine[b + 3]) * 0.5
         goes_x = (exact[n, 0] + exact[n, 2]) * 0.5 - from_x
         goes_y = (exact[n, 1] + exact[n, 3]) * 0.5 - from_y
-        total[p] += weight * ((turn(came_x, came_y, goes_x, goes_y) / np.pi - 0.5) * score[n])
+        total[p] += weight * ((turn(came_x, came_y, goes_x, goes_y) / np.pi - 0.5) * boxes[n].score)
 
 
 @inner
@@ -314,7 +315,7 @@ def _add_corners(
     total: np.ndarray, weight: float, row: np.ndarray, col: np.ndarray, inputs: Inputs, rules: Any
 ) -> None:
     """`costs.corner_direction`."""
-    exact, score, last, goes_from = inputs.found.exact, inputs.found.score, -1, 0
+    exact, boxes, last, goes_from = inputs.found.exact, inputs.found.boxes, -1, 0
     back = len(SPANS) * inputs.step * (1 + 1e-6)
     came = np.zeros((len(CORNERS), 2))
     for p in range(len(row)):
@@ -338,7 +339,7 @@ def _add_corners(
             i, j = CORNERS[c]
             x, y = exact[n, i] - mine[goes_from + i], exact[n, j] - mine[goes_from + j]
             turned += turn_from_mean(came[c, 0], came[c, 1], x, y)
-        total[p] += weight * (turned / (np.pi * len(CORNERS)) * score[n])
+        total[p] += weight * (turned / (np.pi * len(CORNERS)) * boxes[n].score)
 
 
 @inner

@@ -8,10 +8,10 @@ import numpy as np
 from numba import njit
 
 from retrace.tracker.compiled import corners, measured, predict
-from retrace.tracker.compiled_frame.appearance import have_vectors, remember, stretch_by
+from retrace.tracker.compiled_frame.appearance import has_vector, remember, stretch_by
 from retrace.tracker.compiled_frame.association import associate
-from retrace.tracker.compiled_frame.boost import boosted
-from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
+from retrace.tracker.compiled_frame.boost import boost
+from retrace.tracker.compiled_frame.inputs import BOX, Found, Inputs, Looks, inner
 from retrace.tracker.compiled_frame.lifecycle import begin, births, correct, forget, keep_rows, take_in
 from retrace.tracker.compiled_frame.overlaps import deleted_boxes, free_places, without_duplicates
 from retrace.tracker.compiled_frame.shown import report
@@ -60,46 +60,56 @@ def run_frame(
         last_id: the last identity given.
 
     Returns:
-        how many rows are in use afterwards; the last identity given; the reported tracks: id, xyxy, score, class_id,
-        det_index.
+        how many rows are in use afterwards; the last identity given; the reported tracks: (K,) SHOWN.
     """
     rules, now = rules_[0], FrameTime(number, time, before)
-    known = have_vectors(embedding, len(score))
-    found = Found(xyxy, score, class_id, index, xyxy.astype(np.float64), embedding, known)
-    vectors = Vectors(recent, history, bank, stretch_by(found, spread, rules))
+    found = Found(_boxes(xyxy, score, class_id, embedding), xyxy.astype(np.float64))
+    stretch = stretch_by(found.boxes, embedding, spread, rules)
+    for t in range(len(matrix)):
+        for n in range(len(score)):
+            matrix[t, n] *= stretch
+    looks = Looks(embedding, recent, history, bank, matrix, stretch)
     rows = row_buffer[:count]
     if steps > 0:
         _predict(rows, filters, memory, steps, rules)
-    for t in range(len(matrix)):
-        for n in range(len(score)):
-            matrix[t, n] *= vectors.stretch
     box, z = corners(rules.kind, filters[0, :count]), measured(rules.kind, found.exact)
-    inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
-    given = found
+    inputs = Inputs(rows, filters, memory[:count], box, z, found, now, step)
     if not np.isnan(rules.boost_likely):
-        found = Found(xyxy, boosted(inputs, rules), class_id, index, found.exact, embedding, known)
-        inputs = Inputs(rows, filters, memory[:count], box, z, found, vectors, matrix, now, step)
+        boost(inputs, rules)
     deleted = deleted_boxes(found, rules) if rules.nms < 1 else np.zeros(len(score), np.bool_)
-    joined = associate(inputs, stages, deleted, rules)
-    remember(rows, joined, found, vectors, rules)
+    joined = associate(inputs, looks, stages, deleted, rules)
+    remember(rows, joined, found.boxes, looks, rules)
     correct(inputs, joined, rules)
-    take_in(rows, joined, found, rules, now)
+    take_in(rows, joined, found.boxes, rules, now)
     count = forget(row_buffer, filters, memory, count, rules, now)
-    cols = births(joined, deleted, found, rules)
+    cols = births(joined, deleted, found.boxes, rules)
     if rules.birth_iou < 1 and len(cols):
         cols = free_places(
             row_buffer[:count], corners(rules.kind, filters[0, :count]), cols, found, rules, now
         )
     if len(cols):
-        begin(row_buffer, filters, memory, count, cols, found, vectors, rules, now)
+        begin(row_buffer, filters, memory, count, cols, found, looks, rules, now)
         count += len(cols)
     box = corners(rules.kind, filters[0, :count])
     if rules.duplicate_iou < 1:
         stays, everybody = without_duplicates(row_buffer[:count], box, rules, now)
         if not everybody:
             count, box = keep_rows(row_buffer, filters, memory, count, stays), box[stays]
-    ids, boxes, scores, classes, places, last_id = report(row_buffer[:count], box, given, rules, now, last_id)
-    return count, last_id, ids, boxes, scores, classes, places
+    tracks, last_id = report(row_buffer[:count], box, score, index, rules, now, last_id)
+    return count, last_id, tracks
+
+
+@inner
+def _boxes(xyxy: np.ndarray, score: np.ndarray, class_id: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    """(N,) BOX."""
+    boxes = np.empty(len(score), BOX)
+    for n in range(len(score)):
+        box = boxes[n]
+        box.score, box.class_id = score[n], class_id[n]
+        box.known = len(embedding) > 0 and has_vector(embedding, n)
+        for k in range(4):
+            box.xyxy[k] = xyxy[n, k]
+    return boxes
 
 
 @inner

@@ -13,29 +13,38 @@ from retrace.tracker.rows import FrameTime
 inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
+# One record a detection, as ROW is of a track: every array that a call hands on is counted, and costs its time
+BOX = np.dtype(
+    [
+        ("xyxy", np.float32, 4),  # px
+        ("score", np.float32),
+        ("class_id", np.int32),
+        ("known", np.bool_),  # whose appearance is known
+    ],
+    align=True,
+)
+
+
 class Found(NamedTuple):
     """The detections of the frame, see `tracker.data.Detections`."""
 
-    xyxy: np.ndarray  # (N, 4) float32 px
-    score: np.ndarray  # (N,) float32
-    class_id: np.ndarray  # (N,) int32
-    place: np.ndarray  # (N,) int64 Detections.index
+    boxes: np.ndarray  # (N,) BOX
     exact: np.ndarray  # (N, 4) float64 px, the same boxes
+
+
+class Looks(NamedTuple):
+    """What detections and tracks look like, see `tracker.tracks.state.Vectors`."""
+
     embedding: np.ndarray  # (N, D) float32; D = 0: nobody looks
-    known: np.ndarray  # (N,) bool, whose appearance is known
-
-
-class Vectors(NamedTuple):
-    """What tracks look like, see `tracker.tracks.state.Vectors`."""
-
     recent: np.ndarray
     history: np.ndarray
     bank: np.ndarray
+    matrix: np.ndarray  # (T, N) how all look to each other, NaN: unknown; (0, 0): that is asked pair by pair
     stretch: float  # what 1 - cosine is multiplied by
 
 
 class Inputs(NamedTuple):
-    """The frame as its costs see it, see `tracker.association.inputs.CostInputs`."""
+    """The frame as its costs see it, see `tracker.association.inputs.CostInputs`; looks stand apart."""
 
     rows: np.ndarray  # (T,) ROW
     filters: np.ndarray  # (5, T or more, 4)
@@ -43,7 +52,5 @@ class Inputs(NamedTuple):
     box: np.ndarray  # (T, 4) px, predicted
     z: np.ndarray  # (N, 4), as the filter measures them
     found: Found
-    vectors: Vectors
-    matrix: np.ndarray  # (T, N) how all look to each other, NaN: unknown; (0, 0): that is asked pair by pair
     now: FrameTime
     step: float  # s, a nominal frame

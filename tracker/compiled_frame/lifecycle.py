@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from retrace.tracker.compiled import measured, reupdate, update
-from retrace.tracker.compiled_frame.inputs import Found, Inputs, Vectors, inner
+from retrace.tracker.compiled_frame.inputs import Found, Inputs, Looks, inner
 from retrace.tracker.compiled_frame.overlaps import better
 from retrace.tracker.rows import ACTIVE, EPSILON, LOST, TENTATIVE, FrameTime
 from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
@@ -22,7 +22,7 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
     cols, doubt = joined[rows], np.ones(len(rows))
     if rules.noise_by_score:
         for k in range(len(rows)):
-            doubt[k] = np.float32(1) - found.score[cols[k]]
+            doubt[k] = np.float32(1) - found.boxes[cols[k]].score
     if rules.reupdate:
         for k in range(len(rows)):
             _reupdate(inputs, rows[k], cols[k], rules)
@@ -34,7 +34,7 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
         at = rules.at_scores
         if at < rules.at_end:
             x, v, xx, xv, vv = mine[at], mine[at + 1], mine[at + 2], mine[at + 3], mine[at + 4]
-            x, v, xx, xv, vv = corrected(x, v, xx, xv, vv, np.float64(found.score[n]))
+            x, v, xx, xv, vv = corrected(x, v, xx, xv, vv, np.float64(found.boxes[n].score))
             mine[at], mine[at + 1], mine[at + 2], mine[at + 3], mine[at + 4] = x, v, xx, xv, vv
         if boxes:
             for place in range(4 * boxes - 1, 3, -1):
@@ -94,7 +94,7 @@ def _reupdate(inputs: Inputs, t: int, n: int, rules: Any) -> None:
 
 
 @inner
-def take_in(rows: np.ndarray, joined: np.ndarray, found: Found, rules: Any, now: FrameTime) -> None:
+def take_in(rows: np.ndarray, joined: np.ndarray, boxes: np.ndarray, rules: Any, now: FrameTime) -> None:
     """As `lifecycle.take_in`, in place."""
     for t in range(len(rows)):
         n = joined[t]
@@ -106,13 +106,13 @@ def take_in(rows: np.ndarray, joined: np.ndarray, found: Found, rules: Any, now:
             continue
         rows[t].hits += 1
         rows[t].streak += 1
-        if confirmed(rows[t].hits, rows[t].status, found.score[n], rules):
+        if confirmed(rows[t].hits, rows[t].status, boxes[n].score, rules):
             rows[t].status = ACTIVE
         rows[t].seen = now.time
-        rows[t].score_before, rows[t].score = rows[t].score, found.score[n]
-        rows[t].class_id = found.class_id[n]
+        rows[t].score_before, rows[t].score = rows[t].score, boxes[n].score
+        rows[t].class_id = boxes[n].class_id
         for k in range(4):
-            rows[t].box[k] = found.xyxy[n, k]
+            rows[t].box[k] = boxes[n].xyxy[k]
 
 
 @inner
@@ -120,12 +120,15 @@ def forget(
     rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, count: int, rules: Any, now: FrameTime
 ) -> int:
     """Who has been lost for too long goes, in place; how many of the first ``count`` rows are left."""
-    stays, gone = np.ones(count, np.bool_), 0
+    gone = 0
     for t in range(count):
-        if not remembered(rows[t].status, rows[t].seen, rules, now):
-            stays[t] = False
-            gone += 1
-    return keep_rows(rows, filters, memory, count, stays) if gone else count
+        gone += not remembered(rows[t].status, rows[t].seen, rules, now)
+    if not gone:
+        return count
+    stays = np.empty(count, np.bool_)
+    for t in range(count):
+        stays[t] = remembered(rows[t].status, rows[t].seen, rules, now)
+    return keep_rows(rows, filters, memory, count, stays)
 
 
 @inner
@@ -148,18 +151,18 @@ def keep_rows(
 
 
 @inner
-def births(joined: np.ndarray, deleted: np.ndarray, found: Found, rules: Any) -> np.ndarray:
+def births(joined: np.ndarray, deleted: np.ndarray, boxes: np.ndarray, rules: Any) -> np.ndarray:
     """(K,) the free detections that begin a track, best first; as `lifecycle.births`."""
     taken = deleted.copy()
     for t in range(len(joined)):
         if joined[t] >= 0:
             taken[joined[t]] = True
-    cols, count = np.empty(len(found.score), np.int64), 0
-    for n in range(len(found.score)):
-        if taken[n] or not may_begin(found.score[n], rules):
+    cols, count = np.empty(len(boxes), np.int64), 0
+    for n in range(len(boxes)):
+        if taken[n] or not may_begin(boxes[n].score, rules):
             continue
         place = count
-        while place > 0 and better(n, cols[place - 1], found):
+        while place > 0 and better(n, cols[place - 1], boxes):
             cols[place] = cols[place - 1]
             place -= 1
         cols[place] = n
@@ -196,37 +199,38 @@ def begin(
     count: int,
     cols: np.ndarray,
     found: Found,
-    vectors: Vectors,
+    looks: Looks,
     rules: Any,
     now: FrameTime,
 ) -> None:
     """Tracks of one detection each, ``cols`` (K,), in the rows behind the first ``count``; as `lifecycle.begin`."""
+    boxes = found.boxes
     z = measured(rules.kind, found.exact[cols])
-    taken, slot = np.zeros(len(vectors.recent), np.bool_), 0
-    for t in range(count if vectors.recent.shape[1] else 0):
+    taken, slot = np.zeros(len(looks.recent), np.bool_), 0
+    for t in range(count if looks.recent.shape[1] else 0):
         taken[row_buffer[t].slot] = True
     for i in range(len(cols)):
         t, n = count + i, cols[i]
         new = row_buffer[t]
         new.id, new.hits, new.streak, new.views, new.column = 0, 1, 0, 0, n
         new.born, new.seen = now.time, now.time
-        new.status = ACTIVE if confirmed_at_birth(found.score[n], rules, now) else TENTATIVE
-        new.score, new.score_before, new.class_id = found.score[n], found.score[n], found.class_id[n]
+        new.status = ACTIVE if confirmed_at_birth(boxes[n].score, rules, now) else TENTATIVE
+        new.score, new.score_before, new.class_id = boxes[n].score, boxes[n].score, boxes[n].class_id
         for k in range(4):
-            new.box[k] = found.xyxy[n, k]
+            new.box[k] = boxes[n].xyxy[k]
             scale = z[i, rules.scale_of[k]] if rules.scale_of[k] >= 0 else 0.0
             filters[0, t, k], filters[1, t, k], filters[3, t, k] = z[i, k], 0.0, 0.0
             filters[2, t, k] = scale * scale * rules.start_weight[0] + rules.start_constant[0, k]
             filters[4, t, k] = scale * scale * rules.start_weight[1] + rules.start_constant[1, k]
         if rules.at_end:
-            _begin_memory(memory[t], filters, t, found.exact[n], found.score[n], rules, now)
-        if vectors.recent.shape[1]:
+            _begin_memory(memory[t], filters, t, found.exact[n], boxes[n].score, rules, now)
+        if looks.recent.shape[1]:
             while taken[slot]:
                 slot += 1
-            taken[slot], new.slot, new.views = True, slot, found.known[n]
-            for k in range(vectors.recent.shape[1]):
-                value = found.embedding[n, k] if found.known[n] else np.float32(0)
-                vectors.recent[slot, k], vectors.history[slot, k] = value, value
-            for place in range(vectors.bank.shape[1]):
-                for k in range(vectors.bank.shape[2]):
-                    vectors.bank[slot, place, k] = vectors.recent[slot, k] if place == 0 else np.float32(0)
+            taken[slot], new.slot, new.views = True, slot, boxes[n].known
+            for k in range(looks.recent.shape[1]):
+                value = looks.embedding[n, k] if boxes[n].known else np.float32(0)
+                looks.recent[slot, k], looks.history[slot, k] = value, value
+            for place in range(looks.bank.shape[1]):
+                for k in range(looks.bank.shape[2]):
+                    looks.bank[slot, place, k] = looks.recent[slot, k] if place == 0 else np.float32(0)

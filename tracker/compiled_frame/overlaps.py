@@ -15,20 +15,20 @@ from retrace.tracker.tracks.shown import may_be_hidden
 
 
 @inner
-def better(a: int, b: int, found: Found) -> bool:
+def better(a: int, b: int, boxes: np.ndarray) -> bool:
     """Whether detection ``a`` comes before ``b`` in `overlaps.best_first`, wherever they stood."""
-    if found.score[a] != found.score[b]:
-        return bool(found.score[a] > found.score[b])
+    if boxes[a].score != boxes[b].score:
+        return bool(boxes[a].score > boxes[b].score)
     for k in (3, 2, 1, 0):
-        if found.xyxy[a, k] != found.xyxy[b, k]:
-            return bool(found.xyxy[a, k] < found.xyxy[b, k])
+        if boxes[a].xyxy[k] != boxes[b].xyxy[k]:
+            return bool(boxes[a].xyxy[k] < boxes[b].xyxy[k])
     return False
 
 
 @inner
 def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
     """(N,) bool, who is deleted by non-maximum suppression; as `overlaps.deleted_boxes`."""
-    out = np.zeros(len(found.score), np.bool_)
+    out = np.zeros(len(found.boxes), np.bool_)
     if len(out) < 2:
         return out
     row, col, iou = overlapping_pairs(found.exact, found.exact)
@@ -37,13 +37,13 @@ def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
     first, last = np.zeros(len(out), np.int64), np.zeros(len(out), np.int64)  # where their pairs are
     for p in range(len(row)):
         a, b = row[p], col[p]
-        if iou[p] <= rules.nms or not alike(found.class_id[a], found.class_id[b], rules):
+        if iou[p] <= rules.nms or not alike(found.boxes[a].class_id, found.boxes[b].class_id, rules):
             continue
-        if not better(a, b, found) and (better(b, a, found) or a >= b):
+        if not better(a, b, found.boxes) and (better(b, a, found.boxes) or a >= b):
             continue
         if last[a] == 0:
             first[a], place = count, has
-            while place > 0 and better(a, order[place - 1], found):
+            while place > 0 and better(a, order[place - 1], found.boxes):
                 order[place] = order[place - 1]
                 place -= 1
             order[place] = a
@@ -71,13 +71,13 @@ def free_places(
     known, born = known[:count], found.exact[cols]
     row, col, iou = overlapping_pairs(born, box[known])
     for p in range(len(row)):
-        same = alike(found.class_id[cols[row[p]]], rows[known[col[p]]].class_id, rules)
+        same = alike(found.boxes[cols[row[p]]].class_id, rows[known[col[p]]].class_id, rules)
         if iou[p] > rules.birth_iou and same:
             out[row[p]] = True
     row, col, iou = overlapping_pairs(born, born)
     for p in range(len(row)):
         a, b = row[p], col[p]
-        same = alike(found.class_id[cols[a]], found.class_id[cols[b]], rules)
+        same = alike(found.boxes[cols[a]].class_id, found.boxes[cols[b]].class_id, rules)
         if a < b and iou[p] > rules.birth_iou and same and not out[a]:
             out[b] = True
     return cols[~out]

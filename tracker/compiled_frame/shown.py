@@ -6,17 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from retrace.tracker.compiled_frame.inputs import Found, inner
+from retrace.tracker.compiled_frame.inputs import inner
 from retrace.tracker.compiled_frame.overlaps import show_hidden
-from retrace.tracker.rows import FrameTime
+from retrace.tracker.rows import SHOWN, FrameTime
 from retrace.tracker.tracks.shown import coasting, in_sight
 
 
 @inner
 def report(
-    rows: np.ndarray, box: np.ndarray, found: Found, rules: Any, now: FrameTime, last_id: int
-) -> tuple[Any, ...]:
-    """Id, box, score, class and detection of the tracks to show, and the last id given; as `shown.report`."""
+    rows: np.ndarray,
+    box: np.ndarray,
+    score: np.ndarray,
+    index: np.ndarray,
+    rules: Any,
+    now: FrameTime,
+    last_id: int,
+) -> tuple[np.ndarray, int]:
+    """(K,) SHOWN, and the last id given; score and index (N,) as they came; as `shown.report`."""
     shown = _shown(rows, box, rules, now)
     order, count = np.empty(len(rows), np.int64), 0
     for t in range(len(rows)):
@@ -30,18 +36,15 @@ def report(
                 place -= 1
             order[place] = t
             count += 1
-    ids, xyxy = np.empty(count, np.int64), np.empty((count, 4), np.float32)
-    scores, class_id = np.empty(count, np.float32), np.empty(count, np.int32)
-    det_index = np.full(count, -1)
+    tracks = np.empty(count, SHOWN)
     for k in range(count):
-        t = order[k]
-        ids[k], scores[k], class_id[k] = rows[t].id, rows[t].score, rows[t].class_id
-        if rows[t].column >= 0:
-            det_index[k], scores[k] = found.place[rows[t].column], found.score[rows[t].column]
+        t, track = order[k], tracks[k]
+        n = rows[t].column
+        track.id, track.class_id = rows[t].id, rows[t].class_id
+        track.score, track.det_index = (score[n], index[n]) if n >= 0 else (rows[t].score, -1)
         for j in range(4):
-            observed = rules.detection_box and rows[t].column >= 0
-            xyxy[k, j] = rows[t].box[j] if observed else box[t, j]
-    return ids, xyxy, scores, class_id, det_index, last_id
+            track.xyxy[j] = rows[t].box[j] if rules.detection_box and n >= 0 else box[t, j]
+    return tracks, last_id
 
 
 @inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +26,8 @@ def merge(memory: Memory, a: int, b: int, at: float, by: str = "user", **evidenc
         if a == b:
             raise InputError(f"person {a} is one person already")
         member, _ = store.partition()
-        owner = {tracklet: person for tracklet, person in member.items() if person in (a, b)}
-        for one, other, why in store.read("SELECT a, b, reason FROM link WHERE kind = 'cannot'"):
-            if {owner.get(one), owner.get(other)} == {a, b}:
-                raise InputError(
-                    f"people {a} and {b} are not one: tracklets {one} and {other} ({why}); split first"
-                )
+        if apart := _between(store, member, a, b):
+            raise InputError(f"people {a} and {b} are not one: {_why(apart, member)}")
         operation = store.operation()
         store.append(operation, at, by, "merge", a, b, **evidence)
     return operation
@@ -61,8 +58,7 @@ def split(memory: Memory, tracklets: list[int], at: float, by: str = "user") -> 
         operation, person = store.operation(), store.new_person(at)
         for tracklet in sorted(tracklets):
             store.append(operation, at, by, "assign", tracklet, person, reason="split by hand")
-        pairs = [(min(t, o), max(t, o), f"operation {operation}") for t in tracklets for o in rest]
-        store.db.executemany("INSERT OR IGNORE INTO link VALUES ('cannot', ?, ?, ?)", pairs)
+        _keep_apart(store, operation, tracklets, rest)
     return person, operation
 
 
@@ -70,18 +66,51 @@ def reject(memory: Memory, a: int, b: int, at: float, by: str = "user") -> int:
     """Two people are not one: nothing joins them, and nobody suggests it again. Returns the operation, to undo it by.
 
     Raises:
-        InputError: no such person, or they are one already.
+        InputError: no such person, they are one, or they are kept apart already.
     """
     with _editing(memory) as store:
         a, b = sorted((_known(store, a), _known(store, b)))
         if a == b:
             raise InputError(f"person {a} is one person already; split off the tracklets that are not")
         operation, member = store.operation(), store.partition()[0]
-        store.append(operation, at, by, "reject", a, b)
         one, other = ([t for t, person in member.items() if person == who] for who in (a, b))
-        pairs = [(min(t, o), max(t, o), f"operation {operation}") for t in one for o in other]
-        store.db.executemany("INSERT OR IGNORE INTO link VALUES ('cannot', ?, ?, ?)", pairs)
+        apart = _between(store, member, a, b)
+        if _by_hand(apart) or len(apart) == len(one) * len(other) > 0:
+            raise InputError(f"people {a} and {b} are kept apart already: {_why(apart, member)}")
+        store.append(operation, at, by, "reject", a, b)
+        _keep_apart(store, operation, one, other)
     return operation
+
+
+def _keep_apart(store: Store, operation: int, one: list[int], other: list[int]) -> None:
+    """No tracklet of ``one`` is the person of any of ``other``, as long as the operation stands."""
+    pairs = [(min(t, o), max(t, o), f"operation {operation}") for t in one for o in other]
+    store.db.executemany("INSERT OR IGNORE INTO link VALUES ('cannot', ?, ?, ?)", pairs)
+
+
+def _between(store: Store, member: Mapping[int, int], a: int, b: int) -> list[tuple[int, int, str]]:
+    """What keeps two people apart: (tracklet, tracklet, reason)."""
+    return [link for link in store.apart() if {member.get(link[0]), member.get(link[1])} == {a, b}]
+
+
+def _by_hand(apart: list[tuple[int, int, str]]) -> list[int]:
+    """The operations among the reasons."""
+    return sorted({int(why.removeprefix("operation ")) for *_, why in apart if why.startswith("operation ")})
+
+
+def _why(apart: list[tuple[int, int, str]], member: Mapping[int, int]) -> str:
+    """What keeps two people apart, and what to do if that is wrong. Who was seen together is told first: no undoing
+    helps there."""
+    seen = [(a, b) for a, b, why in apart if not why.startswith("operation ")]
+    if not seen:
+        numbers = _by_hand(apart)
+        names = f"operation{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+        return f"by {names}; undo {'them' if len(numbers) > 1 else 'it'} if that is wrong"
+    more = f" (and {len(seen) - 1} more pairs)" if len(seen) > 1 else ""
+    said = f"tracklets {seen[0][0]} and {seen[0][1]}{more} were seen together"
+    count = Counter(member.values())
+    loose = " or ".join(f"{t} off person {member[t]}" for t in seen[0] if count[member[t]] > 1)
+    return f"{said}; " + (f"split {loose} if it is not theirs" if loose else "they are two")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +126,7 @@ def suggestions(store: Store) -> list[Suggestion]:
     """What the log suggests and nobody has settled: not of people who are one by now, are gone, or are surely two."""
     member, alias = store.partition()
     there = {*member.values()}
-    links = store.read("SELECT a, b FROM link WHERE kind = 'cannot'")
-    two = {tuple(sorted((member[a], member[b]))) for a, b in links if a in member and b in member}
+    two = {tuple(sorted((member[a], member[b]))) for a, b, _ in store.apart() if a in member and b in member}
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for a, b, text in store.read("SELECT a, b, evidence FROM log WHERE op = 'suggest' ORDER BY seq"):
         pair = canonical(a, alias), canonical(b, alias)
@@ -110,6 +138,8 @@ def suggestions(store: Store) -> list[Suggestion]:
 
 def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
     """Take back a merge, a split, a refusal, or an undo. Returns the operation, which can be undone itself.
+
+    Tracklets that would be a deleted person's again stay whose they are.
 
     Raises:
         InputError: no such operation, one that was taken back already, or a tracker's own assignment (split it).
@@ -123,17 +153,21 @@ def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
             raise InputError(
                 f"operation {operation} is where its tracklet was first put; split it off instead"
             )
-        if operation in undone(store):
+        if operation in store.undone():
             raise InputError(f"operation {operation} was undone already")
-        made = store.operation()
+        made, before = store.operation(), store.partition()[0]
         store.append(made, at, by, "undo", operation, None)
-        store.db.execute("DELETE FROM link WHERE reason = ?", (f"operation {operation}",))
+        there = {person for (person,) in store.read("SELECT id FROM person")}
+        for tracklet, person in store.partition()[0].items():
+            if person not in there:
+                why = f"person {person} was deleted"
+                store.append(made, at, by, "assign", tracklet, before[tracklet], reason=why)
     return made
 
 
 def undo_all_merges(memory: Memory, at: float, by: str = "user") -> int:
     """The partition as if nobody had ever been merged. Returns how many merges were taken back."""
-    done = undone(memory.store)
+    done = memory.store.undone()
     merges = [op for (op,) in memory.store.read("SELECT operation FROM log WHERE op = 'merge' ORDER BY seq")]
     for operation in (op for op in reversed(merges) if op not in done):
         undo(memory, operation, at, by)
@@ -271,15 +305,6 @@ def _known(store: Store, person: int) -> int:
     return canonical(person, store.partition()[1])
 
 
-def undone(store: Store) -> set[int]:
-    """Operations that were taken back, and are not there again."""
-    found: set[int] = set()
-    for operation, of in store.read("SELECT operation, a FROM log WHERE op = 'undo' ORDER BY seq DESC"):
-        if operation not in found:
-            found.add(of)
-    return found
-
-
 def _remove(store: Store, people: set[int]) -> dict[str, int]:
     """All rows about these people and those who were merged into them."""
     member, alias = store.partition()
@@ -289,6 +314,8 @@ def _remove(store: Store, people: set[int]) -> dict[str, int]:
     store.db.executemany("INSERT INTO gone VALUES ('tracklet', ?)", mine)
     store.db.executemany("INSERT INTO gone VALUES ('person', ?)", ids)
     tracklets, persons = (f"(SELECT id FROM gone WHERE kind = '{kind}')" for kind in ("tracklet", "person"))
+    rejected = f"op = 'reject' AND (a IN {persons} OR b IN {persons})"
+    passed_on = store.read(f"SELECT DISTINCT operation, at, by FROM log WHERE {rejected}")
     counts = {"tracklets": len(mine), "people": len(ids), "log": 0}
     for table, which in (
         ("tracklet", f"id IN {tracklets}"),
@@ -301,7 +328,22 @@ def _remove(store: Store, people: set[int]) -> dict[str, int]:
         changed = store.db.execute(f"DELETE FROM {table} WHERE {which}").rowcount
         counts["log"] += changed if table == "log" else 0
     store.db.execute("DROP TABLE gone")
+    for operation, at, by in passed_on:
+        _pass_on(store, operation, at, by, member)
+    orphans = "DELETE FROM log WHERE op = 'undo' AND a NOT IN (SELECT operation FROM log)"
+    while changed := store.db.execute(orphans).rowcount:  # an undo of an undo, too
+        counts["log"] += changed
     return counts
+
+
+def _pass_on(store: Store, operation: int, at: float, by: str, member: Mapping[int, int]) -> None:
+    """A refusal of which one person is gone still keeps tracklets apart that have become others': it stands in their
+    names now, so that the log says it and it can be undone."""
+    links = store.read("SELECT a, b FROM link WHERE reason = ?", (f"operation {operation}",))
+    pairs = {tuple(sorted((member[a], member[b]))) for a, b in links if member[a] != member[b]}
+    said = {*store.read("SELECT a, b FROM log WHERE op = 'reject' AND operation = ?", (operation,))}
+    for a, b in sorted(pairs - said):
+        store.append(operation, at, by, "reject", a, b)
 
 
 def _fold(store: Store, most: int, bank: int) -> int:

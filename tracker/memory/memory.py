@@ -89,7 +89,7 @@ class Memory:
             for have, written in zip((self.transit.same, self.transit.anybody), counts, strict=True):
                 have[: len(written), stop] = written
         self._cannot: dict[int, set[int]] = {}
-        for a, b in self.store.read("SELECT a, b FROM link WHERE kind = 'cannot'"):
+        for a, b, _ in self.store.apart():
             self._cannot.setdefault(a, set()).add(b)
             self._cannot.setdefault(b, set()).add(a)
         self._strange: dict[int, set[int]] = {}  # rows of people who are surely not one

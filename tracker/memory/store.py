@@ -1,7 +1,8 @@
 """The truth of an identity memory: one SQLite file in WAL mode.
 
 Tracklets are facts. Who they are is a log of assignments, merges and undos that only grows; a person is a view of it
-(`partition`), so whatever was joined can be taken apart by one more row. Only forgetting and deleting remove rows.
+(`partition`), so whatever was joined can be taken apart by one more row; who was kept apart by hand is kept apart as
+long as that operation stands (`apart`). Only forgetting and deleting remove rows.
 What a committed transaction holds survives a killed process (WAL, synchronous=NORMAL).
 """
 
@@ -20,7 +21,8 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 
-VERSION = "2"
+VERSION = "3"
+BEFORE = "2"  # read as it is, and made a file of this version when it is opened to write
 FULL = 2**16  # bytes left, below which a disk is full: a side file takes 32 kB
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -50,7 +52,8 @@ CREATE TABLE log (
 );
 CREATE TABLE link (
     kind TEXT NOT NULL CHECK (kind IN ('must', 'cannot')), a INTEGER NOT NULL, b INTEGER NOT NULL,
-    reason TEXT NOT NULL, PRIMARY KEY (kind, a, b)
+    reason TEXT NOT NULL, -- 'operation N': by hand, as long as N stands
+    PRIMARY KEY (kind, a, b, reason)
 ) WITHOUT ROWID;
 CREATE TABLE transit (
     stop INTEGER PRIMARY KEY, -- camera that people come to
@@ -110,7 +113,7 @@ class Store:
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute("PRAGMA secure_delete = ON")  # what is deleted is not to be found in the file
         meta = dict(self.db.execute("SELECT key, value FROM meta"))
-        if meta.get("version") != VERSION:
+        if meta.get("version") not in (BEFORE, VERSION):
             raise InputError(f"{self.path}: a memory of version {meta.get('version')}, this reads {VERSION}")
         if "weights" not in meta or not meta.get("dimension", "").isdecimal():
             raise InputError(
@@ -123,6 +126,20 @@ class Store:
                 f"{self.path}: was made with {self.weights} ({self.dimension} numbers a vector), not with {other}: "
                 "vectors of two networks do not compare; use those weights or another memory"
             )
+        if meta["version"] == BEFORE and not readonly:
+            self._renew()
+
+    def _renew(self) -> None:
+        """A file of the version before: a pair could be kept apart by one reason only."""
+        (table,) = (part for part in SCHEMA.split(";\n") if "CREATE TABLE link" in part)
+        self.db.execute("BEGIN IMMEDIATE")
+        if self.db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone() == (BEFORE,):
+            self.db.execute("ALTER TABLE link RENAME TO link_before")
+            self.db.execute(table)
+            self.db.execute("INSERT INTO link SELECT kind, a, b, reason FROM link_before")
+            self.db.execute("DROP TABLE link_before")
+            self.db.execute("UPDATE meta SET value = ? WHERE key = 'version'", (VERSION,))
+        self.db.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -205,9 +222,9 @@ class Store:
         return int(self.db.execute("INSERT INTO person (created) VALUES (?)", (at,)).lastrowid or 0)
 
     def operation(self) -> int:
-        """A number for rows of the log that are undone together: that of the first of them."""
-        (last,) = self.db.execute("SELECT COALESCE(MAX(seq), 0) FROM log").fetchone()
-        return int(last) + 1
+        """A number for rows of the log that are undone together: that of the first of them, never given before."""
+        last = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
+        return int(last[0]) + 1 if last else 1
 
     def append(
         self, operation: int, at: float, by: str, op: str, a: int, b: int | None, **evidence: Any
@@ -225,13 +242,8 @@ class Store:
 
         Rows of an operation that was undone do not count; of a tracklet's assignments the newest does.
         """
-        rows = self.read(
-            "SELECT operation, op, a, b FROM log WHERE op IN ('assign', 'merge', 'undo') ORDER BY seq"
-        )
-        undone: set[int] = set()
-        for operation, op, a, _ in reversed(rows):  # an undo that was itself undone undoes nothing
-            if op == "undo" and operation not in undone:
-                undone.add(a)
+        rows = self.read("SELECT operation, op, a, b FROM log WHERE op IN ('assign', 'merge') ORDER BY seq")
+        undone = self.undone()
         person_of: dict[int, int] = {}
         alias: dict[int, int] = {}
         for operation, op, a, b in rows:
@@ -242,6 +254,21 @@ class Store:
             elif op == "merge":
                 alias[b] = a
         return {t: canonical(p, alias) for t, p in person_of.items()}, {p: canonical(p, alias) for p in alias}
+
+    def undone(self) -> set[int]:
+        """Operations that were taken back, and are not there again."""
+        found: set[int] = set()
+        for operation, of in self.read("SELECT operation, a FROM log WHERE op = 'undo' ORDER BY seq DESC"):
+            if operation not in found:  # an undo that was itself undone undoes nothing
+                found.add(of)
+        return found
+
+    def apart(self) -> list[tuple[int, int, str]]:
+        """(tracklet, tracklet, reason) of those who are surely not one person: seen together, or kept apart by an
+        operation that stands."""
+        taken_back = {f"operation {operation}" for operation in self.undone()}
+        rows = self.read("SELECT a, b, reason FROM link WHERE kind = 'cannot'")
+        return [(a, b, why) for a, b, why in rows if why not in taken_back]
 
 
 def canonical(person: int, alias: dict[int, int]) -> int:

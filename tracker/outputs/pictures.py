@@ -50,7 +50,8 @@ CODECS = {
     # plays everywhere
     "h264": Codec("libx264", ".mp4", {"preset": "superfast", "crf": "23", "profile": "high"}),
     "vp9": Codec("libvpx-vp9", ".webm", {"deadline": "realtime", "cpu-used": "7", "crf": "32", "b": "0"}),
-    "av1": Codec("libsvtav1", ".mp4", {"preset": "9", "crf": "35"}),
+    # at 35 thin lines went under, most in the last frames
+    "av1": Codec("libsvtav1", ".mp4", {"preset": "9", "crf": "23"}),
 }
 
 
@@ -272,6 +273,7 @@ class ContactSheet(Sink):
 
     def _captioned(self, small: np.ndarray, step: Step) -> np.ndarray:
         caption = np.full((22, self._width, 3), BLANK, np.uint8)
-        text = f"frame {step.frame.index}   {step.frame.time:.1f} s   {len(step.tracks)} tracks"
+        count = f"{len(step.tracks)} track{'s' if len(step.tracks) != 1 else ''}"
+        text = f"frame {step.frame.index}   {step.frame.time:.1f} s   {count}"
         cv2.putText(caption, text, (6, 16), FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
         return np.vstack([small, caption])

@@ -116,6 +116,8 @@ class Job:
                     expect(one.name, word, str, what)
             if kind == "str":
                 object.__setattr__(self, one.name, str(value))
+                if one.name not in ("source", "out") and not str(value).strip():
+                    raise InputError(f"`{one.name}` is empty: give it a value, or leave it out")
             elif kind == "float":
                 number(one.name, value, -LARGEST, LARGEST)
         object.__setattr__(self, "save", tuple(dict.fromkeys(["mot", *self.save])))
@@ -164,12 +166,8 @@ class Job:
         for name in ("memory_camera", "memory_start", "memory_engine", "memory_config", "homography"):
             if self.memory is None and getattr(self, name) is not None:
                 raise InputError(f"`{name}` does nothing without `memory`")
-        if self.storage is not None and not self.storage.strip():
-            raise InputError("`storage` is empty: name a URL or a folder, or leave it out")
         if self.memory_engine is not None:
             check_engine(self.memory_engine)
-        if self.memory_camera is not None and not self.memory_camera.strip():
-            raise InputError("`memory_camera` is empty: name the camera, or leave it out")
         if self.memory is not None and self.reid == "none":
             raise InputError("`memory` knows people by their looks: it needs `reid`")
         if self.memory is not None and self.reid_norm != "stored":

@@ -107,7 +107,8 @@ class Sinks:
             )
             self._drawn["video"] = self._video = video
         if "sheet" in save:
-            self._drawn["sheet"] = ContactSheet(path("sheet"), source.size, source.length, style=style)
+            length = min(filter(None, (source.length, opened.job.length)), default=None)
+            self._drawn["sheet"] = ContactSheet(path("sheet"), source.size, length, style=style)
 
     @property
     def draws(self) -> bool:

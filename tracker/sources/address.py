@@ -4,11 +4,45 @@ from __future__ import annotations
 
 import re
 
+from retrace.configs.errors import InputError, nearest
+
 LONGEST = 200  # characters of a place in a message
+# What FFmpeg reads live pictures by: from a named host; and by what may also listen, on a port alone.
+OF_A_HOST = (
+    *("rtsp", "rtsps", "http", "https", "hls", "rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpte", "rtmpts"),
+    *("mms", "mmsh", "mmst", "icecast", "ftp", "sftp"),
+)
+BY_A_PORT = ("udp", "udplite", "rtp", "srtp", "tcp", "tls", "srt", "rist", "sctp", "sap", "zmq")
 
 
 def is_url(spec: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", spec) is not None
+
+
+def check_address(url: str) -> None:
+    """Refuse the URL of a stream behind which there can never be one; nobody is asked.
+
+    Raises:
+        InputError: an unknown scheme, no host, a port that is none; without the URL's secrets.
+
+    Example:
+        >>> from retrace.tracker.sources.address import check_address
+        >>> check_address("rtsp://me:secret@camera-1:554/stream")
+    """
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    if scheme not in (*OF_A_HOST, *BY_A_PORT):
+        raise InputError(
+            f"{shown(url)}: no streams come by {scheme!r}; {nearest(scheme, (*OF_A_HOST, *BY_A_PORT))}"
+        )
+    place = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]  # as FFmpeg takes it apart
+    host, port = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(.*)", place, re.DOTALL).groups()  # type: ignore[union-attr]
+    if port not in ("", ":") and not (re.fullmatch(":[0-9]{1,5}", port) and 0 < int(port[1:]) < 65536):
+        raise InputError(
+            f"{shown(url)}: its port is no number from 1 to 65535 (in a password / ? # @ : are %2F %3F %23 %40 %3A)"
+        )
+    if not host.strip("[]") and (scheme in OF_A_HOST or len(port) < 2):
+        raise InputError(f"{shown(url)}: names no host; expected {scheme}://HOST/...")
 
 
 def redact(url: str) -> str:

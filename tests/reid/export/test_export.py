@@ -147,7 +147,7 @@ def test_int8_is_calibrated_and_compared_on_different_people(
     weights: Path, people: Path, tmp_path: Path
 ) -> None:
     found = export(weights, tmp_path / "q.onnx", Job(store="int8"), calibration=people)
-    assert found.crops == 20  # every other of the 40
+    assert (found.crops, found.people) == (20, 20)  # every other of the 40
     assert 0 < found.worst < 0.05
     model = onnx.load(tmp_path / "q.onnx")
     assert "QuantizeLinear" in {node.op_type for node in model.graph.node}
@@ -159,7 +159,26 @@ def test_int8_is_calibrated_and_compared_on_different_people(
 
 
 def test_crops_of_a_folder_join_the_comparison(weights: Path, people: Path, tmp_path: Path) -> None:
-    assert export(weights, tmp_path / "a.onnx", calibration=people).crops == 20 + 40
+    found = export(weights, tmp_path / "a.onnx", calibration=people)
+    assert (found.crops, found.people) == (20 + 40, 40)
+    assert export(weights, tmp_path / "b.onnx").people == 0  # which the tool says
+
+
+@pytest.mark.parametrize("name", ["auto", "strong"])
+def test_names_of_shipped_weights_mean_the_network_as_it_was_trained(tmp_path: Path, name: str) -> None:
+    """Whatever an .onnx cannot become is made of the .safetensors beside it."""
+    out = tmp_path / "a.safetensors"
+    assert export(name, out, Job("safetensors")).worst < 1e-6
+    trained = load_network(shipped_weights(name).with_suffix(".safetensors"))[0].state_dict()
+    assert all(torch.equal(value, trained[key]) for key, value in load_network(out)[0].state_dict().items())
+    one = export(name, tmp_path / "one.onnx", Job(batch=1))
+    assert one.batches == (1,)
+    export(name, tmp_path / "any.onnx")  # the .onnx as it is, no torch needed
+    assert initializers(tmp_path / "any.onnx") == initializers(shipped_weights(name))
+
+
+def initializers(path: Path | None) -> dict[str, bytes]:
+    return {one.name: one.SerializeToString() for one in onnx.load(path).graph.initializer}
 
 
 def test_an_export_that_answers_otherwise_is_not_kept(

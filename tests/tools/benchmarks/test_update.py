@@ -17,7 +17,7 @@ def test_vectors_come_with_the_boxes(shared: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RETRACE_SHARED", str(shared.parent))
     monkeypatch.setattr(update, "FRAMES", {10: 4})
     fed: list[Detections] = []
-    monkeypatch.setattr(update, "_whole", lambda preset, frames: fed.extend(frames))
+    monkeypatch.setattr(update, "_whole", lambda preset, frames: lambda: fed.extend(frames))
     rows = update.measure_updates([10], ["default"], 1, vectors=16)
     assert {row["side"] for row in rows} == {"floor: kalman", "floor: assignment", "default"}
     looks = [frame.embedding for frame in fed if len(frame)]

@@ -159,6 +159,22 @@ def test_mistakes(source: str, save: tuple[str, ...], said: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        (["rtsp://a/1", "rtsp:///stream"], "rtsp:///stream: names no host; expected rtsp://HOST/..."),
+        (["rtps://a/1"], "rtps://a/1: no streams come by 'rtps'; did you mean"),
+        (["rtsp://me:word@a:99999/1"], "rtsp://a:99999/1: its port is no number from 1 to 65535"),
+        (["rtsp://a/1", "rtsp://b/1", "rtsp://a/1"], "rtsp://a/1: is named twice"),
+        (["0", "00"], "00: is named twice"),
+    ],
+)
+def test_addresses_that_can_never_work(sources: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(said)) as told:
+        camera_jobs([Job(source, tmp_path, reid="none", detections="b.txt") for source in sources])
+    assert "me:word" not in str(told.value)
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"reid": "nobody.onnx"}, "nobody.onnx: no such weights file"),

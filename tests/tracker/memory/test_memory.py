@@ -24,6 +24,7 @@ from retrace.tracker.memory.editing import (
     merge,
     name,
     pin,
+    reject,
     split,
     tidy,
     undo,
@@ -189,10 +190,138 @@ def test_who_was_split_stays_apart(tmp_path: Path) -> None:
     new, operation = split(memory, [found[2].tracklet], at=500.0)
     member, _ = memory.store.partition()
     assert member[found[2].tracklet] == new != member[found[0].tracklet]
-    with pytest.raises(InputError, match="split first"):
+    with pytest.raises(InputError, match=f"people 1 and 2 are not one: by operation {operation}; undo it if"):
         merge(memory, new, found[0].person, at=600.0)
-    undo(memory, operation, at=700.0)
+    taken_back = undo(memory, operation, at=700.0)
     assert len(set(memory.store.partition()[0].values())) == 1
+    undo(memory, taken_back, at=800.0)  # and they are kept apart again
+    with pytest.raises(InputError, match=f"by operation {operation}"):
+        merge(memory, new, found[0].person, at=900.0)
+
+
+def visits(memory: Memory, *people: int, **other: object) -> list[int]:
+    """Tracklets, 100 s apart, and nobody joined by looks: each is a person of its own."""
+    return [
+        memory.add([tracklet(p, 100.0 * (k + 1), boxes=1, **other)])[0].tracklet for k, p in enumerate(people)
+    ]
+
+
+def log_of(memory: Memory, op: str) -> list[tuple[int, int, int]]:
+    return memory.store.read("SELECT operation, a, b FROM log WHERE op = ? ORDER BY seq", (op,))
+
+
+def test_a_refusal_outlives_a_deleted_person_in_the_names_of_others(tmp_path: Path) -> None:
+    """1 and 2 were one when it was said that they are not 3. 1 is gone; what stays is that 2 is not 3."""
+    memory = opened(tmp_path)
+    visits(memory, 1, 2, 3)
+    merged = merge(memory, 1, 2, at=500.0)
+    refused = reject(memory, 1, 3, at=600.0)
+    undo(memory, merged, at=700.0)
+    delete(memory, 1)
+    assert log_of(memory, "reject") == [(refused, 2, 3)]  # nothing names person 1 any more
+    assert not memory.store.read("SELECT 1 FROM log WHERE op IN ('merge', 'undo')")
+    with pytest.raises(InputError, match=f"people 2 and 3 are not one: by operation {refused}"):
+        merge(memory, 2, 3, at=800.0)
+    undo(memory, refused, at=900.0)
+    merge(memory, 2, 3, at=1000.0)
+
+
+def test_a_refusal_goes_with_the_person_whom_it_was_about(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    visits(memory, 1, 2)
+    reject(memory, 1, 2, at=500.0)
+    delete(memory, 1)
+    assert log_of(memory, "reject") == memory.store.apart() == []
+
+
+def test_numbers_of_deleted_operations_are_not_given_again(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    visits(memory, 1, 2, 3)
+    refused = reject(memory, 1, 3, at=500.0)
+    delete(memory, 1)
+    assert reject(memory, 2, 3, at=600.0) == refused + 1
+
+
+def test_a_split_whose_person_is_deleted_can_still_be_undone(tmp_path: Path) -> None:
+    """2 was split off 1, and 3 off 1 later; 1 is gone. 2 stays 2, but nothing keeps 2 and 3 apart."""
+    memory = opened(tmp_path)
+    first, second, third = visits(memory, 1, 2, 3)
+    merge(memory, 1, 2, at=500.0)
+    merge(memory, 1, 3, at=510.0)
+    two, operation = split(memory, [second], at=600.0)
+    three, _ = split(memory, [third], at=700.0)
+    delete(memory, memory.store.partition()[0][first])
+    with pytest.raises(InputError, match=f"by operation {operation}; undo it"):
+        merge(memory, two, three, at=800.0)
+    undo(memory, operation, at=900.0)
+    assert memory.store.partition()[0] == {second: two, third: three}
+    assert opened(tmp_path).people.alive == 2  # the file can be read
+    merge(memory, two, three, at=1000.0)
+
+
+def test_a_refusal_is_written_once(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    visits(memory, 1, 2)
+    refused = reject(memory, 1, 2, at=500.0)
+    with pytest.raises(InputError, match=f"1 and 2 are kept apart already: by operation {refused}; undo it"):
+        reject(memory, 2, 1, at=600.0)
+    assert len(log_of(memory, "reject")) == 1
+    taken_back = undo(memory, refused, at=700.0)
+    again = reject(memory, 1, 2, at=800.0)
+    undo(memory, taken_back, at=900.0)  # the first stands again, beside the second
+    with pytest.raises(InputError, match=f"by operations {refused}, {again}; undo them if"):
+        merge(memory, 1, 2, at=1000.0)
+    undo(memory, again, at=1100.0)
+    with pytest.raises(InputError, match=f"by operation {refused};"):
+        merge(memory, 1, 2, at=1200.0)
+    undo(memory, refused, at=1300.0)
+    merge(memory, 1, 2, at=1400.0)
+
+
+def test_who_was_seen_together_is_told_what_may_be_split(tmp_path: Path) -> None:
+    """Tracklets 1 and 2 in one frame. Nothing can be split off people of one tracklet; of two, it can."""
+    memory = opened(tmp_path)
+    memory.add([tracklet(k, 10.0, track=k, boxes=1, apart=frozenset({3 - k})) for k in (1, 2)])
+    with pytest.raises(InputError, match=r"tracklets 1 and 2 were seen together; they are two$"):
+        merge(memory, 1, 2, at=100.0)
+    with pytest.raises(InputError, match="kept apart already: tracklets 1 and 2 were seen together"):
+        reject(memory, 1, 2, at=100.0)
+    merge(memory, 2, memory.add([tracklet(5, 50.0, track=9, boxes=1)])[0].person, at=110.0)
+    with pytest.raises(InputError, match=r"were seen together; split 2 off person 2 if it is not theirs$"):
+        merge(memory, 1, 2, at=120.0)
+    reject(memory, 1, 2, at=130.0)  # also whoever is left of 2 after that
+    with pytest.raises(InputError, match="seen together; split 2 off person 2"):  # no undoing would help
+        merge(memory, 1, 2, at=140.0)
+    split(memory, [2], at=150.0)
+    with pytest.raises(InputError, match="people 1 and 2 are not one: by operation"):
+        merge(memory, 1, 2, at=160.0)
+
+
+def test_a_memory_of_the_version_before_is_renewed(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    visits(memory, 1, 2)
+    refused = reject(memory, 1, 2, at=500.0)
+    before = memory.store.partition(), memory.store.apart()
+    memory.store.db.execute("ALTER TABLE link RENAME TO new")
+    memory.store.db.execute(
+        "CREATE TABLE link (kind TEXT NOT NULL CHECK (kind IN ('must', 'cannot')), a INTEGER NOT NULL, "
+        "b INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (kind, a, b)) WITHOUT ROWID"
+    )
+    memory.store.db.execute("INSERT INTO link SELECT * FROM new")
+    memory.store.db.execute("DROP TABLE new")
+    memory.store.db.execute("UPDATE meta SET value = '2' WHERE key = 'version'")
+    memory.close()
+    looking = Store(tmp_path / "m.db", readonly=True)
+    assert (looking.partition(), looking.apart()) == before
+    assert looking.read("SELECT value FROM meta WHERE key = 'version'") == [("2",)]
+    looking.close()
+    for _ in range(2):
+        with opened(tmp_path) as again:
+            assert (again.store.partition(), again.store.apart()) == before
+            assert again.store.read("SELECT value FROM meta WHERE key = 'version'") == [("3",)]
+    memory = opened(tmp_path)
+    undo(memory, undo(memory, refused, at=600.0), at=700.0)
+    assert reject(memory, 1, memory.add([tracklet(3, 900.0, boxes=1)])[0].person, at=800.0) > refused
 
 
 def test_mistakes_of_the_hand(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_gaps_filled_afterwards_are_not_guessed_at_before() -> None:
         ({"memory": "m", "memory_camera": " "}, "`memory_camera` is empty"),
         ({"detections": "d", "reid": "none", "runtime": "openvino"}, "`runtime` openvino: no network"),
         ({"storage": ""}, "`storage` is empty"),
+        ({"reid": ""}, "`reid` is empty: give it a value, or leave it out"),
+        ({"detections": " "}, "`detections` is empty"),  # not the detector without a word
         ({"length": 0}, "`length` must be at least 1 frame, got 0"),
         ({"offline_overrides": {"link.gap": 1}}, "offline.link.gap does nothing without `offline`"),
     ],

@@ -15,7 +15,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tracker.data import Frame
 from retrace.tracker.sources import Source, open_source, opening, streams, videos
-from retrace.tracker.sources.address import redact, url_name
+from retrace.tracker.sources.address import check_address, redact, url_name
 from retrace.tracker.sources.streams import Feed, Live, Reconnecting, connect_camera, live_source
 from tests.http_camera import HttpCamera
 from tests.rtsp_server import RtspServer, transport_stream
@@ -381,3 +381,28 @@ def test_a_video_behind_a_url_is_no_live_stream(tmp_path: Path, monkeypatch: pyt
 def test_urls_are_shown_and_named_without_secrets(url: str, shown: str, name: str) -> None:
     assert redact(url) == shown
     assert url_name(url) == name
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        *((url, None) for url in (
+            "rtsp://camera-1", "RTSP://camera-1:554/a?b#c", "rtsp://me:s%2Fx@[fe80::1]:554/a", "http://10.0.0.1:8080/a",
+            "rtsp://camera-1:/a", "udp://:1234", "udp://@239.0.0.1:1234", "srt://:9000?mode=listener",
+            "rtsp://camera-1/cam@2:x", "https://camera-1/a:b",
+        )),
+        ("rtsp://", "names no host"), ("rtsp://:554/a", "names no host"), ("http:///a", "names no host"),
+        ("rtsp://me:secret@/a", "names no host"), ("rtsp://[]/a", "names no host"), ("udp://", "names no host"),
+        ("rtsp://camera-1:0/a", "port"), ("rtsp://camera-1:65536/a", "port"), ("rtsp://camera-1:5x4/a", "port"),
+        ("rtsp://[::1]554/a", "port"), ("rtsp://me:se/cret@camera-1/a", r"in a password / \? # @ : are"),
+        ("ws://camera-1/a", "no streams come by 'ws'"), ("file:///a.mp4", "no streams come by 'file'"),
+    ],
+)  # fmt: skip
+def test_addresses(url: str, message: str | None) -> None:
+    """Nobody is asked, and no secret is told."""
+    if message is None:
+        check_address(url)
+        return
+    with pytest.raises(InputError, match=message) as told:
+        check_address(url)
+    assert "se" not in str(told.value).replace("password", "")
