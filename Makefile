@@ -36,8 +36,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/python tools/demo.py
 
+# Bytecode is kept whatever the caller says: else each of the suite's hundreds of processes compiles all our sources anew.
+# One thread each: there are as many of pytest's workers as cores.
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n auto --dist loadfile  # a file's tests stay together: some build on each other
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n auto --dist loadfile  # a file's tests stay together: some build on each other
 
 check: format-check lint types test
 

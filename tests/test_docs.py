@@ -166,9 +166,14 @@ QUOTES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def ours() -> set[str]:
+    return {message.text for message in messages()}
+
+
 @pytest.mark.parametrize("quote", QUOTES)
-def test_a_quoted_message_is_one_of_ours(quote: str) -> None:
-    assert quote in {message.text for message in messages()}
+def test_a_quoted_message_is_one_of_ours(quote: str, ours: set[str]) -> None:
+    assert quote in ours
 
 
 def test_every_name_of_the_surface_is_in_the_reference() -> None:

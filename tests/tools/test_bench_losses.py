@@ -11,12 +11,8 @@ import pytest
 
 from retrace.tools.loss_bench.jobs import read_results
 from tests.conftest import ROOT
+from tests.tools.called import called
 from tests.tools.loss_bench.results_by_hand import final
-
-
-def call(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "tools/bench_losses.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize(
@@ -32,11 +28,13 @@ def call(*arguments: object) -> subprocess.CompletedProcess:
     ],
     ids=str,
 )
-def test_mistakes_are_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = call(*arguments, "--results", tmp_path / "r.jsonl")
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_mistakes_are_one_line(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = called(capsys, "bench_losses", *arguments, "--results", tmp_path / "r.jsonl")
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
 
 
 def test_a_report_of_what_is_there(tmp_path: Path) -> None:
@@ -45,9 +43,16 @@ def test_a_report_of_what_is_there(tmp_path: Path) -> None:
         final(name, seed, level) for name, level in (("ce_triplet", 0.5), ("ce", 0.4)) for seed in (1, 2)
     ]
     results.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = call(
-        "report", "--published", "--results", results, "--out", tmp_path / "page", "--steps", tmp_path / "no"
-    )
+    command = [
+        sys.executable,
+        str(ROOT / "tools/bench_losses.py"),
+        "report",
+        "--published",
+        "--results",
+        results,
+    ]
+    command += ["--out", tmp_path / "page", "--steps", tmp_path / "no"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "| ce_triplet |" in (tmp_path / "page/losses.md").read_text()
 

@@ -16,15 +16,16 @@ from retrace.reid.data.sets import read_reid_set
 from tests.reid.mini_market import write_mini_market
 
 torch = pytest.importorskip("torch")
-if importlib.util.find_spec("torchreid") is None:
-    pytest.skip("needs torchreid: pip install -e .[train]", allow_module_level=True)
+for package in ("torchreid", "timm"):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs {package}: pip install -e .[train]", allow_module_level=True)
 
 from retrace.reid import fit  # noqa: E402
 from retrace.reid.training.files import read_checkpoint  # noqa: E402
 from retrace.reid.training.progress import Progress  # noqa: E402
 
 CONFIG: dict[str, Any] = {
-    "model": {"name": "osnet_x0_25", "embedding": 16},
+    "model": {"name": "timm.test_resnet", "embedding": 16},
     "size": [32, 16],
     "augment": {"flip": 0.5, "pad": 2},
     "batch": {"identities": 4, "images": 2},

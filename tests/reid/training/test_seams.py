@@ -26,8 +26,11 @@ from retrace.reid.training.steps import steps  # noqa: E402
 from retrace.reid.weights.files import load_network, save_network  # noqa: E402
 from tests.reid.training.small_run import (  # noqa: E402
     CAMERAS,
+    COLUMNS,
     IDS,
     LABELS,
+    NETWORK,
+    OSNET,
     PIXELS,
     SIZE,
     assert_same,
@@ -37,8 +40,7 @@ from tests.reid.training.small_run import (  # noqa: E402
     stored,
 )
 
-MODEL = {"name": "osnet_x0_25", "embedding": 16}
-COLUMNS = {"viewpoint": np.arange(len(LABELS)) % 3}
+VIEWPOINTS = {"viewpoint": np.arange(len(LABELS)) % 3}
 RUNS: dict[str, dict[str, Any]] = {
     "neighbours and class tree": {
         "losses": {"cross_entropy": {}, "hierarchical_triplet": {}},
@@ -70,18 +72,21 @@ RUNS: dict[str, dict[str, Any]] = {
         "sampler": {"kind": "random"},
     },
     "projection head": {
-        "model": MODEL | {"heads": {"projection": {"kind": "mlp", "dim": 8}}},
+        "model": NETWORK | {"heads": {"projection": {"kind": "mlp", "dim": 8}}},
         "losses": {"nt_xent": {"on": "projection"}},
         "views": 2,
     },
     "mean teacher": {"teacher": {"ema": 0.9}, "losses": {"cross_entropy": {}, "relational_distillation": {}}},
-    "memory": {"losses": {"cross_entropy": {}, "memory": {"size": 20, "start": 2}}},
+    "memory, OSNet": {
+        "model": OSNET,
+        "losses": {"cross_entropy": {}, "memory": {"size": 20, "start": 2}},
+    },
     "self-distillation": {
-        "model": MODEL | {"heads": {"a": {"kind": "mlp", "dim": 24}, "b": {"kind": "mlp", "dim": 32}}},
+        "model": NETWORK | {"heads": {"a": {"kind": "mlp", "dim": 24}, "b": {"kind": "mlp", "dim": 32}}},
         "losses": {"s2sd": {"delay": 4}},
     },
     "stripes and moments": {
-        "model": MODEL
+        "model": NETWORK
         | {
             "heads": {
                 "stripes": {"kind": "stripes", "dim": 8, "parts": 2, "keep": True},
@@ -110,27 +115,32 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def continued(first: Training, changes: dict[str, Any]) -> Training:
+def continued(state: Any, changes: dict[str, Any]) -> Training:
     """What a new process makes of the checkpoint."""
     torch.manual_seed(99)
     second = begin(**changes)
-    second.load_state_dict(stored(first.state_dict()))
+    second.load_state_dict(state)
     return second
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_that_goes_on_repeats_to_the_last_bit(name: str) -> None:
-    """Nine iterations, stopped at 4 and at 6: within a census and on the edge of one (an epoch is 3)."""
+    """Nine iterations, stopped at 4 and at 6: within a census and on the edge of one (an epoch is 3, of clusters 6)."""
     changes = RUNS[name]
     whole = begin(**changes)
-    losses = [step.loss for step in go(whole)]
-    for stop in (4, 6):
-        first = begin(**changes)
-        again = [step.loss for step in go(first, stop)]
-        second = continued(first, changes)
-        again += [step.loss for step in go(second)]
-        assert torch.equal(torch.stack(losses), torch.stack(again))
+    losses, states = [], {}
+    for step in steps(whole, PIXELS, LABELS, CAMERAS, None, COLUMNS):
+        losses.append(step.loss)
+        if step.number in (4, 6):
+            states[step.number] = stored(whole.state_dict())
+    again = [step.loss for step in go(begin(**changes), 4)]  # nobody took its state
+    assert torch.equal(torch.stack(losses[:4]), torch.stack(again))
+    for stop, state in states.items():
+        second = continued(state, changes)
+        assert torch.equal(torch.stack(losses[stop:]), torch.stack([step.loss for step in go(second)]))
         assert_same(whole.state_dict(), second.state_dict())
+    assert len(losses) >= 9
+    assert list(states) == [4, 6]
     assert losses[0] != losses[-1]
 
 
@@ -221,7 +231,7 @@ def test_random_moments_keep_powers_of_the_dot_product() -> None:
 
 
 def test_a_teacher_sees_the_students_images_in_its_own_size_and_colours(tmp_path: Any) -> None:
-    big = begin(size=(64, 32))
+    big = begin(size=(64, 32), model=OSNET)
     save_network(tmp_path / "big.safetensors", big.network, big.recipe({}))
     run = begin(
         teacher={"weights": str(tmp_path / "big.safetensors")}, losses={"relational_distillation": {}}
@@ -254,7 +264,7 @@ def test_the_mean_teacher_follows() -> None:
 def test_other_labels_reach_terms() -> None:
     changed = config(losses={"viewpoint": {}}, epochs=6)
     run = training.start(changed, IDS, len(LABELS), "cpu", columns={"viewpoint": 3})
-    found = steps(run, PIXELS, LABELS, CAMERAS, columns=COLUMNS)
+    found = steps(run, PIXELS, LABELS, CAMERAS, columns=VIEWPOINTS)
     losses = [float(step.loss) for step in found]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
@@ -276,14 +286,14 @@ def test_other_labels_reach_terms() -> None:
         ({"teacher": {"weights": "x.onnx"}}, "x.onnx is an export; give the weights as trained, or name"),
         ({"teacher": {"weights": "gone.safetensors"}}, "gone.safetensors: no such weights file"),
         (
-            {"model": MODEL | {"heads": {"s": {"kind": "stripes", "parts": 9}}}},
+            {"model": NETWORK | {"heads": {"s": {"kind": "stripes", "parts": 9}}}},
             r"model\.heads\.s: 9 stripes of a feature map 2 rows high; lower parts",
         ),
         (
-            {"model": MODEL | {"heads": {"s": {"kind": "slice", "on": "embedding", "start": 9, "dim": 9}}}},
+            {"model": NETWORK | {"heads": {"s": {"kind": "slice", "on": "embedding", "start": 9, "dim": 9}}}},
             r"model\.heads\.s: dimensions 9 to 18 of only 16",
         ),
-        ({"model": MODEL | {"heads": {"s": {"on": "maps"}}}}, "a linear head is on pooled or embedding"),
+        ({"model": NETWORK | {"heads": {"s": {"on": "maps"}}}}, "a linear head is on pooled or embedding"),
     ],
     ids=str,
 )

@@ -28,6 +28,8 @@ from tests.reid.training.small_run import (  # noqa: E402
     CAMERAS,
     IDS,
     LABELS,
+    NETWORK,
+    OSNET,
     PIXELS,
     PLAIN,
     SIZE,
@@ -52,6 +54,7 @@ def test_the_loss_falls() -> None:
 
 
 EVERYTHING = {
+    "model": OSNET,
     "losses": {
         "cross_entropy": {"label_smoothing": 0.1},
         "batch_hard_triplet": {},
@@ -92,7 +95,7 @@ def test_a_run_that_goes_on_repeats_to_the_last_bit(changes: dict[str, Any]) -> 
 
 
 TAUGHT = {
-    "model": {"name": "osnet_x0_25", "embedding": 16, "instance_norm": True},
+    "model": OSNET | {"instance_norm": True},
     "augment": {
         "box": 0.1,
         "occlude": 0.3,
@@ -265,7 +268,7 @@ def test_weights_broken_after_a_finite_loss_do_not_become_a_checkpoint() -> None
         ({"classes": 7}, "classes=4, this run has 7: give the same data"),
         ({"images": 100}, "iterations_per_epoch=3, this run has 12"),
         ({"ema": 0.9}, "disagree about ema"),
-        ({"model": {"name": "osnet_x0_25", "embedding": 8}}, "does not fit this run's preset"),
+        ({"model": NETWORK | {"embedding": 8}}, "does not fit this run's preset"),
         ({"losses": {"cross_entropy": {}, "centre": {}}}, "does not fit this run's preset"),
     ],
     ids=str,

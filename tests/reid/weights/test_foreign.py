@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,29 @@ SIZE = (64, 32)
 Tensors = dict[str, Any]
 
 
-def resnet(seed: int = 0) -> Tensors:
+@cache
+def _resnet() -> Tensors:
     cure_torchvision()  # before timm, which imports it
     import timm
 
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     return dict(timm.create_model("resnet18", pretrained=False, num_classes=10).state_dict())
 
 
-def ours(name: str = "timm.resnet18", size: tuple[int, int] = SIZE) -> Any:
+def resnet() -> Tensors:
+    """Drawn once: tensors to be read, in a mapping of one's own."""
+    return dict(_resnet())
+
+
+@lru_cache(maxsize=1)
+def _ours(name: str, size: tuple[int, int]) -> Any:
     torch.manual_seed(9)
     return networks.build(ModelConfig(name=name), 4, size)
+
+
+def ours(name: str = "timm.resnet18", size: tuple[int, int] = SIZE) -> Any:
+    """A network of one's own, copied from one whose weights were drawn once."""
+    return copy.deepcopy(_ours(name, size))
 
 
 def saved(folder: Path, content: Any, name: str = "theirs.pth") -> Path:
