@@ -236,11 +236,9 @@ class Course:
         with atomic_write(path) as file:
             writer = csv.writer(file)
             writer.writerow(["path", "id", "camera", "split", "viewpoint", "clothes", "frame"])
-            for name, images in (
-                ("train", self.train),
-                ("query", self.data.query),
-                ("gallery", self.data.gallery),
-            ):
+            parts = (("train", self.train), ("query", self.data.query), ("gallery", self.data.gallery))
+            for name, images in parts:
+                assert images is not None
                 clothes = dressed(images)
                 for k, place in enumerate(images.paths):
                     camera = int(images.cameras[k])
