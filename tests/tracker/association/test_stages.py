@@ -191,16 +191,16 @@ def test_weights_of_nothing_are_left_out():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cost": {"iou": -1}}, "greater than or equal to 0"),
+        ({"cost": {"iou": -1}}, "at least 0"),
         ({"cost": {"iou": float("inf")}}, "finite"),
         ({"cost": {"iou": 0}}, "weight above 0"),
         ({"cost": {}}, "at least 1"),
         ({"gates": {"iou": float("nan")}}, "finite"),
-        ({"detections": {"high": -0.1}}, "greater than or equal to 0"),
+        ({"detections": {"high": -0.1}}, "at least 0"),
         ({"cost": "likeness"}, "cost"),
         ({"limit": {"active": 0.5}}, r"limit names \['active'\]"),
-        ({"limit": 0}, "greater than 0"),
-        ({"limit_step": 0}, "greater than 0"),
+        ({"limit": 0}, "above 0"),
+        ({"limit_step": 0}, "above 0"),
     ],
 )
 def test_stages_that_make_no_sense(changes, message):

@@ -534,7 +534,7 @@ def test_names_lie_in_the_file_beside_it_or_are_told(tmp_path: Path) -> None:
         ({"size": 128}, "takes only 64x64 pictures"),
         ({"size": 0}, "must be at least 1 px"),
         ({"std": [0, 1, 1]}, "must be above 0"),
-        ({"nms": 2}, "less than or equal to 1"),
+        ({"nms": 2}, "at most 1"),
         ({"scores": [0, 1]}, "must be a slope above 0 and a shift"),
         ({"scores": [1, float("nan")]}, "must be a slope above 0 and a shift"),
         ("yolo9000", "no such file or family"),

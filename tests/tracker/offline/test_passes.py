@@ -232,7 +232,7 @@ def test_bad_input():
             "'link', 'reconnect', 'interpolate', 'smooth' or 'remove_short', got 'polish'",
         ),
         ("passes", [], "passes"),
-        ("smooth.noise", 0, "greater than or equal"),
+        ("smooth.noise", 0, "at least"),
         ("smooth.length", 0, "greater than 0"),
         ("smooth.lenght", 1, "did you mean 'length'"),
         ("interpolate.gap", -1, "interpolate.gap"),
