@@ -233,7 +233,7 @@ def test_bad_input():
         ),
         ("passes", [], "passes"),
         ("smooth.noise", 0, "at least"),
-        ("smooth.length", 0, "greater than 0"),
+        ("smooth.length", 0, "above 0"),
         ("smooth.lenght", 1, "did you mean 'length'"),
         ("interpolate.gap", -1, "interpolate.gap"),
     ):
