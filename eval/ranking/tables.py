@@ -36,9 +36,7 @@ class Wanted:
     """What to measure beside the figures."""
 
     rerank: Variant | None = None  # a re-ranking variant; its figures are flagged as transductive
-    centre: str | None = (
-        None  # "set" or "camera": whose mean is taken off the vectors; flagged as transductive
-    )
+    centre: str | None = None  # whose mean is taken off the vectors: "set" or "camera"; transductive
     multi_query: bool = False  # one mean query an identity and camera
     intervals: bool = False  # 95 % bootstrap intervals by identity
     per_camera: bool = False  # a row a pair of cameras

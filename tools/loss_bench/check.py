@@ -88,9 +88,7 @@ def check_all(
         begin = time.process_time()
         try:
             found = course.beginning() if name == BEGINNING else course.run(name)
-        except (
-            Exception
-        ) as error:  # whatever a library's loss raises is what this looks for; the others go on
+        except Exception as error:  # whatever a library's loss raises is asked for; the others go on
             found = {"failed": f"{type(error).__name__}: {error}"[:300]}
         found["cpu_seconds"] = round(time.process_time() - begin, 1)
         write(places, {"key": job.key, **about(job), **found})

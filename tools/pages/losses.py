@@ -190,10 +190,7 @@ def _measured(regimes: list[Regime]) -> str:
     return "\n".join(parts)
 
 
-HARDER = (
-    "policy_sampling",
-    "adapted_sampling",
-)  # they seek harder negatives as they learn: their loss need not fall
+HARDER = ("policy_sampling", "adapted_sampling")  # they seek harder negatives: their loss need not fall
 CHECKED = """\
 ### Does it train
 
