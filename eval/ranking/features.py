@@ -160,19 +160,26 @@ def centred(features: Features, by: str) -> Features:
     """
     if by not in CENTRES:
         raise InputError(f"`centre`: expected {' or '.join(CENTRES)}, got {by!r}")
-    sides = (features.query, features.gallery)
-    vectors = np.concatenate([unit_rows(*checked_features(side.features, "features")) for side in sides])
+    sides, names = (features.query, features.gallery), ("query_features", "gallery_features")
+    parts = [(*checked_features(s.features, name), name) for s, name in zip(sides, names, strict=True)]
+    vectors = np.concatenate([unit_rows(*part) for part in parts])
     cameras = np.concatenate([side.cameras for side in sides])
     groups = cameras if by == "camera" else np.zeros_like(cameras)
-    _, group, count = np.unique(groups, return_inverse=True, return_counts=True)
+    which, group, count = np.unique(groups, return_inverse=True, return_counts=True)
     if count.min() < CENTRED_LEAST:
+        of = f"camera {which[count.argmin()]}" if by == "camera" else "a set"
         raise InputError(
-            f"`centre`: a mean of {count.min()} images says little of a {by}; expected {CENTRED_LEAST} or more"
+            f"`centre`: a mean of {count.min()} images says little of {of}; expected {CENTRED_LEAST} or more"
         )
     sums = np.zeros((len(count), vectors.shape[1]))
     np.add.at(sums, group, vectors)
     moved = (vectors - (sums / count[:, None])[group]).astype(np.float32)
-    moved = unit_rows(*checked_features(moved, "centred features"))
+    moved, norms = checked_features(moved, "centred features")
+    if not norms.min() > 0:
+        raise InputError(
+            f"`centre`: a vector is the mean of its {by}, and nothing is left of it; leave `centre` out"
+        )
+    moved = unit_rows(moved, norms)
     query, gallery = np.split(moved, [len(features.query.ids)])
     return replace(
         features,

@@ -210,7 +210,9 @@ def protocol(network: NetworkScore) -> str:
     if about.get("flip"):
         parts.append("features averaged with the mirrored image's (flip)")
     if "centre" in about:
-        parts.append(f"less the mean of each {about['centre']}'s images")
+        parts.append(
+            "less the mean of " + ("all images" if about["centre"] == "set" else "each camera's images")
+        )
     if m.transductive or "centre" in about:
         parts.append(
             "transductive: each query's result depends on all queries, not comparable with plain scores"

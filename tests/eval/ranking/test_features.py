@@ -70,7 +70,7 @@ def test_the_whole_set_has_one_mean() -> None:
 def test_a_mean_of_few_is_refused() -> None:
     features = two_cameras(1.0)
     few = replace(features.query, cameras=np.where(np.arange(PEOPLE) < CENTRED_LEAST - 1, 5, 0))
-    with pytest.raises(InputError, match="a mean of 11 images says little of a camera; expected 30 or more"):
+    with pytest.raises(InputError, match="a mean of 11 images says little of camera 0; expected 30 or more"):
         centred(replace(features, query=few), "camera")
     with pytest.raises(InputError, match="expected set or camera, got 'cameras'"):
         centred(features, "cameras")
@@ -82,3 +82,16 @@ def test_scores_say_so() -> None:
     assert "less the mean of each camera's images, transductive" in found.under[-1]
     assert "transductive" in str(found.sections[0].lines[1])
     assert found.as_json()["mAP"] > 0.9
+    found = score_features([two_cameras(8.0)], Wanted(centre="set"))
+    assert "less the mean of all images, transductive" in found.under[-1]
+
+
+def test_what_cannot_be_centred_is_named() -> None:
+    features = two_cameras(1.0)
+    same = replace(features.query, features=np.ones((PEOPLE, DIMENSIONS), np.float32))
+    with pytest.raises(InputError, match="a vector is the mean of its camera, and nothing is left"):
+        centred(replace(features, query=same), "camera")
+    zero = features.gallery.features.copy()
+    zero[3] = 0
+    with pytest.raises(InputError, match="gallery_features: row 3 is all zero"):
+        centred(replace(features, gallery=replace(features.gallery, features=zero)), "set")
