@@ -12,6 +12,9 @@ the time at the same AP. What it takes for a person where nothing ever moved (a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,7 @@ WINDOW = (128, 64)  # px, height and width
 ROWS = 960  # px; every image is resized to this height, so people above a tenth of it are found
 UPSCALE = 2.0  # at most; beyond it blur is all that is gained
 LEVEL = 1.12  # size ratio of neighbouring pyramid levels; 1.05 takes twice the time for .01 of AP
+LEVELS = 64  # at most
 STRIDE = (8, 8)  # px
 PADDING = (8, 8)  # px
 PERSON = np.array([0.6, 0.75])  # width and height of the person within the window
@@ -118,6 +122,9 @@ def open_hog(min_score: float) -> Callable[[np.ndarray], Detections]:
 def hog_windows(min_score: float) -> Callable[..., Windows]:
     """HOG itself: (H, W, 3) uint8 BGR, and the height of the picture it is cut out of -> windows.
 
+    The windows and margins of OpenCV's ``detectMultiScale`` on one thread. On more it mixes up which margin is
+    whose once in a thousand pictures (two lists, filled under two locks), so the pyramid is ours.
+
     Raises:
         InputError: as :class:`PeopleWatch`.
     """
@@ -129,6 +136,7 @@ def hog_windows(min_score: float) -> Callable[..., Windows]:
         )
     hog = cv2.HOGDescriptor()
     hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
+    each = map if cv2.getNumThreads() < 2 else ThreadPoolExecutor(cv2.getNumThreads()).map
     floor = float(np.clip(min_score, LOWEST, 1 - LOWEST))
     lowest = MIDDLE + float(np.log(floor / (1 - floor))) / SLOPE
 
@@ -139,12 +147,35 @@ def hog_windows(min_score: float) -> Callable[..., Windows]:
         lack = [max(0, side - has) for side, has in zip(WINDOW, image.shape, strict=False)]
         if any(lack):  # OpenCV writes past its memory when an image is smaller than the window
             image = cv2.copyMakeBorder(image, 0, lack[0], 0, lack[1], cv2.BORDER_REPLICATE)
-        windows, margin = hog.detectMultiScale(image, lowest, STRIDE, PADDING, LEVEL, 0)
-        if not len(windows):
-            return _nothing()
-        return np.asarray(windows, np.float64) / scale, np.ravel(margin).astype(np.float64)
+        found = list(each(lambda level: _windows_of_a_level(hog, image, level, lowest), _levels(image.shape)))
+        return np.concatenate([tlwh for tlwh, _ in found]) / scale, np.concatenate([m for _, m in found])
 
     return look
+
+
+def _levels(shape: tuple[int, ...]) -> list[float]:
+    """How much smaller each picture of the pyramid is, biggest first: down to one window."""
+    height, width = shape[:2]
+    levels = list(accumulate([LEVEL] * (LEVELS - 1), mul, initial=1.0))
+    return [
+        level for level in levels if round(height / level) >= WINDOW[0] and round(width / level) >= WINDOW[1]
+    ]
+
+
+def _windows_of_a_level(hog: Any, image: np.ndarray, level: float, lowest: float) -> Windows:
+    """Windows of one picture of the pyramid, in px of ``image``."""
+    import cv2
+
+    size = [round(side / level) for side in (image.shape[1], image.shape[0])]
+    small = image if level == 1 else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR_EXACT)
+    corner, margin = hog.detect(small, lowest, STRIDE, PADDING)
+    if not len(corner):
+        return _nothing()
+    side = np.rint(np.array(WINDOW[::-1]) * level)
+    first = np.rint(corner * level)
+    last = np.minimum(first + side, image.shape[1::-1])
+    first = np.maximum(first, 0)
+    return np.hstack([first, last - first]), np.ravel(margin).astype(np.float64)
 
 
 def weighed(people: Detections, moved: np.ndarray, min_score: float) -> Detections:
@@ -181,7 +212,7 @@ def people_in_windows(tlwh: np.ndarray, margin: np.ndarray) -> Detections:
     """
     if not len(margin):
         return Detections.empty()
-    order = np.lexsort((*tlwh.T, -margin))  # OpenCV's order is its threads'; ties must not depend on it
+    order = np.lexsort((*tlwh.T, -margin))  # ties must not depend on which area was looked at first
     tlwh, score = tlwh[order], 1 / (1 + np.exp(-SLOPE * (margin[order] - MIDDLE)))
     centre, half = tlwh[:, :2] + tlwh[:, 2:] / 2, tlwh[:, 2:] * PERSON / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)

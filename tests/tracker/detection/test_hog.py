@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import Detections, Frame
-from retrace.tracker.detection.hog import PeopleWatch, open_hog, people_in_windows, weighed
+from retrace.tracker.detection import hog as hog_file
+from retrace.tracker.detection.hog import PeopleWatch, hog_windows, open_hog, people_in_windows, weighed
 from retrace.tracker.mot_file import read_ground_truth
 
 
@@ -72,6 +75,33 @@ def test_a_window_counts_for_one_person_only() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (10, 10), (5, 4000), (4000, 5), (2000, 1), (128, 64)])
 def test_images_smaller_than_the_window_are_safe(size: tuple[int, int]) -> None:
     assert len(open_hog(0.1)(np.zeros((*size, 3), np.uint8))) == 0
+
+
+@pytest.fixture
+def opencv_threads() -> Iterator[Callable[[int], None]]:
+    before = cv2.getNumThreads()
+    yield cv2.setNumThreads
+    cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize("size", [(576, 768), (300, 500), (128, 64), (700, 90)])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_windows_are_those_of_opencv_on_one_thread(
+    size: tuple[int, int], threads: int, opencv_threads: Callable[[int], None]
+) -> None:
+    """Same windows in the same order, same margins, whatever the threads: OpenCV on two mixes the margins up."""
+    image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8), (0, 0), 5)
+    image = cv2.normalize(image, image, 0, 255, cv2.NORM_MINMAX)
+    opencv_threads(1)
+    opencv = cv2.HOGDescriptor()
+    opencv.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
+    floor = hog_file.MIDDLE + float(np.log(0.01 / 0.99)) / hog_file.SLOPE
+    want, margin = opencv.detectMultiScale(image, floor, hog_file.STRIDE, hog_file.PADDING, hog_file.LEVEL, 0)
+    opencv_threads(threads)
+    found, ours = hog_windows(0.0)(image, hog_file.ROWS)  # as a part of a picture of 960 rows: not resized
+    np.testing.assert_array_equal(found, np.reshape(want, (-1, 4)))
+    np.testing.assert_array_equal(ours, np.ravel(margin))
+    assert len(found) or size != (576, 768)
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
