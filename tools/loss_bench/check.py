@@ -35,14 +35,14 @@ from retrace.tools.loss_bench.people import score
 from retrace.tools.loss_bench.trained import embed, preset
 from retrace.tools.loss_bench.work import Places, write
 
-# stop: where the run is gone on from; every: steps between two looks at the loss
-STEPS, STOP, EVERY = 200, 150, 5
+STEPS, STOP = 200, 150  # stop: where the run is gone on from
 PEOPLE = 64  # to train on: of all, 200 steps are less than an epoch, and no classifier learns in it
 IDENTITIES, IMAGES, SIZE, RATE, TERM_RATE = 8, 4, (64, 32), 3e-3, 0.01
-FEW = 5  # looks at the beginning and at the end that are averaged
+FEW = 40  # steps at the beginning and at the end whose loss is averaged: some batches cost thrice as much as others
 EARLY = {"start": 0, "delay": 0}  # settings of terms that begin late
 PML: dict[str, dict[str, Any]] = {  # what their losses need here
     "RankedListLoss": {"margin": 0.5, "Tn": 1.0},
+    "MarginLoss": {"reducer": "MeanReducer"},  # a mean over what still violates the margin does not fall
 }
 BESIDE = ("IntraPairVarianceLoss",)  # evens out what another loss has sorted: alone it has nothing to do
 COLOURS = 10  # of clothes
@@ -175,7 +175,7 @@ class Course:
             first,
             device="cpu",
             threads=1,
-            log_every=EVERY,
+            log_every=1,
             on_progress=keep,
         )
         again = fit(resume=second, device="cpu", threads=1)
