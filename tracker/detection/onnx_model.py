@@ -94,7 +94,10 @@ class Model:
             )
         self._batch = self._image.shape[0] if len(self._image.shape) == 4 else 1
         names = [port.name for port in network.outputs]
-        first = self._run(np.full((1, 3, *size), BLANK, self._image.dtype), names)
+        bright = (
+            BLANK if self._image.dtype == np.uint8 else BLANK / 255
+        )  # far above its range some find boxes of no size
+        first = self._run(np.full((1, 3, *size), bright, self._image.dtype), names)
         if (self._batch or 1) > 1:
             first = {name: array[:1] for name, array in first.items()}
         seen = Seen(network, first, size, told_names(told, network))

@@ -89,6 +89,35 @@ def echo(path: Path) -> Path:
     return save(path, nodes, [image], [info], constants)
 
 
+def dazzled(path: Path) -> Path:
+    """A "lists" network of 64x64 px that takes pixels of 0..1, finds two boxes there, and in a picture far brighter
+    none, which its own last step cannot bear; so do torchvision's two-stage detectors."""
+    nodes = [
+        helper.make_node("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        helper.make_node("Less", ["brightest", "two"], ["sound"]),
+        helper.make_node("Expand", ["sound", "pair"], ["both"]),
+        helper.make_node("Compress", ["kept", "both"], ["some"], axis=0),
+        helper.make_node("Reshape", ["some", "flat"], ["boxes"]),  # (N, -1): for N = 0 an error
+        helper.make_node("Compress", ["ones", "both"], ["labels"], axis=0),
+        helper.make_node("Compress", ["sure", "both"], ["scores"], axis=0),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(2, np.float32), "two"),
+        numpy_helper.from_array(np.array([2], np.int64), "pair"),
+        numpy_helper.from_array(np.array([[8, 8, 24, 40], [32, 8, 48, 40]], np.float32), "kept"),
+        numpy_helper.from_array(np.array([0, -1], np.int64), "flat"),
+        numpy_helper.from_array(np.array([1, 1], np.int64), "ones"),
+        numpy_helper.from_array(np.array([0.75, 0.5], np.float32), "sure"),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, (3, 64, 64))
+    infos = [
+        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ("n", 4)),
+        helper.make_tensor_value_info("labels", TensorProto.INT64, ("n",)),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("n",)),
+    ]
+    return save(path, nodes, [image], infos, constants)
+
+
 def save(
     path: Path,
     nodes: list[Any],

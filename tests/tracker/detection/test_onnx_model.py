@@ -16,7 +16,7 @@ from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection import scores
 from retrace.tracker.detection.open import open_detector
 from tests.tracker.detection import slow_decode as slow
-from tests.tracker.detection.exports import Shape, echo, export
+from tests.tracker.detection.exports import Shape, dazzled, echo, export
 
 SIDE, SIZE = 64, (60, 100)  # px: the tiny networks' square input, the picture's height and width
 CELLS = 64 + 16 + 4  # of strides 8, 16, 32
@@ -729,3 +729,10 @@ def test_boxes_of_another_project(tmp_path: Path, network: str, family: str) -> 
     want = want[np.isin(want[:, 5], [*detect.names])]  # columns that are no class of COCO
     assert len(want) > 50
     same(found, [(*map(float, row[:5]), int(row[5])) for row in want])
+
+
+def test_a_network_is_recognised_by_a_picture_within_its_range(tmp_path: Path) -> None:
+    detect = open_detector(str(dazzled(tmp_path / "net.onnx")), device="cpu")
+    found = detect(Frame(0, 0.0, np.full((64, 64, 3), 255, np.uint8)))
+    np.testing.assert_allclose(found.xyxy, [[8, 8, 24, 40], [32, 8, 48, 40]])
+    np.testing.assert_allclose(found.score, [0.75, 0.5])
