@@ -1,7 +1,7 @@
 """Makes `import torchvision` work beside a torch that its compiled operators do not fit.
 
 The torchvision wheel of PyPI is linked against CUDA libraries. Beside a CPU-only torch its operators cannot
-load, and `import torchvision` itself fails with "operator torchvision::nms does not exist". torchreid and
+load, and `import torchvision` itself fails with "operator torchvision::nms does not exist". timm and
 ultralytics both need that import; of the operators they need only non-maximum suppression, given here.
 
 Where torchvision loads by itself nothing is touched. deform_conv2d and torchvision.io's JPEG stay unavailable

@@ -7,24 +7,24 @@ from pathlib import Path
 import av
 import numpy as np
 
-FPS, SLOT, SLOTS = 10, 30, 13  # frames/s; frames that a pair takes; pairs
+FPS, SLOT, SLOTS = 5, 15, 13  # frames/s; frames that a pair takes; pairs
 
 
-def passers_by(folder: Path, name: str) -> tuple[Path, Path]:
-    """NAME.mp4 and NAME.txt."""
+def passers_by(folder: Path, name: str, slots: int = SLOTS) -> tuple[Path, Path]:
+    """NAME.mp4 and NAME.txt, of the first so many pairs."""
     rng, lines = np.random.default_rng(0), []
     colours = rng.integers(30, 226, (SLOTS, 2, 2, 3))
     with av.open(str(folder / f"{name}.mp4"), "w") as out:
         stream = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
         stream.height, stream.width = 160, 320
-        for k in range(SLOT * SLOTS):
+        for k in range(SLOT * slots):
             image = np.full((160, 320, 3), 90, np.uint8)
             slot, step = divmod(k, SLOT)
             for person, left in enumerate((10 + 4 * step, 280 - 4 * step)):
                 top = 10 + 70 * person
                 image[top : top + 32, left : left + 28] = colours[slot, person, 0]
                 image[top + 32 : top + 64, left : left + 28] = colours[slot, person, 1]
-                if step < SLOT - 4:
+                if step < SLOT - 2:
                     lines.append(f"{k + 1},-1,{left},{top},28,64,0.9\n")
             out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         out.mux(stream.encode())

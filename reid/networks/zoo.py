@@ -7,9 +7,14 @@ weight that was never loaded could not even be computed with.
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -17,9 +22,9 @@ import torch
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.reid.weights.checkpoints import read_state_dict
-from retrace.torchvision_cure import cure_torchvision
 
 NAMED_KEYS = 3  # how many offending keys an error message names
+IMPORTING = Lock()  # one thread at a time
 
 
 def zoo() -> dict[str, Callable[..., torch.nn.Module]]:
@@ -29,16 +34,34 @@ def zoo() -> dict[str, Callable[..., torch.nn.Module]]:
         InputError: torchreid is not installed.
     """
     try:
-        cure_torchvision()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about its Cython ranking, which nobody here calls
-            import torchreid.reid.models as models
+        with IMPORTING, _hollow_torchreid():
+            from torchreid.reid import models
     except ImportError as error:
         raise InputError(
             f"torchreid's model zoo is needed for torch weights and {error.name} is missing: "
             "pip install -e .[train], or use ONNX weights"
         ) from None
     return dict(getattr(models, "__model_factory"))
+
+
+@contextmanager
+def _hollow_torchreid() -> Iterator[None]:
+    """Meanwhile torchreid's packages run no code of their own: it would import torchvision, TensorBoard and more, which
+    takes longer than torch itself and which the networks do not need. Who imports torchreid later gets all of it."""
+    spec = None if "torchreid" in sys.modules else find_spec("torchreid")
+    if spec is None:
+        yield  # it is there as a whole, or is missing, as the import will say
+        return
+    place = Path((spec.submodule_search_locations or [""])[0])
+    hollow = {"torchreid": place, "torchreid.reid": place / "reid"}
+    for name, folder in hollow.items():
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(folder)]
+    try:
+        yield
+    finally:
+        for name in hollow:
+            del sys.modules[name]
 
 
 def build(name: str, classes: int, loss: str = "softmax", **options: Any) -> torch.nn.Module:

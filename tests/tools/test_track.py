@@ -328,12 +328,20 @@ def test_torch_stays_out_when_nothing_needs_it(video, det, tmp_path):
     assert done.stdout.splitlines()[-1] == "[False, False]"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_a_named_partial_result(tmp_path, number):
-    length = 3000
-    video, det = make_video(tmp_path / "long.mp4", length), write_boxes(tmp_path / "det.txt", length)
-    out = tmp_path / "out"
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """Five minutes of video with its boxes as arguments, and the result of tracking them to the end."""
+    place, length = tmp_path_factory.mktemp("long"), 3000
+    video, det = make_video(place / "long.mp4", length), write_boxes(place / "det.txt", length)
     what = [str(video), "--detections", str(det), "--reid", "none"]
+    assert run(*what, "--out", place / "whole") == OK
+    return what, (place / "whole" / "long.txt").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_named_partial_result(long, tmp_path, number):
+    out = tmp_path / "out"
+    what, whole = long
     command = [sys.executable, "tools/track.py", *what, "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     grown = out / "long.txt.partial"
@@ -346,8 +354,7 @@ def test_a_signal_leaves_a_named_partial_result(tmp_path, number):
     assert {p.name for p in out.iterdir()} == {"long.txt.partial", "long.checkpoint.npz", "run.json"}
     assert json.loads((out / "run.json").read_text())["sequences"]["long"]["complete"] is False
     assert run(*what, "--out", out, "--resume") == OK
-    assert run(*what, "--out", tmp_path / "whole") == OK
-    assert (out / "long.txt").read_bytes() == (tmp_path / "whole" / "long.txt").read_bytes()
+    assert (out / "long.txt").read_bytes() == whole
 
 
 def test_an_earlier_result_stays_until_the_new_one_is_whole(video, det, tmp_path, monkeypatch):

@@ -13,10 +13,11 @@ import socket
 from typing import Any
 
 import retrace.reid.training.fit as training_run
-from retrace.reid.networks import zoo as models
+from retrace.reid.config import ModelConfig
+from retrace.reid.networks.build import build
 from retrace.tools.train_reid import main
 
-models.zoo()  # imports torchreid
+build(ModelConfig(name="timm.test_resnet"), 0, (32, 16))  # imports timm
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from retrace.configs import InputError, load_preset
 from retrace.tools.runs.workers import Outcome
@@ -241,6 +240,8 @@ def join(
 def same_people(before: MotTable, after: MotTable) -> Links:
     """Ids of two results of the same frames that are one person: those that share most boxes, one to one, so that the
     sum of shared boxes is largest; at least half of the boxes of the one that has fewer."""
+    from scipy.optimize import linear_sum_assignment  # late: it takes a while, and few runs are split
+
     a, row = np.unique(before.id, return_inverse=True)
     b, col = np.unique(after.id, return_inverse=True)
     count = np.zeros((len(a), len(b)), np.int64)

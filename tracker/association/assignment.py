@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import lap
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from retrace.configs import InputError
 from retrace.tracker.kernels import compiled
@@ -144,6 +140,9 @@ def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> tuple[np.ndarra
 def _solve_dense(
     row: np.ndarray, col: np.ndarray, gain: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    import lap  # both late: they take a while, and the compiled way needs neither
+    from scipy.optimize import linear_sum_assignment
+
     benefit = np.zeros((height, width))
     benefit[row, col] = gain
     if height == width and height >= LAP_FROM and len(row) == height * width:
@@ -180,6 +179,9 @@ def _best_two(group: np.ndarray, gain: np.ndarray, groups: int) -> tuple[np.ndar
 
 def _solve_components(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each connected component of the pairs on its own: the sum of small problems, which is the large one's optimum."""
+    from scipy.sparse import coo_array  # late, as above
+    from scipy.sparse.csgraph import connected_components
+
     if not len(row):
         return row, col
     rows, row_of = np.unique(row, return_inverse=True)

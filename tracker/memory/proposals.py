@@ -10,8 +10,6 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from retrace.tracker.memory.editing import suggestions
 from retrace.tracker.memory.evidence import appearance_ratio
@@ -74,6 +72,9 @@ def propose(memory: Memory) -> list[Proposal]:
 def joined(memory: Memory) -> list[tuple[int, int, float]]:
     """(row of a person, row of another, probability that they are one), the surest first; of a group of more than two
     each with the one that it was nearest to when it was joined."""
+    from scipy.sparse import coo_array  # late: they take a while, and few runs look for proposals
+    from scipy.sparse.csgraph import connected_components
+
     people, config = memory.people, memory.config
     rows = (people.looks[: people.count] & (people.last[: people.count] != NOBODY)).nonzero()[0]
     one, other = _alike(people.mean[rows])

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.linalg import cho_factor, cho_solve
 
 from retrace.configs import InputError
 from retrace.tracker.config import Seconds
@@ -204,6 +203,8 @@ def gsi_length(boxes: int) -> float:
 
 def smooth_track(frame: np.ndarray, values: np.ndarray, length: float, noise: float) -> np.ndarray:
     """The Gaussian process of one track, at its own frames: (n,), (n, 4) -> (n, 4)."""
+    from scipy.linalg import cho_factor, cho_solve  # late: they take a while, and few runs smooth
+
     x = frame - frame.mean()
     line = np.stack((np.ones(len(x)), x), 1)
     trend = line @ np.linalg.lstsq(line, values, rcond=None)[0]

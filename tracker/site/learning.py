@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from retrace.configs import InputError
 from retrace.tracker.site.config import SiteConfig
@@ -253,6 +252,8 @@ def fitted(s: Sightings, ground: Ground, first: np.ndarray, second: np.ndarray, 
     Args:
         first, second: (P,) rows that are one person at one moment.
     """
+    from scipy.optimize import least_squares  # late: it takes a while, and few runs learn
+
     rows = _thinned(s, first, second)
     first, second = first[rows], second[rows]
     if not len(rows):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
@@ -46,6 +44,9 @@ def agglomerate(
     config: SiteConfig,
 ) -> np.ndarray:
     """:func:`link` from what :func:`shared` gives, and (K, 2) pairs that are two people."""
+    from scipy.sparse import coo_array  # late: they take a while, and few runs link cameras
+    from scipy.sparse.csgraph import connected_components
+
     size = len(s.home)
     near = pair[believed(total, count, config) < config.limit]
     graph = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(size, size))

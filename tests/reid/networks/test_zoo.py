@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ if importlib.util.find_spec("torchreid") is None:
     pytest.skip("needs torchreid: pip install -e .[train]", allow_module_level=True)
 
 from retrace.reid.networks import zoo as models  # noqa: E402
+from tests.conftest import ROOT  # noqa: E402
 
 CLASSES = 3
 Weights = dict[str, Any]
@@ -48,6 +51,16 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
 def answers(network: Any) -> np.ndarray:
     with torch.inference_mode():
         return network(torch.linspace(-1, 1, 3 * 64 * 32).reshape(1, 3, 64, 32)).numpy()
+
+
+def test_networks_come_without_the_rest_of_torchreid() -> None:
+    """Which imports torchvision: seconds, for nothing."""
+    probe = (
+        "import sys; from retrace.reid.networks.zoo import zoo; assert len(zoo()) > 20\n"
+        "print({'torchreid', 'torchvision', 'tensorboard'} & {*sys.modules} or '')"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stdout.split()
 
 
 def test_a_checkpoint_comes_back_as_the_same_network(

@@ -76,14 +76,14 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
         adapt([str(video)], out, detections=str(boxes))
 
 
-def test_too_few(door: tuple[Path, Path], tmp_path: Path) -> None:
-    video, boxes = door
+def test_too_few(tmp_path: Path) -> None:
+    video, boxes = passers_by(tmp_path, "door", slots=5)
     lines = boxes.read_text().splitlines(keepends=True)
     (tmp_path / "few.txt").write_text("".join(line for line in lines if int(line.split(",")[0]) <= 2 * SLOT))
     with pytest.raises(InputError, match=r"only 4 confident tracklets to learn from, at least 8"):
         adapt([str(video)], tmp_path / "a", detections=str(tmp_path / "few.txt"))
     with pytest.raises(InputError, match=r"only 0 pairs of later people to measure with"):
-        adapt([str(video)], tmp_path / "c", detections=str(boxes), cut=0.97)
+        adapt([str(video)], tmp_path / "c", detections=str(boxes), cut=0.9)
     (tmp_path / "none.txt").write_text("1,-1,10,10,28,64,0.1\n")
     with pytest.raises(InputError, match="no training set in these videos"):
         adapt([str(video)], tmp_path / "b", detections=str(tmp_path / "none.txt"))

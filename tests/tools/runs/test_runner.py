@@ -17,6 +17,7 @@ from retrace.tools.terminal.console import INTERRUPTED, OK, guarded
 from tests.conftest import ROOT
 from tests.small_video import LENGTH, make_video, write_boxes
 from tests.tools.run_track import fails, run
+from tests.tools.runs.sequences import sequence
 
 
 @pytest.fixture
@@ -115,10 +116,8 @@ def test_a_folder_is_one_runs_at_a_time(
 def test_another_process_is_named_and_a_dead_ones_lock_is_taken_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    length = 4000
-    video, det = make_video(tmp_path / "long.mp4", length), write_boxes(tmp_path / "det.txt", length)
     out = tmp_path / "out"
-    what = [str(video), "--detections", str(det), "--reid", "none", "--out", str(out)]
+    what = [str(sequence(tmp_path / "long", 4000)), "--reid", "none", "--out", str(out)]
     process = subprocess.Popen([sys.executable, "tools/track.py", *what], cwd=ROOT, stdout=subprocess.PIPE)
     try:
         begun, grown = time.monotonic(), out / "long.txt.partial"

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import holders, sequence
 
-LONG = 6000  # frames; some seconds of tracking
+LONG = 3000  # frames; about a second of tracking
 
 
 @pytest.fixture
@@ -71,12 +71,26 @@ def fails_twice(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[
     return lines
 
 
+@pytest.fixture(scope="module")
+def long_sources(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return [str(sequence(tmp_path_factory.mktemp("long") / name, LONG)) for name in ("one", "two", "three")]
+
+
+@pytest.fixture(scope="module")
+def alone(long_sources: list[str], tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The result of one that nobody disturbed; all have the same boxes."""
+    out = tmp_path_factory.mktemp("alone")
+    assert run(long_sources[0], "--reid", "none", "--out", out) == OK
+    return (out / "one.txt").read_bytes()
+
+
 @pytest.fixture
-def long_run(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path, list[str]]]:
+def long_run(
+    long_sources: list[str], tmp_path: Path
+) -> Iterator[tuple[subprocess.Popen[str], Path, list[str]]]:
     """Three long sources, two processes at work on them."""
-    made = [str(sequence(tmp_path / name, LONG)) for name in ("one", "two", "three")]
     out = tmp_path / "out"
-    what = [*made, "--reid", "none", "--workers", "2", "--out", str(out)]
+    what = [*long_sources, "--reid", "none", "--workers", "2", "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "tools/track.py", *what],
         cwd=ROOT,
@@ -110,18 +124,17 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def same_as_alone(out: Path, what: list[str], tmp_path: Path) -> None:
-    assert run(*what[:-4], "--out", tmp_path / "alone") == OK
+def same_as_alone(out: Path, alone: bytes) -> None:
     for name in ("one", "two", "three"):
-        assert (out / f"{name}.txt").read_bytes() == (tmp_path / "alone" / f"{name}.txt").read_bytes()
+        assert (out / f"{name}.txt").read_bytes() == alone
     assert {p.name for p in out.iterdir()} == {"run.json", "one.txt", "two.txt", "three.txt"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_killed_worker_is_told_of_and_gone_on_from(
-    long_run: tuple[subprocess.Popen[str], Path, list[str]], tmp_path: Path
+    long_run: tuple[subprocess.Popen[str], Path, list[str]], alone: bytes
 ) -> None:
-    process, out, what = long_run
+    process, out, _ = long_run
     killed = children(process.pid)[0]
     os.kill(killed, signal.SIGKILL)
     said, errors = process.communicate(timeout=300)
@@ -129,12 +142,12 @@ def test_a_killed_worker_is_told_of_and_gone_on_from(
     assert "its process was killed (SIGKILL); going on from its checkpoint" in errors
     assert errors.count("\n") == 1
     assert "2 processes" in said
-    same_as_alone(out, what, tmp_path)
+    same_as_alone(out, alone)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_ctrl_c_stops_all_and_resume_goes_on_with_all(
-    long_run: tuple[subprocess.Popen[str], Path, list[str]], tmp_path: Path
+    long_run: tuple[subprocess.Popen[str], Path, list[str]], alone: bytes
 ) -> None:
     process, out, what = long_run
     at_work = children(process.pid)
@@ -150,7 +163,7 @@ def test_ctrl_c_stops_all_and_resume_goes_on_with_all(
     ]
     assert not any(Path(f"/proc/{pid}").exists() for pid in at_work)
     assert run(*what, "--resume") == OK
-    same_as_alone(out, what, tmp_path)
+    same_as_alone(out, alone)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -16,7 +16,7 @@ from retrace.tools.viewing.export import export
 from retrace.tools.viewing.run_folder import Runs
 from retrace.tools.viewing.video import make_proxy
 from retrace.tracker.memory import Memory
-from tests.browser import browser
+from tests.browser import Browser
 from tests.tools.viewing.made_run import make_run, write_truth, write_video
 from tests.tools.viewing.serving import opened, served, until, whole
 from tests.tracker.memory.passersby import D, tracklet
@@ -62,7 +62,11 @@ VARIABLE = np.cumsum([0, *([0.04, 0.05, 0.11] * 20)])[:60].tolist()
 )
 @pytest.mark.parametrize("copied", [True, False], ids=["a copy", "the source"])
 def test_boxes_belong_to_the_shown_frame(
-    tmp_path: Path, fps: Fraction, times: list[float] | None, copied: bool
+    tmp_path: Path,
+    fps: Fraction,
+    times: list[float] | None,
+    copied: bool,
+    browser: Browser,
 ) -> None:
     """After seeks and while it plays, the number in the picture is that of the frame whose boxes are drawn."""
     made = make_run(
@@ -97,7 +101,7 @@ def test_boxes_belong_to_the_shown_frame(
         assert not complaints(driver)
 
 
-def test_every_edit_with_undo_and_reload(run: Path) -> None:
+def test_every_edit_with_undo_and_reload(run: Path, browser: Browser) -> None:
     with served(Board(Runs([run]))) as address, browser() as driver:
         opened(driver, address)
 
@@ -165,7 +169,7 @@ def test_every_edit_with_undo_and_reload(run: Path) -> None:
         assert not complaints(driver)
 
 
-def test_two_tabs(run: Path) -> None:
+def test_two_tabs(run: Path, browser: Browser) -> None:
     """The second one is told, sees what the first one did, and can go on."""
     with served(Board(Runs([run]))) as address, browser() as driver:
         opened(driver, address)
@@ -183,7 +187,7 @@ def test_two_tabs(run: Path) -> None:
         assert driver.execute_script("return [state.about.sure, state.boxes.count]") == [[1], 60]
 
 
-def test_by_keyboard_alone(run: Path) -> None:
+def test_by_keyboard_alone(run: Path, browser: Browser) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
@@ -238,7 +242,7 @@ def test_by_keyboard_alone(run: Path) -> None:
         assert not complaints(driver)
 
 
-def test_by_mouse(run: Path) -> None:
+def test_by_mouse(run: Path, browser: Browser) -> None:
     """A click chooses the smallest box there, a drag draws one; neither does the other."""
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -263,7 +267,7 @@ def test_by_mouse(run: Path) -> None:
         assert driver.execute_script("return [state.chosen, state.boxes.count]") == [[2], 120]
 
 
-def test_every_edit_has_a_key(run: Path) -> None:
+def test_every_edit_has_a_key(run: Path, browser: Browser) -> None:
     """Delete, delete from here, mark, rename; a key that would do nothing writes nothing and says why."""
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
@@ -301,7 +305,7 @@ def test_every_edit_has_a_key(run: Path) -> None:
         assert "1 is called red coat" in driver.execute_script("return $('edits').textContent")
 
 
-def test_two_are_chosen_without_a_keyboard(run: Path) -> None:
+def test_two_are_chosen_without_a_keyboard(run: Path, browser: Browser) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
@@ -326,7 +330,7 @@ def test_two_are_chosen_without_a_keyboard(run: Path) -> None:
         assert driver.execute_script("return state.about.edits.length") == 1
 
 
-def test_what_is_missing_leaves_the_rest(run: Path, tmp_path: Path) -> None:
+def test_what_is_missing_leaves_the_rest(run: Path, tmp_path: Path, browser: Browser) -> None:
     """A run without its video plays all the same, one without a result is told of, and hides the other."""
     told = json.loads((run / "run.json").read_text())
     told["sequences"]["gone"] = {}
@@ -353,7 +357,7 @@ def test_what_is_missing_leaves_the_rest(run: Path, tmp_path: Path) -> None:
         assert driver.find_element("id", "overlay").is_displayed()
 
 
-def test_another_run_is_chosen_while_the_first_one_loads(run: Path, tmp_path: Path) -> None:
+def test_another_run_is_chosen_while_the_first_one_loads(run: Path, tmp_path: Path, browser: Browser) -> None:
     """What comes late of the one does not get into the other."""
     other = make_run(tmp_path / "other", write_video(tmp_path / "clip.mp4"), 30)
     (other / "clip.looks.npz").unlink()
@@ -381,7 +385,7 @@ def test_another_run_is_chosen_while_the_first_one_loads(run: Path, tmp_path: Pa
         assert not complaints(driver)
 
 
-def test_the_timeline_follows_the_scheme(run: Path) -> None:
+def test_the_timeline_follows_the_scheme(run: Path, browser: Browser) -> None:
     pixel = "return [...$('rows').getContext('2d').getImageData(100, 20, 1, 1).data].slice(0, 3)"
     with served(Board(Runs([run]))) as address, browser() as driver:
         seen = []
@@ -398,7 +402,7 @@ def test_the_timeline_follows_the_scheme(run: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [1440, 768, 500])
-def test_it_fits_the_window(run: Path, width: int) -> None:
+def test_it_fits_the_window(run: Path, width: int, browser: Browser) -> None:
     with served(Board(Runs([run]))) as address, browser(width, 900) as driver:
         opened(driver, address)
         for tab in driver.execute_script("return panels().map((panel) => panel.id)"):
@@ -433,7 +437,7 @@ return low;
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(run: Path, scheme: str) -> None:
+def test_text_has_contrast(run: Path, scheme: str, browser: Browser) -> None:
     """WCAG AA: 4.5 to 1."""
     with served(Board(Runs([run]))) as address, browser() as driver:
         told = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -446,7 +450,7 @@ def test_text_has_contrast(run: Path, scheme: str) -> None:
             assert driver.execute_script(CONTRAST) == [], tab
 
 
-def test_scores_and_two_runs_beside_each_other(tmp_path: Path) -> None:
+def test_scores_and_two_runs_beside_each_other(tmp_path: Path, browser: Browser) -> None:
     video = write_video(tmp_path / "clip.mp4")
     runs = Runs([make_run(tmp_path / "a", video, swap=30), make_run(tmp_path / "b", video)])
     make_proxy(runs.place("a", "clip"))
@@ -471,7 +475,7 @@ def test_scores_and_two_runs_beside_each_other(tmp_path: Path) -> None:
         assert not complaints(driver)
 
 
-def test_the_exported_folder_needs_no_server(run: Path, tmp_path: Path) -> None:
+def test_the_exported_folder_needs_no_server(run: Path, tmp_path: Path, browser: Browser) -> None:
     board = Board(Runs([run]), write_truth(tmp_path / "gt.txt"))
     (run / "clip.edits.jsonl").write_text('{"op":"name","id":1,"name":"</script><b>red"}\n')
     page = export(board, tmp_path / "a page")
@@ -503,7 +507,7 @@ def test_the_exported_folder_needs_no_server(run: Path, tmp_path: Path) -> None:
         assert not complaints(driver)
 
 
-def test_people_over_cameras_are_mended(run: Path, tmp_path: Path) -> None:
+def test_people_over_cameras_are_mended(run: Path, tmp_path: Path, browser: Browser) -> None:
     memory = tmp_path / "people.db"
     with Memory(memory, "net-1", D) as made:
         for begin, person in ((0.0, 1), (10.0, 2), (20.0, 1)):

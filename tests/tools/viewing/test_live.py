@@ -16,6 +16,7 @@ from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.run_folder import Runs
 from retrace.tracker.data import Detections, Frame, Step, Tracks
 from retrace.tracker.outputs.live import LivePicture, encoded, onlooker_file, picture_file
+from tests.browser import Browser
 
 
 def step(number: int) -> Step:
@@ -86,9 +87,8 @@ def test_events_until_the_run_is_whole(tmp_path: Path, monkeypatch: pytest.Monke
     assert found[0][1]["frame"] == 4
 
 
-def test_the_page_follows(tmp_path: Path) -> None:
+def test_the_page_follows(tmp_path: Path, browser: Browser) -> None:
     """A picture and its boxes as they come, then the whole result."""
-    from tests.browser import browser
     from tests.tools.viewing.serving import served, until
 
     pytest.importorskip("starlette")

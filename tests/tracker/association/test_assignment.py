@@ -116,9 +116,7 @@ def test_a_component_without_gaps_takes_lap_and_stays_optimal(monkeypatch):
     cost = np.random.default_rng(4).random((association.LAP_FROM, association.LAP_FROM))
     calls = []
     monkeypatch.setattr(association, "compiled", never)
-    monkeypatch.setattr(
-        association.lap, "lapjv", lambda *a, real=lap.lapjv, **k: calls.append(1) or real(*a, **k)
-    )
+    monkeypatch.setattr(lap, "lapjv", lambda *a, real=lap.lapjv, **k: calls.append(1) or real(*a, **k))
     rows, cols = assign(cost, 2.0)
     expected = linear_sum_assignment(cost)
     assert calls

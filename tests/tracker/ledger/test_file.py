@@ -103,7 +103,7 @@ def test_what_the_lines_look_like(tmp_path):
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("dimension", [0, 8])
 def test_every_detection_has_its_fate(preset, dimension, tmp_path):
-    scene = walk(3, people=10, frames=50, dimension=dimension)
+    scene = walk(3, people=10, frames=30, dimension=dimension)
     settings = Tracker.from_config(preset).config
     file, steps = write(tmp_path / "a.jsonl", scene, settings, fps=30.0)
     plain = Tracker(settings, 30.0)
