@@ -138,6 +138,29 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., StandIn]:
 
 
 @pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder for temporary files; Ray's sockets need a short path."""
+    folder = tempfile.mkdtemp(prefix="rt")
+    yield Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["stand-in", pytest.param("ray", marks=pytest.mark.long)])
+def either(
+    request: pytest.FixtureRequest,
+    install: Callable[..., StandIn],
+    short: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[], object]:
+    """Before each call: a stand-in as new, or nothing, and Ray itself is asked."""
+    if request.param == "stand-in":
+        return install
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_TMPDIR", str(short))
+    return lambda: None
+
+
+@pytest.fixture
 def jobs(tmp_path: Path) -> list[Job]:
     made = [sequence(tmp_path / name, LENGTH) for name in ("one", "two", "three")]
     (tmp_path / "o").mkdir()
@@ -320,7 +343,7 @@ def test_functions_on_a_cluster(install: Callable[..., StandIn], tmp_path: Path)
 
 
 def test_hundreds_of_sequences_are_scored_alike(
-    install: Callable[..., StandIn], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    either: Callable[[], object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """300 short sequences, a quarter of a million bytes of tables: the JSON of one process, byte for byte."""
     rng, results = np.random.default_rng(0), tmp_path / "results"
@@ -334,7 +357,7 @@ def test_hundreds_of_sequences_are_scored_alike(
     what = ["--gt", str(tmp_path / "gt"), "--results", str(results), "--json", "-"]
     said = []
     for how in ([], ["--jobs", "2"], ["--cluster", "local"]):
-        install()
+        either()
         assert eval_mot.main([*what, *how]) == OK
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] == said[2]
@@ -344,7 +367,7 @@ def test_hundreds_of_sequences_are_scored_alike(
 
 
 def test_a_gallery_in_shards_is_scored_alike(
-    install: Callable[..., StandIn],
+    either: Callable[[], object],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -363,7 +386,7 @@ def test_a_gallery_in_shards_is_scored_alike(
     for more in ([], ["--rerank", "zhong-d2", "--per-camera", "--intervals"]):
         said = []
         for how in ([], ["--shards", "1"], ["--cluster", "local"], ["--cluster", "local", "--shards", "2"]):
-            install()
+            either()
             assert eval_reid.main(["--features", "f.npz", "--json", "-", *more, *how]) == OK
             said.append(capsys.readouterr().out)
         assert len({*said}) == 1
@@ -372,24 +395,16 @@ def test_a_gallery_in_shards_is_scored_alike(
         eval_reid.main(["--features", "f.npz", "--shards", "0"])
 
 
-def test_a_tuning_on_a_cluster_is_the_tuning_here(install: Callable[..., StandIn], tmp_path: Path) -> None:
+def test_a_tuning_on_a_cluster_is_the_tuning_here(either: Callable[[], object], tmp_path: Path) -> None:
     pytest.importorskip("optuna", reason="needs optuna: pip install -e .[tune]")
     for name, seed in (("A", 1), ("B", 2)):
         write_sequence(tmp_path / "data" / name, seed, frames=8, people=2)
     what = ["--tracker", "bytetrack", "--data", str(tmp_path / "data"), "--trials", "3", "--quiet"]
     for out, how in (("here", ["--jobs", "1"]), ("there", ["--cluster", "local"])):
-        install()
+        either()
         assert tune.main([*what, "--out", str(tmp_path / out), *how]) == OK
     a, b = ((tmp_path / out / "tuned.yaml").read_text().splitlines() for out in ("here", "there"))
     assert [line for line in a if "out" not in line] == [line for line in b if "out" not in line]
-
-
-@pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder for temporary files; Ray's sockets need a short path."""
-    folder = tempfile.mkdtemp(prefix="rt")
-    yield Path(folder)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 SOURCES, KILLS, FRAMES = (
