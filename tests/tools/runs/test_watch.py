@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -23,6 +24,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tools import watch as tool
 from retrace.tools.runs import watch as watching
+from retrace.tools.runs.cluster import actors
 from retrace.tools.runs.watch import Camera, Process, camera_jobs, metrics, watch, watch_into
 from retrace.tools.runs.workers import Outcome
 from retrace.tracker.mot_file import read_results
@@ -324,6 +326,53 @@ def test_a_killed_process_and_a_lost_stream(minute: bytes, tmp_path: Path) -> No
         f"{name}.jsonl",
     }
     assert not [*(tmp_path / "o").glob("*.partial"), *(tmp_path / "o").glob("*.npz")]
+
+
+@pytest.mark.long  # Ray is 240 MB, and starts a dozen processes
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_killed_actor(minute: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cameras on Ray, one actor is killed: another one takes the camera over, and its person keeps the id."""
+    pytest.importorskip("ray")
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"{k + 1},-1,30,20,24,50,0.9\n" for k in range(4000)))
+    stop, said = threading.Event(), list[str]()
+    with ExitStack() as around:
+        short = around.enter_context(
+            tempfile.TemporaryDirectory(prefix="rt")
+        )  # Ray's sockets need a short path
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        urls = [around.enter_context(RtspServer(minute, 50, 0.04, 300)).url for _ in range(2)]
+        jobs = camera_jobs(
+            [
+                Job(url, tmp_path / "o", detections=str(boxes), reid="none", camera="none", threads=1,
+                    overrides={"max_age": 120.0})
+                for url in urls
+            ], 1
+        )  # fmt: skip
+        hire = around.enter_context(actors("local", jobs))
+        ran = threading.Thread(target=lambda: watch_into(jobs, [], stop, hire, said.append))
+        ran.start()
+        try:
+            until(lambda: all((tmp_path / "o" / f"{job.name}.checkpoint.npz").exists() for job in jobs))
+            grown = tmp_path / "o" / f"{jobs[0].name}.txt.partial"
+            (pid,) = {*holders(grown)} - {os.getpid()}
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: any("back after" in line for line in said))
+            back = time.monotonic()
+            until(lambda: time.monotonic() > back + 3)
+        finally:
+            stop.set()
+            ran.join(timeout=120)
+    assert not ran.is_alive()
+    blind = [float(found[1]) for line in said if (found := re.search(r"back after ([\d.]+) s", line))]
+    print(f"back after {blind} s")
+    assert len(blind) == 1
+    for job in jobs:
+        table = read_results(tmp_path / "o" / f"{job.name}.txt")
+        assert {*table.id.tolist()} == {1}, said
+        assert (np.diff(table.frame) > 0).all()
+    if os.getloadavg()[0] < 2 * (os.cpu_count() or 1):  # a busy machine says nothing of it
+        assert blind[0] < 10
 
 
 CAMERAS, SECONDS = (
