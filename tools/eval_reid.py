@@ -49,7 +49,9 @@ def _add_outputs(p: Any) -> None:
     p.add_argument("--html-queries", type=int, metavar="N", help="queries on the page (default: 300)")
     p.add_argument("--top-k", type=int, metavar="K", help="gallery images a query on the page (default: 10)")
     p.add_argument(
-        "--save-features", metavar="FILE.npz", help="of the first network, for --features and --compare later"
+        "--save-features",
+        metavar="FILE.npz",
+        help="of the first network, as it made them, for --features and --compare",
     )
     p.add_argument("--quiet", action="store_true", help="print errors only")
 
@@ -133,6 +135,8 @@ def report(args: argparse.Namespace, found: RankingScore) -> None:
         if k or found.notes:
             say("")
         show(section.title, section.texts(), [*section.notes, *(found.under if k == 0 else [])])
+    if args.save_features is not None and args.centre is not None:
+        say(f"\n{args.save_features}: vectors as the network made them; --centre centres them again")
     if args.html is not None:
         say(f"\n{Path(args.html) / 'index.html'}")
 

@@ -86,10 +86,7 @@ def main(argv: list[str]) -> int:
             case "undo-merges":
                 lines = [f"{editing.undo_all_merges(memory, at=now)} merges undone"]
             case "delete":
-                lines = [
-                    ", ".join(f"{n} {what}" for what, n in editing.delete(memory, numbers[0]).items())
-                    + " deleted"
-                ]
+                lines = [memories.deleted_line(editing.delete(memory, numbers[0]))]
             case "forget":
                 lines = [
                     ", ".join(

@@ -224,7 +224,8 @@ class Tracks:
         return replace(self, extras=found)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """id, x1, y1, x2, y2, score, class_id, det_index and extras of one value a track, (K,) each."""
+        """id, x1, y1, x2, y2, score, class_id, det_index and extras of one value a track, (K,) each: views of these
+        tracks, of which the tracker keeps nothing."""
         own = {"id": self.id, **_sides(self.xyxy), "score": self.score, "class_id": self.class_id}
         return _with_extras(own | {"det_index": self.det_index}, self.extras)
 

@@ -70,9 +70,9 @@ def space(features: Features) -> Found:
         "uniformity": two.uniformity,
     }
     lines: list[list[Cell]] = [["", *values], ["all", *(f"{v:.4g}" for v in values.values())]]
-    notes = [
-        f"of {one.count:,} unit vectors of {one.dimensions} numbers, not centred: compare equal sizes only"
-    ]
+    less = {"set": "less the mean of all", "camera": "less the mean of each camera's"}
+    how = less.get(features.about.get("centre", ""), "not centred")
+    notes = [f"of {one.count:,} unit vectors of {one.dimensions} numbers, {how}: compare equal sizes only"]
     return Section("space", "how the vectors fill their space", lines, notes), values
 
 

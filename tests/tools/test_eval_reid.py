@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from retrace.eval.ranking import features
+from retrace.eval.ranking.features import Features, Side, save_features
 from retrace.eval.ranking.measures import MEASURES
 from retrace.tools import eval_reid
 from retrace.tools.eval_reid import main
@@ -337,6 +338,18 @@ def test_centred_vectors_have_no_calibration(
 ) -> None:
     assert "--centre changes distances" in mistake(capsys, *mini, "--centre", "camera", "--verification")
     assert "says little of camera" in mistake(capsys, *mini, "--centre", "camera")
+
+
+def test_what_is_saved_of_centred_vectors_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are those of the network, so that asking for the centre again does the same again."""
+    rng, ids = np.random.default_rng(0), np.arange(1, 41)
+    sides = [Side(rng.normal(size=(40, 8)).astype(np.float32), ids, np.full(40, c), None) for c in (0, 1)]
+    save_features(tmp_path / "a.npz", Features("mine", *sides, (), {}))
+    words = ["--features", str(tmp_path / "a.npz"), "--centre", "camera", "--save-features"]
+    assert main([*words, str(tmp_path / "b.npz")]) == 0
+    assert "b.npz: vectors as the network made them; --centre centres them again" in capsys.readouterr().out
+    with np.load(tmp_path / "a.npz") as one, np.load(tmp_path / "b.npz") as other:
+        assert np.array_equal(one["query_features"], other["query_features"])
 
 
 def test_a_broken_image_is_left_out_or_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

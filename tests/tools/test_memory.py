@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ from retrace.reid import Embedder
 from retrace.tools.memory import main as memory
 from retrace.tools.runs.memories import clock, weights_name
 from retrace.tools.search import main as search
+from retrace.tools.viewing.people import people as on_the_page
 from retrace.tracker.memory import Memory
 from tests.conftest import ROOT
 from tests.reid.networks_by_hand import channel_means
@@ -82,7 +85,7 @@ def test_mending_and_taking_back(people: Path, capsys: pytest.CaptureFixture[str
     said(capsys, people, "pin", 3)
     assert said(capsys, people, "list")[2].startswith("3 'red coat' (pinned): 1 visit")
     assert "tracklet 5 is person 3 (user" in "\n".join(said(capsys, people, "log"))
-    assert said(capsys, people, "delete", 3)[0].startswith("1 tracklets")
+    assert said(capsys, people, "delete", 3)[0].startswith("1 tracklet, 1 id, ")
     assert len(said(capsys, people, "list")) == 2
     assert said(capsys, people, "undo-merges") == ["0 merges undone"]
     assert said(capsys, people, "forget") == ["people: 0, folded: 0"]
@@ -199,6 +202,58 @@ def test_who_may_be_one_is_suggested_until_it_is_settled(
     said(capsys, people, "undo", operation)
     said(capsys, people, "merge", 1, 3)
     assert said(capsys, people, "suggestions") == ["nothing"]
+
+
+def test_times_are_by_the_corrected_clock(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page and `search.py` tell them so, too."""
+    said(capsys, people, "clock", "hall", 60)
+    assert said(capsys, people, "list")[1] == "2: 2 visits, hall, 0:04:20.0 to 0:07:43.0"
+    assert "hall, 0:04:20.0 to" in said(capsys, people, "show", 2)[1]
+    assert json.loads("\n".join(said(capsys, people, "export", 2)))["tracklets"][0]["begin"] == 260.0
+    assert on_the_page(people)["people"][1]["visits"][0]["begin"] == 260.0
+    with pytest.raises(InputError, match="cannot be 1e\\+308 s off"):
+        memory([str(people), "clock", "hall", "1e308"])
+
+
+def test_photos_are_not_overwritten(colourful: tuple[Path, str], tmp_path: Path) -> None:
+    path, network = colourful
+    photo = picture(tmp_path / "p.png", "green")
+    before = photo.read_bytes()
+    for option in ("--sheet", "--csv", "--json"):
+        with pytest.raises(InputError, match=f"{option} name the same file"):
+            search([str(path), str(photo), "--reid", network, option, str(photo)])
+    assert photo.read_bytes() == before
+
+
+def test_a_database_of_another_program(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.execute("CREATE TABLE meta (a, b)")
+    with pytest.raises(InputError, match="is not an identity memory; name another file"):
+        memory([str(tmp_path / "x.db"), "list"])
+    with pytest.raises(InputError, match="FILE is empty: expected a memory"):
+        memory(["", "list"])
+
+
+def test_whose_split_was_undone_is_nobody(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = said(capsys, people, "list")
+    operation = said(capsys, people, "split", 5, 5)[0].rpartition(" ")[2]
+    said(capsys, people, "name", 3, "red coat")
+    said(capsys, people, "undo", operation)
+    assert said(capsys, people, "list") == before
+    for words in (["show", "3"], ["name", "3", "x"], ["merge", "1", "3"], ["delete", "3"]):
+        with pytest.raises(InputError, match="nobody there has the id 3; what it had is of 1"):
+            memory([str(people), *words])
+
+
+def test_who_was_merged_is_told_by_name(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, people, "name", 2, "red coat")
+    operation = said(capsys, people, "merge", 1, 2)[0].rpartition(" ")[2]
+    assert said(capsys, people, "list")[0].startswith("1 'red coat': 5 visits")
+    assert said(capsys, people, "show", 2)[0] == "person 1, merged from 2 'red coat': 5 visits"
+    with pytest.raises(
+        InputError, match=f"2 is part of person 1: delete 1 for both, or undo operation {operation}"
+    ):
+        memory([str(people), "delete", "2"])
 
 
 def test_photos_that_are_none(colourful: tuple[Path, str], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from retrace.eval.manifest import offline_mark, unlike
 from retrace.tools import eval_mot, offline, track
 from retrace.tools.terminal.console import OK, guarded
 from retrace.tracker.mot_file import read_results
+from retrace.tracker.offline.files import improve_folder, read_passes
 from tests.conftest import ROOT
 from tests.small_video import FPS, LENGTH, write_boxes
 from tests.tools.run_track import stop_at
@@ -310,3 +311,11 @@ def test_the_evaluation_shows_the_mark(sequence, online, tmp_path, capsys):
 )
 def test_marks(told, mark):
     assert offline_mark(told) == mark
+
+
+@pytest.mark.parametrize("ending", [".tracks.txt", ".online.txt", ".gmc.txt"])
+def test_what_lies_beside_a_result_is_no_sequence(tmp_path, ending):
+    for name in ("a.txt", f"a{ending}"):
+        (tmp_path / name).write_text("1,1,0,0,10,20,1,1,1\n")
+    passes = read_passes("interpolate", {})
+    assert [*improve_folder(tmp_path, passes, {}, fps=10)] == ["a"]

@@ -247,6 +247,20 @@ def test_resume_without_a_checkpoint_begins_anew(video, det, tmp_path, capsys):
     assert "no checkpoint, so from the beginning" in capsys.readouterr().out
 
 
+def test_resuming_with_fewer_frames_leaves_the_finished_run_alone(video, det, tmp_path, capsys):
+    out = tmp_path / "out"
+    what = (video, "--detections", det, "--out", out)
+    assert run(*what) == OK
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    error = fails(capsys, *what, "--length", "5", "--resume")
+    assert f"--length 5: squares in --out {out} is complete, {LENGTH} frames; leave --resume out" in error
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert run(*what, "--length", "5") == OK
+    assert run(*what, "--resume") == OK  # more than there is
+    assert "squares: complete with other settings; anew with these" in capsys.readouterr().out
+    assert (out / "squares.txt").read_bytes() == before["squares.txt"]
+
+
 def test_resuming_leaves_finished_sources_alone(video, sequence, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = (sequence, video, "--detector", "hog", "--out", out)

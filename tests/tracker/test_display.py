@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from retrace import Tracker
 from retrace.tracker.data import Detections, MotTable, Tracks
 from retrace.tracker.display import ROWS, as_html, as_text
 
@@ -41,6 +43,19 @@ def test_what_each_type_says_of_itself() -> None:
     assert repr(nobody) == "Tracks: 0 tracks"
     assert "<table>" in nobody._repr_html_()
     assert repr(MotTable.of([])) == "MotTable: 0 boxes, 0 ids"
+
+
+@pytest.mark.parametrize("preset", ["sort", "bytetrack", "default"])
+def test_who_writes_into_columns_writes_into_no_tracker(preset: str) -> None:
+    given, mine = (Tracker.from_config(preset) for _ in range(2))
+    looks = np.eye(2, 8, dtype=np.float32)
+    for k in range(9):
+        seen = Detections([[3 * k, 0, 3 * k + 20, 50], [90, 5, 110, 60]], [0.9, 0.8], embedding=looks)
+        untouched, columns = given.update(seen).columns(), mine.update(seen).columns()
+        for name, values in untouched.items():
+            assert np.array_equal(values, columns[name])
+        for values in columns.values():
+            values[...] = 7
 
 
 def test_columns_fit_together_and_make_a_data_frame() -> None:

@@ -88,7 +88,8 @@ def _scene(work: Path, seed: int) -> list[str]:
     looks /= np.linalg.norm(looks, axis=1, keepdims=True)
     boxes = work / "boxes.npz"
     score = np.full(seen.sum(), 0.9)
-    np.savez(boxes, frame=truth.frame[seen], xyxy=truth.xyxy[seen], score=score, embedding=looks[seen])
+    columns = {"frame": truth.frame, "xyxy": truth.xyxy, "embedding": looks}
+    np.savez(boxes, **{name: c[seen] for name, c in columns.items()}, score=score, weights="drawn")
     return [str(video), "--detections", str(boxes), "--reid", "none", "--set", "coast=0.5"]
 
 

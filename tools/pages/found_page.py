@@ -52,7 +52,7 @@ def write_page(
     people = [*found, *(() if found else below)]
     crops = {f"v{v.tracklet}": _crop(memory, v) for one in people for v in one.visits}
     pictures = {name: data for name, data in (photos | crops).items() if data}
-    named = dict(memory.store.read("SELECT id, name FROM person"))
+    named = {person: name for person, (name, _) in memory.store.called().items()}
     cards = "".join(_person(one, named.get(one.person), bool(found), pictures) for one in people)
     text = filled(
         "found_page.html",

@@ -146,16 +146,34 @@ def remove_stale(record: Mapping[str, Any] | None, one: OpenedJob, report: Sourc
             path.unlink(missing_ok=True)
 
 
-def finished_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
-    """Of jobs that resume: what run.json says of those that are done already, with the same settings."""
-    found = {}
+def finished_records(opened: Sequence[OpenedJob]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Of jobs that resume: what run.json says of those that are done already, with the same settings; and the names
+    of those that were done with others, so they are done anew.
+
+    Raises:
+        InputError: fewer frames are asked for than are done: going on would leave less than there is.
+    """
+    found, others = {}, []
     for one in opened:
         record: Any = records_of(one.out).get(one.name) if one.job.resume else None
-        if not isinstance(record, dict) or not record.get("complete"):
+        if not isinstance(record, dict) or not record.get("complete") or not _there(one):
             continue
-        if record.get("settings_sha256") == one.settings_hash() and all(map(Path.exists, one.results())):
-            found[one.name] = record
-    return found
+        if record.get("settings_sha256") == one.settings_hash():
+            if all(map(Path.exists, one.results())):
+                found[one.name] = record
+            continue
+        done, asked = record.get("frames"), one.job.length
+        if asked is not None and isinstance(done, int) and done > asked:
+            raise InputError(
+                f"`length` {asked}: {one.name} in `out` {one.out} is complete, {done} frames; leave `resume` out to "
+                "replace it, or name another folder"
+            )
+        others.append(one.name)
+    return found, others
+
+
+def _there(one: OpenedJob) -> bool:
+    return (one.out / f"{one.name}.txt").is_file()
 
 
 def records_of(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from retrace.tracker.memory.editing import export, set_clocks, suggestions
 from retrace.tracker.memory.engines import Exact, Follower, check_engine, open_engine, recall_of, rows_of
 from retrace.tracker.memory.proposals import propose
 from retrace.tracker.memory.search import Found
-from retrace.tracker.memory.store import Store
+from retrace.tracker.memory.store import Store, begun
 
 if TYPE_CHECKING:
     from retrace.reid import Embedder
@@ -31,11 +31,12 @@ MOST = 8  # visits of a person on a sheet
 
 def check_memory(path: str) -> None:
     """Raises InputError where no memory lies; who only looks into one must not make it."""
+    if not path:
+        raise InputError("FILE is empty: expected a memory; track.py --memory makes one")
     place = Path(path)
-    if not place.is_file() or not place.stat().st_size:
-        raise InputError(
-            f"{path}: {'is empty' if place.is_file() else 'no such memory'}; track.py --memory makes one"
-        )
+    if not place.exists() or not begun(place):
+        what = "is empty" if place.exists() else "no such memory"
+        raise InputError(f"{path}: {what}; track.py --memory makes one")
 
 
 def numbers(words: Sequence[str]) -> list[int]:
@@ -125,22 +126,32 @@ def people_lines(store: Store) -> list[str]:
     member, _ = store.partition()
     rows: dict[int, list[tuple[str, float, float]]] = {}
     for tracklet, camera, begin, end in store.read(
-        "SELECT t.id, c.name, begin, end FROM tracklet t JOIN camera c ON c.number = t.camera ORDER BY begin"
+        "SELECT t.id, c.name, begin + clock AS b, end + clock FROM tracklet t JOIN camera c ON c.number = t.camera "
+        "ORDER BY b"
     ):
         if tracklet in member:
             rows.setdefault(member[tracklet], []).append((camera, begin, end))
-    named = {person: (name, pin) for person, name, pin in store.read("SELECT id, name, pinned FROM person")}
+    named = store.called()
     lines = []
     for person in sorted(rows):
         name, pinned = named[person]
         seen = rows[person]
         cameras = ", ".join(dict.fromkeys(camera for camera, _, _ in seen))
         called = (f" {name!r}" if name else "") + (" (pinned)" if pinned else "")
-        visits = f"{len(seen)} visit{'s' if len(seen) != 1 else ''}"
-        lines.append(
-            f"{person}{called}: {visits}, {cameras}, {clock(seen[0][1])} to {clock(max(end for *_, end in seen))}"
-        )
+        when = f"{clock(seen[0][1])} to {clock(max(end for *_, end in seen))}"
+        lines.append(f"{person}{called}: {visits(len(seen))}, {cameras}, {when}")
     return lines or ["nobody yet"]
+
+
+def visits(count: int) -> str:
+    return f"{count} visit{'s' * (count != 1)}"
+
+
+def deleted_line(counts: Mapping[str, int]) -> str:
+    """What `editing.delete` has removed."""
+    tracklets, people, rows = (counts[what] for what in ("tracklets", "people", "log"))
+    ids = f"{people} id{'s' * (people != 1)}"
+    return f"{tracklets} tracklet{'s' * (tracklets != 1)}, {ids}, {rows} row{'s' * (rows != 1)} of the log deleted"
 
 
 def person_lines(store: Store, person: int, as_json: bool = False) -> list[str]:
@@ -148,9 +159,12 @@ def person_lines(store: Store, person: int, as_json: bool = False) -> list[str]:
     told = export(store, person)
     if as_json:
         return [json.dumps(told, indent=2)]
-    also = f", merged from {', '.join(map(str, told['also_known_as']))}" if told["also_known_as"] else ""
+    names = {one: f"{one} {name!r}" for one, name in told["names"].items()}
+    merged = ", ".join(names.get(one, str(one)) for one in told["also_known_as"])
+    also = f", merged from {merged}" if merged else ""
     reason = {row["a"]: json.loads(row["evidence"]) for row in told["log"] if row["op"] == "assign"}
-    lines = [f"person {told['person']}{also}: {len(told['tracklets'])} visits"]
+    who = names.get(told["person"], told["person"])
+    lines = [f"person {who}{also}: {visits(len(told['tracklets']))}"]
     for one in told["tracklets"]:
         why = reason.get(one["tracklet"], {})
         lines.append(

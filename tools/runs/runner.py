@@ -247,10 +247,13 @@ def _begin(run: Run) -> None:
             say(f"camera motion: {line}")
     for why in run.failed.values():
         _go_on_without(why)
-    for name, record in finished_records(run.opened).items():
+    finished, others = finished_records(run.opened)
+    for name, record in finished.items():
         run.reports[name] = SourceReport(name, record=record)
         if not run.quiet:
             say(f"{name}: complete already")
+    for name in [] if run.quiet else others:
+        say(f"{name}: complete with other settings; anew with these")
     write_manifest(run)
 
 

@@ -131,16 +131,16 @@ def check_outputs(
     Args:
         args: with these options; None is none, and ``--json -`` standard output.
         files, folders: options that name what is to be written.
-        inputs: options that name files which must stay as they are.
+        inputs: options that name files, or lists of them, which must stay as they are.
 
     Raises:
         InputError: one of them cannot be meant, or cannot be written.
     """
     from retrace.configs import InputError
 
-    seen = {
-        Path(given).resolve(): option(name) for name in inputs if (given := getattr(args, name)) is not None
-    }
+    read = [(name, getattr(args, name)) for name in inputs]
+    several = [(name, given if isinstance(given, list) else [given]) for name, given in read]
+    seen = {Path(one).resolve(): option(name) for name, given in several for one in given if one is not None}
     folders = tuple(folders)
     for name in (*files, *folders):
         given = getattr(args, name)

@@ -30,12 +30,12 @@ def people(memory: Path | None) -> dict[str, Any]:
         member, _ = store.partition()
         cameras = store.read("SELECT number, name FROM camera ORDER BY number")
         at = {number: k for k, (number, _) in enumerate(cameras)}
-        named = {
-            person: (name, bool(pin))
-            for person, name, pin in store.read("SELECT id, name, pinned FROM person")
-        }
+        named = store.called()
         found: dict[int, dict[str, Any]] = {}
-        query = "SELECT id, camera, source, track, begin, end, crop IS NOT NULL FROM tracklet ORDER BY begin"
+        query = (
+            "SELECT id, camera, source, track, begin + clock AS b, end + clock, crop IS NOT NULL FROM tracklet "
+            "JOIN camera ON number = camera ORDER BY b"
+        )
         for tracklet, camera, source, track, begin, end, crop in store.read(query):
             if tracklet not in member:
                 continue

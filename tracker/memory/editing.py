@@ -14,6 +14,8 @@ from retrace.configs.errors import InputError
 from retrace.tracker.memory.memory import BINS, Memory
 from retrace.tracker.memory.store import Store, canonical, from_blob
 
+FARTHEST = 1e10  # s that a clock may be off: three hundred years
+
 
 def merge(memory: Memory, a: int, b: int, at: float, by: str = "user", **evidence: Any) -> int:
     """Two people are one: the older id stays, the younger leads to it. Returns the operation, to undo it by.
@@ -56,7 +58,7 @@ def split(memory: Memory, tracklets: list[int], at: float, by: str = "user") -> 
         if not rest:
             raise InputError(f"person {owners.pop()} has no other tracklets: there is nothing to split from")
         operation, person = store.operation(), store.new_person(at)
-        for tracklet in sorted(tracklets):
+        for tracklet in sorted({*tracklets}):
             store.append(operation, at, by, "assign", tracklet, person, reason="split by hand")
         _keep_apart(store, operation, tracklets, rest)
     return person, operation
@@ -139,10 +141,12 @@ def suggestions(store: Store) -> list[Suggestion]:
 def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
     """Take back a merge, a split, a refusal, or an undo. Returns the operation, which can be undone itself.
 
-    Tracklets that would be a deleted person's again stay whose they are.
+    Tracklets that would be a deleted person's again stay whose they are. Who was split off is nobody then; his name
+    waits for an undo of this.
 
     Raises:
-        InputError: no such operation, one that was taken back already, or a tracker's own assignment (split it).
+        InputError: no such operation, one that was taken back already, a tracker's own assignment (split it), or
+            tracklets would be one person that are surely two.
     """
     with _editing(memory) as store:
         ops = {op for (op,) in store.read("SELECT op FROM log WHERE operation = ?", (operation,))}
@@ -155,14 +159,31 @@ def undo(memory: Memory, operation: int, at: float, by: str = "user") -> int:
             )
         if operation in store.undone():
             raise InputError(f"operation {operation} was undone already")
-        made, before = store.operation(), store.partition()[0]
+        made, before, broken = store.operation(), store.partition()[0], _broken(store)
         store.append(made, at, by, "undo", operation, None)
         there = {person for (person,) in store.read("SELECT id FROM person")}
         for tracklet, person in store.partition()[0].items():
             if person not in there:
                 why = f"person {person} was deleted"
                 store.append(made, at, by, "assign", tracklet, before[tracklet], reason=why)
+        if wrong := sorted(_broken(store) - broken):
+            raise InputError(f"operation {operation} cannot be undone now: {_both(wrong[0], before)}")
     return made
+
+
+def _broken(store: Store) -> set[tuple[int, int, str]]:
+    """What keeps tracklets apart that are one person all the same."""
+    member = store.partition()[0]
+    return {link for link in store.apart() if member[link[0]] == member[link[1]]}
+
+
+def _both(link: tuple[int, int, str], member: Mapping[int, int]) -> str:
+    """Why an undo is refused that would leave the two tracklets one person and two at once."""
+    a, b, why = link
+    if member[a] == member[b]:
+        return f"tracklets {a} and {b} would be two, and are one person; undo first what has made them one"
+    more = f"kept apart by {why}; undo that first" if why.startswith("operation ") else why
+    return f"tracklets {a} and {b} would be one person, and are {member[a]} and {member[b]}: {more}"
 
 
 def undo_all_merges(memory: Memory, at: float, by: str = "user") -> int:
@@ -175,9 +196,12 @@ def undo_all_merges(memory: Memory, at: float, by: str = "user") -> int:
 
 
 def pin(memory: Memory, person: int, pinned: bool = True) -> None:
-    """A pinned person is never forgotten by a limit."""
+    """A pinned person is never forgotten by a limit. Unpinned are all who were merged into them, too."""
     with _editing(memory) as store:
-        store.db.execute("UPDATE person SET pinned = ? WHERE id = ?", (int(pinned), _known(store, person)))
+        person = _known(store, person)
+        everybody = [person] if pinned else [person, *_merged_into(store, person)]
+        rows = [(int(pinned), one) for one in everybody]
+        store.db.executemany("UPDATE person SET pinned = ? WHERE id = ?", rows)
 
 
 def name(memory: Memory, person: int, text: str) -> None:
@@ -189,13 +213,29 @@ def name(memory: Memory, person: int, text: str) -> None:
 
 
 def delete(memory: Memory, person: int) -> dict[str, int]:
-    """Everything about one person goes: tracklets, vectors, crops, rows of the log. The id is never given again.
+    """Everything about one person goes: tracklets, vectors, crops, rows of the log, and who was merged into them. Ids
+    are never given again.
 
     Returns:
         how many rows of each table are gone.
+
+    Raises:
+        InputError: no such person, or one who is part of another: what was meant cannot be told, or be undone.
     """
     with _editing(memory) as store:
-        return _remove(store, {_known(store, person)})
+        if (whole := _known(store, person)) != person:
+            raise InputError(f"person {person} is part of person {whole}: {_parting(store, person, whole)}")
+        return _remove(store, {person})
+
+
+def _parting(store: Store, person: int, whole: int) -> str:
+    """What to do about somebody who is part of another and shall be deleted."""
+    undone = store.undone()
+    rows = store.read(
+        "SELECT operation FROM log WHERE op = 'merge' AND ? IN (a, b) ORDER BY seq DESC", (person,)
+    )
+    operation = next(one for (one,) in rows if one not in undone)
+    return f"delete {whole} for both, or undo operation {operation} first"
 
 
 def forget(memory: Memory, now: float, by: str = "user") -> dict[str, int]:
@@ -204,7 +244,7 @@ def forget(memory: Memory, now: float, by: str = "user") -> dict[str, int]:
     config, folded = memory.config, 0
     with _editing(memory) as store:
         member, _ = store.partition()
-        pinned = {person for (person,) in store.read("SELECT id FROM person WHERE pinned")}
+        pinned = {person for person, (_, pin) in store.called().items() if pin}
         seen: dict[int, float] = {}
         ends = store.read("SELECT id, end + clock FROM tracklet JOIN camera ON number = camera")
         for tracklet, end in ends:
@@ -250,20 +290,21 @@ def tidy(memory: Memory) -> dict[str, int]:
 
 
 def export(store: Store, person: int) -> dict[str, Any]:
-    """Everything that the memory knows of one person, as plain values; crops are named by their size only."""
+    """Everything that the memory knows of one person, as plain values: times on the memory's clock, crops by their
+    size only."""
     person = _known(store, person)
-    member, alias = store.partition()
+    member, _ = store.partition()
     mine = sorted(tracklet for tracklet, owner in member.items() if owner == person)
-    created, called, pinned = store.read("SELECT created, name, pinned FROM person WHERE id = ?", (person,))[
-        0
-    ]
+    name, pinned = store.called()[person]
+    ((created,),) = store.read("SELECT created FROM person WHERE id = ?", (person,))
     query = (
-        "SELECT t.id, c.name, source, track, begin, end, boxes, LENGTH(crop) FROM tracklet t "
+        "SELECT t.id, c.name, source, track, begin + clock, end + clock, boxes, LENGTH(crop) FROM tracklet t "
         "JOIN camera c ON c.number = t.camera WHERE t.id = ?"
     )
     columns = ("tracklet", "camera", "source", "track", "begin", "end", "boxes", "crop_bytes")
     log = store.read("SELECT seq, operation, at, by, op, a, b, evidence FROM log ORDER BY seq")
-    ids = {person, *(younger for younger, older in alias.items() if older == person)}
+    ids = {person, *_merged_into(store, person)}
+    named = dict(store.read("SELECT id, name FROM person WHERE name IS NOT NULL ORDER BY id"))
     about = [
         dict(zip(("seq", "operation", "at", "by", "op", "a", "b", "evidence"), row, strict=True))
         for row in log
@@ -272,10 +313,11 @@ def export(store: Store, person: int) -> dict[str, Any]:
     ]
     return {
         "person": person,
-        "name": called,
-        "pinned": bool(pinned),
+        "name": name,
+        "pinned": pinned,
         "created": created,
         "also_known_as": sorted(ids - {person}),
+        "names": {one: named[one] for one in sorted(ids) if one in named},
         "tracklets": [
             dict(zip(columns, store.read(query, (tracklet,))[0], strict=True)) for tracklet in mine
         ],
@@ -299,17 +341,28 @@ class _editing:
 
 
 def _known(store: Store, person: int) -> int:
-    """The person's id, or that of the one it was merged into."""
-    if not store.read("SELECT 1 FROM person WHERE id = ?", (person,)):
-        raise InputError(f"{store.path}: nobody there has the id {person}")
-    return canonical(person, store.partition()[1])
+    """The person's id, or that of the one it was merged into; whoever has tracklets."""
+    member, alias = store.partition()
+    whole = alias.get(person, person)
+    if whole not in member.values():
+        had = {member[t] for (t,) in store.read("SELECT a FROM log WHERE op = 'assign' AND b = ?", (person,))}
+        of = f"; what it had is of {', '.join(map(str, sorted(had)))} (`log` says why)" if had else ""
+        raise InputError(f"{store.path}: nobody there has the id {person}{of}")
+    return whole
+
+
+def _merged_into(store: Store, person: int) -> list[int]:
+    """Ids of those who are part of this person."""
+    return sorted(younger for younger, older in store.partition()[1].items() if older == person)
 
 
 def _remove(store: Store, people: set[int]) -> dict[str, int]:
-    """All rows about these people and those who were merged into them."""
+    """All rows about these people, those who were merged into them, and those whom no undo could bring back."""
     member, alias = store.partition()
     mine = [(tracklet,) for tracklet, owner in member.items() if owner in people]
-    ids = [(person,) for person in people] + [(y,) for y, older in alias.items() if older in people]
+    told = store.read("SELECT a, b FROM log WHERE op = 'assign'")
+    stay = {*member.values(), *(alias.get(b, b) for a, b in told if member[a] not in people)} - people
+    ids = [one for one in store.read("SELECT id FROM person") if alias.get(one[0], one[0]) not in stay]
     store.db.execute("CREATE TEMP TABLE gone (kind TEXT, id INTEGER, PRIMARY KEY (kind, id)) WITHOUT ROWID")
     store.db.executemany("INSERT INTO gone VALUES ('tracklet', ?)", mine)
     store.db.executemany("INSERT INTO gone VALUES ('person', ?)", ids)
@@ -348,13 +401,13 @@ def _pass_on(store: Store, operation: int, at: float, by: str, member: Mapping[i
 
 def _fold(store: Store, most: int, bank: int) -> int:
     """Vectors of people with more than ``most`` go into the mean, but for the ``bank`` most diverse."""
-    member, _ = store.partition()
+    member, assigned = store.partition()[0], store.assigned()
     of: dict[int, list[int]] = {}
     for (tracklet,) in store.read("SELECT id FROM tracklet WHERE vector IS NOT NULL ORDER BY id"):
         if tracklet in member:
             of.setdefault(member[tracklet], []).append(tracklet)
     folded = 0
-    for person, mine in of.items():
+    for mine in of.values():
         if len(mine) <= most:
             continue
         blobs = [
@@ -363,11 +416,13 @@ def _fold(store: Store, most: int, bank: int) -> int:
         vectors = np.stack([from_blob(blob) for blob in blobs])
         keep = {*diverse(vectors, bank).tolist()}
         out = [k for k in range(len(mine)) if k not in keep]
-        before, count = store.read("SELECT total, folded FROM person WHERE id = ?", (person,))[0]
-        total = np.zeros(store.dimension, np.float32) if before is None else np.frombuffer(before, "<f4")
-        total = total + vectors[out].sum(0)
-        values = (total.astype("<f4").tobytes(), count + len(out), person)
-        store.db.execute("UPDATE person SET total = ?, folded = ? WHERE id = ?", values)
+        for person in sorted({assigned[mine[k]] for k in out}):  # each part of who was merged keeps its own
+            his = [k for k in out if assigned[mine[k]] == person]
+            before, count = store.read("SELECT total, folded FROM person WHERE id = ?", (person,))[0]
+            total = np.zeros(store.dimension, np.float32) if before is None else np.frombuffer(before, "<f4")
+            total = total + vectors[his].sum(0)
+            values = (total.astype("<f4").tobytes(), count + len(his), person)
+            store.db.execute("UPDATE person SET total = ?, folded = ? WHERE id = ?", values)
         gone = [(mine[k],) for k in out]
         store.db.executemany("UPDATE tracklet SET vector = NULL, crop = NULL WHERE id = ?", gone)
         store.db.executemany("DELETE FROM path WHERE tracklet = ?", gone)
@@ -399,7 +454,7 @@ def set_clocks(memory: Memory, told: Mapping[str, float]) -> None:
         for name, clock in told.items():
             if name not in number:
                 raise InputError(f"no camera {name!r} in this memory; it knows {', '.join(number) or 'none'}")
-            if not np.isfinite(clock):
+            if not abs(clock) <= FARTHEST:
                 raise InputError(f"the clock of {name} cannot be {clock} s off")
         was = dict(store.read("SELECT name, clock FROM camera"))
         changed = [number[name] for name, clock in told.items() if abs(clock - was[name]) > 1e-9]

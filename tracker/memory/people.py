@@ -67,13 +67,14 @@ class People:
             made.set_clock(source, clock)
         member, _ = store.partition()
         alive = {*member.values()}
-        for person, total, folded in store.read("SELECT id, total, folded FROM person ORDER BY id"):
-            if person in alive or folded:
-                row = made.add_person(person)
-                if folded:
-                    made.total[row] += np.frombuffer(total, "<f4")
-                    made.members[row] += folded
-                    made._turn(row)
+        for (person,) in store.read("SELECT id FROM person ORDER BY id"):
+            if person in alive:
+                made.add_person(person)
+        for person, total, folded in folds(store):
+            row = made.person_row[person]
+            made.total[row] += np.frombuffer(total, "<f4")
+            made.members[row] += folded
+            made._turn(row)
         query = "SELECT id, camera, source, track, begin, end, vector FROM tracklet ORDER BY id"
         for tracklet, camera, source, track, begin, end, blob in store.read(query):
             vector = from_blob(blob) if blob else np.zeros(store.dimension, np.float32)
@@ -215,6 +216,24 @@ class People:
             )
         meets = (self.begin_of[rows] <= self.end_of[row]) & (self.end_of[rows] >= self.begin_of[row])
         return rows[meets & (rows != row)]
+
+
+def folds(store: Store) -> list[tuple[int, bytes, int]]:
+    """(person who has them now, sum of folded vectors, how many): of whoever a merge or an undo left without tracklets
+    they are whose his last one is."""
+    rows = store.read("SELECT id, total, folded FROM person WHERE folded ORDER BY id")
+    if not rows:
+        return []
+    (member, alias), assigned = store.partition(), store.assigned()
+    has = {*assigned.values()}
+    last = dict(store.read("SELECT b, a FROM log WHERE op = 'assign' ORDER BY seq"))
+    found = []
+    for person, total, folded in rows:
+        if person in has:
+            found.append((alias.get(person, person), total, folded))
+        elif last.get(person) in member:
+            found.append((member[last[person]], total, folded))
+    return found
 
 
 def _longer(array: np.ndarray) -> np.ndarray:

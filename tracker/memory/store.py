@@ -2,7 +2,8 @@
 
 Tracklets are facts. Who they are is a log of assignments, merges and undos that only grows; a person is a view of it
 (`partition`), so whatever was joined can be taken apart by one more row; who was kept apart by hand is kept apart as
-long as that operation stands (`apart`). Only forgetting and deleting remove rows.
+long as that operation stands (`apart`). An id whose tracklets are all somebody else's now is nobody, until an undo
+gives them back. Only forgetting and deleting remove rows.
 What a committed transaction holds survives a killed process (WAL, synchronous=NORMAL).
 """
 
@@ -13,7 +14,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Store:
             told = {"version": VERSION, "weights": weights, "dimension": str(dimension)}
             self.db.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
             self.db.execute("COMMIT")
-        elif "meta" not in tables:
+        elif not {"meta", "person", "tracklet", "log"} <= tables:
             raise InputError(f"{self.path}: is not an identity memory; name another file")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute("PRAGMA secure_delete = ON")  # what is deleted is not to be found in the file
@@ -150,6 +151,8 @@ class Store:
             why = str(error)
             if "locked" in why or "busy" in why:
                 why = "another process is writing to it; try again, or end that one"
+            elif "unable to open" in why or "readonly" in why:
+                why = f"cannot be opened ({why}); SQLite writes beside it: copy it into a folder that takes files"
             elif "full" in why or ("I/O" in why and self._free() < FULL):
                 why = "the disk is full; nothing of this step was kept"
             elif "I/O" in why:
@@ -240,20 +243,40 @@ class Store:
     def partition(self) -> tuple[dict[int, int], dict[int, int]]:
         """What the log says now: tracklet -> person, and merged-away person -> the one it is part of.
 
-        Rows of an operation that was undone do not count; of a tracklet's assignments the newest does.
+        Rows of an operation that was undone do not count; of a tracklet's assignments the newest does, of merges all.
         """
-        rows = self.read("SELECT operation, op, a, b FROM log WHERE op IN ('assign', 'merge') ORDER BY seq")
-        undone = self.undone()
-        person_of: dict[int, int] = {}
-        alias: dict[int, int] = {}
-        for operation, op, a, b in rows:
-            if operation in undone:
-                continue
-            if op == "assign":
-                person_of[a] = b
-            elif op == "merge":
-                alias[b] = a
+        person_of, alias = self.assigned(), self._merged()
         return {t: canonical(p, alias) for t, p in person_of.items()}, {p: canonical(p, alias) for p in alias}
+
+    def assigned(self) -> dict[int, int]:
+        """Tracklet -> person, as if nobody were merged."""
+        undone = self.undone()
+        rows = self.read("SELECT operation, a, b FROM log WHERE op = 'assign' ORDER BY seq")
+        return {a: b for operation, a, b in rows if operation not in undone}
+
+    def _merged(self) -> dict[int, int]:
+        """Younger person -> an older one whom he is part of."""
+        undone = self.undone()
+        rows = self.read("SELECT operation, a, b FROM log WHERE op = 'merge' ORDER BY seq")
+        alias: dict[int, int] = {}
+        for older, younger in (sorted((a, b)) for operation, a, b in rows if operation not in undone):
+            one, other = sorted((canonical(older, alias), canonical(younger, alias)))
+            if one != other:  # one already, by a merge that was undone and stands again
+                alias[other] = one
+        return alias
+
+    def called(self) -> dict[int, tuple[str | None, bool]]:
+        """Person -> name and whether pinned, of those who have tracklets. A name goes with who is merged, unless the
+        older one has his own; so does a pin."""
+        member, alias = self.partition()
+        there = {*member.values()}
+        found: dict[int, tuple[str | None, bool]] = {}
+        for person, name, pinned in self.read("SELECT id, name, pinned FROM person ORDER BY id"):
+            whole = alias.get(person, person)
+            if whole in there:
+                before, pin = found.get(whole, (None, False))
+                found[whole] = before or name, pin or bool(pinned)
+        return found
 
     def undone(self) -> set[int]:
         """Operations that were taken back, and are not there again."""
@@ -269,6 +292,15 @@ class Store:
         taken_back = {f"operation {operation}" for operation in self.undone()}
         rows = self.read("SELECT a, b, reason FROM link WHERE kind = 'cannot'")
         return [(a, b, why) for a, b, why in rows if why not in taken_back]
+
+
+def begun(path: Path) -> bool:
+    """Whether there is something to open: not where a process died while it made a memory, an empty database."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+    except sqlite3.Error:
+        return path.exists()  # :class:`Store` says what is wrong with it
 
 
 def canonical(person: int, alias: dict[int, int]) -> int:

@@ -21,7 +21,7 @@ from retrace.tracker.offline.reconnect import Looks
 
 LOOKS = ".looks.npz"  # NAME.looks.npz beside a result: id (K,), total (K, D), count (K,)
 SAME_BOX = 0.5  # intersection over union from which a detection is what a result's box was made of
-BESIDE = (".online.txt", ".gmc.txt")  # what a tracking run writes beside a result
+BESIDE = (".online.txt", ".tracks.txt", ".gmc.txt")  # what a tracking run writes beside a result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -168,8 +168,10 @@ class Job:
                 raise InputError(f"`{name}` does nothing without `memory`")
         if self.memory_engine is not None:
             check_engine(self.memory_engine)
-        if self.memory is not None and self.reid == "none":
-            raise InputError("`memory` knows people by their looks: it needs `reid`")
+        if self.memory is not None and self.reid == "none" and not (self.detections or "").endswith(".npz"):
+            raise InputError(
+                "`memory` knows people by their looks: it needs `reid`, or `detections` FILE.npz with vectors"
+            )
         if self.memory is not None and self.reid_norm != "stored":
             raise InputError(
                 f"`memory` compares vectors over videos, `reid_norm` {self.reid_norm} makes each its own"

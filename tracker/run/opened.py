@@ -31,6 +31,7 @@ from retrace.tracker.tracks.sparing import Sparing
 BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
 LARGE = 2**22  # pixels of a picture that is looked at alone: memory
 MOST_THREADS = 8  # that look ahead in one process; more cores are for more processes
+TRACKS = ".tracks.txt"  # NAME.txt as it was before it got the ids of a memory's people
 ENDINGS = {
     "mot": ".txt",
     "csv": ".csv",
@@ -93,6 +94,12 @@ class OpenedJob:
         if kind == "video":
             ending = VIDEO_ENDINGS.get(self.job.codec, ending)
         return self.out / f"{self.name}{ending}"
+
+    @property
+    def renamed(self) -> list[str]:
+        """Kinds of `SAVES` that get the ids of a memory's people when the source has ended."""
+        kinds = ("jsonl",) if self.offline else ("mot", "jsonl")
+        return [kind for kind in kinds if kind in self.job.save] if self.job.memory is not None else []
 
     def results(self) -> list[Path]:
         """Every file that the run leaves when it is whole."""
@@ -265,6 +272,10 @@ def _as_before(job: Job, source: Source) -> None:
 def _refuse_to_overwrite(opened: OpenedJob) -> None:
     """What is read must not lie where the result goes."""
     job = opened.job
+    if job.memory is not None:
+        written = [*opened.results(), *(opened.out / name for name in ("run.json", f"{opened.name}{TRACKS}"))]
+        if Path(job.memory).resolve() in map(Path.resolve, written):
+            raise InputError(f"`memory` {job.memory}: is where a result goes; name another file")
     inputs = {job.source: "the source", **dict.fromkeys(opened.hashes, "a file that the run reads")}
     for path in filter(Path.exists, opened.results()):
         for given, what in inputs.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, partial_of, writing
 from retrace.configs.loader import load_preset
 from retrace.tracker.data import MotTable, Step
 from retrace.tracker.memory import Memory, Tracklet
@@ -19,6 +19,7 @@ from retrace.tracker.memory.editing import tidy
 from retrace.tracker.memory.gather import Gather
 from retrace.tracker.memory.places import EVERY
 from retrace.tracker.memory.proposals import now_and_then
+from retrace.tracker.memory.store import begun
 from retrace.tracker.mot_file import read_results, write_results
 from retrace.tracker.site.ground import Ground
 
@@ -89,7 +90,7 @@ class Remembering:
         self._path, self._weights, self._source = Path(path), weights, f"{name} {settings[:16]}"
         self._memory: Memory | None = None
         self._engine = engine
-        if self._path.exists():
+        if begun(self._path):
             self._memory = Memory(self._path, weights, config=self.config, engine=engine)
         else:
             with writing(self._path):  # also a place that cannot be written, before the first frame
@@ -229,15 +230,14 @@ class Remembering:
         ]
 
 
-def rename_results(path: Path, kept: Path, people: People, fps: float) -> tuple[MotTable, int]:
-    """``path`` with global ids; what the tracker said goes to ``kept``. One person's second box in a frame (two boxes
-    that were one crop twice) is left out.
+def rename_results(kept: Path, path: Path, people: People, fps: float) -> tuple[MotTable, int]:
+    """``path``: what the tracker said in ``kept``, with global ids. One person's second box in a frame (two boxes that
+    were one crop twice) is left out.
 
     Returns:
         the new table, and how many boxes were left out.
     """
-    table = read_results(path)
-    write_results(kept, table)
+    table = read_results(kept)
     person = people.of(table.id, table.frame / fps)
     order = np.lexsort((-table.score, person, table.frame))
     frame, who = table.frame[order], person[order]
@@ -249,10 +249,10 @@ def rename_results(path: Path, kept: Path, people: People, fps: float) -> tuple[
     return renamed, int((~first).sum())
 
 
-def add_people(path: Path, people: People) -> None:
-    """JSON lines: each track gets its ``person`` beside its ``id``."""
-    grown = path.with_name(path.name + ".people")
-    with writing(path), atomic_write(grown) as out, path.open() as lines:
+def add_people(path: Path, people: People) -> Path:
+    """JSON lines, from what has grown of them: each track gets its ``person`` beside its ``id``."""
+    grown, whole = partial_of(path), path.with_name(path.name + ".people")
+    with writing(path), atomic_write(whole) as out, grown.open() as lines:
         for line in lines:
             told = json.loads(line)
             ids = np.array([track["id"] for track in told["tracks"]], np.int64)
@@ -260,4 +260,6 @@ def add_people(path: Path, people: People) -> None:
             for track, person in zip(told["tracks"], persons.tolist(), strict=True):
                 track["person"] = person
             out.write(json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n")
-    grown.replace(path)
+    whole.replace(path)
+    grown.unlink()
+    return path

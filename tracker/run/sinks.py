@@ -152,6 +152,9 @@ class Sinks:
         return [sink.grown for sink in self._text.values()]
 
     def finish(self) -> list[Path]:
+        """Everything gets its name, but what the ids of people go into: that stays partial until it has them."""
+        for kind in self._opened.renamed:
+            self._text.pop(kind).abandon()
         if "drawn" in self._text:
             self._text.pop("drawn").abandon().unlink(missing_ok=True)
         boxes = self._text.pop("detections", None)

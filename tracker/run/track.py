@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import locked, partial_of
+from retrace.configs.files import locked, partial_of, reveal
 from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
 from retrace.tracker.offline.reconnect import Looks, LooksSoFar
@@ -20,7 +20,7 @@ from retrace.tracker.run.alike import LooksAlike
 from retrace.tracker.run.answers import final_table, write_answers
 from retrace.tracker.run.checkpoint import Checkpoint, RunState, checkpoint_of
 from retrace.tracker.run.job import Job
-from retrace.tracker.run.opened import Appearance, OpenedJob, open_job
+from retrace.tracker.run.opened import TRACKS, Appearance, OpenedJob, open_job
 from retrace.tracker.run.redraw import redrawn
 from retrace.tracker.run.remember import Remembering, add_people, rename_results
 from retrace.tracker.run.report import SourceReport
@@ -220,7 +220,8 @@ def finish(opened: OpenedJob, report: SourceReport, looks: Looks | None) -> None
     if opened.offline is not None:
         source = opened.source
         table, note = improve_file(opened.path("mot"), source.fps, opened.offline, looks, source.size)
-        report.files.insert(0, write_table(opened.out / f"{opened.name}.txt", table))
+        ending = ".txt" if opened.job.memory is None else TRACKS
+        report.files.insert(0, write_table(opened.out / f"{opened.name}{ending}", table))
         report.notes.append(f"offline {', '.join(opened.offline.passes)}: {note}")
 
 
@@ -241,7 +242,10 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
         return None
     weights = opened.looks
     if not weights:
-        raise InputError("`memory` needs vectors of known weights, and this tracker or job uses none")
+        asked = "give `reid`, or `detections` FILE.npz with embedding and weights"
+        raise InputError(
+            f"`memory` needs vectors of known weights, and this tracker or job uses none: {asked}"
+        )
     settings, live = opened.settings_hash(), opened.source.live
     where = (job.memory_camera, job.memory_start)
     crops = job.blur is None  # nobody's picture is kept unblurred
@@ -262,14 +266,16 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
 
 
 def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) -> None:
-    """NAME.txt gets the ids of people; NAME.tracks.txt keeps the tracker's."""
+    """NAME.txt with the ids of people; NAME.tracks.txt keeps the tracker's. Nothing has its name before it is whole."""
     people = remembering.finish()
     result = opened.out / f"{opened.name}.txt"
-    kept = opened.out / f"{opened.name}.tracks.txt"
-    _, doubles = rename_results(result, kept, people, opened.source.fps)
-    report.files.append(kept)
-    if "jsonl" in opened.job.save:
-        add_people(opened.path("jsonl"), people)
+    kept = opened.out / f"{opened.name}{TRACKS}"
+    if "mot" in opened.renamed:
+        report.files.insert(0, reveal(partial_of(result), kept))
+    _, doubles = rename_results(kept, result, people, opened.source.fps)
+    report.files.insert(0, result)
+    if "jsonl" in opened.renamed:
+        report.files.append(add_people(opened.path("jsonl"), people))
     known = len({*people.person.tolist()})
     note = f"memory {opened.job.memory}: {len(people.track)} tracklets of {known} people"
     report.notes.append(note + (f", {doubles} second boxes of one person left out" if doubles else ""))

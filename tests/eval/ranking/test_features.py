@@ -86,6 +86,16 @@ def test_scores_say_so() -> None:
     assert "less the mean of all images, transductive" in found.under[-1]
 
 
+@pytest.mark.parametrize(
+    ("by", "how"),
+    [(None, "not centred"), ("set", "less the mean of all"), ("camera", "less the mean of each camera's")],
+)
+def test_the_space_is_of_these_vectors(by: str | None, how: str) -> None:
+    found = score_features([two_cameras(8.0)], Wanted(centre=by, also=("space",)))
+    (section,) = (one for one in found.sections if one.key == "space")
+    assert f"numbers, {how}: compare" in section.notes[0]
+
+
 def test_what_cannot_be_centred_is_named() -> None:
     features = two_cameras(1.0)
     same = replace(features.query, features=np.ones((PEOPLE, DIMENSIONS), np.float32))

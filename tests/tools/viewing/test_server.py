@@ -588,6 +588,16 @@ def test_people_of_a_memory_are_mended(run: Path, people: Path) -> None:
     assert told() == before
     mend(op="split", tracklets=[mine[1]])
     assert sorted(map(len, told().values())) == [1, 1, 2]
+    new, operation = max(told()), ask.get("/api/people").json()["log"][0]["operation"]
+    mend(op="name", person=new, name="nobody soon")
+    mend(op="undo", operation=operation)
+    assert told() == before
+    for made in ({"op": "name", "person": new, "name": "x"}, {"op": "merge", "a": a, "b": new}):
+        answer = ask.post("/api/people/edits", json=made)
+        assert (answer.status_code, f"nobody there has the id {new}" in answer.text) == (400, True)
+    mend(op="name", person=b, name="blue hat")
+    mend(op="merge", a=a, b=b)
+    assert ask.get("/api/people").json()["people"][0]["name"] == "blue hat"
     mend(op="name", person=a, name="red <b>coat")
     mend(op="pin", person=a, pinned=True)
     row = ask.get("/api/people").json()["people"][0]

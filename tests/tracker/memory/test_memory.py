@@ -636,6 +636,15 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert {one.person for one in memory.add(many)} == {told[0]}
 
 
+def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
+    store = opened(tmp_path).store
+    with (
+        pytest.raises(InputError, match="SQLite writes beside it: copy it into a folder"),
+        store._explained(),
+    ):
+        raise sqlite3.OperationalError("unable to open database file")
+
+
 @pytest.mark.parametrize(
     ("free", "said"), [(4096, "the disk is full"), (10**9, r"the disk failed .disk I/O error")]
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.tools.runs.memories import check_memory
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.engines import open_engine
 from retrace.tracker.mot_file import read_results
@@ -85,6 +88,56 @@ def test_who_comes_back_has_the_id_of_before(tmp_path: Path) -> None:
     assert {track["person"] for track in line["tracks"]} == {1, 2, 3}
 
 
+@pytest.mark.parametrize("offline", [None, "default"])
+def test_nothing_has_its_name_before_it_has_the_ids_of_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: str | None
+) -> None:
+    """A run that dies in between leaves no NAME.txt with the tracker's ids."""
+    made = job(tmp_path, clip(tmp_path, "clip", {1: range(60)}), offline=offline)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("retrace.tracker.run.track.rename_results", die)
+        with pytest.raises(KeyboardInterrupt):
+            track_source(made, embed=LOOKS)
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not left & {"clip.txt", "clip.jsonl"}
+    assert "clip.tracks.txt" in left
+    report = track_source(replace(made, resume=True), embed=LOOKS)
+    names = [path.name for path in report.files]
+    assert names[:2] == ["clip.txt", "clip.tracks.txt"]
+    assert sorted(names) == sorted({*names})
+    assert {"clip.jsonl", *names} == {path.name for path in (tmp_path / "out").iterdir()}
+
+
+@pytest.mark.parametrize("weights", ["", "net.onnx abab"])
+def test_vectors_of_a_file_do_without_a_network(tmp_path: Path, weights: str) -> None:
+    sequence = clip(tmp_path, "clip", {1: range(60), 2: range(10, 50)})
+    with np.load(sequence / "det.npz") as arrays:
+        np.savez(sequence / "det.npz", **arrays, weights=weights)
+    made = job(tmp_path, sequence, reid="none")
+    if weights:
+        assert any("2 tracklets of 2 people" in note for note in track_source(made).notes)
+    else:
+        with pytest.raises(InputError, match="needs vectors of known weights"):
+            track_source(made)
+
+
+@pytest.mark.parametrize("left", ["nothing", "no tables"])
+def test_a_memory_that_died_while_it_was_made_is_made(tmp_path: Path, left: str) -> None:
+    (tmp_path / "people.db").touch()
+    if left == "no tables":
+        with closing(sqlite3.connect(tmp_path / "people.db")) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+        assert (tmp_path / "people.db").stat().st_size
+    with pytest.raises(InputError, match="is empty; track"):
+        check_memory(str(tmp_path / "people.db"))
+    report = track_source(job(tmp_path, clip(tmp_path, "clip", {1: range(60)})), embed=LOOKS)
+    assert any("1 tracklets of 1 people" in note for note in report.notes)
+
+
 def test_the_same_run_again_adds_nothing(tmp_path: Path) -> None:
     sequence = clip(tmp_path, "clip", {1: range(60), 2: range(10, 50)})
     for _ in range(2):
@@ -140,13 +193,20 @@ def test_a_person_at_a_time() -> None:
         ({"memory_engine": "ivf"}, "engine ivf: .*known: auto"),
         ({"memory_engine": "postgres"}, "takes an address"),
         ({"memory": None, "memory_start": 3.0}, "does nothing without `memory`"),
-        ({"reid": "none"}, "needs `reid`"),
+        ({"reid": "none", "detections": "det.txt"}, "needs `reid`, or `detections` FILE.npz with vectors"),
         ({"reid_norm": "video"}, "compares vectors over videos"),
     ],
 )
 def test_jobs_that_cannot_be(tmp_path: Path, other: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         job(tmp_path, tmp_path, **other)
+
+
+@pytest.mark.parametrize("name", ["clip.txt", "clip.tracks.txt", "clip.jsonl", "run.json"])
+def test_a_memory_is_no_result(tmp_path: Path, name: str) -> None:
+    made = job(tmp_path, clip(tmp_path, "clip", {1: range(60)}), memory=str(tmp_path / "out" / name))
+    with pytest.raises(InputError, match="is where a result goes; name another file"):
+        track_source(made, embed=LOOKS)
 
 
 def test_memories_that_cannot_be(tmp_path: Path) -> None:
