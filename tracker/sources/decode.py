@@ -62,6 +62,8 @@ class Decoder:
     _paired: bool = False  # some packets are no frames of their own
     _chunks: _Chunks = field(init=False)
     _last_pts: int | None = None
+    _matrix: np.ndarray | None = None  # (3, 3) int32, how the latest pictures are to be turned
+    _rotation: int | None = None  # degrees, the matrix's; None: no picture yet
 
     def __post_init__(self) -> None:
         stream = self.container.streams.best("video")
@@ -103,6 +105,7 @@ class Decoder:
                     continue  # it comes out of order after damage; its place is taken
                 for pts in self._lost_before(picture.pts):
                     yield from self._next(pts, None, start)
+                self._note_matrix(picture)
                 image = None
                 if self.index >= start and not picture.is_corrupt:
                     image = self._to_bgr(picture, reformatter)
@@ -172,6 +175,12 @@ class Decoder:
             self._last_pts = pts
         return lost
 
+    def _note_matrix(self, picture: av.VideoFrame) -> None:
+        """Side data are looked at where they may have changed: PyAV's hold the picture in a circle, and so its memory
+        until the garbage collector comes."""
+        if picture.key_frame or picture.rotation != self._rotation:
+            self._matrix, self._rotation = display_matrix(picture), picture.rotation
+
     def _to_bgr(self, picture: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
         """(H, W, 3) uint8 BGR, upright when the container's display matrix says so."""
         aspect = self.stored_aspect = _aspect(self.stream)
@@ -187,10 +196,9 @@ class Decoder:
                 low, high = levels_of([image])
                 self.levels = low - MARGIN * (high - low), high + MARGIN * (high - low)
             image = eight_bits(image, self.levels)
-        matrix = display_matrix(picture)
-        if matrix is not None:
-            upright = orient(image, matrix)
-            aspect = 1 / aspect if turns_sideways(matrix) else aspect
+        if self._matrix is not None:
+            upright = orient(image, self._matrix)
+            aspect = 1 / aspect if turns_sideways(self._matrix) else aspect
             image = upright
         self.pixel_aspect = aspect
         return image

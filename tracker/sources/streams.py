@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -160,6 +161,9 @@ class Reconnecting:
                 if feed is not None:
                     feed.close()
             feed = None
+            # PyAV's containers, streams and decoders refer to each other: megabytes a connection, which the collector
+            # does not know of and would leave for hours
+            gc.collect()
             if self._index > before:
                 pause = FIRST_PAUSE
             left = self.live.reconnect_for - (self.clock() - self._seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from pathlib import Path
 
@@ -142,6 +143,24 @@ def test_a_display_matrix_turns_the_picture_upright(matrix: tuple[int, ...], tur
     straight, _, _ = decode(video_bytes("mp4", count=3))
     shown, _, _ = decode(bytes(data))
     assert np.array_equal(shown[1][1], np.rot90(straight[1][1], turns))
+
+
+def test_pictures_are_given_back_at_once() -> None:
+    """Not only when the garbage collector comes: their memory, megabytes each, is nothing that it knows of."""
+    data = video_bytes("mp4", count=60, codec="libx264", options={"g": "20"})
+    kept = gc.get_debug()
+    gc.collect()
+    gc.disable()
+    try:
+        decode(data)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = sum(isinstance(one, av.VideoFrame) for one in gc.garbage)
+    finally:
+        gc.set_debug(kept)
+        gc.garbage.clear()
+        gc.enable()
+    assert left <= 4  # key frames
 
 
 def test_vtest_is_frame_for_frame_the_ground_truths_sequence(shared: Path) -> None:

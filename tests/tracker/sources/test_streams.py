@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from retrace.configs import InputError
 from retrace.tracker.data import Frame
 from retrace.tracker.sources import Source, open_source, opening, streams, videos
 from retrace.tracker.sources.address import check_address, redact, url_name
+from retrace.tracker.sources.decode import Decoder
 from retrace.tracker.sources.streams import Feed, Live, Reconnecting, connect_camera, live_source
 from tests.http_camera import HttpCamera
 from tests.rtsp_server import RtspServer, transport_stream
@@ -406,3 +408,20 @@ def test_addresses(url: str, message: str | None) -> None:
     with pytest.raises(InputError, match=message) as told:
         check_address(url)
     assert "se" not in str(told.value).replace("password", "")
+
+
+def test_a_connection_that_is_gone_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that comes and goes for weeks must not hold the decoders of all its connections."""
+    monkeypatch.setattr(streams, "FIRST_PAUSE", 0.01)
+    alive = []
+    gc.disable()
+    try:
+        with RtspServer(transport_stream(25), connections=3) as server:
+            source = open_source(server.url, reconnect_for=0.5)
+            for _ in source.frames():
+                if source.reconnects == 2:
+                    alive.append(sum(isinstance(one, Decoder) for one in gc.get_objects()))
+    finally:
+        gc.enable()
+    assert alive
+    assert max(alive) == 1
