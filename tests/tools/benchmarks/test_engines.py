@@ -14,13 +14,15 @@ from retrace.tools.benchmarks import engines
 from retrace.tools.benchmarks.engines import made_up, measure, views
 
 
-def test_views_of_a_person_are_alike_and_of_two_are_not() -> None:
-    vector = views(np.repeat([3, 8], 50), 512, 0, (1,))
-    cosine = vector @ vector.T
-    assert cosine[:50, :50][~np.eye(50, dtype=bool)].mean() == pytest.approx(1 / (1 + 0.7**2), abs=0.02)
-    assert abs(cosine[:50, 50:].mean()) < 0.1
+def test_views_of_a_person_are_alike_and_those_of_others_are_not() -> None:
+    person = np.repeat(np.arange(60), 10)
+    vector = views(person, 512, 0, (1,))
+    cosine, same = vector @ vector.T, person[:, None] == person
+    assert cosine[same & ~np.eye(600, dtype=bool)].mean() == pytest.approx(1 / (1 + 0.7**2), abs=0.02)
+    assert abs(cosine[~same].mean()) < 0.01
+    assert cosine[~same].std() == pytest.approx(1 / np.sqrt(2 * engines.DIRECTIONS), abs=0.01)
     again = views(np.array([8]), 512, 0, (2,))  # another view of somebody who is there
-    assert (again @ vector.T).argmax() >= 50
+    assert person[(again @ vector.T).argmax()] == 8
 
 
 def test_blocks_hold_everybody_once(monkeypatch: pytest.MonkeyPatch) -> None:
