@@ -55,7 +55,7 @@ def test_the_moment_of_an_image(name: str, frame: int) -> None:
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """Ten people; six steps, stopped at four."""
     monkeypatch.setenv("RETRACE_CACHE", str(tmp_path / "cache"))
-    small = {"STEPS": 6, "STOP": 4, "EVERY": 1, "FEW": 2, "IDENTITIES": 4, "IMAGES": 2, "SIZE": (32, 16)}
+    small = {"STEPS": 6, "STOP": 4, "FEW": 2, "IDENTITIES": 4, "IMAGES": 2, "SIZE": (32, 16)}
     for name, value in small.items():
         monkeypatch.setattr(check, name, value)
     write_mini_market(tmp_path / "here", ids=10, cameras=2, images=2, size=(32, 16))
