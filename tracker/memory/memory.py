@@ -72,7 +72,8 @@ class Memory:
             InputError: what stands there cannot be.
         """
         try:
-            self._read_all()
+            with self.store.as_it_was():
+                self._read_all()
         except (KeyError, IndexError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise

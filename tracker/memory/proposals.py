@@ -60,7 +60,10 @@ def propose(memory: Memory) -> list[Proposal]:
         older, younger = sorted((int(people.person[a]), int(people.person[b])))
         if (older, younger) not in known:
             found.append(Proposal(older, younger, round(probability, 6)))
-    with memory.store.writing():
+    with memory.store.writing() as changed:
+        if changed:  # by another process, since these people were read
+            there = {*memory.store.partition()[0].values()}
+            found = [one for one in found if {one.older, one.younger} <= there]
         at = people.now(memory.config.clock_jump)
         for one in found:
             told = {"posterior": one.probability, "reason": "alike when everybody was compared"}

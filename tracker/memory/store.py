@@ -95,8 +95,11 @@ class Store:
                 self.db.close()
                 raise
 
+    def _tables(self) -> set[str]:
+        return {name for (name,) in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
     def _prepare(self, weights: str, dimension: int, readonly: bool) -> None:
-        tables = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = self._tables()
         if not tables and not readonly:
             if not (weights and dimension):
                 raise InputError(
@@ -104,10 +107,11 @@ class Store:
                 )
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA.split(";\n"):
-                self.db.execute(statement)
-            told = {"version": VERSION, "weights": weights, "dimension": str(dimension)}
-            self.db.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
+            if not self._tables():  # else another process has made it meanwhile
+                for statement in SCHEMA.split(";\n"):
+                    self.db.execute(statement)
+                told = {"version": VERSION, "weights": weights, "dimension": str(dimension)}
+                self.db.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
             self.db.execute("COMMIT")
         elif not {"meta", "person", "tracklet", "log"} <= tables:
             raise InputError(f"{self.path}: is not an identity memory; name another file")
@@ -169,8 +173,9 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[bool]:
-        """All or nothing. Yields whether another process has written since this one last did: what was read before
-        must then be read again.
+        """All or nothing. Yields whether another process has written since `changed` was last asked: what was read
+        before must then be read again. That stays so until it is asked: whoever only notes something here takes
+        nothing of it away from whoever keeps arrays.
 
         Raises:
             InputError: another process keeps writing, a full disk, a damaged file.
@@ -179,13 +184,25 @@ class Store:
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 (version,) = self.db.execute("PRAGMA data_version").fetchone()
-                changed, self._seen = self._seen not in (-1, version), version
-                yield changed
+                yield self._seen not in (-1, version)
                 self.db.execute("COMMIT")
             except BaseException:
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """Several readings of one moment, whatever others write meanwhile; a transaction is one already."""
+        if self.db.in_transaction:
+            yield
+            return
+        with self._explained():
+            self.db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.db.execute("COMMIT")
 
     def read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query."""

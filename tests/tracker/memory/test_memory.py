@@ -31,6 +31,7 @@ from retrace.tracker.memory.editing import (
     undo_all_merges,
 )
 from retrace.tracker.memory.nearest import Nearest
+from retrace.tracker.memory.proposals import propose
 from retrace.tracker.memory.search import search
 from retrace.tracker.memory.store import Store
 from tests.tracker.memory.passersby import D, day, tracklet, vector_of
@@ -701,3 +702,57 @@ def test_rows_that_cannot_be(tmp_path: Path, harm: str) -> None:
     with pytest.raises(InputError, match=r"m\.db: is damaged") as told:
         opened(tmp_path)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("noted", ["nothing", "a note", "proposals"])
+def test_what_another_process_did_is_not_forgotten_by_a_note(tmp_path: Path, noted: str) -> None:
+    """One tracks and one edits: a transaction in between that reads no people must not hide that they changed."""
+    one = Memory(tmp_path / "m", "w", D)
+    (first,) = one.add([tracklet(1, 0.0)])
+    one.add([tracklet(2, 10.0)])
+    other = Memory(tmp_path / "m", "w", D)
+    delete(other, first.person)
+    if noted == "a note":
+        with one.store.writing():
+            one.store.db.execute("INSERT OR REPLACE INTO meta VALUES ('start:x', '0')")
+    elif noted == "proposals":
+        propose(one)
+    (again,) = one.add([tracklet(1, 100.0)])
+    assert again.person not in (first.person, 0)
+    for memory in (one, Memory(tmp_path / "m", "w", D)):
+        member, _ = memory.store.partition()
+        assert again.person in member.values()
+        assert first.person not in member.values()
+
+
+def test_two_write_in_turn_to_new_cameras(tmp_path: Path) -> None:
+    """Each notes where its source lies before its first tracklets; both know of the other's people."""
+    writers = [Memory(tmp_path / "m", "w", D) for _ in range(2)]
+    people = []
+    for k in range(6):
+        memory, camera = writers[k % 2], f"c{k % 2}"
+        with memory.store.writing():
+            memory.store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, '0')", (f"start:{camera}",))
+        (found,) = memory.add([tracklet(1, 20.0 * k, camera=camera, source=camera)])
+        people.append(found.person)
+    assert len({*people}) == 1
+    assert len(Memory(tmp_path / "m", "w", D).store.read("SELECT * FROM person")) == 1
+
+
+def test_two_make_one_memory_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find nothing there; the one who comes second opens what the first has made."""
+    asked, tables = [], Store._tables
+
+    def overtaken(store: Store) -> set[str]:
+        found = tables(store)
+        asked.append(found)
+        if len(asked) == 1:
+            Store(tmp_path / "m", "w", D).close()
+        return found
+
+    monkeypatch.setattr(Store, "_tables", overtaken)
+    store = Store(tmp_path / "m", "w", D)
+    assert not asked[0]
+    assert (store.weights, store.dimension) == ("w", D)
+    with pytest.raises(InputError, match="was made with w"):
+        Store(tmp_path / "m", "other", D)
