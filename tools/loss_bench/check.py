@@ -42,9 +42,12 @@ FEW = 40  # steps at the beginning and at the end whose loss is averaged: some b
 EARLY = {"start": 0, "delay": 0}  # settings of terms that begin late
 PML: dict[str, dict[str, Any]] = {  # what their losses need here
     "RankedListLoss": {"margin": 0.5, "Tn": 1.0},
-    "MarginLoss": {"reducer": "MeanReducer"},  # a mean over what still violates the margin does not fall
+    # a mean over what still violates the margin does not fall
+    "MarginLoss": {"reducer": "MeanReducer"},
+    "SignalToNoiseRatioContrastiveLoss": {"reducer": "MeanReducer"},
 }
-BESIDE = ("IntraPairVarianceLoss",)  # evens out what another loss has sorted: alone it has nothing to do
+# These even out what another loss has sorted: alone they have nothing to do.
+BESIDE = ("IntraPairVarianceLoss", "ThresholdConsistentMarginLoss")
 COLOURS = 10  # of clothes
 BEGINNING = "random weights"  # what stands for the network before any step
 

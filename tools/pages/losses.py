@@ -190,7 +190,7 @@ def _measured(regimes: list[Regime]) -> str:
     return "\n".join(parts)
 
 
-# Their loss need not fall: the first two seek harder negatives, the others average over what still breaks their margins.
+# Their loss need not fall: the first two seek harder negatives, the others average over what breaks their margins.
 HARDER = ("policy_sampling", "adapted_sampling", "ranked_list", "pml.RankedListLoss")
 CHECKED = """\
 ### Does it train
@@ -200,8 +200,8 @@ of 64 people, `bench_losses.py check`: no comparison, but a proof that the loss 
 found with at least 1.5 times the mAP of chance ({chance:.1f}), and that a run stopped at step 150 and gone on with ends
 in the same bytes. The loss is the mean of the first and of the last {few} steps. It may stay where harder negatives are
 sought (policy and adapted sampling) or where only pairs that still break a margin are averaged (ranked list; the
-library's margin loss is asked with `reducer: MeanReducer` instead). Message passing and S2SD need longer: in 600 steps
-their loss falls from 8.41 to 7.04 and from 1.03 to 0.93, at 16.8 and 12.8 mAP.
+library's margin and SNR losses are asked with `reducer: MeanReducer` instead). Message passing and S2SD need longer: in
+600 steps their loss falls from 8.41 to 7.04 and from 1.03 to 0.93, at 16.8 and 12.8 mAP.
 {bad}{start}{left}
 
 """
