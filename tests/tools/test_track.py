@@ -261,6 +261,22 @@ def test_resuming_with_fewer_frames_leaves_the_finished_run_alone(video, det, tm
     assert (out / "squares.txt").read_bytes() == before["squares.txt"]
 
 
+def test_resuming_with_another_memory_begins_anew(video, det, tmp_path, capsys):
+    """Whose ids the results have is part of what was asked for."""
+    what = (video, "--detections", det, "--out", tmp_path / "out", "--resume")
+    for memory, said in (
+        ((), "no checkpoint"),
+        (("--memory", tmp_path / "a.db"), "complete with other settings; anew with these"),
+        (("--memory", tmp_path / "a.db"), "complete already"),
+        (("--memory", tmp_path / "b.db"), "complete with other settings; anew with these"),
+        ((), "complete with other settings; anew with these"),
+    ):
+        assert run(*what, *memory) == OK
+        assert said in capsys.readouterr().out
+    assert (tmp_path / "a.db").is_file()
+    assert (tmp_path / "b.db").is_file()
+
+
 def test_resuming_leaves_finished_sources_alone(video, sequence, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = (sequence, video, "--detector", "hog", "--out", out)

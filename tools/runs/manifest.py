@@ -158,7 +158,8 @@ def finished_records(opened: Sequence[OpenedJob]) -> tuple[dict[str, dict[str, A
         record: Any = records_of(one.out).get(one.name) if one.job.resume else None
         if not isinstance(record, dict) or not record.get("complete") or not _there(one):
             continue
-        if record.get("settings_sha256") == one.settings_hash():
+        # whose ids the results have is no setting of the tracker, which goes on from a checkpoint all the same
+        if (record.get("settings_sha256"), record.get("memory")) == (one.settings_hash(), one.job.memory):
             if all(map(Path.exists, one.results())):
                 found[one.name] = record
             continue

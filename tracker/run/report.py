@@ -79,6 +79,7 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
         "camera_frames": shares(camera) if camera else None,
         "detections_sha256": report.detections,
         "settings_sha256": opened.settings_hash(),
+        "memory": opened.job.memory,
         "unreadable_frames": len(report.unreadable),
         "boxes_of_no_size": report.dropped,
         "strangers_alike": None if report.alike is None else round(report.alike, 4),
