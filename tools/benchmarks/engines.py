@@ -20,8 +20,8 @@ from retrace.tracker.memory.engines import Engine, Exact, Rows, open_engine, rec
 
 VIEWS = 10  # of a person
 SPREAD = 0.7  # deviation of a view about its person's vector of norm 1
-# Directions in which variance falls to 1/e: 45 directions' worth in all, as (sum v)^2 / sum v^2 counts. The shipped
-# networks' vectors of people whom they never saw have 33 to 52 (LOG.md).
+# Directions in which variance falls to 1/e: 45 directions' worth in all, as (sum v)^2 / sum v^2 counts. This
+# project's networks have 33 to 52 on people whom they never saw (LOG.md).
 DIRECTIONS = 22.5
 BLOCK = 50_000  # vectors made at once
 

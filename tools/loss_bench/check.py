@@ -2,8 +2,8 @@
 
 Not a comparison: crops of 64 x 32, batches of 8 x 4 and few people say nothing of who is better. Asked is
 whether the loss falls, whether people nobody trained on are found clearly better than by chance, and whether a run
-that was stopped and gone on with ends in the same bytes. Labels that the
-data lack are made up: clothes are clusters of the chest's colour, viewpoints stand for cameras.
+that was stopped and gone on with ends in the same bytes. Labels that the data lack are made up: clothes are clusters
+of the chest's colour, viewpoints stand for cameras.
 """
 
 from __future__ import annotations

@@ -94,9 +94,8 @@ class Model:
             )
         self._batch = self._image.shape[0] if len(self._image.shape) == 4 else 1
         names = [port.name for port in network.outputs]
-        bright = (
-            BLANK if self._image.dtype == np.uint8 else BLANK / 255
-        )  # far above its range some find boxes of no size
+        # in 0..1 for floats: far above their range some networks find boxes of no size
+        bright = BLANK if self._image.dtype == np.uint8 else BLANK / 255
         first = self._run(np.full((1, 3, *size), bright, self._image.dtype), names)
         if (self._batch or 1) > 1:
             first = {name: array[:1] for name, array in first.items()}
