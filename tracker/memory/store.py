@@ -202,7 +202,8 @@ class Store:
             try:
                 yield
             finally:
-                self.db.execute("COMMIT")
+                if self.db.in_transaction:  # a damaged file may have ended it
+                    self.db.execute("COMMIT")
 
     def read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query."""
