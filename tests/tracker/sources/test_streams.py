@@ -416,11 +416,12 @@ def test_a_connection_that_is_gone_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     alive = []
     gc.disable()
     try:
-        with RtspServer(transport_stream(25), connections=3) as server:
-            source = open_source(server.url, reconnect_for=0.5)
+        with RtspServer(transport_stream(25), connections=3, pace=0.01) as server:
+            source = open_source(server.url, reconnect_for=10.0)
             for _ in source.frames():
                 if source.reconnects == 2:
                     alive.append(sum(isinstance(one, Decoder) for one in gc.get_objects()))
+                    break
     finally:
         gc.enable()
     assert alive
