@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import suppress
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -214,14 +215,20 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
     return PooledHead(backbone, shape[0], config, classes, shape[1:])
 
 
+def import_timm() -> ModuleType:
+    """timm, whose import needs a torchvision that loads."""
+    cure_torchvision()
+    import timm
+
+    return timm
+
+
 def _suggest_timm(name: str) -> None:
     """Refuse a name that only timm knows, and say how to ask for it."""
     if name.startswith(TIMM) or name in models.zoo():
         return
     with suppress(ImportError):
-        import timm
-
-        if timm.is_model(name):
+        if import_timm().is_model(name):
             raise InputError(f"unknown network {name!r}; timm has it: say {TIMM}{name}")
 
 
@@ -264,9 +271,8 @@ def _zoo_maps(config: ModelConfig) -> nn.Module:
 
 
 def _timm(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
-    cure_torchvision()
     try:
-        import timm
+        timm = import_timm()
     except ImportError:
         raise InputError(f"{config.name!r} needs timm: pip install -e .[train]") from None
     name = config.name.removeprefix(TIMM)

@@ -142,7 +142,7 @@ def cpu_seconds(process: int | None) -> float:
     """Of a process so far; 0 where it has gone. Where there is no /proc, wall seconds stand for them."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second where it ends between opening and reading
         return 0.0 if Path("/proc/self").exists() else time.monotonic()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

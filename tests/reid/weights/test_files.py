@@ -291,7 +291,7 @@ def test_another_network_s_weights_are_refused_with_or_without_head(tmp_path: Pa
 @pytest.mark.parametrize(("name", "head"), [("resnet18", "fc"), ("vit_tiny_patch16_224", "head")])
 def test_starting_from_timm(tmp_path: Path, name: str, head: str, ending: str) -> None:
     """ImageNet weights as timm (and for ResNets torchvision) publishes them, under its own keys."""
-    import timm
+    timm = networks.import_timm()
 
     size = {} if name == "resnet18" else {"img_size": SIZE}
     theirs = timm.create_model(name, pretrained=False, num_classes=4, **size).eval()

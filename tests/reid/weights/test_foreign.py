@@ -21,7 +21,6 @@ from retrace.reid.config import ModelConfig  # noqa: E402
 from retrace.reid.networks import build as networks  # noqa: E402
 from retrace.reid.weights.files import read, start_from  # noqa: E402
 from retrace.reid.weights.shipped import shipped_weights  # noqa: E402
-from retrace.torchvision_cure import cure_torchvision  # noqa: E402
 
 SIZE = (64, 32)
 Tensors = dict[str, Any]
@@ -29,9 +28,7 @@ Tensors = dict[str, Any]
 
 @cache
 def _resnet() -> Tensors:
-    cure_torchvision()  # before timm, which imports it
-    import timm
-
+    timm = networks.import_timm()
     torch.manual_seed(0)
     return dict(timm.create_model("resnet18", pretrained=False, num_classes=10).state_dict())
 
@@ -199,8 +196,7 @@ def test_auto_means_the_shipped_weights() -> None:
     ],
 )
 def test_image_net_weights_start_at_another_size(tmp_path: Path, name: str, grid: str) -> None:
-    import timm
-
+    timm = networks.import_timm()
     torch.manual_seed(0)
     theirs = timm.create_model(name, pretrained=False, num_classes=10).state_dict()
     network, notes = ours(f"timm.{name}", (256, 128)), list[str]()
@@ -219,8 +215,7 @@ def test_image_net_weights_start_at_another_size(tmp_path: Path, name: str, grid
 
 def test_a_resampled_grid_is_the_same_picture(tmp_path: Path) -> None:
     """Embeddings that grow from top to bottom grow from top to bottom afterwards."""
-    import timm
-
+    timm = networks.import_timm()
     theirs = timm.create_model("vit_tiny_patch16_224", pretrained=False, num_classes=0).state_dict()
     rows = torch.linspace(0, 1, 14)[:, None].expand(14, 14).reshape(-1, 1).expand(196, 192)
     theirs["pos_embed"] = torch.cat([torch.full((1, 192), 7.0), rows])[None]
@@ -234,8 +229,7 @@ def test_a_resampled_grid_is_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_trans_reid_keeps_its_prefix_and_its_grid(tmp_path: Path) -> None:
-    import timm
-
+    timm = networks.import_timm()
     theirs = timm.create_model("vit_tiny_patch16_224", pretrained=False, num_classes=0, img_size=(256, 128))
     tensors = under("base.", dict(theirs.state_dict())) | {"bottleneck.weight": torch.zeros(192)}
     network, notes = ours("timm.vit_tiny_patch16_224", (256, 128)), list[str]()
