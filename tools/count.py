@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from retrace.tracker.analytics import read_regions, summarise
     from retrace.tracker.mot_file import read_ground_truth
 
-    check_outputs(args, ("json",), ("out",), inputs=("results", "regions", "gt"))
+    check_outputs(
+        args, ("json",), ("out",), inputs={"results": "RESULTS", "regions": "--regions", "gt": "--gt"}
+    )
     if args.minute is not None and not args.out:
         raise InputError("--minute goes with --out DIR")
     regions = read_regions(args.regions) if args.regions else None

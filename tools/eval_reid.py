@@ -116,7 +116,8 @@ def check_options(args: argparse.Namespace) -> None:
     options.refuse_idle(args, ("top_k", "html_queries"), "--html", args.html is not None)
     options.refuse_below_one(args, ("batch_size", "threads", "top_k", "html_queries"))
     files = ("json", "csv", "markdown", "save_features")
-    options.check_outputs(args, files, folders=("html",), inputs=("features", "weights", "compare"))
+    read = {"features": "--features", "weights": "--weights", "compare": "--compare"}
+    options.check_outputs(args, files, folders=("html",), inputs=read)
     options.check_ending(args, "save_features", ".npz")
     options.check_ending(args, "reliability", ".svg")
     options.refuse_idle(args, ("reliability",), "--verification", args.verification)

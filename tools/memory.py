@@ -101,14 +101,17 @@ def main(argv: list[str]) -> int:
             case "clocks":
                 lines = memories.clock_lines(memory, keep=bool(words))
             case "clock":
-                editing.set_clocks(memory, {words[0]: memories.seconds(words[1])})
-                lines = []
+                offset = memories.seconds(words[1])
+                editing.set_clocks(memory, {words[0]: offset})
+                lines = [f"{words[0]}: clock {offset:+.1f} s"]
             case "name":
                 editing.name(memory, numbers[0], words[1])
-                lines = []
+                lines = [f"person {numbers[0]} is {words[1].strip()!r}"]
             case _:
                 editing.pin(memory, numbers[0], verb == "pin")
-                lines = []
+                lines = [
+                    f"person {numbers[0]} is {verb}ned: {'never' if verb == 'pin' else 'may be'} forgotten"
+                ]
     for line in lines:
         say(line)
     return OK

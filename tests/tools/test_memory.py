@@ -81,8 +81,8 @@ def test_mending_and_taking_back(people: Path, capsys: pytest.CaptureFixture[str
     assert len(said(capsys, people, "list")) == 2
     (split,) = said(capsys, people, "split", 5)
     assert split.startswith("they are person 3 now")
-    said(capsys, people, "name", 3, "red coat")
-    said(capsys, people, "pin", 3)
+    assert said(capsys, people, "name", 3, "red coat") == ["person 3 is 'red coat'"]
+    assert said(capsys, people, "pin", 3) == ["person 3 is pinned: never forgotten"]
     assert said(capsys, people, "list")[2].startswith("3 'red coat' (pinned): 1 visit")
     assert "tracklet 5 is person 3 (user" in "\n".join(said(capsys, people, "log"))
     assert said(capsys, people, "delete", 3)[0].startswith("1 tracklet, 1 id, ")
@@ -206,13 +206,19 @@ def test_who_may_be_one_is_suggested_until_it_is_settled(
 
 def test_times_are_by_the_corrected_clock(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The page and `search.py` tell them so, too."""
-    said(capsys, people, "clock", "hall", 60)
+    assert said(capsys, people, "clock", "hall", 60) == ["hall: clock +60.0 s"]
     assert said(capsys, people, "list")[1] == "2: 2 visits, hall, 0:04:20.0 to 0:07:43.0"
     assert "hall, 0:04:20.0 to" in said(capsys, people, "show", 2)[1]
     assert json.loads("\n".join(said(capsys, people, "export", 2)))["tracklets"][0]["begin"] == 260.0
     assert on_the_page(people)["people"][1]["visits"][0]["begin"] == 260.0
     with pytest.raises(InputError, match="cannot be 1e\\+308 s off"):
         memory([str(people), "clock", "hall", "1e308"])
+
+
+def test_live_cameras_tell_the_date() -> None:
+    """1,000,000,000 s after the epoch was 2001-09-09 01:46:40 UTC; a recording's clock begins at 0."""
+    assert clock(1e9 + 0.26) == "2001-09-09 01:46:40.3 UTC"
+    assert clock(86400.0) == "24:00:00.0"
 
 
 def test_photos_are_not_overwritten(colourful: tuple[Path, str], tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("count RESULTS/one.txt", "a text file does not know its frame rate; give --fps"),
         (SEARCH + "--cameras ''", "--cameras '': a name is empty"),
         (SEARCH + "--csv same --json same", "--csv and --json name the same file"),
-        (SEARCH + "--csv PEOPLE", "--memory and --csv name the same file"),
+        (SEARCH + "--csv PEOPLE", "MEMORY and --csv name the same file"),
         (HEADROOM + "DET", "is one file for 2 sequences"),
         (HEADROOM + "det/none.txt", "no detections of one"),
         (HEADROOM + "det/det.txt --detections-file x", "--detections-file does nothing where"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CROP = 1.3  # height / width from which a picture is a crop of one person
 TILE = (96, 192)  # (width, height) px, of a crop on a sheet
+EPOCH = 1e9  # s; 2001 on the world's clock, which live cameras tell, and 31 years of a recording
 MOST = 8  # visits of a person on a sheet
 
 
@@ -252,8 +254,10 @@ def found_lines(found: Sequence[Found]) -> list[str]:
 
 
 def clock(seconds: float) -> str:
-    """h:mm:ss.s on the memory's clock."""
+    """h:mm:ss.s on the memory's clock, or date and time (UTC) where a live camera's clock is told."""
     tenths = round(seconds * 10)
+    if seconds >= EPOCH:
+        return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(tenths // 10))}.{tenths % 10} UTC"
     sign, tenths = ("-", -tenths) if tenths < 0 else ("", tenths)
     return f"{sign}{tenths // 36000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"
 
@@ -301,7 +305,8 @@ def write_sheet(path: Path, store: Store, found: Sequence[Found]) -> Path:
             crop = store.read("SELECT crop FROM tracklet WHERE id = ?", (visit.tracklet,))[0][0]
             image = None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
             tile = np.full((TILE[1], TILE[0], 3), 128, np.uint8) if image is None else cv2.resize(image, TILE)
-            label = f"{visit.camera[:9]} {clock(visit.begin)[:-2]}"
+            when = clock(visit.begin)
+            label = f"{visit.camera[:9]} {when[:-2] if visit.begin < EPOCH else when[5:16]}"
             tiles.append(np.concatenate((tile, _label(label))))
         tiles += [np.full_like(tiles[0], 255)] * (MOST + 1 - len(tiles))
         rows.append(np.concatenate(tiles, axis=1))

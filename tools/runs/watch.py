@@ -37,8 +37,11 @@ TELL_EVERY = 5.0  # s between two states of health on the disk
 METRICS = "metrics.prom"
 
 HELP = {
-    "retrace_camera_up": ("gauge", "1: a frame was tracked within the last 10 s"),
-    "retrace_camera_frames_total": ("counter", "frames tracked since the first start"),
+    "retrace_camera_up": ("gauge", "1: it is being tracked, and a frame was within the last 10 s"),
+    "retrace_camera_frames_total": (
+        "counter",
+        "frames that came since the first start, those dropped as stale too",
+    ),
     "retrace_camera_silent_seconds": ("gauge", "since the last frame was tracked"),
     "retrace_camera_starts_total": ("counter", "how often it was begun; 1: never again"),
 }
@@ -235,13 +238,18 @@ def metrics(cameras: Sequence[Camera], now: float) -> str:
         for camera in cameras:
             silent = None if camera.seen is None else now - camera.seen
             value = {
-                "retrace_camera_up": int(silent is not None and silent < FRESH),
+                "retrace_camera_up": int(camera.busy and silent is not None and silent < FRESH),
                 "retrace_camera_frames_total": camera.frames,
                 "retrace_camera_silent_seconds": "NaN" if silent is None else f"{silent:.1f}",
                 "retrace_camera_starts_total": camera.starts,
             }[name]
             lines.append(f'{name}{{camera="{_escaped(camera.name)}"}} {value}')
     return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text)
 
 
 def _conclude(camera: Camera, storage: str | None, say: Callable[[str], None]) -> None:
@@ -344,8 +352,8 @@ def watch_into(
         publish(text)
         if now - told >= TELL_EVERY:
             told = now
-            with atomic_write(out / METRICS) as file:
-                file.write(text)
+            _write(out / METRICS, text)
+    _write(out / METRICS, metrics(cameras, time.monotonic()))  # who reads it later sees that none is up
     for camera in cameras:
         _conclude(camera, jobs[0].storage, say)
     records = {

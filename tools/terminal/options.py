@@ -124,23 +124,26 @@ def names_in(text: str | None, name: str) -> list[str]:
 
 
 def check_outputs(
-    args: Namespace, files: Iterable[str], folders: Iterable[str] = (), inputs: Iterable[str] = ()
+    args: Namespace,
+    files: Iterable[str],
+    folders: Iterable[str] = (),
+    inputs: Mapping[str, str] | None = None,
 ) -> None:
     """Every file to write has a name of its own and a place to be, before any work is done.
 
     Args:
         args: with these options; None is none, and ``--json -`` standard output.
         files, folders: options that name what is to be written.
-        inputs: options that name files, or lists of them, which must stay as they are.
+        inputs: arguments that name files, or lists of them, which must stay as they are: what the user calls each.
 
     Raises:
         InputError: one of them cannot be meant, or cannot be written.
     """
     from retrace.configs import InputError
 
-    read = [(name, getattr(args, name)) for name in inputs]
-    several = [(name, given if isinstance(given, list) else [given]) for name, given in read]
-    seen = {Path(one).resolve(): option(name) for name, given in several for one in given if one is not None}
+    read = [(called, getattr(args, name)) for name, called in (inputs or {}).items()]
+    several = [(called, given if isinstance(given, list) else [given]) for called, given in read]
+    seen = {Path(one).resolve(): called for called, given in several for one in given if one is not None}
     folders = tuple(folders)
     for name in (*files, *folders):
         given = getattr(args, name)

@@ -135,6 +135,14 @@ class Model:
             images, placement, form.pad, form.colour == "rgb", form.mean, form.std, self._image.dtype
         )
         outputs = self._run(batch, self._reading.outputs)
+        for name, array in outputs.items():
+            if array.dtype.kind == "f" and np.isnan(
+                array.min(initial=0)
+            ):  # else its boxes would just be missing
+                raise InputError(
+                    f"{self.network.path}: output {name!r} holds NaN for a {size[0]}x{size[1]} picture: "
+                    "damaged weights, or float16 where the network needs float32"
+                )
         results = []
         for number in range(len(images)):
             arrays = [a if self._reading.whole else a[number] for a in outputs.values()]

@@ -118,7 +118,7 @@ def test_played_silence_ends_a_process() -> None:
 
 
 def test_health_as_prometheus_text() -> None:
-    up = Camera(Job("rtsp://x/a", "o", name='a"b'), frames=7, starts=2, seen=90.0)
+    up = Camera(Job("rtsp://x/a", "o", name='a"b'), frames=7, starts=2, seen=90.0, busy=True)
     text = metrics([up, Camera(Job("rtsp://x/b", "o", name="b"))], 95.5)
     assert 'retrace_camera_up{camera="a\\"b"} 1\n' in text
     assert 'retrace_camera_silent_seconds{camera="a\\"b"} 5.5\n' in text
@@ -129,6 +129,8 @@ def test_health_as_prometheus_text() -> None:
         assert [line.split()[1] for line in lines[:2]] == ["HELP", "TYPE"]
         assert len(lines) == 4
         assert (re.search("_total$", name) is not None) == lines[1].endswith(" counter")
+    up.busy = False  # it has ended
+    assert 'retrace_camera_up{camera="a\\"b"} 0\n' in metrics([up], 95.5)
 
 
 def test_health_is_served() -> None:

@@ -468,6 +468,14 @@ def test_half_precision_in_and_out(tmp_path: Path) -> None:
     same(found, pictured(want, SIZE, SIDE, "letterbox"))
 
 
+def test_a_network_that_answers_nan_is_no_network_that_sees_nobody(tmp_path: Path) -> None:
+    arrays = CASES["yolov8"].make(np.random.default_rng(1))
+    arrays["output0"][0, 0, 0] = np.nan
+    detect = open_detector(str(export(tmp_path / "net.onnx", arrays, metadata=NAMES)), device="cpu")
+    with pytest.raises(InputError, match=f"output 'output0' holds NaN for a {SIZE[0]}x{SIZE[1]} picture"):
+        detect(Frame(0, 0.0, PICTURE))
+
+
 def test_colours_scale_and_border_reach_the_network_as_its_format_says(tmp_path: Path) -> None:
     """The echo's box is left, top = means of its first two channels, and the third's as its size."""
     image = np.empty((8, 8, 3), np.uint8)
