@@ -1,14 +1,29 @@
-"""ONNX Runtime's execution providers for a device: what detectors and embedders share of it."""
+"""What detectors and embedders share of their runtimes: ONNX Runtime's execution providers, OpenVINO's core."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from retrace.configs.errors import InputError
 from retrace.configs.files import cache_folder
 
 CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
+
+
+def openvino_core() -> Any:
+    """OpenVINO's Core, one for the process: each has a stack of its own for signals, and where two are freed in the
+    order in which they were made, the process is left with the freed stack of the first and dies at its next signal
+    (2026.4; Ctrl-C after a detector and an embedder)."""
+    import openvino
+
+    return _core(openvino)
+
+
+@cache
+def _core(library: Any) -> Any:
+    return library.Core()
 
 
 def providers(available: Sequence[str], device: str, tensorrt: bool = False) -> list[Any]:

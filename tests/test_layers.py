@@ -57,11 +57,7 @@ AT_HOME = {
         "reid/export/convert.py",
         "tracker/detection/network.py",
     },
-    "openvino": {
-        "reid/runtime/openvino_runtime.py",
-        "reid/export/convert.py",
-        "tracker/detection/network.py",
-    },
+    "openvino": {"configs/providers.py", "reid/export/convert.py"},
     "optuna": {"tools/tuning/study.py"},
     "fsspec": {"tracker/run/storage.py"},
     "ray": {"tools/runs/cluster.py"},

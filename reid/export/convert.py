@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.providers import openvino_core
 from retrace.reid.recipe import KEY, SUM
 from retrace.reid.runtime.feed import Feed, normalise
 from retrace.reid.runtime.ir_file import UNSEALED, seal_ir
@@ -61,7 +62,7 @@ def write_openvino(onnx_file: Path, path: Path, half: bool) -> None:
     """An ONNX file as OpenVINO's IR, ``path`` (.xml) and its .bin; the recipe goes along."""
     import openvino
 
-    model = openvino.Core().read_model(onnx_file)
+    model = openvino_core().read_model(onnx_file)
     if model.has_rt_info(["framework", KEY]):
         model.set_rt_info(str(model.get_rt_info(["framework", KEY]).astype(str)), KEY)
     model.set_rt_info(UNSEALED, SUM)

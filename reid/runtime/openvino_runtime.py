@@ -9,6 +9,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
+from retrace.configs.providers import openvino_core
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.ir_file import verify_ir
 from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
@@ -22,8 +23,7 @@ def open_openvino(path: Path, wish: Wish) -> Network:
     Raises:
         InputError: not such a file, or a device that is not to be had.
     """
-    import openvino
-
+    core = openvino_core()
     if wish.device.startswith("cuda"):
         raise InputError(f"device {wish.device!r}: OpenVINO has no CUDA; use device 'cpu'")
     # Left alone, OpenVINO computes in bfloat16 on CPUs that have it, and numbers differ between machines.
@@ -32,7 +32,6 @@ def open_openvino(path: Path, wish: Wish) -> Network:
         settings["INFERENCE_NUM_THREADS"] = wish.threads
     (verify if path.suffix.lower() == ".onnx" else verify_ir)(path)  # before a runtime sees it
     try:
-        core = openvino.Core()
         model = core.read_model(path)
         request = core.compile_model(model, "CPU", settings).create_infer_request()
     except Exception as error:  # OpenVINO raises RuntimeError for nearly all

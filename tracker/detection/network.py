@@ -13,7 +13,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
-from retrace.configs.providers import place_of, providers
+from retrace.configs.providers import openvino_core, place_of, providers
 from retrace.configs.reading import read_yaml
 
 RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
@@ -116,8 +116,7 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bo
 
 
 def _open_openvino(path: Path, device: str, threads: int | None) -> Network:
-    import openvino
-
+    core = openvino_core()
     if device.startswith("cuda"):
         raise InputError(f"device {device!r}: OpenVINO has no CUDA; use device 'cpu'")
     # Left alone, OpenVINO computes in bfloat16 on CPUs that have it, and numbers differ between machines.
@@ -125,8 +124,8 @@ def _open_openvino(path: Path, device: str, threads: int | None) -> Network:
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     try:
-        model = openvino.Core().read_model(path)
-        request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+        model = core.read_model(path)
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
     except Exception as error:  # OpenVINO raises RuntimeError for nearly all
         raise InputError(f"{path}: not readable by OpenVINO: {one_line(error)}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -258,3 +259,18 @@ def test_threads_of_a_session_do_not_spin(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
     Embedder.from_weights("auto")
     assert seen == ["0"]
+
+
+def test_a_signal_after_two_networks_on_openvino(tmp_path: Path) -> None:
+    """Ctrl-C once a detector and an embedder are gone: a core each would have left their process no stack for it."""
+    pytest.importorskip("openvino")
+    path = channel_means(tmp_path / "ours.onnx", [None, 3, 8, 4])
+    code = (
+        "import signal, sys; from pathlib import Path; from retrace.reid.runtime.network import Wish\n"
+        "from retrace.reid.runtime.open import open_network\n"
+        "first, second = (open_network(Path(sys.argv[1]), 'openvino', Wish('cpu')) for _ in 'ab')\n"
+        "del first; del second\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('heard')); signal.raise_signal(signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
