@@ -52,7 +52,7 @@ SCORES = ("low", "high", "new", "confirm_score", "recent_momentum")  # float32, 
 COUNTS = ("confirm_hits", "start_frames", "report_streak", "direction_span")
 REALS = ("nms", "birth_iou", "duplicate_iou", "max_age", "believed_age", "tentative_max_age", "coast")
 OPTIONAL = ("appearance_scale", "momentum_from")  # NaN: none
-FLAGS = ("class_agnostic", "noise_by_score", "reupdate")
+FLAGS = ("class_agnostic", "noise_by_score", "reupdate", "told_apart")
 PLACES = ("past_time", "kept", "scores", "end")  # where they begin in a row of the memory, tracks.state.Depth
 KALMAN = [
     ("kind", np.int64),  # of coordinates, MotionModel.kind

@@ -294,6 +294,7 @@ class SlowTracker:
         for a in self.tracks:
             for b in self.tracks:
                 rivals = a.status == "active" and b.status == "lost" and self.world.alike(a, b)
+                rivals = rivals and not (self.config.told_apart and a.views and b.views)
                 rivals = rivals and self.age(b) <= self.world.motion_age() + 1e-6
                 boxes = self.world.predicted(a), self.world.predicted(b)
                 if rivals and slow_iou(*boxes) > self.config.duplicate_iou:

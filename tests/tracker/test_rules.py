@@ -36,6 +36,7 @@ OTHER: dict[str, Any] = {
     "motion_age": 0.3,
     "tentative_max_age": 0.1,
     "duplicate_iou": 0.7,
+    "told_apart": True,
     "appearance_scale": 0.5,
     "recent_momentum": 0.5,
     "momentum_from": 0.3,

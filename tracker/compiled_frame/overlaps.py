@@ -10,7 +10,7 @@ import numpy as np
 from retrace.tracker.compiled import overlapping_pairs
 from retrace.tracker.compiled_frame.inputs import Found, inner
 from retrace.tracker.rows import ACTIVE, LOST, FrameTime, seen_within
-from retrace.tracker.tracks.overlaps import alike, lives_longer, stands_behind
+from retrace.tracker.tracks.overlaps import alike, lives_longer, may_be_double, stands_behind
 from retrace.tracker.tracks.shown import may_be_hidden
 
 
@@ -103,7 +103,8 @@ def without_duplicates(
     row, col, iou = overlapping_pairs(box[active[:here]], box[lost[:gone]])
     for p in range(len(row)):
         a, b = rows[active[row[p]]], rows[lost[col[p]]]
-        if iou[p] > rules.duplicate_iou and alike(a.class_id, b.class_id, rules):
+        double = alike(a.class_id, b.class_id, rules) and may_be_double(a.views, b.views, rules)
+        if iou[p] > rules.duplicate_iou and double:
             loser = lost[col[p]] if lives_longer(a.seen, a.born, b.seen, b.born) else active[row[p]]
             stays[loser], everybody = False, False
     return stays, everybody

@@ -20,6 +20,11 @@ def alike(a: Any, b: Any, rules: Any) -> Any:
     return (a == b) | rules["class_agnostic"]
 
 
+def may_be_double(views: Any, other_views: Any, rules: Any) -> Any:
+    """Whether two tracks with so many vectors may be duplicates: where looks tell people apart, place does not."""
+    return (views == 0) | (other_views == 0) | (not rules["told_apart"])
+
+
 def lives_longer(seen: Any, born: Any, other_seen: Any, other_born: Any) -> Any:
     """Whether the first of two tracks stays where they are duplicates (ByteTrack); of equal lives it is the second."""
     return seen - born > other_seen - other_born
@@ -124,6 +129,7 @@ def duplicates(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) ->
     pairs = overlapping_pairs(box[active], box[lost])
     a, b = active[pairs.row], lost[pairs.col]
     which = (pairs.iou > rules["duplicate_iou"]) & alike(rows["class_id"][a], rows["class_id"][b], rules)
+    which &= may_be_double(rows["views"][a], rows["views"][b], rules)
     which = which.nonzero()[0][np.argsort(pairs.iou[which], kind="stable")]
     a, b = a[which], b[which]
     stays = lives_longer(rows["seen"][a], rows["born"][a], rows["seen"][b], rows["born"][b])

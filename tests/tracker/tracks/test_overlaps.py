@@ -152,6 +152,16 @@ def test_the_shorter_life_goes(lost, active, stays):
     )
 
 
+@pytest.mark.parametrize(("views", "stays"), [((3, 1), True), ((3, 0), False), ((0, 1), False)])
+def test_looks_tell_apart_who_stands_in_one_place(views: tuple[int, int], stays: bool) -> None:
+    """Both have looks: two people. One has none: nobody knows, and the shorter life goes."""
+    live, box = lives((LOST, 0, 0.0, 5.0), (ACTIVE, 1, 5.0, 6.0))
+    live.views[:] = views
+    told = {"max_age": 10, "duplicate_iou": 0.85}
+    assert stays_of(live, box, 6.0, **told, told_apart=True) == [True, stays]
+    assert stays_of(live, box, 6.0, **told) == [True, False]
+
+
 def test_two_active_tracks_are_no_duplicates():
     for status in (ACTIVE, TENTATIVE):
         live, box = lives((status, 0, 0.0, 1.0), (ACTIVE, 1, 0.0, 1.0))
