@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from math import inf
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 LONGEST = 500  # characters of a message: what a terminal shows at once
@@ -83,6 +84,12 @@ def one_line(error: BaseException) -> str:
     """An error of another library in one short line: its kind and the beginning of what it says."""
     text = " ".join(str(error).split())[:FOREIGN]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def install(extra: str) -> str:
+    """The command that brings an extra of ours: into a checkout, where this file lies in one, else from the index."""
+    checkout = (Path(__file__).resolve().parents[1] / "pyproject.toml").is_file()
+    return f"pip install -e '.[{extra}]'" if checkout else f"pip install 'retrace-mot[{extra}]'"
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -77,6 +77,12 @@ def test_installed_it_lives_beside_a_project_of_the_same_names(
 ) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
+    command = run(
+        [sys.executable, "-c", "from retrace.configs.errors import install; print(install('view'))"],
+        project,
+        str(site),
+    )
+    assert command.strip() == "pip install 'retrace-mot[view]'"  # of a checkout: -e '.[view]'
     where = "import retrace.tracker.data as d; print(d.__file__)"
     assert run([sys.executable, "-c", where], project, str(site)).startswith(str(site))
     assert run([sys.executable, "main.py"], project, str(site)).startswith("both")

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from retrace.configs.errors import install
+
 LOG = logging.getLogger("retrace")
 AS_THEY_STAND = (  # files that `compiled_frame` compiles functions of, or takes constants from
     "rows.py",
@@ -37,7 +39,7 @@ def compiled() -> ModuleType | None:
         from retrace.tracker import compiled as module
     except ImportError as error:
         LOG.warning("the tracker runs uncompiled, with the same results, several times slower (%s): "
-                    "pip install 'retrace-mot[fast]'", error)  # fmt: skip
+                    "%s", error, install("fast"))  # fmt: skip
         return None
     except RuntimeError as error:  # numba found no folder that it may write
         text = f"the tracker runs uncompiled ({error}); set NUMBA_CACHE_DIR to a folder that can be written"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import install, one_line
 from retrace.configs.files import read_image
 from retrace.reid.crops import image_files, resize
 from retrace.reid.embedder import Embedder, find_weights
@@ -203,7 +203,7 @@ def _convert(
             convert.write_openvino(onnx_file, made, job.store == "half")
             onnx_file.unlink()
     except ImportError as error:
-        raise InputError(f"exporting needs {error.name}: pip install -e .[export,openvino,train]") from None
+        raise InputError(f"exporting needs {error.name}: {install('export,openvino,train')}") from None
     except (InputError, OSError):
         raise
     except Exception as error:  # exporters raise kinds of their own

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest, one_line
+from retrace.configs.errors import install, nearest, one_line
 
 REFUSED = {  # measured wrong or of no use here, and what to take instead (docs/losses.md says how it was measured)
     "ArcFaceLoss": "its gradient is NaN where a vector equals its centre; use arcface (margin in radians)",
@@ -64,9 +64,7 @@ class MetricLearning(nn.Module):
         try:
             from pytorch_metric_learning import distances, losses, miners, reducers, regularizers
         except ImportError:
-            raise InputError(
-                f"losses.pml.{name} needs pytorch-metric-learning: pip install -e .[train]"
-            ) from None
+            raise InputError(f"losses.pml.{name} needs pytorch-metric-learning: {install('train')}") from None
         self.name = name
         settings = {key: _numbers(value) for key, value in settings.items()}
         _refuse(name, settings)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest, one_line
+from retrace.configs.errors import install, nearest, one_line
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
 from retrace.reid.networks.heads import make_head, side_by_side, source_of
@@ -274,7 +274,7 @@ def _timm(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
     try:
         timm = import_timm()
     except ImportError:
-        raise InputError(f"{config.name!r} needs timm: pip install -e .[train]") from None
+        raise InputError(f"{config.name!r} needs timm: {install('train')}") from None
     name = config.name.removeprefix(TIMM)
     if not timm.is_model(name):
         raise InputError(

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import install, nearest
 from retrace.reid.weights.checkpoints import read_state_dict
 
 NAMED_KEYS = 3  # how many offending keys an error message names
@@ -39,7 +39,7 @@ def zoo() -> dict[str, Callable[..., torch.nn.Module]]:
     except ImportError as error:
         raise InputError(
             f"torchreid's model zoo is needed for torch weights and {error.name} is missing: "
-            "pip install -e .[train], or use ONNX weights"
+            f"{install('train')}, or use ONNX weights"
         ) from None
     return dict(getattr(models, "__model_factory"))
 

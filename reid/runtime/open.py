@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from retrace.configs import InputError
+from retrace.configs.errors import install
 from retrace.reid.recipe import LARGEST
 from retrace.reid.runtime.network import Network, Wish
 
@@ -50,7 +51,7 @@ def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) ->
         return open_onnx(path, wish, tensorrt=name == "tensorrt")
     except ImportError as error:
         extra = {"torch": "train", "openvino": "openvino"}.get(name)
-        cure = f"pip install -e .[{extra}]" if extra else "pip install onnxruntime"
+        cure = install(extra) if extra else "pip install onnxruntime"
         kind = "torch weights need" if name == "torch" else f"backend {name!r} needs"
         raise InputError(f"{path}: {kind} {error.name}: {cure}, or use ONNX weights") from None
 

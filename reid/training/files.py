@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import install, one_line
 from retrace.configs.files import atomic_write, writing
 from retrace.configs.reading import read_json
 from retrace.reid.training.state import Training
@@ -40,7 +40,7 @@ class Log:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                raise InputError("tensorboard=True needs tensorboard: pip install -e .[train]") from None
+                raise InputError(f"tensorboard=True needs tensorboard: {install('train')}") from None
             self.board = SummaryWriter(out / "tensorboard", purge_step=iteration + 1)
 
     def step(self, step: Iteration, images_per_second: float) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.configs.errors import install
 from retrace.reid import Embedder, shipped_weights
 from retrace.reid.weights import shipped
 
@@ -305,7 +306,7 @@ except ValueError as error:
     (tmp_path / "osnet_x0_25.pth").write_bytes(b"")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("(1, 3)\n"), done.stderr
-    assert "torch weights need torch: pip install -e .[train], or use ONNX weights" in done.stdout
+    assert f"torch weights need torch: {install('train')}, or use ONNX weights" in done.stdout
 
 
 def test_crops_of_any_kind_give_the_rows_that_boxes_give(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import yaml
 pytest.importorskip("optuna", reason="needs optuna: pip install -e .[tune]")
 
 from retrace.configs import InputError, load_preset
+from retrace.configs.errors import install
 from retrace.configs.loader import HERE
 from retrace.eval.mot.score import combine, evaluate
 from retrace.tools import tune
@@ -492,7 +493,7 @@ def test_a_mistake_is_one_line(
 
 def test_a_missing_optuna_is_told(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=re.escape("pip install -e .[tune]")):
+    with pytest.raises(InputError, match=re.escape(install("tune"))):
         tune.main(options(made[0], tmp_path / "out"))
 
 

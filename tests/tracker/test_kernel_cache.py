@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from retrace.configs.errors import install
 from tests.conftest import ROOT
 
 numba = pytest.importorskip("numba")
@@ -104,4 +105,4 @@ def test_who_runs_without_numba_is_told(
     assert kernels.compiled.__wrapped__() is None
     (said,) = {*caplog.messages}  # a handler that another test left hears it twice
     assert said.startswith("the tracker runs uncompiled, with the same results, several times slower")
-    assert said.endswith("pip install 'retrace-mot[fast]'")
+    assert said.endswith(install("fast"))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import install
 
 DAY = 86_400.0  # s
 LARGEST = 1e6  # cameras, machines, places of one, days
@@ -73,7 +74,7 @@ def simulate(
     try:
         import simpy
     except ImportError:
-        raise InputError("the simulation needs the extra `plan`: pip install 'retrace-mot[plan]'") from None
+        raise InputError(f"the simulation needs the extra `plan`: {install('plan')}") from None
     _check({"cameras": cameras, "machines": machines, "places": places, "days": days}, failures)
     env = simpy.Environment()
     state = _Machines(env, simpy.Store(env), [0] * machines, [set() for _ in range(machines)])

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import install, one_line
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.workers import POLL, TRIES, Outcome, Progress, cause_of_end
 from retrace.tracker.data import Step
@@ -184,7 +184,7 @@ def check_address(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise InputError("`cluster` needs the extra `ray`: pip install 'retrace-mot[ray]'") from None
+        raise InputError(f"`cluster` needs the extra `ray`: {install('ray')}") from None
     return ray
 
 

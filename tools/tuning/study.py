@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import install, one_line
 from retrace.eval.mot.score import Metrics, combine
 from retrace.tools.tuning.clips import metrics_from_json, metrics_to_json
 from retrace.tools.tuning.space import Params, Space
@@ -159,7 +159,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise InputError(f"tuning needs {error.name}: pip install -e .[tune]") from None
+        raise InputError(f"tuning needs {error.name}: {install('tune')}") from None
     except sqlite3.DatabaseError as error:
         raise InputError(f"`study` {path}: not a usable SQLite file ({error})") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: Optuna's, for a file of another Optuna

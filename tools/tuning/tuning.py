@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError, load_preset
+from retrace.configs.errors import install
 from retrace.configs.files import file_hash
 from retrace.eval.mot.preprocess import check_benchmark
 from retrace.eval.mot.sequences import available_cores, guess_benchmark
@@ -56,7 +57,7 @@ def tune(
     if jobs is not None and jobs < 1:
         raise InputError(f"`jobs` {jobs}: expected a whole number from 1")
     if importlib.util.find_spec("optuna") is None:
-        raise InputError("tuning needs optuna: pip install -e .[tune]")
+        raise InputError(f"tuning needs optuna: {install('tune')}")
     plan, about = make_plan(settings)
     out = writable_folder(Path(out))
     file = StudyFile(Path(study) if study else out / "study.db", about)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, install
 from retrace.tools.viewing import corrected, live, totals
 from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.place import Place
@@ -65,7 +65,7 @@ def make_app(board: Board, hosts: list[str], token: str | None = None) -> Starle
         from starlette.middleware.trustedhost import TrustedHostMiddleware
         from starlette.routing import Route
     except ImportError:
-        raise InputError("the page needs the extra `view`: pip install 'retrace-mot[view]'") from None
+        raise InputError(f"the page needs the extra `view`: {install('view')}") from None
 
     desk, one = Desk(board), "/api/{run}/{name}"
     asked = {

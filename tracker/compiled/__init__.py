@@ -1,6 +1,6 @@
 """Loops compiled by numba where they win clearly: the numbers of their NumPy twins, in a fraction of the time.
 
-Optional (`pip install -e .[fast]`): the twins call them where numba is installed. Arithmetic keeps their order, so
+Optional (the extra `fast`): the twins call them where numba is installed. Arithmetic keeps their order, so
 results are equal to the last bit (tests/tracker/test_compiled.py); only where two matchings gain exactly the same in
 sum may the two ways choose differently. Compiled code is cached on disk.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import install, one_line
 from retrace.configs.providers import openvino_core, place_of, providers
 from retrace.configs.reading import read_yaml
 
@@ -74,7 +74,7 @@ def open_network(
             return _open_openvino(path, device, threads)
         return _open_onnxruntime(path, device, threads, runtime == "tensorrt")
     except ImportError as error:
-        cure = "pip install -e .[openvino]" if runtime == "openvino" else "pip install onnxruntime"
+        cure = install("openvino") if runtime == "openvino" else "pip install onnxruntime"
         raise InputError(f"{path}: runtime {runtime!r} needs {error.name}: {cure}") from None
 
 

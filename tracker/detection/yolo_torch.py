@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import install, one_line
 from retrace.configs.files import cache_folder
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector, image_of
@@ -105,7 +105,7 @@ def import_ultralytics() -> Any:
     missing = _missing()
     if missing:
         raise InputError(
-            f"this detector needs {missing}: pip install -e .[yolo], or give ONNX weights, which need neither"
+            f"this detector needs {missing}: {install('yolo')}, or give ONNX weights, which need neither"
         )
     import cv2
 

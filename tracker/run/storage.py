@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import install, one_line
 from retrace.configs.files import CREDENTIALS, atomic_write, writing
 from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
 
@@ -44,9 +44,7 @@ class Storage:
         try:
             from fsspec.core import url_to_fs
         except ImportError:
-            raise InputError(
-                "`storage` needs the extra `storage`: pip install 'retrace-mot[storage]'"
-            ) from None
+            raise InputError(f"`storage` needs the extra `storage`: {install('storage')}") from None
         try:
             self._fs, root = url_to_fs(url)
         except Exception as error:  # an unknown protocol, or one whose package is not there; its own kinds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from retrace.configs import InputError
+from retrace.configs.errors import install
 from retrace.reid import Embedder
 from retrace.reid.recipe import Recipe
 from retrace.reid.runtime.feed import Feed, normalise
@@ -165,7 +167,9 @@ def test_wishes_that_cannot_be_met(tmp_path: Path, backend: str, wish: Wish, mes
 def test_a_runtime_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = channel_means(tmp_path / "any.onnx", ["B", 3, 16, 8])
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(InputError, match=r"backend 'openvino' needs openvino: pip install -e \.\[openvino\]"):
+    with pytest.raises(
+        InputError, match=re.escape(f"backend 'openvino' needs openvino: {install('openvino')}")
+    ):
         open_network(path, "openvino")
 
 

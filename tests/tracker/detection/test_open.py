@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.configs.errors import install
 from retrace.tracker.data import Frame
 from retrace.tracker.detection import download, yolo_torch
 from retrace.tracker.detection import open as opening
@@ -183,6 +184,6 @@ for spec, runtime in (({str(tmp_path / "some.pt")!r}, "auto"), ({str(net)!r}, "o
     assert onnx.startswith("net.onnx (rows, onnxruntime on ")
     assert (
         torch
-        == "this detector needs ultralytics: pip install -e .[yolo], or give ONNX weights, which need neither"
+        == f"this detector needs ultralytics: {install('yolo')}, or give ONNX weights, which need neither"
     )
-    assert openvino.endswith("runtime 'openvino' needs openvino: pip install -e .[openvino]")
+    assert openvino.endswith(f"runtime 'openvino' needs openvino: {install('openvino')}")

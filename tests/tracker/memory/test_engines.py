@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.configs.errors import install
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.editing import delete, merge
 from retrace.tracker.memory.engines import (
@@ -449,5 +451,5 @@ def test_an_extra_that_is_missing(
 
     monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=rf"needs the extra `{extra}`: pip install 'retrace-mot\[{extra}\]'"):
+    with pytest.raises(InputError, match=re.escape(f"needs the extra `{extra}`: {install(extra)}")):
         open_engine(name, tmp_path / "m.db", "c", D, 0)

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, install
 from retrace.configs.files import atomic_write, writing
 from retrace.tracker.memory.engines.engine import EVERYWHERE, NONE, SLACK, Rows, Where, ranked
 from retrace.tracker.memory.engines.exact import Labels, exactly
@@ -39,7 +39,7 @@ def faiss() -> Any:
     try:
         import faiss as found
     except ModuleNotFoundError:
-        raise InputError("this engine needs the extra `search`: pip install 'retrace-mot[search]'") from None
+        raise InputError(f"this engine needs the extra `search`: {install('search')}") from None
     return found
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, install
 from retrace.configs.files import CREDENTIALS
 from retrace.tracker.memory.engines.engine import EVERYWHERE, NONE, SLACK, Rows, Where, ranked
 
@@ -34,9 +34,7 @@ class Postgres:
         try:
             import pg8000.native as driver
         except ModuleNotFoundError:
-            raise InputError(
-                "this engine needs the extra `postgres`: pip install 'retrace-mot[postgres]'"
-            ) from None
+            raise InputError(f"this engine needs the extra `postgres`: {install('postgres')}") from None
         self._errors = (driver.DatabaseError, driver.InterfaceError, OSError)
         self._name, self._table, self._dimension = CREDENTIALS.sub(r"\1", address), table, dimension
         with self._explained():

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, install
 from retrace.configs.files import CREDENTIALS
 from retrace.tracker.memory.engines.engine import EVERYWHERE, SLACK, Rows, Where, ranked
 
@@ -60,9 +60,7 @@ class Qdrant:
                     else _Shard(Path(edge) / collection, dimension)
                 )
         except ModuleNotFoundError:
-            raise InputError(
-                f"this engine needs the extra `{extra}`: pip install 'retrace-mot[{extra}]'"
-            ) from None
+            raise InputError(f"this engine needs the extra `{extra}`: {install(extra)}") from None
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
