@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,6 +101,39 @@ def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output 
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room there, or choose" if full else "choose"
         raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder that grows beside its place and takes it when it is whole; nothing is left of one that does not.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    partial = partial_of(path)
+    try:
+        with writing(path):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            yield partial
+            if path.is_dir():
+                shutil.rmtree(path)
+            partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def append_line(file: IO[bytes], line: str) -> None:
+    """Add a line to a file that is open for reading, too, on the disk when this returns. A line that broke off before
+    (somebody was killed in the middle of it) goes."""
+    end = file.seek(0, os.SEEK_END)
+    if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(0, os.SEEK_END)
+    file.write(line.encode() + b"\n")
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -200,11 +234,5 @@ def read_image(path: str | Path, deep: bool = False) -> np.ndarray | None:
         if image is None and deep:  # floating point is refused in colour
             image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | depth)
         return image
-    # an empty file raises; so does a path with a zero byte
-    except (
-        OSError,
-        ValueError,
-        MemoryError,
-        cv2.error,
-    ):
+    except (OSError, ValueError, MemoryError, cv2.error):  # an empty file; a path with a zero byte
         return None

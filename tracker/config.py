@@ -202,7 +202,7 @@ class TrackerConfig(BaseModel):
     motion_memory: Annotated[int, Field(ge=1)] = 5
     freeze_lost_size: bool = False  # a lost track keeps its size instead of going on growing or shrinking
     noise_by_score: bool = False  # a sure detection corrects more: R times (1 - score) (StrongSORT's NSA)
-    reupdate: bool = False  # a track found again relives the gap on a straight line (OC-SORT's ORU)
+    reupdate: bool = False  # a track found again is led through the gap on a straight line (OC-SORT's ORU)
     direction_span: Annotated[int, Field(ge=1)] = 3  # steps over which a track's direction is measured
 
     confirm_hits: Annotated[int, Field(ge=1)] = 2  # detections that make a track more than tentative

@@ -108,7 +108,7 @@ def run(
             warp = None
             if camera is not None:
                 with stopwatch.stage("camera"):
-                    warp = camera(frame, detections)  # which it looks past
+                    warp = camera(frame, detections)  # boxes are not background
             if sparing and embed and detections.embedding is None and frame.image is not None:
                 with stopwatch.stage("embed"):
                     useful = detections.score >= tracker.appearance_from

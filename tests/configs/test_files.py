@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, file_hash, locked, reveal, write_json, writing
+from retrace.configs.files import (
+    append_line,
+    atomic_folder,
+    atomic_write,
+    file_hash,
+    locked,
+    reveal,
+    write_json,
+    writing,
+)
 from retrace.configs.reading import read_json, read_npz
 
 
@@ -180,3 +190,31 @@ def test_a_lock_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"), locked(tmp_path / "file" / "a.lock", "x"):
         pytest.fail("held")
+
+
+def test_a_folder_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    place = tmp_path / "made"
+    with suppress(KeyError), atomic_folder(place) as growing:
+        (growing / "a").write_text("half")
+        raise KeyError
+    assert [*tmp_path.iterdir()] == []
+    for text in ("first", "second"):  # the second takes the place of the first
+        with atomic_folder(place) as growing:
+            (growing / text).write_text(text)
+            assert not (place / text).exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "second"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="choose another"), atomic_folder(tmp_path / "file" / "made"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"", b"new\n"), (b"one\n", b"one\nnew\n"), (b"one\ntw", b"one\nnew\n"), (b"on", b"new\n")],
+)
+def test_a_line_that_broke_off_goes_when_the_next_comes(tmp_path: Path, before: bytes, after: bytes) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(before)
+    with open(path, "ab+") as file:
+        append_line(file, "new")
+    assert path.read_bytes() == after

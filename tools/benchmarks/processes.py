@@ -58,9 +58,8 @@ def measure_processes(
             "MB, the largest worker": round(run.memory),
         }
         if planned_ms is not None:
-            started = _track(
-                video, detector, reid, 1, count, copies
-            )  # what all of it takes but for its frames
+            # what all of it takes but for its frames
+            started = _track(video, detector, reid, 1, count, copies)
             ms = 1e3 * (run.cpu - started.cpu) / (copies * (frames - 1))
             row |= {"CPU ms a frame": round(ms, 1), "x planned": round(ms / planned_ms, 2)}
         rows.append(row)

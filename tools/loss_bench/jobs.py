@@ -8,14 +8,13 @@ first, setting by setting over all entrants; then finals, seed by seed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.configs.files import writing
+from retrace.configs.files import append_line, writing
 from retrace.tools.loss_bench.entrants import Bench, Trained, settings_of
 
 Result = dict[str, Any]
@@ -70,15 +69,7 @@ def add_result(path: Path, result: Result) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "ab+") as file:
-            end = file.seek(0, os.SEEK_END)
-            if end:
-                file.seek(end - 1)
-                if file.read(1) != b"\n":  # somebody was killed in the middle of a line
-                    file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
-            file.write((json.dumps(result) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
+            append_line(file, json.dumps(result))
 
 
 def open_jobs(

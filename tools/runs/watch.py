@@ -157,7 +157,7 @@ def watch(
             now = clock()
             for camera in cameras:
                 if asked:
-                    _hear(camera, now, say)
+                    _take_reports(camera, now, say)
                 else:
                     _look_after(camera, now, hire, say)
             if stop.is_set() and not asked:
@@ -175,7 +175,7 @@ def watch(
 
 def _look_after(camera: Camera, now: float, hire: Callable[[int], Seat], say: Callable[[str], None]) -> None:
     """Hear of it; end it where it is silent; begin it where it is time."""
-    _hear(camera, now, say)
+    _take_reports(camera, now, say)
     if camera.busy and camera.seat is not None:
         since = camera.begun if camera.first is None else camera.seen or camera.begun
         if now - since > (BEGINNING if camera.first is None else SILENT):
@@ -189,7 +189,7 @@ def _look_after(camera: Camera, now: float, hire: Callable[[int], Seat], say: Ca
         camera.begun, camera.first, camera.busy = now, None, True
 
 
-def _hear(camera: Camera, now: float, say: Callable[[str], None]) -> None:
+def _take_reports(camera: Camera, now: float, say: Callable[[str], None]) -> None:
     if camera.seat is None:
         return
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import writing
+from retrace.configs.files import atomic_folder
 from retrace.tools.viewing.board import Board
 from retrace.tools.viewing.place import Place
 from retrace.tools.viewing.server import page_files
@@ -36,16 +36,9 @@ def export(board: Board, folder: Path, say: Callable[[str], None] = lambda line:
     """
     if folder.exists() and not (folder / "answers.js").is_file():
         raise InputError(f"{folder}: is already there, and no export; name another folder")
-    partial = folder.with_name(folder.name + ".partial")
-    try:
-        with writing(folder):
-            shutil.rmtree(partial, ignore_errors=True)
-            (partial / "static").mkdir(parents=True)
-            _write(board, partial, say)
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with atomic_folder(folder) as partial:
+        (partial / "static").mkdir()
+        _write(board, partial, say)
     return folder / "index.html"
 
 

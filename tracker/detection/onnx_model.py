@@ -136,9 +136,8 @@ class Model:
         )
         outputs = self._run(batch, self._reading.outputs)
         for name, array in outputs.items():
-            if array.dtype.kind == "f" and np.isnan(
-                array.min(initial=0)
-            ):  # else its boxes would just be missing
+            # else its boxes would just be missing
+            if array.dtype.kind == "f" and np.isnan(array.min(initial=0)):
                 raise InputError(
                     f"{self.network.path}: output {name!r} holds NaN for a {size[0]}x{size[1]} picture: "
                     "damaged weights, or float16 where the network needs float32"

@@ -214,7 +214,9 @@ class LedgerFile:
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
-            raise InputError(f"{path}: is no ledger; expected what --save ledger writes") from None
+            raise InputError(
+                f"{path}: is no ledger; expected NAME.ledger.jsonl of a run that saved one"
+            ) from None
         if version != VERSION:
             raise InputError(f"{path}: ledger version {version}, this reads {VERSION}; run it again")
         self.config = validate(tracker, TrackerConfig, f"{path}: the preset in its first line")

@@ -46,9 +46,8 @@ class MemoryConfig(BaseModel):
     # s; a camera that is so far ahead of all others has a wrong clock: others are not late
     clock_jump: Positive
 
-    recluster: Annotated[
-        float | None, Field(gt=0, allow_inf_nan=False)
-    ]  # once so many more tracklets are there (a share), everybody is compared again, for suggestions; null: never
+    # once so many more tracklets are there (a share), everybody is compared again, for suggestions; null: never
+    recluster: Annotated[float | None, Field(gt=0, allow_inf_nan=False)]
 
     # tracklets
     least_boxes: Annotated[int, Field(ge=1)]  # with known looks; fewer say nothing of anybody

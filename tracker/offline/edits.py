@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import writing
+from retrace.configs.files import append_line, writing
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import MotTable
 
@@ -189,11 +189,7 @@ def append_edit(path: str | Path, edit: Any, expected: int | None = None) -> int
             count = whole.count(b"\n")
             if expected is not None and count != expected:
                 raise InputError(f"{path}: {count} edits there, {expected} known here; load them first")
-            if not whole.endswith(b"\n") and whole:
-                file.truncate(whole.rfind(b"\n") + 1)  # a line that broke off
-            file.write((edit.model_dump_json(exclude_none=True) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
+            append_line(file, edit.model_dump_json(exclude_none=True))
     return count
 
 

@@ -7,7 +7,6 @@ can go on from any of its bytes; at the end the best of all go into folders.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import cv2
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import partial_of, writing
+from retrace.configs.files import atomic_folder
 from retrace.tracker.boxes import area, clip, iou_matrix
 from retrace.tracker.data import MotTable, Step
 from retrace.tracker.outputs.blur import hidden
@@ -169,18 +168,12 @@ def write_crops(folder: Path, grown: Path, table: MotTable, most: int) -> dict[i
         InputError: the place cannot be written, or ``grown`` not be read.
     """
     chosen = {crop.number: crop for crop in choose_crops([row for row, _ in read_rows(grown)], table, most)}
-    partial = partial_of(folder)
-    with writing(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with atomic_folder(folder) as partial:
         for number, (_, data) in enumerate(read_rows(grown)):
             if number in chosen:
                 path = partial / _name(chosen[number])
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(data)
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        partial.rename(folder)
     best: dict[int, str] = {}
     for crop in sorted(chosen.values(), key=lambda one: -one.worth):
         best.setdefault(crop.person, f"{folder.name}/{_name(crop)}")

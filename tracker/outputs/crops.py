@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +15,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.configs.files import partial_of, writing
+from retrace.configs.files import atomic_folder
 from retrace.tracker.mot_file import SequenceInfo, read_ground_truth, read_sequence_info
 from retrace.tracker.outputs.crop_choice import PARTS, CropFilter, Crops, choose
 from retrace.tracker.sources import Source, open_source
@@ -57,28 +55,19 @@ def cut_crops(
     if out.exists():
         raise InputError(f"`out` {out}: is already there; remove it, or choose another name")
     opened = open_sequences(find_sequences(sequences), video or {}, say)
-    partial = partial_of(out)
-    try:
-        with writing(out):
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            rows = [
-                row
-                for folder, source in opened
-                for row in cut_sequence(folder, source, wish, partial, say, bar)
-            ]
-            if not rows:
-                raise InputError(
-                    f"no crop is left of {len(opened)} sequence(s); "
-                    "try a smaller `min_height`, `min_visibility` or `every`"
-                )
-            with open(partial / "images.csv", "w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([COLUMNS, *rows])
-            about = {"sequences": [folder.name for folder, _ in opened], **asdict(wish)}
-            (partial / "crops.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-            os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with atomic_folder(out) as partial:
+        rows = [
+            row for folder, source in opened for row in cut_sequence(folder, source, wish, partial, say, bar)
+        ]
+        if not rows:
+            raise InputError(
+                f"no crop is left of {len(opened)} sequence(s); "
+                "try a smaller `min_height`, `min_visibility` or `every`"
+            )
+        with open(partial / "images.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+        about = {"sequences": [folder.name for folder, _ in opened], **asdict(wish)}
+        (partial / "crops.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def find_sequences(given: Iterable[str | Path]) -> list[Path]:

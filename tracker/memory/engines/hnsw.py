@@ -8,7 +8,6 @@ k-means fits badly (recall .33 to .96 where the graph has .99).
 from __future__ import annotations
 
 import json
-import time
 import zlib
 from pathlib import Path
 from typing import IO, Any
@@ -73,7 +72,6 @@ class Hnsw:
         self._faiss, self._dimension, self._path = faiss(), dimension, path
         self._fixed = look_at
         self.recall = float("nan")  # of the `JUDGED` nearest, on its own vectors; NaN: not measured
-        self.built_s = 0.0  # s, that adding has taken
         self._empty()
         if path is not None and path.is_file():
             self._load(path)
@@ -99,10 +97,8 @@ class Hnsw:
     def add(self, rows: Rows) -> None:
         if not len(rows.id):
             return
-        begun = time.perf_counter()
         self._labels.add(rows)
         self._index.add(np.ascontiguousarray(rows.vector, np.float32))
-        self.built_s += time.perf_counter() - begun
         self._written = -1
 
     def remove(self, ids: np.ndarray) -> None:
