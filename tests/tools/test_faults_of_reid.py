@@ -240,7 +240,7 @@ def test_tif_silently_dropped(faults: Path, train: Callable[..., Answer], score:
 
 
 def test_vit_imagenet_other_size(faults: Path, train: Callable[..., Answer], tmp_path: Path) -> None:
-    timm = pytest.importorskip("timm")
+    timm = pytest.importorskip("retrace.reid.networks.build").import_timm()
     import torch
 
     torch.save(timm.create_model("vit_tiny_patch16_224", num_classes=10).state_dict(), "vit_tiny.pth")
@@ -262,7 +262,7 @@ def test_weights_of_other_projects(
     faults: Path, train: Callable[..., Answer], name: str, tmp_path: Path
 ) -> None:
     """As fast-reid, and as BoT and TransReID keep them."""
-    timm = pytest.importorskip("timm")
+    timm = pytest.importorskip("retrace.reid.networks.build").import_timm()
     import torch
 
     state = timm.create_model("resnet18", num_classes=10).state_dict()

@@ -243,25 +243,29 @@ class LedgerFile:
                 whole["frame"],
                 whole["time"],
                 whole.get("blind", False),
-                _columns(whole.get("detections", {})),
-                _columns(whole.get("tracks", {})),
-                {stage["stage"]: _columns(stage["pairs"]) for stage in stages},
+                _columns(whole.get("detections", {}), "index fate id stage cost score xyxy"),
+                _columns(whole.get("tracks", {}), "id status missed detection xyxy"),
+                {stage["stage"]: _columns(stage["pairs"], "id detection cost limit joined") for stage in stages},
                 {stage["stage"]: stage["left_out"] for stage in stages},
                 dict(whole.get("named", [])),
-                _columns(whole.get("ended", {})),
+                _columns(whole.get("ended", {}), "id why by"),
                 whole.get("predicted", []),
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
             raise InputError(f"{self.path}: line {number + 2} is damaged; run it again") from None
 
 
-def _columns(table: dict[str, Any]) -> Columns:
+def _columns(table: dict[str, Any], needed: str) -> Columns:
     count = table.get("count", 0)
+    if count and not {*needed.split()} <= {*table}:
+        raise KeyError(needed)
     return {"count": count} | {n: _array(value, count) for n, value in table.items() if n != "count"}
 
 
 def _array(value: Any, count: int) -> np.ndarray:
     if isinstance(value, list):
+        if len(value) != count:
+            raise ValueError
         array = np.array(value)
         return array.astype(np.float64) if array.dtype == object else array
     return np.full(count, np.nan if value is None else value)

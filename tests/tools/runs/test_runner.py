@@ -159,14 +159,14 @@ def test_names_apart() -> None:
 
 
 def test_a_full_disk_ends_in_one_line_and_can_be_gone_on_from(tmp_path: Path) -> None:
-    """No file may grow beyond 40 kB: as on a full disk, writing fails in the middle."""
+    """No file may grow beyond 60 kB: as on a full disk, writing fails in the middle."""
     length = 600
     video, det = make_video(tmp_path / "long.mp4", length), write_boxes(tmp_path / "det.txt", length)
     out = tmp_path / "out"
     what = [str(video), "--detections", str(det), "--reid", "none", "--camera", "none"]
     what += ["--save", "jsonl,sheet", "--out", str(out)]
     code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
         "from retrace.tools import track; from retrace.tools.terminal.console import guarded\n"
         "from retrace.tracker.run import checkpoint; checkpoint.EVERY = 0.05\n"
         "guarded(track.main, sys.argv[1:])"
