@@ -63,6 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     from retrace.tools.terminal.console import guarded
 
+    sys.argv[0] = f"retrace {name}"  # what help and messages call it
     guarded(import_module(module_of(name)).main, arguments[1:])
 
 

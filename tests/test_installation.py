@@ -100,9 +100,9 @@ def test_the_checkout_lives_beside_a_project_of_the_same_names(project: Path) ->
     [
         (["--version"], 0, "retrace "),
         ([], 0, "usage: retrace TOOL"),
-        (["track", "--help"], 0, "usage: track.py"),
+        (["track", "--help"], 0, "usage: retrace track "),
         (["trakc"], 2, "retrace: no tool trakc: did you mean 'track'?"),
-        (["track", "nowhere.mp4"], 2, "nowhere.mp4"),
+        (["track", "nowhere.mp4"], 2, "retrace track: nowhere.mp4"),
     ],
 )
 def test_the_command(words: list[str], code: int, said: str, tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ class MetricLearning(nn.Module):
             "centers_per_class": settings.get("centers_per_class"),
         }
         parts = {
-            key: _pml(room, settings.pop(key), sizes=sizes)
-            for key, room in (
+            key: _pml(module, settings.pop(key), sizes=sizes)
+            for key, module in (
                 ("distance", distances),
                 ("reducer", reducers),
                 ("embedding_regularizer", regularizers),
@@ -134,11 +134,11 @@ def _numbers(value: Any) -> Any:
     return value
 
 
-def _pml_settings(room: Any, name: str) -> list[str]:
+def _pml_settings(module: Any, name: str) -> list[str]:
     """Names of all the settings of a class of pytorch-metric-learning, its base classes' included."""
-    found = getattr(room, name, None)
+    found = getattr(module, name, None)
     if not inspect.isclass(found):
-        names = [n for n, value in vars(room).items() if inspect.isclass(value)]
+        names = [n for n, value in vars(module).items() if inspect.isclass(value)]
         raise InputError(f"losses: pytorch-metric-learning has no {name!r}; {nearest(name, names)}")
     return [
         key
@@ -152,7 +152,7 @@ def _nothing() -> None:
 
 
 def _pml(
-    room: Any,
+    module: Any,
     spec: str | Mapping[str, Any],
     distance: Any = None,
     sizes: Mapping[str, Any] | None = None,
@@ -167,7 +167,7 @@ def _pml(
     if not isinstance(spec, Mapping) or len(spec) != 1:
         raise InputError(f"losses: expected a name or {{name: settings}}, got {spec!r}")
     ((name, settings),) = spec.items()
-    known = _pml_settings(room, name)
+    known = _pml_settings(module, name)
     settings = dict(settings or {})
     for key in settings:
         if key not in known:
@@ -177,6 +177,6 @@ def _pml(
         if key in known and key not in settings and value is not None:
             given[key] = value
     try:
-        return getattr(room, name)(**settings, **given, **(parts or {}))
+        return getattr(module, name)(**settings, **given, **(parts or {}))
     except Exception as error:  # of whatever kind: it is about these settings
         raise InputError(f"losses: {name} refuses {settings}: {one_line(error)}") from None

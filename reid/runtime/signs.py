@@ -158,10 +158,12 @@ def _torch_constants(node: Any) -> list[np.ndarray]:
     return found
 
 
-Step = tuple[str, bool, list[np.ndarray]]  # operation, whether the image is its first operand, its constants
+Operation = tuple[
+    str, bool, list[np.ndarray]
+]  # operation, whether the image is its first operand, its constants
 
 
-def _steps(file: OnnxFile, entry: str) -> list[Step]:
+def _steps(file: OnnxFile, entry: str) -> list[Operation]:
     """The operations of an ONNX graph from the input on, as long as one leads to one."""
     users: dict[str, list[Node]] = {}
     for node in file.nodes:
@@ -185,7 +187,7 @@ def _steps(file: OnnxFile, entry: str) -> list[Step]:
     return steps
 
 
-def _signs(steps: Iterable[Step], words: list[str], shape: list[Any], kind: Any) -> Signs:
+def _signs(steps: Iterable[Operation], words: list[str], shape: list[Any], kind: Any) -> Signs:
     """The first operations as one affine map per colour."""
     found = Signs(words=" ".join(words).lower(), byte=kind is np.uint8, layout=layout_of(shape) or "nchw")
     scale, lift = np.ones(3), np.zeros(3)

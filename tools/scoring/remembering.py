@@ -33,7 +33,7 @@ MOST = 50  # people whom a search may name
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GateScore:
     """One place of the gate."""
 
     nats: float
@@ -43,7 +43,7 @@ class Step:
     gaps: tuple[ReturnsByGap, ...]
 
 
-def curve(visits: Visits, config: MemoryConfig, steps: Sequence[float] = STEPS) -> list[Step]:
+def curve(visits: Visits, config: MemoryConfig, steps: Sequence[float] = STEPS) -> list[GateScore]:
     """Every place of the gate, with times of transit and without."""
     found = []
     for times in (True, False):
@@ -61,13 +61,13 @@ def stricter(config: MemoryConfig, nats: float, times: bool = True) -> MemoryCon
     return config.model_copy(update={**maps, "transit": times})
 
 
-def step(visits: Visits, config: MemoryConfig, nats: float = 0.0) -> Step:
+def step(visits: Visits, config: MemoryConfig, nats: float = 0.0) -> GateScore:
     """One stream through a new memory."""
     with tempfile.TemporaryDirectory() as folder, open_memory(Path(folder), visits, config) as memory:
         identity = remember(visits, memory)
     metrics = evaluate_partition(visits.person, identity, visits.begin, visits.weight)
     gaps = returns_by_gap(visits.person, identity, visits.camera, visits.begin, visits.end, GAPS)
-    return Step(nats, config.transit, metrics, metrics.b3_f1, tuple(gaps))
+    return GateScore(nats, config.transit, metrics, metrics.b3_f1, tuple(gaps))
 
 
 def open_memory(folder: Path, visits: Visits, config: MemoryConfig) -> Memory:
@@ -161,11 +161,11 @@ def _answered(found: Sequence[Found], cameras: Sequence[str]) -> Places:
 # -- results beside their truth
 
 
-def score_seen(seen: Seen) -> Step:
+def score_seen(seen: Seen) -> GateScore:
     """A finished result, by its visits."""
     metrics = evaluate_partition(seen.person, seen.identity, seen.begin, seen.weight)
     gaps = returns_by_gap(seen.person, seen.identity, seen.camera, seen.begin, seen.end, GAPS)
-    return Step(0.0, True, metrics, metrics.b3_f1, tuple(gaps))
+    return GateScore(0.0, True, metrics, metrics.b3_f1, tuple(gaps))
 
 
 # -- tables and a picture
@@ -175,7 +175,7 @@ HEAD: list[Cell] = [
 ]  # fmt: skip
 
 
-def row(name: str, one: Step) -> list[Cell]:
+def row(name: str, one: GateScore) -> list[Cell]:
     m = one.metrics
     rates = (
         m.idf1,
@@ -189,7 +189,7 @@ def row(name: str, one: Step) -> list[Cell]:
     return [name, *(None if np.isnan(value) else value for value in rates), m.identities, m.people]
 
 
-def sections(found: Sequence[Step], searched: SearchScore | None = None) -> list[Section]:
+def sections(found: Sequence[GateScore], searched: SearchScore | None = None) -> list[Section]:
     """The curves, returns by gap at the calibrated gate, search."""
     made = []
     for times in (True, False):
@@ -209,14 +209,14 @@ def sections(found: Sequence[Step], searched: SearchScore | None = None) -> list
     return made
 
 
-def result_section(one: Step) -> Section:
+def result_section(one: GateScore) -> Section:
     """A finished result."""
     m = one.metrics
     note = f"{m.returns} returns, {m.strangers} first visits."
     return Section("result", "people of the result", [["", *HEAD[1:]], row("all", one)], [note])
 
 
-def by_gap(found: Sequence[Step]) -> Section:
+def by_gap(found: Sequence[GateScore]) -> Section:
     """Return recall by absence and relation, a column for each of ``found``."""
     head: list[Cell] = ["away", "returns"]
     for one in found:
@@ -252,12 +252,12 @@ def _search_section(s: SearchScore) -> Section:
     return Section("search", "search, where and when", [head, line], [note])
 
 
-def as_json(found: Sequence[Step], searched: SearchScore | None = None) -> dict[str, Any]:
+def as_json(found: Sequence[GateScore], searched: SearchScore | None = None) -> dict[str, Any]:
     """Fractions in [0, 1]."""
     return {"gate": [asdict(one) for one in found], "search": None if searched is None else asdict(searched)}
 
 
-def as_svg(found: Sequence[Step]) -> str:
+def as_svg(found: Sequence[GateScore]) -> str:
     """Return recall over stranger acceptance, percent; a ring at the calibrated gate."""
     side, left, top, colours = 360, 60, 30, {True: "#1f5fbf", False: "#c2571a"}
     shapes = []

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
 
@@ -29,7 +29,11 @@ def be_quiet() -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that keeps to the rule: one line for a mistake, no usage text before it."""
+    """argparse that keeps to the rule: one line for a mistake, no usage text before it. Its name is as it was called."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        called = Path(sys.argv[0]).name
+        super().__init__(*args, **settings | ({"prog": called} if called.startswith("retrace ") else {}))
 
     def error(self, message: str) -> NoReturn:
         from retrace.configs import InputError

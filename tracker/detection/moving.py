@@ -67,14 +67,14 @@ class Background:
         self._begin, self._time = map(float, state["times"])
 
 
-def areas(mask: np.ndarray, least: int, around: float, room: int) -> np.ndarray:
+def areas(mask: np.ndarray, least: int, around: float, margin_px: int) -> np.ndarray:
     """Rectangles around what is set, grown, and merged where that saves work.
 
     Args:
         mask: (h, w) uint8, 0 or 1.
         least: pixels; smaller spots are noise.
         around: how much is added on each side, in heights of the spot.
-        room: pixels added on each side at least.
+        margin_px: pixels added on each side at least.
 
     Returns:
         (K, 4) int64 xyxy px of the mask, inside it.
@@ -82,7 +82,7 @@ def areas(mask: np.ndarray, least: int, around: float, room: int) -> np.ndarray:
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 3), np.uint8))
     _, _, spots, _ = cv2.connectedComponentsWithStats(closed)
     spots = spots[1:][spots[1:, cv2.CC_STAT_AREA] >= least]
-    margin = np.maximum(spots[:, 3] * around, room)[:, None]
+    margin = np.maximum(spots[:, 3] * around, margin_px)[:, None]
     grown = np.concatenate([spots[:, :2] - margin, spots[:, :2] + spots[:, 2:4] + margin], axis=1)
     height, width = mask.shape
     return merged(np.clip(np.rint(grown), 0, (width, height, width, height)).astype(np.int64))

@@ -148,10 +148,11 @@ def _open_openvino(path: Path, device: str, threads: int | None) -> Network:
 def _openvino_metadata(path: Path, model: Any) -> dict[str, str]:
     """What a converted ONNX file carried, and the metadata.yaml that Ultralytics lays beside its exports."""
     found: dict[str, str] = {}
-    for room in ("framework", "model_info"):
-        if model.has_rt_info([room]):
+    for section in ("framework", "model_info"):
+        if model.has_rt_info([section]):
             found |= {
-                key: str(value.astype(str)) for key, value in model.get_rt_info([room]).astype(dict).items()
+                key: str(value.astype(str))
+                for key, value in model.get_rt_info([section]).astype(dict).items()
             }
     beside = path.with_name("metadata.yaml")
     if path.suffix.lower() == ".xml" and beside.is_file():

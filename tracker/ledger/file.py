@@ -245,7 +245,10 @@ class LedgerFile:
                 whole.get("blind", False),
                 _columns(whole.get("detections", {}), "index fate id stage cost score xyxy"),
                 _columns(whole.get("tracks", {}), "id status missed detection xyxy"),
-                {stage["stage"]: _columns(stage["pairs"], "id detection cost limit joined") for stage in stages},
+                {
+                    stage["stage"]: _columns(stage["pairs"], "id detection cost limit joined")
+                    for stage in stages
+                },
                 {stage["stage"]: stage["left_out"] for stage in stages},
                 dict(whole.get("named", [])),
                 _columns(whole.get("ended", {}), "id why by"),
