@@ -29,7 +29,7 @@ def be_quiet() -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that keeps to the rule: one line for a mistake, no usage text before it. Its name is as it was called."""
+    """argparse that keeps to the rule: one line for a mistake, no usage before it. Its name is what was typed."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         called = Path(sys.argv[0]).name
