@@ -103,22 +103,36 @@ def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output 
         raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
 
 
+def check_folder(path: Path) -> None:
+    """Raises InputError where a folder cannot come: what is there is a file, or a link."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise InputError(f"{path}: a folder is to be there, and there is something else; move it away")
+
+
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """A folder that grows beside its place and takes it when it is whole; nothing is left of one that does not.
 
+    Args:
+        replace: a folder that is there then goes; else it stays, unless it is empty, and the new one is refused.
+
     Raises:
-        InputError: the place cannot be written.
+        InputError: the place is taken, or cannot be written.
     """
-    partial = partial_of(path)
+    check_folder(path)
+    partial, before = partial_of(path), partial_of(path.with_name(f"{path.name}.before"))
     try:
         with writing(path):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             yield partial
-            if path.is_dir():
-                shutil.rmtree(path)
+            if not (replace and path.is_dir()):
+                partial.rename(path)
+                return
+            shutil.rmtree(before, ignore_errors=True)
+            path.rename(before)  # aside, so that one of both is there whatever happens
             partial.rename(path)
+            shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -103,7 +103,7 @@ def main(argv: list[str]) -> int:
             case "clock":
                 offset = memories.seconds(words[1])
                 editing.set_clocks(memory, {words[0]: offset})
-                lines = [f"{words[0]}: clock {offset:+.1f} s"]
+                lines = [f"{words[0]}: clock {offset:+g} s"]
             case "name":
                 editing.name(memory, numbers[0], words[1])
                 lines = [f"person {numbers[0]} is {words[1].strip()!r}"]

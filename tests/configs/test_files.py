@@ -199,13 +199,24 @@ def test_a_folder_is_there_when_it_is_whole(tmp_path: Path) -> None:
         raise KeyError
     assert [*tmp_path.iterdir()] == []
     for text in ("first", "second"):  # the second takes the place of the first
-        with atomic_folder(place) as growing:
+        with atomic_folder(place, replace=True) as growing:
             (growing / text).write_text(text)
             assert not (place / text).exists()
     assert [path.name for path in tmp_path.rglob("*")] == ["made", "second"]
+    with (
+        pytest.raises(InputError, match="choose another"),
+        atomic_folder(place),
+    ):  # somebody's, who asked for nothing
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "second"]
     (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(place)
+    for taken in ("file", "link"):
+        with pytest.raises(InputError, match="move it away"), atomic_folder(tmp_path / taken, replace=True):
+            pass
     with pytest.raises(InputError, match="choose another"), atomic_folder(tmp_path / "file" / "made"):
         pass
+    assert (place / "second").read_text() == "second"
 
 
 @pytest.mark.parametrize(

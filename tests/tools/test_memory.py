@@ -206,7 +206,7 @@ def test_who_may_be_one_is_suggested_until_it_is_settled(
 
 def test_times_are_by_the_corrected_clock(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The page and `search.py` tell them so, too."""
-    assert said(capsys, people, "clock", "hall", 60) == ["hall: clock +60.0 s"]
+    assert said(capsys, people, "clock", "hall", 60) == ["hall: clock +60 s"]
     assert said(capsys, people, "list")[1] == "2: 2 visits, hall, 0:04:20.0 to 0:07:43.0"
     assert "hall, 0:04:20.0 to" in said(capsys, people, "show", 2)[1]
     assert json.loads("\n".join(said(capsys, people, "export", 2)))["tracklets"][0]["begin"] == 260.0

@@ -127,6 +127,17 @@ def test_answers_of_several_sources(tmp_path, capsys):
     assert left == {"run.json", *(f"{name}.{ending}" for name in "ab" for ending in ("txt", "csv"))}
 
 
+@pytest.mark.parametrize("in_the_way", ["file", "link"])
+def test_crops_have_no_place(video, det, tmp_path, capsys, in_the_way):
+    """Said before the first frame, and what is there stays."""
+    (tmp_path / "o").mkdir()
+    taken = tmp_path / "o" / "squares.crops"
+    taken.write_text("mine") if in_the_way == "file" else taken.symlink_to(tmp_path)
+    what = (video, "--detections", det, "--reid", "none", "--out", tmp_path / "o", "--save", "crops")
+    assert "a folder is to be there, and there is something else" in fails(capsys, *what)
+    assert taken.is_symlink() or taken.read_text() == "mine"
+
+
 def test_names_that_collide(tmp_path):
     """a, a, a-2: three results, not two."""
     places = []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, cores, write_json
+from retrace.configs.files import atomic_write, cores, write_json, writing
 from retrace.tools.runs.manifest import commit, versions
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.runner import lasting, names_apart
@@ -248,7 +248,7 @@ def metrics(cameras: Sequence[Camera], now: float) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
+    with writing(path), atomic_write(path) as file:
         file.write(text)
 
 
@@ -353,7 +353,6 @@ def watch_into(
         if now - told >= TELL_EVERY:
             told = now
             _write(out / METRICS, text)
-    _write(out / METRICS, metrics(cameras, time.monotonic()))  # who reads it later sees that none is up
     for camera in cameras:
         _conclude(camera, jobs[0].storage, say)
     records = {
@@ -361,4 +360,5 @@ def watch_into(
     }
     made = {"arguments": [*arguments], "commit": commit(), "versions": versions(), "sequences": records}
     write_json(out / "run.json", made)
+    _write(out / METRICS, metrics(cameras, time.monotonic()))  # who reads it later sees that none is up
     return cameras

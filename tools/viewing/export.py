@@ -36,7 +36,7 @@ def export(board: Board, folder: Path, say: Callable[[str], None] = lambda line:
     """
     if folder.exists() and not (folder / "answers.js").is_file():
         raise InputError(f"{folder}: is already there, and no export; name another folder")
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, replace=True) as partial:
         (partial / "static").mkdir()
         _write(board, partial, say)
     return folder / "index.html"

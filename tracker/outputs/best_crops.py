@@ -168,7 +168,7 @@ def write_crops(folder: Path, grown: Path, table: MotTable, most: int) -> dict[i
         InputError: the place cannot be written, or ``grown`` not be read.
     """
     chosen = {crop.number: crop for crop in choose_crops([row for row, _ in read_rows(grown)], table, most)}
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, replace=True) as partial:
         for number, (_, data) in enumerate(read_rows(grown)):
             if number in chosen:
                 path = partial / _name(chosen[number])

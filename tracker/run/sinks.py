@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import partial_of
+from retrace.configs.files import check_folder, partial_of
 from retrace.tracker.camera.warps import warp_lines
 from retrace.tracker.data import MotTable, Step
 from retrace.tracker.outputs.best_crops import GROWN as CROPPED
@@ -87,6 +87,7 @@ class Sinks:
             at = positions.get("detections")
             self._text["detections"] = TextSink(detection_block, opened.out / f"{opened.name}{DETECTED}", at)
         if "crops" in save:
+            check_folder(path("crops"))  # now, not after an hour
             rows, place, at = (
                 CropRows(opened.job.crops or CROPS, style),
                 self._cropped,
