@@ -217,9 +217,8 @@ class TrackerConfig(BaseModel):
     tentative_max_age: Seconds = 0.0  # a tentative one after; 0: at the first miss
     # a lost and an active track overlapping more: one goes; 1: off
     duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 1.0
-    told_apart: bool = (
-        False  # unless both have looks: who stands in one place with other looks is somebody else
-    )
+    # unless both have looks: who stands in one place is then told apart by them
+    told_apart: bool = False
 
     # stretch 1 - cosine so that boxes of one frame, on average so far, are so far apart; none: as it is
     appearance_scale: Annotated[float, Field(gt=0, le=2)] | None = None
