@@ -19,8 +19,8 @@ from retrace.configs.files import atomic_write, writing
 from retrace.tracker.memory.engines.engine import EVERYWHERE, NONE, SLACK, Rows, Where, ranked
 from retrace.tracker.memory.engines.exact import Labels, exactly
 
-LINKS = 16  # of a vector in the graph
-BUILD = 40  # vectors looked at when one is put in
+LINKS = 24  # of a vector in the graph
+BUILD = 64  # vectors looked at when one is put in
 LEAST, UTMOST = 32, 1024  # vectors looked at in a search
 ASKED = 0.98  # recall of the nearest
 JUDGED = 5  # so many nearest tell the recall: a person has few tracklets, and a graph finds strangers, who come after
@@ -55,8 +55,9 @@ def flat_scan(vectors: np.ndarray, gallery: np.ndarray, most: int) -> tuple[np.n
 class Hnsw:
     """A graph of near vectors, and its file: a cache beside the memory's, which is made anew when it does not fit.
 
-    How many vectors a search looks at is chosen on the gallery itself: the least of `LEAST`, twice that, ... whose
-    recall is `ASKED`, as measured on the `JUDGED` nearest of `SAMPLE` of its vectors against comparing all.
+    How many vectors a search looks at is chosen on the gallery itself: the least of `LEAST`, half as many more, twice
+    that, ... whose recall is `ASKED`, as measured on the `JUDGED` nearest of `SAMPLE` of its vectors against comparing
+    all.
     """
 
     def __init__(self, dimension: int, path: Path | None = None, look_at: int | None = None) -> None:
@@ -176,7 +177,8 @@ class Hnsw:
         vectors = self._gallery()[some].astype(np.float32)
         judge, _ = self._exactly(vectors, JUDGED + 1, here)
         self._measured = size
-        looks = [self._fixed] if self._fixed else [LEAST << k for k in range(20) if LEAST << k <= UTMOST]
+        steps = sorted(part << k for k in range(20) for part in (LEAST, 3 * LEAST // 2))
+        looks = [self._fixed] if self._fixed else [step for step in steps if step <= UTMOST]
         for self.look_at in looks:
             found, _ = self._search(vectors, JUDGED + 1)
             self.recall = overlap(found, judge, self._labels.id[some])
