@@ -103,11 +103,9 @@ class Memory:
         self._changed_to: set[int] = set()  # cameras
         self._standing = Standing(self.store, self.site)
         self.stale = False
-        # when limits were last looked at
-        self.tidied = (
-            self.people.now(self.config.clock_jump),
-            self.people.count,
-        )
+        # When limits were last looked at, and how many people there were: not since it was read, and whoever opens it
+        # now and then, or writes beside others, has to begin somewhere.
+        self.tidied = (-np.inf, 0)
 
     def refresh(self) -> None:
         """Read again what was edited here, or written by another process, since the arrays were made."""

@@ -387,6 +387,24 @@ def test_limits_hold_while_people_come(tmp_path: Path) -> None:
     assert memory.store.read("SELECT COUNT(*) FROM tracklet") == [(memory.people.size,)]
 
 
+@pytest.mark.parametrize("limit", [{"most_people": 20}, {"forget_after": 2000.0}])
+@pytest.mark.parametrize("writers", ["opened anew", "two in turn"])
+def test_limits_hold_for_who_comes_now_and_then(
+    tmp_path: Path, limit: dict[str, float], writers: str
+) -> None:
+    """A run a day with few people, or two writers who make each other read again: nobody of them sees a tenth come."""
+    two = [opened(tmp_path, **limit), opened(tmp_path, **limit)] if writers == "two in turn" else []
+    for k in range(60):
+        memory = two[k % 2] if two else opened(tmp_path, **limit)
+        memory.add([tracklet(k, 100.0 * k)])
+        tidy(memory)
+        if not two:
+            memory.close()
+    memory = opened(tmp_path)
+    assert memory.people.count <= 23
+    assert 100.0 * 59 - memory.people.end_of[: memory.people.size].min() <= 2300.0
+
+
 def test_a_tenth_is_not_looked_at_twice(tmp_path: Path) -> None:
     """Pinned people stay above the limit; that costs no work at each step."""
     memory = opened(tmp_path, most_people=3)

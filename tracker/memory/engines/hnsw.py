@@ -19,8 +19,8 @@ from retrace.configs.files import atomic_write, writing
 from retrace.tracker.memory.engines.engine import EVERYWHERE, NONE, SLACK, Rows, Where, ranked
 from retrace.tracker.memory.engines.exact import Labels, exactly
 
-LINKS = 24  # of a vector in the graph
-BUILD = 64  # vectors looked at when one is put in
+LINKS = 32  # of a vector in the graph
+BUILD = 100  # vectors looked at when one is put in
 LEAST, UTMOST = 32, 1024  # vectors looked at in a search
 ASKED = 0.98  # recall of the nearest
 JUDGED = 5  # so many nearest tell the recall: a person has few tracklets, and a graph finds strangers, who come after
