@@ -21,14 +21,8 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = blocks(ROOT / "README.md")
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line.strip()]
 TOOLS = [line for line in COMMANDS if line.startswith("python tools/")]
-LEARNING = (
-    "adapt_reid",
-    "calibrate_reid",
-    "does_reid_pay",
-    "eval_reid",
-    "export_reid",
-    "train_reid",
-)  # with torch
+# tools that import torch
+LEARNING = {"adapt_reid", "calibrate_reid", "does_reid_pay", "eval_reid", "export_reid", "train_reid"}
 FIRST = {line.split()[1]: line for line in reversed(TOOLS)}  # by tool, its first command
 
 

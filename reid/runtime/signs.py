@@ -158,9 +158,8 @@ def _torch_constants(node: Any) -> list[np.ndarray]:
     return found
 
 
-Operation = tuple[
-    str, bool, list[np.ndarray]
-]  # operation, whether the image is its first operand, its constants
+# its name, whether the image is its first operand, its constants
+Operation = tuple[str, bool, list[np.ndarray]]
 
 
 def _steps(file: OnnxFile, entry: str) -> list[Operation]:

@@ -103,8 +103,8 @@ class Memory:
         self._changed_to: set[int] = set()  # cameras
         self._standing = Standing(self.store, self.site)
         self.stale = False
-        # When limits were last looked at, and how many people there were: not since it was read, and whoever opens it
-        # now and then, or writes beside others, has to begin somewhere.
+        # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
+        # now and then, or writes beside others, would never see a tenth more come.
         self.tidied = (-np.inf, 0)
 
     def refresh(self) -> None:

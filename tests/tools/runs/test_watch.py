@@ -250,7 +250,7 @@ def minute() -> bytes:
     return transport_stream(1500)
 
 
-def test_the_last_words_of_a_killed_process_are_take_reportsd() -> None:
+def test_the_last_words_of_a_killed_process_are_heard() -> None:
     here, there = multiprocessing.Pipe()
 
     class Dead:
