@@ -52,6 +52,11 @@ class MemoryConfig(BaseModel):
     # tracklets
     least_boxes: Annotated[int, Field(ge=1)]  # with known looks; fewer say nothing of anybody
     split_gap: Positive  # s without a box: what follows is another tracklet
+    # nats of looks by which a track must be somebody else's after a moment of doubt, to be split there; null: never
+    split_odds: Annotated[float | None, Field(ge=0, allow_inf_nan=False)]
+    split_unseen: Positive  # s without a box that are such a moment
+    split_overlap: Share  # IoU with another box, likewise
+    split_boxes: Annotated[int, Field(ge=1)]  # after it, by whose looks it is told
 
     # limits
     forget_after: Positive | None  # s since last seen

@@ -98,7 +98,7 @@ class Remembering:
         self._start, self._clock = self._beginning(start, live)
         every = None if ground is None else EVERY
         self.gather = Gather(
-            camera or name, self._source, self.config.split_gap, crops=crops, paths=every, height=height
+            camera or name, self._source, self.config, crops=crops, paths=every, height=height
         )
         self._waiting: list[Tracklet] = []
         # tracklet -> track, s of the source, person then

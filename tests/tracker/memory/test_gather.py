@@ -5,11 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from retrace.configs.loader import load_preset
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.boxes import iou_matrix
-from retrace.tracker.data import Frame, Step
+from retrace.tracker.data import Frame, Step, Tracks
+from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.gather import BESIDE, Gather
 from tests.scenes import walk
+
+
+def limits(gap: float, **other: float | None) -> MemoryConfig:
+    return load_preset("default", MemoryConfig, "memory", {"split_gap": gap, "split_odds": None, **other})
 
 
 def steps(seed: int, dimension: int = 8, fps: float = 10.0) -> list[Step]:
@@ -49,7 +55,7 @@ def slow(given: list[Step], gap: float) -> dict[tuple[int, float], tuple[float, 
 @pytest.mark.parametrize(("seed", "gap"), [(0, 0.5), (1, 0.5), (2, 6.0)])
 def test_equal_to_the_obvious_way(seed: int, gap: float) -> None:
     given = steps(seed)
-    gather = Gather("cam", "clip", gap)
+    gather = Gather("cam", "clip", limits(gap))
     told = [one for step in given for one in gather.take(step)] + gather.finish()
     want = slow(given, gap)
     assert {(one.track, one.begin) for one in told} == set(want)
@@ -62,7 +68,7 @@ def test_equal_to_the_obvious_way(seed: int, gap: float) -> None:
 
 def test_who_was_seen_beside_whom() -> None:
     given = steps(3)
-    gather = Gather("cam", "clip", 1e9)
+    gather = Gather("cam", "clip", limits(1e9))
     told = {one.track: one.apart for step in given for one in gather.take(step)}
     told |= {one.track: one.apart for one in gather.finish()}
     want: dict[int, set[int]] = {track: set() for track in told}
@@ -78,15 +84,16 @@ def test_who_was_seen_beside_whom() -> None:
 
 
 def test_without_looks_they_are_told_all_the_same() -> None:
-    gather = Gather("cam", "clip", 1.0)
+    gather = Gather("cam", "clip", limits(1.0))
     told = [one for step in steps(0, dimension=0) for one in gather.take(step)] + gather.finish()
     assert told
     assert {(one.boxes, one.vector.shape) for one in told} == {(0, (0,))}
 
 
-def test_a_state_goes_on() -> None:
+@pytest.mark.parametrize("odds", [None, 2.0])
+def test_a_state_goes_on(odds: float | None) -> None:
     given = steps(3)
-    one, other = Gather("c", "s", 0.5), Gather("c", "s", 0.5)
+    one, other = (Gather("c", "s", limits(0.5, split_odds=odds)) for _ in range(2))
     for step in given[:35]:
         one.take(step)
     other.load_state_dict(one.state_dict())
@@ -98,7 +105,7 @@ def test_a_state_goes_on() -> None:
 
 
 def test_time_lies_on_the_memory_clock() -> None:
-    early, late = Gather("c", "s", 6.0), Gather("c", "s", 6.0, start=1000.0)
+    early, late = Gather("c", "s", limits(6.0)), Gather("c", "s", limits(6.0), start=1000.0)
     for step in steps(0):
         early.take(step)
         late.take(step)
@@ -109,7 +116,7 @@ def test_the_best_crop_is_kept() -> None:
     """Green while small, red when it is largest: the red one stays."""
     import cv2
 
-    gather = Gather("c", "s", 1.0, crops=True)
+    gather = Gather("c", "s", limits(1.0), crops=True)
     tracker = Tracker.from_config("default", fps=10)
     for k, size in enumerate((40, 80, 60)):
         image = np.zeros((200, 300, 3), np.uint8)
@@ -122,3 +129,90 @@ def test_the_best_crop_is_kept() -> None:
     crop = cv2.imdecode(np.frombuffer(found.crop, np.uint8), cv2.IMREAD_COLOR)
     assert abs(crop.shape[0] - 80) < 12
     assert crop[..., 2].mean() > 200 > 50 > crop[..., 1].mean()
+
+
+# -- where the tracker may have switched
+
+FRAMES = 60  # at 10 a second
+NOBODY_SEES = range(25, 35)
+
+
+def one_track(change: int | None, hide: str, crops: bool = False) -> list[Step]:
+    """Track 1 stands still and looks like a stranger from frame ``change`` on; it is ``hide``: "gone" in
+    `NOBODY_SEES`, "covered" by track 2 then, or "never". Track 3 stands beside all the time, at right angles to both."""
+    found = []
+    for k in range(FRAMES):
+        boxes, ids, looks = [], [], []
+        if not (hide == "gone" and k in NOBODY_SEES):
+            boxes.append([10, 10, 30, 70])
+            ids.append(1)
+            looks.append(1 if change is not None and k >= change else 0)
+        if hide == "covered" and k in NOBODY_SEES:
+            boxes.append([14, 10, 34, 70])  # IoU 2/3 with the first
+            ids.append(2)
+            looks.append(2)
+        boxes.append([100, 10, 120, 70])
+        ids.append(3)
+        looks.append(3)
+        xyxy, vector = np.array(boxes, np.float32), np.eye(4, 8, dtype=np.float32)[looks]
+        score = np.full(len(ids), 0.9, np.float32)
+        detections = Detections(xyxy, score, embedding=vector)
+        index = np.arange(len(ids))
+        tracks = Tracks(np.array(ids), xyxy, score, np.zeros(len(ids), np.int64), index)
+        image = np.full((100, 150, 3), 4 * k, np.uint8) if crops else None
+        found.append(Step(Frame(k, k / 10, image), detections, tracks))
+    return found
+
+
+@pytest.mark.parametrize("hide", ["gone", "covered"])
+def test_who_looks_like_somebody_else_after_a_doubt_is_another_tracklet(hide: str) -> None:
+    """Both moments of doubt, and who the two pieces are: the looks of each are its own, and so are its boxes."""
+    given = one_track(change=35, hide=hide, crops=True)
+    gather = Gather("c", "s", limits(6.0, split_odds=2.0), crops=True, paths=1.0)
+    told = [one for step in given for one in gather.take(step)] + gather.finish()
+    before, after = (one for one in told if one.track == 1)
+    seen_before = 35 if hide == "covered" else 25
+    assert (before.begin, before.end, before.boxes) == (0.0, (seen_before - 1) / 10, seen_before)
+    assert (after.begin, after.end, after.boxes) == (3.5, 5.9, 25)
+    np.testing.assert_array_equal(before.vector, np.eye(1, 8)[0])
+    np.testing.assert_array_equal(after.vector, np.eye(2, 8)[1])
+    assert before.path is not None
+    assert after.path is not None
+    assert before.path[:, 0].max() <= before.end < after.begin <= after.path[:, 0].min()
+    assert before.crop is not None
+    assert after.crop is not None
+    assert before.apart == after.apart == {3}
+    assert [one.track for one in told if one.track != 1] == ([2, 3] if hide == "covered" else [3])
+
+
+@pytest.mark.parametrize(("change", "hide"), [(None, "gone"), (None, "covered"), (35, "never"), (57, "gone")])
+def test_it_is_one_tracklet_otherwise(change: int | None, hide: str) -> None:
+    """The same looks, no moment of doubt, or a change long after one: the tracker is believed."""
+    given = one_track(change, hide)
+    gather = Gather("c", "s", limits(6.0, split_odds=2.0))
+    told = [one for step in given for one in gather.take(step)] + gather.finish()
+    (whole,) = (one for one in told if one.track == 1)
+    assert (whole.begin, whole.end) == (0.0, 5.9)
+    assert whole.boxes == (50 if hide == "gone" else 60)
+
+
+def test_too_few_boxes_after_a_doubt_tell_nothing() -> None:
+    config = limits(6.0, split_odds=2.0, least_boxes=30)
+    gather = Gather("c", "s", config)
+    told = [one for step in one_track(35, "gone") for one in gather.take(step)] + gather.finish()
+    assert [one.track for one in told] == [1, 3]
+
+
+@pytest.mark.parametrize(("bystander", "pieces"), [(3, 1), (0, 2)])
+def test_strangers_who_look_alike_here_are_told_apart_by_less(bystander: int, pieces: int) -> None:
+    """Somebody .7 away is .02 nats short of a stranger where the one beside is 1 apart: unit (1 + 3 x .92) / 4 = .94,
+    10.8 - 15.8 x .7 x .92 / .94. Where that one looks the same, the unit is .69, and it is 3.9 nats."""
+    given = one_track(35, "gone")
+    for step in given:
+        vectors = step.detections.embedding
+        assert vectors is not None
+        vectors[vectors[:, 1] == 1] = 0.3 * np.eye(8)[0] + np.sqrt(1 - 0.3**2) * np.eye(8)[1]
+        vectors[vectors[:, 3] == 1] = np.eye(8)[bystander]
+    gather = Gather("c", "s", limits(6.0, split_odds=2.0))
+    told = [one for step in given for one in gather.take(step)] + gather.finish()
+    assert sum(one.track == 1 for one in told) == pieces
