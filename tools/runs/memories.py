@@ -164,16 +164,23 @@ def person_lines(store: Store, person: int, as_json: bool = False) -> list[str]:
     names = {one: f"{one} {name!r}" for one, name in told["names"].items()}
     merged = ", ".join(names.get(one, str(one)) for one in told["also_known_as"])
     also = f", merged from {merged}" if merged else ""
-    reason = {row["a"]: json.loads(row["evidence"]) for row in told["log"] if row["op"] == "assign"}
+    reason = {row["a"]: told_of(json.loads(row["evidence"])) for row in told["log"] if row["op"] == "assign"}
     who = names.get(told["person"], told["person"])
     lines = [f"person {who}{also}: {visits(len(told['tracklets']))}"]
     for one in told["tracklets"]:
-        why = reason.get(one["tracklet"], {})
         lines.append(
             f"  tracklet {one['tracklet']}: {one['camera']}, {clock(one['begin'])} to {clock(one['end'])}, "
-            f"track {one['track']} of {one['source']}; {why.get('reason', '')}"
+            f"track {one['track']} of {one['source']}; {reason.get(one['tracklet'], '')}"
         )
     return lines
+
+
+def told_of(evidence: Mapping[str, Any]) -> str:
+    """Why a tracklet is somebody's: `by looks (98.3 %, distance 0.21)`."""
+    reason = str(evidence.get("reason", ""))
+    if evidence.get("distance") is None:
+        return reason
+    return f"{reason} ({100 * evidence['posterior']:.1f} %, distance {evidence['distance']:.2f})"
 
 
 def suggestion_lines(store: Store) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -36,6 +36,9 @@ class MemoryConfig(BaseModel):
     transit: bool  # whether it counts how long people take from camera to camera
     # how unlikely an unheard-of time of transit may make a person, as a likelihood ratio
     transit_floor: Share
+    # whether no two cameras see one place, so that nobody is in two at a time; or groups of cameras of which that holds
+    disjoint: bool | tuple[tuple[str, ...], ...]
+    disjoint_overlap: Positive  # s; stays in two such cameras that overlap for longer are of two people
 
     # decisions
     accept: Annotated[float, Field(ge=0.5, lt=1)]  # posterior from which a tracklet joins
@@ -58,10 +61,20 @@ class MemoryConfig(BaseModel):
     split_overlap: Share  # IoU with another box, likewise
     split_boxes: Annotated[int, Field(ge=1)]  # after it, by whose looks it is told
 
-    # limits
+    # limits; who passes the first two is reduced to a mean vector, who passes the next two is forgotten
+    reduce_after: Positive | None  # s since last seen
+    most_with_vectors: Annotated[int, Field(ge=1)] | None  # people, those who were seen last
     forget_after: Positive | None  # s since last seen
     most_people: Annotated[int, Field(ge=1)] | None
     # a person's with vectors of their own; above, they are folded
     most_tracklets: Annotated[int, Field(ge=1)] | None
     # the most diverse ones, which folding leaves; the others go into the mean
     bank: Annotated[int, Field(ge=1, le=64)]
+
+    @model_validator(mode="after")
+    def _reduced_before_forgotten(self) -> Self:
+        for first, then in (("reduce_after", "forget_after"), ("most_with_vectors", "most_people")):
+            less, more = getattr(self, first), getattr(self, then)
+            if less is not None and more is not None and less >= more:
+                raise ValueError(f"{first} {less:g} must be below {then} {more:g}")
+        return self

@@ -33,6 +33,9 @@ class Round:
     distance: np.ndarray  # (K,) of looks to that person, NaN: none
     second: np.ndarray  # (K,) row of the next likely person, NEW: none
     second_probability: np.ndarray  # (K,)
+    # (K,) row of somebody else, of a tracklet that fits him and ``second`` nearly equally, NEW: none
+    rival: np.ndarray
+    rival_probability: np.ndarray  # (K,)
 
 
 def decide(given: Candidates, returning: float, accept: float, ambiguous: float) -> Round:
@@ -57,8 +60,10 @@ def decide(given: Candidates, returning: float, accept: float, ambiguous: float)
     who = np.full((count, 2), NEW)
     who[:, : order.shape[1]] = np.take_along_axis(given.person, order, axis=1)
     who[top == 0] = NEW
-    together, rival = _together(each, order[:, :1], given.alike)
-    joins = (together >= accept) & (together >= ambiguous * rival) & (who[:, 0] != NEW)
+    together, rival, other = _together(each, order[:, :1], given.alike)
+    somebody, clear = who[:, 0] != NEW, together >= ambiguous * rival
+    joins = somebody & clear & (together >= accept)
+    between = somebody & ~clear & (together + rival >= accept)  # two share what would be enough for one
     row = joins.nonzero()[0]  # above one half there is one candidate a row: only people are fought for
     gain = np.log(together[row] / np.maximum(1 - together[row], 1e-12)) + 1e-9
     joined, _ = solve(row, who[row, 0], np.maximum(gain, 1e-9))
@@ -67,19 +72,27 @@ def decide(given: Candidates, returning: float, accept: float, ambiguous: float)
     distance = np.full(count, np.nan)
     if order.shape[1]:
         distance[won] = np.take_along_axis(given.distance, order[:, :1], axis=1)[won, 0]
+    rivals = np.full(count, NEW)
+    if order.shape[1]:
+        rivals[between] = np.take_along_axis(given.person, other[:, None], axis=1)[between, 0]
     return Round(
         np.where(won, who[:, 0], NEW),
         np.where(won, together, fresh),
         distance,
         np.where(won, who[:, 1], who[:, 0]),
         np.where(won, top[:, 1], top[:, 0]),
+        rivals,
+        np.where(between, rival, 0.0),
     )
 
 
-def _together(each: np.ndarray, best: np.ndarray, alike: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(K,) probability of the likeliest and of those who are one with him, and of the likeliest other."""
+def _together(
+    each: np.ndarray, best: np.ndarray, alike: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(K,) probability of the likeliest and of those who are one with him, of the likeliest other, and his column."""
     if not best.shape[1]:
-        return np.zeros(len(each)), np.zeros(len(each))
+        return np.zeros(len(each)), np.zeros(len(each)), np.zeros(len(each), np.int64)
     same = alike.copy()
     np.put_along_axis(same, best, True, axis=1)
-    return (each * same).sum(1), np.where(same, 0.0, each).max(1)
+    others = np.where(same, 0.0, each)
+    return (each * same).sum(1), others.max(1), others.argmax(1)

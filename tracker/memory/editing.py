@@ -239,8 +239,9 @@ def _parting(store: Store, person: int, whole: int) -> str:
 
 
 def forget(memory: Memory, now: float, by: str = "user") -> dict[str, int]:
-    """Apply the limits of the memory's config: the oldest unpinned people go, rich ones are reduced. Returns counts:
-    people forgotten, tracklets whose vectors were folded into their person's mean; the log says them too."""
+    """Apply the limits of the memory's config: the oldest unpinned people go, those before them keep a mean vector
+    only, rich ones a bank beside it. Returns counts: people forgotten, tracklets whose vectors (and pictures) were
+    folded into their person's mean; the log says them too."""
     config, folded = memory.config, 0
     with _editing(memory) as store:
         member, _ = store.partition()
@@ -258,8 +259,13 @@ def forget(memory: Memory, now: float, by: str = "user") -> dict[str, int]:
             if place < too_many or (config.forget_after is not None and now - end > config.forget_after)
         }
         _remove(store, gone)
-        if config.most_tracklets is not None:
-            folded = _fold(store, config.most_tracklets, config.bank)
+        whole = len(order) if config.most_with_vectors is None else config.most_with_vectors
+        reduced = {
+            person
+            for place, (end, person) in enumerate(reversed(order))
+            if place >= whole or (config.reduce_after is not None and now - end > config.reduce_after)
+        }
+        folded = _fold(store, config.most_tracklets, config.bank, reduced - gone)
         if gone or folded:
             store.append(store.operation(), now, by, "forget", len(gone), folded)
     return {"people": len(gone), "folded": folded}
@@ -269,11 +275,10 @@ def tidy(memory: Memory) -> dict[str, int]:
     """:func:`forget`, where a limit is passed by a tenth; for those who add without end. Returns its counts."""
     config, people = memory.config, memory.people
     now, (then, before) = people.now(config.clock_jump), memory.tidied
-    many = (
-        config.most_people is not None
-        and people.count - max(before, config.most_people) > config.most_people / 10
-    )
-    old = config.forget_after is not None and now - then > config.forget_after / 10
+    counts = [most for most in (config.most_people, config.most_with_vectors) if most is not None]
+    many = any(people.count - max(before, most) > most / 10 for most in counts)
+    ages = [age for age in (config.forget_after, config.reduce_after) if age is not None]
+    old = any(now - then > age / 10 for age in ages)
     rich = False
     if (
         config.most_tracklets is not None
@@ -399,22 +404,23 @@ def _pass_on(store: Store, operation: int, at: float, by: str, member: Mapping[i
         store.append(operation, at, by, "reject", a, b)
 
 
-def _fold(store: Store, most: int, bank: int) -> int:
-    """Vectors of people with more than ``most`` go into the mean, but for the ``bank`` most diverse."""
+def _fold(store: Store, most: int | None, bank: int, reduced: set[int]) -> int:
+    """Vectors of people with more than ``most`` go into the mean, but for the ``bank`` most diverse; of those who are
+    ``reduced`` all do."""
     member, assigned = store.partition()[0], store.assigned()
     of: dict[int, list[int]] = {}
     for (tracklet,) in store.read("SELECT id FROM tracklet WHERE vector IS NOT NULL ORDER BY id"):
         if tracklet in member:
             of.setdefault(member[tracklet], []).append(tracklet)
     folded = 0
-    for mine in of.values():
-        if len(mine) <= most:
+    for owner, mine in of.items():
+        if owner not in reduced and (most is None or len(mine) <= most):
             continue
         blobs = [
             store.read("SELECT vector FROM tracklet WHERE id = ?", (tracklet,))[0][0] for tracklet in mine
         ]
         vectors = np.stack([from_blob(blob) for blob in blobs])
-        keep = {*diverse(vectors, bank).tolist()}
+        keep = set() if owner in reduced else {*diverse(vectors, bank).tolist()}
         out = [k for k in range(len(mine)) if k not in keep]
         for person in sorted({assigned[mine[k]] for k in out}):  # each part of who was merged keeps its own
             his = [k for k in out if assigned[mine[k]] == person]

@@ -102,6 +102,7 @@ class Memory:
         )
         self._changed_to: set[int] = set()  # cameras
         self._standing = Standing(self.store, self.site)
+        self._disjoint = _disjoint(self.people.cameras, self.config.disjoint)
         self.stale = False
         # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
         # now and then, or writes beside others, would never see a tenth more come.
@@ -208,11 +209,18 @@ class Memory:
             if row is None:
                 rows[k] = self._insert(one)
             else:
-                person = int(self.people.person[self.people.person_of[row]])
-                found[k] = Decision(int(self.people.tracklet[row]), person, False, 1.0, None, "known already")
+                found[k] = self._as_before(row)
         for k, row in rows.items():
             self._meet(tracklets[k], row)
         return found, rows
+
+    def _as_before(self, row: int) -> Decision:
+        """What was decided of a tracklet that is here again, and whose it is now."""
+        tracklet, person = int(self.people.tracklet[row]), int(self.people.person[self.people.person_of[row]])
+        why, like = self.store.decided(tracklet)
+        maybe, rival = [*like, None, None][:2]
+        told = (why.get("new", False), why.get("posterior", 1.0), maybe, why.get("reason", ""))
+        return Decision(tracklet, person, *told, why.get("distance"), rival, again=True)
 
     def _settle_by_looks(
         self,
@@ -277,6 +285,7 @@ class Memory:
             camera = self.store.camera(one.camera)
             self.people.add_camera(camera, one.camera)
             self.transit.widen(len(self.people.cameras))
+            self._disjoint = _disjoint(self.people.cameras, self.config.disjoint)
         if one.clock and one.source not in self.people.clock_of_source:
             told = (f"clock:{one.source}", one.clock)
             self.store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", told)
@@ -321,7 +330,7 @@ class Memory:
             ratio += np.where(people.clock_of[last] == people.clock_of[rows][:, None], told, 0.0)
         ratio[~people.looks[person]] = -np.inf
         for k, row in enumerate(rows):
-            apart = self._kept_apart(int(row))
+            apart = np.concatenate((self._kept_apart(int(row)), self._elsewhere(int(row))))
             if len(apart):
                 ratio[k, np.isin(person[k], apart)] = -np.inf
         return Candidates(person, ratio, distance, people.alive, self._alike(person, ratio))
@@ -346,6 +355,25 @@ class Memory:
         others = sorted({other for one in mine for other in self._cannot.get(one, ())})
         who = self.people.person_of[[self.people.row_of_tracklet[other] for other in others]]
         return who[who != NOBODY]
+
+    def _elsewhere(self, row: int) -> np.ndarray:
+        """(M,) rows of people who were somewhere else at that time, where no camera sees what the tracklet's sees."""
+        people, here, me = self.people, slice(0, self.people.size), int(self.people.camera_of[row])
+        if not self._disjoint[me].any():
+            return np.zeros(0, np.int64)
+        least, clock = self.config.disjoint_overlap, people.clock_of[row]
+        overlap = np.minimum(people.end_of[here], people.end_of[row])
+        overlap = overlap - np.maximum(people.begin_of[here], people.begin_of[row])
+        meets = (
+            (overlap > least) & self._disjoint[me][people.camera_of[here]] & (people.clock_of[here] == clock)
+        )
+        who = people.person_of[here][meets]
+        return np.unique(who[who != NOBODY])
+
+    def at_once(self, person: int) -> set[int]:
+        """Rows of people who were where this one (a row) cannot have been, with what he was seen as."""
+        rows = (self.people.person_of[: self.people.size] == person).nonzero()[0]
+        return {int(other) for row in rows for other in self._elsewhere(int(row))} - {person}
 
     def _keep_apart(self, row: int) -> None:
         """Its person is none of those whom it was kept apart from."""
@@ -402,28 +430,32 @@ class Memory:
         """Write down what was decided of one tracklet: whose it is, and whom it may be instead."""
         people, tracklet, at = self.people, int(self.people.tracklet[row]), float(self.people.end_of[row])
         operation, joined = self.store.operation(), int(now.person[j])
-        probability, maybe = float(now.probability[j]), None
-        new = joined == NEW
+        probability, new = round(float(now.probability[j]), 6), joined == NEW
+        like = [
+            (int(people.person[who]), round(float(chance), 6))
+            for who, chance in (
+                (now.second[j], now.second_probability[j]),
+                (now.rival[j], now.rival_probability[j]),
+            )
+            if who != NEW and chance >= self.config.suggest
+        ]
         if new:
             joined = people.add_person(self.store.new_person(at))
-            reason = reason or "like nobody"
-        else:
-            reason = reason or f"as likely as {probability:.3f}, distance {now.distance[j]:.3f}"
+            between = "like two people nearly equally" if now.rival[j] != NEW else "like nobody"
+            reason = reason or between
+        reason = reason or "by looks"
         person = int(people.person[joined])
-        second, chance = int(now.second[j]), float(now.second_probability[j])
-        if second != NEW and chance >= self.config.suggest:
-            maybe = int(people.person[second])
-        evidence = {"posterior": round(probability, 6), "reason": reason}
-        if not new and np.isfinite(now.distance[j]):
-            evidence["distance"] = round(float(now.distance[j]), 6)
+        distance = None if new or not np.isfinite(now.distance[j]) else round(float(now.distance[j]), 6)
+        evidence = {"posterior": probability, "reason": reason, "distance": distance, "new": new or None}
         self.store.append(operation, at, by, "assign", tracklet, person, **evidence)
-        if maybe is not None:
-            self.store.append(operation, at, by, "suggest", maybe, person, posterior=round(chance, 6))
+        for maybe, chance in like:
+            self.store.append(operation, at, by, "suggest", maybe, person, posterior=chance)
         if not new and probability >= SURE:
             self._learn_transit(row, joined)
         people.put(row, joined)
         self._keep_apart(row)
-        return Decision(tracklet, person, new, probability, maybe, reason)
+        maybe, rival = [*(who for who, _ in like), None, None][:2]
+        return Decision(tracklet, person, new, probability, maybe, reason, distance, rival)
 
     def _learn_absence(self, rows: Sequence[int]) -> None:
         """How long anybody has been away when these came."""
@@ -465,8 +497,19 @@ class Memory:
         self._changed_to.clear()
 
 
+def _disjoint(cameras: Sequence[str], told: bool | Sequence[Sequence[str]]) -> np.ndarray:
+    """(C, C) bool: two cameras that see no common place."""
+    names = np.array(cameras, dtype=object)
+    groups = [names] if told is True else [] if told is False else [*told]
+    found = np.zeros((len(names), len(names)), bool)
+    for group in groups:
+        inside = np.isin(names, list(group))
+        found |= inside[:, None] & inside
+    return found & ~np.eye(len(names), dtype=bool)
+
+
 def _certain(person: int, maybe: int | None = None) -> Round:
     """One tracklet whose person is not a question of likeness."""
     second = NEW if maybe is None else maybe
-    values = (person, 1.0, np.nan, second, 0.0 if maybe is None else 1.0)
+    values = (person, 1.0, np.nan, second, 0.0 if maybe is None else 1.0, NEW, 0.0)
     return Round(*(np.array([value]) for value in values))

@@ -6,7 +6,6 @@ as a suggestion, and nobody's id changes until somebody merges them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +115,7 @@ def _linked(memory: Memory, rows: np.ndarray, least: float) -> list[tuple[int, i
     people = memory.people
     total, been = people.total[rows].astype(np.float64), people.been[rows].copy()
     members = [[int(row)] for row in rows]
-    never = _never(rows, memory._strange)
+    never = _never(rows, memory)
     found: list[tuple[int, int, float]] = []
     while len(members) > 1:
         mean = total / np.linalg.norm(total, axis=1, keepdims=True)
@@ -137,12 +136,12 @@ def _linked(memory: Memory, rows: np.ndarray, least: float) -> list[tuple[int, i
     return found
 
 
-def _never(rows: np.ndarray, strange: Mapping[int, Set[int]]) -> np.ndarray:
+def _never(rows: np.ndarray, memory: Memory) -> np.ndarray:
     """(P, P) bool, who of the people ``rows`` are surely two."""
     place = {int(row): k for k, row in enumerate(rows)}
     found = np.zeros((len(rows),) * 2, bool)
     for row, k in place.items():
-        for other in strange.get(row, ()):
+        for other in memory._strange.get(row, set()) | memory.at_once(row):
             if other in place:
                 found[k, place[other]] = found[place[other], k] = True
     return found

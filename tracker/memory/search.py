@@ -23,7 +23,7 @@ class Visit:
     camera: str
     begin: float  # s
     end: float  # s
-    similarity: float  # cosine to the nearest photo
+    similarity: float  # cosine to the nearest photo; of the person's mean, where its own vector is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,9 @@ def search(
             None if cameras is None else tuple(people.cameras.index(name) for name in sorted({*cameras}))
         )
         who = _owners(engine, people, photos, max(MOST, 4 * top), Where(numbers, since, until))
+        with_vectors = np.zeros(people.count, bool)
+        with_vectors[people.person_of[rows[people.known[rows]]]] = True
+        who = np.union1d(who, (there & ~with_vectors).nonzero()[0])  # only their means are left
         mean = people.mean[who] @ photos.T
     distance = 1.0 - mean.mean(1, dtype=np.float64)
     elsewhere = np.zeros((1, len(who)), bool)
@@ -92,7 +95,8 @@ def search(
     found = []
     for person in best[chance[best] >= least]:  # over the answers
         mine = rows[people.person_of[rows] == who[person]]
-        nearest = (people.vectors[mine] @ photos.T).max(1)
+        own = people.known[mine][:, None]  # what was folded is in the mean
+        nearest = (np.where(own, people.vectors[mine], people.mean[who[person]]) @ photos.T).max(1)
         order = np.lexsort((mine, -nearest))
         visits = tuple(
             Visit(
@@ -123,14 +127,15 @@ def _owners(engine: Engine, people: People, photos: np.ndarray, most: int, where
 def _fitting(
     memory: Memory, since: float | None, until: float | None, cameras: Collection[str] | None
 ) -> np.ndarray:
-    """(R,) rows of the tracklets of known looks that fit the filter."""
+    """(R,) rows of the tracklets of people of known looks that fit the filter."""
     people, here = memory.people, slice(0, memory.people.size)
     for name, time in (("since", since), ("until", until)):
         if time is not None and time != time:
             raise InputError(f"`{name}` is nan: expected seconds on the memory's clock")
     if since is not None and until is not None and since > until:
         raise InputError(f"nothing lies between {since} s and {until} s: since must not be after until")
-    fits = (people.person_of[here] != NOBODY) & people.known[here]
+    owner = people.person_of[here]
+    fits = (owner != NOBODY) & people.looks[owner]
     if since is not None:
         fits &= people.end_of[here] >= since
     if until is not None:

@@ -51,6 +51,7 @@ CREATE TABLE log (
     op TEXT NOT NULL CHECK (op IN ('assign', 'merge', 'undo', 'suggest', 'reject', 'forget')),
     a INTEGER NOT NULL, b INTEGER, evidence TEXT NOT NULL DEFAULT '{}'
 );
+CREATE INDEX log_assigned ON log (a) WHERE op = 'assign';
 CREATE TABLE link (
     kind TEXT NOT NULL CHECK (kind IN ('must', 'cannot')), a INTEGER NOT NULL, b INTEGER NOT NULL,
     reason TEXT NOT NULL, -- 'operation N': by hand, as long as N stands
@@ -133,6 +134,12 @@ class Store:
             )
         if meta["version"] == BEFORE and not readonly:
             self._renew()
+        if (
+            not readonly
+            and not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'log_assigned'").fetchone()
+        ):
+            (index,) = (part for part in SCHEMA.split(";\n") if "CREATE INDEX log_assigned" in part)
+            self.db.execute(index.replace("INDEX", "INDEX IF NOT EXISTS"))  # a file of before
 
     def _renew(self) -> None:
         """A file of the version before: a pair could be kept apart by one reason only."""
@@ -282,6 +289,16 @@ class Store:
             if one != other:  # one already, by a merge that was undone and stands again
                 alias[other] = one
         return alias
+
+    def decided(self, tracklet: int) -> tuple[dict[str, Any], list[int]]:
+        """Why a tracklet was first put where it was, and whom else it was said to be like, the likeliest first."""
+        query = "SELECT seq, evidence FROM log WHERE op = 'assign' AND a = ? ORDER BY seq LIMIT 1"
+        found = self.read(query, (tracklet,))
+        if not found:
+            return {}, []
+        operation, text = found[0]
+        beside = "SELECT a FROM log WHERE seq IN (?1 + 1, ?1 + 2) AND operation = ?1 AND op = 'suggest' ORDER BY seq"
+        return json.loads(text), [a for (a,) in self.read(beside, (operation,))]
 
     def called(self) -> dict[int, tuple[str | None, bool]]:
         """Person -> name and whether pinned, of those who have tracklets. A name goes with who is merged, unless the

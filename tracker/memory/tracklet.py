@@ -39,6 +39,9 @@ class Decision:
     probability: float  # that it is this person, or a new one
     maybe: int | None = None  # somebody else it may be
     reason: str = ""
+    distance: float | None = None  # of looks, to the person as it was known then; None: not what decided
+    rival: int | None = None  # one more, of a tracklet that fits two people nearly equally
+    again: bool = False  # it was there already: what was decided then, and whose it is now
 
 
 def check(one: Tracklet, dimension: int) -> None:

@@ -87,9 +87,7 @@ def test_clocks_are_kept_and_believed(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not memory.transit.same[0].any()  # learned by the wrong clock
     known = memory.store.read("SELECT begin FROM tracklet WHERE track = 0")[0][0]
     same = memory.add([tracklet(0, known, camera="a", source="a", track=0)])[0]
-    assert (
-        same.reason == "known already"
-    )  # what a camera says is what tells a tracklet, not the corrected time
+    assert same.again  # what a camera says is what tells a tracklet, not the corrected time
     assert again.camera == "a"
     found = memory.add([tracklet(3, 9000.0 + OFF["b"], camera="b", source="b")])[0]
     row = memory.people.row_of_tracklet[found.tracklet]

@@ -139,7 +139,7 @@ NOBODY_SEES = range(25, 35)
 
 def one_track(change: int | None, hide: str, crops: bool = False) -> list[Step]:
     """Track 1 stands still and looks like a stranger from frame ``change`` on; it is ``hide``: "gone" in
-    `NOBODY_SEES`, "covered" by track 2 then, or "never". Track 3 stands beside all the time, at right angles to both."""
+    `NOBODY_SEES`, "covered" by track 2 then, or "never". Track 3 stands beside, at right angles to both."""
     found = []
     for k in range(FRAMES):
         boxes, ids, looks = [], [], []

@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -105,10 +106,55 @@ def test_who_was_not_known_again_is_no_rival_of_himself(tmp_path: Path) -> None:
 
 
 def test_the_same_tracklet_again_keeps_its_person(tmp_path: Path) -> None:
-    memory, _, told = filled(tmp_path)
-    again = [memory.add([one])[0] for _, one in day(0)]
-    assert [decision.person for decision in again] == told
-    assert {decision.reason for decision in again} == {"known already"}
+    """And says again why it was put there."""
+    memory = opened(tmp_path)
+    told = [memory.add([one])[0] for _, one in day(0)]
+    assert not any(decision.again for decision in told)
+    assert {decision.reason for decision in told} == {"by looks", "like nobody"}
+    assert [memory.add([one])[0] for _, one in day(0)] == [replace(one, again=True) for one in told]
+    assert len(log_of(memory, "assign")) == len(told)
+
+
+def test_who_fits_two_people_nearly_equally_is_a_third_who_may_be_either(tmp_path: Path) -> None:
+    """Halfway between two people it is neither, and the log says of both that it may be."""
+    memory = opened(tmp_path)
+    one, other = (vector_of(person, np.random.default_rng(0), 0.0) for person in (1, 2))
+    memory.add([tracklet(1, 10.0, vector=one), tracklet(2, 30.0, vector=other)])
+    between = (one + other) / np.linalg.norm(one + other)
+    found = memory.add([tracklet(3, 50.0, vector=between)])[0]
+    assert found.new
+    assert found.reason == "like two people nearly equally"
+    assert {found.maybe, found.rival} == {1, 2}
+    assert sorted((a, b) for _, a, b in log_of(memory, "suggest")) == [(1, 3), (2, 3)]
+    assert memory.add([tracklet(3, 50.0, vector=between)])[0] == replace(found, again=True)
+
+
+@pytest.mark.parametrize(
+    ("disjoint", "same"), [(False, True), (True, False), ([["a", "b"]], False), ([["a", "c"]], True)]
+)
+def test_nobody_is_in_two_disjoint_cameras_at_once(
+    tmp_path: Path, disjoint: bool | list[list[str]], same: bool
+) -> None:
+    """Only where that is told: two cameras may see one place. Clocks that differ by a second do not matter."""
+    memory = opened(tmp_path, disjoint=disjoint)
+    first = memory.add([tracklet(1, 10.0, camera="a", source="a", end=20.0)])[0]
+    at_once = memory.add([tracklet(1, 15.0, camera="b", source="b", end=21.0)])[0]
+    assert (at_once.person == first.person) == same
+    slow = Memory(tmp_path / "slow.db", "net-1", D, disjoint=disjoint)
+    first = slow.add([tracklet(1, 10.0, camera="a", source="a", end=20.0)])[0]
+    assert slow.add([tracklet(1, 19.5, camera="b", source="b", end=25.0)])[0].person == first.person
+
+
+def test_who_was_elsewhere_is_not_proposed(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        memory.add([tracklet(1, 10.0, camera="a", source="a", end=20.0), tracklet(9, 500.0)])
+        late = memory.add([tracklet(1, 15.0, camera="b", source="b", end=21.0)])[0]
+        assert late.reason == "came late"  # so it is a person of its own
+        memory.store.db.execute("DELETE FROM log WHERE op = 'suggest'")
+    with opened(tmp_path, disjoint=True) as memory:
+        assert propose(memory) == []
+    with opened(tmp_path) as memory:
+        assert [(one.older, one.younger) for one in propose(memory)] == [(1, 3)]
 
 
 def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
@@ -364,6 +410,35 @@ def test_rich_people_are_reduced_and_still_known(tmp_path: Path) -> None:
     found = memory.add([tracklet(1, 5000.0)])[0]
     assert not found.new
     np.testing.assert_allclose(before, opened(tmp_path).people.directions(), atol=0.02)
+
+
+@pytest.mark.parametrize("limit", [{"reduce_after": 45.0}, {"most_with_vectors": 2}])
+@pytest.mark.parametrize("engine", [None, "exact"])
+def test_who_was_not_seen_for_long_is_a_mean_that_is_still_known(
+    tmp_path: Path, limit: dict[str, float], engine: str | None
+) -> None:
+    """Of whom only a mean is left, no vector and no picture of a visit is, but every visit is found; not of the pinned."""
+    memory = opened(tmp_path, engine=engine, **limit)
+    for person, begin in ((1, 20.0), (1, 25.0), (2, 40.0), (3, 60.0), (4, 80.0), (5, 100.0)):
+        memory.add([tracklet(person, begin, crop=b"picture")])
+    pin(memory, 2)
+    assert forget(memory, now=109.0) == {"people": 0, "folded": 3}  # both of person 1's, person 3's
+    memory.refresh()
+    left = memory.store.read(
+        "SELECT id FROM tracklet WHERE vector IS NOT NULL AND crop IS NOT NULL ORDER BY id"
+    )
+    assert [one for (one,) in left] == [3, 5, 6]
+    found = search(memory, vector_of(1, np.random.default_rng(5))[None])
+    assert [one.person for one in found] == [1]
+    assert {visit.tracklet for visit in found[0].visits} == {1, 2}
+    assert memory.add([tracklet(1, 300.0)])[0].person == 1
+
+
+def test_who_is_forgotten_was_reduced_before(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reduce_after 10 must be below forget_after 5"):
+        opened(tmp_path, reduce_after=10.0, forget_after=5.0)
+    with pytest.raises(InputError, match="most_with_vectors 9 must be below most_people 9"):
+        opened(tmp_path, most_with_vectors=9, most_people=9)
 
 
 def test_limits_hold_while_people_come(tmp_path: Path) -> None:
