@@ -21,6 +21,7 @@ from retrace.tracker.memory.engines import Exact, Follower, check_engine, open_e
 from retrace.tracker.memory.proposals import propose
 from retrace.tracker.memory.search import Found
 from retrace.tracker.memory.store import Store, begun
+from retrace.tracker.memory.tracklet import why
 
 if TYPE_CHECKING:
     from retrace.reid import Embedder
@@ -176,11 +177,8 @@ def person_lines(store: Store, person: int, as_json: bool = False) -> list[str]:
 
 
 def told_of(evidence: Mapping[str, Any]) -> str:
-    """Why a tracklet is somebody's: `by looks (98.3 %, distance 0.21)`."""
-    reason = str(evidence.get("reason", ""))
-    if evidence.get("distance") is None:
-        return reason
-    return f"{reason} ({100 * evidence['posterior']:.1f} %, distance {evidence['distance']:.2f})"
+    """Why a tracklet is somebody's, as the log has it."""
+    return why(str(evidence.get("reason", "")), evidence.get("posterior", 1.0), evidence.get("distance"))
 
 
 def suggestion_lines(store: Store) -> list[str]:

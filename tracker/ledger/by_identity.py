@@ -54,6 +54,7 @@ class History:
     ended: dict[int, tuple[int, str, int]]  # by id: frame, how, duplicate of whom
     names: dict[int, int] = field(default_factory=dict)  # what nameless labels were called later
     time: dict[int, float] = field(default_factory=dict)  # s, of each frame
+    people: dict[int, list[dict[str, Any]]] = field(default_factory=dict)  # by id: whose its tracklets are
 
     def read(self, frame: int) -> LedgerFrame:
         """One frame; its labels are as they were then."""
@@ -104,6 +105,12 @@ class History:
             return None
         return self.expected["xyxy"][at]
 
+    def remembered(self, identity: int, frame: int) -> dict[str, Any] | None:
+        """Whose its tracklet of that frame is, as the memory decided; None: nobody has."""
+        time = self.time[frame]
+        rows = self.people.get(identity, [])
+        return next((row for row in rows if row["begin"] - 1e-3 <= time <= row["end"] + 1e-3), None)
+
     def births(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of every id: (K,) itself, (K,) its first frame, (K, 4) its first box."""
         ids, first = np.unique(self.seen["id"], return_index=True)
@@ -136,9 +143,12 @@ def read_history(file: LedgerFile) -> History:
     ended: list[tuple[int, int, str, int]] = []
     names: dict[int, int] = {}
     line, time = {}, {}
+    people: dict[int, list[dict[str, Any]]] = {}
     for number, kept in enumerate(file.frames()):
         line[kept.frame], time[kept.frame] = number, kept.time
         names |= kept.named
+        for row in kept.people:
+            people.setdefault(int(row["track"]), []).append(row)
         seen.append(_take(kept.frame, kept.detections, _belongs(kept.detections)))
         expected.append(_take(kept.frame, kept.tracks, slice(None)))
         gone = kept.ended
@@ -153,7 +163,7 @@ def read_history(file: LedgerFile) -> History:
         _joined(seen, names, ("frame", "id", "index", "stage", "cost", "score", "xyxy")),
         _joined(expected, names, ("frame", "id", "status", "missed", "detection", "xyxy")),
     )
-    return History(file, line, *tables, ends, names, time)
+    return History(file, line, *tables, ends, names, time, people)
 
 
 def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:

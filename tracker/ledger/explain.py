@@ -10,6 +10,7 @@ from retrace.configs import InputError
 from retrace.tracker.ledger.by_identity import History, iou
 from retrace.tracker.ledger.file import Columns, LedgerFrame
 from retrace.tracker.ledger.pairs_in_words import Pair, box_text, called, takes
+from retrace.tracker.memory.tracklet import why
 
 LISTED = 4  # candidates that are listed
 CLOSE = 0.1  # IoU from which a detection lies where somebody was expected
@@ -125,7 +126,18 @@ class FrameStory:
             return [head, f"  gone since frame {end[0] + 1}: {self._end(identity)}"]
         seen = h.sighting(identity, frame)
         body = self._matched(identity, seen) if seen else self._lost(identity)
-        return [head, *(f"  {line}" for line in body)]
+        return [head, *(f"  {line}" for line in [*body, *self._remembered(identity)])]
+
+    def _remembered(self, identity: int) -> list[str]:
+        """Whom a memory takes it for."""
+        found = self.history.remembered(identity, self.frame)
+        if found is None:
+            return []
+        who = f"{'a new person' if found['new'] else 'person'} {found['person']}"
+        told = why(found["reason"], found["probability"], found.get("distance"))
+        others = f"; may be {' or '.join(map(str, found['maybe']))}" if found.get("maybe") else ""
+        span = f"from {found['begin']:.2f} to {found['end']:.2f} s"
+        return [f"for the memory {who}, {span}: {told}{others}"]
 
     def _matched(self, identity: int, seen: dict[str, Any]) -> list[str]:
         h, index = self.history, int(seen["index"])

@@ -20,6 +20,9 @@ columns; a column whose values are all equal is written as that value, and "coun
   still believed; ``missed`` frames in a row before this one, and what they were joined to.
 * stages: the pairs compared, with every term and gate unweighted and ``null`` for infinite; refused ones beyond
   the NEAREST of their track are only counted (``left_out``). ``blind``: the preset's blind_stages ran.
+* ``people``: whose ended tracklets are, as an identity memory has just decided: ``track``, ``begin`` and ``end`` (s of
+  the source), ``person``, whether ``new``, ``probability``, ``distance`` of looks, who else it may be (``maybe``), and
+  the ``reason``.
 * ``ended``: tracks that are gone after this frame, expired or dropped as the duplicate of ``by``. ``predicted``:
   ids reported without a detection. ``dropped``: boxes of no size. Empty parts are left out.
 """
@@ -27,7 +30,7 @@ columns; a column whose values are all equal is written as that value, and "coun
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,15 @@ from retrace.tracker.rows import EPSILON, STATUS
 
 VERSION = 1
 NEAREST = 4  # refused pairs of a track and stage that are kept: a crowd has hundreds that nobody asks about
+DECIDED = (
+    "track",
+    "begin",
+    "end",
+    "person",
+    "new",
+    "probability",
+    "reason",
+)  # what is told of every tracklet
 VERDICTS = np.array([[f"{fate} {reason}".strip() for reason in REASONS] for fate in FATES])
 Columns = dict[str, Any]  # (K,) arrays by name, and their number as "count"
 
@@ -62,8 +74,10 @@ def ledger_header(name: str, fps: float, config: TrackerConfig) -> str:
     return _json(about)
 
 
-def ledger_line(step: Step, ledger: Ledger, config: TrackerConfig) -> str:
-    """The line of the frame that the tracker has just done."""
+def ledger_line(
+    step: Step, ledger: Ledger, config: TrackerConfig, people: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """The line of the frame that the tracker has just done; ``people``: what a memory has just decided."""
     whole: dict[str, Any] = {"frame": step.frame.index, "time": round(step.frame.time, 6)}
     if ledger.blind:
         whole["blind"] = True
@@ -81,6 +95,7 @@ def ledger_line(step: Step, ledger: Ledger, config: TrackerConfig) -> str:
             by=ledger.tracks.by[ended],
         ),
         "predicted": step.tracks.id[step.tracks.det_index < 0].tolist(),
+        "people": [*people],
     }
     return _json(whole | {name: part for name, part in parts.items() if part})
 
@@ -193,6 +208,7 @@ class LedgerFrame:
     named: dict[int, int]  # what a label below 0 is called from here on
     ended: Columns
     predicted: list[int]
+    people: list[dict[str, Any]]  # a row a tracklet
 
 
 class LedgerFile:
@@ -253,6 +269,7 @@ class LedgerFile:
                 dict(whole.get("named", [])),
                 _columns(whole.get("ended", {}), "id why by"),
                 whole.get("predicted", []),
+                [{**row, **{name: row[name] for name in DECIDED}} for row in whole.get("people", [])],
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
             raise InputError(f"{self.path}: line {number + 2} is damaged; run it again") from None

@@ -24,6 +24,7 @@ from retrace.tracker.memory.tracklet import Decision, Tracklet, check
 from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
 
+LATE = "came late"
 BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
 RIVALS = 4  # of the likeliest people, who are asked whether they are one
@@ -251,7 +252,7 @@ class Memory:
         for k in late:
             given = self._candidates([rows[k]], near)
             now = decide(given, self.returning(), 2.0, 1.0)  # nobody is as sure as that
-            found[k] = self._settle(rows[k], now, 0, by, "came late")
+            found[k] = self._settle(rows[k], now, 0, by, LATE)
             near.changed.add(int(self.people.person_of[rows[k]]))
         for k in rows.keys() - found.keys():
             found[k] = self._settle(rows[k], _certain(NEW), 0, by, "too few boxes to tell")
@@ -448,8 +449,8 @@ class Memory:
         distance = None if new or not np.isfinite(now.distance[j]) else round(float(now.distance[j]), 6)
         evidence = {"posterior": probability, "reason": reason, "distance": distance, "new": new or None}
         self.store.append(operation, at, by, "assign", tracklet, person, **evidence)
-        for maybe, chance in like:
-            self.store.append(operation, at, by, "suggest", maybe, person, posterior=chance)
+        for other, chance in like:
+            self.store.append(operation, at, by, "suggest", other, person, posterior=chance)
         if not new and probability >= SURE:
             self._learn_transit(row, joined)
         people.put(row, joined)

@@ -44,6 +44,11 @@ class Decision:
     again: bool = False  # it was there already: what was decided then, and whose it is now
 
 
+def why(reason: str, probability: float, distance: float | None) -> str:
+    """A decision in words: `by looks (98.3 %, distance 0.21)`."""
+    return reason if distance is None else f"{reason} ({100 * probability:.1f} %, distance {distance:.2f})"
+
+
 def check(one: Tracklet, dimension: int) -> None:
     """Raises InputError where a tracklet cannot be: a vector of another size or no unit vector, times that are none."""
     where = f"track {one.track} of {one.source}"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from retrace.tracker.mot_file import format_tracks
 from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.tracker import Tracker
 
+Rows = Sequence[Mapping[str, Any]]
 NO_NAMES: Mapping[int, str] = MappingProxyType({})
 
 
@@ -84,11 +86,11 @@ def mot_lines(step: Step, classes: bool = False) -> str:
     return format_tracks(step.frame.index, step.tracks, classes)
 
 
-def json_line(step: Step, names: Mapping[int, str] = NO_NAMES) -> str:
+def json_line(step: Step, names: Mapping[int, str] = NO_NAMES, people: Rows = ()) -> str:
     """One JSON object: frame (0-based), time (s), detections (their number), tracks with every field.
 
     ``det_index`` is the row in that frame's detector output, -1 if the track was only predicted. ``class`` is the
-    class by name, where ``names`` knows it.
+    class by name, where ``names`` knows it. ``people``: who ended tracklets are, as a memory has just decided.
     """
     t = step.tracks
     rows = zip(
@@ -110,7 +112,10 @@ def json_line(step: Step, names: Mapping[int, str] = NO_NAMES) -> str:
         "detections": len(step.detections),
         "tracks": told,
     }
-    return json.dumps(whole, separators=(",", ":"), allow_nan=False) + "\n"
+    return (
+        json.dumps(whole | ({"people": [*people]} if people else {}), separators=(",", ":"), allow_nan=False)
+        + "\n"
+    )
 
 
 MotSink = partial(TextSink, mot_lines)
@@ -118,13 +123,20 @@ ClassedMotSink = partial(TextSink, partial(mot_lines, classes=True))
 JsonLinesSink = partial(TextSink, json_line)
 
 
-def ledger_sink(tracker: Tracker, name: str, path: str | Path, resume_at: int | None = None) -> TextSink:
-    """What became of every detection, and why (tracker/ledger/file.py); after every frame of ``tracker``."""
+def ledger_sink(
+    tracker: Tracker,
+    name: str,
+    path: str | Path,
+    resume_at: int | None = None,
+    people: Callable[[], Rows] = tuple,
+) -> TextSink:
+    """What became of every detection, and why (tracker/ledger/file.py); after every frame of ``tracker``. ``people``:
+    says who ended tracklets are, as a memory has just decided."""
     ledger, config = tracker.ledger, tracker.config
     if ledger is None:
         raise InputError("this tracker keeps no ledger: make it with Tracker(config, fps, ledger=True)")
     return TextSink(
-        lambda step: ledger_line(step, ledger, config),
+        lambda step: ledger_line(step, ledger, config, people()),
         path,
         resume_at,
         ledger_header(name, tracker.fps, config),

@@ -97,8 +97,8 @@ class OpenedJob:
 
     @property
     def renamed(self) -> list[str]:
-        """Kinds of `SAVES` that get the ids of a memory's people when the source has ended."""
-        kinds = ("jsonl",) if self.offline else ("mot", "jsonl")
+        """Kinds of `SAVES` that are told of a memory's people when the source has ended."""
+        kinds = ("jsonl", "ledger") if self.offline else ("mot", "jsonl", "ledger")
         return [kind for kind in kinds if kind in self.job.save] if self.job.memory is not None else []
 
     def results(self) -> list[Path]:
@@ -174,6 +174,13 @@ class OpenedJob:
     def looks(self) -> str:
         """The weights that the vectors are of, as a memory calls them; empty: nobody looks, or nobody says."""
         return self.detector.looks or self.appearance.weights
+
+    def tracks_hash(self) -> str:
+        """What a run must have been made with to have the same tracks, whatever it writes of them."""
+        about = {
+            name: value for name, value in self.fingerprint().items() if name not in ("save", "pictures")
+        }
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def settings_hash(self) -> str:
         """What a finished source of a stopped run must have been made with, to be left alone."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from retrace.configs.files import atomic_write, partial_of, writing
+from retrace.configs.files import atomic_write, partial_of, reveal, writing
 from retrace.configs.loader import load_preset
 from retrace.tracker.data import MotTable, Step
-from retrace.tracker.memory import Memory, Tracklet
+from retrace.tracker.memory import Decision, Memory, Tracklet
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.editing import tidy
 from retrace.tracker.memory.gather import Gather
+from retrace.tracker.memory.memory import LATE
 from retrace.tracker.memory.places import EVERY
 from retrace.tracker.memory.proposals import now_and_then
 from retrace.tracker.memory.store import begun
@@ -101,6 +103,11 @@ class Remembering:
             camera or name, self._source, self.config, crops=crops, paths=every, height=height
         )
         self._waiting: list[Tracklet] = []
+        # what was decided in the newest frame, or at the end: a row a tracklet, for people to read
+        self.latest: list[dict[str, Any]] = []
+        self._removed: Counter[str] = Counter()  # by the memory's limits
+        self._jumped: list[str] = []
+        self._late = 0  # tracklets that came too late to be joined
         # tracklet -> track, s of the source, person then
         self._decided: dict[int, tuple[int, float, int]] = {}
 
@@ -121,7 +128,8 @@ class Remembering:
         return (float(np.ceil(newest + APART)) if np.isfinite(newest) else 0.0), self._source
 
     def take(self, step: Step) -> None:
-        """Take in a frame; what has ended is decided a window at a time."""
+        """Take in a frame; what has ended is decided a window at a time, and is in :attr:`latest` then."""
+        self.latest = []
         self._waiting += self.gather.take(step)
         if (
             self._waiting
@@ -131,14 +139,26 @@ class Remembering:
 
     def finish(self) -> People:
         """Decide what is left; who all of them are."""
+        self.latest = []
         self._waiting += self.gather.finish()
         self._decide()
         if self._memory is None:
             return People(*(np.zeros(0, kind) for kind in (np.int64, np.float64, np.int64)))
         rows = self._rows()
+        self._jumped = self._ahead(self._memory)
         self._memory.close()
         track, begin, person = (np.array([row[k] for row in rows]) for k in range(3))
         return People(track.astype(np.int64), begin.astype(float), person.astype(np.int64))
+
+    def _ahead(self, memory: Memory) -> list[str]:
+        """Whether this camera is so far ahead of all others that its clock may be wrong."""
+        people, name = memory.people, self.gather.camera
+        mine = people.cameras.index(name)
+        ahead = people.newest_of[mine] - np.delete(people.newest_of, mine).max(initial=-np.inf)
+        if self._clock or not self.config.clock_jump < ahead < np.inf:
+            return []
+        told = f"{name} is {ahead:,.0f} s ahead of all other cameras there, which are not late by it"
+        return [f"{told}; if its clock is wrong: memory.py clock {name} S"]
 
     def _rows(self) -> list[tuple[int, float, int]]:
         """(track, begin, person) of this source's tracklets, s of the source; forgotten ones as they were decided."""
@@ -180,9 +200,25 @@ class Remembering:
         decided = self._memory.add(told)
         for one, decision in zip(self._waiting, decided, strict=True):
             self._decided[decision.tracklet] = one.track, one.begin, decision.person
+            self.latest.append(_row(one, decision))
+            self._late += decision.reason == LATE and not decision.again
         self._waiting = []
-        tidy(self._memory)
+        self._removed.update(tidy(self._memory))
         now_and_then(self._memory)
+
+    def notes(self) -> list[str]:
+        """What its user should know of the memory, beside who is who; after :meth:`finish`."""
+        people, folded = self._removed["people"], self._removed["folded"]
+        found = []
+        if people or folded:
+            found.append(
+                f"its limits: {people} people forgotten, {folded} tracklets reduced to their person's mean"
+            )
+        if self._late:
+            found.append(
+                f"{self._late} tracklets came late and are people of their own: see memory.py suggestions"
+            )
+        return found + self._jumped
 
     # -- for checkpoints
 
@@ -230,6 +266,22 @@ class Remembering:
         ]
 
 
+def _row(one: Tracklet, decision: Decision) -> dict[str, Any]:
+    """What became of a tracklet, in plain values; times are the source's."""
+    told = {
+        "track": one.track,
+        "begin": round(one.begin, 3),
+        "end": round(one.end, 3),
+        "person": decision.person,
+        "new": decision.new,
+        "probability": decision.probability,
+        "distance": decision.distance,
+        "maybe": [other for other in (decision.maybe, decision.rival) if other is not None] or None,
+        "reason": decision.reason,
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
 def rename_results(kept: Path, path: Path, people: People, fps: float) -> tuple[MotTable, int]:
     """``path``: what the tracker said in ``kept``, with global ids. One person's second box in a frame (two boxes that
     were one crop twice) is left out.
@@ -249,9 +301,11 @@ def rename_results(kept: Path, path: Path, people: People, fps: float) -> tuple[
     return renamed, int((~first).sum())
 
 
-def add_people(path: Path, people: People) -> Path:
-    """JSON lines, from what has grown of them: each track gets its ``person`` beside its ``id``."""
+def add_people(path: Path, people: People, last: list[dict[str, Any]]) -> Path:
+    """JSON lines, from what has grown of them: each track gets its ``person`` beside its ``id``; ``last``: what was
+    decided when the source had ended."""
     grown, whole = partial_of(path), path.with_name(path.name + ".people")
+    _add_to_last_line(grown, last)
     with writing(path), atomic_write(whole) as out, grown.open() as lines:
         for line in lines:
             told = json.loads(line)
@@ -263,3 +317,37 @@ def add_people(path: Path, people: People) -> Path:
     whole.replace(path)
     grown.unlink()
     return path
+
+
+def end_ledger(path: Path, last: list[dict[str, Any]]) -> Path:
+    """The ledger gets its name, with ``last``: what was decided when the source had ended."""
+    _add_to_last_line(partial_of(path), last)
+    return reveal(partial_of(path), path)
+
+
+def _add_to_last_line(path: Path, rows: list[dict[str, Any]]) -> None:
+    """``people`` of a file of JSON lines' last frame gets more rows."""
+    if not rows:
+        return
+    with writing(path), path.open("r+b") as file:
+        begin = last_line(file)
+        file.seek(begin)
+        told = json.loads(file.readline())
+        told["people"] = told.get("people", []) + rows
+        file.seek(begin)
+        file.truncate()
+        file.write((json.dumps(told, separators=(",", ":"), allow_nan=False) + "\n").encode())
+
+
+def last_line(file: BinaryIO) -> int:
+    """Where the last line begins, which has a line end."""
+    end = file.seek(0, 2)
+    block, tail = 65_536, b""
+    at = end
+    while at > 0:
+        at = max(0, at - block)
+        file.seek(at)
+        tail = file.read(end - at)
+        if (found := tail.rstrip(b"\n").rfind(b"\n")) >= 0:
+            return at + found + 1
+    return 0

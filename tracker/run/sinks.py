@@ -20,9 +20,10 @@ from retrace.tracker.outputs.detections import detection_block, write_detections
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
 from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.outputs.style import Style
-from retrace.tracker.outputs.text import ClassedMotSink, MotSink, TextSink, json_line, ledger_sink
+from retrace.tracker.outputs.text import ClassedMotSink, MotSink, Rows, TextSink, json_line, ledger_sink
 from retrace.tracker.run.opened import OpenedJob
 from retrace.tracker.run.redraw import ENDING, drawn_rows
+from retrace.tracker.run.remember import Remembering
 
 CROPS = 5  # pictures of each person, unless told otherwise
 
@@ -43,8 +44,16 @@ class FirstPicture:
 class Sinks:
     """The files that one source is written to. Leaving without :meth:`finish` abandons them as partial."""
 
-    def __init__(self, opened: OpenedJob, positions: dict[str, int]) -> None:
-        """``positions``: bytes of each text file that stand, from a checkpoint; none: begin anew."""
+    def __init__(
+        self, opened: OpenedJob, positions: dict[str, int], memory: Remembering | None = None
+    ) -> None:
+        """
+        Args:
+            opened: the job.
+            positions: bytes of each text file that stand, from a checkpoint; none: begin anew.
+            memory: what knows who people are; it takes in a frame before that is written.
+        """
+        self._memory = memory
         self.drawn = opened.out / f"{opened.name}{ENDING}"
         self._cropped = opened.out / f"{opened.name}{CROPPED}"
         self._opened = opened
@@ -69,7 +78,9 @@ class Sinks:
         self._text["mot"] = (ClassedMotSink if labels else MotSink)(path("mot"), positions.get("mot"))
         if "jsonl" in save:
             line = partial(json_line, names=opened.class_names)
-            self._text["jsonl"] = TextSink(line, path("jsonl"), positions.get("jsonl"))
+            self._text["jsonl"] = TextSink(
+                lambda step: line(step, people=self._people), path("jsonl"), positions.get("jsonl")
+            )
         if "camera" in save and camera is not None:
             told = camera  # at every step it knows what it has just told
             self._text["camera"] = TextSink(
@@ -77,7 +88,9 @@ class Sinks:
             )
         if "ledger" in save:
             at = positions.get("ledger")
-            self._text["ledger"] = ledger_sink(opened.tracker, opened.name, path("ledger"), at)
+            self._text["ledger"] = ledger_sink(
+                opened.tracker, opened.name, path("ledger"), at, lambda: self._people
+            )
         if "heat" in save:
             self._first = FirstPicture(style)
         if {"video", "sheet", "heat"} & set(save) and not source.live:  # live ones cannot be resumed
@@ -110,6 +123,11 @@ class Sinks:
         if "sheet" in save:
             length = min(filter(None, (source.length, opened.job.length)), default=None)
             self._drawn["sheet"] = ContactSheet(path("sheet"), source.size, length, style=style)
+
+    @property
+    def _people(self) -> Rows:
+        """What the memory has just decided."""
+        return () if self._memory is None else self._memory.latest
 
     @property
     def draws(self) -> bool:

@@ -22,7 +22,7 @@ from retrace.tracker.run.checkpoint import Checkpoint, RunState, checkpoint_of
 from retrace.tracker.run.job import Job
 from retrace.tracker.run.opened import TRACKS, Appearance, OpenedJob, open_job
 from retrace.tracker.run.redraw import redrawn
-from retrace.tracker.run.remember import Remembering, add_people, rename_results
+from retrace.tracker.run.remember import Remembering, add_people, end_ledger, rename_results
 from retrace.tracker.run.report import SourceReport
 from retrace.tracker.run.sinks import Sinks
 from retrace.tracker.run.storage import Mirror, mirror_of
@@ -107,7 +107,7 @@ def _track(
     checkpoint = _where_it_stands(opened, state, report)
     start = max(opened.job.first, checkpoint.next_frame)
     before, earlier = checkpoint.frames, list(checkpoint.corrupt)
-    with Sinks(opened, checkpoint.positions) as sinks, _window(opened) as window:
+    with Sinks(opened, checkpoint.positions, state.memory) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
         with _frames(opened, 0 if again or source.live else start, stop) as ahead:
             seen = _gone_on(ahead, checkpoint, source.fps) if source.live and start > 0 else ahead
@@ -117,9 +117,9 @@ def _track(
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
             detect, embed, camera = opened.detector, opened.appearance.embed, opened.camera
             for step in run(frames, detect, opened.tracker, embed, camera, stopwatch, opened.ahead, sparing):
+                _gather(opened, state, step)  # first: what the memory has decided is written with the frame
                 with stopwatch.stage("write"):
                     sinks.write(step)
-                _gather(opened, state, step)
                 checkpoint.took(step)
                 on_step(step)
                 if window:
@@ -246,7 +246,7 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
         raise InputError(
             f"`memory` needs vectors of known weights, and this tracker or job uses none: {asked}"
         )
-    settings, live = opened.settings_hash(), opened.source.live
+    settings, live = opened.tracks_hash(), opened.source.live
     where = (job.memory_camera, job.memory_start)
     crops = job.blur is None  # nobody's picture is kept unblurred
     size, ground = opened.source.size, None if job.homography is None else read_ground(job.homography)
@@ -275,10 +275,13 @@ def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) 
     _, doubles = rename_results(kept, result, people, opened.source.fps)
     report.files.insert(0, result)
     if "jsonl" in opened.renamed:
-        report.files.append(add_people(opened.path("jsonl"), people))
+        report.files.append(add_people(opened.path("jsonl"), people, remembering.latest))
+    if "ledger" in opened.renamed:
+        report.files.append(end_ledger(opened.path("ledger"), remembering.latest))
     known = len({*people.person.tolist()})
     note = f"memory {opened.job.memory}: {len(people.track)} tracklets of {known} people"
     report.notes.append(note + (f", {doubles} second boxes of one person left out" if doubles else ""))
+    report.notes += remembering.notes()
 
 
 @contextmanager

@@ -417,7 +417,7 @@ def test_rich_people_are_reduced_and_still_known(tmp_path: Path) -> None:
 def test_who_was_not_seen_for_long_is_a_mean_that_is_still_known(
     tmp_path: Path, limit: dict[str, float], engine: str | None
 ) -> None:
-    """Of whom only a mean is left, no vector and no picture of a visit is, but every visit is found; not of the pinned."""
+    """Of a person who is reduced no vector and no picture is left, and all visits are found. Not so the pinned."""
     memory = opened(tmp_path, engine=engine, **limit)
     for person, begin in ((1, 20.0), (1, 25.0), (2, 40.0), (3, 60.0), (4, 80.0), (5, 100.0)):
         memory.add([tracklet(person, begin, crop=b"picture")])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +16,21 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools.runs.memories import check_memory
+from retrace.tracker.ledger.by_identity import read_history
+from retrace.tracker.ledger.explain import tell_frame
+from retrace.tracker.ledger.file import LedgerFile
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.engines import open_engine
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job, track_source
 from retrace.tracker.run.opened import Appearance
-from retrace.tracker.run.remember import People
+from retrace.tracker.run.remember import People, last_line
 from tests.conftest import ROOT
 
 LENGTH, FPS = 60, 10
 
 
-def clip(folder: Path, name: str, people: dict[int, range]) -> Path:
+def clip(folder: Path, name: str, people: Mapping[int, Sequence[int]]) -> Path:
     """A sequence without images: people stand apart and are seen in these frames."""
     sequence = folder / name
     (sequence / "det").mkdir(parents=True)
@@ -86,6 +91,78 @@ def test_who_comes_back_has_the_id_of_before(tmp_path: Path) -> None:
     assert sorted(set(kept.id.tolist())) == [1, 2, 3]  # as the tracker counts
     line = json.loads((tmp_path / "out" / "first.jsonl").read_text().splitlines()[5])
     assert {track["person"] for track in line["tracks"]} == {1, 2, 3}
+
+
+def test_every_join_is_told_with_its_reason_in_the_frame_in_which_it_is_decided(tmp_path: Path) -> None:
+    """In JSON lines while the source runs, in the ledger, and by explain; what is decided at its end stands in the last
+    frame. A run again tells the same bytes."""
+    sequence = clip(tmp_path, "clip", {1: [*range(20), *range(50, 60)], 2: range(60)})
+    config = tmp_path / "quick.yaml"
+    text = (ROOT / "configs" / "memory" / "default.yaml").read_text()
+    config.write_text(text.replace("split_gap: 6.0", "split_gap: 1.0").replace("window: 2.0", "window: 0.1"))
+    made = job(tmp_path, sequence, save=("mot", "jsonl", "ledger"), memory_config=str(config))
+    report = track_source(made, embed=LOOKS)
+    assert {path.name for path in report.files} >= {"clip.jsonl", "clip.ledger.jsonl", "clip.txt"}
+    out = tmp_path / "out"
+    lines = [json.loads(line) for line in (out / "clip.jsonl").read_text().splitlines()]
+    told = {line["frame"]: line["people"] for line in lines if "people" in line}
+    first = {
+        "track": 1,
+        "begin": 0.0,
+        "end": 1.9,
+        "person": 1,
+        "new": True,
+        "probability": 1.0,
+        "reason": "like nobody",
+    }
+    assert [*told] == [31, 59]  # 1.1 s after the end of the first visit, and at the end
+    assert told[31] == [first]
+    again = next(row for row in told[59] if row["person"] == 1)
+    assert (again["person"], again["new"], again["reason"]) == (1, False, "by looks")
+    assert again["probability"] > 0.9
+    ledger = LedgerFile(out / "clip.ledger.jsonl")
+    assert {frame.frame: frame.people for frame in ledger.frames() if frame.people} == told
+    history = read_history(ledger)
+    assert (
+        tell_frame(history, 10, 1)[-1] == "  for the memory a new person 1, from 0.00 to 1.90 s: like nobody"
+    )
+    assert (
+        f"for the memory person 1, from 5.20 to 5.90 s: by looks ({100 * again['probability']:.1f} %"
+        in (tell_frame(history, 55, again["track"])[-1])
+    )
+    before = (out / "clip.ledger.jsonl").read_bytes(), (out / "clip.jsonl").read_bytes()
+    track_source(made, embed=LOOKS)
+    assert before == ((out / "clip.ledger.jsonl").read_bytes(), (out / "clip.jsonl").read_bytes())
+
+
+def test_what_is_written_of_a_video_makes_it_no_other_recording(tmp_path: Path) -> None:
+    sequence = clip(tmp_path, "clip", {1: range(60), 2: range(10, 50)})
+    track_source(job(tmp_path, sequence), embed=LOOKS)
+    track_source(job(tmp_path, sequence, save=("mot", "csv"), out=str(tmp_path / "other")), embed=LOOKS)
+    with Memory(tmp_path / "people.db") as memory:
+        assert memory.people.size == 2
+
+
+def test_what_limits_took_and_who_came_late_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "small.yaml"
+    text = (ROOT / "configs" / "memory" / "default.yaml").read_text()
+    config.write_text(text.replace("most_people: null", "most_people: 1"))
+    first = clip(tmp_path, "first", {1: range(60), 2: range(60), 3: range(10)})
+    report = track_source(job(tmp_path, first, memory_config=str(config), memory_start=5000.0), embed=LOOKS)
+    assert any("its limits: 2 people forgotten, 0 tracklets reduced" in note for note in report.notes)
+    late = track_source(job(tmp_path, clip(tmp_path, "late", {4: range(60)}), memory_start=0.0), embed=LOOKS)
+    assert any(note.startswith("1 tracklets came late and are people of their own") for note in late.notes)
+    wrong = track_source(
+        job(tmp_path, clip(tmp_path, "wrong", {5: range(60)}), memory_start=1e6), embed=LOOKS
+    )
+    (told,) = (note for note in wrong.notes if "clock" in note)
+    assert told.startswith("wrong is 995,000 s ahead of all other cameras there")
+
+
+def test_the_last_line_of_a_long_file() -> None:
+    for text in (b"", b"one\n", b"one\ntwo\n", b"a" * 70_000 + b"\n" + b"b" * 70_000 + b"\n"):
+        begin = last_line(io.BytesIO(text))
+        assert text[begin:] == (text.splitlines(keepends=True) or [b""])[-1]
 
 
 @pytest.mark.parametrize("offline", [None, "default"])
