@@ -9,6 +9,8 @@
     python tools/memory.py people.db reject 3 8         no: they stay two, and it is not suggested again
     python tools/memory.py people.db name 3 "red coat"
     python tools/memory.py people.db delete 8           tracklets, vectors, crops, log: all of it goes
+    python tools/memory.py people.db export 3 --out DIR everything about one person: JSON, pictures, vectors
+    python tools/memory.py people.db forget --set forget_after=2592000      what is older than 30 days goes
     python tools/memory.py people.db engine hnsw        what another search finds here, beside comparing all
     python tools/memory.py people.db clocks             how far cameras' clocks are apart, by who passed several
     python tools/memory.py people.db clocks keep        believe that from now on
@@ -24,6 +26,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from retrace.tools.terminal.console import OK, Parser, guarded, say
 
@@ -40,13 +43,34 @@ def parser() -> Parser:
     p.add_argument("memory", metavar="FILE", help="made by track.py --memory FILE")
     p.add_argument("verb", metavar="VERB", choices=[*WORDS], help=", ".join(WORDS))
     p.add_argument("words", nargs="*", metavar="WORD", help="ids, or a name")
+    p.add_argument(
+        "--config",
+        metavar="NAME|FILE",
+        help="limits and evidence, configs/memory/NAME.yaml; forget, recluster",
+    )
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="single values of it")
+    p.add_argument(
+        "--engine",
+        metavar="ENGINE",
+        help="kept in step with what is deleted or forgotten; search.py lists them",
+    )
+    p.add_argument("--out", metavar="DIR", help="export into a new folder instead of printing")
     return p
+
+
+NEEDS = {
+    "config": ("forget", "recluster"),
+    "set": ("forget", "recluster"),
+    "engine": ("delete", "forget"),
+    "out": ("export",),
+}
 
 
 def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
 
     from retrace.configs import InputError
+    from retrace.configs.loader import parse_assignments
     from retrace.tools.runs import memories
     from retrace.tracker.memory import Memory, editing
 
@@ -61,8 +85,13 @@ def main(argv: list[str]) -> int:
     no_ids = ("clock", "clocks", "engine")
     numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
     memories.check_memory(args.memory)
+    for option, verbs in NEEDS.items():
+        if getattr(args, option) and verb not in verbs:
+            raise InputError(f"--{option} does nothing for {verb}: it is for {' and '.join(verbs)}")
     now = time.time()
-    with Memory(args.memory) as memory:
+    with Memory(
+        args.memory, config=args.config or "default", engine=args.engine, **parse_assignments(args.set)
+    ) as memory:
         match verb:
             case "list":
                 lines = memories.people_lines(memory.store)
@@ -72,6 +101,8 @@ def main(argv: list[str]) -> int:
                 lines = memories.suggestion_lines(memory.store)
             case "recluster":
                 lines = memories.recluster_lines(memory)
+            case "export" if args.out:
+                lines = [memories.exported_line(memory.store, numbers[0], Path(args.out))]
             case "show" | "export":
                 lines = memories.person_lines(memory.store, numbers[0], as_json=verb == "export")
             case "merge":
@@ -86,16 +117,13 @@ def main(argv: list[str]) -> int:
             case "undo-merges":
                 lines = [f"{editing.undo_all_merges(memory, at=now)} merges undone"]
             case "delete":
-                lines = [memories.deleted_line(editing.delete(memory, numbers[0]))]
-            case "forget":
                 lines = [
-                    ", ".join(
-                        f"{what}: {n}"
-                        for what, n in editing.forget(
-                            memory, memory.people.now(memory.config.clock_jump)
-                        ).items()
-                    )
+                    memories.deleted_line(editing.delete(memory, numbers[0])),
+                    *memories.server_lines(memory),
                 ]
+            case "forget":
+                counts = editing.forget(memory, memory.people.now(memory.config.clock_jump))
+                lines = [memories.forgotten_line(counts), *memories.server_lines(memory)]
             case "engine":
                 lines = memories.engine_lines(memory, words[0])
             case "clocks":

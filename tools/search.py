@@ -38,6 +38,10 @@ def parser() -> Parser:
     p.add_argument("--until", type=float, metavar="S")
     p.add_argument("--cameras", metavar="NAMES", help="separated by commas")
     p.add_argument("--engine", metavar="ENGINE", help="where vectors are searched")
+    p.add_argument("--config", default="default", metavar="NAME|FILE", help="configs/memory/NAME.yaml")
+    p.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="returning=0.3, for instance"
+    )
     p.add_argument("--html", metavar="DIR", help="a page of what was found")
     p.add_argument("--sheet", metavar="FILE", help="a picture of what was found")
     p.add_argument("--csv", metavar="FILE", help="a row a visit")
@@ -55,6 +59,7 @@ def main(argv: list[str]) -> int:
 def run(args: argparse.Namespace) -> int:
     from retrace.configs import InputError
     from retrace.configs.files import write_json
+    from retrace.configs.loader import parse_assignments
     from retrace.tools.pages import found_page
     from retrace.tools.runs import memories
     from retrace.tools.terminal.options import check_outputs, names_in
@@ -66,9 +71,10 @@ def run(args: argparse.Namespace) -> int:
     if not (0 <= args.least <= 1 and args.top >= 1):
         raise InputError(f"expected a probability and at least one person, got {args.least} and {args.top}")
     embedder, weights = memories.open_embedder(args.reid)
-    photos = memories.photo_vectors([Path(photo) for photo in args.photo], embedder, args.detector)
+    photos = memories.vectors_of([Path(photo) for photo in args.photo], embedder, args.detector)
     cameras = None if args.cameras is None else names_in(args.cameras, "cameras")
-    with Memory(args.memory, weights, photos.shape[1], engine=args.engine) as memory:
+    config = args.config, parse_assignments(args.set)
+    with Memory(args.memory, weights, photos.shape[1], config[0], args.engine, **config[1]) as memory:
         narrowed = args.since, args.until, cameras
         found = search(memory, photos, args.least, args.top, *narrowed)
         if not found:

@@ -21,6 +21,7 @@ from retrace.tools.runs.memories import clock, weights_name
 from retrace.tools.search import main as search
 from retrace.tools.viewing.people import people as on_the_page
 from retrace.tracker.memory import Memory
+from retrace.tracker.memory.engines.hnsw import Hnsw
 from tests.conftest import ROOT
 from tests.reid.networks_by_hand import channel_means
 from tests.tracker.memory.passersby import D, day, tracklet
@@ -89,7 +90,77 @@ def test_mending_and_taking_back(people: Path, capsys: pytest.CaptureFixture[str
     assert said(capsys, people, "delete", 3)[0].startswith("1 tracklet, 1 id, ")
     assert len(said(capsys, people, "list")) == 2
     assert said(capsys, people, "undo-merges") == ["0 merges undone"]
-    assert said(capsys, people, "forget") == ["people: 0, folded: 0"]
+    nothing = "people forgotten: 0, tracklets reduced to their person's mean: 0"
+    assert said(capsys, people, "forget") == [nothing]
+    assert said(capsys, people, "forget", "--set", "most_people=1")[0].startswith("people forgotten: 1, ")
+    assert len(said(capsys, people, "list")) == 1
+
+
+def test_everything_about_one_person_in_a_folder(
+    colourful: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON with boxes and links, pictures, vectors; who was folded is in the mean."""
+    path, _ = colourful
+    out = tmp_path / "person 2"
+    (line,) = said(capsys, path, "export", 2, "--out", out)
+    told = json.loads((out / "person.json").read_text())
+    assert told == json.loads("\n".join(said(capsys, path, "export", 2)))
+    mine = [one["tracklet"] for one in told["tracklets"]]
+    assert line == f"{out}: {len(mine)} tracklets, {len(mine)} pictures, {len(mine)} vectors"
+    assert {file.name for file in out.iterdir()} == {
+        "person.json",
+        "vectors.npz",
+        *(f"{one}.jpg" for one in mine),
+    }
+    with np.load(out / "vectors.npz") as kept:
+        assert kept["tracklet"].tolist() == mine
+        np.testing.assert_allclose(np.linalg.norm(kept["vector"], axis=1), 1, atol=2e-3)
+        mean = kept["vector"].sum(0)
+        np.testing.assert_allclose(kept["mean"], mean / np.linalg.norm(mean), atol=2e-3)
+    with pytest.raises(InputError, match="is there already; name a new folder"):
+        memory([str(path), "export", "2", "--out", str(out)])
+    said(capsys, path, "forget", "--set", "reduce_after=0.001", "--set", "most_tracklets=1")
+    said(capsys, path, "export", 2, "--out", tmp_path / "later")
+    with np.load(tmp_path / "later" / "vectors.npz") as left:
+        assert len(left["tracklet"]) < len(mine)
+        np.testing.assert_allclose(left["mean"], mean / np.linalg.norm(mean), atol=5e-3)
+
+
+def test_links_of_a_person(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a hand has tied stands in the export, as long as it stands."""
+
+    def links(person: int) -> list[tuple[str, str]]:
+        told = json.loads("\n".join(said(capsys, people, "export", person)))
+        return [(link["kind"], link["reason"]) for link in told["links"]]
+
+    (merged,) = said(capsys, people, "merge", 2, 1)
+    operation = merged.removeprefix("merged: operation ")
+    assert links(1) == [("must", f"operation {operation}")]
+    said(capsys, people, "undo", operation)
+    assert links(1) == []
+    said(capsys, people, "reject", 1, 2)
+    assert {kind for kind, _ in links(1)} == {"cannot"}
+
+
+def test_what_is_deleted_leaves_the_index_too(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The graph's file beside the memory goes with the first deletion, or follows where the engine is named; of a
+    server its user is told."""
+    pytest.importorskip("faiss")
+    cache = people.with_name(people.name + ".hnsw")
+    with Memory(people, engine="hnsw") as opened:
+        assert opened.engine is not None  # asked for, so it is in step
+    assert cache.is_file()
+    said(capsys, people, "delete", 2)
+    assert not cache.exists()
+    said(capsys, people, "forget", "--engine", "hnsw", "--set", "reduce_after=0.001")
+    assert not cache.exists() or Hnsw(D, cache).held()[0].size == 0
+    with Memory(people) as opened, opened.store.writing():
+        opened.store.db.execute("INSERT INTO meta VALUES ('server:qdrant', '')")
+    told = said(capsys, people, "delete", 1)
+    assert (
+        told[1]
+        == "its vectors may still be in qdrant: give --engine qdrant:ADDRESS, here or in the next search"
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,6 +177,13 @@ def test_mending_and_taking_back(people: Path, capsys: pytest.CaptureFixture[str
         (["engine", "ivf"], "engine ivf: .*known: auto, exact"),
         (["shwo", "1"], "invalid choice"),
         (["undo", "9" * 30], "is no id"),
+        (["list", "--set", "bank=3"], "--set does nothing for list: it is for forget and recluster"),
+        (
+            ["export", "1", "--engine", "flat"],
+            "--engine does nothing for export: it is for delete and forget",
+        ),
+        (["forget", "--set", "forget_aftre=3"], "forget_aftre"),
+        (["delete", "1", "--engine", "ivf"], "engine ivf: "),
     ],
 )
 def test_mistakes(people: Path, words: list[str], message: str) -> None:

@@ -16,17 +16,17 @@ from retrace.configs.files import atomic_write, writing
 from retrace.tools.runs.manifest import file_hash
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.clocks import FEWEST, clocks, passages
-from retrace.tracker.memory.editing import export, set_clocks, suggestions
+from retrace.tracker.memory.editing import set_clocks, suggestions
 from retrace.tracker.memory.engines import Exact, Follower, check_engine, open_engine, recall_of, rows_of
+from retrace.tracker.memory.export import export, export_folder
 from retrace.tracker.memory.proposals import propose
-from retrace.tracker.memory.search import Found
+from retrace.tracker.memory.search import Found, photo_vectors
 from retrace.tracker.memory.store import Store, begun
 from retrace.tracker.memory.tracklet import why
 
 if TYPE_CHECKING:
     from retrace.reid import Embedder
 
-CROP = 1.3  # height / width from which a picture is a crop of one person
 TILE = (96, 192)  # (width, height) px, of a crop on a sheet
 EPOCH = 1e9  # s; 2001 on the world's clock, which live cameras tell, and 31 years of a recording
 MOST = 8  # visits of a person on a sheet
@@ -63,38 +63,36 @@ def weights_name(path: Path) -> str:
     return f"{path.name} {file_hash(path)[:32]}"
 
 
-def photo_vectors(photos: Sequence[Path], embedder: Embedder, detector: str) -> np.ndarray:
-    """(M, D) float32 unit rows, one a photo: of the crop itself, or of the largest person in the picture."""
+def vectors_of(photos: Sequence[Path], embedder: Embedder, detector: str) -> np.ndarray:
+    """(M, D) float32 unit rows, one a photo; the detector is opened where one is no crop."""
     from retrace.configs.files import read_image
+    from retrace.tracker.data import Detections, Frame
+    from retrace.tracker.detection import open_detector
 
-    found, detect = [], None
-    for path in photos:
-        image = read_image(path) if path.is_file() else None
+    images = [read_image(path) if path.is_file() else None for path in photos]
+    for path, image in zip(photos, images, strict=True):
         if image is None:
             raise InputError(f"{path}: no such picture, or none that can be read")
-        height, width = image.shape[:2]
-        box = np.array([[0, 0, width, height]], np.float32)
-        if height < CROP * width:
-            if detect is None:
-                from retrace.tracker.detection import open_detector
+    opened: list[Any] = []
 
-                detect = open_detector(detector)
-            box = _largest_person(path, image, detect)
-        found.append(embedder(image, box)[0])
-    return np.stack(found)
+    def find(image: np.ndarray) -> Detections:
+        if not opened:
+            opened.append(open_detector(detector))
+        found: Detections = opened[0].find(Frame(0, 0.0, image))
+        return found
 
-
-def _largest_person(path: Path, image: np.ndarray, detect: Any) -> np.ndarray:
-    from retrace.tracker.boxes import area
-    from retrace.tracker.data import Frame
-
-    seen = detect.find(Frame(0, 0.0, image))
-    sure = seen.xyxy[seen.score >= 0.3]
-    if not len(sure):
-        raise InputError(
-            f"{path}: nobody found in the picture ({detect.description}); give a crop of the person"
-        )
-    return np.asarray(sure[[area(sure).argmax()]])
+    rows = []
+    for path, image in zip(photos, images, strict=True):
+        try:
+            rows.append(photo_vectors([np.asarray(image)], embedder, find))
+        except InputError as error:
+            if not str(error).startswith("photo 1: "):
+                raise
+            why = (
+                str(error).removeprefix("photo 1: ").replace("picture", f"picture ({opened[0].description})")
+            )
+            raise InputError(f"{path}: {why}") from None
+    return np.concatenate(rows)
 
 
 # -- in words
@@ -155,6 +153,27 @@ def deleted_line(counts: Mapping[str, int]) -> str:
     tracklets, people, rows = (counts[what] for what in ("tracklets", "people", "log"))
     ids = f"{people} id{'s' * (people != 1)}"
     return f"{tracklets} tracklet{'s' * (tracklets != 1)}, {ids}, {rows} row{'s' * (rows != 1)} of the log deleted"
+
+
+def forgotten_line(counts: Mapping[str, int]) -> str:
+    """What `editing.forget` has done."""
+    return (
+        f"people forgotten: {counts['people']}, tracklets reduced to their person's mean: {counts['folded']}"
+    )
+
+
+def server_lines(memory: Memory) -> list[str]:
+    """Where vectors may still be that were deleted here."""
+    return [
+        f"its vectors may still be in {kind}: give --engine {kind}:ADDRESS, here or in the next search"
+        for kind in memory.servers()
+    ]
+
+
+def exported_line(store: Store, person: int, folder: Path) -> str:
+    """Everything about one person into a new folder."""
+    counts = export_folder(store, person, folder)
+    return f"{folder}: " + ", ".join(f"{n} {what}" for what, n in counts.items())
 
 
 def person_lines(store: Store, person: int, as_json: bool = False) -> list[str]:

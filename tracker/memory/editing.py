@@ -1,4 +1,4 @@
-"""A hand in the memory: merge, split, reject, undo, name, pin, forget, delete, export. Each is one transaction."""
+"""A hand in the memory: merge, split, reject, undo, name, pin, forget, delete. Each is one transaction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def merge(memory: Memory, a: int, b: int, at: float, by: str = "user", **evidenc
         InputError: no such person, the same one twice, or they were seen at the same moment in one camera.
     """
     with _editing(memory) as store:
-        a, b = sorted((_known(store, a), _known(store, b)))
+        a, b = sorted((known(store, a), known(store, b)))
         if a == b:
             raise InputError(f"person {a} is one person already")
         member, _ = store.partition()
@@ -32,6 +32,9 @@ def merge(memory: Memory, a: int, b: int, at: float, by: str = "user", **evidenc
             raise InputError(f"people {a} and {b} are not one: {_why(apart, member)}")
         operation = store.operation()
         store.append(operation, at, by, "merge", a, b, **evidence)
+        one, other = (min(t for t, person in member.items() if person == who) for who in (a, b))
+        link = (min(one, other), max(one, other), f"operation {operation}")
+        store.db.execute("INSERT OR IGNORE INTO link VALUES ('must', ?, ?, ?)", link)
     return operation
 
 
@@ -71,7 +74,7 @@ def reject(memory: Memory, a: int, b: int, at: float, by: str = "user") -> int:
         InputError: no such person, they are one, or they are kept apart already.
     """
     with _editing(memory) as store:
-        a, b = sorted((_known(store, a), _known(store, b)))
+        a, b = sorted((known(store, a), known(store, b)))
         if a == b:
             raise InputError(f"person {a} is one person already; split off the tracklets that are not")
         operation, member = store.operation(), store.partition()[0]
@@ -198,8 +201,8 @@ def undo_all_merges(memory: Memory, at: float, by: str = "user") -> int:
 def pin(memory: Memory, person: int, pinned: bool = True) -> None:
     """A pinned person is never forgotten by a limit. Unpinned are all who were merged into them, too."""
     with _editing(memory) as store:
-        person = _known(store, person)
-        everybody = [person] if pinned else [person, *_merged_into(store, person)]
+        person = known(store, person)
+        everybody = [person] if pinned else [person, *merged_into(store, person)]
         rows = [(int(pinned), one) for one in everybody]
         store.db.executemany("UPDATE person SET pinned = ? WHERE id = ?", rows)
 
@@ -209,7 +212,7 @@ def name(memory: Memory, person: int, text: str) -> None:
     if not text.strip() or len(text) > 200 or not text.strip().isprintable():
         raise InputError("a name has 1 to 200 characters that can be printed")
     with _editing(memory) as store:
-        store.db.execute("UPDATE person SET name = ? WHERE id = ?", (text.strip(), _known(store, person)))
+        store.db.execute("UPDATE person SET name = ? WHERE id = ?", (text.strip(), known(store, person)))
 
 
 def delete(memory: Memory, person: int) -> dict[str, int]:
@@ -223,9 +226,11 @@ def delete(memory: Memory, person: int) -> dict[str, int]:
         InputError: no such person, or one who is part of another: what was meant cannot be told, or be undone.
     """
     with _editing(memory) as store:
-        if (whole := _known(store, person)) != person:
+        if (whole := known(store, person)) != person:
             raise InputError(f"person {person} is part of person {whole}: {_parting(store, person, whole)}")
-        return _remove(store, {person})
+        counts = _remove(store, {person})
+    memory.leave_no_vectors()
+    return counts
 
 
 def _parting(store: Store, person: int, whole: int) -> str:
@@ -268,6 +273,8 @@ def forget(memory: Memory, now: float, by: str = "user") -> dict[str, int]:
         folded = _fold(store, config.most_tracklets, config.bank, reduced - gone)
         if gone or folded:
             store.append(store.operation(), now, by, "forget", len(gone), folded)
+    if gone or folded:
+        memory.leave_no_vectors()
     return {"people": len(gone), "folded": folded}
 
 
@@ -294,42 +301,6 @@ def tidy(memory: Memory) -> dict[str, int]:
     return done
 
 
-def export(store: Store, person: int) -> dict[str, Any]:
-    """Everything that the memory knows of one person, as plain values: times on the memory's clock, crops by their
-    size only."""
-    person = _known(store, person)
-    member, _ = store.partition()
-    mine = sorted(tracklet for tracklet, owner in member.items() if owner == person)
-    name, pinned = store.called()[person]
-    ((created,),) = store.read("SELECT created FROM person WHERE id = ?", (person,))
-    query = (
-        "SELECT t.id, c.name, source, track, begin + clock, end + clock, boxes, LENGTH(crop) FROM tracklet t "
-        "JOIN camera c ON c.number = t.camera WHERE t.id = ?"
-    )
-    columns = ("tracklet", "camera", "source", "track", "begin", "end", "boxes", "crop_bytes")
-    log = store.read("SELECT seq, operation, at, by, op, a, b, evidence FROM log ORDER BY seq")
-    ids = {person, *_merged_into(store, person)}
-    named = dict(store.read("SELECT id, name FROM person WHERE name IS NOT NULL ORDER BY id"))
-    about = [
-        dict(zip(("seq", "operation", "at", "by", "op", "a", "b", "evidence"), row, strict=True))
-        for row in log
-        if (row[4] == "assign" and row[5] in set(mine))
-        or (row[4] in ("merge", "suggest", "reject") and {row[5], row[6]} & ids)
-    ]
-    return {
-        "person": person,
-        "name": name,
-        "pinned": pinned,
-        "created": created,
-        "also_known_as": sorted(ids - {person}),
-        "names": {one: named[one] for one in sorted(ids) if one in named},
-        "tracklets": [
-            dict(zip(columns, store.read(query, (tracklet,))[0], strict=True)) for tracklet in mine
-        ],
-        "log": about,
-    }
-
-
 class _editing:
     """A transaction after which the memory's arrays are read again."""
 
@@ -345,7 +316,7 @@ class _editing:
         self._writing.__exit__(*error)
 
 
-def _known(store: Store, person: int) -> int:
+def known(store: Store, person: int) -> int:
     """The person's id, or that of the one it was merged into; whoever has tracklets."""
     member, alias = store.partition()
     whole = alias.get(person, person)
@@ -356,7 +327,7 @@ def _known(store: Store, person: int) -> int:
     return whole
 
 
-def _merged_into(store: Store, person: int) -> list[int]:
+def merged_into(store: Store, person: int) -> list[int]:
     """Ids of those who are part of this person."""
     return sorted(younger for younger, older in store.partition()[1].items() if older == person)
 

@@ -13,7 +13,7 @@ from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
-from retrace.tracker.memory.engines import Engine, Follower, open_engine
+from retrace.tracker.memory.engines import Engine, Follower, cache_of, check_engine, open_engine
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
 from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
@@ -64,6 +64,7 @@ class Memory:
         self.site = site if site is not None else load_preset("default", SiteConfig, "site")
         self.store = Store(path, weights, dimension)
         self._read()
+        self._kind = ""  # of the engine that it has open
         self._follower = None if engine is None else Follower(self._opened(engine))
 
     def _read(self) -> None:
@@ -126,8 +127,29 @@ class Memory:
     def _opened(self, engine: Engine | str) -> Engine:
         if not isinstance(engine, str):
             return engine
+        kind, address = check_engine(engine)
+        if address and kind != "hnsw" and kind not in self.servers():
+            with self.store.writing():  # not where: addresses hold passwords
+                self.store.db.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (f"server:{kind}",))
+        self._kind = kind
         count = int(self.people.known[: self.people.size].sum())
         return open_engine(engine, self.store.path, self.store.collection(), self.store.dimension, count)
+
+    def leave_no_vectors(self) -> None:
+        """What was deleted from the file is not to be found in what vectors are searched in: the engine that this
+        memory has follows at once, a cache beside it that it has not opened goes. A server that it has not opened
+        keeps them until somebody opens it; `servers` tells of it."""
+        if self._follower is None:
+            cache_of(self.store.path).unlink(missing_ok=True)
+        elif self.engine is not None:  # in step now
+            self.engine.flush()
+
+    def servers(self) -> list[str]:
+        """Kinds of engines outside this machine that have ever followed this memory, and that it has not open."""
+        told = [
+            kind for (kind,) in self.store.read("SELECT substr(key, 8) FROM meta WHERE key LIKE 'server:%'")
+        ]
+        return [kind for kind in told if kind != self._kind]
 
     def close(self) -> None:
         try:

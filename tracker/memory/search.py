@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.tracker.boxes import area
+from retrace.tracker.data import Detections
 from retrace.tracker.memory.engines import NONE, Engine, Where
 from retrace.tracker.memory.evidence import appearance_ratio, posterior
 from retrace.tracker.memory.memory import Memory
 from retrace.tracker.memory.nearest import MOST
 from retrace.tracker.memory.people import NOBODY, People
+from retrace.tracker.pipeline import Embed
+
+CROP = 1.3  # height / width from which a picture is a crop of one person
+SEEN = 0.3  # score from which a box is a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,45 @@ class Found:
     person: int
     probability: float  # posterior that the photos show this person, beside all others and nobody
     visits: tuple[Visit, ...]
+
+
+def photo_vectors(
+    photos: Sequence[np.ndarray], embed: Embed, find: Callable[[np.ndarray], Detections] | None = None
+) -> np.ndarray:
+    """(M, D) float32 unit rows, one a photo: of the crop itself, or of the largest person in the picture.
+
+    Args:
+        photos: (H, W, 3) uint8 BGR each; one that is `CROP` times as high as wide is a crop of one person.
+        embed: the embedder of the memory's weights.
+        find: finds people in the others; None: whatever comes is a crop.
+
+    Raises:
+        InputError: nobody is found in a picture; the message tells which, from 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace import Embedder
+        >>> from retrace.tracker.memory import photo_vectors
+        >>> crop = np.full((128, 64, 3), 90, np.uint8)
+        >>> photo_vectors([crop], Embedder.from_weights("auto")).shape  # for `search(memory, ...)`
+        (1, 512)
+    """
+    found = []
+    for number, image in enumerate(photos, 1):
+        height, width = image.shape[:2]
+        box = np.array([[0, 0, width, height]], np.float32)
+        if find is not None and height < CROP * width:
+            box = _largest(find(image), number)
+        found.append(embed(image, box)[0])
+    return np.stack(found)
+
+
+def _largest(seen: Detections, number: int) -> np.ndarray:
+    """(1, 4) the largest box of those that are sure."""
+    sure = seen.xyxy[seen.score >= SEEN]
+    if not len(sure):
+        raise InputError(f"photo {number}: nobody found in the picture; give a crop of the person")
+    return np.asarray(sure[[area(sure).argmax()]])
 
 
 def search(
@@ -57,6 +102,17 @@ def search(
 
     Raises:
         InputError: vectors of another size or not of norm 1, an unknown camera, an empty time.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Memory, Tracklet, search
+        >>> looks = np.eye(2, dtype=np.float32)  # of two people
+        >>> with Memory("people.db", "weights", dimension=2) as memory:
+        ...     _ = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, looks[0])])
+        ...     found = search(memory, looks[:1], least=0.4)
+        ...     nobody = search(memory, looks[1:], least=0.4)
+        >>> found[0].person, found[0].visits[0].camera, nobody
+        (1, 'door', [])
     """
     memory.refresh()
     people = memory.people

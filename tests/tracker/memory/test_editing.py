@@ -13,7 +13,8 @@ import pytest
 from retrace.configs import InputError
 from retrace.tools.runs.memories import people_lines
 from retrace.tracker.memory import Memory
-from retrace.tracker.memory.editing import delete, export, forget, merge, name, pin, reject, split, undo
+from retrace.tracker.memory.editing import delete, forget, merge, name, pin, reject, split, undo
+from retrace.tracker.memory.export import export
 from tests.tracker.memory.passersby import D, tracklet, vector_of
 
 Listing = dict[int, tuple[list[int], str | None, bool]]  # person -> tracklets, name, pinned

@@ -20,7 +20,6 @@ from retrace.tracker.memory import Memory
 from retrace.tracker.memory.editing import (
     delete,
     diverse,
-    export,
     forget,
     merge,
     name,
@@ -31,6 +30,7 @@ from retrace.tracker.memory.editing import (
     undo,
     undo_all_merges,
 )
+from retrace.tracker.memory.export import export
 from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.proposals import propose
 from retrace.tracker.memory.search import search

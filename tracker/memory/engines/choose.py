@@ -41,11 +41,16 @@ def open_engine(name: str, memory: Path, collection: str, dimension: int, count:
             faiss()
             return Exact(dimension, flat_scan)
         case "hnsw":
-            return Hnsw(dimension, memory.with_name(memory.name + ".hnsw"), _look_at(rest))
+            return Hnsw(dimension, cache_of(memory), _look_at(rest))
         case "postgres":
             return Postgres(rest, collection, dimension)
         case _:
             return Qdrant(rest, collection, dimension)
+
+
+def cache_of(memory: Path) -> Path:
+    """The file beside a memory that holds its vectors once more, where a graph was made of them."""
+    return memory.with_name(memory.name + ".hnsw")
 
 
 def check_engine(name: str) -> tuple[str, str]:
