@@ -29,19 +29,11 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     p = Parser(prog="eval_mot.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--gt", required=True, metavar="DIR", help="folder of sequence folders")
-    p.add_argument(
-        "--results",
-        required=True,
-        nargs="+",
-        metavar="DIR",
-        help="folders of SEQUENCE.txt; several: one table",
-    )
+    p.add_argument("--results", required=True, nargs="+", metavar="DIR", help="folders of SEQUENCE.txt")
     options.add_benchmark(p)
     p.add_argument("--split", default="all", choices=("all", "val-half"))
     p.add_argument(
-        "--numbering",
-        choices=("split", "full"),
-        help="val-half only: result frames count from 1 in the split (default), or as in the full sequence",
+        "--numbering", choices=("split", "full"), help="val-half: of result frames (split: from 1)"
     )
     p.add_argument("--sequences", metavar="NAMES", help="only these, separated by commas")
     p.add_argument("--json", metavar="FILE", help="all metrics; - for standard output instead of the table")
@@ -53,15 +45,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--force", action="store_true", help="compare results whose manifests say they are unlike")
     p.add_argument("--headroom", action="store_true", help="score a perfect association of --detections")
     p.add_argument(
-        "--detections",
-        metavar="FILE|DIR",
-        help="for --headroom: inside each sequence folder of --gt, as in track.py; or DIR, for DIR/SEQUENCE.txt or "
-        "DIR/SEQUENCE/det/det.txt",
+        "--detections", metavar="FILE|DIR", help="for --headroom: inside each sequence of --gt, or DIR"
     )
     p.add_argument("--detections-file", metavar="PATH", help="inside DIR/SEQUENCE; default: det/det.txt")
     p.add_argument("--min-score", type=float, help="headroom only: leave out boxes below; default: a range")
     p.add_argument("--motmetrics", action="store_true", help="py-motmetrics' extended table of our matches")
-    p.add_argument("--cameras", action="store_true", help="they are cameras of one site: also all as one")
+    several = "they are cameras of one site: also all as one"
+    p.add_argument("--multi-camera", "--cameras", action="store_true", help=several)
+    p.add_argument("--homography", metavar="FILE.yaml", help="with it: also by where people stand")
+    p.add_argument("--reach", type=float, metavar="D", help="ground's units beyond which nobody is alike (2)")
     p.add_argument("--jobs", type=int, help="processes; default: by cores and size")
     p.add_argument("--cluster", metavar="auto|local|ADDRESS", help="on a Ray cluster (docs/scale.md)")
     return p
@@ -77,6 +69,7 @@ def main(argv: list[str]) -> int:
     from retrace.eval.mot.comparison import score_several
     from retrace.eval.mot.folders import score_folder
     from retrace.tools.runs.spread import executor_of
+    from retrace.tracker.site.ground import read_ground
 
     found: FolderScore | SeveralScores
     folders = [args.gt, *args.results]
@@ -85,7 +78,10 @@ def main(argv: list[str]) -> int:
         if len(args.results) > 1:
             found = score_several(args.gt, args.results, **rules)
         else:
-            asked = ("intervals", "compare", "force", "detections", "min_score", "motmetrics", "cameras")
+            asked = ("intervals", "compare", "force", "detections", "min_score", "motmetrics", "multi_camera")
+            if args.homography:
+                ground = read_ground(args.homography)
+                rules |= {"planes": dict(zip(ground.cameras, ground.plane, strict=True)), "reach": args.reach}
             rules["detections_file"] = args.detections_file or "det/det.txt"
             rules |= {name: getattr(args, name) for name in asked}
             found = score_folder(args.gt, args.results[0], **rules)
@@ -102,7 +98,7 @@ def check_options(args: argparse.Namespace) -> None:
     if "" in args.results:
         raise InputError("--results '': expected a name")
     if len(args.results) > 1:
-        for name in ("intervals", "compare", "headroom", "motmetrics", "cameras"):
+        for name in ("intervals", "compare", "headroom", "motmetrics", "multi_camera"):
             if getattr(args, name):
                 raise InputError(
                     f"{options.option(name)} goes with one folder of --results, got {len(args.results)}"
@@ -115,6 +111,8 @@ def check_options(args: argparse.Namespace) -> None:
             "--detections-file does nothing where --detections lies inside each sequence folder itself"
         )
     options.refuse_idle(args, ("force",), "--compare", args.compare is not None)
+    options.refuse_idle(args, ("homography",), "--multi-camera", args.multi_camera)
+    options.refuse_idle(args, ("reach",), "--homography", args.homography is not None)
     options.refuse_idle(args, ("numbering",), "--split val-half", args.split != "all")
     options.check_outputs(args, ("json", "csv", "markdown", "plot"))
     options.check_ending(args, "plot", ".svg")

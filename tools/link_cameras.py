@@ -2,7 +2,7 @@
 
     python tools/link_cameras.py --results runs/site --out runs/linked
     python tools/link_cameras.py --results runs/site --out runs/linked --homography ground.yaml
-    python tools/eval_mot.py --gt SITE --results runs/linked --cameras
+    python tools/eval_mot.py --gt SITE --results runs/linked --multi-camera
 
 RESULTS holds one CAMERA.txt in MOTChallenge format for each of several synchronised cameras (frame 1 is the same moment
 in all); OUT gets the same boxes with ids of people. No looks and no calibration are needed where a few people walk

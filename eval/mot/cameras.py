@@ -38,7 +38,8 @@ class CameraMetrics:
             "AssA": float(whole["AssA"]),
             "AssA within": within,  # mean over cameras
             "AssA lost across": within - float(whole["AssA"]),  # what crossing costs
-            "MTMC IDF1": float(whole["IDF1"]),  # the same number as CVIDF1
+            "MTMC IDF1": float(whole["IDF1"]),
+            "CVIDF1": float(whole["IDF1"]),  # DIVOTrack's name for it
             "IDP": float(whole["IDP"]),
             "IDR": float(whole["IDR"]),
             "CVMA": self.cvma,
@@ -58,9 +59,7 @@ def evaluate_cameras(
     Raises:
         InputError: no camera, or what ``evaluate`` refuses; the message names the camera.
     """
-    if not cameras:
-        raise InputError("no cameras to score")
-    known = {name: (lengths or {}).get(name, _length(*pair)) for name, pair in cameras.items()}
+    known = lengths_of(cameras, lengths)
     each = {}
     for name, (gt, result) in cameras.items():
         try:
@@ -72,6 +71,17 @@ def evaluate_cameras(
     views = evaluate(*interleaved(cameras), max(known.values()) * len(cameras), benchmark)
     wrong = views.clear.FN + views.clear.FP + 2 * views.clear.IDSW
     return CameraMetrics(together, each, 1.0 - wrong / max(views.count.gt_boxes, 1))
+
+
+def lengths_of(cameras: Mapping[str, Pair], lengths: Mapping[str, int] | None) -> dict[str, int]:
+    """Frames of each camera: as told, or up to its last box.
+
+    Raises:
+        InputError: no camera.
+    """
+    if not cameras:
+        raise InputError("no cameras to score")
+    return {name: (lengths or {}).get(name, _length(*pair)) for name, pair in cameras.items()}
 
 
 def concatenated(cameras: Mapping[str, Pair], lengths: Mapping[str, int]) -> Pair:

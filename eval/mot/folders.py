@@ -21,6 +21,7 @@ from retrace.configs import InputError
 from retrace.eval.manifest import offline_mark, read_manifest, unchecked, unlike
 from retrace.eval.mot import tables
 from retrace.eval.mot.cameras import evaluate_cameras
+from retrace.eval.mot.ground import REACH, evaluate_on_ground
 from retrace.eval.mot.oracle import perfect_association
 from retrace.eval.mot.preprocess import (
     BENCHMARKS,
@@ -106,7 +107,9 @@ def score_folder(
     detections_file: str = "det/det.txt",
     min_score: float | None = None,
     motmetrics: bool = False,
-    cameras: bool = False,
+    multi_camera: bool = False,
+    planes: Mapping[str, np.ndarray] | None = None,
+    reach: float | None = None,
     jobs: int | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
     executor: Executor | None = None,
@@ -126,8 +129,11 @@ def score_folder(
             ``gt``, as "det/det.txt"; or a folder, for ``DIR/SEQUENCE.txt`` or ``DIR/SEQUENCE/detections_file``.
         min_score: of those boxes; default: a range of floors.
         motmetrics: also py-motmetrics' extended table of the same matches.
-        cameras: the sequences are cameras of one site with shared identities: also all of them as one
+        multi_camera: the sequences are cameras of one site with shared identities: also all of them as one
             (:mod:`retrace.eval.mot.cameras`).
+        planes: of those cameras, which see one place at one time, by name, from pixels to its ground: also by where
+            people stand (:mod:`retrace.eval.mot.ground`).
+        reach: distance at which two are not similar at all there; default: `REACH`.
         jobs: processes; default: by cores and size.
         progress: told how many sequences of how many are done.
         executor: scores sequences instead of processes of this machine, such as a cluster's.
@@ -197,10 +203,14 @@ def score_folder(
 
         lines = extended_table({name: one.accumulator for name, one in visits.items()})
         sections.append(Section("motmetrics", "py-motmetrics on the same boxes", lines))
-    if cameras:
+    if multi_camera:
         pairs = {one.name: (read_truth(one, benchmark), read_result(one, benchmark)) for one in found}
-        site = evaluate_cameras(pairs, {one.name: one.length for one in found}, benchmark)
-        sections.append(tables.site_table(site))
+        lengths = {one.name: one.length for one in found}
+        sections.append(tables.site_table(evaluate_cameras(pairs, lengths, benchmark)))
+        if planes is not None:
+            reach = REACH if reach is None else reach
+            on_ground = evaluate_on_ground(pairs, planes, reach, lengths, benchmark)
+            sections.append(tables.ground_table(on_ground, reach))
     mark = offline_mark(manifest)
     online = None if manifest is None else not mark
     return FolderScore(benchmark, split, metrics, sections, _notes(benchmark, names, classes), mark, online)

@@ -69,14 +69,24 @@ def headroom(detections: str, totals: Mapping[float, Metrics], mine: Metrics, no
 
 def site_table(site: CameraMetrics) -> Section:
     """All cameras of a site as one, beside what each is alone."""
-    row = site.row()
-    together = [row["HOTA"], row["AssA"], row["MTMC IDF1"], row["IDP"], row["IDR"], row["CVMA"]]
-    lines: list[list[Cell]] = [
-        ["", "HOTA", "AssA", "IDF1", "IDP", "IDR", "CVMA"],
-        ["all cameras as one", *together],
-    ]
+    row, names = site.row(), ("HOTA", "AssA", "IDF1", "IDP", "IDR")
+    whole = site.together.row()
+    lines: list[list[Cell]] = [["", *names, "CVIDF1", "CVMA"]]
+    lines.append(["all cameras as one", *(whole[name] for name in names), row["CVIDF1"], row["CVMA"]])
     alone = [metrics.row() for metrics in site.each.values()]
-    means = [float(np.mean([one[name] for one in alone])) for name in ("HOTA", "AssA", "IDF1", "IDP", "IDR")]
-    lines.append(["mean of the cameras alone", *means, None])
-    note = "One bijection of identities over all cameras; the difference of AssA is what crossing between them costs."
-    return Section("cameras", f"{len(site.each)} cameras of one site", lines, [note])
+    means = [float(np.mean([one[name] for one in alone])) for name in names]
+    lines.append(["mean of the cameras alone", *means, None, None])
+    notes = [
+        "One bijection of identities over all cameras: its IDF1 is MTMC IDF1, which is CVIDF1.",
+        f"AssA within cameras is {100 * row['AssA within']:.2f}; crossing between them costs "
+        f"{100 * row['AssA lost across']:.2f}.",
+    ]
+    return Section("cameras", f"{len(site.each)} cameras of one site", lines, notes)
+
+
+def ground_table(found: Metrics, reach: float) -> Section:
+    """All cameras of a site on its ground."""
+    row, names = found.row(), ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "MODA")
+    lines: list[list[Cell]] = [["", *names], ["people on the ground", *(row[name] for name in names)]]
+    note = f"Similar by 1 - distance / {reach:g}, of the ground's unit; MOTA, MODA and IDF1: nearer than {reach / 2:g}."
+    return Section("ground", "where people stand", lines, [note])

@@ -84,9 +84,9 @@ def test_several_results_in_one_table_and_one_plot(
 def test_what_goes_with_one_folder_of_results_only(
     folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = run(capsys, *folders, folders[3] + "/../x", "--cameras")
+    code, _, err = run(capsys, *folders, folders[3] + "/../x", "--multi-camera")
     assert (code, err.count("\n")) == (2, 1)
-    assert "--cameras goes with one folder of --results, got 2" in err
+    assert "--multi-camera goes with one folder of --results, got 2" in err
     assert "--results" in (err := run(capsys, *folders, folders[3] + "/.")[2])
     assert "is there twice" in err
 
@@ -96,11 +96,31 @@ def test_cameras_of_one_site(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     truth = "".join(f"{k},1,10,10,20,40,1,1,1\n" for k in (1, 2))
     for name, person in (("cam1", 5), ("cam2", 6)):
         gt, results = make(tmp_path, name, truth, "".join(f"{k},{person},10,10,20,40,1\n" for k in (1, 2)))
-    code, out, _ = run(capsys, "--gt", str(gt), "--results", str(results), "--cameras")
+    code, out, _ = run(capsys, "--gt", str(gt), "--results", str(results), "--multi-camera")
     assert code == 0
     rows = {line[:25].strip(): line[25:].split() for line in out.splitlines()}
     assert rows["all cameras as one"][2] == "50.00"  # IDF1
     assert rows["mean of the cameras alone"][:3] == ["100.00"] * 3
+
+
+def test_cameras_of_one_place_on_its_ground(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Feet at (20, 50) and (22, 50): similar by 1 - 2 / 10 on a ground whose unit is a pixel."""
+    for name in ("cam1", "cam2"):
+        truth = "".join(f"{k},1,10,10,20,40,1,1,1\n" for k in (1, 2))
+        gt, results = make(tmp_path, name, truth, "".join(f"{k},5,12,10,20,40,1\n" for k in (1, 2)))
+    ground = tmp_path / "ground.yaml"
+    flat = "{homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}"
+    ground.write_text(f"cameras: {{cam1: {flat}, cam2: {flat}}}\n")
+    given = ["--gt", str(gt), "--results", str(results), "--homography", str(ground), "--reach", "10"]
+    code, out, _ = run(capsys, *given, "--multi-camera", "--json", str(tmp_path / "all.json"))
+    assert code == 0
+    (row,) = (line.split() for line in out.splitlines() if line.startswith("people on the ground"))
+    assert row[-3:] == ["100.00"] * 3  # IDF1, MOTA, MODA
+    told = json.loads((tmp_path / "all.json").read_text())
+    assert "people on the ground" in json.dumps(told)
+    assert "CVIDF1" in json.dumps(told)
+    code, _, err = run(capsys, *given)
+    assert (code, "--homography does nothing without --multi-camera" in err) == (2, True)
 
 
 def test_tables_are_parted_by_one_blank_line_and_none_follows(
