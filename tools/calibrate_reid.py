@@ -4,7 +4,8 @@
 
 Give several sets: measured on sets that were left out, a map of several transfers better than one. The calibration goes
 into the card of the weights (.safetensors); export_reid.py carries it on to every other format, and
-`Embedder.calibration` reads it. Without --out it is only shown.
+`Embedder.calibration` reads it. Without --out it is only shown. --memory writes what track.py --memory-config takes:
+an identity memory compares visits, means of many pictures, and needs maps of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
-from retrace.tools.terminal.options import check_outputs
+from retrace.tools.terminal.options import check_outputs, refuse_idle
 from retrace.tools.terminal.progress import bar
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", metavar="FILE.safetensors", help="the weights with their calibration")
     p.add_argument("--json", metavar="FILE", help="the calibration alone")
+    p.add_argument(
+        "--memory", metavar="FILE.yaml", help="an identity memory's config: what its visits' distances say"
+    )
+    p.add_argument(
+        "--memory-config", metavar="NAME|FILE", help="whose other numbers --memory takes; default: default"
+    )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--cache", metavar="DIR", help="of decoded images; default: ~/.cache/retrace/images")
     p.add_argument("--quiet", action="store_true", help="print errors only")
@@ -44,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    check_outputs(args, ("out", "json"))
+    check_outputs(args, ("out", "json", "memory"))
+    refuse_idle(args, ("memory_config",), "--memory", args.memory is not None)
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.reid.calibration.card import KEY
@@ -70,6 +78,10 @@ def main(argv: list[str]) -> int:
             add_to_card(weights, Path(args.out), KEY, card)
         if args.json:
             write_json(Path(args.json), card)
+        if args.memory:
+            from retrace.tracker.memory.fitting import fit_memory
+
+            fit_memory(Path(args.memory), found.vectors, weights.name, args.memory_config or "default")
     if not args.quiet:
         report(found)
     return OK

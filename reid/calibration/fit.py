@@ -28,11 +28,13 @@ class Calibrated:
         errors: by set and relation the expected calibration error: of the map of the other sets where there are
             others, else of its own map, which flatters.
         left_out: whether it was left out.
+        vectors: by set what was embedded: (N, D) float32 unit, (N,) people, (N,) cameras.
     """
 
     calibration: Calibration
     errors: dict[tuple[str, str], float]
     left_out: bool
+    vectors: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def calibrate_weights(
@@ -54,10 +56,12 @@ def calibrate_weights(
         InputError: no relation has enough pairs.
     """
     found: dict[str, dict[str, LabelledPairs]] = {}
+    vectors = {}
     for each in sets:
         if each.name in found:
             raise InputError(f"{each.name}: is given twice")
-        found[each.name] = _pairs(embedder, _images(each), cache, advance)
+        vectors[each.name] = _embedded(embedder, _images(each), cache, advance)
+        found[each.name] = labelled_pairs(*vectors[each.name])
     cosines = fingerprint(embedder.crops, embedder.size)
     whole = calibrate([*found.values()], ", ".join(found), cosines)
     errors = {}
@@ -69,7 +73,7 @@ def calibrate_weights(
             if relation in judge.maps and told.same.any() and not told.same.all():
                 chance = judge.map(relation).probability(told.distance)
                 errors[name, relation] = reliability(chance, told.same).ece
-    return Calibrated(whole, errors, len(found) > 1)
+    return Calibrated(whole, errors, len(found) > 1, vectors)
 
 
 def _images(data: ReidSet) -> list[ReidImages]:
@@ -77,9 +81,9 @@ def _images(data: ReidSet) -> list[ReidImages]:
     return tested or [part for part in (data.train,) if part is not None]
 
 
-def _pairs(
+def _embedded(
     embedder: Embedder, parts: Sequence[ReidImages], cache: str | Path | None, advance: Advance | None
-) -> dict[str, LabelledPairs]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     folder = Path(cache) if cache else cache_folder()
     vectors, ids, cameras = [], [], []
     for part in parts:
@@ -90,4 +94,4 @@ def _pairs(
                 advance(min(start + CHUNK, len(images)), len(images))
         ids.append(images.ids)
         cameras.append(images.cameras)
-    return labelled_pairs(np.concatenate(vectors), np.concatenate(ids), np.concatenate(cameras))
+    return np.concatenate(vectors), np.concatenate(ids), np.concatenate(cameras)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.tracker.memory.config import MemoryConfig
 from retrace.tracker.memory.memory import BINS, Memory
 from retrace.tracker.memory.store import Store, canonical, from_blob
 
@@ -270,7 +271,7 @@ def forget(memory: Memory, now: float, by: str = "user") -> dict[str, int]:
             for place, (end, person) in enumerate(reversed(order))
             if place >= whole or (config.reduce_after is not None and now - end > config.reduce_after)
         }
-        folded = _fold(store, config.most_tracklets, config.bank, reduced - gone)
+        folded = _fold(store, config, reduced - gone)
         if gone or folded:
             store.append(store.operation(), now, by, "forget", len(gone), folded)
     if gone or folded:
@@ -375,9 +376,10 @@ def _pass_on(store: Store, operation: int, at: float, by: str, member: Mapping[i
         store.append(operation, at, by, "reject", a, b)
 
 
-def _fold(store: Store, most: int | None, bank: int, reduced: set[int]) -> int:
-    """Vectors of people with more than ``most`` go into the mean, but for the ``bank`` most diverse; of those who are
-    ``reduced`` all do."""
+def _fold(store: Store, config: MemoryConfig, reduced: set[int]) -> int:
+    """Vectors of people with more than ``most_tracklets`` go into the mean, but for the ``bank`` most diverse; of those
+    who are ``reduced`` all do. Those of too few boxes go nowhere."""
+    most, bank, least = config.most_tracklets, config.bank, config.least_boxes
     member, assigned = store.partition()[0], store.assigned()
     of: dict[int, list[int]] = {}
     for (tracklet,) in store.read("SELECT id FROM tracklet WHERE vector IS NOT NULL ORDER BY id"):
@@ -387,10 +389,9 @@ def _fold(store: Store, most: int | None, bank: int, reduced: set[int]) -> int:
     for owner, mine in of.items():
         if owner not in reduced and (most is None or len(mine) <= most):
             continue
-        blobs = [
-            store.read("SELECT vector FROM tracklet WHERE id = ?", (tracklet,))[0][0] for tracklet in mine
-        ]
-        vectors = np.stack([from_blob(blob) for blob in blobs])
+        query = "SELECT vector, boxes FROM tracklet WHERE id = ?"
+        told = [store.read(query, (tracklet,))[0] for tracklet in mine]
+        vectors = np.stack([from_blob(blob) * (boxes >= least) for blob, boxes in told])
         keep = set() if owner in reduced else {*diverse(vectors, bank).tolist()}
         out = [k for k in range(len(mine)) if k not in keep]
         for person in sorted({assigned[mine[k]] for k in out}):  # each part of who was merged keeps its own

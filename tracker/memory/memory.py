@@ -85,7 +85,7 @@ class Memory:
     def _read_all(self) -> None:
         self.store.changed()  # from here on
         self._spoken_for: dict[int, list[int]] = {}  # row -> rows of this window that are one with it
-        self.people, self.transit = People.read(self.store), Transit()
+        self.people, self.transit = self._people(), Transit()
         self.transit.widen(len(self.people.cameras))
         for stop, blob in self.store.read("SELECT * FROM transit"):
             counts = np.frombuffer(blob, "<f8").reshape(2, -1, BINS)  # cameras there were when it was written
@@ -109,6 +109,9 @@ class Memory:
         # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
         # now and then, or writes beside others, would never see a tenth more come.
         self.tidied = (-np.inf, 0)
+
+    def _people(self) -> People:
+        return People.read(self.store, self.config.least_boxes, self.config.common_half)
 
     def refresh(self) -> None:
         """Read again what was edited here, or written by another process, since the arrays were made."""
@@ -222,6 +225,7 @@ class Memory:
             found[k] = self._settle_by_place(rows[k], replace(place, person=person), by)
         self._spoken_for.clear()
         self._write_transit()
+        self.people.renew()
         return [found[k] for k in range(len(tracklets))]
 
     def _take_in(self, tracklets: Sequence[Tracklet]) -> tuple[dict[int, Decision], dict[int, int]]:
@@ -433,7 +437,8 @@ class Memory:
             self._cannot.setdefault(b, set()).add(a)
         known = beside[people.known[beside]] if one.apart is not None else beside[:0]
         if len(known) and people.known[row]:
-            distance = 1.0 - people.vectors[known].astype(np.float64) @ people.vectors[row]
+            mine = people.directions_of(np.array([row]))[0]
+            distance = 1.0 - people.directions_of(known).astype(np.float64) @ mine
             self._strangers += distance.sum(), len(distance)
             told = [
                 ("strangers_sum", repr(float(self._strangers[0]))),
@@ -445,7 +450,7 @@ class Memory:
         """(K,) bool: the tracklets of newcomers who are like no earlier one of this window. The others are asked
         again when those are people."""
         rows = np.asarray(some)
-        vector, camera = self.people.vectors[rows].astype(np.float64), self.people.camera_of[rows]
+        vector, camera = self.people.directions_of(rows).astype(np.float64), self.people.camera_of[rows]
         ratio = appearance_ratio(1.0 - vector @ vector.T, camera[:, None] == camera, self.unit(), self.config)
         return np.asarray(~np.tril(ratio > 0, -1).any(1))
 

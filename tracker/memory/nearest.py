@@ -73,7 +73,7 @@ class Nearest:
             rows: (K,) of the tracklets to be decided.
         """
         self._people, self._place = people, {int(row): k for k, row in enumerate(rows)}
-        self._row, self._cosine = nearest(people.vectors[rows], people.directions())
+        self._row, self._cosine = nearest(people.directions_of(rows), people.directions())
         self.changed: set[int] = set()  # rows of people
 
     def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,6 +82,6 @@ class Nearest:
         changed = np.array(sorted(self.changed), np.int64)
         row, cosine = self._row[place], self._cosine[place]
         cosine[np.isin(row, changed)] = -np.inf
-        now = self._people.vectors[rows] @ self._people.mean[changed].T
+        now = self._people.directions_of(np.asarray(rows)) @ self._people.mean[changed].T
         row = np.concatenate((row, np.broadcast_to(changed, now.shape)), axis=1)
         return row, 1.0 - np.concatenate((cosine, now), axis=1).astype(np.float64)

@@ -7,9 +7,11 @@ from typing import Self
 
 import numpy as np
 
+from retrace.tracker.memory.common import Common
 from retrace.tracker.memory.store import Store, from_blob
 
 NOBODY = -1
+BLOCK = 8_192  # people turned at once
 
 
 @dataclass(slots=True, eq=False)
@@ -17,6 +19,7 @@ class People:
     """N tracklets and P people in arrays that grow; rows in the order in which the file got them."""
 
     dimension: int
+    common: Common  # what everybody looks like in each camera
     cameras: list[str] = field(default_factory=list)
     clock: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) s to be added to a camera's times
     # (C,) s, end of its last tracklet; -inf
@@ -39,10 +42,12 @@ class People:
     # (capacity of people, ...)
     person: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # global id
     total: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (., D) sum of vectors
-    # (., D) its direction, unit
+    # (., C) tracklets of known looks that are in it, by camera
+    counts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int32))
+    # (., D) its direction less what is common, unit
     mean: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     looks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether anything is known of them
-    # tracklets, folded ones included
+    # tracklets
     members: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     last: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # tracklet row that ended last
     been: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), bool))  # (., C) seen in the camera
@@ -56,9 +61,15 @@ class People:
     clock_of_source: dict[str, int] = field(default_factory=dict)  # the memory's where there is none
 
     @classmethod
-    def read(cls, store: Store) -> Self:
-        """Everything that the file holds."""
-        made = cls(store.dimension)
+    def read(cls, store: Store, least_boxes: int = 1, half: float | None = None) -> Self:
+        """Everything that the file holds.
+
+        Args:
+            store: the file.
+            least_boxes: tracklets of fewer say nothing of looks.
+            half: see `Common`.
+        """
+        made = cls(store.dimension, Common(store.dimension, half))
         made.vectors, made.total, made.mean = (np.zeros((0, store.dimension), np.float32) for _ in range(3))
         for number, name, clock in store.read("SELECT number, name, clock FROM camera ORDER BY number"):
             made.add_camera(number, name)
@@ -70,17 +81,26 @@ class People:
         for (person,) in store.read("SELECT id FROM person ORDER BY id"):
             if person in alive:
                 made.add_person(person)
-        for person, total, folded in folds(store):
+        for person, total, _ in folds(store):
             row = made.person_row[person]
             made.total[row] += np.frombuffer(total, "<f4")
-            made.members[row] += folded
-            made._turn(row)
-        query = "SELECT id, camera, source, track, begin, end, vector FROM tracklet ORDER BY id"
-        for tracklet, camera, source, track, begin, end, blob in store.read(query):
-            vector = from_blob(blob) if blob else np.zeros(store.dimension, np.float32)
+        folded = made.total[: made.count] / np.maximum(
+            np.linalg.norm(made.total[: made.count], axis=1, keepdims=True), 1e-12
+        )
+        query = "SELECT id, camera, source, track, begin, end, boxes, vector FROM tracklet ORDER BY id"
+        for tracklet, camera, source, track, begin, end, boxes, blob in store.read(query):
+            enough = boxes >= least_boxes
+            vector = from_blob(blob) if blob and enough else np.zeros(store.dimension, np.float32)
             row = made.add_tracklet(tracklet, camera, source, track, begin, end, vector)
             if tracklet in member:
-                made.put(row, made.person_row[member[tracklet]])
+                person = made.person_row[member[tracklet]]
+                if blob is None and enough:  # folded: it is in the sum
+                    if not made.counts[person, camera]:
+                        made.common.meet(camera, folded[person])
+                    made.counts[person, camera] += 1
+                made.put(row, person)
+        made.common.renew()
+        made._turn(np.arange(made.count))
         for (tracklet,) in store.read("SELECT tracklet FROM path"):
             made.placed[made.row_of_tracklet[tracklet]] = True
         return made
@@ -92,7 +112,8 @@ class People:
         if number == len(self.cameras):
             self.cameras.append(name)
             self.clock, self.newest_of = np.append(self.clock, 0.0), np.append(self.newest_of, -np.inf)
-            self.been = np.pad(self.been, ((0, 0), (0, 1)))
+            self.been, self.counts = (np.pad(a, ((0, 0), (0, 1))) for a in (self.been, self.counts))
+            self.common.add_camera()
 
     def set_clock(self, source: str, clock: str) -> None:
         """The times of what comes from this source are by that clock."""
@@ -139,9 +160,8 @@ class People:
         if row == len(self.person):
             for name in ("person", "total", "mean", "looks", "members", "last"):
                 setattr(self, name, _longer(getattr(self, name)))
-            self.been = np.pad(
-                self.been, ((0, len(self.person) - row), (0, len(self.cameras) - self.been.shape[1]))
-            )
+            more = ((0, len(self.person) - row), (0, len(self.cameras) - self.been.shape[1]))
+            self.been, self.counts = np.pad(self.been, more), np.pad(self.counts, more)
         self.person[row], self.members[row], self.last[row] = person, 0, NOBODY
         self.total[row] = self.mean[row] = self.looks[row] = 0
         self.person_row[person] = row
@@ -149,11 +169,15 @@ class People:
 
     def put(self, row: int, person: int) -> None:
         """Tracklet ``row`` belongs to the person of row ``person``."""
-        self.person_of[row] = person
-        self.total[person] += self.vectors[row]
-        self._turn(person)
+        self.person_of[row], camera = person, int(self.camera_of[row])
+        self.been[person, camera] = True
+        if self.known[row]:
+            if not self.counts[person, camera]:
+                self.common.meet(camera, self.vectors[row])
+            self.counts[person, camera] += 1
+            self.total[person] += self.vectors[row]
+            self._turn(np.array([person]))
         self.members[person] += 1
-        self.been[person, self.camera_of[row]] = True
         if self.last[person] == NOBODY or self.end_of[self.last[person]] <= self.end_of[row]:
             self.last[person] = row
 
@@ -161,22 +185,45 @@ class People:
         """The second person is the first; his row stays empty."""
         rows = self.person_of[: self.size] == gone
         self.person_of[: self.size][rows] = kept
-        for array in (self.total, self.members):
+        for array in (self.total, self.members, self.counts):
             array[kept] += array[gone]
             array[gone] = 0
         self.been[kept] |= self.been[gone]
         last = self.last[[kept, gone]]
         self.last[kept] = last[int(self.end_of[last[1]] > self.end_of[last[0]])]
         self.been[gone], self.last[gone] = False, NOBODY
-        self._turn(kept)
-        self._turn(gone)
+        self._turn(np.array([kept, gone]))
         self.empty += 1
 
-    def _turn(self, person: int) -> None:
-        """The direction of a person's sum."""
-        norm = float(np.linalg.norm(self.total[person]))
-        self.mean[person] = self.total[person] / max(norm, 1e-12)
-        self.looks[person] = norm > 0
+    def renew(self) -> None:
+        """What is common to a camera's people, where many have come since it was taken."""
+        grown = self.common.renew()
+        if grown.any():
+            there = np.asarray(self.been[: self.count][:, grown].any(axis=1), bool)
+            self._turn(there.nonzero()[0])
+
+    def _turn(self, persons: np.ndarray) -> None:
+        """The directions of the sums of people (rows)."""
+        for start in range(0, len(persons), BLOCK):
+            some = persons[start : start + BLOCK]
+            less = self.less_common(some)
+            norm = np.linalg.norm(less, axis=1, keepdims=True)
+            self.mean[some] = less / np.maximum(norm, 1e-12)
+            self.looks[some] = norm[:, 0] > 0
+
+    def less_common(self, persons: np.ndarray) -> np.ndarray:
+        """(K, D) sums of people (rows) less what is common where they were seen."""
+        if self.common.half is None:
+            return self.total[persons]
+        return np.asarray(self.total[persons] - self.counts[persons].astype(np.float32) @ self.common.used)
+
+    def directions_of(self, rows: np.ndarray) -> np.ndarray:
+        """(K, D) float32 unit vectors of tracklets less what is common to their cameras; 0: not known."""
+        if self.common.half is None:
+            return self.vectors[rows]
+        less = self.vectors[rows] - self.common.used[self.camera_of[rows]]
+        less[~self.known[rows]] = 0
+        return np.asarray(less / np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12))
 
     # -- looking
 
@@ -199,7 +246,7 @@ class People:
         return float(times[-1]) if len(times) else -np.inf
 
     def directions(self) -> np.ndarray:
-        """(P, D) float32 unit mean vectors; zero where no looks are known."""
+        """(P, D) float32 unit mean vectors less what is common; zero where no looks are known."""
         return self.mean[: self.count]
 
     def beside(self, row: int, source: str, tracks: frozenset[int] | None) -> np.ndarray:

@@ -131,9 +131,11 @@ def search(
     there[people.person_of[rows]] = True
     count = int(there.sum())
     engine = memory.engine
+    less = photos - people.common.nearest(photos)
+    less /= np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12)
     if engine is None:
         who = there.nonzero()[0]
-        mean = (people.directions() @ photos.T)[who]  # (P, M)
+        mean = (people.directions() @ less.T)[who]  # (P, M)
     else:
         numbers = (
             None if cameras is None else tuple(people.cameras.index(name) for name in sorted({*cameras}))
@@ -142,7 +144,7 @@ def search(
         with_vectors = np.zeros(people.count, bool)
         with_vectors[people.person_of[rows[people.known[rows]]]] = True
         who = np.union1d(who, (there & ~with_vectors).nonzero()[0])  # only their means are left
-        mean = people.mean[who] @ photos.T
+        mean = people.mean[who] @ less.T
     distance = 1.0 - mean.mean(1, dtype=np.float64)
     elsewhere = np.zeros((1, len(who)), bool)
     ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config)

@@ -89,7 +89,7 @@ def test_who_was_not_known_again_is_no_rival_of_himself(tmp_path: Path) -> None:
         return (share * own + np.sqrt(1 - share**2) * other / np.linalg.norm(other)).astype(np.float32)
 
     for case, apart in (("one", frozenset()), ("twins", frozenset({7}))):
-        memory = Memory(tmp_path / f"{case}.db", "net-1", D)
+        memory = Memory(tmp_path / f"{case}.db", "net-1", D, common_half=None)  # of two, all would be common
         first, second = memory.add(
             [
                 tracklet(1, 100.0, track=7, vector=like(0.9), apart=frozenset()),
@@ -405,11 +405,12 @@ def test_rich_people_are_reduced_and_still_known(tmp_path: Path) -> None:
     memory = opened(tmp_path, most_tracklets=10, bank=4)
     for k in range(1, 31):
         memory.add([tracklet(1, 100.0 * k), tracklet(2, 100.0 * k + 1)])
-    before = memory.people.directions()
+    memory.refresh()
+    before = memory.people.directions().copy()
     assert forget(memory, now=4000.0) == {"people": 0, "folded": 52}
     found = memory.add([tracklet(1, 5000.0)])[0]
     assert not found.new
-    np.testing.assert_allclose(before, opened(tmp_path).people.directions(), atol=0.02)
+    np.testing.assert_allclose(before, opened(tmp_path).people.directions(), atol=0.06)
 
 
 @pytest.mark.parametrize("limit", [{"reduce_after": 45.0}, {"most_with_vectors": 2}])
