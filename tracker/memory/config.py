@@ -31,7 +31,7 @@ class MemoryConfig(BaseModel):
     other_camera: Map
     strangers: Positive  # mean distance of different people where the maps were fitted: their unit
     # people of a camera by whom their mean, which vectors are compared less, counts half; null: compared as they are
-    common_half: Positive | None
+    centre_half: Positive | None
     # from so many pairs on, the unit of the memory's own cameras counts
     strangers_pairs: Annotated[int, Field(ge=1)]
     returning: Share  # prior, while nothing is known here, that who comes is somebody known

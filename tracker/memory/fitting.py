@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from retrace.configs.errors import InputError
 from retrace.configs.files import atomic_write, writing
 from retrace.configs.loader import load_preset
-from retrace.tracker.memory.common import Common
+from retrace.tracker.memory.camera_means import CameraMeans
 from retrace.tracker.memory.config import Map, MemoryConfig
 
 FEWEST = 50  # pairs of one person in two cameras, from which a map is told
@@ -53,18 +53,18 @@ def visit_pairs(looks: Looks, half: float | None) -> VisitPairs:
 
     Args:
         looks: of one set.
-        half: see `Common`, which the visits are compared less.
+        half: see `CameraMeans`, which the visits are compared less.
     """
     vector, person, camera = visits_of(looks)
     names = np.unique(camera)
-    common = Common(vector.shape[1], half)
+    means = CameraMeans(vector.shape[1], half)
     for place in range(len(names)):
-        common.add_camera()
+        means.add_camera()
         mine = (camera == names[place]).nonzero()[0]
         for row in mine[np.unique(person[mine], return_index=True)[1]]:
-            common.meet(place, vector[row])
-    common.renew()
-    less = vector - common.used[np.searchsorted(names, camera)]
+            means.meet(place, vector[row])
+    means.renew()
+    less = vector - means.used[np.searchsorted(names, camera)]
     less = less / np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12)
     a, b = np.triu_indices(len(less), 1)
     return VisitPairs((1.0 - less @ less.T)[a, b], person[a] == person[b], camera[a] == camera[b])
@@ -94,12 +94,12 @@ def fit_maps(sets: Mapping[str, Looks], config: MemoryConfig) -> MemoryConfig:
 
     Args:
         sets: by name, of people whom the network was not trained on, in two cameras or more.
-        config: whose ``common_half`` counts; all but the maps and ``strangers`` stays.
+        config: whose ``centre_half`` counts; all but the maps and ``strangers`` stays.
 
     Raises:
         InputError: a set with too few pairs of one person in two cameras.
     """
-    found = {name: visit_pairs(looks, config.common_half) for name, looks in sets.items()}
+    found = {name: visit_pairs(looks, config.centre_half) for name, looks in sets.items()}
     for name, pairs in found.items():
         count = int((pairs.same & ~pairs.here).sum())
         if count < FEWEST or not (pairs.here & ~pairs.same).any():

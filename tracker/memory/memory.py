@@ -111,7 +111,7 @@ class Memory:
         self.tidied = (-np.inf, 0)
 
     def _people(self) -> People:
-        return People.read(self.store, self.config.least_boxes, self.config.common_half)
+        return People.read(self.store, self.config.least_boxes, self.config.centre_half)
 
     def refresh(self) -> None:
         """Read again what was edited here, or written by another process, since the arrays were made."""

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from retrace.tracker.memory.common import Common
+from retrace.tracker.memory.camera_means import CameraMeans
 from retrace.tracker.memory.store import Store, from_blob
 
 NOBODY = -1
@@ -19,7 +19,7 @@ class People:
     """N tracklets and P people in arrays that grow; rows in the order in which the file got them."""
 
     dimension: int
-    common: Common  # what everybody looks like in each camera
+    camera_means: CameraMeans  # what everybody looks like in each camera
     cameras: list[str] = field(default_factory=list)
     clock: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) s to be added to a camera's times
     # (C,) s, end of its last tracklet; -inf
@@ -67,9 +67,9 @@ class People:
         Args:
             store: the file.
             least_boxes: tracklets of fewer say nothing of looks.
-            half: see `Common`.
+            half: see `CameraMeans`.
         """
-        made = cls(store.dimension, Common(store.dimension, half))
+        made = cls(store.dimension, CameraMeans(store.dimension, half))
         made.vectors, made.total, made.mean = (np.zeros((0, store.dimension), np.float32) for _ in range(3))
         for number, name, clock in store.read("SELECT number, name, clock FROM camera ORDER BY number"):
             made.add_camera(number, name)
@@ -96,10 +96,10 @@ class People:
                 person = made.person_row[member[tracklet]]
                 if blob is None and enough:  # folded: it is in the sum
                     if not made.counts[person, camera]:
-                        made.common.meet(camera, folded[person])
+                        made.camera_means.meet(camera, folded[person])
                     made.counts[person, camera] += 1
                 made.put(row, person)
-        made.common.renew()
+        made.camera_means.renew()
         made._turn(np.arange(made.count))
         for (tracklet,) in store.read("SELECT tracklet FROM path"):
             made.placed[made.row_of_tracklet[tracklet]] = True
@@ -113,7 +113,7 @@ class People:
             self.cameras.append(name)
             self.clock, self.newest_of = np.append(self.clock, 0.0), np.append(self.newest_of, -np.inf)
             self.been, self.counts = (np.pad(a, ((0, 0), (0, 1))) for a in (self.been, self.counts))
-            self.common.add_camera()
+            self.camera_means.add_camera()
 
     def set_clock(self, source: str, clock: str) -> None:
         """The times of what comes from this source are by that clock."""
@@ -173,7 +173,7 @@ class People:
         self.been[person, camera] = True
         if self.known[row]:
             if not self.counts[person, camera]:
-                self.common.meet(camera, self.vectors[row])
+                self.camera_means.meet(camera, self.vectors[row])
             self.counts[person, camera] += 1
             self.total[person] += self.vectors[row]
             self._turn(np.array([person]))
@@ -197,7 +197,7 @@ class People:
 
     def renew(self) -> None:
         """What is common to a camera's people, where many have come since it was taken."""
-        grown = self.common.renew()
+        grown = self.camera_means.renew()
         if grown.any():
             there = np.asarray(self.been[: self.count][:, grown].any(axis=1), bool)
             self._turn(there.nonzero()[0])
@@ -206,22 +206,24 @@ class People:
         """The directions of the sums of people (rows)."""
         for start in range(0, len(persons), BLOCK):
             some = persons[start : start + BLOCK]
-            less = self.less_common(some)
+            less = self.centred_totals(some)
             norm = np.linalg.norm(less, axis=1, keepdims=True)
             self.mean[some] = less / np.maximum(norm, 1e-12)
             self.looks[some] = norm[:, 0] > 0
 
-    def less_common(self, persons: np.ndarray) -> np.ndarray:
+    def centred_totals(self, persons: np.ndarray) -> np.ndarray:
         """(K, D) sums of people (rows) less what is common where they were seen."""
-        if self.common.half is None:
+        if self.camera_means.half is None:
             return self.total[persons]
-        return np.asarray(self.total[persons] - self.counts[persons].astype(np.float32) @ self.common.used)
+        return np.asarray(
+            self.total[persons] - self.counts[persons].astype(np.float32) @ self.camera_means.used
+        )
 
     def directions_of(self, rows: np.ndarray) -> np.ndarray:
         """(K, D) float32 unit vectors of tracklets less what is common to their cameras; 0: not known."""
-        if self.common.half is None:
+        if self.camera_means.half is None:
             return self.vectors[rows]
-        less = self.vectors[rows] - self.common.used[self.camera_of[rows]]
+        less = self.vectors[rows] - self.camera_means.used[self.camera_of[rows]]
         less[~self.known[rows]] = 0
         return np.asarray(less / np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12))
 

@@ -113,7 +113,7 @@ def _alike(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _linked(memory: Memory, rows: np.ndarray, least: float) -> list[tuple[int, int, float]]:
     """The joins among people ``rows``: the likeliest two first, then their common mean stands for both."""
     people = memory.people
-    total, been = people.less_common(rows).astype(np.float64), people.been[rows].copy()
+    total, been = people.centred_totals(rows).astype(np.float64), people.been[rows].copy()
     members = [[int(row)] for row in rows]
     never = _never(rows, memory)
     found: list[tuple[int, int, float]] = []

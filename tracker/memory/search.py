@@ -131,7 +131,7 @@ def search(
     there[people.person_of[rows]] = True
     count = int(there.sum())
     engine = memory.engine
-    less = photos - people.common.nearest(photos)
+    less = photos - people.camera_means.nearest(photos)
     less /= np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12)
     if engine is None:
         who = there.nonzero()[0]

@@ -12,7 +12,7 @@ from retrace.configs.loader import load_preset
 from retrace.tracker.memory import Memory, MemoryConfig
 from retrace.tracker.memory.fitting import Looks, fit_maps, fit_memory, visit_pairs, visits_of
 
-CONFIG = load_preset("default", MemoryConfig, "memory", {"common_half": 3.0})
+CONFIG = load_preset("default", MemoryConfig, "memory", {"centre_half": 3.0})
 
 
 def pictures(seed: int, people: int = 60, spread: float = 0.5, cast: float = 1.0) -> Looks:
@@ -59,7 +59,7 @@ def test_a_map_says_what_a_distance_is_worth() -> None:
     """The log-likelihood ratio that it states of held-out people is what counting finds: of pairs at about even odds as
     many are of one person as of two, both kinds weighed alike."""
     found = fit_maps({"one": pictures(1, spread=1.6), "other": pictures(2, spread=1.6)}, CONFIG)
-    pairs = visit_pairs(pictures(3, people=200, spread=1.6), CONFIG.common_half)
+    pairs = visit_pairs(pictures(3, people=200, spread=1.6), CONFIG.centre_half)
     across = ~pairs.here
     scaled = pairs.distance[across] * (found.strangers / pairs.unit)
     odds = found.other_camera.offset - found.other_camera.slope * scaled
@@ -75,7 +75,7 @@ def test_a_map_says_what_a_distance_is_worth() -> None:
 
 def test_no_other_map_has_less_loss() -> None:
     looks = pictures(4)
-    found, pairs = fit_maps({"one": looks}, CONFIG), visit_pairs(looks, CONFIG.common_half)
+    found, pairs = fit_maps({"one": looks}, CONFIG), visit_pairs(looks, CONFIG.centre_half)
     across = ~pairs.here
     distance, same = pairs.distance[across], pairs.same[across]
     scaled = distance * (found.strangers / pairs.unit)

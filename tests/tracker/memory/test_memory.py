@@ -89,7 +89,7 @@ def test_who_was_not_known_again_is_no_rival_of_himself(tmp_path: Path) -> None:
         return (share * own + np.sqrt(1 - share**2) * other / np.linalg.norm(other)).astype(np.float32)
 
     for case, apart in (("one", frozenset()), ("twins", frozenset({7}))):
-        memory = Memory(tmp_path / f"{case}.db", "net-1", D, common_half=None)  # of two, all would be common
+        memory = Memory(tmp_path / f"{case}.db", "net-1", D, centre_half=None)  # of two, all would be common
         first, second = memory.add(
             [
                 tracklet(1, 100.0, track=7, vector=like(0.9), apart=frozenset()),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrace.tracker.memory import nearest as home
-from retrace.tracker.memory.common import Common
+from retrace.tracker.memory.camera_means import CameraMeans
 from retrace.tracker.memory.nearest import Nearest, nearest, top
 from retrace.tracker.memory.people import People
 from tests.tracker.memory.passersby import vector_of
@@ -38,7 +38,7 @@ def test_blocks_do_not_matter(people: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def filled(seed: int, count: int) -> People:
-    rng, people = np.random.default_rng(seed), People(128, Common(128, None))
+    rng, people = np.random.default_rng(seed), People(128, CameraMeans(128, None))
     people.vectors, people.total, people.mean = (np.zeros((0, 128), np.float32) for _ in range(3))
     people.add_camera(0, "door")
     for k in range(count):

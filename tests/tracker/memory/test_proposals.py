@@ -56,7 +56,7 @@ def test_who_was_seen_together_is_never_one(tmp_path: Path) -> None:
 
 def test_who_was_refused_is_not_suggested_again(tmp_path: Path) -> None:
     pieces(tmp_path, [(1, 100.0), (1, 200.0)])
-    memory = Memory(tmp_path / "m.db", "net-1", D, common_half=None)  # of one person, all would be common
+    memory = Memory(tmp_path / "m.db", "net-1", D, centre_half=None)  # of one person, all would be common
     assert [(one.older, one.younger) for one in propose(memory)] == [(1, 2)]
     operation = reject(memory, 2, 1, at=300.0)
     assert suggestions(memory.store) == []

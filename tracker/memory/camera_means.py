@@ -16,7 +16,7 @@ GROWN = 1.1  # times as many people: the mean is taken anew
 
 
 @dataclass(slots=True, eq=False)
-class Common:
+class CameraMeans:
     """The means of C cameras: as they would be now, and as they are in use."""
 
     dimension: int

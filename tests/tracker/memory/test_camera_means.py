@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retrace.tracker.memory import Memory
-from retrace.tracker.memory.common import Common
+from retrace.tracker.memory.camera_means import CameraMeans
 from retrace.tracker.memory.editing import forget, merge
 from retrace.tracker.memory.search import search
 from tests.tracker.memory.passersby import D, tracklet, vector_of
@@ -16,46 +16,46 @@ from tests.tracker.memory.passersby import D, tracklet, vector_of
 
 def test_a_camera_of_few_people_says_little() -> None:
     """Of one person and half = 3 a quarter is taken off; of three, half of their mean."""
-    common, eye = Common(4, 3.0), np.eye(4)
-    common.add_camera()
-    common.add_camera()
-    common.meet(0, eye[0])
-    assert common.renew().tolist() == [True, False]
-    np.testing.assert_allclose(common.used, [eye[0] / 4, 0 * eye[0]])
+    means, eye = CameraMeans(4, 3.0), np.eye(4)
+    means.add_camera()
+    means.add_camera()
+    means.meet(0, eye[0])
+    assert means.renew().tolist() == [True, False]
+    np.testing.assert_allclose(means.used, [eye[0] / 4, 0 * eye[0]])
     for k in (1, 2):
-        common.meet(0, eye[k])
-    np.testing.assert_allclose(common.used[0], eye[0] / 4)  # not before it is asked to
-    common.renew()
-    np.testing.assert_allclose(common.used[0], [1 / 6, 1 / 6, 1 / 6, 0])
-    assert not common.renew().any()
-    common.meet(1, eye[3])
-    np.testing.assert_allclose(common.used[1], 0 * eye[0])
-    common.renew()
+        means.meet(0, eye[k])
+    np.testing.assert_allclose(means.used[0], eye[0] / 4)  # not before it is asked to
+    means.renew()
+    np.testing.assert_allclose(means.used[0], [1 / 6, 1 / 6, 1 / 6, 0])
+    assert not means.renew().any()
+    means.meet(1, eye[3])
+    np.testing.assert_allclose(means.used[1], 0 * eye[0])
+    means.renew()
     pictures = np.array(
         [[0.1, 0.0, 0.0, 0.2], [0.3, 0.3, 0.1, 0.4]]
     )  # like camera 1's; like camera 0's: .7 / sqrt(3)
-    np.testing.assert_allclose(common.nearest(pictures), common.used[[1, 0]])
+    np.testing.assert_allclose(means.nearest(pictures), means.used[[1, 0]])
 
 
 def test_it_is_renewed_by_tenths() -> None:
-    common = Common(2, 1.0)
-    common.add_camera()
+    means = CameraMeans(2, 1.0)
+    means.add_camera()
     renewed = []
     for k in range(100):
-        common.meet(0, np.array([1.0, 0.0]))
-        if common.renew()[0]:
+        means.meet(0, np.array([1.0, 0.0]))
+        if means.renew()[0]:
             renewed.append(k + 1)
     assert renewed[:12] == [*range(1, 11), 11, 13]
     assert len(renewed) < 35
 
 
 def test_without_it_vectors_are_as_they_are() -> None:
-    common = Common(2, None)
-    common.add_camera()
-    common.meet(0, np.array([1.0, 0.0]))
-    assert not common.renew().any()
-    assert not common.used.any()
-    assert not common.nearest(np.ones((3, 2))).any()
+    means = CameraMeans(2, None)
+    means.add_camera()
+    means.meet(0, np.array([1.0, 0.0]))
+    assert not means.renew().any()
+    assert not means.used.any()
+    assert not means.nearest(np.ones((3, 2))).any()
 
 
 CAST = np.random.default_rng(77).normal(size=(2, D)) / np.sqrt(D) * 1.0  # what a camera adds to every vector
@@ -80,7 +80,7 @@ def slow_directions(memory: Memory) -> np.ndarray:
         total = np.zeros(D)
         for row in range(people.size):
             if people.person_of[row] == person and people.known[row]:
-                total += people.vectors[row] - people.common.used[people.camera_of[row]]
+                total += people.vectors[row] - people.camera_means.used[people.camera_of[row]]
         found.append(total / max(np.linalg.norm(total), 1e-12))
     return np.array(found)
 
@@ -88,7 +88,7 @@ def slow_directions(memory: Memory) -> np.ndarray:
 @pytest.mark.parametrize("half", [None, 2.0])
 def test_directions_are_those_of_the_slow_twin(tmp_path: Path, half: float | None) -> None:
     """While tracklets come, after a merge, and when the file is opened again."""
-    memory = Memory(tmp_path / "m.db", "net", D, common_half=half)
+    memory = Memory(tmp_path / "m.db", "net", D, centre_half=half)
     for _, one in stream(6, 40):
         memory.add([one])  # type: ignore[list-item]
     np.testing.assert_allclose(memory.people.directions(), slow_directions(memory), atol=1e-5)
@@ -96,19 +96,19 @@ def test_directions_are_those_of_the_slow_twin(tmp_path: Path, half: float | Non
     memory.refresh()
     np.testing.assert_allclose(memory.people.directions(), slow_directions(memory), atol=1e-5)
     rows = np.arange(memory.people.size)
-    less = memory.people.vectors - memory.people.common.used[memory.people.camera_of]
+    less = memory.people.vectors - memory.people.camera_means.used[memory.people.camera_of]
     less = less[: len(rows)] / np.linalg.norm(less[: len(rows)], axis=1, keepdims=True)
     np.testing.assert_allclose(memory.people.directions_of(rows), less, atol=1e-4)
 
 
 def test_folded_vectors_are_less_it_too(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "m.db", "net", D, common_half=2.0, most_tracklets=3, bank=1)
+    memory = Memory(tmp_path / "m.db", "net", D, centre_half=2.0, most_tracklets=3, bank=1)
     for _, one in stream(6, 60):
         memory.add([one])  # type: ignore[list-item]
     before = memory.people.directions().copy()
     assert forget(memory, now=1e6)["folded"] > 20
-    with Memory(tmp_path / "m.db", "net", D, common_half=2.0) as again:
-        assert (again.people.common.people == memory.people.common.people).all()
+    with Memory(tmp_path / "m.db", "net", D, centre_half=2.0) as again:
+        assert (again.people.camera_means.people == memory.people.camera_means.people).all()
         near = (again.people.directions() * before).sum(1)
         assert (near > 0.94).all()  # of each the first visit was in the mean, and now his mean is
 
@@ -118,7 +118,7 @@ def test_people_are_known_in_cameras_unlike_the_training(tmp_path: Path) -> None
     what is common, each is one person over both cameras, and a photo from either finds him."""
     purity = {}
     for half in (None, 2.0):
-        memory = Memory(tmp_path / f"{half}.db", "net", D, common_half=half)
+        memory = Memory(tmp_path / f"{half}.db", "net", D, centre_half=half)
         given = stream(20, 240)
         told = [memory.add([one])[0].person for _, one in given]  # type: ignore[list-item]
         true = np.array([person for person, _ in given])
