@@ -73,7 +73,7 @@ FOLDERS = (
     "eval.ranking",
     "reid",
     "reid.calibration",
-    "reid.export",
+    "reid.exporting",
     "tracker.analytics",
     "tracker.detection",
     "tracker.memory",

@@ -54,10 +54,10 @@ AT_HOME = {
     "torchreid": {"reid/networks/zoo.py"},
     "onnxruntime": {
         "reid/runtime/onnx_runtime.py",
-        "reid/export/convert.py",
+        "reid/exporting/convert.py",
         "tracker/detection/network.py",
     },
-    "openvino": {"configs/providers.py", "reid/export/convert.py"},
+    "openvino": {"configs/providers.py", "reid/exporting/convert.py"},
     "optuna": {"tools/tuning/study.py"},
     "fsspec": {"tracker/run/storage.py"},
     "ray": {"tools/runs/cluster.py"},

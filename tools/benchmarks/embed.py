@@ -83,7 +83,7 @@ def open_ways(
 ) -> dict[str, Way]:
     """What is measured, by name; exported files go into ``folder``."""
     from retrace.reid import Embedder
-    from retrace.reid.export.job import Job, export
+    from retrace.reid.exporting.job import Job, export
 
     embedder = Embedder.from_weights(
         weights, "cpu", backend="torch", model=model, threads=1, batch_size=batch
@@ -111,7 +111,7 @@ def some_crops(count: int, size: tuple[int, int], folder: str | None) -> np.ndar
 
     from retrace.configs.files import read_image
     from retrace.reid.crops import image_files, resize
-    from retrace.reid.export.job import random_crops
+    from retrace.reid.exporting.job import random_crops
 
     if folder is None:
         return random_crops(count, size, np.random.default_rng(0))

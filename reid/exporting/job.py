@@ -18,7 +18,7 @@ from retrace.configs.errors import install, one_line
 from retrace.configs.files import read_image
 from retrace.reid.crops import image_files, resize
 from retrace.reid.embedder import Embedder, find_weights
-from retrace.reid.export import convert
+from retrace.reid.exporting import convert
 from retrace.reid.runtime.feed import Feed
 from retrace.reid.runtime.network import Wish
 from retrace.reid.runtime.open import open_network

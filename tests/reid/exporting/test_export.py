@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 
 from retrace.configs import InputError  # noqa: E402
 from retrace.reid import Embedder  # noqa: E402
-from retrace.reid.export import convert  # noqa: E402
-from retrace.reid.export.job import FORMATS, Job, export, random_crops  # noqa: E402
+from retrace.reid.exporting import convert  # noqa: E402
+from retrace.reid.exporting.job import FORMATS, Job, export, random_crops  # noqa: E402
 from retrace.reid.recipe import Recipe  # noqa: E402
 from retrace.reid.weights.files import load_network  # noqa: E402
 from retrace.reid.weights.shipped import shipped_weights  # noqa: E402
