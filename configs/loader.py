@@ -90,13 +90,17 @@ def validate(raw: Mapping[str, Any], model: type[Model], origin: str) -> Model:
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """``["max_age=2", "stages.0.limit=0.5"]`` -> a mapping with YAML-typed values (for ``--set``)."""
+    """``["max_age=2", "stages.0.limit=0.5"]`` -> a mapping with YAML-typed values, for :func:`load_preset`.
+
+    Raises:
+        InputError: a pair without a key or a "=", a value that is no YAML.
+    """
     found = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise InputError(f"--set {shorten(pair, 200)}: expected key=value")
-        found[key.strip()] = parse_yaml(value, f"--set {shorten(pair, 200)}")
+            raise InputError(f"`pairs` {shorten(pair, 200)}: expected key=value")
+        found[key.strip()] = parse_yaml(value, f"`pairs` {shorten(pair, 200)}")
     return found
 
 

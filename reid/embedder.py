@@ -67,7 +67,7 @@ class Embedder:
         video: VideoSoFar | None = None,
     ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+            raise InputError(f"`batch_size` must be at least 1, got {batch_size!r}")
         self._network = network
         self._weights = weights
         self._batch_size = network.batch or batch_size

@@ -145,20 +145,20 @@ def export(
 
 def _check(out: Path, job: ExportJob, calibration: str | Path | None) -> None:
     if job.format not in FORMATS:
-        raise InputError(f"format must be one of {', '.join(FORMATS)}, got {job.format!r}")
+        raise InputError(f"`format` must be one of {', '.join(FORMATS)}, got {job.format!r}")
     if job.store not in STORES:
-        raise InputError(f"store must be one of {', '.join(STORES)}, got {job.store!r}")
+        raise InputError(f"`store` must be one of {', '.join(STORES)}, got {job.store!r}")
     if out.suffix != FORMATS[job.format]:  # OpenVINO knows no .XML
         raise InputError(f"{out}: a file of format {job.format} ends in {FORMATS[job.format]}")
     if job.batch is not None and job.batch < 1:
-        raise InputError(f"batch must be at least 1, got {job.batch}")
+        raise InputError(f"`batch` must be at least 1, got {job.batch}")
     stores = ("float", "half") if job.format == "safetensors" else ("float",)
     if job.format in OF_TORCH and (job.batch is not None or job.store not in stores):
         raise InputError(
             f"{job.format} takes any batch and is stored as {' or '.join(stores)}, got batch {job.batch}, {job.store}"
         )
     if job.store == "int8" and calibration is None:
-        raise InputError("int8 needs a folder of person crops to find its ranges: give calibration")
+        raise InputError("int8 needs a folder of person crops to find its ranges: give `calibration`")
 
 
 def _crops(

@@ -42,7 +42,7 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
         raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
     place = place_of(session.get_providers()[0], wish.device)
     if place == "cpu" and (tensorrt or wish.device.startswith("cuda")):
-        raise InputError(f"device {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
+        raise InputError(f"`device` {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
     inputs, output = session.get_inputs(), session.get_outputs()[0]
     meta = session.get_modelmeta()
     text = meta.custom_metadata_map.get(KEY)

@@ -25,7 +25,7 @@ def open_openvino(path: Path, wish: Wish) -> Network:
     """
     core = openvino_core()
     if wish.device.startswith("cuda"):
-        raise InputError(f"device {wish.device!r}: OpenVINO has no CUDA; use device 'cpu'")
+        raise InputError(f"`device` {wish.device!r}: OpenVINO has no CUDA; use device 'cpu'")
     # Left alone, OpenVINO computes in bfloat16 on CPUs that have it, and numbers differ between machines.
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": wish.precision, "PERFORMANCE_HINT": "LATENCY"}
     if wish.threads:

@@ -117,6 +117,6 @@ def _device(device: str) -> torch.device:
     place = torch.device(device)
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise InputError(
-            f"device {device!r}: torch sees {torch.cuda.device_count()} CUDA devices; use device 'cpu'"
+            f"`device` {device!r}: torch sees {torch.cuda.device_count()} CUDA devices; use device 'cpu'"
         )
     return place

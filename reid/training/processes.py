@@ -37,9 +37,9 @@ def pick_device(device: str, local_rank: int | None) -> torch.device:
     try:
         place = torch.device(device)
     except RuntimeError:
-        raise InputError(f"device {device}: expected auto, cpu, cuda or cuda:N") from None
+        raise InputError(f"`device` {device}: expected auto, cpu, cuda or cuda:N") from None
     if place.type not in ("cpu", "cuda"):
-        raise InputError(f"device {device}: expected auto, cpu, cuda or cuda:N")
+        raise InputError(f"`device` {device}: expected auto, cpu, cuda or cuda:N")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device {device}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu")
+        raise InputError(f"`device` {device}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu")
     return torch.device("cuda", place.index or 0) if place.type == "cuda" else place

@@ -82,10 +82,12 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
 @contextmanager
 def as_flags(parser: argparse.ArgumentParser, **others: str) -> Iterator[None]:
     """A library's messages speak of its arguments, as `fps`; here they become this tool's options: --fps; and of
-    ``others`` those that are called otherwise here: bin_seconds="--minute"."""
+    ``others`` those that are called otherwise here: bin_seconds="--minute". The pairs that
+    `configs.loader.parse_assignments` takes are --set in every tool that has it."""
     from retrace.configs import InputError
 
     flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+    flags |= {"pairs": flags["set"]} if "set" in flags else {}
     flags |= others
     try:
         yield

@@ -267,11 +267,11 @@ def test_half_of_a_safetensors_is_read_back_as_float32(tmp_path: Path) -> None:
         (
             "a.onnx",
             ExportJob("tflite"),
-            "format must be one of onnx, openvino, torchscript, safetensors, got 'tflite'",
+            "`format` must be one of onnx, openvino, torchscript, safetensors, got 'tflite'",
         ),
         ("a.onnx", ExportJob("openvino"), r"a\.onnx: a file of format openvino ends in \.xml"),
-        ("a.onnx", ExportJob(batch=0), "batch must be at least 1, got 0"),
-        ("a.onnx", ExportJob(store="int4"), "store must be one of float, half, int8"),
+        ("a.onnx", ExportJob(batch=0), "`batch` must be at least 1, got 0"),
+        ("a.onnx", ExportJob(store="int4"), "`store` must be one of float, half, int8"),
         ("a.onnx", ExportJob(store="int8"), "needs a folder of person crops"),
         (
             "a.torchscript",
