@@ -79,7 +79,11 @@ def claim(path: Path) -> None:
 
 
 def reveal(grown: Path, path: Path) -> Path:
-    """Give a whole file its name; its bytes are on the disk before."""
+    """Give a whole file its name; its bytes are on the disk before.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
     with writing(path):
         with open(grown, "rb+") as file:
             os.fsync(file.fileno())

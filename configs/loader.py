@@ -82,7 +82,11 @@ def preset_path(name_or_path: str | Path, kind: str) -> Path:
 
 
 def validate(raw: Mapping[str, Any], model: type[Model], origin: str) -> Model:
-    """``raw`` as ``model``; every problem in one line that begins with ``origin``."""
+    """``raw`` as ``model``; every problem in one line that begins with ``origin``.
+
+    Raises:
+        InputError: whatever does not fit the model.
+    """
     try:
         return model.model_validate(raw)
     except pydantic.ValidationError as error:

@@ -209,7 +209,11 @@ def _line(path: Path, row: int) -> int:
 
 
 def score_sequence(sequence: Sequence, benchmark: str) -> Metrics:
-    """Read, check and score one sequence."""
+    """Read, check and score one sequence.
+
+    Raises:
+        InputError: whatever TrackEval refuses, named by file and line.
+    """
     gt, result = read_sequence(sequence, benchmark)
     return score_prepared(prepare(gt, result, sequence.length, benchmark))
 

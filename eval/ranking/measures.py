@@ -77,7 +77,11 @@ def space(features: Features) -> Found:
 
 
 def few_shot(features: Features) -> Found:
-    """N-way K-shot accuracy, any camera and across cameras."""
+    """N-way K-shot accuracy, any camera and across cameras.
+
+    Raises:
+        InputError: too few people with several images.
+    """
     people = features.everybody
     lines: list[list[Cell]] = [["episodes", "accuracy", "+-", "people"]]
     data = []
@@ -122,7 +126,11 @@ def open_set(features: Features) -> Found:
 
 
 def probe(features: Features) -> Found:
-    """What a linear classifier reads off: who it is, and which camera took it (the less the better)."""
+    """What a linear classifier reads off: who it is, and which camera took it (the less the better).
+
+    Raises:
+        InputError: the gallery has no people.
+    """
     q, g = features.query, features.gallery
     people = g.ids > DISTRACTOR
     if not people.any():

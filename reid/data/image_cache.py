@@ -110,7 +110,11 @@ def _key(images: ReidImages, size: tuple[int, int]) -> str:
 
 
 def images_key(images: ReidImages, what: str = "") -> str:
-    """A name for something made of these files, in this order: changes with any one's place, size or time."""
+    """A name for something made of these files, in this order: changes with any one's place, size or time.
+
+    Raises:
+        InputError: a file that has gone or cannot be looked at.
+    """
     digest = hashlib.sha256(what.encode())
     for path in images.paths:
         try:

@@ -27,7 +27,11 @@ def is_msmt17(folder: Path) -> bool:
 
 
 def read_msmt17(folder: Path, split: int) -> Found:
-    """Lists of ``path id``, beside train/ and test/ (V1) or mask_train_v2/ and mask_test_v2/ (V2)."""
+    """Lists of ``path id``, beside train/ and test/ (V1) or mask_train_v2/ and mask_test_v2/ (V2).
+
+    Raises:
+        InputError: a list without its images, a line that is none, a file that cannot be read.
+    """
     found = Found(one_numbering=False)  # train and test count from 0 each
     for part, names in MSMT_LISTS.items():
         half = "train" if part == "train" else "test"
@@ -73,6 +77,9 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
 
     The classic protocol has 20 splits. The images lie where the file says, or beside it, in images_detected/
     or images_labeled/.
+
+    Raises:
+        InputError: several protocols, no such split, a file that is no such JSON.
     """
     files = _split_files(folder)
     if len(files) > 1:
@@ -107,7 +114,11 @@ def _whole(value: Any) -> int:
 
 
 def csv_file(folder: Path) -> Path | None:
-    """The one CSV file of a folder that has our columns."""
+    """The one CSV file of a folder that has our columns.
+
+    Raises:
+        InputError: there are several.
+    """
     files = [folder] if folder.is_file() else sorted(folder.glob("*.csv"))
     good = [file for file in files if file.suffix.lower() == ".csv" and _has_columns(file)]
     if len(good) > 1:
@@ -131,6 +142,9 @@ def read_csv(folder: Path, split: int) -> Found:
     """Columns path (from the file's folder), id, camera[, split: train, query or gallery]; without it, train.
 
     Ids and cameras are whole numbers (id 0: distractor, -1: junk), or names, which are numbered from 1.
+
+    Raises:
+        InputError: no CSV, or a line that does not fit the header.
     """
     file = csv_file(folder)
     assert file is not None
@@ -198,6 +212,11 @@ def _plain(label: str) -> str:
 
 
 def text_of(file: Path) -> str:
+    """A text file in UTF-8.
+
+    Raises:
+        InputError: it cannot be read, is none, or does not fit into memory.
+    """
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

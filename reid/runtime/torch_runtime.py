@@ -59,7 +59,11 @@ class TorchRun:
 
 
 def open_torch(path: Path, wish: Wish) -> Network:
-    """Weights that `reid.weights` reads, or TorchScript."""
+    """Weights that `reid.weights` reads, or TorchScript.
+
+    Raises:
+        InputError: a file that is neither or is damaged, a wish that torch cannot fulfil.
+    """
     place = _device(wish.device)
     signs = None
     if path.suffix.lower() == ".torchscript":

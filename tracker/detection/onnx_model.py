@@ -110,7 +110,11 @@ class Model:
         self._size: Size = size if not self._any_size else (_pair(reading.format.size) or size)
 
     def find(self, images: Sequence[np.ndarray], ask: Ask) -> list[Detections]:
-        """The boxes of (H, W, 3) uint8 BGR pictures, each best first."""
+        """The boxes of (H, W, 3) uint8 BGR pictures, each best first.
+
+        Raises:
+            InputError: outputs that are no boxes, or not finite.
+        """
         found: list[Detections] = [Detections.empty()] * len(images)
         by_size: dict[Size, list[int]] = {}
         for number, image in enumerate(images):

@@ -112,7 +112,11 @@ def who_is_who(
     looks: Looks | None,
     size: tuple[int, int] | None,
 ) -> Links:
-    """What ``link`` or ``reconnect`` finds, see :func:`improve`."""
+    """What ``link`` or ``reconnect`` finds, see :func:`improve`.
+
+    Raises:
+        InputError: ``reconnect`` looks at the picture's edge and its size is not known.
+    """
     if name == "link":
         return find_links(table, fps, config.link)
     if not looks:

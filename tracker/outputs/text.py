@@ -119,7 +119,11 @@ JsonLinesSink = partial(TextSink, json_line)
 
 
 def ledger_sink(tracker: Tracker, name: str, path: str | Path, resume_at: int | None = None) -> TextSink:
-    """What became of every detection, and why (tracker/ledger/file.py); after every frame of ``tracker``."""
+    """What became of every detection, and why (tracker/ledger/file.py); after every frame of ``tracker``.
+
+    Raises:
+        InputError: the tracker keeps none.
+    """
     ledger, config = tracker.ledger, tracker.config
     if ledger is None:
         raise InputError("this tracker keeps no ledger: make it with Tracker(config, fps, ledger=True)")
