@@ -373,6 +373,7 @@ class Tracker:
             cols, by = self._free_places(detections, cols, reason, by, source)
         source = np.concatenate((source, len(stays) + np.arange(len(cols))))
         if self.ledger is not None:
+            self.ledger.note_forgotten(~stays)
             self.ledger.note_births(cols, reason, by)
         if len(cols):
             self._begin(detections, cols)
