@@ -43,7 +43,7 @@ def load_preset(
     Args:
         name_or_path: a preset's name in ``configs/KIND/`` or the path of a YAML file.
         model: the pydantic model that sits beside the code it configures.
-        kind: "tracker" or "reid".
+        kind: the folder in ``configs/`` where such presets lie: "tracker", "reid", "memory" ...
         overrides: values that replace the file's; a dotted key reaches inside ("stages.0.limit").
 
     Raises:

@@ -174,9 +174,9 @@ class Tracker:
     def settled(
         self, detections: Detections, timestamp: float | None = None, warp: np.ndarray | None = None
     ) -> np.ndarray:
-        """(N,) bool: the boxes of the next frame of which place alone says whose they are, see `tracker.sparing`.
+        """(N,) bool: the boxes of the next frame of which place alone says whose they are.
 
-        Arguments as for :meth:`update`, which is to follow; nothing changes here.
+        See `tracker.tracks.sparing`. Arguments as for :meth:`update`, which is to follow; nothing changes here.
 
         Raises:
             InputError: as :meth:`update`, for a timestamp that is no number or a malformed warp.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -78,7 +77,7 @@ def open_sound_images(
         raise InputError(f"size must be (height, width) from 1 px, got {size}")
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs must be a number of threads from 1, got {jobs}")
-    jobs = jobs or _cores()
+    jobs = jobs or files.cores()
     path = None if folder is None else folder / f"{_key(images, size)}.npy"
     broken = _known_broken(path)
     pixels = None
@@ -97,11 +96,6 @@ def open_sound_images(
         )
     sound = images.take(np.setdiff1d(np.arange(len(images)), broken))
     return sound, open_images(sound, size, folder, jobs=jobs, progress=progress), names
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _key(images: ReidImages, size: tuple[int, int]) -> str:

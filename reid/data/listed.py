@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.reid.data.layouts import MSMT_NAME, PARTS, Found, few
+from retrace.reid.data.layouts import MSMT_NAME, PARTS, FoundImages, few
 
 MSMT_LISTS = {  # 32,621 training images are train and val together
     "train": ("list_train.txt", "list_val.txt"),
@@ -26,13 +26,13 @@ def is_msmt17(folder: Path) -> bool:
     return any((folder / name).is_file() for names in MSMT_LISTS.values() for name in names)
 
 
-def read_msmt17(folder: Path, split: int) -> Found:
+def read_msmt17(folder: Path, split: int) -> FoundImages:
     """Lists of ``path id``, beside train/ and test/ (V1) or mask_train_v2/ and mask_test_v2/ (V2).
 
     Raises:
         InputError: a list without its images, a line that is none, a file that cannot be read.
     """
-    found = Found(one_numbering=False)  # train and test count from 0 each
+    found = FoundImages(one_numbering=False)  # train and test count from 0 each
     for part, names in MSMT_LISTS.items():
         half = "train" if part == "train" else "test"
         places = [folder / half, folder / f"mask_{half}_v2"]
@@ -48,7 +48,7 @@ def read_msmt17(folder: Path, split: int) -> Found:
     return found
 
 
-def _read_msmt_list(file: Path, place: Path, part: str, found: Found) -> None:
+def _read_msmt_list(file: Path, place: Path, part: str, found: FoundImages) -> None:
     for number, line in enumerate(text_of(file).splitlines(), 1):
         if not line.strip():
             continue
@@ -72,7 +72,7 @@ def is_cuhk03_json(folder: Path) -> bool:
     return bool(_split_files(folder))
 
 
-def read_cuhk03_json(folder: Path, split: int) -> Found:
+def read_cuhk03_json(folder: Path, split: int) -> FoundImages:
     """CUHK03 as extracted for torchreid: splits_KIND.json, a list of {train, query, gallery: [[path, id, camera]]}.
 
     The classic protocol has 20 splits. The images lie where the file says, or beside it, in images_detected/
@@ -95,7 +95,7 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
         raise InputError(
             f"{file}: expected a list of {{train, query, gallery}}, each of [path, id, camera]"
         ) from None
-    found = Found(one_numbering=False)  # training ids are numbered anew
+    found = FoundImages(one_numbering=False)  # training ids are numbered anew
     kind = "images_labeled" if "label" in file.stem else "images_detected"
     for part, rows in triples.items():
         for path, person, camera in rows:
@@ -138,7 +138,7 @@ def is_csv(folder: Path) -> bool:
     return csv_file(folder) is not None
 
 
-def read_csv(folder: Path, split: int) -> Found:
+def read_csv(folder: Path, split: int) -> FoundImages:
     """Columns path (from the file's folder), id, camera[, split: train, query or gallery]; without it, train.
 
     Ids and cameras are whole numbers (id 0: distractor, -1: junk), or names, which are numbered from 1.
@@ -169,7 +169,7 @@ def read_csv(folder: Path, split: int) -> Found:
                 f"got {','.join(line)[:80]!r}"
             )
         cells.append((part, path, person, camera))
-    found = Found()
+    found = FoundImages()
     numbers = []
     for name, column in (("ids", 2), ("cameras", 3)):
         labels, note = _numbers(file, name, [row[column] for row in cells])

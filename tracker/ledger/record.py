@@ -1,8 +1,9 @@
 """What became of every detection, and why: the tracker's account of one frame.
 
-Kept only on request (``Tracker(..., ledger=True)``); `--save ledger` writes it (tracker/ledger/file.py),
-`tools/explain.py` reads it. A track without an identity is followed by its birth number: every birth that outlives
-its frame gets the next one. Every step of the engine says what it did and why; here it is only written down.
+Kept only on request (``Tracker(..., ledger=True)``); ``Job(save=("mot", "ledger"))`` writes it
+(tracker/ledger/file.py), `tools/explain.py` reads it. A track without an identity is followed by its birth number:
+every birth that outlives its frame gets the next one. Every step of the engine says what it did and why; here it is
+only written down.
 """
 
 from __future__ import annotations
