@@ -86,6 +86,11 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def system_reason(error: BaseException) -> str:
+    """What the operating system says of it ("No space left on device"); where it says nothing, the error's kind."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
 def install(extra: str) -> str:
     """The command that brings an extra of ours: into a checkout, where this file lies in one, else from the index."""
     checkout = (Path(__file__).resolve().parents[1] / "pyproject.toml").is_file()

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, system_reason
 from retrace.configs.image_size import declared_pixels
 
 try:
@@ -79,7 +79,11 @@ def claim(path: Path) -> None:
 
 
 def reveal(grown: Path, path: Path) -> Path:
-    """Give a whole file its name; its bytes are on the disk before."""
+    """Give a whole file its name; its bytes are on the disk before.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
     with writing(path):
         with open(grown, "rb+") as file:
             os.fsync(file.fileno())
@@ -97,10 +101,11 @@ def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output 
     try:
         yield
     except (OSError, refusal) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room there, or choose" if full else "choose"
-        raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
+        raise InputError(
+            f"{path}: cannot be written ({system_reason(error)}); {remedy} another {what}"
+        ) from None
 
 
 def check_folder(path: Path) -> None:
@@ -234,19 +239,29 @@ def read_image(path: str | Path, deep: bool = False) -> np.ndarray | None:
     memory, is what is no plain file (a folder, a pipe that nobody writes to) or says it has more than
     ``MOST_PIXELS``. With ``deep`` what has more than eight bits keeps them: (H, W[, 3]) of its own type.
     """
-    import cv2
     import numpy as np
 
     try:  # not imread: it fails on some systems where a path is not plain ASCII, and warns on standard error
         if not os.path.isfile(path) or os.path.getsize(path) > LARGEST_IMAGE:
             return None
-        data = np.fromfile(path, np.uint8)
-        if declared_pixels(data.data) > MOST_PIXELS:
+        return decode_image(np.fromfile(path, np.uint8).data, deep)
+    except (OSError, ValueError, MemoryError):  # a path with a zero byte
+        return None
+
+
+def decode_image(data: bytes | memoryview, deep: bool = False) -> np.ndarray | None:
+    """The bytes of an image file as pixels, as :func:`read_image` gives them; None where they are none."""
+    import cv2
+    import numpy as np
+
+    try:
+        if declared_pixels(memoryview(data)) > MOST_PIXELS:
             return None
+        buffer = np.frombuffer(data, np.uint8)
         depth = cv2.IMREAD_ANYDEPTH if deep else 0
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | depth)
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR | depth)
         if image is None and deep:  # floating point is refused in colour
-            image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | depth)
+            image = cv2.imdecode(buffer, cv2.IMREAD_ANYCOLOR | depth)
         return image
-    except (OSError, ValueError, MemoryError, cv2.error):  # an empty file; a path with a zero byte
+    except (ValueError, MemoryError, cv2.error):  # no bytes at all
         return None

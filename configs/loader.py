@@ -43,7 +43,7 @@ def load_preset(
     Args:
         name_or_path: a preset's name in ``configs/KIND/`` or the path of a YAML file.
         model: the pydantic model that sits beside the code it configures.
-        kind: "tracker" or "reid".
+        kind: the folder in ``configs/`` where such presets lie: "tracker", "reid", "memory" ...
         overrides: values that replace the file's; a dotted key reaches inside ("stages.0.limit").
 
     Raises:
@@ -82,7 +82,11 @@ def preset_path(name_or_path: str | Path, kind: str) -> Path:
 
 
 def validate(raw: Mapping[str, Any], model: type[Model], origin: str) -> Model:
-    """``raw`` as ``model``; every problem in one line that begins with ``origin``."""
+    """``raw`` as ``model``; every problem in one line that begins with ``origin``.
+
+    Raises:
+        InputError: whatever does not fit the model.
+    """
     try:
         return model.model_validate(raw)
     except pydantic.ValidationError as error:
@@ -90,13 +94,17 @@ def validate(raw: Mapping[str, Any], model: type[Model], origin: str) -> Model:
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """``["max_age=2", "stages.0.limit=0.5"]`` -> a mapping with YAML-typed values (for ``--set``)."""
+    """``["max_age=2", "stages.0.limit=0.5"]`` -> a mapping with YAML-typed values, for :func:`load_preset`.
+
+    Raises:
+        InputError: a pair without a key or a "=", a value that is no YAML.
+    """
     found = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise InputError(f"--set {shorten(pair, 200)}: expected key=value")
-        found[key.strip()] = parse_yaml(value, f"--set {shorten(pair, 200)}")
+            raise InputError(f"`pairs` {shorten(pair, 200)}: expected key=value")
+        found[key.strip()] = parse_yaml(value, f"`pairs` {shorten(pair, 200)}")
     return found
 
 

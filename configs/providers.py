@@ -47,7 +47,7 @@ def providers(available: Sequence[str], device: str, tensorrt: bool = False) -> 
                 "runtime 'onnxruntime'"
             )
         raise InputError(
-            f"device {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use device 'cpu'"
+            f"`device` {device!r}: this onnxruntime has no CUDA; install onnxruntime-gpu, or use device 'cpu'"
         )
     if device == "cpu" or CUDA not in available:
         return [CPU]

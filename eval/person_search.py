@@ -72,7 +72,11 @@ def _above(rising: np.ndarray, gate: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visits:
-    """Where and when: V stays in cameras."""
+    """Where and when: V stays in cameras.
+
+    Raises:
+        InputError: arrays of other lengths, an end that is not after its begin.
+    """
 
     camera: np.ndarray  # (V,)
     begin: np.ndarray  # (V,) s

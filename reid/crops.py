@@ -14,7 +14,11 @@ from retrace.configs.files import IMAGE_ENDINGS
 
 
 def windows_of(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes as whole pixels of an image: (N, 4) int64, and (N,) bool: at least a pixel each way is left."""
+    """Boxes as whole pixels of an image: (N, 4) int64, and (N,) bool: at least a pixel each way is left.
+
+    Raises:
+        InputError: boxes that are not finite or not (N, 4).
+    """
     boxes = as_numbers(xyxy, "xyxy")
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
@@ -30,6 +34,11 @@ def windows_of(xyxy: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, np.
 
 
 def checked_image(image: Any, name: str) -> np.ndarray:
+    """``image`` as an array (H, W, 3) uint8 BGR; ``name`` is what messages call it.
+
+    Raises:
+        InputError: it is none.
+    """
     if hasattr(image, "getbands"):  # of PIL, whose colours come in the other order
         raise InputError(
             f"{name} is a PIL image, which is RGB; give np.asarray(image.convert('RGB'))[:, :, ::-1]"
@@ -57,6 +66,11 @@ def resize(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
 
 
 def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder, sorted; its sub-folders are not looked into.
+
+    Raises:
+        InputError: no such folder, or none in it.
+    """
     try:
         files = sorted(
             file for file in folder.iterdir() if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()

@@ -48,6 +48,9 @@ class Embedder:
         skipped: names of the files that the latest :meth:`folder` could not read.
         callers: threads that may call it at the same time; 0: its vectors depend on the order of calls.
 
+    Raises:
+        InputError: weights, images or boxes of another kind than each method asks for.
+
     Example:
         >>> import numpy as np
         >>> from retrace import Embedder
@@ -67,7 +70,7 @@ class Embedder:
         video: VideoSoFar | None = None,
     ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+            raise InputError(f"`batch_size` must be at least 1, got {batch_size!r}")
         self._network = network
         self._weights = weights
         self._batch_size = network.batch or batch_size
@@ -280,7 +283,11 @@ class Embedder:
         return features
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        """Appearance of one whole image, (H, W, 3) uint8 BGR -> (D,) float32 of length 1."""
+        """Appearance of one whole image, (H, W, 3) uint8 BGR -> (D,) float32 of length 1.
+
+        Raises:
+            InputError: another kind of image, or a network that answers with NaN or infinity.
+        """
         return self.crops([image])[0]
 
     def folder(self, path: str | Path, *, strict: bool = False) -> tuple[list[str], np.ndarray]:

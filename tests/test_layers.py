@@ -1,6 +1,7 @@
 """Imports point one way, and heavy imports stay in their room (CONTRIBUTING.md draws the picture)."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -54,10 +55,10 @@ AT_HOME = {
     "torchreid": {"reid/networks/zoo.py"},
     "onnxruntime": {
         "reid/runtime/onnx_runtime.py",
-        "reid/export/convert.py",
+        "reid/exporting/convert.py",
         "tracker/detection/network.py",
     },
-    "openvino": {"configs/providers.py", "reid/export/convert.py"},
+    "openvino": {"configs/providers.py", "reid/exporting/convert.py"},
     "optuna": {"tools/tuning/study.py"},
     "fsspec": {"tracker/run/storage.py"},
     "ray": {"tools/runs/cluster.py"},
@@ -151,6 +152,21 @@ def test_every_folder_is_installed() -> None:
         for path in (ROOT / room).rglob("__init__.py")
     }
     assert set(told) == found
+
+
+def test_the_map_shows_every_folder() -> None:
+    drawn = (ROOT / "CONTRIBUTING.md").read_text().split("## The house")[1].split("```")[1]
+    lines = [
+        (line.startswith(" "), re.findall(r"[\w/]+/(?= )", line[:27])) for line in drawn.splitlines()[1:]
+    ]
+    room, shown = "", set()
+    for inside, names in lines:
+        room = room if inside else names[0]
+        shown |= {f"{room}{name}" if inside else name for name in names}
+    missing = {
+        f"{path.parent.relative_to(ROOT)}/" for room in ROOMS for path in (ROOT / room).rglob("__init__.py")
+    } - shown
+    assert not missing, f"not on the map: {sorted(missing)}"
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

@@ -86,7 +86,7 @@ def test_from_a_video_to_a_score(place, monkeypatch, capsys) -> None:
 
 def test_a_training(place, monkeypatch, capsys, tmp_path) -> None:
     """As the commands do, into another folder."""
-    (code,) = (text for text in PYTHON if "import fit" in text)
+    (code,) = (text for text in PYTHON if "done = fit(" in text)
     shutil.copytree(place / "Market-1501", tmp_path / "Market-1501")
     code = code.replace('"epochs": 10', '"epochs": 1')
     assert "iteration" in typed(code, tmp_path, monkeypatch, capsys)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
 if TYPE_CHECKING:
-    from retrace.reid.export.job import Exported
+    from retrace.reid import Exported
 
 FORMATS = ("onnx", "openvino", "torchscript", "safetensors")
 
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(args, ("json",))
     batch = _batch(args.batch)
     from retrace.configs.files import write_json
-    from retrace.reid.export.job import FORMATS as ENDINGS
-    from retrace.reid.export.job import Job, export
+    from retrace.reid import ExportJob, export
+    from retrace.reid.exporting.job import FORMATS as ENDINGS
 
     by_ending = {ending: name for name, ending in ENDINGS.items()}
     chosen = args.format or by_ending.get(Path(args.out).suffix.lower(), "onnx")
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     found = export(
         args.weights,
         args.out,
-        Job(chosen, batch, store, args.model),
+        ExportJob(chosen, batch, store, args.model),
         calibration=args.calibration,
         limit=args.limit,
     )

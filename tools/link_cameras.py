@@ -62,8 +62,8 @@ def main(argv: list[str]) -> int:
     options.refuse_empty(args, ("results", "out", "homography", "sequences"))
     if out.resolve() == results.resolve():
         raise InputError(f"--out {args.out}: is --results itself; name another folder")
-    config = load_preset(args.config, SiteConfig, "site", parse_assignments(args.set))
     with as_flags(p):
+        config = load_preset(args.config, SiteConfig, "site", parse_assignments(args.set))
         linked = link_folder(
             results,
             config,

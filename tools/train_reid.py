@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 from retrace.tools.terminal.progress import bar
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     check_options(args)
     from retrace.configs import load_preset
     from retrace.configs.loader import parse_assignments
@@ -62,11 +63,11 @@ def main(argv: list[str]) -> int:
     from retrace.tools.runs.manifest import commit, versions
 
     what: dict[str, Any] = {"resume": args.resume}
-    if args.resume is None:
-        config = load_preset(args.config, TrainConfig, "reid", parse_assignments(args.set))
-        record = {"command": ["tools/train_reid.py", *argv], "commit": commit(), "versions": versions()}
-        what = {"config": config, "data": args.data, "out": args.out, "record": record}
-    with Shown(args.quiet) as shown:
+    with as_flags(p), Shown(args.quiet) as shown:
+        if args.resume is None:
+            config = load_preset(args.config, TrainConfig, "reid", parse_assignments(args.set))
+            record = {"command": ["tools/train_reid.py", *argv], "commit": commit(), "versions": versions()}
+            what = {"config": config, "data": args.data, "out": args.out, "record": record}
         fit(
             **what,
             evaluate=evaluate_ranking,

@@ -112,13 +112,20 @@ class Detections:
         return len(self.xyxy)
 
     def with_embedding(self, embedding: np.ndarray | None) -> Detections:
-        """The same boxes with appearance vectors ``(N, D)``."""
+        """The same boxes with appearance vectors ``(N, D)``.
+
+        Raises:
+            InputError: vectors that :class:`Detections` refuses.
+        """
         return replace(self, embedding=embedding)
 
     def take(self, rows: np.ndarray | slice) -> Detections:
         """The given rows (indices, mask or slice), in that order; ``index`` still names their place in the input.
 
         ``detections.take(detections.class_id == 0)`` keeps one class.
+
+        Raises:
+            IndexError: a row that is not there, as from NumPy.
         """
         vectors = None if self.embedding is None else self.embedding[rows]
         extras = {name: values[rows] for name, values in self.extras.items()}
@@ -184,6 +191,9 @@ class Detections:
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
     """What the tracker reports for one frame: K tracks, ordered by id.
+
+    Raises:
+        InputError: only by :meth:`to_supervision`; trackers make tracks, so nothing is checked here.
 
     Example:
         >>> from retrace import Detections, Tracker
@@ -298,6 +308,9 @@ class MotTable:
             steps: by frame; only their tracks are kept, not their images.
             as_file: exactly what writing a result file and reading it again gives: tlwh with two decimals, scores
                 with four, class 1 throughout, since result files have no classes.
+
+        Raises:
+            InputError: something else than steps.
         """
         try:
             pieces = [(step.frame.index, step.tracks) for step in steps]

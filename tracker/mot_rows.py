@@ -65,7 +65,11 @@ def read_bounded(path: str | Path, expected: str, most: int = LARGEST_FILE) -> b
 
 
 def parse_rows(data: bytes, path: Path, kind: str, strict: bool = False) -> np.ndarray:
-    """As :func:`read_rows`, from the bytes of a file; ``path`` is what messages call it."""
+    """As :func:`read_rows`, from the bytes of a file; ``path`` is what messages call it.
+
+    Raises:
+        InputError: as :func:`read_rows`.
+    """
     if strict and data.startswith(BOM):
         raise InputError(f"{path}, line 1: begins with a byte order mark; save the file as plain UTF-8")
     rows = _sweep(data, MIN_COLUMNS[kind])
@@ -212,6 +216,10 @@ def _first_fault(path: Path, lines: list[str], delimiter: str | None, columns: i
 
 
 def row_line(path: str | Path, row: int) -> int:
-    """The line number (from 1) of the ``row``-th row (from 0) that :func:`read_rows` gives."""
+    """The line number (from 1) of the ``row``-th row (from 0) that :func:`read_rows` gives.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     lines = read_bounded(path, "MOTChallenge text").decode("utf-8-sig").splitlines()
     return [number for number, line in enumerate(lines, 1) if line.strip()][row]

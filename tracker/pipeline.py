@@ -120,7 +120,11 @@ def run(
 
 
 def timed(frames: Iterable[Frame], stopwatch: Stopwatch) -> Iterator[Frame]:
-    """The frames; "decode" is how long they are waited for."""
+    """The frames; "decode" is how long they are waited for.
+
+    Raises:
+        InputError: something else than frames.
+    """
     try:
         source = iter(frames)
     except TypeError:
@@ -140,7 +144,11 @@ def timed(frames: Iterable[Frame], stopwatch: Stopwatch) -> Iterator[Frame]:
 def look_at(
     frames: Sequence[Frame], detect: Detect, embed: Embed | None, least: float, stopwatch: Stopwatch
 ) -> list[Detections]:
-    """Boxes and vectors of some frames. A detector or embedder that can take several at once has ``many``."""
+    """Boxes and vectors of some frames. A detector or embedder that can take several at once has ``many``.
+
+    Raises:
+        InputError: what ``detect`` or ``embed`` returns is no such thing.
+    """
     with stopwatch.stage("detect"):
         several = len(frames) > 1 and hasattr(detect, "many")
         found: list[Detections] = list(detect.many(frames)) if several else [*map(detect, frames)]  # type: ignore[attr-defined]
@@ -159,7 +167,11 @@ def embed_useful(
     embed: Embed, frames: Sequence[Frame], found: Sequence[Detections], which: Sequence[int], least: float
 ) -> Iterator[np.ndarray]:
     """(N, D) vectors for each of the frames ``which``; zero rows ("no appearance known") for boxes that score below
-    ``least``, which no stage compares by appearance."""
+    ``least``, which no stage compares by appearance.
+
+    Raises:
+        InputError: ``embed`` returns no array, or one of another shape.
+    """
     useful = [found[k].score >= least for k in which]
     images = [image for k in which if (image := frames[k].image) is not None]
     boxes = [found[k].xyxy[rows] for k, rows in zip(which, useful, strict=True)]

@@ -57,6 +57,9 @@ class Tracker:
     Which tracker it is, a preset says: a list of association stages, a motion model, a lifecycle; each file in
     ``configs/tracker`` names its paper.
 
+    Raises:
+        InputError: a configuration, detections, a time or a state that does not fit; each method says which.
+
     Example:
         >>> from retrace import Detections, Tracker
         >>> tracker = Tracker.from_config("bytetrack", fps=25)
@@ -72,6 +75,9 @@ class Tracker:
             config: see :meth:`from_config`.
             fps: the source's nominal frame rate: the unit of motion, and the clock where no timestamps come.
             ledger: keep in ``self.ledger`` what became of each detection of the last frame, and why.
+
+        Raises:
+            InputError: something else than a configuration; a frame rate outside 0.001 to 1,000,000.
         """
         if not isinstance(config, TrackerConfig):
             raise InputError(
@@ -168,9 +174,12 @@ class Tracker:
     def settled(
         self, detections: Detections, timestamp: float | None = None, warp: np.ndarray | None = None
     ) -> np.ndarray:
-        """(N,) bool: the boxes of the next frame of which place alone says whose they are, see `tracker.sparing`.
+        """(N,) bool: the boxes of the next frame of which place alone says whose they are.
 
-        Arguments as for :meth:`update`, which is to follow; nothing changes here.
+        See `tracker.tracks.sparing`. Arguments as for :meth:`update`, which is to follow; nothing changes here.
+
+        Raises:
+            InputError: as :meth:`update`, for a timestamp that is no number or a malformed warp.
         """
         _check_detections(detections)
         live, useful = self._live, detections.score >= self.appearance_from
@@ -364,6 +373,7 @@ class Tracker:
             cols, by = self._free_places(detections, cols, reason, by, source)
         source = np.concatenate((source, len(stays) + np.arange(len(cols))))
         if self.ledger is not None:
+            self.ledger.note_forgotten(~stays)
             self.ledger.note_births(cols, reason, by)
         if len(cols):
             self._begin(detections, cols)

@@ -78,7 +78,11 @@ def describe(
     online: bool | None = None,
     post_processing: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Parameters, detections' hash, online or offline, post-processing: from the run and what is said here."""
+    """Parameters, detections' hash, online or offline, post-processing: from the run and what is said here.
+
+    Raises:
+        InputError: detections that are not there.
+    """
     run = read_manifest(results) or {}
     about: dict[str, Any] = {"benchmark": benchmark, "set": which, "parameters": run}
     about |= dict.fromkeys(COMPARED) | facts(run)

@@ -22,7 +22,11 @@ FRACTIONS = ("idf1", "idp", "idr", "recall", "precision", "mota", "motp")
 
 
 def accumulate(ready: Prepared) -> Any:
-    """A filled ``motmetrics.MOTAccumulator``: distance 1 - IoU, pairs below IoU 0.5 excluded (NaN)."""
+    """A filled ``motmetrics.MOTAccumulator``: distance 1 - IoU, pairs below IoU 0.5 excluded (NaN).
+
+    Raises:
+        InputError: py-motmetrics is not installed.
+    """
     try:
         import motmetrics
     except ImportError:

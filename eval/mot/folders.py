@@ -64,10 +64,12 @@ class FolderScore:
 
     @property
     def combined(self) -> Metrics:
+        """Of all sequences as one, as TrackEval combines them."""
         return combine(list(self.metrics.values()))
 
     @property
     def title(self) -> str:
+        """Benchmark, split, how many sequences, and whether the results are offline ones."""
         return f"{self.benchmark}, {self.split}, {len(self.metrics)} sequences{self.offline}"
 
     @property

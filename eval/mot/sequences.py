@@ -6,7 +6,6 @@ frame the rows keep the file's order, because that is how TrackEval breaks ties.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import partial_of
+from retrace.configs.files import cores, partial_of
 from retrace.eval.mot.preprocess import check_benchmark, find_fault, prepare
 from retrace.eval.mot.score import Metrics, score_prepared
 from retrace.tracker.data import MotTable
@@ -209,7 +208,11 @@ def _line(path: Path, row: int) -> int:
 
 
 def score_sequence(sequence: Sequence, benchmark: str) -> Metrics:
-    """Read, check and score one sequence."""
+    """Read, check and score one sequence.
+
+    Raises:
+        InputError: whatever TrackEval refuses, named by file and line.
+    """
     gt, result = read_sequence(sequence, benchmark)
     return score_prepared(prepare(gt, result, sequence.length, benchmark))
 
@@ -250,7 +253,7 @@ def each_sequence(
     """
     if jobs is None:
         size = sum(path.stat().st_size for s in sequences for path in (s.gt_path, s.result_path))
-        jobs = min(available_cores(), len(sequences)) if size > LARGE else 1
+        jobs = min(cores(), len(sequences)) if size > LARGE else 1
     found: dict[str, Answer] = {}
     if jobs <= 1 and executor is None:
         for sequence in sequences:
@@ -270,11 +273,6 @@ def each_sequence(
             if executor is None:
                 pool.shutdown(cancel_futures=True)
     return found
-
-
-def available_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 STARTS = {  # of the names of each benchmark's sequences

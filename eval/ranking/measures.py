@@ -22,11 +22,11 @@ from retrace.eval.ranking.space import density, spectrum
 from retrace.eval.ranking.whole_set import KS, evaluate_whole_set
 from retrace.eval.report import Cell, Section
 
-Found = tuple[Section, Any]
+Measured = tuple[Section, Any]
 EPISODES = ((5, 1), (5, 5), (20, 1))  # ways and shots
 
 
-def whole_set(features: Features) -> Found:
+def whole_set(features: Features) -> Measured:
     """Recall@k, MAP@R and R-precision of each image against all others."""
     people = features.everybody
     m = evaluate_whole_set(people.features, people.ids)
@@ -40,7 +40,7 @@ def whole_set(features: Features) -> Found:
     )
 
 
-def clusters(features: Features) -> Found:
+def clusters(features: Features) -> Measured:
     """NMI, AMI and F1 of K-means clusters."""
     people = features.everybody
     found = clustering_scores(people.features, people.ids)
@@ -52,7 +52,7 @@ def clusters(features: Features) -> Found:
     return Section("clusters", "K-means clusters and identities", lines, notes), asdict(found)
 
 
-def space(features: Features) -> Found:
+def space(features: Features) -> Measured:
     """Spectral decay, density, alignment, uniformity."""
     people = features.everybody
     x, norms = checked_features(people.features, "features")
@@ -76,8 +76,12 @@ def space(features: Features) -> Found:
     return Section("space", "how the vectors fill their space", lines, notes), values
 
 
-def few_shot(features: Features) -> Found:
-    """N-way K-shot accuracy, any camera and across cameras."""
+def few_shot(features: Features) -> Measured:
+    """N-way K-shot accuracy, any camera and across cameras.
+
+    Raises:
+        InputError: too few people with several images.
+    """
     people = features.everybody
     lines: list[list[Cell]] = [["episodes", "accuracy", "+-", "people"]]
     data = []
@@ -98,7 +102,7 @@ def few_shot(features: Features) -> Found:
     return Section("few_shot", "nearest mean of a few images, 600 episodes", lines), data
 
 
-def open_set(features: Features) -> Found:
+def open_set(features: Features) -> Measured:
     """DIR at FAR with half of the people as strangers; EER; one threshold for all?"""
     e = evaluate_open_set(*features.arrays)
     lines: list[list[Cell]] = [["FAR", "DIR", "deviation"]]
@@ -121,8 +125,12 @@ def open_set(features: Features) -> Found:
     return Section("open_set", "open set: DIR at FAR", lines, notes), data
 
 
-def probe(features: Features) -> Found:
-    """What a linear classifier reads off: who it is, and which camera took it (the less the better)."""
+def probe(features: Features) -> Measured:
+    """What a linear classifier reads off: who it is, and which camera took it (the less the better).
+
+    Raises:
+        InputError: the gallery has no people.
+    """
     q, g = features.query, features.gallery
     people = g.ids > DISTRACTOR
     if not people.any():
@@ -139,7 +147,7 @@ def probe(features: Features) -> Found:
     return Section("probe", "linear probe", lines, notes), data
 
 
-def ladders(features: Features) -> Found:
+def ladders(features: Features) -> Measured:
     """mAP against the Frechet distance: pairs of cameras, and halves of the people made ever stranger."""
     everybody = features.everybody
     cameras = camera_ladder(*features.arrays)
@@ -167,7 +175,7 @@ def ladders(features: Features) -> Found:
     return Section("ladders", "ladders: mAP against the Frechet distance", lines, notes), data
 
 
-def distractors(features: Features) -> Found:
+def distractors(features: Features) -> Measured:
     """rank-1 and mAP with ten times as many strangers again and again."""
     rows = distractor_decades(*features.arrays)
     lines: list[list[Cell]] = [["distractors", "rank-1", "mAP"]]
@@ -175,7 +183,7 @@ def distractors(features: Features) -> Found:
     return Section("distractors", "distractors by decade, mean of 5 draws", lines), rows
 
 
-MEASURES: dict[str, Callable[[Features], Found]] = {
+MEASURES: dict[str, Callable[[Features], Measured]] = {
     "whole-set": whole_set,
     "clusters": clusters,
     "space": space,
@@ -199,7 +207,7 @@ def check_measures(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(MEASURES) if "all" in names else names
 
 
-def measured(features: Features, names: tuple[str, ...]) -> list[Found]:
+def measured(features: Features, names: tuple[str, ...]) -> list[Measured]:
     """The measures of these names; of "all", those that the features allow, and a line for each that they do not.
 
     Raises:

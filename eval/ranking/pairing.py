@@ -164,7 +164,11 @@ def blocks(rows: Rows, pairing: Pairing, size: int | None = None) -> Iterator[tu
 
 
 def block_ends(queries: int, gallery: int, size: int | None = None) -> list[tuple[int, int]]:
-    """(start, stop) of each block of queries, see :func:`blocks`."""
+    """(start, stop) of each block of queries, see :func:`blocks`.
+
+    Raises:
+        InputError: a size below 1.
+    """
     if size is not None:
         number("block", size, 1, whole=True)
     fitting = _BLOCK_BYTES // (4 * max(1, gallery))

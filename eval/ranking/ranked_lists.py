@@ -115,6 +115,9 @@ def choose_queries(count: int, mine: RankingMetrics, other: RankingMetrics | Non
 
     Of two results, up to half are fixed or broken ones, those whose AP changed most: among the hardest alone there
     are few, for what is hard is hard for both.
+
+    Raises:
+        InputError: two results of other queries.
     """
     if other is None:
         return hardest_first(mine)[:count]

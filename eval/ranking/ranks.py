@@ -70,7 +70,11 @@ class RankingMetrics:
         return float(self.rank[min(k, len(self.rank)) - 1])
 
     def row(self) -> dict[str, Any]:
-        """What goes to JSON."""
+        """What goes to JSON.
+
+        Raises:
+            InputError: the curve ends before rank 10 and the gallery does not.
+        """
         same = ("mAP", "mAP_trapezoid", "mINP", "queries", "valid_queries", "gallery", "distractors", "junk")
         how = ("distance", "ties", "camera_filter", "transductive")
         return {

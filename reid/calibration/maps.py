@@ -49,16 +49,29 @@ class Map:
         return np.interp(np.asarray(distance, np.float64), self.knots, self.log_odds) + logit(prior)
 
     def probability(self, distance: np.ndarray, prior: float = 0.5) -> np.ndarray:
-        """Probability in [0, 1] of being the same person."""
+        """Probability in [0, 1] of being the same person.
+
+        Raises:
+            InputError: a prior that is not inside (0, 1).
+        """
         return 1 / (1 + np.exp(-self.odds(distance, prior)))
 
     def distance(self, log_odds: float, prior: float = 0.5) -> float:
-        """The largest distance whose log-odds are at least so much; the smallest knot where none are."""
+        """The largest distance whose log-odds are at least so much; the smallest knot where none are.
+
+        Raises:
+            InputError: a prior that is not inside (0, 1).
+        """
         wanted = log_odds - logit(prior)
         return float(np.interp(-wanted, -np.asarray(self.log_odds), self.knots))
 
 
 def logit(prior: float) -> float:
+    """Log-odds of a share in (0, 1).
+
+    Raises:
+        InputError: it is not inside (0, 1).
+    """
     if not 0 < prior < 1:
         raise InputError(f"a prior is a share between 0 and 1, got {prior!r}")
     return float(np.log(prior / (1 - prior)))

@@ -41,6 +41,9 @@ def z_norm(distance: np.ndarray, gallery_cohort: np.ndarray) -> np.ndarray:
 def t_norm(distance: np.ndarray, query_cohort: np.ndarray) -> np.ndarray:
     """As :func:`z_norm` by the queries' distances (Q, C) to the cohort.
 
+    Raises:
+        InputError: a cohort that does not fit, or of fewer than two.
+
     Example:
         >>> import numpy as np
         >>> from retrace.reid.calibration import t_norm
@@ -53,6 +56,9 @@ def t_norm(distance: np.ndarray, query_cohort: np.ndarray) -> np.ndarray:
 
 def s_norm(distance: np.ndarray, query_cohort: np.ndarray, gallery_cohort: np.ndarray) -> np.ndarray:
     """The mean of :func:`z_norm` and :func:`t_norm` (Kenny 2010).
+
+    Raises:
+        InputError: a cohort that does not fit, or of fewer than two.
 
     Example:
         >>> import numpy as np

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -78,7 +77,7 @@ def open_sound_images(
         raise InputError(f"size must be (height, width) from 1 px, got {size}")
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs must be a number of threads from 1, got {jobs}")
-    jobs = jobs or _cores()
+    jobs = jobs or files.cores()
     path = None if folder is None else folder / f"{_key(images, size)}.npy"
     broken = _known_broken(path)
     pixels = None
@@ -99,18 +98,17 @@ def open_sound_images(
     return sound, open_images(sound, size, folder, jobs=jobs, progress=progress), names
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _key(images: ReidImages, size: tuple[int, int]) -> str:
     """A name for these pixels: changes with any file's place, size or time of change."""
     return images_key(images, f"{VERSION} {size[0]}x{size[1]}")
 
 
 def images_key(images: ReidImages, what: str = "") -> str:
-    """A name for something made of these files, in this order: changes with any one's place, size or time."""
+    """A name for something made of these files, in this order: changes with any one's place, size or time.
+
+    Raises:
+        InputError: a file that has gone or cannot be looked at.
+    """
     digest = hashlib.sha256(what.encode())
     for path in images.paths:
         try:

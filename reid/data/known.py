@@ -11,7 +11,15 @@ import re
 from itertools import islice
 from pathlib import Path
 
-from retrace.reid.data.layouts import MSMT_NAME, PARTS, PEEK, Found, image_files, names_match, part_folders
+from retrace.reid.data.layouts import (
+    MSMT_NAME,
+    PARTS,
+    PEEK,
+    FoundImages,
+    image_files,
+    names_match,
+    part_folders,
+)
 
 CUHK03_NAME = re.compile(r"(\d{4})_(\d{2})\.\w+$")  # 0000_07.jpg: images 0-4 of a person from camera A, 5-9 B
 # 0001003.png: image 3 of 1; 1 and 2 by camera A, 3 and 4 by B
@@ -25,7 +33,7 @@ def is_cuhk03(folder: Path) -> bool:
     return folder.is_dir() and any(map(CUHK03_NAME.match, os.listdir(folder)))
 
 
-def read_cuhk03(folder: Path, split: int) -> Found:
+def read_cuhk03(folder: Path, split: int) -> FoundImages:
     """A flat folder of ``pid_idx.jpg``: query = camera A (idx 0-4), gallery = camera B (idx 5-9)."""
     return _flat(folder, CUHK03_NAME, "0012_07.jpg (id, image)", last_of_a=4, start=1)
 
@@ -35,13 +43,13 @@ def is_cuhk01(folder: Path) -> bool:
     return bool(names) and all(map(CUHK01_NAME.match, names))
 
 
-def read_cuhk01(folder: Path, split: int) -> Found:
+def read_cuhk01(folder: Path, split: int) -> FoundImages:
     """A flat folder of 7 digits: query = camera A (images 1 and 2), gallery = camera B (3 and 4)."""
     return _flat(folder, CUHK01_NAME, "0001003.png (id, image)", last_of_a=2, start=0)
 
 
-def _flat(folder: Path, pattern: re.Pattern[str], example: str, last_of_a: int, start: int) -> Found:
-    found = Found()
+def _flat(folder: Path, pattern: re.Pattern[str], example: str, last_of_a: int, start: int) -> FoundImages:
+    found = FoundImages()
     for file in image_files(folder, found):
         match = pattern.match(file.name)
         if match is None:
@@ -57,9 +65,9 @@ def is_viper(folder: Path) -> bool:
     return _two_cameras(folder) and not _person_folders(folder / "cam_a")
 
 
-def read_viper(folder: Path, split: int) -> Found:
+def read_viper(folder: Path, split: int) -> FoundImages:
     """cam_a/ (query) and cam_b/ (gallery) of names ID_ANGLE.bmp; ids count from 0."""
-    found = Found()
+    found = FoundImages()
     for camera, (part, name) in enumerate((("query", "cam_a"), ("gallery", "cam_b"))):
         for file in image_files(folder / name, found):
             _add_numbered(found, part, file, file.name, camera, "000_45.bmp (id, angle)")
@@ -71,12 +79,12 @@ def is_prid(folder: Path) -> bool:
     return _two_cameras(folder / "single_shot") or _two_cameras(folder / "multi_shot")
 
 
-def read_prid(folder: Path, split: int) -> Found:
+def read_prid(folder: Path, split: int) -> FoundImages:
     """single_shot/ (else multi_shot/): people 1 to 200 of cam_a are asked for among all of cam_b.
 
     Other people of cam_b are distractors; those of cam_a have no match and are left out, with a note.
     """
-    found, left = Found(), 0
+    found, left = FoundImages(), 0
     place = folder / ("single_shot" if _two_cameras(folder / "single_shot") else "multi_shot")
     for camera, (part, name) in enumerate((("query", "cam_a"), ("gallery", "cam_b"))):
         for file in image_files(place / name, found):
@@ -101,12 +109,12 @@ def is_prcc(folder: Path) -> bool:
     return (_prcc(folder) / "test" / "A").is_dir() and (_prcc(folder) / "test" / "C").is_dir()
 
 
-def read_prcc(folder: Path, split: int) -> Found:
+def read_prcc(folder: Path, split: int) -> FoundImages:
     """rgb/train/ID/ of names A_..., B_..., C_... and rgb/test/{A,B,C}/ID/.
 
     Gallery: camera A; query: camera C, where clothes have changed. B (the same clothes) is left out, with a note.
     """
-    found, place, unused = Found(), _prcc(folder), 0
+    found, place, unused = FoundImages(), _prcc(folder), 0
     for file in image_files(place / "train", found):
         camera = PRCC_CAMERAS.get(file.name[0])
         if camera is None or not file.parent.name.isdecimal():
@@ -131,12 +139,12 @@ def is_occluded(folder: Path) -> bool:
     )
 
 
-def read_occluded(folder: Path, split: int) -> Found:
+def read_occluded(folder: Path, split: int) -> FoundImages:
     """Occluded-REID and Partial-REID: hidden bodies are asked for among whole ones; names or folders begin with the id.
 
     Cameras are not told: hidden and whole count as one each, so that nothing is dropped.
     """
-    found = Found()
+    found = FoundImages()
     for camera, (part, names) in enumerate((("query", HIDDEN), ("gallery", WHOLE))):
         place = next(folder / name for name in names if (folder / name).is_dir())
         for file in image_files(place, found):
@@ -153,12 +161,12 @@ def is_folders(folder: Path) -> bool:
     return bool(places) and not msmt and all(_person_folders(place) for place in places)
 
 
-def read_folders(folder: Path, split: int) -> Found:
+def read_folders(folder: Path, split: int) -> FoundImages:
     """part/PERSON/image: the folder's name is the identity, which any file name may lie in.
 
     Cameras are not told: query counts as one, gallery as another, so that nothing is dropped.
     """
-    found = Found()
+    found = FoundImages()
     files = {part: list(image_files(place, found)) for part, place in part_folders(folder).items()}
     places = part_folders(folder)
     names = {file.relative_to(places[part]).parts[0] for part in files for file in files[part]}
@@ -180,7 +188,7 @@ def read_folders(folder: Path, split: int) -> Found:
     return found
 
 
-def _add_numbered(found: Found, part: str, file: Path, told: str, camera: int, example: str) -> None:
+def _add_numbered(found: FoundImages, part: str, file: Path, told: str, camera: int, example: str) -> None:
     match = re.match(r"(\d{1,9})(?=[_.])", told)
     if match is None:
         found.skipped.append((file, f"expected a name like {example}"))

@@ -40,7 +40,7 @@ Row = tuple[Path, int, int]  # path, id (as in `ReidImages`), camera
 
 
 @dataclass(slots=True)
-class Found:
+class FoundImages:
     """What a reader found."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)  # by part
@@ -81,13 +81,13 @@ def part_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def image_files(folder: Path, found: Found | None = None) -> Iterator[Path]:
+def image_files(folder: Path, found: FoundImages | None = None) -> Iterator[Path]:
     """The images of a folder and its sub folders, links followed, in order of their paths.
 
     What is passed by goes into ``found``: links to nothing, pipes, folders that cannot be read or were read already,
     files that are no images.
     """
-    found = found or Found()
+    found = found or FoundImages()
     seen: set[tuple[int, int]] = set()
 
     def unreadable(error: OSError) -> None:
@@ -143,9 +143,9 @@ def is_plain(folder: Path) -> bool:
     return names_match(folder, PLAIN_NAME) and not names_match(folder, MSMT_NAME)
 
 
-def _read_named(folder: Path, pattern: re.Pattern[str], example: str) -> Found:
+def _read_named(folder: Path, pattern: re.Pattern[str], example: str) -> FoundImages:
     """Part folders of images whose names begin with id and camera, the two groups of ``pattern``."""
-    found = Found()
+    found = FoundImages()
     for part, place in part_folders(folder).items():
         rows = []
         for file in image_files(place, found):
@@ -162,23 +162,23 @@ def _read_named(folder: Path, pattern: re.Pattern[str], example: str) -> Found:
     return found
 
 
-def read_market(folder: Path, split: int) -> Found:
+def read_market(folder: Path, split: int) -> FoundImages:
     return _read_named(folder, MARKET_NAME, "0002_c1s1_000451_03.jpg")
 
 
-def read_ltcc(folder: Path, split: int) -> Found:
+def read_ltcc(folder: Path, split: int) -> FoundImages:
     """PERSON_CLOTHES_cCAMERA_FRAME.png (Qian et al. 2020)."""
     found = _read_named(folder, LTCC_NAME, "094_1_c9_015833.png (id, clothes, camera, frame)")
     found.notes.append("LTCC's standard protocol: clothes are not looked at, the same ones may match")
     return found
 
 
-def read_grid(folder: Path, split: int) -> Found:
+def read_grid(folder: Path, split: int) -> FoundImages:
     """PERSON_CAMERA_FRAME_X_Y_W_H.jpeg in probe/ and gallery/, 0000 in the gallery nobody (Loy et al. 2013)."""
     return _read_named(folder, GRID_NAME, "0001_1_25004_107_32_106_221.jpeg (id, camera, frame, box)")
 
 
-def read_plain(folder: Path, split: int) -> Found:
+def read_plain(folder: Path, split: int) -> FoundImages:
     """ID_CAMERA_anything; refused where the name has a second part that could be the camera.
 
     Raises:

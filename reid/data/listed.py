@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-from retrace.reid.data.layouts import MSMT_NAME, PARTS, Found, few
+from retrace.reid.data.layouts import MSMT_NAME, PARTS, FoundImages, few
 
 MSMT_LISTS = {  # 32,621 training images are train and val together
     "train": ("list_train.txt", "list_val.txt"),
@@ -26,9 +26,13 @@ def is_msmt17(folder: Path) -> bool:
     return any((folder / name).is_file() for names in MSMT_LISTS.values() for name in names)
 
 
-def read_msmt17(folder: Path, split: int) -> Found:
-    """Lists of ``path id``, beside train/ and test/ (V1) or mask_train_v2/ and mask_test_v2/ (V2)."""
-    found = Found(one_numbering=False)  # train and test count from 0 each
+def read_msmt17(folder: Path, split: int) -> FoundImages:
+    """Lists of ``path id``, beside train/ and test/ (V1) or mask_train_v2/ and mask_test_v2/ (V2).
+
+    Raises:
+        InputError: a list without its images, a line that is none, a file that cannot be read.
+    """
+    found = FoundImages(one_numbering=False)  # train and test count from 0 each
     for part, names in MSMT_LISTS.items():
         half = "train" if part == "train" else "test"
         places = [folder / half, folder / f"mask_{half}_v2"]
@@ -44,7 +48,7 @@ def read_msmt17(folder: Path, split: int) -> Found:
     return found
 
 
-def _read_msmt_list(file: Path, place: Path, part: str, found: Found) -> None:
+def _read_msmt_list(file: Path, place: Path, part: str, found: FoundImages) -> None:
     for number, line in enumerate(text_of(file).splitlines(), 1):
         if not line.strip():
             continue
@@ -68,11 +72,14 @@ def is_cuhk03_json(folder: Path) -> bool:
     return bool(_split_files(folder))
 
 
-def read_cuhk03_json(folder: Path, split: int) -> Found:
+def read_cuhk03_json(folder: Path, split: int) -> FoundImages:
     """CUHK03 as extracted for torchreid: splits_KIND.json, a list of {train, query, gallery: [[path, id, camera]]}.
 
     The classic protocol has 20 splits. The images lie where the file says, or beside it, in images_detected/
     or images_labeled/.
+
+    Raises:
+        InputError: several protocols, no such split, a file that is no such JSON.
     """
     files = _split_files(folder)
     if len(files) > 1:
@@ -88,7 +95,7 @@ def read_cuhk03_json(folder: Path, split: int) -> Found:
         raise InputError(
             f"{file}: expected a list of {{train, query, gallery}}, each of [path, id, camera]"
         ) from None
-    found = Found(one_numbering=False)  # training ids are numbered anew
+    found = FoundImages(one_numbering=False)  # training ids are numbered anew
     kind = "images_labeled" if "label" in file.stem else "images_detected"
     for part, rows in triples.items():
         for path, person, camera in rows:
@@ -107,7 +114,11 @@ def _whole(value: Any) -> int:
 
 
 def csv_file(folder: Path) -> Path | None:
-    """The one CSV file of a folder that has our columns."""
+    """The one CSV file of a folder that has our columns.
+
+    Raises:
+        InputError: there are several.
+    """
     files = [folder] if folder.is_file() else sorted(folder.glob("*.csv"))
     good = [file for file in files if file.suffix.lower() == ".csv" and _has_columns(file)]
     if len(good) > 1:
@@ -127,10 +138,13 @@ def is_csv(folder: Path) -> bool:
     return csv_file(folder) is not None
 
 
-def read_csv(folder: Path, split: int) -> Found:
+def read_csv(folder: Path, split: int) -> FoundImages:
     """Columns path (from the file's folder), id, camera[, split: train, query or gallery]; without it, train.
 
     Ids and cameras are whole numbers (id 0: distractor, -1: junk), or names, which are numbered from 1.
+
+    Raises:
+        InputError: no CSV, or a line that does not fit the header.
     """
     file = csv_file(folder)
     assert file is not None
@@ -155,7 +169,7 @@ def read_csv(folder: Path, split: int) -> Found:
                 f"got {','.join(line)[:80]!r}"
             )
         cells.append((part, path, person, camera))
-    found = Found()
+    found = FoundImages()
     numbers = []
     for name, column in (("ids", 2), ("cameras", 3)):
         labels, note = _numbers(file, name, [row[column] for row in cells])
@@ -198,6 +212,11 @@ def _plain(label: str) -> str:
 
 
 def text_of(file: Path) -> str:
+    """A text file in UTF-8.
+
+    Raises:
+        InputError: it cannot be read, is none, or does not fit into memory.
+    """
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

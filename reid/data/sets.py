@@ -17,7 +17,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.reid.data import known, layouts, listed
-from retrace.reid.data.layouts import FOLDERS, MSMT_NAME, PARTS, Found, Row, few, names_match
+from retrace.reid.data.layouts import FOLDERS, MSMT_NAME, PARTS, FoundImages, Row, few, names_match
 
 __all__ = ["PARTS", "ReidImages", "ReidSet", "read_reid_set"]
 
@@ -27,7 +27,7 @@ class Layout:
     """One way to lie on disk."""
 
     fits: Callable[[Path], bool]  # cheap: is the folder laid out so?
-    read: Callable[[Path, int], Found]  # the folder, and which split where there are several
+    read: Callable[[Path, int], FoundImages]  # the folder, and which split where there are several
     looks_like: str
 
 
@@ -156,7 +156,9 @@ def read_reid_set(
     return _finish(place, found, parts, need, strict)
 
 
-def _finish(place: Path, found: Found, parts: Sequence[str], need: Sequence[str], strict: bool) -> ReidSet:
+def _finish(
+    place: Path, found: FoundImages, parts: Sequence[str], need: Sequence[str], strict: bool
+) -> ReidSet:
     """Rows as arrays, checked, with the notes."""
     if found.skipped and strict:
         count, (file, why) = len(found.skipped), found.skipped[0]

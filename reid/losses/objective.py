@@ -224,7 +224,11 @@ class Objective(nn.Module):
         return sum((term.weight * parts[term.name] for term in self.terms), zero), parts
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """One optimiser group for each term that learns something: its own rate, no weight decay."""
+        """One optimiser group for each term that learns something: its own rate, no weight decay.
+
+        Raises:
+            InputError: a rate for a term that learns nothing.
+        """
         groups = []
         for term in self.terms:
             learned = list(term.call.parameters()) if isinstance(term.call, nn.Module) else []
@@ -239,7 +243,12 @@ class Objective(nn.Module):
 
 
 def make_term(name: str, given: Mapping[str, Any], sizes: Sizes) -> Term:
-    """A term by its name (with or without @TAG), ready to be called on a batch."""
+    """A term by its name (with or without @TAG), ready to be called on a batch.
+
+    Raises:
+        InputError: an unknown term or setting, a setting out of range, a vector or label that this network or
+            data has not.
+    """
     settings = dict(given)
     weight = _number(name, "weight", settings.pop("weight", 1.0))
     rate, on = settings.pop("lr", None), settings.pop("on", "embeddings")

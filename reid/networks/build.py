@@ -125,7 +125,11 @@ class PooledHead(nn.Module):
 
 
 def without_aids(network: nn.Module, config: ModelConfig, size: tuple[int, int]) -> tuple[Any, ModelConfig]:
-    """The network without heads that only training needs, and its description."""
+    """The network without heads that only training needs, and its description.
+
+    Raises:
+        InputError: the description does not fit a network.
+    """
     kept = {name: head for name, head in config.heads.items() if head.keep}
     if len(kept) == len(config.heads):
         return network, config

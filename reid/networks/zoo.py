@@ -114,7 +114,11 @@ def load(path: str | Path, model: str | None = None) -> torch.nn.Module:
 
 
 def architecture(path: str | Path, model: str | None) -> str:
-    """The network's name: ``model`` if given, else the longest zoo name contained in the file's name."""
+    """The network's name: ``model`` if given, else the longest zoo name contained in the file's name.
+
+    Raises:
+        InputError: the file's name contains none.
+    """
     if model is not None:
         return model
     networks = zoo()

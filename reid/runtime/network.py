@@ -51,7 +51,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class OpenedFile:
     """What a runtime has of a file."""
 
     run: Run  # the file's own input -> (B, D)
@@ -63,7 +63,7 @@ class Found:
     callers: float = 1  # threads that may run it at the same time
 
 
-def fitted(path: Path, found: Found, wish: Wish) -> Network:
+def fitted(path: Path, found: OpenedFile, wish: Wish) -> Network:
     """The network as the embedder runs it: fixed sides of the file first, then what was asked for, then the recipe.
 
     Raises:

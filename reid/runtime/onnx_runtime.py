@@ -11,7 +11,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.providers import place_of, providers
 from retrace.reid.recipe import KEY, Recipe
-from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
+from retrace.reid.runtime.network import Network, OpenedFile, Wish, check_signature, fitted
 from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx
 
@@ -42,7 +42,7 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
         raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
     place = place_of(session.get_providers()[0], wish.device)
     if place == "cpu" and (tensorrt or wish.device.startswith("cuda")):
-        raise InputError(f"device {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
+        raise InputError(f"`device` {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
     inputs, output = session.get_inputs(), session.get_outputs()[0]
     meta = session.get_modelmeta()
     text = meta.custom_metadata_map.get(KEY)
@@ -55,5 +55,5 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
     shape = list(inputs[0].shape)
     signs = None if text else guess(signs_of_onnx(path, inputs[0].name, shape, kind))
     return fitted(
-        path, Found(run, shape, kind, f"onnxruntime on {place}", recipe, signs, callers=math.inf), wish
+        path, OpenedFile(run, shape, kind, f"onnxruntime on {place}", recipe, signs, callers=math.inf), wish
     )

@@ -63,7 +63,7 @@ def pick_backend(path: Path, backend: str = "auto") -> str:
         InputError: unknown backend or ending, or a backend that does not read such files.
     """
     if backend not in BACKENDS:
-        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        raise InputError(f"`backend` must be one of {', '.join(BACKENDS)}, got {backend!r}")
     for ending, readers in ENDINGS.items():
         if re.search(f"({ending})$", path.name, re.IGNORECASE):
             if backend not in ("auto", *readers):
@@ -79,15 +79,15 @@ def pick_backend(path: Path, backend: str = "auto") -> str:
 
 def _check(wish: Wish) -> None:
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", wish.device) is None:
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {wish.device!r}")
+        raise InputError(f"`device` must be auto, cpu, cuda or cuda:N, got {wish.device!r}")
     if wish.precision not in PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {wish.precision!r}")
+        raise InputError(f"`precision` must be one of {', '.join(PRECISIONS)}, got {wish.precision!r}")
     if wish.size is not None and not _is_size(wish.size):
         raise InputError(
             f"size must be (height, width) in pixels, each 1 to {LARGEST}, got {str(wish.size)[:60]}"
         )
     if wish.threads is not None and (not isinstance(wish.threads, int) or wish.threads < 1):
-        raise InputError(f"threads must be at least 1, got {wish.threads!r}")
+        raise InputError(f"`threads` must be at least 1, got {wish.threads!r}")
 
 
 def _is_size(size: object) -> bool:

@@ -12,7 +12,7 @@ from retrace.configs.errors import one_line
 from retrace.configs.providers import openvino_core
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.ir_file import verify_ir
-from retrace.reid.runtime.network import Found, Network, Wish, check_signature, fitted
+from retrace.reid.runtime.network import Network, OpenedFile, Wish, check_signature, fitted
 from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx, signs_of_openvino
 
@@ -25,7 +25,7 @@ def open_openvino(path: Path, wish: Wish) -> Network:
     """
     core = openvino_core()
     if wish.device.startswith("cuda"):
-        raise InputError(f"device {wish.device!r}: OpenVINO has no CUDA; use device 'cpu'")
+        raise InputError(f"`device` {wish.device!r}: OpenVINO has no CUDA; use device 'cpu'")
     # Left alone, OpenVINO computes in bfloat16 on CPUs that have it, and numbers differ between machines.
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": wish.precision, "PERFORMANCE_HINT": "LATENCY"}
     if wish.threads:
@@ -50,7 +50,7 @@ def open_openvino(path: Path, wish: Wish) -> Network:
         signs = guess(signs_of_onnx(path, model.inputs[0].any_name, shape, kind))
     elif not text:
         signs = guess(signs_of_openvino(model, path.stem, shape, kind))
-    return fitted(path, Found(run, shape, kind, place, Recipe.from_json(text, path), signs), wish)
+    return fitted(path, OpenedFile(run, shape, kind, place, Recipe.from_json(text, path), signs), wish)
 
 
 def _shape(shape: Any) -> list[Any]:

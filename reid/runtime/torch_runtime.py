@@ -59,7 +59,11 @@ class TorchRun:
 
 
 def open_torch(path: Path, wish: Wish) -> Network:
-    """Weights that `reid.weights` reads, or TorchScript."""
+    """Weights that `reid.weights` reads, or TorchScript.
+
+    Raises:
+        InputError: a file that is neither or is damaged, a wish that torch cannot fulfil.
+    """
     place = _device(wish.device)
     signs = None
     if path.suffix.lower() == ".torchscript":
@@ -117,6 +121,6 @@ def _device(device: str) -> torch.device:
     place = torch.device(device)
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise InputError(
-            f"device {device!r}: torch sees {torch.cuda.device_count()} CUDA devices; use device 'cpu'"
+            f"`device` {device!r}: torch sees {torch.cuda.device_count()} CUDA devices; use device 'cpu'"
         )
     return place

@@ -69,6 +69,9 @@ def cluster_batches(
 
     A cluster comes as often as its share of images. An identity with a single image in it is not drawn there,
     and a cluster with fewer than P others gives way to batches from everything.
+
+    Raises:
+        InputError: too few identities for a batch.
     """
     everything = grouped(labels, identities)
     within = [
@@ -135,7 +138,11 @@ def _with_others(row: int, group: np.ndarray, images: int, rng: np.random.Genera
 
 
 def random_batches(labels: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless batches of ``count`` images whoever is on them: each once a pass."""
+    """Endless batches of ``count`` images whoever is on them: each once a pass.
+
+    Raises:
+        InputError: fewer images than a batch.
+    """
     number = 0
     while True:
         order = np.random.default_rng((seed, number)).permutation(len(labels))

@@ -112,6 +112,11 @@ def write_checkpoint(path: Path, training: Training) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a training wrote to go on from, checked by its checksums.
+
+    Raises:
+        InputError: none there, damaged, or of something else.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint there to go on from")
     try:

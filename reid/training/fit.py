@@ -125,15 +125,15 @@ def fit(
     """
     if resume is not None and (config is not None or out is not None or changes):
         raise InputError(
-            "resume goes on with the run's own config and folder; leave config, changes and out out"
+            "`resume` goes on with the run's own values and folder; leave `config`, `changes` and `out` out"
         )
     if changes and not isinstance(config, str | Path):
-        raise InputError("changes are for a preset's name or file; change the mapping itself")
+        raise InputError("`changes` are for a preset's name or file; change the mapping itself")
     if resume is None and (config is None or data is None):
-        raise InputError("expected config and data (or resume, the folder of a run to go on with)")
+        raise InputError("expected `config` and `data` (or `resume`, the folder of a run to go on with)")
     for name, number in (("log_every", log_every), ("threads", threads)):
         if number is not None and number < 1:
-            raise InputError(f"{name} must be at least 1, got {number}")
+            raise InputError(f"`{name}` must be at least 1, got {number}")
     folder = Path(resume if resume is not None else out or DEFAULT_OUT)
     before = torch.get_num_threads()
     try:
@@ -360,7 +360,9 @@ def _alone_in(folder: Path, resumed: bool) -> Iterator[None]:
     try:
         with locked(folder / LOCK, f"trains into {folder}"):
             if not resumed and (folder / CHECKPOINT).exists():
-                raise InputError(f"{folder} holds a run already: go on with resume, or choose another folder")
+                raise InputError(
+                    f"{folder} holds a run already: go on with `resume`, or choose another folder"
+                )
             yield
     except InputError:
         with suppress(OSError):  # they hold something

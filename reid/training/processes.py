@@ -14,7 +14,11 @@ from retrace.configs import InputError
 
 @contextmanager
 def processes(device: str) -> Iterator[tuple[torch.device, bool]]:
-    """This process's device, and whether it is the first; joins the others where torchrun started several."""
+    """This process's device, and whether it is the first; joins the others where torchrun started several.
+
+    Raises:
+        InputError: no such device.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     place = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")) if world > 1 else None)
     if world == 1:
@@ -30,6 +34,11 @@ def processes(device: str) -> Iterator[tuple[torch.device, bool]]:
 
 
 def pick_device(device: str, local_rank: int | None) -> torch.device:
+    """ "auto", "cpu", "cuda" or "cuda:N" as torch calls it; ``local_rank``: this process's number on its machine.
+
+    Raises:
+        InputError: no such device.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if local_rank is not None and device == "cuda":
@@ -37,9 +46,9 @@ def pick_device(device: str, local_rank: int | None) -> torch.device:
     try:
         place = torch.device(device)
     except RuntimeError:
-        raise InputError(f"device {device}: expected auto, cpu, cuda or cuda:N") from None
+        raise InputError(f"`device` {device}: expected auto, cpu, cuda or cuda:N") from None
     if place.type not in ("cpu", "cuda"):
-        raise InputError(f"device {device}: expected auto, cpu, cuda or cuda:N")
+        raise InputError(f"`device` {device}: expected auto, cpu, cuda or cuda:N")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device {device}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu")
+        raise InputError(f"`device` {device}: torch sees {torch.cuda.device_count()} CUDA devices; use cpu")
     return torch.device("cuda", place.index or 0) if place.type == "cuda" else place

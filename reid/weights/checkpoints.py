@@ -19,7 +19,11 @@ WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state", "net", "ne
 
 
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint by key, without "module."."""
+    """The tensors of a checkpoint by key, without "module.".
+
+    Raises:
+        InputError: as :func:`read_tensors`.
+    """
     return {key.removeprefix("module."): value for key, value in read_tensors(path).items()}
 
 

@@ -98,6 +98,9 @@ def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, R
     """What :func:`load_network` gave, without the rows of its classifier: all that embedding needs.
 
     A network of torchreid's zoo becomes one of ours, with neck "own".
+
+    Raises:
+        InputError: as :func:`build`.
     """
     tensors = network.state_dict()
     if recipe.model is None:
@@ -132,7 +135,11 @@ def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module,
 
 
 def read(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe]:
-    """Tensors and recipe of our .safetensors."""
+    """Tensors and recipe of our .safetensors.
+
+    Raises:
+        InputError: no such file, damaged, or not ours.
+    """
     tensors, metadata = _read_safetensors(Path(path))
     if KEY not in metadata:
         raise InputError(f"{path}: no {KEY!r} metadata, so it does not say which network it is")
@@ -157,7 +164,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
 
 
 def build(recipe: Recipe, origin: str | Path) -> nn.Module:
-    """The network of a recipe, with random weights."""
+    """The network of a recipe, with random weights.
+
+    Raises:
+        InputError: a description that is not valid.
+    """
     from retrace.reid.networks import build as networks
 
     try:

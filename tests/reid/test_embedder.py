@@ -275,7 +275,7 @@ def test_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:
     import onnxruntime
 
     path = colour_mean(tmp_path)
-    with pytest.raises(InputError, match="device must be auto, cpu, cuda or cuda:N, got 'gpu'"):
+    with pytest.raises(InputError, match="`device` must be auto, cpu, cuda or cuda:N, got 'gpu'"):
         Embedder.from_weights(path, device="gpu")
     with pytest.raises(InputError, match="batch_size"):
         Embedder.from_weights(path, batch_size=0)
@@ -433,12 +433,12 @@ def test_boxes_that_are_none_are_one_line(tmp_path: Path, boxes: Any, said: str)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"batch_size": 2.5}, "batch_size must be at least 1, got 2.5"),
-        ({"threads": 1.5}, "threads must be at least 1, got 1.5"),
+        ({"batch_size": 2.5}, "`batch_size` must be at least 1, got 2.5"),
+        ({"threads": 1.5}, "`threads` must be at least 1, got 1.5"),
         ({"size": (10**9, 8)}, "size must be .* each 1 to 4096"),
         ({"size": 7}, "size must be"),
         ({"size": ("a", 8)}, "size must be"),
-        ({"device": "x" * 10_000}, "device must be"),
+        ({"device": "x" * 10_000}, "`device` must be"),
     ],
 )
 def test_options_that_are_none_are_one_line(tmp_path: Path, options: dict[str, Any], said: str) -> None:

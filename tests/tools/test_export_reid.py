@@ -42,7 +42,7 @@ def test_it_writes_and_says_what_it_checked(
 
 
 def test_the_tool_offers_every_format() -> None:
-    from retrace.reid.export.job import FORMATS
+    from retrace.reid.exporting.job import FORMATS
 
     assert {*export_reid.FORMATS} == {*FORMATS}
 

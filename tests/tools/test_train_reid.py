@@ -393,10 +393,10 @@ def check_one_line(code: int, error: str, *words: str) -> None:
         (["--set", "init=nothing.safetensors"], ["nothing.safetensors: no such weights file"]),
         (["--set", "size=[16, 8]"], ["size must be at least 16 px"]),
         (["--data", "nowhere"], ["nowhere: no such folder"]),
-        (["--device", "cuda:77"], ["device cuda:77", "CUDA devices"]),
-        (["--device", "tpu"], ["device tpu: expected auto, cpu, cuda or cuda:N"]),
-        (["--log-every", "0"], ["log_every must be at least 1, got 0"]),
-        (["--threads", "0"], ["threads must be at least 1, got 0"]),
+        (["--device", "cuda:77"], ["--device cuda:77", "CUDA devices"]),
+        (["--device", "tpu"], ["--device tpu: expected auto, cpu, cuda or cuda:N"]),
+        (["--log-every", "0"], ["--log-every must be at least 1, got 0"]),
+        (["--threads", "0"], ["--threads must be at least 1, got 0"]),
         (["--resume", "x"], ["takes --config from the run itself"]),
         (["--colour"], ["--colour"]),
     ],
@@ -411,7 +411,7 @@ def test_mistakes_are_one_line(
 
 def test_folders_that_are_not_free_are_refused(place: Path, whole: Path, tmp_path: Path, tool: Tool) -> None:
     before = (whole / "log.csv").read_bytes()
-    check_one_line(*tool(*arguments(place, whole)), "holds a run already: go on with resume")
+    check_one_line(*tool(*arguments(place, whole)), "holds a run already: go on with --resume")
     assert (whole / "log.csv").read_bytes() == before
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "deeper"):

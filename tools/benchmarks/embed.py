@@ -83,16 +83,16 @@ def open_ways(
 ) -> dict[str, Way]:
     """What is measured, by name; exported files go into ``folder``."""
     from retrace.reid import Embedder
-    from retrace.reid.export.job import Job, export
+    from retrace.reid.exporting.job import ExportJob, export
 
     embedder = Embedder.from_weights(
         weights, "cpu", backend="torch", model=model, threads=1, batch_size=batch
     )
     crops = some_crops(batch, embedder.size, calibration)
     ways = {EAGER: eager(weights, model, crops), "torch": lambda: embedder.crops(crops)}
-    files = {"f32": export(weights, folder / "float.onnx", Job(model=model)).files[0]}
+    files = {"f32": export(weights, folder / "float.onnx", ExportJob(model=model)).files[0]}
     if calibration is not None:
-        job = Job(store="int8", model=model)
+        job = ExportJob(store="int8", model=model)
         files["int8"] = export(weights, folder / "int8.onnx", job, calibration=calibration).files[0]
     plans = [("onnxruntime", "f32", kind) for kind in files]
     if importlib.util.find_spec("openvino"):
@@ -111,7 +111,7 @@ def some_crops(count: int, size: tuple[int, int], folder: str | None) -> np.ndar
 
     from retrace.configs.files import read_image
     from retrace.reid.crops import image_files, resize
-    from retrace.reid.export.job import random_crops
+    from retrace.reid.exporting.job import random_crops
 
     if folder is None:
         return random_crops(count, size, np.random.default_rng(0))

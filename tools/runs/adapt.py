@@ -42,7 +42,6 @@ class TrackletFilter:
     seconds: float = 2.0  # long at least
     score: float = 0.6  # mean of its boxes
     overlap: float = 0.3  # IoU with another track's box up to which a box shows one person
-    sharpest: float = 0.3  # share of a tracklet's crops that is dropped as the least sharp
     height: float = 48.0  # px
     every: float = 0.3  # s between two crops of a person
 

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from retrace.configs import InputError
-from retrace.configs.errors import install, one_line
+from retrace.configs.errors import install, one_line, system_reason
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.workers import POLL, TRIES, Outcome, Progress, cause_of_end
 from retrace.tracker.data import Step
@@ -234,8 +234,7 @@ def _refuse_silence(address: str) -> None:
     try:
         socket.create_connection((host, port), PATIENCE).close()
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise InputError(f"`cluster` {address}: does not answer ({why})") from None
+        raise InputError(f"`cluster` {address}: does not answer ({system_reason(error)})") from None
 
 
 def check_machines(ray: Any, here: str, folders: Sequence[str], storage: str | None = None) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, decode_image, writing
 from retrace.tools.runs.manifest import file_hash
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.clocks import FEWEST, clocks, passages
@@ -327,7 +327,7 @@ def write_sheet(path: Path, store: Store, found: Sequence[Found]) -> Path:
         tiles = [_text_tile(f"{one.person}", f"{100 * one.probability:.0f} %")]
         for visit in one.visits[:MOST]:
             crop = store.read("SELECT crop FROM tracklet WHERE id = ?", (visit.tracklet,))[0][0]
-            image = None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
+            image = None if crop is None else decode_image(crop)
             tile = np.full((TILE[1], TILE[0], 3), 128, np.uint8) if image is None else cv2.resize(image, TILE)
             when = clock(visit.begin)
             label = f"{visit.camera[:9]} {when[:-2] if visit.begin < EPOCH else when[5:16]}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from retrace.configs import InputError
+from retrace.eval.mot.identity_switches import identity_switches
 from retrace.eval.mot.preprocess import check_benchmark, find_fault
 from retrace.eval.mot.sequences import guess_benchmark
-from retrace.eval.mot.switches import identity_switches
 from retrace.tracker.ledger.by_identity import History
 from retrace.tracker.ledger.switches_in_words import Switch, tell_switch
 from retrace.tracker.mot_file import read_ground_truth, read_results

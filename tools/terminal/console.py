@@ -51,7 +51,7 @@ def say(line: str) -> None:
 
 def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> NoReturn:
     """Run a tool: whatever the user can get wrong ends as one line on standard error and exit code 2."""
-    from retrace.configs import InputError
+    from retrace.configs.errors import InputError, shorten, system_reason
 
     name, log = Path(sys.argv[0]).name, logging.getLogger("retrace")
     if not log.handlers:
@@ -63,15 +63,14 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
     try:
         code = main(sys.argv[1:] if argv is None else argv)
     except InputError as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{name}: {shorten(str(error))}", file=sys.stderr)
         code = USER_ERROR
     except BrokenPipeError:
         code = OK  # the reader of our output has seen enough
         sys.stderr.close()
     except OSError as error:  # the net under every tool: a place that nobody named better
         where = f"{error.filename}: " if error.filename is not None else ""
-        text = f"{name}: {where}{error.strerror or type(error).__name__}"
-        print(" ".join(text.split())[:500], file=sys.stderr)
+        print(f"{name}: {shorten(where + system_reason(error))}", file=sys.stderr)
         code = USER_ERROR
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
@@ -82,10 +81,12 @@ def guarded(main: Callable[[list[str]], int], argv: list[str] | None = None) -> 
 @contextmanager
 def as_flags(parser: argparse.ArgumentParser, **others: str) -> Iterator[None]:
     """A library's messages speak of its arguments, as `fps`; here they become this tool's options: --fps; and of
-    ``others`` those that are called otherwise here: bin_seconds="--minute"."""
+    ``others`` those that are called otherwise here: bin_seconds="--minute". The pairs that
+    `configs.loader.parse_assignments` takes are --set in every tool that has it."""
     from retrace.configs import InputError
 
     flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+    flags |= {"pairs": flags["set"]} if "set" in flags else {}
     flags |= others
     try:
         yield

@@ -134,7 +134,7 @@ class Tuning:
         found = self._answer(future)
         if not self.file.same_as_before({n: figure([m], plan.metric) for n, m in found.items()}):
             raise InputError(
-                "the preset scores otherwise than when this study began: the code has changed; name another --study"
+                "the preset scores otherwise than when this study began: the code has changed; name another `study`"
             )
         return found
 
@@ -212,7 +212,7 @@ class Tuning:
             answer: Score = future.result()
         except BrokenProcessPool:
             raise InputError(
-                "a worker process was killed (memory?): try fewer --jobs; the study goes on where it stood"
+                "a worker process was killed (memory?): try fewer `jobs`; the study goes on where it stood"
             ) from None
         self.scored += len(answer.metrics)
         for stage, seconds in answer.seconds.items():

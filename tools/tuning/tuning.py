@@ -10,9 +10,9 @@ from typing import Any
 
 from retrace.configs import InputError, load_preset
 from retrace.configs.errors import install
-from retrace.configs.files import file_hash
+from retrace.configs.files import cores, file_hash
 from retrace.eval.mot.preprocess import check_benchmark
-from retrace.eval.mot.sequences import available_cores, guess_benchmark
+from retrace.eval.mot.sequences import guess_benchmark
 from retrace.tools.runs.spread import ClusterExecutor, workers
 from retrace.tools.tuning.clips import find_clips
 from retrace.tools.tuning.report import conclude
@@ -61,7 +61,7 @@ def tune(
     plan, about = make_plan(settings)
     out = writable_folder(Path(out))
     file = StudyFile(Path(study) if study else out / "study.db", about)
-    jobs = jobs or (available_cores() if cluster is None else cluster.cores)
+    jobs = jobs or (cores() if cluster is None else cluster.cores)
     try:
         with workers(jobs) if cluster is None else nullcontext(cluster) as executor:
             tuning = Tuning(plan, file)

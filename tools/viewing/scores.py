@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from retrace.eval.mot import evaluate
+from retrace.eval.mot.identity_switches import identity_switches
 from retrace.eval.mot.matched import MatchedRows, matched_rows
 from retrace.eval.mot.sequences import guess_benchmark
-from retrace.eval.mot.switches import identity_switches
 from retrace.tools.viewing.place import Place
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth

@@ -83,6 +83,7 @@ class Regions(_Strict):
 
     @property
     def all(self) -> tuple[Line | Zone, ...]:
+        """Lines, then zones."""
         return (*self.lines, *self.zones)
 
     @model_validator(mode="after")

@@ -13,6 +13,9 @@ class CountsSoFar:
     """Crossings of each line and people in each zone, up to the frame that was taken last.
 
     After the last frame ``crossed`` equals ``crossings(table, line, fps).totals()`` of the same boxes.
+
+    Args:
+        regions: lines and zones, px of the frames that the tracks come from.
     """
 
     def __init__(self, regions: Regions) -> None:

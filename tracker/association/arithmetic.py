@@ -1,8 +1,8 @@
-"""Angles, exponentials and logarithms of additions, multiplications, divisions and square roots alone.
+"""Angles, exponentials and logarithms by additions, multiplications, divisions and square roots alone.
 
 Those four round alike everywhere; a library's `arctan2`, `exp` and `log` do not, and NumPy's differ from compiled
-ones in one value of ten or twenty. So costs take these: of numbers or of arrays, and compiled frames take them as they
-stand, to the same bytes.
+ones in one value of ten or twenty. So costs are made of these, which take numbers or arrays; compiled frames use them
+as they stand, to the same bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FARTHEST = 40.0  # e^-40 is nothing beside 1
 
 
 def length(x: Any, y: Any) -> Any:
-    """Of the vector (x, y)."""
+    """Length of the vector (x, y)."""
     return np.sqrt(x * x + y * y)
 
 
@@ -55,13 +55,13 @@ def angle(cross: Any, dot: Any) -> Any:
 
 
 def angle_of(cosine: Any) -> Any:
-    """arccos, of what a rounding error may have taken beyond 1."""
+    """The angle in [0, pi] of a cosine; one that a rounding error has taken beyond 1 counts as 1."""
     cosine = np.minimum(np.maximum(cosine, -1.0), 1.0)
     return angle(np.sqrt((1.0 - cosine) * (1.0 + cosine)), cosine)
 
 
 def exp(x: Any) -> Any:
-    """e^x of |x| <= 40, else of that; 1e-12 of it off at most: e^(x / 1024), squared ten times."""
+    """e^x, x cut to [-40, 40]: e^(x / 1024), squared ten times; off by 1e-12 of it at most."""
     rest = np.minimum(np.maximum(x, -FARTHEST), FARTHEST) / 1024.0
     found = 1.0
     for share in OVER:
@@ -72,8 +72,8 @@ def exp(x: Any) -> Any:
 
 
 def log(x: Any) -> Any:
-    """Of x > 0, 1e-13 off at most in [1e-4, 1e4], further away 1e-6; of what is beyond 1e12 that of 1e12: 32 times the
-    logarithm of the 32nd root."""
+    """Natural logarithm of x > 0, x cut to [1e-12, 1e12]: 32 times the logarithm of the 32nd root. Off by 1e-13 at most
+    in [1e-4, 1e4], by 1e-6 beyond."""
     root = np.minimum(np.maximum(x, 1e-12), 1e12)
     for _ in range(5):
         root = np.sqrt(root)

@@ -21,7 +21,7 @@ from retrace.tracker.association.costs import (
 from retrace.tracker.compiled_frame.frame import run_frame
 from retrace.tracker.rows import expected, seen_within
 from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
-from retrace.tracker.tracks.overlaps import alike, lives_longer, may_be_double, stands_behind
+from retrace.tracker.tracks.overlaps import alike, lives_longer, may_be_duplicates, stands_behind
 from retrace.tracker.tracks.scores import corrected, forecast
 from retrace.tracker.tracks.shown import coasting, in_sight, may_be_hidden
 
@@ -35,7 +35,7 @@ for _rule in (
         remembered,
         alike,
         lives_longer,
-        may_be_double,
+        may_be_duplicates,
     ),
     *(stands_behind, coasting, in_sight, may_be_hidden, heights_iou, on_a_line, smaller_cue),
     *(length, angle, angle_of, exp, log, trust_in_track, turn, turn_from_mean, within, forecast, corrected),

@@ -11,7 +11,7 @@ from retrace.tracker.compiled import corners, measured, predict
 from retrace.tracker.compiled_frame.appearance import has_vector, remember, stretch_by
 from retrace.tracker.compiled_frame.association import associate
 from retrace.tracker.compiled_frame.boost import boost
-from retrace.tracker.compiled_frame.inputs import BOX, Found, Inputs, Looks, inner
+from retrace.tracker.compiled_frame.inputs import BOX, FrameDetections, Inputs, Looks, inner
 from retrace.tracker.compiled_frame.lifecycle import begin, births, correct, forget, keep_rows, take_in
 from retrace.tracker.compiled_frame.overlaps import deleted_boxes, free_places, without_duplicates
 from retrace.tracker.compiled_frame.shown import report
@@ -63,7 +63,7 @@ def run_frame(
         how many rows are in use afterwards; the last identity given; the reported tracks: (K,) SHOWN.
     """
     rules, now = rules_[0], FrameTime(number, time, before)
-    found = Found(_boxes(xyxy, score, class_id, embedding), xyxy.astype(np.float64))
+    found = FrameDetections(_boxes(xyxy, score, class_id, embedding), xyxy.astype(np.float64))
     stretch = stretch_by(found.boxes, embedding, spread, rules)
     for t in range(len(matrix)):
         for n in range(len(score)):

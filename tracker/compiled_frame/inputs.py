@@ -25,7 +25,7 @@ BOX = np.dtype(
 )
 
 
-class Found(NamedTuple):
+class FrameDetections(NamedTuple):
     """The detections of the frame, see `tracker.data.Detections`."""
 
     boxes: np.ndarray  # (N,) BOX
@@ -51,6 +51,6 @@ class Inputs(NamedTuple):
     memory: np.ndarray  # (T, M), see `tracker.tracks.state.Depth`
     box: np.ndarray  # (T, 4) px, predicted
     z: np.ndarray  # (N, 4), as the filter measures them
-    found: Found
+    found: FrameDetections
     now: FrameTime
     step: float  # s, a nominal frame

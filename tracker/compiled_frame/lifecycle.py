@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from retrace.tracker.compiled import measured, reupdate, update
-from retrace.tracker.compiled_frame.inputs import Found, Inputs, Looks, inner
+from retrace.tracker.compiled_frame.inputs import FrameDetections, Inputs, Looks, inner
 from retrace.tracker.compiled_frame.overlaps import better
 from retrace.tracker.rows import ACTIVE, EPSILON, LOST, TENTATIVE, FrameTime
 from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
@@ -198,7 +198,7 @@ def begin(
     memory: np.ndarray,
     count: int,
     cols: np.ndarray,
-    found: Found,
+    found: FrameDetections,
     looks: Looks,
     rules: Any,
     now: FrameTime,

@@ -1,4 +1,4 @@
-"""Boxes that cover each other: doubles among detections, births and tracks, and who is hidden behind whom; as
+"""Boxes that cover each other: duplicates among detections, births and tracks, and who is hidden behind whom; as
 tracks/overlaps.py."""
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from retrace.tracker.compiled import overlapping_pairs
-from retrace.tracker.compiled_frame.inputs import Found, inner
+from retrace.tracker.compiled_frame.inputs import FrameDetections, inner
 from retrace.tracker.rows import ACTIVE, LOST, FrameTime, seen_within
-from retrace.tracker.tracks.overlaps import alike, lives_longer, may_be_double, stands_behind
+from retrace.tracker.tracks.overlaps import alike, lives_longer, may_be_duplicates, stands_behind
 from retrace.tracker.tracks.shown import may_be_hidden
 
 
@@ -26,7 +26,7 @@ def better(a: int, b: int, boxes: np.ndarray) -> bool:
 
 
 @inner
-def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
+def deleted_boxes(found: FrameDetections, rules: Any) -> np.ndarray:
     """(N,) bool, who is deleted by non-maximum suppression; as `overlaps.deleted_boxes`."""
     out = np.zeros(len(found.boxes), np.bool_)
     if len(out) < 2:
@@ -60,7 +60,7 @@ def deleted_boxes(found: Found, rules: Any) -> np.ndarray:
 
 @inner
 def free_places(
-    rows: np.ndarray, box: np.ndarray, cols: np.ndarray, found: Found, rules: Any, now: FrameTime
+    rows: np.ndarray, box: np.ndarray, cols: np.ndarray, found: FrameDetections, rules: Any, now: FrameTime
 ) -> np.ndarray:
     """Of the births ``cols`` (K,), best first, those on free places; as `lifecycle.taken_places`."""
     out, known, count = np.zeros(len(cols), np.bool_), np.empty(len(rows), np.int64), 0
@@ -103,8 +103,8 @@ def without_duplicates(
     row, col, iou = overlapping_pairs(box[active[:here]], box[lost[:gone]])
     for p in range(len(row)):
         a, b = rows[active[row[p]]], rows[lost[col[p]]]
-        double = alike(a.class_id, b.class_id, rules) and may_be_double(a.views, b.views, rules)
-        if iou[p] > rules.duplicate_iou and double:
+        same = alike(a.class_id, b.class_id, rules) and may_be_duplicates(a.views, b.views, rules)
+        if iou[p] > rules.duplicate_iou and same:
             loser = lost[col[p]] if lives_longer(a.seen, a.born, b.seen, b.born) else active[row[p]]
             stays[loser], everybody = False, False
     return stays, everybody

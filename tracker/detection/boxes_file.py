@@ -126,7 +126,11 @@ def open_detections(path: str | Path) -> Detector:
 
 
 def detections_from_table(table: MotTable, origin: str = "table") -> Detector:
-    """The boxes of a table, frame by frame; raw scores are mapped into [0, 1] and the description says so."""
+    """The boxes of a table, frame by frame; raw scores are mapped into [0, 1] and the description says so.
+
+    Raises:
+        InputError: boxes or scores that :class:`Detections` refuses, named by row.
+    """
     score, note = scores_to_unit(table.score)
     return _by_frame(origin, table.frame, table.xyxy, score, table.class_id, note=note)
 

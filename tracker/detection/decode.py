@@ -1,7 +1,7 @@
 """What networks put out -> boxes: one function a layout, for one picture.
 
 Every one takes the picture's arrays, the size of the network's input and what is asked for, and returns boxes in
-px of the input, not yet cleared of doubles. Only rows that can matter are decoded: whole tables have thousands.
+px of the input, not yet cleared of duplicates. Only rows that can matter are decoded: whole tables have thousands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DecodedBoxes:
     """Boxes of one picture."""
 
     xyxy: np.ndarray  # (N, 4) px of the network's input
@@ -33,7 +33,7 @@ class Found:
 
 
 Arrays = Sequence[np.ndarray]
-Decode = Callable[[Arrays, Size, Ask], Found]
+Decode = Callable[[Arrays, Size, Ask], DecodedBoxes]
 
 
 def yolo(classes: int) -> Decode:
@@ -42,10 +42,10 @@ def yolo(classes: int) -> Decode:
     What follows the classes (mask coefficients, keypoints) is left out.
     """
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         out = arrays[0]
         rows, score, class_id = best_class(out[4 : 4 + classes].T, ask)
-        return Found(from_centres(out[:4, rows].T), score, class_id)
+        return DecodedBoxes(from_centres(out[:4, rows].T), score, class_id)
 
     return decode
 
@@ -53,10 +53,10 @@ def yolo(classes: int) -> Decode:
 def yolov5(classes: int) -> Decode:
     """(N, 5 + classes + more) centre and size in px, objectness, class probabilities: YOLOv5 to YOLOv7."""
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         out = arrays[0]
         likely, rows, score, class_id = _objects(out, classes, ask)
-        return Found(from_centres(out[likely[rows], :4]), score, class_id)
+        return DecodedBoxes(from_centres(out[likely[rows], :4]), score, class_id)
 
     return decode
 
@@ -65,14 +65,14 @@ def yolox(classes: int, strides: tuple[int, ...]) -> Decode:
     """(N, 5 + classes) as the head leaves it: x, y in cells from the cell's corner, log of width and height in
     cells, objectness, class probabilities (Ge et al. 2021, arXiv 2107.08430, section 2.2)."""
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         out = arrays[0]
         corner, stride = cells(size, strides)
         likely, rows, score, class_id = _objects(out, classes, ask)
         rows = likely[rows]
         where = out[rows, :2] + corner[rows]
         extent = np.exp(out[rows, 2:4])
-        return Found(from_centres(np.hstack([where, extent]) * stride[rows, None]), score, class_id)
+        return DecodedBoxes(from_centres(np.hstack([where, extent]) * stride[rows, None]), score, class_id)
 
     return decode
 
@@ -88,10 +88,10 @@ def distances(
     Args:
         middle: where the point lies in its cell: 0.5 is the middle, 0 the corner (NanoDet-Plus).
         bins: of the distribution; 1: the distances themselves.
-        inside: boxes are cut to the picture before doubles are looked for.
+        inside: boxes are cut to the picture before duplicates are looked for.
     """
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         scores, reach = arrays if len(arrays) == 2 else (arrays[0][:, :classes], arrays[0][:, classes:])
         corner, stride = cells(size, strides)
         rows, score, class_id = best_class(scores, ask)
@@ -102,7 +102,7 @@ def distances(
             reach = weight @ np.arange(bins, dtype=np.float32) / weight.sum(2)
         point = corner[rows] + np.float32(middle)
         boxes = np.hstack([point - reach[:, :2], point + reach[:, 2:]]) * stride[rows, None]
-        return Found(_inside(boxes, size) if inside else boxes, score, class_id)
+        return DecodedBoxes(_inside(boxes, size) if inside else boxes, score, class_id)
 
     return decode
 
@@ -112,7 +112,7 @@ def levels(classes: int, strides: tuple[int, ...], middle: float, bins: int) -> 
     without its postprocessing; arXiv 2111.00902). PaddleDetection cuts boxes to the picture last."""
     one = distances(classes, strides, middle, bins, inside=False)
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         half = len(arrays) // 2
         return one([np.concatenate(arrays[:half]), np.concatenate(arrays[half:])], size, ask)
 
@@ -120,12 +120,12 @@ def levels(classes: int, strides: tuple[int, ...], middle: float, bins: int) -> 
 
 
 def dense() -> Decode:
-    """Boxes (N, 4) xyxy in px and probabilities (N, classes), doubles still in: YOLO-NAS and others."""
+    """Boxes (N, 4) xyxy in px and probabilities (N, classes), duplicates still in: YOLO-NAS and others."""
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         boxes, scores = arrays
         rows, score, class_id = best_class(scores, ask)
-        return Found(boxes[rows], score, class_id)
+        return DecodedBoxes(boxes[rows], score, class_id)
 
     return decode
 
@@ -137,11 +137,11 @@ def table(corners: bool) -> Decode:
         corners: boxes are xyxy, not centre and size.
     """
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         out = arrays[0]
         rows, score, class_id = best_class(out[:, 4:], ask)
         boxes = out[rows, :4]
-        return Found(boxes if corners else from_centres(boxes), score, class_id)
+        return DecodedBoxes(boxes if corners else from_centres(boxes), score, class_id)
 
     return decode
 
@@ -153,14 +153,14 @@ def queries(softmax: bool = False) -> Decode:
     ``softmax`` for its best one only, and the last column is "no object" (DETR, arXiv 2005.12872).
     """
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         logits, boxes = arrays
         if softmax:
             weight = np.exp(logits - logits.max(1, keepdims=True))
             rows, score, class_id = best_class((weight / weight.sum(1, keepdims=True))[:, :-1], ask)
         else:
             rows, score, class_id = every_class(1 / (1 + np.exp(-logits[:, ask.keep])), ask)
-        return Found(from_centres(boxes[rows]) * scale_of(size), score, class_id)
+        return DecodedBoxes(from_centres(boxes[rows]) * scale_of(size), score, class_id)
 
     return decode
 
@@ -168,22 +168,22 @@ def queries(softmax: bool = False) -> Decode:
 def shares(classes: int) -> Decode:
     """(Q, 4 + classes) centre and size in shares of the input, and probabilities: RT-DETR as Ultralytics exports it."""
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         out = arrays[0]
         rows, score, class_id = best_class(out[:, 4 : 4 + classes], ask)
-        return Found(from_centres(out[rows, :4]) * scale_of(size), score, class_id)
+        return DecodedBoxes(from_centres(out[rows, :4]) * scale_of(size), score, class_id)
 
     return decode
 
 
 def rows(score: int, class_id: int, box: int, shares: bool = False) -> Decode:
-    """(N, 6 or more), doubles already gone: xyxy in px from column ``box``, score and class in theirs.
+    """(N, 6 or more), duplicates already gone: xyxy in px from column ``box``, score and class in theirs.
 
     Args:
         shares: boxes are centre and size in shares of the input.
     """
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         out = arrays[0]
         boxes = out[:, box : box + 4]
         boxes = from_centres(boxes) * scale_of(size) if shares else boxes
@@ -193,7 +193,7 @@ def rows(score: int, class_id: int, box: int, shares: bool = False) -> Decode:
 
 
 def lists(flipped: bool = False) -> Decode:
-    """Boxes (N, 4), labels (N,) and scores (N,), doubles already gone: torchvision, SSD, RT-DETR, D-FINE, DEIM.
+    """Boxes (N, 4), labels (N,) and scores (N,), duplicates already gone: torchvision, SSD, RT-DETR, D-FINE, DEIM.
 
     Boxes none of which reaches beyond 2 are shares of the input, others are px.
 
@@ -201,7 +201,7 @@ def lists(flipped: bool = False) -> Decode:
         flipped: y before x, as TensorFlow has it.
     """
 
-    def decode(arrays: Arrays, size: Size, ask: Ask) -> Found:
+    def decode(arrays: Arrays, size: Size, ask: Ask) -> DecodedBoxes:
         boxes, labels, scores = arrays
         if flipped:
             boxes = boxes[:, [1, 0, 3, 2]]
@@ -249,11 +249,11 @@ def every_class(scores: np.ndarray, ask: Ask) -> tuple[np.ndarray, np.ndarray, n
     return rows[order], score[order], ask.keep[columns[order]]
 
 
-def wanted(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, ask: Ask) -> Found:
+def wanted(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, ask: Ask) -> DecodedBoxes:
     """The rows that are asked for, best first."""
     rows = np.flatnonzero((scores >= ask.floor) & np.isin(labels, ask.keep))
     rows = rows[np.argsort(-scores[rows], kind="stable")]
-    return Found(boxes[rows], scores[rows], labels[rows].astype(np.int64))
+    return DecodedBoxes(boxes[rows], scores[rows], labels[rows].astype(np.int64))
 
 
 def from_centres(boxes: np.ndarray) -> np.ndarray:

@@ -86,7 +86,7 @@ class Format(pydantic.BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FirstLook:
     """What is known of a network after its first blank picture."""
 
     network: Network
@@ -148,7 +148,7 @@ class Match:
 class Family:
     """How networks of one kind are recognised, and what they want unless told otherwise."""
 
-    match: Callable[[Seen], Match | None]
+    match: Callable[[FirstLook], Match | None]
     format: Format
     looks: str  # its outputs in words, for a refusal
     models: str  # who puts them out
@@ -188,7 +188,7 @@ def told_names(told: Format, network: Network) -> dict[int, str] | None:
     return names_from_file(beside) if beside.is_file() else names_in(network.metadata, network.path)
 
 
-def recognise(seen: Seen, told: Format) -> Reading:
+def recognise(seen: FirstLook, told: Format) -> Reading:
     """The family of a network, or of the one the caller names, with the caller's own values.
 
     Raises:
@@ -212,21 +212,21 @@ def recognise(seen: Seen, told: Format) -> Reading:
     )
 
 
-def _maker(seen: Seen) -> Mapping[str, Any]:
+def _maker(seen: FirstLook) -> Mapping[str, Any]:
     """What LibreYOLO writes into its exports and the outputs do not tell."""
     told = seen.network.metadata
     corner = {"resize": "corner"} if told.get("letterbox_pad") == "topleft" else {}
     return {**MAKERS.get(told.get("model_family", ""), {}), **corner}
 
 
-def _found(seen: Seen) -> str:
+def _found(seen: FirstLook) -> str:
     """Outputs in words, at most six."""
     told = [f"{name} {'x'.join(map(str, array.shape))}" for name, array in seen.arrays.items()]
     more = f" and {len(told) - 6} more" if len(told) > 6 else ""
     return ", ".join(told[:6])[:200] + f"{more} for a picture of {seen.size[0]}x{seen.size[1]}"
 
 
-def _refuse_other_tasks(seen: Seen) -> None:
+def _refuse_other_tasks(seen: FirstLook) -> None:
     path, task = seen.network.path, seen.network.metadata.get("task", "detect")
     if task not in ("detect", "segment", "pose"):  # the latter two have boxes as well
         raise InputError(
@@ -239,7 +239,7 @@ def _refuse_other_tasks(seen: Seen) -> None:
         )
 
 
-def _names(seen: Seen, match: Match) -> dict[int, str]:
+def _names(seen: FirstLook, match: Match) -> dict[int, str]:
     """Names by column: the told ones, COCO's, or "class0" and so on.
 
     Raises:
@@ -262,7 +262,7 @@ def _names(seen: Seen, match: Match) -> dict[int, str]:
 # The families, as their exports look
 
 
-def _channels_first(seen: Seen) -> Match | None:
+def _channels_first(seen: FirstLook) -> Match | None:
     for name, array in seen.tables():
         channels, rows = array.shape[1:]
         if rows <= channels or channels < 5 or not (seen.strides(rows) or _counted(seen, channels)):
@@ -274,7 +274,7 @@ def _channels_first(seen: Seen) -> Match | None:
     return None
 
 
-def _objectness(seen: Seen) -> Match | None:
+def _objectness(seen: FirstLook) -> Match | None:
     """YOLOX and YOLOv5 to v7 put out the same columns: grid, values and number of rows tell them apart."""
     for name, array in seen.tables():
         rows, columns = array.shape[1:]
@@ -288,7 +288,7 @@ def _objectness(seen: Seen) -> Match | None:
     return None
 
 
-def _yolox(seen: Seen) -> Match | None:
+def _yolox(seen: FirstLook) -> Match | None:
     for name, array in seen.tables():
         rows, columns = array.shape[1:]
         strides = seen.strides(rows)
@@ -303,7 +303,7 @@ def _yolox(seen: Seen) -> Match | None:
     return None
 
 
-def _nanodet(seen: Seen) -> Match | None:
+def _nanodet(seen: FirstLook) -> Match | None:
     pair = seen.named("scores", "distances")
     if pair:
         classes, strides = seen.arrays[pair[0]].shape[-1], seen.strides(seen.arrays[pair[0]].shape[1])
@@ -319,7 +319,7 @@ def _nanodet(seen: Seen) -> Match | None:
     return None
 
 
-def _picodet(seen: Seen) -> Match | None:
+def _picodet(seen: FirstLook) -> Match | None:
     tables = seen.tables()
     half = len(tables) // 2
     if half not in (3, 4) or len(tables) % 2:
@@ -333,7 +333,7 @@ def _picodet(seen: Seen) -> Match | None:
     return Match(tuple(name for name, _ in tables), decode.levels(classes, strides, 0.5, BINS), classes)
 
 
-def _shares(seen: Seen) -> Match | None:
+def _shares(seen: FirstLook) -> Match | None:
     for name, array in seen.tables():
         columns = array.shape[2]
         told = seen.names is not None and columns == 4 + len(seen.names)
@@ -345,7 +345,7 @@ def _shares(seen: Seen) -> Match | None:
     return None
 
 
-def _rows(seen: Seen) -> Match | None:
+def _rows(seen: FirstLook) -> Match | None:
     names = {port.name for port in seen.network.inputs}
     for name, array in seen.arrays.items():
         if array.dtype.kind != "f":
@@ -363,7 +363,7 @@ def _rows(seen: Seen) -> Match | None:
     return None
 
 
-def _queries(seen: Seen) -> Match | None:
+def _queries(seen: FirstLook) -> Match | None:
     for words in (("logits", "boxes"), ("labels", "dets")):
         pair = seen.named(*words)
         if not pair:
@@ -379,7 +379,7 @@ def _queries(seen: Seen) -> Match | None:
     return None
 
 
-def _lists(seen: Seen) -> Match | None:
+def _lists(seen: FirstLook) -> Match | None:
     dets = seen.named("dets", "labels")
     if dets and seen.arrays[dets[0]].shape[-1] == 5:
         changes = {"resize": "corner", "colour": "bgr", "mean": MEAN[::-1], "std": STD[::-1]}
@@ -407,7 +407,7 @@ def _lists(seen: Seen) -> Match | None:
     return Match(tuple(found), decode.lists(tensorflow), None, changes, own_ids=own, whole=boxes.ndim == 2)
 
 
-def _dense(seen: Seen) -> Match | None:
+def _dense(seen: FirstLook) -> Match | None:
     tables = seen.tables()
     for name, array in tables:
         rows, columns = array.shape[1:]
@@ -430,17 +430,17 @@ def _outside(values: np.ndarray) -> bool:
     return bool(values.size and (values.min() < 0 or values.max() > 1))
 
 
-def _counted(seen: Seen, columns: int) -> bool:
+def _counted(seen: FirstLook, columns: int) -> bool:
     return seen.names is not None and columns == 4 + len(seen.names)
 
 
-def _masks(seen: Seen) -> int:
+def _masks(seen: FirstLook) -> int:
     """Mask coefficients a box: as many as there are prototypes, at a quarter of the input's size."""
     quarter = (seen.size[0] // 4, seen.size[1] // 4)
     return next((a.shape[1] for a in seen.arrays.values() if a.ndim == 4 and a.shape[2:] == quarter), 0)
 
 
-def _open_size(seen: Seen) -> bool:
+def _open_size(seen: FirstLook) -> bool:
     return any(None in port.shape[-3:] for port in seen.network.inputs[:1])
 
 

@@ -94,7 +94,7 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bo
         raise InputError(f"{path}: not readable as an ONNX network: {one_line(error)}") from None
     place = place_of(session.get_providers()[0], device)
     if place == "cpu" and (tensorrt or device.startswith("cuda")):
-        raise InputError(f"device {device!r}: onnxruntime could not start CUDA; use device 'cpu'")
+        raise InputError(f"`device` {device!r}: onnxruntime could not start CUDA; use device 'cpu'")
 
     def run(feed: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         return session.run(list(wanted), dict(feed))
@@ -118,7 +118,7 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bo
 def _open_openvino(path: Path, device: str, threads: int | None) -> Network:
     core = openvino_core()
     if device.startswith("cuda"):
-        raise InputError(f"device {device!r}: OpenVINO has no CUDA; use device 'cpu'")
+        raise InputError(f"`device` {device!r}: OpenVINO has no CUDA; use device 'cpu'")
     # Left alone, OpenVINO computes in bfloat16 on CPUs that have it, and numbers differ between machines.
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads:

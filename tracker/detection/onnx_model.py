@@ -13,8 +13,8 @@ from retrace.configs.errors import one_line
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector, image_of
 from retrace.tracker.detection.classes import choose_classes
-from retrace.tracker.detection.decode import Ask, Found
-from retrace.tracker.detection.formats import Format, Reading, Seen, read_format, recognise, told_names
+from retrace.tracker.detection.decode import Ask, DecodedBoxes
+from retrace.tracker.detection.formats import FirstLook, Format, Reading, read_format, recognise, told_names
 from retrace.tracker.detection.letterbox import Size, fill, place
 from retrace.tracker.detection.network import Network, Port, open_network
 from retrace.tracker.detection.nms import nms
@@ -43,7 +43,8 @@ def open_onnx(
         weights: .onnx or .xml, a file that exists.
         why: a phrase for the description.
         form: see :func:`retrace.tracker.detection.formats.read_format`.
-        The others: see :func:`retrace.tracker.detection.open.open_detector`.
+
+    The other arguments are those of :func:`retrace.tracker.detection.open.open_detector`.
 
     Raises:
         InputError: not readable, no detector, or one that nobody here knows.
@@ -99,7 +100,7 @@ class Model:
         first = self._run(np.full((1, 3, *size), bright, self._image.dtype), names)
         if (self._batch or 1) > 1:
             first = {name: array[:1] for name, array in first.items()}
-        seen = Seen(network, first, size, told_names(told, network))
+        seen = FirstLook(network, first, size, told_names(told, network))
         reading = recognise(seen, told)
         self.format, self.family, self.names = reading.format, reading.family, reading.names
         told_fit = reading.format.scores
@@ -110,7 +111,11 @@ class Model:
         self._size: Size = size if not self._any_size else (_pair(reading.format.size) or size)
 
     def find(self, images: Sequence[np.ndarray], ask: Ask) -> list[Detections]:
-        """The boxes of (H, W, 3) uint8 BGR pictures, each best first."""
+        """The boxes of (H, W, 3) uint8 BGR pictures, each best first.
+
+        Raises:
+            InputError: outputs that are no boxes, or not finite.
+        """
         found: list[Detections] = [Detections.empty()] * len(images)
         by_size: dict[Size, list[int]] = {}
         for number, image in enumerate(images):
@@ -151,7 +156,7 @@ class Model:
     def _detections(
         self, arrays: list[np.ndarray], outer: Size, ask: Ask, back: Any, size: Size
     ) -> Detections:
-        found: Found = self._reading.decode(arrays, outer, ask)
+        found: DecodedBoxes = self._reading.decode(arrays, outer, ask)
         rows = np.arange(len(found.score))
         if self.format.nms is not None:
             rows = nms(found.xyxy, found.score, found.class_id, self.format.nms)

@@ -86,7 +86,7 @@ def open_detector(
     if threads is not None:
         number("threads", threads, 1, whole=True)
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+        raise InputError(f"`device` must be auto, cpu, cuda or cuda:N, got {device!r}")
     if spec == "none":
         return Detector("no detector", lambda frame: Detections.empty())
     why = "as asked"

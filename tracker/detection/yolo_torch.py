@@ -148,4 +148,4 @@ def _torch_device(device: str) -> Any:
     try:
         return select_device("" if device == "auto" else device, verbose=False)
     except (ValueError, AssertionError):
-        raise InputError(f"device {device!r}: torch sees no such GPU; use device 'cpu'") from None
+        raise InputError(f"`device` {device!r}: torch sees no such GPU; use device 'cpu'") from None

@@ -241,6 +241,11 @@ class LedgerFile:
         return len(self._offsets) - 1
 
     def frames(self) -> Iterator[LedgerFrame]:
+        """One after another, from the first.
+
+        Raises:
+            InputError: a line that is none.
+        """
         with open(self.path, "rb") as file:
             file.seek(self._offsets[0])
             for number, line in enumerate(file):

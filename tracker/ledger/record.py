@@ -1,8 +1,9 @@
 """What became of every detection, and why: the tracker's account of one frame.
 
-Kept only on request (``Tracker(..., ledger=True)``); `--save ledger` writes it (tracker/ledger/file.py),
-`tools/explain.py` reads it. A track without an identity is followed by its birth number: every birth that outlives
-its frame gets the next one. Every step of the engine says what it did and why; here it is only written down.
+Kept only on request (``Tracker(..., ledger=True)``); ``Job(save=("mot", "ledger"))`` writes it
+(tracker/ledger/file.py), `tools/explain.py` reads it. A track without an identity is followed by its birth number:
+every birth that outlives its frame gets the next one. Every step of the engine says what it did and why; here it is
+only written down.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from retrace.tracker.association.inputs import CostInputs
 from retrace.tracker.association.stages import PreparedStage
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections
-from retrace.tracker.tracks.lifecycle import DELETED, ON_BIRTH, ON_TRACK
+from retrace.tracker.tracks.lifecycle import DELETED, NOT_NEW, ON_BIRTH, ON_TRACK
 from retrace.tracker.tracks.state import Depth, LiveTracks, blank
 
 FATES = ("below", "suppressed", "unconfirmed", "new", "matched")
@@ -96,6 +97,7 @@ class Ledger:
     _reason: np.ndarray = field(default_factory=_whole)  # (N,) why it began no track, and by what
     _by: np.ndarray = field(default_factory=_whole)
     _cols: np.ndarray = field(default_factory=_whole)  # (B,) detections that began a track
+    _forgotten: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # (T,) not seen for too long
     # (T + B,) of which of these each was one, -1: it stays
     _duplicate: np.ndarray = field(default_factory=_whole)
 
@@ -140,6 +142,10 @@ class Ledger:
             )
         )
 
+    def note_forgotten(self, forgotten: np.ndarray) -> None:
+        """(T,) bool: which were not seen for too long."""
+        self._forgotten = forgotten
+
     def note_births(self, cols: np.ndarray, reason: np.ndarray, by: np.ndarray) -> None:
         """Detections ``cols`` (B,) began tracks; why each (N,) did not, and by which track's row or which box."""
         self.tracks.col = self._live.column.copy()
@@ -156,7 +162,7 @@ class Ledger:
     ) -> None:
         """The frame ends with the tracks ``live``, which come from ``source``: every detection gets its fate."""
         label = self._follow(live, source)
-        self._judge(live, label, detections, config)
+        self._judge(live, source, label, detections, config)
         for stage in self.stages:
             which = stage.joined
             self.stage[stage.col[which]], self.cost[stage.col[which]] = stage.number, stage.cost[which]
@@ -191,11 +197,10 @@ class Ledger:
         self._missed = np.concatenate((missed[kept], np.zeros(len(born), np.int64)))
         label = np.concatenate((record.label, np.zeros(len(self._cols), np.int64)))
         label[source] = self.labels(live)
-        gone = np.ones(count, bool)
-        gone[kept] = False
         of = self._duplicate[:count]
         record.by = np.where(of >= 0, label[of], 0)
-        record.end = np.where(of >= 0, ENDS.index("duplicate"), np.where(gone, ENDS.index("expired"), 0))
+        expired = np.where(self._forgotten, ENDS.index("expired"), 0)
+        record.end = np.where(of >= 0, ENDS.index("duplicate"), expired)
         return label
 
     def labels(self, live: LiveTracks) -> np.ndarray:
@@ -203,13 +208,19 @@ class Ledger:
         return np.where(live.id > 0, live.id, -self._number)
 
     def _judge(
-        self, live: LiveTracks, label: np.ndarray, detections: Detections, config: TrackerConfig
+        self,
+        live: LiveTracks,
+        source: np.ndarray,
+        label: np.ndarray,
+        detections: Detections,
+        config: TrackerConfig,
     ) -> None:
         count, score = len(detections), detections.score
         stages = (config.blind_stages if self.blind else ()) or config.stages
         floor = config.low if any("low" in stage.bands for stage in stages) else config.high
         self.score = score
-        self.fate = np.where(score >= config.new, SUPPRESSED, BELOW).astype(np.uint8)
+        high_enough = ~np.isin(self._reason, (NOT_NEW, DELETED))
+        self.fate = np.where(high_enough, SUPPRESSED, BELOW).astype(np.uint8)
         below = [score < config.low, score < floor]
         self.reason = np.select(below, [BELOW_LOW, BELOW_HIGH], BELOW_NEW).astype(np.uint8)
         self.id, self.label, self.by = (np.zeros(count, np.int64) for _ in range(3))
@@ -217,7 +228,8 @@ class Ledger:
         rows = (live.column >= 0).nonzero()[0]
         cols = live.column[rows]
         self.fate[cols] = np.where(live.id[rows] > 0, MATCHED, UNCONFIRMED)
-        self.fate[cols[(live.hits[rows] == 1) & (live.id[rows] > 0)]] = NEW
+        born = source[rows] >= len(self._ids)
+        self.fate[cols[born & (live.id[rows] > 0)]] = NEW
         self.id[cols], self.label[cols] = live.id[rows], self.labels(live)[rows]
         self.reason[cols] = NO_REASON
         dropped = ((self.tracks.end > 0) & (self.tracks.col >= 0)).nonzero()[0]

@@ -89,7 +89,11 @@ def improve_file(
     looks: Looks | None = None,
     size: tuple[int, int] | None = None,
 ) -> tuple[MotTable, str]:
-    """The table of a result file after the passes (:func:`improve`), and in words what they did."""
+    """The table of a result file after the passes (:func:`improve`), and in words what they did.
+
+    Raises:
+        InputError: a file that is no result, or what :func:`improve` refuses.
+    """
     before = read_results(path)
     try:
         after = improve(before, fps, config, looks, size)

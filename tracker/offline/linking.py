@@ -2,7 +2,7 @@
 
 The frame is AFLink's (StrongSORT, Du 2023, arXiv 2202.13514, sec. 3.4): pairs inside a window of time and space,
 a cost for each, one global assignment. AFLink's cost is a small network's; here it is the mean of how late, how far
-off and how differently sized the second one is. What people look like is :mod:`tracker.reconnect`'s.
+off and how differently sized the second one is. What people look like is :mod:`tracker.offline.reconnect`'s.
 """
 
 from __future__ import annotations

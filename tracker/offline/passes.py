@@ -89,7 +89,7 @@ def improve(
     if not 0 < fps < np.inf:
         raise InputError(f"fps must be a number above 0, got {fps}")
     table = by_frame(table)
-    refuse_doubles(table)
+    refuse_repeated_ids(table)
     for name in config.passes:
         if name in ("link", "reconnect"):
             links = who_is_who(name, table, fps, config, looks, size)
@@ -112,7 +112,11 @@ def who_is_who(
     looks: Looks | None,
     size: tuple[int, int] | None,
 ) -> Links:
-    """What ``link`` or ``reconnect`` finds, see :func:`improve`."""
+    """What ``link`` or ``reconnect`` finds, see :func:`improve`.
+
+    Raises:
+        InputError: ``reconnect`` looks at the picture's edge and its size is not known.
+    """
     if name == "link":
         return find_links(table, fps, config.link)
     if not looks:
@@ -122,7 +126,7 @@ def who_is_who(
     return find_reconnections(table, fps, config.reconnect, looks, size or (0, 0))
 
 
-def refuse_doubles(table: MotTable) -> None:
+def refuse_repeated_ids(table: MotTable) -> None:
     """InputError for a table (sorted by frame, id) in which a frame has an id twice."""
     twice = np.flatnonzero((np.diff(table.frame) == 0) & (np.diff(table.id) == 0))
     if len(twice):

@@ -80,7 +80,11 @@ class CropRows:
         return b"".join(told)
 
     def restore(self, grown: Path, position: int) -> None:
-        """Know again what the first ``position`` bytes of a file hold."""
+        """Know again what the first ``position`` bytes of a file hold.
+
+        Raises:
+            InputError: it is damaged.
+        """
         for row, _ in read_rows(grown, position):
             self._takes(int(row["id"]), float(row["time"]), float(row["worth"]))
 

@@ -71,7 +71,11 @@ def cut_crops(
 
 
 def find_sequences(given: Iterable[str | Path]) -> list[Path]:
-    """The sequence folders that are given or lie in a given folder, by name; one of MOT17's copies."""
+    """The sequence folders that are given or lie in a given folder, by name; one of MOT17's copies.
+
+    Raises:
+        InputError: a folder that is none or holds none, two of one name.
+    """
     found: dict[str, Path] = {}
     for folder in map(Path, given):
         if not folder.is_dir():
@@ -93,7 +97,11 @@ def find_sequences(given: Iterable[str | Path]) -> list[Path]:
 def open_sequences(
     folders: list[Path], files: Mapping[str, str], say: Callable[[str], None]
 ) -> list[tuple[Path, Source]]:
-    """Sequences and their frames; those without frames are left out, with a line."""
+    """Sequences and their frames; those without frames are left out, with a line.
+
+    Raises:
+        InputError: none has frames, or a file of frames is for no sequence or no file.
+    """
     names = [folder.resolve().name for folder in folders]
     for name in files:
         if name not in names:
@@ -117,7 +125,11 @@ def open_sequences(
 def cut_sequence(
     folder: Path, source: Source, wish: CropFilter, out: Path, say: Callable[[str], None], bar: Bar
 ) -> list[tuple]:
-    """Write the crops of one sequence into ``out``; the rows of images.csv."""
+    """Write the crops of one sequence into ``out``; the rows of images.csv.
+
+    Raises:
+        InputError: ground truth or a picture that cannot be read, a crop that cannot be written.
+    """
     info = read_sequence_info(folder)
     name = DETECTOR.sub("", folder.resolve().name)
     crops = choose(read_ground_truth(folder / "gt" / "gt.txt"), info, wish)

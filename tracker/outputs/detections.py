@@ -1,7 +1,7 @@
 """What the detector saw, and what people looked like to the embedder, kept for another run.
 
 A block of bytes a frame while the source is tracked, so that a stopped run can go on; at the end one .npz as
-``--detections`` and ``--vectors`` read it (`tracker/detection/boxes_file.py`).
+``Job.detections`` and the offline passes read it (`tracker/detection/boxes_file.py`).
 """
 
 from __future__ import annotations

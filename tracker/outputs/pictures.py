@@ -127,20 +127,33 @@ class VideoSink(Sink):
         self._thread.start()
 
     def write(self, step: Step) -> None:
-        """Waits only when ``waiting`` frames are in the queue."""
+        """Waits only when ``waiting`` frames are in the queue.
+
+        Raises:
+            InputError: it is no step, or the file cannot be written any longer.
+        """
         expect("step", step, Step, "a Step of run(...)")
         if self._error is not None:
             self.abandon()
         self._steps.put(step)
 
     def finish(self) -> Path:
+        """Encodes what is queued and gives the file its name, which comes back.
+
+        Raises:
+            InputError: no frame came, or the file cannot be written.
+        """
         grown = self.abandon()
         if self._frames == 0:
             raise InputError(f"{grown}: no frame came, so there is no video")
         return reveal(grown, self._path)
 
     def abandon(self) -> Path:
-        """Encodes what is queued and closes, so that the partial file plays."""
+        """Encodes what is queued and closes, so that the partial file plays.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         if self._thread.is_alive():
             self._steps.put(None)
             self._thread.join()

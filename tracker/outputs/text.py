@@ -131,7 +131,11 @@ def ledger_sink(
     people: Callable[[], Rows] = tuple,
 ) -> TextSink:
     """What became of every detection, and why (tracker/ledger/file.py); after every frame of ``tracker``. ``people``:
-    says who ended tracklets are, as a memory has just decided."""
+    says who ended tracklets are, as a memory has just decided.
+
+    Raises:
+        InputError: the tracker keeps none.
+    """
     ledger, config = tracker.ledger, tracker.config
     if ledger is None:
         raise InputError("this tracker keeps no ledger: make it with Tracker(config, fps, ledger=True)")

@@ -364,7 +364,11 @@ def _boxes_of(path: Path, hashes: dict[str, str]) -> Detector:
 
 def open_camera(given: str, source: Source, hashes: dict[str, str]) -> Camera | None:
     """Warps from a file, as named or in the sequence folder, or estimated from the pictures. "auto": the
-    sequence's gmc.txt where it is, else an estimate where there are pictures."""
+    sequence's gmc.txt where it is, else an estimate where there are pictures.
+
+    Raises:
+        InputError: no such file or method, no pictures to estimate from, warps that do not fit the source.
+    """
     own = source.folder / ("gmc.txt" if given == "auto" else given) if source.folder else None
     if given == "none":
         return None

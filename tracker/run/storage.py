@@ -126,6 +126,11 @@ class Storage:
         return True
 
     def remove(self, name: str) -> None:
+        """Take a file away; one that is not there is no error.
+
+        Raises:
+            InputError: the storage refuses.
+        """
         with self._refusing("written"), suppress(FileNotFoundError):
             self._fs.rm_file(f"{self._root}/{name}")
 

@@ -77,7 +77,11 @@ def track_source(
 def track_opened(
     opened: OpenedJob, on_step: OnStep | None = None, stop: threading.Event | None = None
 ) -> SourceReport:
-    """:func:`track_source` for a job that is open already."""
+    """:func:`track_source` for a job that is open already.
+
+    Raises:
+        InputError: as :func:`track_source`, or somebody else tracks into the same place.
+    """
     with (
         locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"),
         LivePicture(opened.out, opened.name) as live,

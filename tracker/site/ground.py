@@ -225,7 +225,7 @@ def _on_a_line(points: np.ndarray) -> bool:
     return bool(spread[1] <= LINE * spread[0])
 
 
-class View(BaseModel):
+class CameraGround(BaseModel):
     """One camera in the file: its homography, or points of its picture whose place on the ground is known."""
 
     model_config = ConfigDict(extra="forbid")
@@ -234,7 +234,7 @@ class View(BaseModel):
     points: list[list[float]] | None = None  # [x, y, X, Y] each: pixel, place on the ground
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> View:
+    def _one_of_both(self) -> CameraGround:
         if (self.homography is None) == (self.points is None):
             raise ValueError("expected either homography (3 x 3) or points ([x, y, X, Y] each)")
         return self
@@ -245,7 +245,7 @@ class GroundFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    cameras: dict[str, View]
+    cameras: dict[str, CameraGround]
 
 
 def read_ground(path: str | Path) -> Ground:
@@ -259,7 +259,7 @@ def read_ground(path: str | Path) -> Ground:
     return Ground(tuple(views), np.array([_plane(f"{path}: camera {n}", v) for n, v in views.items()]))
 
 
-def _plane(where: str, view: View) -> np.ndarray:
+def _plane(where: str, view: CameraGround) -> np.ndarray:
     """(3, 3)."""
     if view.homography is not None:
         if [len(row) for row in view.homography] != [3, 3, 3] or not np.isfinite(view.homography).all():

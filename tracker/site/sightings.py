@@ -104,7 +104,11 @@ def meetings(s: Sightings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def apart(s: Sightings) -> np.ndarray:
-    """(K, 2) int64, pairs of tracklets that cannot be one person: once seen at the same moment in one camera."""
+    """(K, 2) int64, pairs of tracklets that cannot be one person: once seen at the same moment in one camera.
+
+    Raises:
+        InputError: more pairs of one moment than fit into memory.
+    """
     first, second = _of_one_frame(s.frame)
     same = s.camera[first] == s.camera[second]
     pairs = np.stack([s.tracklet[first[same]], s.tracklet[second[same]]], axis=1)

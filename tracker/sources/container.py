@@ -7,7 +7,7 @@ import time
 import av
 from av.container import InputContainer
 
-from retrace.configs import InputError
+from retrace.configs.errors import InputError, system_reason
 from retrace.tracker.sources.address import is_url, shown
 
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS among a format's flags: FFmpeg makes them up, 25 a second
@@ -50,4 +50,4 @@ def reason(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, InputError):
         return str(error)
-    return getattr(error, "strerror", None) or type(error).__name__
+    return system_reason(error)

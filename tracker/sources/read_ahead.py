@@ -11,16 +11,19 @@ from retrace.tracker.data import Frame
 
 
 class ReadAhead(Iterator[Frame]):
-    """Frames made by a thread while the consumer is busy; what the thread raises is raised here.
+    """Frames made by a thread while the consumer is busy.
 
-    ``seconds`` is the time the thread spent making them. ``close()`` (also on deletion, and at the end of a
-    ``with``) stops the thread; one that waits for the network ends by itself within its time limit.
+    ``close()`` (also on deletion, and at the end of a ``with``) stops the thread; one that waits for the network ends
+    by itself within its time limit.
 
     Args:
         frames: a generator is closed in the thread that runs it.
         depth: this many frames wait at most.
         on_drop: the oldest waiting frame is dropped, and this called, instead of letting the thread wait.
         on_close: called by ``close()``, to wake ``frames`` up.
+
+    Raises:
+        Exception: whatever ``frames`` raises in the thread, when its turn comes.
     """
 
     def __init__(
@@ -40,12 +43,14 @@ class ReadAhead(Iterator[Frame]):
 
     @property
     def seconds(self) -> float:
+        """s that the thread has spent on making frames."""
         return self._queue.seconds
 
     def __next__(self) -> Frame:
         return self._queue.take()
 
     def close(self) -> None:
+        """Stop the thread, and wait for it, at most 2 s."""
         self._queue.close()
         if self._on_close:
             self._on_close()

@@ -57,4 +57,5 @@ class Source:
         return self._read(self, start)
 
     def count_drop(self) -> None:
+        """One more frame that was stale before anybody took it."""
         self.dropped += 1

@@ -32,7 +32,7 @@ LIVE_DEPTH = 2  # frames; what waits longer is stale
 
 
 @dataclass(slots=True)
-class Feed:
+class Connection:
     """One connection to something live."""
 
     fps: float | None  # None: not known, or not to be believed
@@ -44,7 +44,7 @@ class Feed:
     noticed: Callable[[], list[str]] = list  # what is to be said of its pictures
 
 
-Connect = Callable[[], Feed]  # raises InputError, which does not name credentials
+Connect = Callable[[], Connection]  # raises InputError, which does not name credentials
 Clock = Callable[[], float]  # s, wall clock
 
 
@@ -71,27 +71,27 @@ def live_source(live: Live, connect: Connect, clock: Clock = time.monotonic) -> 
     Raises:
         InputError: it does not open, or opens and sends no picture.
     """
-    feed = connect()
+    connection = connect()
     deadline = clock() + live.timeout
 
     def check() -> None:
         if clock() > deadline:
             raise Garbage(EILSEQ, f"nothing in {live.timeout:g} s could be decoded")
 
-    feed.check = check
+    connection.check = check
     try:
-        first = next((frame for frame in feed.frames if frame.image is not None), None)
-        feed.check = lambda: None
+        first = next((frame for frame in connection.frames if frame.image is not None), None)
+        connection.check = lambda: None
         if first is not None:
-            fps, first = (feed.fps, first) if feed.fps else _measure(feed, first, clock)
+            fps, first = (connection.fps, first) if connection.fps else _measure(connection, first, clock)
     except (av.error.FFmpegError, OSError) as error:
-        feed.close()
+        connection.close()
         raise InputError(f"{live.shown}: opens but sends no picture ({reason(error)})") from None
     if first is None or first.image is None:
-        feed.close()
+        connection.close()
         raise InputError(f"{live.shown}: opens but sends no picture; is the camera switched on?")
-    feed.frames = chain([first], feed.frames)
-    opened = [feed]  # for the first reading; later ones connect anew
+    connection.frames = chain([first], connection.frames)
+    opened = [connection]  # for the first reading; later ones connect anew
 
     def read(source: Source, start: int) -> Iterator[Frame]:
         if start:
@@ -104,23 +104,23 @@ def live_source(live: Live, connect: Connect, clock: Clock = time.monotonic) -> 
             line.frames(opened.pop() if opened else None, stop), LIVE_DEPTH, source.count_drop, stop.set
         )
 
-    noticed = tuple(f"{live.shown}: {line}" for line in feed.noticed())
+    noticed = tuple(f"{live.shown}: {line}" for line in connection.noticed())
     return Source(live.name, fps, first.image.shape[:2], None, True, read, noticed=noticed)
 
 
-def _measure(feed: Feed, first: Frame, clock: Clock) -> tuple[float, Frame]:
-    """Frames a second of a feed, and its latest frame: those before are stale by then."""
+def _measure(connection: Connection, first: Frame, clock: Clock) -> tuple[float, Frame]:
+    """Frames a second that come, and the latest frame: those before are stale by then."""
     begin, latest = clock(), first
     arrivals, times = [begin], [first.time]
     while clock() - begin < MEASURED_FOR:
-        frame = next(feed.frames, None)
+        frame = next(connection.frames, None)
         if frame is None:
             break
         if frame.image is not None:
             latest = frame
             arrivals.append(clock())
             times.append(frame.time)
-    measured = rate_of(times) if feed.stamped else arrival_rate(arrivals)
+    measured = rate_of(times) if connection.stamped else arrival_rate(arrivals)
     return (measured if measured and measured <= FASTEST else DEFAULT_FPS), latest
 
 
@@ -144,23 +144,23 @@ class Reconnecting:
     _time: float = 0.0  # of the last frame
     _seen: float = 0.0  # clock at the last frame
 
-    def frames(self, feed: Feed | None, stop: threading.Event) -> Iterator[Frame]:
-        """``feed`` is a connection that is open already."""
+    def frames(self, connection: Connection | None, stop: threading.Event) -> Iterator[Frame]:
+        """``connection``: one that is open already."""
         self._seen = self.clock()
         pause = FIRST_PAUSE
         trouble = "the stream ended"
         while not stop.is_set():
             before = self._index
             try:
-                feed = feed or self.connect()
-                yield from self._connection(feed)
+                connection = connection or self.connect()
+                yield from self._connection(connection)
                 trouble = "the stream ended"
             except (av.error.FFmpegError, OSError, InputError) as error:
                 trouble = reason(error).removeprefix(f"{self.live.shown}: ")
             finally:
-                if feed is not None:
-                    feed.close()
-            feed = None
+                if connection is not None:
+                    connection.close()
+            connection = None
             # PyAV's containers, streams and decoders refer to each other: megabytes a connection, which the collector
             # does not know of and would leave for hours
             gc.collect()
@@ -176,10 +176,10 @@ class Reconnecting:
             self.wait(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _connection(self, feed: Feed) -> Iterator[Frame]:
-        offset: float | None = None  # from the feed's time to ours
-        feed.check = self._check
-        for picture in feed.frames:
+    def _connection(self, connection: Connection) -> Iterator[Frame]:
+        offset: float | None = None  # from the connection's time to ours
+        connection.check = self._check
+        for picture in connection.frames:
             if picture.image is None:
                 self._check()
                 if offset is not None:  # before, the decoder only waits for its first key frame
@@ -192,7 +192,7 @@ class Reconnecting:
             elapsed = self._seen - self._begun
             if offset is None:
                 self.source.reconnects += self._index > 0
-            if feed.stamped:
+            if connection.stamped:
                 offset = self._offset(offset, picture.time, elapsed, since)
                 self._time = picture.time + offset
             else:
@@ -217,7 +217,7 @@ class Reconnecting:
             raise Garbage(EILSEQ, "nothing that came could be decoded")
 
 
-def connect_url(url: str, timeout: float, square: bool = False) -> Feed:
+def connect_url(url: str, timeout: float, square: bool = False) -> Connection:
     """A connection to a stream; ``square``: pixels that are not square are made so.
 
     Raises:
@@ -225,17 +225,17 @@ def connect_url(url: str, timeout: float, square: bool = False) -> Feed:
     """
     container = open_container(url, timeout)
     try:
-        decoder = Decoder(container, square=square, on_packet=lambda: feed.check())
+        decoder = Decoder(container, square=square, on_packet=lambda: connection.check())
     except InputError as error:
         container.close()
         raise InputError(f"{redact(url)}: {error}") from None
     stated = decoder.stated if decoder.stamped and decoder.stated and decoder.stated <= FASTEST else None
-    feed = Feed(stated, decoder.frames(), container.close, decoder.stamped)
-    feed.noticed = lambda: list(pictures_noticed(decoder))
-    return feed
+    connection = Connection(stated, decoder.frames(), container.close, decoder.stamped)
+    connection.noticed = lambda: list(pictures_noticed(decoder))
+    return connection
 
 
-def connect_camera(index: int) -> Feed:
+def connect_camera(index: int) -> Connection:
     """A connection to a camera of this machine, through OpenCV, which knows them on every system.
 
     Raises:
@@ -260,4 +260,4 @@ def connect_camera(index: int) -> Feed:
             number += 1
 
     # what it says of its rate holds in bright light
-    return Feed(None, frames(), capture.release, stamped=False)
+    return Connection(None, frames(), capture.release, stamped=False)

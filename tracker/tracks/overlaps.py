@@ -1,4 +1,4 @@
-"""Rules about boxes that cover each other: doubles among detections, births and tracks, and who hides whom.
+"""Rules about boxes that cover each other: duplicates among detections, births and tracks, and who hides whom.
 
 The first functions are the rules themselves, of single numbers or of arrays: the compiled frame takes them as they
 stand. ``rules`` is the record of `tracker.rules`, ``rows`` are `tracker.rows.ROW`, ``detections`` has the arrays of
@@ -20,7 +20,7 @@ def alike(a: Any, b: Any, rules: Any) -> Any:
     return (a == b) | rules["class_agnostic"]
 
 
-def may_be_double(views: Any, other_views: Any, rules: Any) -> Any:
+def may_be_duplicates(views: Any, other_views: Any, rules: Any) -> Any:
     """Whether two tracks with so many vectors may be duplicates: where looks tell people apart, place does not."""
     return (views == 0) | (other_views == 0) | (not rules["told_apart"])
 
@@ -77,7 +77,7 @@ def _yield_to(better: np.ndarray, worse: np.ndarray, out: np.ndarray) -> None:
     better, worse = better[order], worse[order]
     begin = np.diff(better, prepend=-1).nonzero()[0]
     end = np.append(begin[1:], len(better)) if len(begin) else begin
-    for a, b in zip(begin, end, strict=True):  # over who has doubles, which are few
+    for a, b in zip(begin, end, strict=True):  # over who has duplicates, which are few
         if not out[better[a]]:
             out[worse[a:b]] = True
 
@@ -129,7 +129,7 @@ def duplicates(rows: np.ndarray, box: np.ndarray, rules: Any, now: FrameTime) ->
     pairs = overlapping_pairs(box[active], box[lost])
     a, b = active[pairs.row], lost[pairs.col]
     which = (pairs.iou > rules["duplicate_iou"]) & alike(rows["class_id"][a], rows["class_id"][b], rules)
-    which &= may_be_double(rows["views"][a], rows["views"][b], rules)
+    which &= may_be_duplicates(rows["views"][a], rows["views"][b], rules)
     which = which.nonzero()[0][np.argsort(pairs.iou[which], kind="stable")]
     a, b = a[which], b[which]
     stays = lives_longer(rows["seen"][a], rows["born"][a], rows["seen"][b], rows["born"][b])

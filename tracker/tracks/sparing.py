@@ -53,6 +53,9 @@ class Sparing:
         Args:
             budget: ms a frame, on average so far; None: no bound. What it buys depends on the machine, so results with
                 a budget are not the same twice.
+
+        Raises:
+            InputError: a budget that is not above 0.
         """
         if budget is not None and not 0 < budget < float("inf"):
             raise InputError(f"`embed_budget` {budget}: expected milliseconds above 0")

@@ -133,7 +133,7 @@ def test_the_ending_picks_the_backend(name: str, auto: str) -> None:
         ("a.pth", "onnxruntime", "does not read it; use torch, or convert .* tools/export_reid.py"),
         ("a.onnx", "torch", "use onnxruntime or openvino"),
         ("a.xml", "onnxruntime", "use openvino"),
-        ("a.onnx", "tensorflow", "backend must be one of auto, torch, .*, got 'tensorflow'"),
+        ("a.onnx", "tensorflow", "`backend` must be one of auto, torch, .*, got 'tensorflow'"),
         ("a.bin", "auto", r"expected weights that end in \.onnx, \.safetensors"),
     ],
 )
@@ -145,8 +145,8 @@ def test_backends_and_files_that_do_not_go_together(name: str, backend: str, mes
 @pytest.mark.parametrize(
     ("backend", "wish", "message"),
     [
-        ("auto", Wish("gpu"), "device must be auto, cpu, cuda"),
-        ("auto", Wish(precision="f8"), "precision must be one of f32, bf16, f16, got 'f8'"),
+        ("auto", Wish("gpu"), "`device` must be auto, cpu, cuda"),
+        ("auto", Wish(precision="f8"), "`precision` must be one of f32, bf16, f16, got 'f8'"),
         (
             "auto",
             Wish(precision="bf16"),

@@ -141,16 +141,19 @@ def test_it_starts_from_what_the_project_ships(data: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"config": CONFIG}, "expected config and data"),
-        ({"resume": "x", "config": CONFIG}, "leave config, changes and out out"),
+        ({"config": CONFIG}, "expected `config` and `data`"),
+        ({"resume": "x", "config": CONFIG}, "leave `config`, `changes` and `out` out"),
         (
             {"config": CONFIG, "data": "x", "changes": {"epochs": 1}},
-            "changes are for a preset's name or file",
+            "`changes` are for a preset's name or file",
         ),
         ({"config": "bot_r50", "data": "x", "changes": {"epoch": 1}}, "unknown key 'epoch'"),
-        ({"config": CONFIG, "data": "x", "log_every": 0}, "log_every must be at least 1, got 0"),
-        ({"config": CONFIG, "data": "x", "threads": 0}, "threads must be at least 1, got 0"),
-        ({"config": CONFIG, "data": "x", "device": "tpu"}, "device tpu: expected auto, cpu, cuda or cuda:N"),
+        ({"config": CONFIG, "data": "x", "log_every": 0}, "`log_every` must be at least 1, got 0"),
+        ({"config": CONFIG, "data": "x", "threads": 0}, "`threads` must be at least 1, got 0"),
+        (
+            {"config": CONFIG, "data": "x", "device": "tpu"},
+            "`device` tpu: expected auto, cpu, cuda or cuda:N",
+        ),
         (
             {"config": CONFIG | {"epoch": 1}, "data": "x"},
             "config: unknown key 'epoch'; did you mean 'epochs'",

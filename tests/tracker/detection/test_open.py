@@ -128,7 +128,7 @@ def test_a_name_of_ultralytics_is_downloaded_into_the_cache_or_refused(
         ("hoog", {}, "detector 'hoog': no such weights file; did you mean 'hog'"),
         ("yolox_tny", {}, "did you mean 'yolox_tiny'"),
         ("missing/yolo.onnx", {}, "no such weights file"),
-        ("hog", {"device": "gpu"}, "device must be auto, cpu, cuda or cuda:N"),
+        ("hog", {"device": "gpu"}, "`device` must be auto, cpu, cuda or cuda:N"),
         ("hog", {"min_score": 1.5}, r"`min_score` must be a number in 0..1, got 1.5"),
         ("hog", {"min_score": float("nan")}, "`min_score` must be a number in 0..1, got nan"),
         ("hog", {"conf": -1}, "`conf` must be a number in 0..1, got -1"),
@@ -153,7 +153,7 @@ def test_onnx_weights_on_a_gpu_need_an_onnxruntime_that_has_it(tmp_path: Path) -
 
     path = str(tiny(tmp_path / "net.onnx"))
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        with pytest.raises(InputError, match="device 'cuda': this onnxruntime has no CUDA"):
+        with pytest.raises(InputError, match="`device` 'cuda': this onnxruntime has no CUDA"):
             open_detector(path, device="cuda")
         assert "onnxruntime on cpu" in open_detector(path, device="auto").description
 

@@ -69,7 +69,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
     if torch.cuda.device_count() < 9:
         (tmp_path / "some.pt").write_bytes(b"x")
-        with pytest.raises(InputError, match=r"device 'cuda:8': torch sees no such GPU"):
+        with pytest.raises(InputError, match=r"`device` 'cuda:8': torch sees no such GPU"):
             open_detector(str(tmp_path / "some.pt"), device="cuda:8")
 
 

@@ -18,7 +18,7 @@ from retrace.tracker.data import Frame
 from retrace.tracker.sources import Source, open_source, opening, streams, videos
 from retrace.tracker.sources.address import check_address, redact, url_name
 from retrace.tracker.sources.decode import Decoder
-from retrace.tracker.sources.streams import Feed, Live, Reconnecting, connect_camera, live_source
+from retrace.tracker.sources.streams import Connection, Live, Reconnecting, connect_camera, live_source
 from tests.http_camera import HttpCamera
 from tests.rtsp_server import RtspServer, transport_stream
 from tests.tracker.sources.made_videos import video_bytes
@@ -50,20 +50,20 @@ class World:
         self.pauses.append(seconds)
         self.now += seconds
 
-    def connect(self) -> Feed:
+    def connect(self) -> Connection:
         if not self._connections:
             raise InputError("cam: not there")
         connection = self._connections.pop(0)
         if isinstance(connection, str):
             raise InputError(f"cam: {connection}")
-        feed = Feed(self.fps, iter(()), self._close, self.stamped)
+        feed = Connection(self.fps, iter(()), self._close, self.stamped)
         feed.frames = self._frames(connection, feed)
         return feed
 
     def _close(self) -> None:
         self.closed += 1
 
-    def _frames(self, connection: list[tuple[float, float, bool]], feed: Feed) -> Iterator[Frame]:
+    def _frames(self, connection: list[tuple[float, float, bool]], feed: Connection) -> Iterator[Frame]:
         for number, (wall, told, decodable) in enumerate(connection):
             self.now = max(self.now, wall)
             feed.check()
@@ -199,7 +199,7 @@ def test_a_rate_that_is_not_known_is_measured() -> None:
         assert world.now == pytest.approx(streams.MEASURED_FOR, abs=0.1)
 
 
-def make_live(connect: Callable[[], Feed]) -> Source:
+def make_live(connect: Callable[[], Connection]) -> Source:
     return live_source(Live("cam", "cam", 0.0), connect)
 
 

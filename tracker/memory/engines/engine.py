@@ -41,7 +41,11 @@ EVERYWHERE = Where()
 
 
 class Engine(Protocol):
-    """Where vectors are searched. A method may raise InputError: a server that does not answer, a full disk."""
+    """Where vectors are searched.
+
+    Raises:
+        InputError: by any method: a server that does not answer, a full disk.
+    """
 
     def add(self, rows: Rows) -> None:
         """Hold these too; none of their ids may be there."""
@@ -65,7 +69,8 @@ class Engine(Protocol):
     def flush(self) -> None:
         """What was added outlives this process, where the engine has a place for it."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of files and connections; what was not flushed may be lost."""
 
 
 def rows_of(

@@ -61,7 +61,12 @@ class Labels:
 
 
 class Exact:
-    """A gallery in one array. ``scan`` compares: NumPy, or faiss's kernel (`hnsw.flat_scan`); answers are the same."""
+    """A gallery in one array.
+
+    Args:
+        dimension: D, numbers of a vector.
+        scan: what compares: NumPy, or faiss's kernel (`hnsw.flat_scan`); answers are the same.
+    """
 
     def __init__(self, dimension: int, scan: Scan = nearest) -> None:
         self._scan, self._labels = scan, Labels()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
-from retrace.configs.errors import InputError, install
+from retrace.configs.errors import FOREIGN, InputError, install, one_line, shorten
 from retrace.configs.files import CREDENTIALS
 from retrace.tracker.memory.engines.engine import EVERYWHERE, NONE, SLACK, Rows, Where, ranked
 
@@ -54,10 +54,11 @@ class Postgres:
         try:
             yield
         except self._errors as error:
-            told = error.args[0] if error.args else error
-            why = told.get("M", told) if isinstance(told, dict) else error
-            hint = "; install pgvector there" if 'extension "vector"' in str(why) else ""
-            raise InputError(f"{self._name}: {' '.join(str(why).split())[:250]}{hint}") from None
+            told = error.args[0] if error.args else None
+            said = told.get("M") if isinstance(told, dict) else None  # the server's own words
+            why = one_line(error) if said is None else shorten(said, FOREIGN)
+            hint = "; install pgvector there" if 'extension "vector"' in why else ""
+            raise InputError(f"{self._name}: {why}{hint}") from None
 
     def add(self, rows: Rows) -> None:
         with self._explained():

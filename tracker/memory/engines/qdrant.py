@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from retrace.configs.errors import InputError, install
+from retrace.configs.errors import InputError, install, one_line
 from retrace.configs.files import CREDENTIALS
 from retrace.tracker.memory.engines.engine import EVERYWHERE, SLACK, Rows, Where, ranked
 
@@ -70,8 +70,7 @@ class Qdrant:
         except (InputError, ModuleNotFoundError):
             raise
         except Exception as error:
-            why = " ".join(str(error).split())[:250] or type(error).__name__
-            raise InputError(f"{self._address}: {why}") from None
+            raise InputError(f"{self._address}: {one_line(error)}") from None
 
     def add(self, rows: Rows) -> None:
         for start in range(0, len(rows.id), PIECE):

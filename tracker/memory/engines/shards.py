@@ -31,7 +31,12 @@ def by_time(shards: int, seconds: float) -> Place:
 
 class Shards:
     """See `Engine`. Exact engines give what one exact engine with all of it would, to the last bit: a cosine depends
-    on nothing but its two vectors, and the order on nothing but cosines and ids."""
+    on nothing but its two vectors, and the order on nothing but cosines and ids.
+
+    Args:
+        engines: that hold a part each.
+        place: which part a row belongs to: :func:`by_camera`, :func:`by_time`.
+    """
 
     def __init__(self, engines: Sequence[Engine], place: Place) -> None:
         self._engines, self._place = engines, place

@@ -98,6 +98,9 @@ def quantise(path: Path, crops: np.ndarray, feed: Feed) -> None:
     Args:
         crops: (N, H, W, 3) uint8 BGR; the ranges of activations are the extremes seen on them.
         feed: how the file takes them.
+
+    Raises:
+        InputError: fewer crops than a batch.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static

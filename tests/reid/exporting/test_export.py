@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 
 from retrace.configs import InputError  # noqa: E402
 from retrace.reid import Embedder  # noqa: E402
-from retrace.reid.export import convert  # noqa: E402
-from retrace.reid.export.job import FORMATS, Job, export, random_crops  # noqa: E402
+from retrace.reid.exporting import convert  # noqa: E402
+from retrace.reid.exporting.job import FORMATS, ExportJob, export, random_crops  # noqa: E402
 from retrace.reid.recipe import Recipe  # noqa: E402
 from retrace.reid.weights.files import load_network  # noqa: E402
 from retrace.reid.weights.shipped import shipped_weights  # noqa: E402
@@ -51,7 +51,7 @@ def test_every_format_keeps_vectors_recipe_and_card(weights: Path, tmp_path: Pat
     if format == "openvino":
         pytest.importorskip("openvino")
     out = tmp_path / "new" / f"little{FORMATS[format]}"
-    found = export(weights, out, Job(format))
+    found = export(weights, out, ExportJob(format))
     assert found.files[0] == out
     assert only(out.parent) == {file.name for file in found.files}
     assert len(found.files) == (2 if format == "openvino" else 1)
@@ -74,7 +74,7 @@ def test_safetensors_are_the_weights_without_their_classifier(tmp_path: Path) ->
     network = networks.build(config, 400, (32, 16)).eval()
     recipe = Recipe("osnet_x0_25", (32, 16), classes=400, model=config.model_dump(), card={"data": "made up"})
     weights.save_network(tmp_path / "whole.safetensors", network, recipe)
-    found = export(tmp_path / "whole.safetensors", tmp_path / "small.safetensors", Job("safetensors"))
+    found = export(tmp_path / "whole.safetensors", tmp_path / "small.safetensors", ExportJob("safetensors"))
     assert found.worst < 1e-6
     assert "small.safetensors, 32x16 -> 8, torch on cpu" in found.description
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "small")]
@@ -87,14 +87,14 @@ def test_safetensors_are_the_weights_without_their_classifier(tmp_path: Path) ->
     )  # an export of it is no trouble
     assert from_small.worst < 1e-6
     with pytest.raises(InputError, match=r"small\.safetensors: would overwrite the weights it is made from"):
-        export(tmp_path / "small.safetensors", tmp_path / "small.safetensors", Job("safetensors"))
+        export(tmp_path / "small.safetensors", tmp_path / "small.safetensors", ExportJob("safetensors"))
 
 
 @pytest.mark.parametrize("format", ["torchscript", "safetensors"])
 def test_torch_formats_cannot_come_from_onnx(tmp_path: Path, format: str) -> None:  # noqa: A002
     source = channel_means(tmp_path / "means.onnx", ["B", 3, 16, 8])
     with pytest.raises(InputError, match=rf"means\.onnx: is an export itself; {format} needs the weights as"):
-        export(source, tmp_path / f"a{FORMATS[format]}", Job(format))
+        export(source, tmp_path / f"a{FORMATS[format]}", ExportJob(format))
 
 
 def test_the_onnx_file_holds_the_whole_recipe_and_nothing_of_this_machine(
@@ -113,14 +113,14 @@ def test_the_onnx_file_holds_the_whole_recipe_and_nothing_of_this_machine(
 
 
 def test_a_fixed_batch_is_fixed(weights: Path, tmp_path: Path) -> None:
-    found = export(weights, tmp_path / "four.onnx", Job(batch=4))
+    found = export(weights, tmp_path / "four.onnx", ExportJob(batch=4))
     assert found.batches == (4,)
     entry = onnx.load(tmp_path / "four.onnx").graph.input[0]
     assert [side.dim_value for side in entry.type.tensor_type.shape.dim] == [4, 3, 16, 8]
 
 
 def test_half_stores_half_and_computes_whole(weights: Path, tmp_path: Path) -> None:
-    found = export(weights, tmp_path / "half.onnx", Job(store="half"))
+    found = export(weights, tmp_path / "half.onnx", ExportJob(store="half"))
     assert 0 < found.worst < 1e-4
     kinds = {
         t.name: (t.data_type, int(np.prod(t.dims)))
@@ -146,16 +146,16 @@ def test_a_weight_that_float16_cannot_hold_stays_float32(tmp_path: Path) -> None
 def test_int8_is_calibrated_and_compared_on_different_people(
     weights: Path, people: Path, tmp_path: Path
 ) -> None:
-    found = export(weights, tmp_path / "q.onnx", Job(store="int8"), calibration=people)
+    found = export(weights, tmp_path / "q.onnx", ExportJob(store="int8"), calibration=people)
     assert (found.crops, found.people) == (20, 20)  # every other of the 40
     assert 0 < found.worst < 0.05
     model = onnx.load(tmp_path / "q.onnx")
     assert "QuantizeLinear" in {node.op_type for node in model.graph.node}
     assert Embedder.from_weights(tmp_path / "q.onnx").card == {"data": "made up"}
     with pytest.raises(InputError, match=r"up to .* more than 1e-09"):
-        export(weights, tmp_path / "strict.onnx", Job(store="int8"), calibration=people, limit=1e-9)
+        export(weights, tmp_path / "strict.onnx", ExportJob(store="int8"), calibration=people, limit=1e-9)
     with pytest.raises(InputError, match="int8 with batches of 30 needs 60 crops"):
-        export(weights, tmp_path / "many.onnx", Job(batch=30, store="int8"), calibration=people)
+        export(weights, tmp_path / "many.onnx", ExportJob(batch=30, store="int8"), calibration=people)
 
 
 def test_crops_of_a_folder_join_the_comparison(weights: Path, people: Path, tmp_path: Path) -> None:
@@ -168,11 +168,11 @@ def test_crops_of_a_folder_join_the_comparison(weights: Path, people: Path, tmp_
 def test_names_of_shipped_weights_mean_the_network_as_it_was_trained(tmp_path: Path, name: str) -> None:
     """Whatever an .onnx cannot become is made of the .safetensors beside it."""
     out = tmp_path / "a.safetensors"
-    assert export(name, out, Job("safetensors")).worst < 1e-6
+    assert export(name, out, ExportJob("safetensors")).worst < 1e-6
     trained = load_network(shipped_weights(name).with_suffix(".safetensors"))[0].state_dict()
     assert all(torch.equal(value, trained[key]) for key, value in load_network(out)[0].state_dict().items())
     if name == "auto":
-        assert export(name, tmp_path / "one.onnx", Job(batch=1)).batches == (1,)
+        assert export(name, tmp_path / "one.onnx", ExportJob(batch=1)).batches == (1,)
     export(name, tmp_path / "any.onnx")  # the .onnx as it is, no torch needed
     assert initializers(tmp_path / "any.onnx") == initializers(shipped_weights(name))
 
@@ -218,7 +218,7 @@ def test_a_batch_baked_in_is_found_out(
         with pytest.raises(
             InputError, match=rf"{name} was not written: it (expected one vector a crop|does not run)"
         ):
-            export(weights, out, Job("onnx" if name == "a.onnx" else "torchscript"))
+            export(weights, out, ExportJob("onnx" if name == "a.onnx" else "torchscript"))
         assert only(out.parent) == set()
 
 
@@ -237,14 +237,14 @@ def test_a_network_that_cannot_be_converted_is_one_line(
 def test_from_onnx_to_openvino(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     source = channel_means(tmp_path / "means.onnx", ["B", 3, 16, 8], RECIPE.to_json())
-    export(source, tmp_path / "means.xml", Job("openvino"))
+    export(source, tmp_path / "means.xml", ExportJob("openvino"))
     assert Embedder.from_weights(tmp_path / "means.xml").card == {"data": "made up"}
     one = channel_means(tmp_path / "one.onnx", [1, 3, 16, 8])
     with pytest.raises(
         InputError, match=r"it takes 1 crops of .* not any number .* from the training weights"
     ):
-        export(one, tmp_path / "one.xml", Job("openvino"))
-    assert export(one, tmp_path / "one.xml", Job("openvino", batch=1)).batches == (1,)
+        export(one, tmp_path / "one.xml", ExportJob("openvino"))
+    assert export(one, tmp_path / "one.xml", ExportJob("openvino", batch=1)).batches == (1,)
 
 
 def test_half_of_a_safetensors_is_read_back_as_float32(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_half_of_a_safetensors_is_read_back_as_float32(tmp_path: Path) -> None:
     shipped = shipped_weights()
     assert shipped is not None
     for store, file in files.items():
-        found = export(shipped.with_suffix(".safetensors"), file, Job("safetensors", store=store))
+        found = export(shipped.with_suffix(".safetensors"), file, ExportJob("safetensors", store=store))
         assert found.worst < 1e-4
     assert files["half"].stat().st_size < 0.62 * files["float"].stat().st_size
     whole, halved = (load_network(file)[0].state_dict() for file in files.values())
@@ -266,21 +266,25 @@ def test_half_of_a_safetensors_is_read_back_as_float32(tmp_path: Path) -> None:
     [
         (
             "a.onnx",
-            Job("tflite"),
-            "format must be one of onnx, openvino, torchscript, safetensors, got 'tflite'",
+            ExportJob("tflite"),
+            "`format` must be one of onnx, openvino, torchscript, safetensors, got 'tflite'",
         ),
-        ("a.onnx", Job("openvino"), r"a\.onnx: a file of format openvino ends in \.xml"),
-        ("a.onnx", Job(batch=0), "batch must be at least 1, got 0"),
-        ("a.onnx", Job(store="int4"), "store must be one of float, half, int8"),
-        ("a.onnx", Job(store="int8"), "needs a folder of person crops"),
-        ("a.torchscript", Job("torchscript", batch=2), "takes any batch and is stored as float, got batch 2"),
-        ("a.torchscript", Job("torchscript", store="half"), "stored as float, got batch None, half"),
-        ("a.safetensors", Job("safetensors", batch=2), "stored as float or half, got batch 2"),
-        ("a.ONNX", Job(), r"a\.ONNX: a file of format onnx ends in \.onnx"),
+        ("a.onnx", ExportJob("openvino"), r"a\.onnx: a file of format openvino ends in \.xml"),
+        ("a.onnx", ExportJob(batch=0), "`batch` must be at least 1, got 0"),
+        ("a.onnx", ExportJob(store="int4"), "`store` must be one of float, half, int8"),
+        ("a.onnx", ExportJob(store="int8"), "needs a folder of person crops"),
+        (
+            "a.torchscript",
+            ExportJob("torchscript", batch=2),
+            "takes any batch and is stored as float, got batch 2",
+        ),
+        ("a.torchscript", ExportJob("torchscript", store="half"), "stored as float, got batch None, half"),
+        ("a.safetensors", ExportJob("safetensors", batch=2), "stored as float or half, got batch 2"),
+        ("a.ONNX", ExportJob(), r"a\.ONNX: a file of format onnx ends in \.onnx"),
     ],
 )
 def test_options_that_do_not_go_together(
-    weights: Path, tmp_path: Path, out: str, job: Job, message: str
+    weights: Path, tmp_path: Path, out: str, job: ExportJob, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         export(weights, tmp_path / out, job)
@@ -298,7 +302,7 @@ def test_what_cannot_be_read_or_written(weights: Path, tmp_path: Path, people: P
     for picture in sorted(people.iterdir())[1:]:
         picture.unlink()
     with pytest.raises(InputError, match="at least 2 readable person crops, got 1"):
-        export(weights, tmp_path / "a.onnx", Job(store="int8"), calibration=people)
+        export(weights, tmp_path / "a.onnx", ExportJob(store="int8"), calibration=people)
 
 
 def test_random_crops_are_like_photographs_and_repeat() -> None:
@@ -311,7 +315,7 @@ def test_random_crops_are_like_photographs_and_repeat() -> None:
 
 @pytest.mark.parametrize("store", ["float", "half"])
 def test_an_exported_file_knows_when_it_was_damaged(tmp_path: Path, store: str) -> None:
-    path = export("auto", tmp_path / "a.onnx", Job(store=store)).files[0]
+    path = export("auto", tmp_path / "a.onnx", ExportJob(store=store)).files[0]
     data = bytearray(path.read_bytes())
     for share in (0.3, 0.6, 0.9):
         broken = data.copy()
@@ -331,7 +335,7 @@ def test_a_damaged_export_is_refused_or_answers_as_before(
     """One bit somewhere: in a tensor, the graph, the recipe; a zip has some bytes that mean nothing."""
     if format == "openvino":
         pytest.importorskip("openvino")
-    made = export(weights, tmp_path / "new" / f"little{FORMATS[format]}", Job(format))
+    made = export(weights, tmp_path / "new" / f"little{FORMATS[format]}", ExportJob(format))
     crops = random_crops(3, (16, 8), np.random.default_rng(9))
     whole = Embedder.from_weights(made.files[0], "cpu").crops(crops)
     refused, rng = 0, np.random.default_rng(1)

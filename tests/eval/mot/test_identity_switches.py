@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from retrace.eval.mot.identity_switches import identity_switches
 from retrace.eval.mot.score import evaluate
-from retrace.eval.mot.switches import identity_switches
 from retrace.tracker.data import MotTable
 from tests.eval.scenes import table
 

@@ -1,0 +1,1 @@
+"""Trained weights for ONNX Runtime, OpenVINO or torch, compared with the original first: `reid.export(...)`."""
