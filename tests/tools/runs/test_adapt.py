@@ -10,7 +10,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools import adapt_reid
-from retrace.tools.runs.adapt import TrackletFilter, _beats, adapt, confident, write_sequence
+from retrace.tools.runs.adapt import HeldOut, TrackletFilter, adapt, confident, gained, write_sequence
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
 from tests.passers_by import SLOT, passers_by
@@ -45,11 +45,17 @@ def test_a_sequence_folder_reads_as_ground_truth(tmp_path: Path) -> None:
     assert (info.fps, info.length, info.width, info.height) == (12.5, 40, 300, 120)
 
 
-def test_only_better_at_both_counts() -> None:
-    old = {"auc": 0.9, "mAP": 0.5}
-    assert _beats({"auc": 0.91, "mAP": 0.51}, old)
-    assert not _beats({"auc": 0.91, "mAP": 0.5}, old)
-    assert not _beats({"auc": 0.89, "mAP": 0.7}, old)
+def test_a_gain_is_sure_where_all_draws_of_people_have_it() -> None:
+    """Of four people each gains .1 in AUC, so any draw does; in mAP one gains .4 and three lose .05, so a draw in three
+    (.75^4) is without him, and the interval begins at -.05."""
+    before = HeldOut({}, {"auc": np.full(4, 0.8), "mAP": np.full(4, 0.5)})
+    after = HeldOut({}, {"auc": np.full(4, 0.9), "mAP": np.array([0.9, 0.45, 0.45, 0.45])})
+    found = gained(before, after)
+    assert found["auc"] == pytest.approx((0.1, 0.1))
+    assert found["mAP"][0] == pytest.approx(-0.05)
+    assert found["mAP"][1] > 0.15
+    assert gained(before, after) == found
+    assert gained(before, before) == {"auc": (0, 0), "mAP": (0, 0)}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +74,7 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     assert told["tracklets"] >= 8
     assert told["crops"] >= 50
     assert 0.5 < told["before"]["auc"] <= 1
+    assert told["better"] is all(low > 0 for low, _ in told["gain"].values())
     assert told["better"] is (out / "weights.safetensors").is_file()
     assert Path(told["weights"]).is_file()
     last = capsys.readouterr().out.splitlines()[-1]
