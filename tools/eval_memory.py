@@ -6,8 +6,9 @@
     python tools/eval_memory.py --gt SITE --results runs/track                           results with ids of people
 
 Images are named as Market-1501's, which tell person, camera, recording and frame; they become visits, which a new
-memory is told in the order of their ends. With --results nothing is remembered: what stands there is scored, a
-person's stays with --gap s between them as visits; ids of the ground truth must be those of people.
+memory is told in the order of their ends (--shuffled: other sets' in no order, by looks alone). With --results nothing
+is remembered: what stands there is scored, a person's stays with --gap s between them as visits; ids of the ground
+truth must be those of people.
 """
 
 from __future__ import annotations
@@ -28,12 +29,7 @@ if TYPE_CHECKING:
     from retrace.tools.scoring.visits import Visits
 
 # and what each needs
-SOURCES = {
-    "features": (),
-    "weights": ("data",),
-    "memory": ("truth",),
-    "results": ("gt",),
-}
+SOURCES = {"features": (), "weights": ("data",), "memory": ("truth",), "results": ("gt",)}
 
 
 def parser() -> Parser:
@@ -43,21 +39,16 @@ def parser() -> Parser:
     p.add_argument("--features", metavar="FILE.npz", help="of eval_reid.py --save-features")
     p.add_argument("--weights", metavar="FILE|NAME|auto", help="with --data")
     p.add_argument("--data", metavar="DIR", help="query/ and bounding_box_test/, named as Market-1501's")
+    p.add_argument("--recordings", metavar="N,N", help="only these (the s1 of a name); default: all")
+    p.add_argument("--one-clock", metavar="N,N", help="recordings whose cameras' clocks agree")
     p.add_argument(
-        "--recordings", metavar="N,N", help="only these (the s1 of a name); default: all, as of other days"
-    )
-    p.add_argument(
-        "--one-clock", metavar="N,N", help="recordings whose cameras' clocks agree; each its own elsewhere"
+        "--shuffled", type=int, metavar="SEED", help="without times: two visits a camera, in no order"
     )
     p.add_argument("--memory", metavar="FILE", help="its tracklets again, with --truth")
-    p.add_argument(
-        "--truth", metavar="FILE.csv", help="columns tracklet and person; memory.py show lists tracklets"
-    )
+    p.add_argument("--truth", metavar="FILE.csv", help="columns tracklet (of memory.py show) and person")
     p.add_argument("--results", metavar="DIR", help="CAMERA.txt each, with --gt")
     p.add_argument("--gt", metavar="DIR", help="CAMERA/gt/gt.txt and CAMERA/seqinfo.ini each, ids of people")
-    p.add_argument(
-        "--gap", type=float, metavar="S", help="away for so long is another visit (3); with --results"
-    )
+    p.add_argument("--gap", type=float, metavar="S", help="--results: away for so long is another visit (3)")
     p.add_argument("--config", default="default", metavar="NAME|FILE", help="configs/memory/NAME.yaml")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="accept=0.8, for instance")
     p.add_argument("--json", metavar="FILE")
@@ -104,16 +95,20 @@ def check_options(args: argparse.Namespace) -> str:
     options.refuse_empty(args, vars(args))
     given = [name for name in SOURCES if getattr(args, name) is not None]
     if len(given) != 1:
-        raise InputError(
-            "expected one of --features, --weights with --data, --memory with --truth, --results with --gt"
-        )
+        ways = "--features, --weights with --data, --memory with --truth, --results with --gt"
+        raise InputError(f"expected one of {ways}")
     for name, needs in SOURCES.items():
         for need in needs:
             if (getattr(args, need) is not None) != (name == given[0]):
                 raise InputError(f"--{name} and --{need} go together")
     options.refuse_idle(
-        args, ("recordings", "one_clock"), "--features or --weights", given[0] in ("features", "weights")
+        args,
+        ("recordings", "one_clock", "shuffled"),
+        "--features or --weights",
+        given[0] in ("features", "weights"),
     )
+    if args.shuffled is not None and (args.recordings or args.one_clock):
+        raise InputError("--shuffled visits have no time: leave --recordings and --one-clock out")
     options.refuse_idle(args, ("gap",), "--results", given[0] == "results")
     options.refuse_idle(args, ("plot",), "a curve, which --results are not", given[0] != "results")
     options.check_outputs(args, ("json", "plot"))
@@ -124,12 +119,14 @@ def check_options(args: argparse.Namespace) -> str:
 def visits_of(args: argparse.Namespace, kind: str) -> Visits:
     from retrace.tools.runs.memories import numbers
     from retrace.tools.scoring.embedding import Embedding, load_features
-    from retrace.tools.scoring.visits import visits_of_images, visits_of_memory
+    from retrace.tools.scoring.visits import shuffled_visits, visits_of_images, visits_of_memory
 
     if kind == "memory":
         return visits_of_memory(Path(args.memory), Path(args.truth))
     how = Embedding(args.data) if kind == "weights" else None
     (features,) = load_features([getattr(args, kind)], how, partial(bar, quiet=args.quiet))
+    if args.shuffled is not None:
+        return shuffled_visits(features, args.shuffled)
     some, agree = (
         tuple(numbers(text.split(","))) if text else None for text in (args.recordings, args.one_clock)
     )

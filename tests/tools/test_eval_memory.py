@@ -14,7 +14,7 @@ from retrace.eval.partition import returns_by_gap
 from retrace.eval.ranking.features import Features, Side, save_features
 from retrace.tools.eval_memory import main
 from retrace.tools.scoring.remembering import GAPS, curve, search_score, step, stricter
-from retrace.tools.scoring.visits import APART, Visits, visits_of_images, visits_of_results
+from retrace.tools.scoring.visits import APART, Visits, shuffled_visits, visits_of_images, visits_of_results
 from retrace.tracker.data import MotTable
 from retrace.tracker.memory import Memory, MemoryConfig
 from tests.tracker.memory.passersby import D, tracklet, vector_of
@@ -75,6 +75,19 @@ def stream(people: int = 12, rounds: int = 5) -> Features:
         for r in range(rounds) for p in range(1, people + 1) for k in range(2)
     ]  # fmt: skip
     return images(names[:4], names[4:])
+
+
+def test_pictures_without_times_become_visits_in_no_order() -> None:
+    """Two visits of who has two pictures in a camera, one of who has one; another seed, another order."""
+    given = images(NAMES[:3], NAMES[3:])
+    found, other = shuffled_visits(given, 0), shuffled_visits(given, 1)
+    told = [(1, 1), (1, 1), (1, 2), (2, 1), (2, 2)]
+    assert sorted(zip(found.person.tolist(), found.camera.tolist(), strict=True)) == told
+    assert sorted(zip(other.person.tolist(), other.camera.tolist(), strict=True)) == told
+    assert found.person.tolist() != other.person.tolist()
+    assert shuffled_visits(given, 0).person.tolist() == found.person.tolist()
+    assert len({one.clock for one in found.tracklets}) == 2
+    assert step(found, CONFIG).metrics.purity > 0
 
 
 def test_the_stricter_the_fewer_are_joined() -> None:

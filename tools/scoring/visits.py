@@ -16,6 +16,7 @@ from retrace.eval.ranking.features import Features
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import MotTable
 from retrace.tracker.memory import Memory, Tracklet
+from retrace.tracker.memory.fitting import Looks, visits_of
 from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_info
 
 NAME = re.compile(r"(-?\d+)_c(\d+)s(\d+)_(\d+)_")  # Market-1501: person, camera, recording, frame
@@ -83,6 +84,33 @@ def visits_of_images(
     order = np.lexsort((frame, camera, recording, person))
     person, camera, recording, time = person[order], camera[order], recording[order], frame[order] / RATE
     return _group(vector[keep][order], person, camera, recording, time, one_clock)
+
+
+def shuffled_visits(features: Features, seed: int) -> Visits:
+    """Two visits of each person in each camera, each the mean of half of the pictures there, in no order, and so far
+    apart that times say nothing: for data sets that tell no time.
+
+    Raises:
+        InputError: nobody is named.
+    """
+    sides = (features.query, features.gallery)
+    looks = Looks(*(np.concatenate([getattr(s, n) for s in sides]) for n in ("features", "ids", "cameras")))
+    vector, person, camera = visits_of(looks)
+    if not len(person):
+        raise InputError(f"{features.name}: no people in it")
+    order = np.random.default_rng(seed).permutation(len(person))
+    vector, person, camera = vector[order].astype(np.float32), person[order], camera[order]
+    begin = 100.0 * np.arange(len(person))
+    tracklets = tuple(
+        Tracklet(
+            f"c{camera[k]}", f"c{camera[k]}", k, begin[k], begin[k] + 5, 5, vector[k], frozenset(),
+            clock=f"c{camera[k]}",
+        )
+        for k in range(len(person))
+    )  # fmt: skip
+    return Visits(
+        person, camera, begin, begin + 5, np.ones(len(person)), tracklets, np.zeros((len(person), 0))
+    )
 
 
 def _check_recordings(origin: str, named: tuple[int, ...], there: list[int], what: str) -> None:
