@@ -37,7 +37,7 @@ def test_poor_batches_have_finite_values_and_gradients(name: str, what: str) -> 
     for ids in ([2, 2, 2, 2], [0, 1, 2, 3], [1], IDS):
         batch = everything(ids, what=what)
         made = term(name)
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         value = made(batch)
         assert value.shape == ()
         assert value.isfinite(), (ids, value)
@@ -70,7 +70,7 @@ def test_a_term_stays_as_it_was_when_looked_at(name: str) -> None:
     batch = everything(IDS, seed=4)
     before = {k: v.clone() for k, v in batch.known.items() if isinstance(v, torch.Tensor)}
     made = term(name)
-    torch.manual_seed(1)
+    torch.default_generator.manual_seed(1)
     made(batch)
     for key, value in before.items():
         assert torch.equal(batch[key], value), key
@@ -84,7 +84,7 @@ def test_a_term_stays_as_it_was_when_looked_at(name: str) -> None:
         other.call.load_state_dict(torch.load(file, weights_only=True))
         values = []
         for one in (made, other):
-            torch.manual_seed(2)
+            torch.default_generator.manual_seed(2)
             values.append(float(one(everything(IDS, seed=5)).detach()))
         assert values[0] == values[1]
 
@@ -128,7 +128,7 @@ def test_terms_on_directions_do_not_see_lengths(name: str) -> None:
             known["embeddings"] = known["embeddings"] * (
                 torch.tensor([1.0] * 2 + [3.0] * 4 + [2.0] * 6) if longer else 1
             )
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         values.append(float(term(name)(Batch(**known)).detach()))
     assert values[0] == pytest.approx(values[1], rel=1e-4)
 
@@ -271,7 +271,7 @@ def run_toy(losses: dict[str, Any], steps: int = 100, seed: int = 0) -> tuple[fl
     """Recall@1 on new identities before and after; the losses."""
     from dataclasses import replace
 
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     train, labels, test, new = toy()
     sizes = replace(TOY, heads={**TOY.heads, "copy": 16}) if "diversity" in losses else TOY
     network = Small()
