@@ -118,9 +118,10 @@ def _numbers(data: bytes, columns: int, count: int) -> np.ndarray:
         return np.array([float(cell) for cell in data[:-1].split(b"\n")]).reshape(count, columns).T
     from scipy.io import mmread  # slow to import
 
-    return mmread(
-        io.BytesIO(b"%%%%MatrixMarket matrix array real general\n%d %d\n" % (columns, count) + data)
-    )
+    header = b"%%%%MatrixMarket matrix array real general\n%d %d\n" % (columns, count)
+    return np.asarray(
+        mmread(io.BytesIO(header + data))
+    )  # an array already, but it may be a matrix to a type checker
 
 
 def _tidy(data: bytes) -> tuple[bytes, bytes]:
