@@ -50,8 +50,8 @@ def _forgive(cache: Any, name: str) -> None:
 
 
 def _load(cache: Any, signature: Any, target: Any) -> Any:
-    """Numba's own first reads everything that can be compiled (and scipy.linalg for it), a third of the start of a
-    short run. Compiled code runs without; whatever is compiled later reads it then."""
+    """As numba's own, which first registers everything that can be compiled: compiled code runs without, and whatever
+    is compiled later registers it then. A short run starts sooner by it."""
     rtsys.initialize(target)
     return cache._load_overload(signature, target)
 
