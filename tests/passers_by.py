@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-FPS, SLOT, SLOTS = 5, 15, 16  # frames/s; frames that a pair takes; pairs
+FPS, SLOT, SLOTS = 5, 15, 10  # frames/s; frames that a pair takes; pairs
 
 
 def passers_by(folder: Path, name: str, slots: int = SLOTS) -> tuple[Path, Path]:

@@ -78,8 +78,14 @@ def python_files(room: str) -> list[Path]:
 @cache
 def statements(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
     """Every import statement of the file, at any depth; a file is parsed once for all tests."""
-    nodes = ast.walk(ast.parse(path.read_text()))
-    return tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    found, left = [], list[ast.AST](ast.parse(path.read_text()).body)
+    while left:  # statements alone: ast.walk looks into every expression, too
+        node = left.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            left += getattr(node, block, ())
+    return tuple(found)
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -40,6 +40,8 @@ def test_commands_run_in_order(line, place, monkeypatch, capsys):
     words = [re.sub("^20$", "3", word) for word in words] if "--trials" in words else words
     if "adapt_reid" in line:  # as the others that train
         words += ["--set", "epochs=1", "--set", "schedule.warmup=0.5"]
+    if "adapt_reid" in line or "--config" in words:  # a quarter of the pixels
+        words += ["--set", "size=[64,32]"]
     if "eval_mot" in line:  # results of the sequence that the commands before have tracked, and no others
         for other in (place / "runs" / "track").glob("video.txt"):
             other.unlink()
@@ -88,7 +90,7 @@ def test_a_training(place, monkeypatch, capsys, tmp_path) -> None:
     """As the commands do, into another folder."""
     (code,) = (text for text in PYTHON if "done = fit(" in text)
     shutil.copytree(place / "Market-1501", tmp_path / "Market-1501")
-    code = code.replace('"epochs": 10', '"epochs": 1')
+    code = code.replace('"epochs": 10', '"epochs": 1, "size": [64, 32]')  # a quarter of the pixels
     assert "iteration" in typed(code, tmp_path, monkeypatch, capsys)
     assert (tmp_path / "osnet_mine.onnx").is_file()
 

@@ -21,6 +21,7 @@ MIN_COLUMNS = {"detections": 7, "results": 7, "ground truth": 7}
 LAST_FRAME = 10_000_000  # four days at 30 frames a second; a table of frames that long still fits in memory
 LARGEST = 1e9  # of any number in a file: squares of it are still exact enough, and it is no whole 2^63
 LARGEST_FILE, PIECE = 2**30, 2**20  # bytes: of a file that is read whole, and at a time
+SMALL = 2**18  # bytes that Python itself reads in less time than importing a faster parser takes
 BOM = b"\xef\xbb\xbf"
 
 
@@ -89,8 +90,6 @@ def _sweep(data: bytes, least: int) -> np.ndarray | None:
     (30 ns a number; ``np.loadtxt`` 150). That parser ignores what follows a number in a line, so everything
     that is not plain must be sorted out before.
     """
-    from scipy.io import mmread  # slow to import, and only reading needs it
-
     data, mark = _tidy(data)
     if not mark:
         return None
@@ -109,13 +108,24 @@ def _sweep(data: bytes, least: int) -> np.ndarray | None:
         return None
     if b".." in data.translate(None, b"0123456789-"):
         return None
-    header = b"%%%%MatrixMarket matrix array real general\n%d %d\n" % (columns, count)
     rows = np.full((columns + padding, count), -1.0)
     try:
-        rows[:columns] = mmread(io.BytesIO(header + data.replace(mark, b"\n")))
+        rows[:columns] = _numbers(data.replace(mark, b"\n"), columns, count)
     except ValueError:  # an empty cell, a lone sign or point
         return None
     return rows.T
+
+
+def _numbers(data: bytes, columns: int, count: int) -> np.ndarray:
+    """The numbers of a plain file, one a line, ``(columns, count)``; ValueError where a line is none."""
+    if len(data) < SMALL:
+        return np.array([float(cell) for cell in data[:-1].split(b"\n")]).reshape(count, columns).T
+    from scipy.io import mmread  # slow to import
+
+    header = b"%%%%MatrixMarket matrix array real general\n%d %d\n" % (columns, count)
+    return np.asarray(
+        mmread(io.BytesIO(header + data))
+    )  # an array already, but it may be a matrix to a type checker
 
 
 def _tidy(data: bytes) -> tuple[bytes, bytes]:

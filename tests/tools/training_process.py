@@ -12,12 +12,15 @@ import signal
 import socket
 from typing import Any
 
+import torch
+
 import retrace.reid.training.fit as training_run
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks.build import build
 from retrace.tools.train_reid import main
 
-build(ModelConfig(name="timm.test_resnet"), 0, (32, 16))  # imports timm
+network = build(ModelConfig(name="timm.test_resnet"), 0, (32, 16))  # imports timm
+torch.optim.SGD(network.parameters(), lr=1.0)  # imports torch._dynamo: more than a second
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
@@ -37,8 +40,6 @@ def free_port() -> int:
 
 
 def _run(argv: list[str], killed_at: int | None, rank: int, world: int, port: int) -> None:
-    import torch
-
     torch.set_num_threads(1)
     if world > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
@@ -63,8 +64,6 @@ def _die_after(iteration: int) -> None:
 
 def _keep_weights(rank: int) -> None:
     """Every process leaves its network in OUT/rankN.pt."""
-    import torch
-
     loop = training_run.loop
 
     def kept(training: Any, parts: Any, labels: Any, known: Any, way: Any) -> Any:

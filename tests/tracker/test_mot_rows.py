@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ from retrace.tracker import mot_rows
 from retrace.tracker.mot_file import read_detections, read_ground_truth, read_results
 from retrace.tracker.mot_rows import parse_rows, read_rows, row_line
 from tests.tracker.mot_text import write
+
+
+@pytest.fixture(scope="module", autouse=True, params=[mot_rows.SMALL, 0], ids=["small", "large"])
+def _both_parsers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything holds for small files and for large ones, which another parser reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mot_rows, "SMALL", request.param)
+        yield
+
 
 ROWS = [[1, 3, 10.5, 20, 30, 40.25, 0.9, -1, -1, -1], [2, 3, -4, 0.125, 30, 40, 1, -1, -1, -1]]
 

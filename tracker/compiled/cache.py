@@ -1,4 +1,5 @@
-"""Numba's cache on disk, when its files are damaged or cannot be written: a compilation lost, not the run."""
+"""Numba's cache on disk: read without what only compiling needs; and when its files are damaged or cannot be written,
+a compilation is lost, not the run."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from numba.core.dispatcher import Dispatcher
+from numba.core.runtime import rtsys
 
 from retrace.configs.errors import one_line
 
@@ -24,11 +26,11 @@ def forgive(module: ModuleType) -> None:
 
 
 def _forgive(cache: Any, name: str) -> None:
-    load, save = cache.load_overload, cache.save_overload
+    save = cache.save_overload
 
-    def load_overload(*arguments: Any) -> Any:
+    def load_overload(signature: Any, target: Any) -> Any:
         try:
-            found = load(*arguments)
+            found = _load(cache, signature, target)
             if found is None:
                 _say_that_it_takes_a_while()
             return found
@@ -45,6 +47,13 @@ def _forgive(cache: Any, name: str) -> None:
             _say(cache, name, error, "going on without it: the next start compiles again")
 
     cache.load_overload, cache.save_overload = load_overload, save_overload
+
+
+def _load(cache: Any, signature: Any, target: Any) -> Any:
+    """As numba's own, which first registers everything that can be compiled: compiled code runs without, and whatever
+    is compiled later registers it then. A short run starts sooner by it."""
+    rtsys.initialize(target)
+    return cache._load_overload(signature, target)
 
 
 @functools.cache  # once a process

@@ -240,7 +240,7 @@ UNFIT = BASES | REFUSED.keys()
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")  # in their HistogramLoss
 def test_every_loss_of_pytorch_metric_learning_trains_or_is_refused(name: str) -> None:
     def objective_of(given: dict[str, Any]) -> Objective:
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return Objective({"pml." + name: given}, Sizes(CLASSES, DIMENSIONS))
 
     if name in UNFIT | NEEDS.keys():
@@ -335,7 +335,7 @@ def test_no_loss_with_any_part_ends_in_a_traceback(part: str) -> None:
     worked, refusals = set(), []
     for loss in usable():
         for name in names:
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             try:
                 made = Objective(
                     {f"pml.{loss}": NEEDS.get(loss, {}) | {part: name}}, Sizes(CLASSES, DIMENSIONS)
@@ -476,7 +476,7 @@ def test_terms_that_learn_have_a_group_and_travel() -> None:
 
 def test_making_an_objective_leaves_memories_and_the_random_state_alone() -> None:
     """The trial of every term is on a copy: the memory would start with what is no image."""
-    torch.manual_seed(4)
+    torch.default_generator.manual_seed(4)
     state = torch.get_rng_state()
     term = Objective({"memory": {}}, Sizes(CLASSES, DIMENSIONS)).terms[0].call
     assert torch.equal(torch.get_rng_state(), state)

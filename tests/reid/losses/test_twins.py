@@ -654,9 +654,9 @@ def test_divided_slices_are_margins_of_a_slice() -> None:
     ):
         batch.known |= {"cluster": torch.tensor(cluster), "progress": torch.tensor(progress)}
         seen = Batch(embeddings=batch["embeddings"][:, part], ids=batch["ids"])
-        torch.manual_seed(3)
+        torch.default_generator.manual_seed(3)
         got = float(made(batch).detach())
-        torch.manual_seed(3)
+        torch.default_generator.manual_seed(3)
         read = [seen[n] for n in ("unit_distances", "ids", "positives", "negatives")]
         assert got == float(made.call.learners[which](*read).detach())
 
@@ -675,7 +675,7 @@ def test_adapted_sampling_numbers() -> None:
 
 def test_the_policy_network_learns_as_torch_would_teach_it() -> None:
     """Slow twin: the same layers as modules, PPO by loops over bins, torch's Adam; four looks, three moves."""
-    torch.manual_seed(3)
+    torch.default_generator.manual_seed(3)
     made = sampled.PolicySampling(bins=4, width=5)
     layers = [torch.nn.Linear(b, a) for a, b in made.shapes]
     start = 0
@@ -689,7 +689,7 @@ def test_the_policy_network_learns_as_torch_would_teach_it() -> None:
     looks = [torch.tensor([r, r, 1, 1, 0.9, 1.2]) for r in (0.3, 0.4, 0.5, 0.2)]
     for k, look in enumerate(looks):
         before, chosen = made.before.clone(), made.chosen.clone()
-        torch.manual_seed(k)
+        torch.default_generator.manual_seed(k)
         made.look(look, torch.tensor(k / 10))
         if k == 0:
             assert made.chances.equal(sampled.first_chances(4)), "the first look moves nothing"
@@ -731,7 +731,7 @@ def test_a_policy_does_more_of_what_helped() -> None:
     made = sampled.AdaptedSampling(bins=4, every=1, rate=0.5)
     positive, negative = torch.tensor([[True, False]]), torch.tensor([[False, True]])
     good, bad = torch.tensor([[0.1, 0.9]]), torch.tensor([[0.9, 0.1]])
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     made.look(bad, positive, negative)  # the first has nothing to compare with
     assert made.policy.eq(0).all()
     first = made.chosen.clone()
@@ -871,7 +871,7 @@ def test_margin_by_loops_where_nothing_is_left_to_chance() -> None:
             terms += [relu(d[a][a ^ 1] - 1.2 + 0.2), relu(1.2 - d[a][n] + 0.2)]
         possible.append(sum(terms) / max(1, sum(t > 0 for t in terms)))
     for seed in range(20):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         value = float(made(*read).detach())
         assert min(abs(value - p) for p in possible) < 1e-5
         seen.add(round(value, 5))

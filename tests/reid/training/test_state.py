@@ -54,7 +54,6 @@ def test_the_loss_falls() -> None:
 
 
 EVERYTHING = {
-    "model": OSNET,
     "losses": {
         "cross_entropy": {"label_smoothing": 0.1},
         "batch_hard_triplet": {},
@@ -122,7 +121,8 @@ def test_a_taught_run_goes_on_to_the_last_bit_and_the_teacher_matters() -> None:
         return training.start(config(**TAUGHT), IDS, len(LABELS), "cpu", teacher_dimensions=7)
 
     whole = begin_taught()
-    losses = [step.loss for step in go(whole, teacher=vectors)]
+    taken = go(whole, teacher=vectors)
+    losses = [step.loss for step in taken]
     first = begin_taught()
     again = [step.loss for step in go(first, 4, vectors)]
     second = begin_taught()
@@ -132,9 +132,7 @@ def test_a_taught_run_goes_on_to_the_last_bit_and_the_teacher_matters() -> None:
     assert_same(whole.state_dict(), second.state_dict())
     other = go(begin_taught(), 1, -vectors)[0]
     for name in ("teacher_features", "cross_entropy"):
-        assert torch.equal(other.parts[name], go(begin_taught(), 1, vectors)[0].parts[name]) == (
-            name == "cross_entropy"
-        )
+        assert torch.equal(other.parts[name], taken[0].parts[name]) == (name == "cross_entropy")
     assert second.objective.modules_by_name["teacher_features"].map.weight.shape == (7, 16)
 
 

@@ -32,7 +32,7 @@ Tensors = dict[str, Any]
 
 
 def fresh(config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -> Any:
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     network = networks.build(config, classes, SIZE)
     for key, value in network.named_buffers():  # as if it had been trained
         if value.is_floating_point():
@@ -253,7 +253,7 @@ def test_a_head_is_not_dropped_beyond_the_classifier(tmp_path: Path) -> None:
 
 
 def torchreid_file(folder: Path, name: str = "osnet_x0_25", classes: int = 9) -> tuple[Path, Any]:
-    torch.manual_seed(5)
+    torch.default_generator.manual_seed(5)
     theirs = models.build(name, classes).eval()
     torch.save({"state_dict": theirs.state_dict(), "epoch": 1}, folder / f"{name}.pth.tar-1")
     return folder / f"{name}.pth.tar-1", theirs

@@ -67,6 +67,7 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     pytest.importorskip("torch")
     video, boxes = door
     out, few = tmp_path / "out", ["epochs=1", "schedule.warmup=0", "batch.identities=4", "batch.images=2"]
+    few += ["size=[64,32]"]
     options = [part for change in few for part in ("--set", change)]
     code = adapt_reid.main([str(video), "--detections", str(boxes), "--out", str(out), *options])
     assert code == 0

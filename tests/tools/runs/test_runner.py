@@ -191,12 +191,15 @@ def test_a_file_that_cannot_be_begun_leaves_no_others(
     assert not list((tmp_path / "o").glob("*.partial"))
 
 
-def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locale", ["ours", "C"])
+def test_a_name_that_is_not_utf8(locale: str, tmp_path: Path) -> None:
     video = make_video(tmp_path / "v.mp4", length=3).rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
     det = write_boxes(tmp_path / "det.txt", 3)
     out = tmp_path / "o"
     what = [str(video), "--detections", str(det), "--out", str(out), "--save", "video,ledger"]
-    for locale in ("C.UTF-8", "C"):
+    if locale == "ours":
+        assert run(*what) == OK
+    else:
         done = subprocess.run(
             [sys.executable, "tools/track.py", *what],
             cwd=ROOT,
@@ -204,5 +207,5 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
             env={**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         )
         assert done.returncode == OK, done.stderr
-        assert (out / "\udcff.txt").is_file()
-        assert json.loads((out / "run.json").read_text())["sequences"]["\udcff"]["frames"] == 3
+    assert (out / "\udcff.txt").is_file()
+    assert json.loads((out / "run.json").read_text())["sequences"]["\udcff"]["frames"] == 3

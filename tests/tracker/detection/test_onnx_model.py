@@ -669,7 +669,7 @@ def test_yolov8_as_ultralytics_decodes_it(
     theirs = import_ultralytics().YOLO(path, task="detect")
     ours = open_detector(str(path), classes=classes, conf=0.1, device="cpu")
     options: dict[str, Any] = {} if classes else {"classes": [0]}
-    for image in street:
+    for image in street[1:]:  # one of each shape
         found = ours(Frame(0, 0.0, image))
         boxes = theirs.predict(image, imgsz=640, conf=0.1, device="cpu", verbose=False, **options)[0].boxes
         assert len(found) == len(boxes) > 3
