@@ -27,6 +27,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--detector", default="auto", metavar="auto|WEIGHTS|hog", help="as in track.py")
     p.add_argument("--detections", metavar="FILE", help="boxes instead; {name} in it is the video's name")
     p.add_argument(
+        "--truth", metavar="FILE", help="gt.txt, likewise: the later part must be tracked better, too"
+    )
+    p.add_argument(
         "--cut", type=float, default=0.5, metavar="SHARE", help="of each video, for training (0.5)"
     )
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training's preset")
@@ -48,6 +51,7 @@ def main(argv: list[str]) -> int:
             args.weights,
             detector=args.detector,
             detections=args.detections,
+            truth=args.truth,
             cut=args.cut,
             changes=parse_assignments(args.set),
             device=args.device,

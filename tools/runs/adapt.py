@@ -7,13 +7,15 @@ later part measures, and the new weights stay only if they are better there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError, load_preset
 from retrace.configs.files import atomic_write, write_json, writing
+from retrace.eval.mot import combine, evaluate
 from retrace.eval.reassociation import auc
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
@@ -22,7 +24,7 @@ from retrace.reid.embedder import Embedder, find_weights
 from retrace.tools.runs.models import Models
 from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.data import MotTable
-from retrace.tracker.mot_file import read_results
+from retrace.tracker.mot_file import read_ground_truth, read_results
 from retrace.tracker.outputs.crop_choice import CropFilter
 from retrace.tracker.outputs.crops import cut_crops
 from retrace.tracker.run import Job
@@ -54,7 +56,8 @@ class Adapted:
     Attributes:
         weights: of the network to use from now on: the new one, or the given one where it is not beaten.
         better: whether the new one is.
-        before, after: on held-out tracklets: AUC and rank-1 at half a tracklet's time.
+        before, after: on held-out tracklets: AUC and rank-1 at half a tracklet's time; with ground truth also IDF1 of
+            the later part of all videos, tracked anew.
         gain: by figure, the 95 % interval of what was gained, paired, over held-out people.
         tracklets, crops: that trained.
     """
@@ -75,6 +78,7 @@ def adapt(
     *,
     detector: str = "auto",
     detections: str | None = None,
+    truth: str | None = None,
     wish: TrackletFilter | None = None,
     cut: float = 0.5,
     changes: Mapping[str, object] | None = None,
@@ -88,6 +92,7 @@ def adapt(
         out: a new folder: tracks/, crops/, training/, adapted.json and, if it is better, weights.safetensors.
         weights: to begin with, as .safetensors or by name; "auto": the shipped ones.
         detections: boxes instead of a detector; ``{name}`` in it is the video's name.
+        truth: gt.txt of each video, named likewise: the new weights must then track its later part better, too.
         wish: which tracklets and boxes.
         cut: share of each video that trains; the rest measures.
         changes: of the training's preset, as for `fit`.
@@ -108,10 +113,10 @@ def adapt(
     names = [open_source(video).name for video in videos]
     if len({*names}) < len(names):
         raise InputError(f"two videos are called alike: {', '.join(names)}; rename one")
-    if detections is not None and len(names) > 1 and "{name}" not in detections:
-        raise InputError(
-            f"`detections` {detections}: one file for {len(names)} videos; expected {{name}} in it"
-        )
+    for what, given in (("detections", detections), ("truth", truth)):
+        if given is not None and len(names) > 1 and "{name}" not in given:
+            raise InputError(f"`{what}` {given}: one file for {len(names)} videos; expected {{name}} in it")
+    true = {} if truth is None else {name: read_ground_truth(truth.replace("{name}", name)) for name in names}
     folders = [_tracked(video, out, str(begin), detector, detections, wish, device, say) for video in videos]
     frames = {folder.name: video for folder, video in zip(folders, videos, strict=True)}
     _cut(folders, frames, out / "crops", wish, cut, say)
@@ -121,6 +126,15 @@ def adapt(
     before, after = (held_out(data, path, device) for path in (begin, new))
     gain = gained(before, after)
     better = all(low > 0 for low, _ in gain.values())
+    if true:
+        for held, path, where in ((before, begin, "before"), (after, new, "after")):
+            how: dict[str, Any] = {"detector": detector, "reid": str(path), "device": device}
+            jobs = [
+                Job(video, str(out / where), detections=_boxes_of(detections, name), **how)
+                for name, video in zip(names, videos, strict=True)
+            ]
+            held.figures["IDF1"] = later_idf1(jobs, [*true.values()], cut)
+        better &= after.figures["IDF1"] > before.figures["IDF1"]
     kept = new if better else begin
     if better:
         kept = out / "weights.safetensors"
@@ -146,7 +160,7 @@ def _tracked(
     source = open_source(video)
     if source.live:
         raise InputError(f"{source.name}: is live; record it first")
-    boxes = None if detections is None else detections.replace("{name}", source.name)
+    boxes = _boxes_of(detections, source.name)
     job = Job(video, str(out / "tracks"), detector=detector, detections=boxes, reid=weights, device=device)
     report = Models().track(job)
     table = confident(read_results(report.files[0]), source.fps, wish)
@@ -158,6 +172,26 @@ def _tracked(
     height, width = source.size or (0, 0)
     write_sequence(folder, table, source.fps, report.frames, (height, width))
     return folder
+
+
+def _boxes_of(detections: str | None, name: str) -> str | None:
+    return None if detections is None else detections.replace("{name}", name)
+
+
+def later_idf1(jobs: Sequence[Job], truth: Sequence[MotTable], cut: float) -> float:
+    """IDF1 of the later part of all videos together, tracked from its first frame on.
+
+    Args:
+        jobs: one a video.
+        truth: of each, whole.
+        cut: share of each that is left out.
+    """
+    parts = []
+    for job, whole in zip(jobs, truth, strict=True):
+        first = int(cut * (int(whole.frame.max(initial=0)) + 1))
+        found = read_results(Models().track(replace(job, first=first)).files[0])
+        parts.append(evaluate(whole.take(whole.frame >= first), found, benchmark="MOT15"))
+    return float(combine(parts).row()["IDF1"])
 
 
 def confident(table: MotTable, fps: float, wish: TrackletFilter) -> MotTable:
@@ -316,7 +350,13 @@ def told(found: Adapted) -> str:
     """The verdict as a sentence."""
     figures = ", ".join(
         f"{name} {100 * found.before[key]:.1f} -> {100 * found.after[key]:.1f}"
-        for key, name in (("auc", "AUC"), ("rank-1", "rank-1"), ("mAP", "mAP"))
+        for key, name in (
+            ("auc", "AUC"),
+            ("rank-1", "rank-1"),
+            ("mAP", "mAP"),
+            ("IDF1", "IDF1 of the later part"),
+        )
+        if key in found.before
     )
     sure = ", ".join(f"{100 * low:+.1f} to {100 * high:+.1f}" for low, high in found.gain.values())
     verdict = f"better: use {found.weights}" if found.better else "not surely better: the old weights stay"

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from numba.core.dispatcher import Dispatcher
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 from retrace.configs.errors import one_line
 
@@ -52,8 +52,11 @@ def _forgive(cache: Any, name: str) -> None:
 def _load(cache: Any, signature: Any, target: Any) -> Any:
     """As numba's own, which first registers everything that can be compiled: compiled code runs without, and whatever
     is compiled later registers it then. A short run starts sooner by it."""
+    load = getattr(cache, "_load_overload", None)  # not declared by numba: another version may have none
+    if load is None:
+        return cache.__class__.load_overload(cache, signature, target)
     rtsys.initialize(target)
-    return cache._load_overload(signature, target)
+    return load(signature, target)
 
 
 @functools.cache  # once a process

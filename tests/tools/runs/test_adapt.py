@@ -84,6 +84,29 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
         adapt([str(video)], out, detections=str(boxes))
 
 
+def test_with_ground_truth_the_later_part_must_be_tracked_better(
+    door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """IDF1 of the frames after the cut, by both weights; where it is no higher, the old ones stay."""
+    pytest.importorskip("torch")
+    video, boxes = door
+    truth = tmp_path / "gt.txt"
+    rows = [line.split(",") for line in boxes.read_text().splitlines()]
+    people = {tuple(row[2:6]): k for k, row in enumerate(rows)}  # a person a box: no tracker has that right
+    lines = [f"{row[0]},{people[tuple(row[2:6])] + 1},{','.join(row[2:6])},1,1,1" for row in rows]
+    truth.write_text("\n".join(lines) + "\n")
+    few = ["epochs=1", "schedule.warmup=0", "batch.identities=4", "batch.images=2"]
+    options = [part for change in few for part in ("--set", change)]
+    given = ["--detections", str(boxes), "--truth", str(truth), "--out", str(tmp_path / "out")]
+    assert adapt_reid.main([str(video), *given, *options]) == 0
+    told = json.loads((tmp_path / "out" / "adapted.json").read_text())
+    assert 0 < told["before"]["IDF1"] < 1
+    assert told["better"] is (
+        all(low > 0 for low, _ in told["gain"].values()) and told["after"]["IDF1"] > told["before"]["IDF1"]
+    )
+    assert "IDF1 of the later part" in capsys.readouterr().out
+
+
 def test_too_few(tmp_path: Path) -> None:
     video, boxes = passers_by(tmp_path, "door", slots=5)
     lines = boxes.read_text().splitlines(keepends=True)
