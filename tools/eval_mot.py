@@ -94,7 +94,9 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse options that contradict each other or would do nothing."""
     from retrace.configs import InputError
 
-    options.refuse_empty(args, ("gt", "compare", "detections", "json", "csv", "markdown", "plot"))
+    options.refuse_empty(
+        args, ("gt", "compare", "detections", "homography", "json", "csv", "markdown", "plot")
+    )
     if "" in args.results:
         raise InputError("--results '': expected a name")
     if len(args.results) > 1:

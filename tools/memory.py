@@ -28,6 +28,7 @@ import sys
 import time
 from pathlib import Path
 
+from retrace.tools.terminal import options
 from retrace.tools.terminal.console import OK, Parser, guarded, say
 
 WORDS = {  # what follows each verb
@@ -58,12 +59,7 @@ def parser() -> Parser:
     return p
 
 
-NEEDS = {
-    "config": ("forget", "recluster"),
-    "set": ("forget", "recluster"),
-    "engine": ("delete", "forget"),
-    "out": ("export",),
-}
+FOR = {"config": "forget recluster", "set": "forget recluster", "engine": "delete forget", "out": "export"}
 
 
 def main(argv: list[str]) -> int:
@@ -85,9 +81,10 @@ def main(argv: list[str]) -> int:
     no_ids = ("clock", "clocks", "engine")
     numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
     memories.check_memory(args.memory)
-    for option, verbs in NEEDS.items():
-        if getattr(args, option) and verb not in verbs:
-            raise InputError(f"--{option} does nothing for {verb}: it is for {' and '.join(verbs)}")
+    options.refuse_empty(args, FOR)
+    for option, verbs in FOR.items():
+        if getattr(args, option) and verb not in verbs.split():
+            raise InputError(f"--{option} does nothing for {verb}: it is for {' and '.join(verbs.split())}")
     now = time.time()
     with Memory(
         args.memory, config=args.config or "default", engine=args.engine, **parse_assignments(args.set)

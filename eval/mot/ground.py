@@ -53,16 +53,20 @@ def evaluate_on_ground(
     Raises:
         InputError: no camera, one without a plane, a reach that is none.
     """
-    if not 0 < reach < np.inf:
-        raise InputError(f"`reach` {reach}: expected a distance above 0, in the unit of the ground")
+    if not 0 < reach < FAR:
+        raise InputError(
+            f"`reach` {reach}: expected a distance above 0 and below {FAR:g}, in the unit of the ground"
+        )
     known = lengths_of(cameras, lengths)
     truth, found = [], []
     for name, (gt, result) in cameras.items():
         if name not in planes:
             raise InputError(f"no homography of camera {name}; there are {', '.join(planes)}")
         ready = prepare(gt, result, known[name], benchmark)
-        truth.append((gt.take(ready.gt_row), planes[name]))
-        found.append((result.take(ready.result_row), planes[name]))
+        gt, result = gt.take(ready.gt_row), result.take(ready.result_row)
+        plane = facing(planes[name], gt if len(gt) else result)
+        truth.append((gt, plane))
+        found.append((result, plane))
     return score_prepared(prepare_points(together(truth), together(found), reach, max(known.values())))
 
 
@@ -81,13 +85,23 @@ def together(seen: list[tuple[MotTable, np.ndarray]]) -> Points:
 
 
 def feet_on(xyxy: np.ndarray, plane: np.ndarray) -> np.ndarray:
-    """(N, 4) px -> (N, 2) where the middle of the lower edge lies on the plane; inf at its horizon and behind."""
-    foot = np.stack(((xyxy[:, 0] + xyxy[:, 2]) / 2, xyxy[:, 3], np.ones(len(xyxy))), axis=1)
-    fallen = foot @ plane.T
-    depth = fallen[:, 2] * (1 if np.median(fallen[:, 2]) > 0 else -1) if len(foot) else fallen[:, 2]
-    before = depth > 1e-12 * np.abs(fallen[:, :2]).max(1, initial=0)
+    """(N, 4) px -> (N, 2) where the middle of the lower edge lies on a plane that faces them; inf at its horizon and
+    behind."""
+    fallen = _feet(xyxy) @ plane.T
+    before = fallen[:, 2] > 1e-12 * np.abs(fallen[:, :2]).max(1, initial=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(before[:, None], fallen[:, :2] / fallen[:, 2:], np.inf)
+
+
+def facing(plane: np.ndarray, people: MotTable) -> np.ndarray:
+    """(3, 3) the plane with the sign by which most of these people stand before its horizon."""
+    behind = _feet(people.xyxy) @ plane[2] < 0
+    return -plane if len(behind) and behind.mean() > 0.5 else plane
+
+
+def _feet(xyxy: np.ndarray) -> np.ndarray:
+    """(N, 3) homogeneous."""
+    return np.stack(((xyxy[:, 0] + xyxy[:, 2]) / 2, xyxy[:, 3], np.ones(len(xyxy))), axis=1)
 
 
 def prepare_points(gt: Points, result: Points, reach: float, length: int) -> Prepared:

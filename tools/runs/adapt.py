@@ -33,6 +33,7 @@ from retrace.tracker.sources import open_source
 PRESET = "osnet_x0_25_adapt"
 LEAST_PEOPLE = 8  # tracklets that a training takes
 LEAST_PAIRS = 30  # pairs of one held-out person that a verdict takes
+LEAST_JUDGES = 5  # held-out people, from which an interval means something
 DRAWS = 2000  # of held-out people, for the interval of what was gained
 CHUNK = 256
 Say = Callable[[str], None]
@@ -125,7 +126,7 @@ def adapt(
     new = _train(data, begin, out / "training", changes, device, say)
     before, after = (held_out(data, path, device) for path in (begin, new))
     gain = gained(before, after)
-    better = all(low > 0 for low, _ in gain.values())
+    better = len(before.each["auc"]) >= LEAST_JUDGES and all(low > 0 for low, _ in gain.values())
     if true:
         for held, path, where in ((before, begin, "before"), (after, new, "after")):
             how: dict[str, Any] = {"detector": detector, "reid": str(path), "device": device}

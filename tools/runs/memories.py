@@ -219,9 +219,8 @@ def recluster_lines(memory: Memory) -> list[str]:
 def log_lines(store: Store) -> list[str]:
     """The log, a line a row."""
     lines = []
-    for operation, by, op, a, b, text in store.read(
-        "SELECT operation, by, op, a, b, evidence FROM log ORDER BY seq"
-    ):
+    query = "SELECT operation, at, by, op, a, b, evidence FROM log ORDER BY seq"
+    for operation, at, by, op, a, b, text in store.read(query):
         known = json.loads(text)
         words = {
             "assign": f"tracklet {a} is person {b}",
@@ -229,9 +228,10 @@ def log_lines(store: Store) -> list[str]:
             "undo": f"operation {a} undone",
             "suggest": f"person {b} may be person {a}",
             "reject": f"person {b} is not person {a}",
+            "forget": f"{a} people forgotten, {b} tracklets reduced to their person's mean",
         }.get(op, op)
         why = ", ".join(f"{key} {value}" for key, value in known.items())
-        lines.append(f"{operation}: {words} ({by}{'; ' + why if why else ''})")
+        lines.append(f"{operation}: {words} ({clock(at)}, {by}{'; ' + why if why else ''})")
     return lines or ["nothing yet"]
 
 

@@ -91,8 +91,10 @@ def shuffled_visits(features: Features, seed: int) -> Visits:
     apart that times say nothing: for data sets that tell no time.
 
     Raises:
-        InputError: nobody is named.
+        InputError: nobody is named; a seed that is none.
     """
+    if seed < 0:
+        raise InputError(f"`shuffled` {seed}: expected a seed of 0 or more")
     sides = (features.query, features.gallery)
     looks = Looks(*(np.concatenate([getattr(s, n) for s in sides]) for n in ("features", "ids", "cameras")))
     vector, person, camera = visits_of(looks)

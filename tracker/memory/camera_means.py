@@ -17,7 +17,11 @@ GROWN = 1.1  # times as many people: the mean is taken anew
 
 @dataclass(slots=True, eq=False)
 class CameraMeans:
-    """The means of C cameras: as they would be now, and as they are in use."""
+    """The means of C cameras: as they would be now, and as they are in use.
+
+    A mean is taken anew when a tenth more people have come than when it was taken, counted person by person: whoever
+    reads the same people in the same order has the same means, whenever he asks.
+    """
 
     dimension: int
     half: float | None  # people by whom it counts half; None: vectors are compared as they are
@@ -25,32 +29,33 @@ class CameraMeans:
         default_factory=lambda: np.zeros((0, 0))
     )  # (C, D) of the first vectors of its people
     people: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) how many
-    used: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (C, D) what is taken off
+    taken: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (C, D) the newest mean
     then: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) people when that was taken
+    used: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (C, D) what is taken off
 
     def __post_init__(self) -> None:
-        self.total, self.used = np.zeros((0, self.dimension)), np.zeros((0, self.dimension), np.float32)
+        self.total = np.zeros((0, self.dimension))
+        self.taken = self.used = np.zeros((0, self.dimension), np.float32)
 
     def add_camera(self) -> None:
         """Room for one more."""
-        self.total, self.used = (np.pad(array, ((0, 1), (0, 0))) for array in (self.total, self.used))
+        more = ((0, 1), (0, 0))
+        self.total, self.taken, self.used = (np.pad(a, more) for a in (self.total, self.taken, self.used))
         self.people, self.then = np.append(self.people, 0.0), np.append(self.then, 0.0)
 
     def meet(self, camera: int, vector: np.ndarray) -> None:
         """Somebody is seen in this camera for the first time."""
         self.total[camera] += vector
         self.people[camera] += 1
+        if self.half is not None and self.people[camera] >= GROWN * self.then[camera]:
+            self.taken[camera] = self.total[camera] / (self.people[camera] + self.half)
+            self.then[camera] = self.people[camera]
 
     def renew(self) -> np.ndarray:
-        """(C,) bool: cameras whose mean in use was taken of fewer people than there are by now; it is taken anew."""
-        grown = self.people >= GROWN * self.then
-        grown &= self.people > self.then
-        if self.half is None:
-            grown[:] = False
-        else:
-            self.used[grown] = self.total[grown] / (self.people[grown, None] + self.half)
-            self.then[grown] = self.people[grown]
-        return np.asarray(grown)
+        """(C,) bool: cameras of which another mean is in use from now on."""
+        changed = (self.taken != self.used).any(1)
+        self.used = self.taken.copy()
+        return np.asarray(changed)
 
     def nearest(self, vectors: np.ndarray) -> np.ndarray:
         """(M, D) what to take off pictures of unknown origin, (M, D): that of the camera whose people they are most

@@ -79,4 +79,8 @@ class MemoryConfig(BaseModel):
             less, more = getattr(self, first), getattr(self, then)
             if less is not None and more is not None and less >= more:
                 raise ValueError(f"{first} {less:g} must be below {then} {more:g}")
+        if self.most_tracklets is not None and self.most_tracklets <= self.bank:
+            raise ValueError(
+                f"most_tracklets {self.most_tracklets} must be above bank {self.bank}, which folding leaves"
+            )
         return self

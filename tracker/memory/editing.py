@@ -392,7 +392,8 @@ def _fold(store: Store, config: MemoryConfig, reduced: set[int]) -> int:
         query = "SELECT vector, boxes FROM tracklet WHERE id = ?"
         told = [store.read(query, (tracklet,))[0] for tracklet in mine]
         vectors = np.stack([from_blob(blob) * (boxes >= least) for blob, boxes in told])
-        keep = set() if owner in reduced else {*diverse(vectors, bank).tolist()}
+        enough = np.array([boxes >= least for _, boxes in told]).nonzero()[0]
+        keep = set() if owner in reduced else {*enough[diverse(vectors[enough], bank)].tolist()}
         out = [k for k in range(len(mine)) if k not in keep]
         for person in sorted({assigned[mine[k]] for k in out}):  # each part of who was merged keeps its own
             his = [k for k in out if assigned[mine[k]] == person]
@@ -411,6 +412,8 @@ def _fold(store: Store, config: MemoryConfig, reduced: set[int]) -> int:
 def diverse(vectors: np.ndarray, count: int) -> np.ndarray:
     """Rows of (N, D) unit vectors that cover the rest best: farthest-first (Gonzalez 1985), from the one nearest to
     the mean."""
+    if not len(vectors):
+        return np.zeros(0, np.int64)
     nearest = vectors @ vectors.mean(0)
     chosen = [int(nearest.argmax())]
     far = 1.0 - vectors @ vectors[chosen[0]]

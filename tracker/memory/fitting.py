@@ -16,6 +16,7 @@ from retrace.configs.loader import load_preset
 from retrace.tracker.memory.camera_means import CameraMeans
 from retrace.tracker.memory.config import Map, MemoryConfig
 
+LEAST_UNIT = 1e-3  # of distance
 FEWEST = 50  # pairs of one person in two cameras, from which a map is told
 # So many times as often are strangers of one camera taken for one person as strangers of two, by the map of two
 # (LOG.md): they share more than what is common to all. ReID sets, which hold one stay of each person, cannot tell.
@@ -97,7 +98,7 @@ def fit_maps(sets: Mapping[str, Looks], config: MemoryConfig) -> MemoryConfig:
         config: whose ``centre_half`` counts; all but the maps and ``strangers`` stays.
 
     Raises:
-        InputError: a set with too few pairs of one person in two cameras.
+        InputError: a set with too few pairs of one person in two cameras; weights that tell nobody apart.
     """
     found = {name: visit_pairs(looks, config.centre_half) for name, looks in sets.items()}
     for name, pairs in found.items():
@@ -106,12 +107,20 @@ def fit_maps(sets: Mapping[str, Looks], config: MemoryConfig) -> MemoryConfig:
             raise InputError(
                 f"{name}: {count} pairs of one person in two cameras, at least {FEWEST} are needed"
             )
+        if not pairs.unit > LEAST_UNIT:
+            raise InputError(
+                f"{name}: people of one camera look all alike to these weights; nothing can be fitted"
+            )
     strangers = float(np.mean([pairs.unit for pairs in found.values()]))
     across = {name: ~pairs.here for name, pairs in found.items()}
     distance = np.concatenate([p.distance[across[n]] * (strangers / p.unit) for n, p in found.items()])
     same = np.concatenate([p.same[across[n]] for n, p in found.items()])
     weight = np.concatenate([_balanced(p.same[across[n]]) for n, p in found.items()])
     offset, slope = _logistic(distance, same, weight)
+    if not slope > 0:
+        raise InputError(
+            "people are as far from themselves as from others by these weights; nothing can be fitted"
+        )
     strangers, slope = FIRST * strangers, slope / FIRST  # the same map in a smaller unit
     told = {
         "other_camera": Map(offset=round(offset, 2), slope=round(slope, 2)),

@@ -102,6 +102,7 @@ class Gather:
         away = time - self._end[rows, self._part[rows]] > self._config.split_unseen
         begins = ~hidden & (self._hidden[rows] | away)
         told = hidden | begins | (self._count[rows, 1] >= self._config.split_boxes)
+        told |= time - self._end[rows, 0] > self._config.split_gap  # or it would be told too late
         ended = self._settle(rows[told & (self._part[rows] == 1)])
         self._hidden[rows] = hidden
         fresh = rows[begins]

@@ -19,12 +19,13 @@ from retrace.tracker.memory.nearest import Nearest
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.places import Stood, merged
 from retrace.tracker.memory.standing import Standing
-from retrace.tracker.memory.store import Store, to_blob
+from retrace.tracker.memory.store import Store, from_blob, to_blob
 from retrace.tracker.memory.tracklet import Decision, Tracklet, check
 from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
 
 LATE = "came late"
+DIGITS = 4  # that are told of a probability and of a distance
 BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
 RIVALS = 4  # of the likeliest people, who are asked whether they are one
@@ -99,9 +100,7 @@ class Memory:
         for row in range(self.people.size):
             self._keep_apart(row)
         told = dict(self.store.read("SELECT key, value FROM meta WHERE key LIKE 'strangers%'"))
-        self._strangers = np.array(
-            [float(told.get("strangers_sum", 0)), float(told.get("strangers_pairs", 0))]
-        )
+        self._strangers = np.array([float(told.get(key, 0)) for key in self._strangers_keys()])
         self._changed_to: set[int] = set()  # cameras
         self._standing = Standing(self.store, self.site)
         self._disjoint = _disjoint(self.people.cameras, self.config.disjoint)
@@ -109,6 +108,13 @@ class Memory:
         # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
         # now and then, or writes beside others, would never see a tenth more come.
         self.tidied = (-np.inf, 0)
+
+    def _strangers_keys(self) -> tuple[str, str]:
+        """Where the sum of strangers' distances stands, and their number: distances of vectors that are centred in
+        another way, as in files of before, are another unit."""
+        half = self.config.centre_half
+        ending = "" if half is None else f"_centred_{half:g}"
+        return f"strangers_sum{ending}", f"strangers_pairs{ending}"
 
     def _people(self) -> People:
         return People.read(self.store, self.config.least_boxes, self.config.centre_half)
@@ -140,11 +146,11 @@ class Memory:
 
     def leave_no_vectors(self) -> None:
         """What was deleted from the file is not to be found in what vectors are searched in: the engine that this
-        memory has follows at once, a cache beside it that it has not opened goes. A server that it has not opened
+        memory has open follows at once, a graph beside it that it has not open goes. A server that it has not open
         keeps them until somebody opens it; `servers` tells of it."""
-        if self._follower is None:
+        if self._kind != "hnsw":
             cache_of(self.store.path).unlink(missing_ok=True)
-        elif self.engine is not None:  # in step now
+        if self.engine is not None:  # in step now
             self.engine.flush()
 
     def servers(self) -> list[str]:
@@ -178,11 +184,16 @@ class Memory:
 
     # -- deciding
 
-    def add(self, tracklets: Sequence[Tracklet], by: str = "tracker") -> list[Decision]:
+    def add(self, tracklets: Sequence[Tracklet], by: str = "tracker", live: bool = True) -> list[Decision]:
         """Remember tracklets that ended in one window, and say who they are; all or nothing.
 
         One that is there already (same source, track, beginning) keeps its person. One that ended more than
         ``lateness`` before the newest becomes a person of its own, with a suggestion if somebody is like it.
+
+        Args:
+            tracklets: in any order.
+            by: who says so, for the log.
+            live: whether they come as they happen; of a recording nothing is late: cameras are tracked one by one.
 
         Raises:
             InputError: a vector of another size or no unit vector, times that are none, a file that cannot be
@@ -194,7 +205,7 @@ class Memory:
             with self.store.writing() as changed:
                 if changed or self.stale:
                     self._read()
-                decided = self._add(tracklets, by)
+                decided = self._add(tracklets, by, live)
         except BaseException:
             self.stale = True  # the arrays may know what the file does not
             raise
@@ -202,8 +213,8 @@ class Memory:
             self._follower.follow(self.people)
         return decided
 
-    def _add(self, tracklets: Sequence[Tracklet], by: str) -> list[Decision]:
-        watermark = self.people.now(self.config.clock_jump) - self.config.lateness
+    def _add(self, tracklets: Sequence[Tracklet], by: str, live: bool) -> list[Decision]:
+        watermark = self.people.now(self.config.clock_jump) - self.config.lateness if live else -np.inf
         found, rows = self._take_in(tracklets)
         self._learn_absence([*rows.values()])
         stood = self._standing.of(self.people, tracklets, rows, self._cannot, self._strange)
@@ -235,6 +246,10 @@ class Memory:
             row = self.people.row_of.get((one.source, one.track, one.begin))
             if row is None:
                 rows[k] = self._insert(one)
+            elif self.people.person_of[row] == NOBODY:
+                raise InputError(
+                    f"track {one.track} of {one.source} begins twice at {one.begin} s in one window"
+                )
             else:
                 found[k] = self._as_before(row)
         for k, row in rows.items():
@@ -336,9 +351,9 @@ class Memory:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         number = int(self.store.db.execute(insert, values).lastrowid or 0)
-        vector = (
-            one.vector if one.boxes >= self.config.least_boxes else np.zeros(self.store.dimension, np.float32)
-        )
+        vector = np.zeros(self.store.dimension, np.float32)
+        if one.boxes >= self.config.least_boxes:
+            vector = from_blob(to_blob(one.vector))  # as whoever opens the file has it
         return self.people.add_tracklet(number, camera, one.source, one.track, one.begin, one.end, vector)
 
     def _candidates(self, some: Sequence[int], near: Nearest) -> Candidates:
@@ -354,7 +369,9 @@ class Memory:
         if self.config.transit:
             to = np.broadcast_to(camera, person.shape)
             told = self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
-            ratio += np.where(people.clock_of[last] == people.clock_of[rows][:, None], told, 0.0)
+            timely = people.clock_of[last] == people.clock_of[rows][:, None]
+            timely &= people.begin_of[last] <= people.end_of[rows][:, None]  # else it came out of order
+            ratio += np.where(timely, told, 0.0)
         ratio[~people.looks[person]] = -np.inf
         for k, row in enumerate(rows):
             apart = np.concatenate((self._kept_apart(int(row)), self._elsewhere(int(row))))
@@ -372,7 +389,8 @@ class Memory:
         like = appearance_ratio(distance, np.zeros(who.shape, bool), self.unit(), self.config) > ONE_PERSON
         like &= np.isfinite(np.take_along_axis(ratio, order, axis=1))
         for k, r in np.argwhere(like[:, 1:]):
-            like[k, r + 1] = int(who[k, r + 1]) not in self._strange.get(int(who[k, 0]), ())
+            one, other = int(who[k, 0]), int(who[k, r + 1])
+            like[k, r + 1] = other not in self._strange.get(one, ()) and other not in self.at_once(one)
         np.put_along_axis(found, order, like, axis=1)
         return found
 
@@ -399,6 +417,8 @@ class Memory:
 
     def at_once(self, person: int) -> set[int]:
         """Rows of people who were where this one (a row) cannot have been, with what he was seen as."""
+        if not self._disjoint.any():
+            return set()
         rows = (self.people.person_of[: self.people.size] == person).nonzero()[0]
         return {int(other) for row in rows for other in self._elsewhere(int(row))} - {person}
 
@@ -441,8 +461,8 @@ class Memory:
             distance = 1.0 - people.directions_of(known).astype(np.float64) @ mine
             self._strangers += distance.sum(), len(distance)
             told = [
-                ("strangers_sum", repr(float(self._strangers[0]))),
-                ("strangers_pairs", repr(float(self._strangers[1]))),
+                (key, repr(float(value)))
+                for key, value in zip(self._strangers_keys(), self._strangers, strict=True)
             ]
             self.store.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", told)
 
@@ -458,9 +478,9 @@ class Memory:
         """Write down what was decided of one tracklet: whose it is, and whom it may be instead."""
         people, tracklet, at = self.people, int(self.people.tracklet[row]), float(self.people.end_of[row])
         operation, joined = self.store.operation(), int(now.person[j])
-        probability, new = round(float(now.probability[j]), 6), joined == NEW
+        probability, new = round(float(now.probability[j]), DIGITS), joined == NEW
         like = [
-            (int(people.person[who]), round(float(chance), 6))
+            (int(people.person[who]), round(float(chance), DIGITS))
             for who, chance in (
                 (now.second[j], now.second_probability[j]),
                 (now.rival[j], now.rival_probability[j]),
@@ -473,7 +493,7 @@ class Memory:
             reason = reason or between
         reason = reason or "by looks"
         person = int(people.person[joined])
-        distance = None if new or not np.isfinite(now.distance[j]) else round(float(now.distance[j]), 6)
+        distance = None if new or not np.isfinite(now.distance[j]) else round(float(now.distance[j]), DIGITS)
         evidence = {"posterior": probability, "reason": reason, "distance": distance, "new": new or None}
         self.store.append(operation, at, by, "assign", tracklet, person, **evidence)
         for other, chance in like:
@@ -511,7 +531,7 @@ class Memory:
     def _learn_transit(self, row: int, joined: int) -> None:
         """How long a person took, of whom it is sure enough."""
         people, before = self.people, self.people.last[joined]
-        if people.clock_of[before] != people.clock_of[row]:
+        if people.clock_of[before] != people.clock_of[row] or people.begin_of[before] > people.end_of[row]:
             return
         gap = people.begin_of[row] - people.end_of[before]
         start, to = people.camera_of[before], people.camera_of[row]

@@ -42,8 +42,12 @@ class People:
     # (capacity of people, ...)
     person: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # global id
     total: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (., D) sum of vectors
-    # (., C) tracklets of known looks that are in it, by camera
-    counts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int32))
+    # (., C) tracklets of known looks that are in it, by camera; of folded ones shares, where it is not known
+    counts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    # (row of a person, camera) whom the mean of the camera knows
+    met: set[tuple[int, int]] = field(default_factory=set)
+    # tracklet rows that were put since the means of cameras were last renewed
+    fresh: list[int] = field(default_factory=list)
     # (., D) its direction less what is common, unit
     mean: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     looks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether anything is known of them
@@ -81,12 +85,16 @@ class People:
         for (person,) in store.read("SELECT id FROM person ORDER BY id"):
             if person in alive:
                 made.add_person(person)
-        for person, total, _ in folds(store):
+        folded: dict[int, int] = {}  # row of a person -> how many vectors are in his sum
+        for person, total, count in folds(store):
             row = made.person_row[person]
             made.total[row] += np.frombuffer(total, "<f4")
-        folded = made.total[: made.count] / np.maximum(
-            np.linalg.norm(made.total[: made.count], axis=1, keepdims=True), 1e-12
-        )
+            folded[row] = folded.get(row, 0) + count
+        length = np.linalg.norm(made.total[: made.count], axis=1, keepdims=True)
+        mean = made.total[: made.count] / np.maximum(length, 1e-12)
+        gone: dict[int, list[int]] = {
+            row: [] for row in folded
+        }  # cameras of tracklets whose vectors are in it
         query = "SELECT id, camera, source, track, begin, end, boxes, vector FROM tracklet ORDER BY id"
         for tracklet, camera, source, track, begin, end, boxes, blob in store.read(query):
             enough = boxes >= least_boxes
@@ -94,12 +102,18 @@ class People:
             row = made.add_tracklet(tracklet, camera, source, track, begin, end, vector)
             if tracklet in member:
                 person = made.person_row[member[tracklet]]
-                if blob is None and enough:  # folded: it is in the sum
-                    if not made.counts[person, camera]:
-                        made.camera_means.meet(camera, folded[person])
-                    made.counts[person, camera] += 1
+                if blob is None and enough and person in gone:
+                    gone[person].append(camera)
                 made.put(row, person)
-        made.camera_means.renew()
+        for (
+            person,
+            where,
+        ) in gone.items():  # what was split off since has left its vector: shares of those there
+            for camera in sorted({*where}):
+                made.met.add((person, camera))
+                made.camera_means.meet(camera, mean[person])
+                made.counts[person, camera] += folded[person] * where.count(camera) / len(where)
+        made.renew()
         made._turn(np.arange(made.count))
         for (tracklet,) in store.read("SELECT tracklet FROM path"):
             made.placed[made.row_of_tracklet[tracklet]] = True
@@ -172,8 +186,7 @@ class People:
         self.person_of[row], camera = person, int(self.camera_of[row])
         self.been[person, camera] = True
         if self.known[row]:
-            if not self.counts[person, camera]:
-                self.camera_means.meet(camera, self.vectors[row])
+            self.fresh.append(row)
             self.counts[person, camera] += 1
             self.total[person] += self.vectors[row]
             self._turn(np.array([person]))
@@ -183,6 +196,7 @@ class People:
 
     def merge(self, kept: int, gone: int) -> None:
         """The second person is the first; his row stays empty."""
+        self.met |= {(kept, camera) for camera in range(len(self.cameras)) if (gone, camera) in self.met}
         rows = self.person_of[: self.size] == gone
         self.person_of[: self.size][rows] = kept
         for array in (self.total, self.members, self.counts):
@@ -196,7 +210,14 @@ class People:
         self.empty += 1
 
     def renew(self) -> None:
-        """What is common to a camera's people, where many have come since it was taken."""
+        """What is common to a camera's people, where many have come since it was taken. They are met in the order of
+        their tracklets, as whoever reads the file meets them."""
+        for row in sorted(self.fresh):
+            place = int(self.person_of[row]), int(self.camera_of[row])
+            if place not in self.met:
+                self.met.add(place)
+                self.camera_means.meet(place[1], self.vectors[row])
+        self.fresh.clear()
         grown = self.camera_means.renew()
         if grown.any():
             there = np.asarray(self.been[: self.count][:, grown].any(axis=1), bool)
@@ -209,15 +230,19 @@ class People:
             less = self.centred_totals(some)
             norm = np.linalg.norm(less, axis=1, keepdims=True)
             self.mean[some] = less / np.maximum(norm, 1e-12)
-            self.looks[some] = norm[:, 0] > 0
+            self.looks[some] = (norm[:, 0] > 0) & self.total[some].any(1)
 
     def centred_totals(self, persons: np.ndarray) -> np.ndarray:
         """(K, D) sums of people (rows) less what is common where they were seen."""
         if self.camera_means.half is None:
             return self.total[persons]
-        return np.asarray(
-            self.total[persons] - self.counts[persons].astype(np.float32) @ self.camera_means.used
-        )
+        less, counts = self.total[persons], self.counts[persons]
+        for camera in counts.any(0).nonzero()[
+            0
+        ]:  # no product of matrices: that depends on who is asked together
+            rows = counts[:, camera].nonzero()[0]
+            less[rows] -= counts[rows, camera, None] * self.camera_means.used[camera]
+        return np.asarray(less)
 
     def directions_of(self, rows: np.ndarray) -> np.ndarray:
         """(K, D) float32 unit vectors of tracklets less what is common to their cameras; 0: not known."""

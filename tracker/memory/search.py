@@ -52,7 +52,7 @@ def photo_vectors(
         find: finds people in the others; None: whatever comes is a crop.
 
     Raises:
-        InputError: nobody is found in a picture; the message tells which, from 1.
+        InputError: no photo, or nobody is found in one; the message tells which, from 1.
 
     Example:
         >>> import numpy as np
@@ -62,6 +62,8 @@ def photo_vectors(
         >>> photo_vectors([crop], Embedder.from_weights("auto")).shape  # for `search(memory, ...)`
         (1, 512)
     """
+    if not len(photos):
+        raise InputError("no photos to search by")
     found = []
     for number, image in enumerate(photos, 1):
         height, width = image.shape[:2]
@@ -154,7 +156,8 @@ def search(
     for person in best[chance[best] >= least]:  # over the answers
         mine = rows[people.person_of[rows] == who[person]]
         own = people.known[mine][:, None]  # what was folded is in the mean
-        nearest = (np.where(own, people.vectors[mine], people.mean[who[person]]) @ photos.T).max(1)
+        whole = people.total[who[person]] / max(float(np.linalg.norm(people.total[who[person]])), 1e-12)
+        nearest = (np.where(own, people.vectors[mine], whole) @ photos.T).max(1)
         order = np.lexsort((mine, -nearest))
         visits = tuple(
             Visit(

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,8 @@ class Store:
             and not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'log_assigned'").fetchone()
         ):
             (index,) = (part for part in SCHEMA.split(";\n") if "CREATE INDEX log_assigned" in part)
-            self.db.execute(index.replace("INDEX", "INDEX IF NOT EXISTS"))  # a file of before
+            with suppress(sqlite3.OperationalError):  # a file of before; it only makes asking fast
+                self.db.execute(index.replace("INDEX", "INDEX IF NOT EXISTS"))
 
     def _renew(self) -> None:
         """A file of the version before: a pair could be kept apart by one reason only."""

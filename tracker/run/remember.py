@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from retrace.configs.errors import InputError
 from retrace.configs.files import atomic_write, partial_of, reveal, writing
 from retrace.configs.loader import load_preset
 from retrace.tracker.data import MotTable, Step
@@ -97,6 +98,7 @@ class Remembering:
         else:
             with writing(self._path):  # also a place that cannot be written, before the first frame
                 self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._live = live
         self._start, self._clock = self._beginning(start, live)
         every = None if ground is None else EVERY
         self.gather = Gather(
@@ -118,8 +120,14 @@ class Remembering:
             query = "SELECT value FROM meta WHERE key = ?"
             before = self._memory.store.read(query, (f"start:{self._source}",))
             if before:
+                begin = float(before[0][0])
+                if start is not None and not live and float(start) != begin:
+                    told = (
+                        f"`memory_start` {start:g}: this run is in {self._path} already, from {begin:g} s on"
+                    )
+                    raise InputError(f"{told}; `clock` of memory.py moves its camera")
                 clock = self._memory.store.read(query, (f"clock:{self._source}",))
-                return float(before[0][0]), str(clock[0][0]) if clock else ""
+                return begin, str(clock[0][0]) if clock else ""
         if start is not None:
             return float(start), ""
         if live:
@@ -153,9 +161,12 @@ class Remembering:
     def _ahead(self, memory: Memory) -> list[str]:
         """Whether this camera is so far ahead of all others that its clock may be wrong."""
         people, name = memory.people, self.gather.camera
-        mine = people.cameras.index(name)
-        ahead = people.newest_of[mine] - np.delete(people.newest_of, mine).max(initial=-np.inf)
-        if self._clock or not self.config.clock_jump < ahead < np.inf:
+        here = slice(0, people.size)
+        mine = np.array(people.cameras, dtype=object)[people.camera_of[here]] == name
+        by_the_clock = people.clock_of[here] == 0
+        newest = [float(people.end_of[here][by_the_clock & of].max(initial=-np.inf)) for of in (mine, ~mine)]
+        ahead = newest[0] - newest[1] if np.isfinite(newest).all() else 0.0
+        if self._clock or ahead <= self.config.clock_jump:
             return []
         told = f"{name} is {ahead:,.0f} s ahead of all other cameras there, which are not late by it"
         return [f"{told}; if its clock is wrong: memory.py clock {name} S"]
@@ -197,7 +208,7 @@ class Remembering:
             rows = [(f"start:{self._source}", repr(self._start))]
             rows += [(f"clock:{self._source}", self._clock)] if self._clock else []
             store.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
-        decided = self._memory.add(told)
+        decided = self._memory.add(told, live=self._live)
         for one, decision in zip(self._waiting, decided, strict=True):
             self._decided[decision.tracklet] = one.track, one.begin, decision.person
             self.latest.append(_row(one, decision))
@@ -230,6 +241,7 @@ class Remembering:
         pairs = [(k, other) for k, one in enumerate(waiting) for other in sorted(one.apart or ())]
         return {
             "start": np.array(self._start),
+            "told": np.array([self._removed["people"], self._removed["folded"], self._late]),
             "waiting": np.array([(w.track, w.begin, w.end, w.boxes) for w in waiting]).reshape(-1, 4),
             "vectors": np.array(vectors, np.float32).reshape(len(waiting), dimension),
             "apart": np.array(pairs, np.int64).reshape(-1, 2),
@@ -246,6 +258,7 @@ class Remembering:
         own = {name.removeprefix("gather_"): state[name] for name in state if name.startswith("gather_")}
         self.gather.load_state_dict(own)
         self._start, apart = float(state["start"]), state["apart"]
+        self._removed["people"], self._removed["folded"], self._late = state["told"].tolist()
         decided = state["decided"].tolist()
         self._decided = {int(one): (int(track), begin, int(person)) for one, track, begin, person in decided}
         self._waiting = [

@@ -11,7 +11,7 @@ import trackeval
 
 from retrace.configs import InputError
 from retrace.configs.loader import load_preset
-from retrace.eval.mot.ground import Points, evaluate_on_ground, feet_on, prepare_points, together
+from retrace.eval.mot.ground import Points, evaluate_on_ground, facing, feet_on, prepare_points, together
 from retrace.eval.mot.score import score_prepared
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth
@@ -64,7 +64,11 @@ def test_nobody_stands_behind_the_horizon() -> None:
     place = feet_on(boxes, plane)
     np.testing.assert_allclose(place[:2], [[10 / 2, 300 / 2], [10 / 3, 400 / 3]])
     assert np.isinf(place[2:]).all()
-    np.testing.assert_array_equal(feet_on(boxes, -plane), place)
+    truth = replace(standing([(0, 1, 1, 1), (0, 2, 2, 2)]), xyxy=boxes[:2])
+    np.testing.assert_array_equal(facing(-plane, truth), plane)  # as most of the truth stands
+    result = replace(standing([(0, k, 1, 1) for k in range(7)]), xyxy=boxes[[0, 1, 2, 2, 2, 3, 3]])
+    row = evaluate_on_ground({"a": (truth, result)}, {"a": -plane}).row()
+    assert (row["TP"], row["FP"], row["FN"]) == (2, 5, 0)
     points = Points(np.zeros(1, np.int64), np.ones(1, np.int64), place[2:3])
     row = score_prepared(prepare_points(points, points, 2.0, 1)).row()
     assert (row["TP"], row["FN"], row["FP"]) == (0, 1, 1)
@@ -104,7 +108,7 @@ def test_mistakes() -> None:
     one = {"a": (standing([(0, 1, 1, 1)]), standing([(0, 1, 1, 1)]))}
     with pytest.raises(InputError, match="no homography of camera a"):
         evaluate_on_ground(one, down("b"))
-    with pytest.raises(InputError, match="expected a distance above 0"):
+    with pytest.raises(InputError, match="expected a distance above 0 and below"):
         evaluate_on_ground(one, down("a"), reach=0)
     with pytest.raises(InputError, match="no cameras"):
         evaluate_on_ground({}, down("a"))

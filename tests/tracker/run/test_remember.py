@@ -48,10 +48,10 @@ def clip(folder: Path, name: str, people: Mapping[int, Sequence[int]]) -> Path:
                 vectors.append(vector / np.linalg.norm(vector))
     np.savez(
         sequence / "det.npz",
-        frame=np.array(frame),
-        xyxy=np.array(xyxy, float),
+        frame=np.array(frame, int),
+        xyxy=np.array(xyxy, float).reshape(-1, 4),
         score=np.full(len(frame), 0.9),
-        embedding=np.array(vectors, np.float32),
+        embedding=np.array(vectors, np.float32).reshape(-1, 64),
     )
     return sequence
 
@@ -143,20 +143,48 @@ def test_what_is_written_of_a_video_makes_it_no_other_recording(tmp_path: Path) 
         assert memory.people.size == 2
 
 
-def test_what_limits_took_and_who_came_late_is_said(tmp_path: Path) -> None:
+def test_what_limits_took_and_whose_clock_may_be_wrong_is_said(tmp_path: Path) -> None:
     config = tmp_path / "small.yaml"
     text = (ROOT / "configs" / "memory" / "default.yaml").read_text()
     config.write_text(text.replace("most_people: null", "most_people: 1"))
     first = clip(tmp_path, "first", {1: range(60), 2: range(60), 3: range(10)})
     report = track_source(job(tmp_path, first, memory_config=str(config), memory_start=5000.0), embed=LOOKS)
     assert any("its limits: 2 people forgotten, 0 tracklets reduced" in note for note in report.notes)
-    late = track_source(job(tmp_path, clip(tmp_path, "late", {4: range(60)}), memory_start=0.0), embed=LOOKS)
-    assert any(note.startswith("1 tracklets came late and are people of their own") for note in late.notes)
+    early = track_source(
+        job(tmp_path, clip(tmp_path, "early", {4: range(60)}), memory_start=0.0), embed=LOOKS
+    )
+    assert not any("came late" in note for note in early.notes)  # a recording: cameras are tracked one by one
     wrong = track_source(
         job(tmp_path, clip(tmp_path, "wrong", {5: range(60)}), memory_start=1e6), embed=LOOKS
     )
     (told,) = (note for note in wrong.notes if "clock" in note)
     assert told.startswith("wrong is 995,000 s ahead of all other cameras there")
+
+
+def test_cameras_of_one_clock_that_are_tracked_one_after_the_other_know_their_people(tmp_path: Path) -> None:
+    """Both begin at 0 s, and the second is tracked when the first has ended: nobody in it is late."""
+    for name in ("first", "second"):
+        sequence = clip(tmp_path, name, {1: range(60), 2: range(10, 50)})
+        report = track_source(job(tmp_path, sequence, memory_start=0.0), embed=LOOKS)
+        assert any("2 tracklets of 2 people" in note for note in report.notes)
+    with Memory(tmp_path / "people.db") as memory:
+        assert memory.people.count == 2
+
+
+def test_an_empty_recording_ends_well_in_a_memory_that_does_not_know_its_camera(tmp_path: Path) -> None:
+    track_source(job(tmp_path, clip(tmp_path, "first", {1: range(60)})), embed=LOOKS)
+    empty = clip(tmp_path, "empty", {})
+    for start in (None, 0.0):
+        report = track_source(job(tmp_path, empty, memory_start=start), embed=LOOKS)
+        assert any("0 tracklets of 0 people" in note for note in report.notes)
+
+
+def test_another_start_of_a_run_that_is_there_is_refused(tmp_path: Path) -> None:
+    sequence = clip(tmp_path, "clip", {1: range(60)})
+    track_source(job(tmp_path, sequence, memory_start=10.0), embed=LOOKS)
+    track_source(job(tmp_path, sequence, memory_start=10.0), embed=LOOKS)
+    with pytest.raises(InputError, match=r"`memory_start` 500: this run is in .* already, from 10 s on"):
+        track_source(job(tmp_path, sequence, memory_start=500.0), embed=LOOKS)
 
 
 def test_the_last_line_of_a_long_file() -> None:
