@@ -153,7 +153,7 @@ def test_what_is_deleted_leaves_the_index_too(people: Path, capsys: pytest.Captu
     with Memory(people, engine="hnsw") as opened:
         assert opened.engine is not None  # asked for, so it is in step
     assert cache.is_file()
-    said(capsys, people, "delete", 2)
+    said(capsys, people, "delete", 2, "--engine", "exact")  # another one
     assert not cache.exists()
     said(capsys, people, "forget", "--engine", "hnsw", "--set", "reduce_after=0.001")
     assert not cache.exists() or Hnsw(D, cache).held()[0].size == 0
@@ -180,6 +180,7 @@ def test_what_is_deleted_leaves_the_index_too(people: Path, capsys: pytest.Captu
         (["engine", "ivf"], "engine ivf: .*known: auto, exact"),
         (["shwo", "1"], "invalid choice"),
         (["undo", "9" * 30], "is no id"),
+        (["export", "1", "--out", ""], "--out ''"),
         (["list", "--set", "bank=3"], "--set does nothing for list: it is for forget and recluster"),
         (
             ["export", "1", "--engine", "flat"],

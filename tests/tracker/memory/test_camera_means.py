@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.camera_means import CameraMeans
-from retrace.tracker.memory.editing import forget, merge
+from retrace.tracker.memory.editing import forget, merge, split
 from retrace.tracker.memory.search import search
 from tests.tracker.memory.passersby import D, tracklet, vector_of
 
@@ -131,3 +132,61 @@ def test_people_are_known_in_cameras_unlike_the_training(tmp_path: Path) -> None
             assert found[0].probability > 0.9
     assert purity[None] < 0.3
     assert purity[2.0] > 0.95
+
+
+def test_who_opens_it_anew_each_time_decides_the_same(tmp_path: Path) -> None:
+    """Means in use, vectors and sums are those of the file: a run that was stopped tells the same digits."""
+    given = stream(12, 90)
+    with Memory(tmp_path / "kept.db", "net", D) as memory:
+        kept = [memory.add([one])[0] for _, one in given]  # type: ignore[list-item]
+    anew = []
+    for _, one in given:
+        with Memory(tmp_path / "anew.db", "net", D) as memory:
+            anew += memory.add([one])  # type: ignore[list-item]
+    assert kept == anew
+    assert len({one.probability for one in kept}) > 5
+
+
+def test_the_unit_of_a_file_of_before_is_not_that_of_centred_vectors(tmp_path: Path) -> None:
+    """Its sum of strangers' distances is of vectors as they are."""
+    path = tmp_path / "m.db"
+    with Memory(path, "net", D, centre_half=None) as memory:
+        for k in range(20):
+            rng = np.random.default_rng(k)
+            pair = [seen(person, 0, 100.0 * k, rng)[1] for person in (2 * k + 1, 2 * k + 2)]
+            tracks = [one.track for one in pair]  # type: ignore[attr-defined]
+            beside = [replace(one, apart=frozenset(tracks), clock="") for one in pair]  # type: ignore[type-var]
+            memory.add(beside)  # type: ignore[arg-type]
+        assert memory.store.read("SELECT value FROM meta WHERE key = 'strangers_pairs'") == [
+            ("40.0",)
+        ]  # each pair from either side
+        assert memory._strangers[1] == 40
+    with Memory(path, "net", D) as memory:
+        assert memory._strangers.tolist() == [0, 0]
+        assert memory.unit() == memory.config.strangers
+    with Memory(path, "net", D, centre_half=None) as memory:
+        assert memory._strangers[1] == 40
+
+
+def test_a_tracklet_whose_vector_was_folded_is_nobody_when_it_is_split_off(tmp_path: Path) -> None:
+    """Its looks stay in the sum of whom it was split off: it must not look like the negative of its camera."""
+    memory = Memory(tmp_path / "m.db", "net", D, reduce_after=1.0)
+    for _, one in stream(6, 40):
+        memory.add([one])  # type: ignore[list-item]
+    forget(memory, now=1e6)
+    memory.refresh()
+    before = memory.people.directions().copy()
+    member, _ = memory.store.partition()
+    mine = [tracklet for tracklet, person in member.items() if person == 1]
+    person, _ = split(memory, mine[:-1], at=0.0)
+    memory.refresh()
+    row = memory.people.person_row[person]
+    assert not memory.people.looks[row]
+    assert memory.people.counts[row].sum() == 0
+    old = memory.people.person_row[1]
+    assert memory.people.counts[old].sum() == pytest.approx(len(mine))
+    assert before[old] @ memory.people.mean[old] > 0.95
+    for k in range(20):
+        photo = np.random.default_rng(k).normal(size=D)
+        found = search(memory, (photo / np.linalg.norm(photo))[None].astype(np.float32), least=0.3)
+        assert person not in {one.person for one in found}

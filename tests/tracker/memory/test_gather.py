@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -201,6 +203,25 @@ def test_too_few_boxes_after_a_doubt_tell_nothing() -> None:
     gather = Gather("c", "s", config)
     told = [one for step in one_track(35, "gone") for one in gather.take(step)] + gather.finish()
     assert [one.track for one in told] == [1, 3]
+
+
+def test_a_doubt_is_settled_before_its_tracklet_would_be_late() -> None:
+    """Of somebody who is hardly seen after it: the part before ends at 2.4 s and is told 6 s later at the latest."""
+    given = one_track(35, "gone")
+    few = [step for k, step in enumerate(given) if k < 36]
+    for k in range(36, 100):
+        step = given[50]
+        detections = replace(step.detections, embedding=step.detections.embedding.copy())  # type: ignore[union-attr]
+        assert detections.embedding is not None
+        detections.embedding[0] = (
+            0 if k != 40 else np.eye(1, 8)[0, [1, 0, 2, 3, 4, 5, 6, 7]]
+        )  # two boxes with looks
+        few.append(Step(Frame(k, k / 10, None), detections, step.tracks))
+    gather, told = Gather("c", "s", limits(6.0, split_odds=2.0)), {}
+    for step in few:
+        for one in gather.take(step):
+            told.setdefault(one.track, (one.end, step.frame.time))
+    assert told[1] == (2.4, 8.5)
 
 
 @pytest.mark.parametrize(("bystander", "pieces"), [(3, 1), (0, 2)])

@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -435,7 +436,60 @@ def test_who_was_not_seen_for_long_is_a_mean_that_is_still_known(
     assert memory.add([tracklet(1, 300.0)])[0].person == 1
 
 
+def test_folding_keeps_the_most_diverse_of_those_that_say_something(tmp_path: Path) -> None:
+    """Two visits of one box among 30: they are neither in the bank nor in the mean, and take no place there. A folded
+    visit is as similar to a photo as the person's mean."""
+    memory = opened(tmp_path, most_tracklets=20, bank=8)
+    for k in range(30):
+        memory.add([tracklet(1, 100.0 * k, boxes=1 if k in (4, 9) else 5)])
+    merge(memory, 1, 2, at=0.0)
+    merge(memory, 1, 3, at=0.0)
+    assert forget(memory, now=1e4)["folded"] == 22
+    memory.refresh()
+    left = memory.store.read("SELECT boxes FROM tracklet WHERE vector IS NOT NULL")
+    assert left == [(5,)] * 8
+    (found,) = search(memory, vector_of(1, np.random.default_rng(5))[None])
+    assert len(found.visits) == 30
+    assert min(visit.similarity for visit in found.visits) > 0.8
+
+
+def test_lookalikes_in_two_disjoint_cameras_at_once_are_rivals(tmp_path: Path) -> None:
+    """Whoever fits both is neither surely; where the cameras may see one place, they may well be one."""
+    for disjoint in (True, False):
+        folder = tmp_path / str(disjoint)
+        folder.mkdir()
+        with opened(folder, centre_half=None, accept=0.9999999) as careful:
+            careful.add([tracklet(1, 10.0, camera="a", source="a", end=30.0)])
+            careful.add([tracklet(1, 15.0, camera="b", source="b", end=29.0)])
+        memory = opened(folder, centre_half=None, disjoint=disjoint)
+        assert memory.people.count == 2
+        found = memory.add([tracklet(1, 500.0, camera="c", source="c")])[0]
+        assert found.new == disjoint
+        assert (found.rival is not None) == disjoint
+
+
+def test_a_file_of_before_gets_the_index_and_does_without_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        memory.add([tracklet(1, 10.0)])
+    with closing(sqlite3.connect(tmp_path / "m.db")) as db:
+        db.execute("DROP INDEX log_assigned")
+    with Memory(tmp_path / "m.db") as memory:
+        assert memory.store.decided(1)[0]["reason"] == "like nobody"
+        assert memory.store.read("SELECT name FROM sqlite_master WHERE name = 'log_assigned'")
+    with closing(sqlite3.connect(tmp_path / "m.db")) as db:
+        db.execute("DROP INDEX log_assigned")
+    with closing(Store(tmp_path / "m.db", readonly=True)) as store:
+        assert store.decided(1)[0]["reason"] == "like nobody"
+
+
+def test_a_tracklet_twice_in_one_window_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"begins twice at 10\.0 s in one window"):
+        opened(tmp_path).add([tracklet(1, 10.0), tracklet(1, 10.0)])
+
+
 def test_who_is_forgotten_was_reduced_before(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="most_tracklets 8 must be above bank 8"):
+        opened(tmp_path, most_tracklets=8, bank=8)
     with pytest.raises(InputError, match="reduce_after 10 must be below forget_after 5"):
         opened(tmp_path, reduce_after=10.0, forget_after=5.0)
     with pytest.raises(InputError, match="most_with_vectors 9 must be below most_people 9"):
