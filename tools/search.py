@@ -31,7 +31,7 @@ def parser() -> Parser:
         "--detector", default="auto", metavar="auto|WEIGHTS|hog", help="for pictures that are no crops"
     )
     p.add_argument(
-        "--least", type=float, default=0.05, metavar="P", help="nobody below this probability (0.05)"
+        "--least", type=float, default=0.5, metavar="P", help="nobody below this probability (0.5)"
     )
     p.add_argument("--top", type=int, default=10, metavar="N", help="people at most (10)")
     p.add_argument("--since", type=float, metavar="S", help="s on the memory's clock")
@@ -77,14 +77,16 @@ def run(args: argparse.Namespace) -> int:
     with Memory(args.memory, weights, photos.shape[1], config[0], args.engine, **config[1]) as memory:
         narrowed = args.since, args.until, cameras
         found = search(memory, photos, args.least, args.top, *narrowed)
+        below = [] if found else search(memory, photos, 0.0, 3, *narrowed)
         if not found:
-            say(f"nobody among {memory.people.count} people is as likely as {args.least:g}")
+            like = ", ".join(f"person {one.person} at {100 * one.probability:.1f} %" for one in below)
+            most = f"; the most alike: {like}" if like else ""
+            say(f"nobody among {memory.people.count} people is as likely as {args.least:g}{most}")
         for line in memories.found_lines(found):
             say(line)
         if args.sheet and found:
             say(f"  {memories.write_sheet(Path(args.sheet), memory.store, found)}")
         if args.html:
-            below = [] if found else search(memory, photos, 0.0, 3, *narrowed)
             asked = found_page.Asked([Path(photo) for photo in args.photo], args.least, *narrowed)
             say(f"  {found_page.write_page(Path(args.html), memory, asked, found, below)}")
         if args.csv:

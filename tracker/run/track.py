@@ -286,6 +286,9 @@ def remember(opened: OpenedJob, report: SourceReport, remembering: Remembering) 
     note = f"memory {opened.job.memory}: {len(people.track)} tracklets of {known} people"
     report.notes.append(note + (f", {doubles} second boxes of one person left out" if doubles else ""))
     report.notes += remembering.notes()
+    if pictures := [kind for kind in ("video", "sheet") if kind in opened.job.save]:
+        told = f"{' and '.join(pictures)} drawn while it ran: with the tracker's ids, those of {kept.name}"
+        report.notes.append(told)
 
 
 @contextmanager
