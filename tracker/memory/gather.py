@@ -116,9 +116,12 @@ class Gather:
         """Who looks like somebody else since a moment of doubt is another tracklet: the part before has ended. Of the
         others both parts are one."""
         ended = []
-        for row in rows.tolist():  # over those that came out of a doubt
+        unlike = self._unlike(rows)
+        for row, another in zip(
+            rows.tolist(), unlike.tolist(), strict=True
+        ):  # over those that came out of a doubt
             me = int(self._id[row])
-            if self._unlike(row):
+            if another:
                 ended.append(self._told(row))
                 for name in PARTS:
                     getattr(self, name)[row, 0] = getattr(self, name)[row, 1]
@@ -135,14 +138,17 @@ class Gather:
             self._part[row] = 0
         return ended
 
-    def _unlike(self, row: int) -> bool:
-        """Whether the looks of its two parts say that they are two people."""
-        if self._count[row].min() < self._config.least_boxes:
-            return False
-        one, other = self._total[row] / np.linalg.norm(self._total[row], axis=1, keepdims=True)
-        distance = np.array([[1.0 - one @ other]])
-        ratio = appearance_ratio(distance, np.array([[True]]), self._unit(), self._config)
-        return bool(ratio[0, 0] < -(self._config.split_odds or 0.0))
+    def _unlike(self, rows: np.ndarray) -> np.ndarray:
+        """(K,) bool, whether the looks of their two parts say that they are two people."""
+        found = np.zeros(len(rows), bool)
+        told = (self._count[rows] >= self._config.least_boxes).all(1)
+        if told.any():
+            total = self._total[rows[told]]
+            one, other = np.moveaxis(total / np.linalg.norm(total, axis=2, keepdims=True), 1, 0)
+            distance = 1.0 - (one * other).sum(1)[:, None]
+            ratio = appearance_ratio(distance, np.ones_like(distance, bool), self._unit(), self._config)
+            found[told] = ratio[:, 0] < -(self._config.split_odds or 0.0)
+        return found
 
     def _unit(self) -> float:
         """The mean distance of different people: of the open ones who were seen beside each other, the config's word
