@@ -86,9 +86,7 @@ def main(argv: list[str]) -> int:
         if getattr(args, option) and verb not in verbs.split():
             raise InputError(f"--{option} does nothing for {verb}: it is for {' and '.join(verbs.split())}")
     now = time.time()
-    with Memory(
-        args.memory, config=args.config or "default", engine=args.engine, **parse_assignments(args.set)
-    ) as memory:
+    with Memory(args.memory, config=args.config, engine=args.engine, **parse_assignments(args.set)) as memory:
         match verb:
             case "list":
                 lines = memories.people_lines(memory.store)

@@ -38,7 +38,9 @@ def parser() -> Parser:
     p.add_argument("--until", type=float, metavar="S")
     p.add_argument("--cameras", metavar="NAMES", help="separated by commas")
     p.add_argument("--engine", metavar="ENGINE", help="where vectors are searched")
-    p.add_argument("--config", default="default", metavar="NAME|FILE", help="configs/memory/NAME.yaml")
+    p.add_argument(
+        "--config", metavar="NAME|FILE", help="configs/memory/NAME.yaml; default: that of the weights"
+    )
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="returning=0.3, for instance"
     )

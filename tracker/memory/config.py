@@ -10,6 +10,20 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+# Shipped weights whose maps are another preset's than `default`'s; those of one's own: calibrate_reid.py --memory.
+PRESETS = {"mobilenetv2_retrace": "strong"}
+
+
+def preset_for(weights: str) -> str:
+    """The preset for a memory of some weights.
+
+    Args:
+        weights: as a memory calls them: a file's name first, its hash behind.
+    """
+    name = weights.split()[0] if weights.split() else ""
+    return PRESETS.get(name.rpartition(".")[0], "default")
+
+
 class Map(BaseModel):
     """Distance between two tracklets -> log-likelihood ratio of being one person: ``offset - slope x distance``."""
 

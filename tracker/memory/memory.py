@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.configs.loader import load_preset
-from retrace.tracker.memory.config import MemoryConfig
+from retrace.configs.loader import load_preset, validate
+from retrace.tracker.memory.config import MemoryConfig, preset_for
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
 from retrace.tracker.memory.engines import Engine, Follower, cache_of, check_engine, open_engine
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
@@ -41,7 +41,7 @@ class Memory:
         path: str | Path,
         weights: str = "",
         dimension: int = 0,
-        config: MemoryConfig | str = "default",
+        config: MemoryConfig | str | None = None,
         engine: Engine | str | None = None,
         site: SiteConfig | None = None,
         **overrides: Any,
@@ -51,7 +51,8 @@ class Memory:
             path: the file; made where it is not.
             weights: what makes the vectors (a hash or a name); a memory of others is refused.
             dimension: of the vectors.
-            config: a preset in configs/memory, or a YAML file; ``overrides`` replace single values.
+            config: a preset in configs/memory, or a YAML file; ``overrides`` replace single values. None: that of the
+                weights, if they are shipped ones, else "default".
             engine: where vectors are searched (`engines.open_engine`); it is kept in step while tracklets are added.
                 None: the means of all people, in these arrays.
             site: of cameras that see one place (`set_ground`); None: the default.
@@ -59,12 +60,19 @@ class Memory:
         Raises:
             InputError: no such preset; a file that is no memory, is damaged, was made with other weights.
         """
-        if not isinstance(config, MemoryConfig):
+        if isinstance(config, str):
             config = load_preset(config, MemoryConfig, "memory", overrides)
-        self.config = config
+        elif config is not None and overrides:
+            config = validate({**config.model_dump(), **overrides}, MemoryConfig, "config")
         self.site = site if site is not None else load_preset("default", SiteConfig, "site")
         self.store = Store(path, weights, dimension)
-        self._read()
+        try:
+            name = preset_for(self.store.weights)
+            self.config = config or load_preset(name, MemoryConfig, "memory", overrides)
+            self._read()
+        except BaseException:
+            self.store.close()
+            raise
         self._kind = ""  # of the engine that it has open
         self._follower = None if engine is None else Follower(self._opened(engine))
 

@@ -93,7 +93,7 @@ class Job:
     # s, where time 0 lies on the memory's clock; None: after all that it holds
     memory_start: float | None = None
     memory_engine: str | None = None  # where its vectors are searched, kept in step (tracker/memory/engines)
-    memory_config: str | None = None  # of the memory: a preset, or a YAML file; None: the default
+    memory_config: str | None = None  # of the memory: a preset, or a YAML file; None: that of the weights
     # a YAML file of cameras' ground: the memory knows people by where they stand, too
     homography: str | None = None
     device: str = "auto"  # "auto", "cpu", "cuda" or "cuda:N"

@@ -16,7 +16,7 @@ from retrace.configs.files import atomic_write, partial_of, reveal, writing
 from retrace.configs.loader import load_preset
 from retrace.tracker.data import MotTable, Step
 from retrace.tracker.memory import Decision, Memory, Tracklet
-from retrace.tracker.memory.config import MemoryConfig
+from retrace.tracker.memory.config import MemoryConfig, preset_for
 from retrace.tracker.memory.editing import tidy
 from retrace.tracker.memory.gather import Gather
 from retrace.tracker.memory.memory import LATE
@@ -64,7 +64,7 @@ class Remembering:
         live: bool,
         crops: bool = True,
         engine: str | None = None,
-        config: str = "default",
+        config: str | None = None,
         ground: Ground | None = None,
         height: int | None = None,
     ) -> None:
@@ -80,7 +80,7 @@ class Remembering:
             live: whether the source is.
             crops: keep a picture of each person.
             engine: see `Memory`.
-            config: of the memory, a preset or a YAML file.
+            config: of the memory, a preset or a YAML file; None: that of the weights.
             ground: of cameras that see one place, this one among them; None: people are known by looks alone.
             height: px of the picture, where known.
 
@@ -88,7 +88,7 @@ class Remembering:
             InputError: the file is no memory, or one of other weights; a ground without this camera;
                 the engine cannot be had.
         """
-        self.config = load_preset(config, MemoryConfig, "memory")
+        self.config = load_preset(config or preset_for(weights), MemoryConfig, "memory")
         self._ground = None if ground is None else ground.for_cameras([camera or name])
         self._path, self._weights, self._source = Path(path), weights, f"{name} {settings[:16]}"
         self._memory: Memory | None = None

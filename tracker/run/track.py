@@ -263,7 +263,7 @@ def _remembering(opened: OpenedJob) -> Remembering | None:
         live,
         crops,
         engine=job.memory_engine,
-        config=job.memory_config or "default",
+        config=job.memory_config,
         ground=ground,
         height=None if size is None else size[0],
     )

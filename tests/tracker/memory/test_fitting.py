@@ -111,3 +111,24 @@ def test_too_few_people() -> None:
     one = alone.camera == 0
     with pytest.raises(InputError, match="0 pairs of one person in two cameras"):
         fit_maps({"a set": Looks(alone.vector[one], alone.person[one], alone.camera[one])}, CONFIG)
+
+
+def test_a_memory_takes_the_maps_of_its_weights(tmp_path: Path) -> None:
+    """Whoever opens it, with nothing but its file; presets differ in nothing else."""
+    strong = load_preset("strong", MemoryConfig, "memory")
+    default = load_preset("default", MemoryConfig, "memory")
+    maps = ("source", "same_camera", "other_camera", "strangers")
+    assert strong.model_dump(exclude={*maps}) == default.model_dump(exclude={*maps})
+    assert strong != default
+    for name, weights, config in (
+        ("a.db", "mobilenetv2_retrace.onnx 12ab", strong),
+        ("b.db", "osnet_x0_25_retrace.onnx 12ab", default),
+        ("c.db", "mine.v2.safetensors 12ab", default),
+        ("d.db", "net", default),
+    ):
+        with Memory(tmp_path / name, weights, 32) as memory:
+            assert memory.config == config
+        with Memory(tmp_path / name, bank=3) as memory:
+            assert memory.config == config.model_copy(update={"bank": 3})
+        with Memory(tmp_path / name, config="default") as memory:
+            assert memory.config == default
