@@ -93,6 +93,18 @@ class Gather:
         """Everything that is still open: the source has ended."""
         return self._close(np.ones(len(self._id), bool))
 
+    def in_view(self, time: float) -> list[Tracklet]:
+        """Those seen at ``time`` that have looks enough, as far as they are sure by now."""
+        enough = self._count[:, 0] >= self._config.least_boxes
+        here = (enough & (self._end[self._rows, self._part] == time)).nonzero()[0]
+        found = []
+        for row in here.tolist():  # those in view, once a second
+            total, when = self._total[row, 0], (float(self._begin[row, 0]) + self._start, time + self._start)
+            vector = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
+            who = (self.camera, self._source, int(self._id[row]))
+            found.append(Tracklet(*who, *when, int(self._count[row, 0]), vector))
+        return found
+
     # -- what may be two people
 
     def _doubt(self, rows: np.ndarray, time: float, xyxy: np.ndarray, hidden: np.ndarray) -> list[Tracklet]:

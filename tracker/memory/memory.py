@@ -15,7 +15,7 @@ from retrace.tracker.memory.config import MemoryConfig, preset_for
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
 from retrace.tracker.memory.engines import Engine, Follower, cache_of, check_engine, open_engine
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
-from retrace.tracker.memory.nearest import Nearest
+from retrace.tracker.memory.nearest import Nearest, nearest
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.places import Stood, merged
 from retrace.tracker.memory.standing import Standing
@@ -370,22 +370,80 @@ class Memory:
         person, distance = near.of(rows)  # (K, C)
         if not person.shape[1]:
             return Candidates(person, distance, distance, people.alive, distance > 0)
-        camera = people.camera_of[rows][:, None]
-        ratio = appearance_ratio(distance, people.been[person, camera], self.unit(), self.config)
-        last = people.last[person]
-        away = people.begin_of[rows][:, None] - people.end_of[last]
-        if self.config.transit:
-            to = np.broadcast_to(camera, person.shape)
-            told = self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
-            timely = people.clock_of[last] == people.clock_of[rows][:, None]
-            timely &= people.begin_of[last] <= people.end_of[rows][:, None]  # else it came out of order
-            ratio += np.where(timely, told, 0.0)
-        ratio[~people.looks[person]] = -np.inf
+        times = people.begin_of[rows], people.end_of[rows]
+        ratio = self._ratio(person, distance, people.camera_of[rows], *times, people.clock_of[rows])
         for k, row in enumerate(rows):
             apart = np.concatenate((self._kept_apart(int(row)), self._elsewhere(int(row))))
             if len(apart):
                 ratio[k, np.isin(person[k], apart)] = -np.inf
         return Candidates(person, ratio, distance, people.alive, self._alike(person, ratio))
+
+    def _ratio(
+        self,
+        person: np.ndarray,
+        distance: np.ndarray,
+        camera: np.ndarray,
+        begin: np.ndarray,
+        end: np.ndarray,
+        clock: np.ndarray,
+    ) -> np.ndarray:
+        """(K, C) log-likelihood ratios of candidates ``person`` at ``distance`` (K, C), by looks and times; of the
+        tracklets' ``camera`` (`NOBODY`: a new one), ``begin``, ``end``, ``clock``, (K,) each."""
+        people, last = self.people, self.people.last[person]
+        here = (camera != NOBODY)[:, None]
+        been = people.been[person, camera[:, None]] & here
+        ratio = appearance_ratio(distance, been, self.unit(), self.config)
+        if self.config.transit:
+            to = np.broadcast_to(camera[:, None], person.shape)
+            away = begin[:, None] - people.end_of[last]
+            told = self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+            timely = people.clock_of[last] == clock[:, None]
+            timely &= people.begin_of[last] <= end[:, None]  # else it came out of order
+            ratio += np.where(timely & here, told, 0.0)
+        ratio[~people.looks[person]] = -np.inf
+        return ratio
+
+    def ask(self, tracklets: Sequence[Tracklet]) -> list[Decision]:
+        """Who the tracklets of one camera and moment would be if they ended now; nothing is written.
+
+        Args:
+            tracklets: those that are in view together, so each is somebody else; ``apart`` is not looked at.
+
+        Returns:
+            one each, ``tracklet`` 0; ``person`` 0 where it would be somebody new.
+
+        Raises:
+            InputError: as for :meth:`add`.
+        """
+        for one in tracklets:
+            check(one, self.store.dimension)
+        self.refresh()
+        people = self.people
+        if not people.count or not tracklets:
+            return [Decision(0, 0, True, 1.0) for _ in tracklets]
+        camera = np.array(
+            [
+                people.cameras.index(one.camera) if one.camera in people.cameras else NOBODY
+                for one in tracklets
+            ]
+        )
+        ahead = np.where(camera == NOBODY, 0.0, people.clock[camera])
+        begin, end = (
+            np.array([getattr(one, name) for one in tracklets]) + ahead for name in ("begin", "end")
+        )
+        clock = np.array([people.clock_number.get(one.clock, NOBODY) for one in tracklets])
+        looks = people.centred(np.stack([one.vector for one in tracklets]), camera)
+        person, cosine = nearest(looks, people.directions())
+        distance = 1.0 - cosine.astype(np.float64)
+        ratio = self._ratio(person, distance, camera, begin, end, clock)
+        given = Candidates(person, ratio, distance, people.alive, self._alike(person, ratio))
+        now = decide(given, self.returning(), self.config.accept, self.config.ambiguous)
+        found = []
+        for who, chance, far in zip(now.person.tolist(), now.probability, now.distance, strict=True):
+            new = who == NEW
+            named, away = (0, None) if new else (int(people.person[who]), round(float(far), DIGITS))
+            found.append(Decision(0, named, new, round(float(chance), DIGITS), distance=away))
+        return found
 
     def _alike(self, person: np.ndarray, ratio: np.ndarray) -> np.ndarray:
         """(K, C) bool: of the `RIVALS` likeliest, who may well be the same person as the likeliest."""

@@ -246,10 +246,18 @@ class People:
 
     def directions_of(self, rows: np.ndarray) -> np.ndarray:
         """(K, D) float32 unit vectors of tracklets less what is common to their cameras; 0: not known."""
-        if self.camera_means.half is None:
-            return self.vectors[rows]
-        less = self.vectors[rows] - self.camera_means.used[self.camera_of[rows]]
+        less = self.centred(self.vectors[rows], self.camera_of[rows])
         less[~self.known[rows]] = 0
+        return less
+
+    def centred(self, vectors: np.ndarray, camera: np.ndarray) -> np.ndarray:
+        """(K, D) float32 unit vectors less what is common to their cameras (K,); of a new one, `NOBODY`, to the camera
+        that they look most like."""
+        if self.camera_means.half is None:
+            return vectors.copy()
+        used = self.camera_means.nearest(vectors)
+        used[camera != NOBODY] = self.camera_means.used[camera[camera != NOBODY]]
+        less = vectors - used
         return np.asarray(less / np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12))
 
     # -- looking

@@ -133,8 +133,7 @@ def search(
     there[people.person_of[rows]] = True
     count = int(there.sum())
     engine = memory.engine
-    less = photos - people.camera_means.nearest(photos)
-    less /= np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12)
+    less = people.centred(photos, np.full(len(photos), NOBODY))
     if engine is None:
         who = there.nonzero()[0]
         mean = (people.directions() @ less.T)[who]  # (P, M)

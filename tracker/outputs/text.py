@@ -19,12 +19,14 @@ from retrace.configs import InputError
 from retrace.configs.files import claim, partial_of, reveal, writing
 from retrace.tracker.data import Step
 from retrace.tracker.ledger.file import ledger_header, ledger_line
+from retrace.tracker.memory.tracklet import Decision
 from retrace.tracker.mot_file import format_tracks
 from retrace.tracker.outputs.sink import Sink
 from retrace.tracker.tracker import Tracker
 
 Rows = Sequence[Mapping[str, Any]]
 NO_NAMES: Mapping[int, str] = MappingProxyType({})
+NOBODY_SEEN: Mapping[int, Decision] = MappingProxyType({})
 
 
 class TextSink(Sink):
@@ -86,11 +88,17 @@ def mot_lines(step: Step, classes: bool = False) -> str:
     return format_tracks(step.frame.index, step.tracks, classes)
 
 
-def json_line(step: Step, names: Mapping[int, str] = NO_NAMES, people: Rows = ()) -> str:
+def json_line(
+    step: Step,
+    names: Mapping[int, str] = NO_NAMES,
+    people: Rows = (),
+    seems: Mapping[int, Decision] = NOBODY_SEEN,
+) -> str:
     """One JSON object: frame (0-based), time (s), detections (their number), tracks with every field.
 
     ``det_index`` is the row in that frame's detector output, -1 if the track was only predicted. ``class`` is the
-    class by name, where ``names`` knows it. ``people``: who ended tracklets are, as a memory has just decided.
+    class by name, where ``names`` knows it. ``people``: who ended tracklets are, as a memory has just decided;
+    ``seems``: whom it takes tracks for that are in view.
     """
     t = step.tracks
     rows = zip(
@@ -106,6 +114,9 @@ def json_line(step: Step, names: Mapping[int, str] = NO_NAMES, people: Rows = ()
     for track in told if names else ():
         if track["class_id"] in names:
             track["class"] = names[track["class_id"]]
+    for track in told if seems else ():
+        if (who := seems.get(track["id"])) is not None:
+            track["seems"] = {"person": who.person, "probability": who.probability}
     whole = {
         "frame": step.frame.index,
         "time": round(step.frame.time, 6),

@@ -26,6 +26,7 @@ from retrace.tracker.memory.store import begun
 from retrace.tracker.mot_file import read_results, write_results
 from retrace.tracker.site.ground import Ground
 
+ASKED = 1.0  # s between two guesses at who those in view are, of a live source
 APART = 3600.0  # s between two recordings whose clocks are not known: the hours between them mean nothing
 
 
@@ -107,6 +108,9 @@ class Remembering:
         self._waiting: list[Tracklet] = []
         # what was decided in the newest frame, or at the end: a row a tracklet, for people to read
         self.latest: list[dict[str, Any]] = []
+        # of a live source: who those in view seem to be, by track
+        self.seems: dict[int, Decision] = {}
+        self._asks = -np.inf  # s, when the memory is asked again
         self._removed: Counter[str] = Counter()  # by the memory's limits
         self._jumped: list[str] = []
         self._late = 0  # tracklets that came too late to be joined
@@ -144,6 +148,12 @@ class Remembering:
             and step.frame.time - self._waiting[0].end > self.config.split_gap + self.config.window
         ):
             self._decide()
+        if self._live and self._memory is not None and step.frame.time >= self._asks:
+            self._asks = step.frame.time + ASKED
+            there = self.gather.in_view(step.frame.time)
+            by_clock = [replace(o, begin=o.begin + self._start, end=o.end + self._start) for o in there]
+            told = zip(there, self._memory.ask(by_clock), strict=True)
+            self.seems = {one.track: decision for one, decision in told if not decision.new}
 
     def finish(self) -> People:
         """Decide what is left; who all of them are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from retrace.configs import InputError
 from retrace.configs.files import check_folder, partial_of
 from retrace.tracker.camera.warps import warp_lines
 from retrace.tracker.data import MotTable, Step
+from retrace.tracker.memory import Decision
 from retrace.tracker.outputs.best_crops import GROWN as CROPPED
 from retrace.tracker.outputs.best_crops import CropRows, write_crops
 from retrace.tracker.outputs.blur import hidden
@@ -79,7 +81,9 @@ class Sinks:
         if "jsonl" in save:
             line = partial(json_line, names=opened.class_names)
             self._text["jsonl"] = TextSink(
-                lambda step: line(step, people=self._people), path("jsonl"), positions.get("jsonl")
+                lambda step: line(step, people=self._people, seems=self._seems),
+                path("jsonl"),
+                positions.get("jsonl"),
             )
         if "camera" in save and camera is not None:
             told = camera  # at every step it knows what it has just told
@@ -128,6 +132,11 @@ class Sinks:
     def _people(self) -> Rows:
         """What the memory has just decided."""
         return () if self._memory is None else self._memory.latest
+
+    @property
+    def _seems(self) -> Mapping[int, Decision]:
+        """Whom the memory takes those in view for."""
+        return {} if self._memory is None else self._memory.seems
 
     @property
     def draws(self) -> bool:

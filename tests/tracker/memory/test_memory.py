@@ -904,3 +904,36 @@ def test_two_make_one_memory_at_the_same_time(tmp_path: Path, monkeypatch: pytes
     assert (store.weights, store.dimension) == ("w", D)
     with pytest.raises(InputError, match="was made with w"):
         Store(tmp_path / "m", "other", D)
+
+
+@pytest.mark.parametrize("half", [None, 2.0])
+def test_to_be_asked_is_to_be_told_and_to_forget(tmp_path: Path, half: float | None) -> None:
+    """Of one in view it says what it would decide, and the file stays as it is; two in view are two people; a camera
+    that is new is no obstacle."""
+    memory = opened(tmp_path, centre_half=half)
+    for _, one in day(0):
+        known = one.camera in memory.people.cameras
+        asked = memory.ask([one])[0]
+        told = memory.add([one])[0]
+        assert asked.new == told.new
+        assert asked.person == (0 if told.new else told.person)
+        if known and not told.new:
+            assert told.distance is not None
+            assert asked.distance == pytest.approx(told.distance, abs=1e-3)  # float16 in the file
+            assert asked.probability == pytest.approx(
+                told.probability, abs=0.05
+            )  # absences count when it is told
+    before = memory.store.read("SELECT COUNT(*) FROM log")
+    person = memory.ask([tracklet(3, 900.0, camera="c0")])[0].person
+    twice = memory.ask([tracklet(3, 900.0, camera="c0"), tracklet(3, 900.0, camera="c0", track=5)])
+    assert sorted(one.person for one in twice) == [0, person]
+    assert memory.ask([tracklet(3, 900.0, camera="never seen")])[0].person == person
+    assert memory.ask([]) == []
+    assert memory.store.read("SELECT COUNT(*) FROM log") == before
+    assert memory.people.cameras == ["c0", "c1", "c2"] or len(memory.people.cameras) == 3
+    with pytest.raises(InputError, match="has norm"):
+        memory.ask([tracklet(1, 1.0, vector=np.ones(D, np.float32))])
+
+
+def test_a_memory_of_nobody_knows_nobody(tmp_path: Path) -> None:
+    assert [one.new for one in opened(tmp_path).ask([tracklet(1, 1.0)])] == [True]

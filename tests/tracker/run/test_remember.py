@@ -23,7 +23,7 @@ from retrace.tracker.memory import Memory
 from retrace.tracker.memory.engines import open_engine
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job, track_source
-from retrace.tracker.run.opened import Appearance
+from retrace.tracker.run.opened import Appearance, open_job_source
 from retrace.tracker.run.remember import People, last_line
 from tests.conftest import ROOT
 
@@ -133,6 +133,23 @@ def test_every_join_is_told_with_its_reason_in_the_frame_in_which_it_is_decided(
     before = (out / "clip.ledger.jsonl").read_bytes(), (out / "clip.jsonl").read_bytes()
     track_source(made, embed=LOOKS)
     assert before == ((out / "clip.ledger.jsonl").read_bytes(), (out / "clip.jsonl").read_bytes())
+
+
+def test_of_a_live_source_it_is_told_whom_those_in_view_seem_to_be(tmp_path: Path) -> None:
+    """From two boxes with looks on, once a second; somebody new seems to be nobody. A recording has no such guesses:
+    it is told at its end."""
+    track_source(job(tmp_path, clip(tmp_path, "before", {1: range(60), 2: range(60)})), embed=LOOKS)
+    made = job(tmp_path, clip(tmp_path, "now", {2: range(60), 5: range(60)}), save=("mot", "jsonl"))
+    live = replace(open_job_source(made), live=True)
+    track_source(made, source=live, embed=LOOKS)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "now.jsonl").read_text().splitlines()]
+    seems = [[track.get("seems", {}).get("person") for track in line["tracks"]] for line in lines]
+    assert seems[0] == [None, None]
+    assert seems[11:] == [[2, None]] * 49
+    assert lines[30]["tracks"][0]["seems"]["probability"] > 0.9
+    assert [track["person"] for track in lines[30]["tracks"]] == [2, 3]
+    recorded = (tmp_path / "out" / "before.jsonl").read_text()
+    assert "seems" not in recorded
 
 
 def test_what_is_written_of_a_video_makes_it_no_other_recording(tmp_path: Path) -> None:
