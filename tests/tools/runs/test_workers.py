@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import holders, sequence
 
-LONG = 3000  # frames; about a second of tracking
+LONG = 8000  # frames; longer than one worker may begin after the other
 
 
 @pytest.fixture
