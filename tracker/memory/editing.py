@@ -12,8 +12,9 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 from retrace.tracker.memory.config import MemoryConfig
-from retrace.tracker.memory.memory import BINS, Memory
+from retrace.tracker.memory.memory import Memory
 from retrace.tracker.memory.store import Store, canonical, from_blob
+from retrace.tracker.memory.ways import BINS
 
 FARTHEST = 1e10  # s that a clock may be off: three hundred years
 

@@ -11,22 +11,23 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 from retrace.configs.loader import load_preset, validate
+from retrace.tracker.memory.apart import Apart
 from retrace.tracker.memory.config import MemoryConfig, preset_for
 from retrace.tracker.memory.decide import NEW, Candidates, Round, decide
 from retrace.tracker.memory.engines import Engine, Follower, cache_of, check_engine, open_engine
-from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, absences, appearance_ratio, transit_bin
+from retrace.tracker.memory.evidence import appearance_ratio
 from retrace.tracker.memory.nearest import Nearest, nearest
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.places import Stood, merged
 from retrace.tracker.memory.standing import Standing
 from retrace.tracker.memory.store import Store, from_blob, to_blob
 from retrace.tracker.memory.tracklet import Decision, Tracklet, check
+from retrace.tracker.memory.ways import Ways
 from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
 
 LATE = "came late"
 DIGITS = 4  # that are told of a probability and of a distance
-BINS = len(TRANSIT_BINS) + 1
 PRIOR_WEIGHT = 20.0
 RIVALS = 4  # of the likeliest people, who are asked whether they are one
 ONE_PERSON = 3.0  # nats of looks from which two people of the memory may well be one
@@ -94,24 +95,12 @@ class Memory:
     def _read_all(self) -> None:
         self.store.changed()  # from here on
         self._spoken_for: dict[int, list[int]] = {}  # row -> rows of this window that are one with it
-        self.people, self.transit = self._people(), Transit()
-        self.transit.widen(len(self.people.cameras))
-        for stop, blob in self.store.read("SELECT * FROM transit"):
-            counts = np.frombuffer(blob, "<f8").reshape(2, -1, BINS)  # cameras there were when it was written
-            for have, written in zip((self.transit.same, self.transit.anybody), counts, strict=True):
-                have[: len(written), stop] = written
-        self._cannot: dict[int, set[int]] = {}
-        for a, b, _ in self.store.apart():
-            self._cannot.setdefault(a, set()).add(b)
-            self._cannot.setdefault(b, set()).add(a)
-        self._strange: dict[int, set[int]] = {}  # rows of people who are surely not one
-        for row in range(self.people.size):
-            self._keep_apart(row)
+        self.people = People.read(self.store, self.config.least_boxes, self.config.centre_half)
+        self.ways = Ways(self.store, self.people)
+        self.apart = Apart(self.store, self.people, self.config)
         told = dict(self.store.read("SELECT key, value FROM meta WHERE key LIKE 'strangers%'"))
         self._strangers = np.array([float(told.get(key, 0)) for key in self._strangers_keys()])
-        self._changed_to: set[int] = set()  # cameras
         self._standing = Standing(self.store, self.site)
-        self._disjoint = _disjoint(self.people.cameras, self.config.disjoint)
         self.stale = False
         # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
         # now and then, or writes beside others, would never see a tenth more come.
@@ -123,9 +112,6 @@ class Memory:
         half = self.config.centre_half
         ending = "" if half is None else f"_centred_{half:g}"
         return f"strangers_sum{ending}", f"strangers_pairs{ending}"
-
-    def _people(self) -> People:
-        return People.read(self.store, self.config.least_boxes, self.config.centre_half)
 
     def refresh(self) -> None:
         """Read again what was edited here, or written by another process, since the arrays were made."""
@@ -224,8 +210,8 @@ class Memory:
     def _add(self, tracklets: Sequence[Tracklet], by: str, live: bool) -> list[Decision]:
         watermark = self.people.now(self.config.clock_jump) - self.config.lateness if live else -np.inf
         found, rows = self._take_in(tracklets)
-        self._learn_absence([*rows.values()])
-        stood = self._standing.of(self.people, tracklets, rows, self._cannot, self._strange)
+        self.ways.absent([*rows.values()])
+        stood = self._standing.of(self.people, tracklets, rows, self.apart)
         for kept, gone, row in merged(stood):
             self._merge_by_place(kept, gone, row, by)
         for k, row in rows.items():
@@ -243,7 +229,7 @@ class Memory:
             person = int(self.people.person_of[place.first or 0])
             found[k] = self._settle_by_place(rows[k], replace(place, person=person), by)
         self._spoken_for.clear()
-        self._write_transit()
+        self.ways.write()
         self.people.renew()
         return [found[k] for k in range(len(tracklets))]
 
@@ -313,9 +299,7 @@ class Memory:
         reason = f"tracklet {people.tracklet[row]} stood where both did"
         self.store.append(self.store.operation(), at, by, "merge", *ids, reason=reason)
         people.merge(kept, gone)
-        for other in self._strange.pop(gone, set()):
-            self._strange.setdefault(kept, set()).add(other)
-            self._strange[other] = self._strange[other] - {gone} | {kept}
+        self.apart.merge(kept, gone)
 
     def _settle_by_place(self, row: int, stood: Stood, by: str) -> Decision:
         """Whoever stood where this one did at the same time is this one."""
@@ -334,8 +318,8 @@ class Memory:
         else:
             camera = self.store.camera(one.camera)
             self.people.add_camera(camera, one.camera)
-            self.transit.widen(len(self.people.cameras))
-            self._disjoint = _disjoint(self.people.cameras, self.config.disjoint)
+            self.ways.transit.widen(len(self.people.cameras))
+            self.apart.widen()
         if one.clock and one.source not in self.people.clock_of_source:
             told = (f"clock:{one.source}", one.clock)
             self.store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", told)
@@ -373,7 +357,8 @@ class Memory:
         times = people.begin_of[rows], people.end_of[rows]
         ratio = self._ratio(person, distance, people.camera_of[rows], *times, people.clock_of[rows])
         for k, row in enumerate(rows):
-            apart = np.concatenate((self._kept_apart(int(row)), self._elsewhere(int(row))))
+            mine = [int(row), *self._spoken_for.get(int(row), ())]
+            apart = np.concatenate((self.apart.of(mine), self.apart.elsewhere(int(row))))
             if len(apart):
                 ratio[k, np.isin(person[k], apart)] = -np.inf
         return Candidates(person, ratio, distance, people.alive, self._alike(person, ratio))
@@ -396,7 +381,7 @@ class Memory:
         if self.config.transit:
             to = np.broadcast_to(camera[:, None], person.shape)
             away = begin[:, None] - people.end_of[last]
-            told = self.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
+            told = self.ways.transit.ratio(people.camera_of[last], to, away, self.config.transit_floor)
             timely = people.clock_of[last] == clock[:, None]
             timely &= people.begin_of[last] <= end[:, None]  # else it came out of order
             ratio += np.where(timely & here, told, 0.0)
@@ -455,46 +440,9 @@ class Memory:
         like = appearance_ratio(distance, np.zeros(who.shape, bool), self.unit(), self.config) > ONE_PERSON
         like &= np.isfinite(np.take_along_axis(ratio, order, axis=1))
         for k, r in np.argwhere(like[:, 1:]):
-            one, other = int(who[k, 0]), int(who[k, r + 1])
-            like[k, r + 1] = other not in self._strange.get(one, ()) and other not in self.at_once(one)
+            like[k, r + 1] = int(who[k, r + 1]) not in self.apart.strangers(int(who[k, 0]))
         np.put_along_axis(found, order, like, axis=1)
         return found
-
-    def _kept_apart(self, row: int) -> np.ndarray:
-        """(M,) rows of people who were seen beside this tracklet, or of whom somebody has said that it is not one."""
-        mine = self.people.tracklet[[row, *self._spoken_for.get(row, ())]].tolist()
-        others = sorted({other for one in mine for other in self._cannot.get(one, ())})
-        who = self.people.person_of[[self.people.row_of_tracklet[other] for other in others]]
-        return who[who != NOBODY]
-
-    def _elsewhere(self, row: int) -> np.ndarray:
-        """(M,) rows of people who were somewhere else at that time, where no camera sees what the tracklet's sees."""
-        people, here, me = self.people, slice(0, self.people.size), int(self.people.camera_of[row])
-        if not self._disjoint[me].any():
-            return np.zeros(0, np.int64)
-        least, clock = self.config.disjoint_overlap, people.clock_of[row]
-        overlap = np.minimum(people.end_of[here], people.end_of[row])
-        overlap = overlap - np.maximum(people.begin_of[here], people.begin_of[row])
-        meets = (
-            (overlap > least) & self._disjoint[me][people.camera_of[here]] & (people.clock_of[here] == clock)
-        )
-        who = people.person_of[here][meets]
-        return np.unique(who[who != NOBODY])
-
-    def at_once(self, person: int) -> set[int]:
-        """Rows of people who were where this one (a row) cannot have been, with what he was seen as."""
-        if not self._disjoint.any():
-            return set()
-        rows = (self.people.person_of[: self.people.size] == person).nonzero()[0]
-        return {int(other) for row in rows for other in self._elsewhere(int(row))} - {person}
-
-    def _keep_apart(self, row: int) -> None:
-        """Its person is none of those whom it was kept apart from."""
-        me = int(self.people.person_of[row])
-        if int(self.people.tracklet[row]) in self._cannot and me != NOBODY:
-            for other in self._kept_apart(row).tolist():
-                self._strange.setdefault(me, set()).add(other)
-                self._strange.setdefault(other, set()).add(me)
 
     def unit(self) -> float:
         """The mean distance of different people: of pairs that were seen beside each other here, once there are
@@ -519,8 +467,7 @@ class Memory:
         insert = "INSERT OR IGNORE INTO link VALUES ('cannot', ?, ?, 'seen together')"
         self.store.db.executemany(insert, pairs)
         for a, b in pairs:
-            self._cannot.setdefault(a, set()).add(b)
-            self._cannot.setdefault(b, set()).add(a)
+            self.apart.link(a, b)
         known = beside[people.known[beside]] if one.apart is not None else beside[:0]
         if len(known) and people.known[row]:
             mine = people.directions_of(np.array([row]))[0]
@@ -565,61 +512,11 @@ class Memory:
         for other, chance in like:
             self.store.append(operation, at, by, "suggest", other, person, posterior=chance)
         if not new and probability >= SURE:
-            self._learn_transit(row, joined)
+            self.ways.joined(row, joined)
         people.put(row, joined)
-        self._keep_apart(row)
+        self.apart.put(row)
         maybe, rival = [*(who for who, _ in like), None, None][:2]
         return Decision(tracklet, person, new, probability, maybe, reason, distance, rival)
-
-    def _learn_absence(self, rows: Sequence[int]) -> None:
-        """How long anybody has been away when these came."""
-        people = self.people
-        last = people.last[: people.count]
-        last = last[last != NOBODY]
-        for clock in np.unique(people.clock_of[rows]).tolist():
-            mine = [row for row in rows if people.clock_of[row] == clock]
-            self._learn_absence_from(last[people.clock_of[last] == clock], mine)
-
-    def _learn_absence_from(self, last: np.ndarray, rows: Sequence[int]) -> None:
-        """The same of people whose last tracklets are ``last``, all by one clock."""
-        people = self.people
-        if not len(last):
-            return
-        to, begin = people.camera_of[rows], people.begin_of[rows]
-        order = np.lexsort((people.end_of[last], people.camera_of[last]))
-        end, camera = people.end_of[last][order], people.camera_of[last][order]
-        edge = np.searchsorted(camera, np.arange(len(people.cameras) + 1))
-        for start in (np.diff(edge) > 0).nonzero()[0]:  # over cameras where somebody was last seen
-            count = absences(end[edge[start] : edge[start + 1]], begin)
-            np.add.at(self.transit.anybody[start], to, count)
-        self._changed_to |= {*to.tolist()}
-
-    def _learn_transit(self, row: int, joined: int) -> None:
-        """How long a person took, of whom it is sure enough."""
-        people, before = self.people, self.people.last[joined]
-        if people.clock_of[before] != people.clock_of[row] or people.begin_of[before] > people.end_of[row]:
-            return
-        gap = people.begin_of[row] - people.end_of[before]
-        start, to = people.camera_of[before], people.camera_of[row]
-        self.transit.same[start, to, int(transit_bin(np.array(gap)))] += 1
-
-    def _write_transit(self) -> None:
-        """What this window has learned of ways."""
-        counts = np.stack([self.transit.same, self.transit.anybody])  # (2, C, C, B)
-        rows = [(to, counts[:, :, to].astype("<f8").tobytes()) for to in sorted(self._changed_to)]
-        self.store.db.executemany("INSERT OR REPLACE INTO transit VALUES (?, ?)", rows)
-        self._changed_to.clear()
-
-
-def _disjoint(cameras: Sequence[str], told: bool | Sequence[Sequence[str]]) -> np.ndarray:
-    """(C, C) bool: two cameras that see no common place."""
-    names = np.array(cameras, dtype=object)
-    groups = [names] if told is True else [] if told is False else [*told]
-    found = np.zeros((len(names), len(names)), bool)
-    for group in groups:
-        inside = np.isin(names, list(group))
-        found |= inside[:, None] & inside
-    return found & ~np.eye(len(names), dtype=bool)
 
 
 def _certain(person: int, maybe: int | None = None) -> Round:

@@ -141,7 +141,7 @@ def _never(rows: np.ndarray, memory: Memory) -> np.ndarray:
     place = {int(row): k for k, row in enumerate(rows)}
     found = np.zeros((len(rows),) * 2, bool)
     for row, k in place.items():
-        for other in memory._strange.get(row, set()) | memory.at_once(row):
+        for other in memory.apart.strangers(row):
             if other in place:
                 found[k, place[other]] = found[place[other], k] = True
     return found

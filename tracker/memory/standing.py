@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from retrace.tracker.memory.apart import Apart
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.memory.places import Path, Stood, same_place
 from retrace.tracker.memory.store import Store
@@ -36,8 +37,7 @@ class Standing:
         people: People,
         tracklets: Sequence[Tracklet],
         rows: Mapping[int, int],
-        cannot: Mapping[int, set[int]],
-        strange: Mapping[int, set[int]],
+        apart: Apart,
     ) -> dict[int, Stood]:
         """Who of the new tracklets was seen by another camera at the same time and place; rows of people.
 
@@ -45,8 +45,7 @@ class Standing:
             people: everybody.
             tracklets: of a window; their paths are written down.
             rows: of ``people``, by place in the window, of those that are new.
-            cannot: tracklet -> tracklets that are surely not the same person.
-            strange: row of a person -> rows of people who are surely not the same.
+            apart: who is surely somebody else.
         """
         new = {
             row: Path(path, self._plane[tracklets[k].camera])
@@ -64,11 +63,11 @@ class Standing:
         }
         never = set()
         for row in new:
-            for other in cannot.get(int(people.tracklet[row]), ()):
+            for other in apart.tracklets.get(int(people.tracklet[row]), ()):
                 beside = people.row_of_tracklet[other]
                 never.add((row, beside if beside in new else -1 - int(people.person_of[beside])))
         for person, _ in there.values():
-            never |= {(-1 - person, -1 - other) for other in strange.get(person, ())}
+            never |= {(-1 - person, -1 - other) for other in apart.persons.get(person, ())}
         camera = {row: int(people.camera_of[row]) for row in (*new, *there)}
         boxes = {rows[k]: tracklets[k].boxes for k in rows}
         return same_place(new, there, camera, never, boxes, self._config)

@@ -84,7 +84,7 @@ def test_clocks_are_kept_and_believed(tmp_path: Path, capsys: pytest.CaptureFixt
         assert abs(one.offset) < 0.1
     again = tracklet(0, 1000.0 + OFF["a"], camera="a", source="a", track=0)
     assert memory.store.read("SELECT clock FROM camera WHERE name = 'd'") == [(0.0,)]
-    assert not memory.transit.same[0].any()  # learned by the wrong clock
+    assert not memory.ways.transit.same[0].any()  # learned by the wrong clock
     known = memory.store.read("SELECT begin FROM tracklet WHERE track = 0")[0][0]
     same = memory.add([tracklet(0, known, camera="a", source="a", track=0)])[0]
     assert same.again  # what a camera says is what tells a tracklet, not the corrected time

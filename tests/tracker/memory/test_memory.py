@@ -160,14 +160,14 @@ def test_who_was_elsewhere_is_not_proposed(tmp_path: Path) -> None:
 
 def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     memory, _, _ = filled(tmp_path)
-    before, transit = memory.people, memory.transit
+    before, transit = memory.people, memory.ways.transit
     with opened(tmp_path) as again:
         assert again.people.count == before.count
         assert (again.people.person_of[: before.size] == before.person_of[: before.size]).all()
         np.testing.assert_allclose(
             again.people.directions(), before.directions(), atol=2e-3
         )  # float16 on disk
-        np.testing.assert_array_equal(again.transit.same, transit.same)
+        np.testing.assert_array_equal(again.ways.transit.same, transit.same)
         one = tracklet(3, 9999.0, camera="c0", source="c0", track=99999)
         assert again.add([one])[0].new is False
 
@@ -641,10 +641,10 @@ def test_what_one_clock_says_teaches_nothing_of_two(tmp_path: Path) -> None:
     memory = opened(tmp_path)
     memory.add([tracklet(1, 100.0, source="x", clock="x")])
     assert not memory.add([tracklet(1, 300.0, source="y", clock="y")])[0].new
-    assert memory.transit.same.sum() == 0
-    assert memory.transit.anybody.sum() == 0
+    assert memory.ways.transit.same.sum() == 0
+    assert memory.ways.transit.anybody.sum() == 0
     assert not memory.add([tracklet(1, 500.0, source="y", clock="y")])[0].new
-    assert memory.transit.same.sum() == 1
+    assert memory.ways.transit.same.sum() == 1
 
 
 # -- searching

@@ -76,7 +76,7 @@ def slow_joined(memory: Memory) -> list[tuple[int, int]]:
         best = (-np.inf, 0, 0)
         for i in range(len(groups)):
             for j in range(i):
-                never = any(b in memory._strange.get(a, ()) for a in groups[i] for b in groups[j])
+                never = any(b in memory.apart.persons.get(a, ()) for a in groups[i] for b in groups[j])
                 one, other = (people.total[g].astype(np.float64).sum(0) for g in (groups[i], groups[j]))
                 cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
                 same = any(
