@@ -95,8 +95,9 @@ def feet_on(xyxy: np.ndarray, plane: np.ndarray) -> np.ndarray:
 
 def facing(plane: np.ndarray, people: MotTable) -> np.ndarray:
     """(3, 3) the plane with the sign by which most of these people stand before its horizon."""
-    behind = _feet(people.xyxy) @ plane[2] < 0
-    return -plane if len(behind) and behind.mean() > 0.5 else plane
+    depth = _feet(people.xyxy) @ plane[2]
+    side = np.sign(depth).sum() or depth.sum()  # as many on either side: where they are further
+    return -plane if side < 0 else plane
 
 
 def _feet(xyxy: np.ndarray) -> np.ndarray:

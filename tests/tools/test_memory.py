@@ -21,7 +21,9 @@ from retrace.tools.runs.memories import clock, weights_name
 from retrace.tools.search import main as search
 from retrace.tools.viewing.people import people as on_the_page
 from retrace.tracker.memory import Memory
+from retrace.tracker.memory.editing import delete
 from retrace.tracker.memory.engines.hnsw import Hnsw
+from retrace.tracker.memory.store import Store
 from tests.conftest import ROOT
 from tests.reid.networks_by_hand import channel_means
 from tests.tracker.memory.passersby import D, day, tracklet
@@ -153,6 +155,39 @@ def test_what_is_deleted_leaves_the_index_too(people: Path, capsys: pytest.Captu
     with Memory(people, engine="hnsw") as opened:
         assert opened.engine is not None  # asked for, so it is in step
     assert cache.is_file()
+    said(capsys, people, "delete", 2)
+    assert not cache.exists()
+
+
+def test_what_is_deleted_where_the_graph_is_open_is_not_in_its_file(
+    people: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of many, and the last one."""
+    pytest.importorskip("faiss")
+    cache = people.with_name(people.name + ".hnsw")
+    member = Store(people, readonly=True).partition()[0]
+    of = {who: [t for t, person in member.items() if person == who] for who in set(member.values())}
+    vectors = {
+        who: [
+            Store(people, readonly=True).read("SELECT vector FROM tracklet WHERE id = ?", (t,))[0][0]
+            for t in mine
+        ]
+        for who, mine in of.items()
+    }
+    with Memory(people, engine="hnsw") as opened:
+        assert opened.engine is not None
+    assert all(vector in cache.read_bytes() for mine in vectors.values() for vector in mine)
+    for who, mine in vectors.items():
+        with Memory(people, engine="hnsw") as opened:
+            delete(opened, who)
+        assert not any(vector in cache.read_bytes() for vector in mine)
+
+
+def test_of_another_engine_the_graph_goes_too(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("faiss")
+    cache = people.with_name(people.name + ".hnsw")
+    with Memory(people, engine="hnsw") as opened:
+        assert opened.engine is not None
     said(capsys, people, "delete", 2, "--engine", "exact")  # another one
     assert not cache.exists()
     said(capsys, people, "forget", "--engine", "hnsw", "--set", "reduce_after=0.001")

@@ -24,7 +24,7 @@ from retrace.reid.embedder import Embedder, find_weights
 from retrace.tools.runs.models import Models
 from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.data import MotTable
-from retrace.tracker.mot_file import read_ground_truth, read_results
+from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_info
 from retrace.tracker.outputs.crop_choice import CropFilter
 from retrace.tracker.outputs.crops import cut_crops
 from retrace.tracker.run import Job
@@ -119,6 +119,12 @@ def adapt(
             raise InputError(f"`{what}` {given}: one file for {len(names)} videos; expected {{name}} in it")
     true = {} if truth is None else {name: read_ground_truth(truth.replace("{name}", name)) for name in names}
     folders = [_tracked(video, out, str(begin), detector, detections, wish, device, say) for video in videos]
+    later = [int(cut * read_sequence_info(folder).length) for folder in folders]
+    for (name, whole), first in zip(true.items(), later, strict=False):
+        if not (whole.frame >= first).any():
+            raise InputError(
+                f"`truth` of {name}: has no box from frame {first + 1} on, where the later part begins"
+            )
     frames = {folder.name: video for folder, video in zip(folders, videos, strict=True)}
     _cut(folders, frames, out / "crops", wish, cut, say)
     data = read_reid_set(out / "crops", "csv", need=("train",))
@@ -134,7 +140,7 @@ def adapt(
                 Job(video, str(out / where), detections=_boxes_of(detections, name), **how)
                 for name, video in zip(names, videos, strict=True)
             ]
-            held.figures["IDF1"] = later_idf1(jobs, [*true.values()], cut)
+            held.figures["IDF1"] = later_idf1(jobs, [*true.values()], later)
         better &= after.figures["IDF1"] > before.figures["IDF1"]
     kept = new if better else begin
     if better:
@@ -179,19 +185,18 @@ def _boxes_of(detections: str | None, name: str) -> str | None:
     return None if detections is None else detections.replace("{name}", name)
 
 
-def later_idf1(jobs: Sequence[Job], truth: Sequence[MotTable], cut: float) -> float:
+def later_idf1(jobs: Sequence[Job], truth: Sequence[MotTable], first: Sequence[int]) -> float:
     """IDF1 of the later part of all videos together, tracked from its first frame on.
 
     Args:
         jobs: one a video.
         truth: of each, whole.
-        cut: share of each that is left out.
+        first: frame of each with which the later part begins.
     """
     parts = []
-    for job, whole in zip(jobs, truth, strict=True):
-        first = int(cut * (int(whole.frame.max(initial=0)) + 1))
-        found = read_results(Models().track(replace(job, first=first)).files[0])
-        parts.append(evaluate(whole.take(whole.frame >= first), found, benchmark="MOT15"))
+    for job, whole, begin in zip(jobs, truth, first, strict=True):
+        found = read_results(Models().track(replace(job, first=begin)).files[0])
+        parts.append(evaluate(whole.take(whole.frame >= begin), found, benchmark="MOT15"))
     return float(combine(parts).row()["IDF1"])
 
 

@@ -401,7 +401,8 @@ def _fold(store: Store, config: MemoryConfig, reduced: set[int]) -> int:
             before, count = store.read("SELECT total, folded FROM person WHERE id = ?", (person,))[0]
             total = np.zeros(store.dimension, np.float32) if before is None else np.frombuffer(before, "<f4")
             total = total + vectors[his].sum(0)
-            values = (total.astype("<f4").tobytes(), count + len(his), person)
+            spoke = sum(told[k][1] >= least for k in his)
+            values = (total.astype("<f4").tobytes(), count + spoke, person)
             store.db.execute("UPDATE person SET total = ?, folded = ? WHERE id = ?", values)
         gone = [(mine[k],) for k in out]
         store.db.executemany("UPDATE tracklet SET vector = NULL, crop = NULL WHERE id = ?", gone)

@@ -17,6 +17,7 @@ from retrace.tracker.memory.camera_means import CameraMeans
 from retrace.tracker.memory.config import Map, MemoryConfig
 
 LEAST_UNIT = 1e-3  # of distance
+LEAST_TOLD = 2.0  # nats between no distance and that of strangers, below which a map tells nothing
 FEWEST = 50  # pairs of one person in two cameras, from which a map is told
 # So many times as often are strangers of one camera taken for one person as strangers of two, by the map of two
 # (LOG.md): they share more than what is common to all. ReID sets, which hold one stay of each person, cannot tell.
@@ -100,12 +101,21 @@ def fit_maps(sets: Mapping[str, Looks], config: MemoryConfig) -> MemoryConfig:
     Raises:
         InputError: a set with too few pairs of one person in two cameras; weights that tell nobody apart.
     """
+    if not sets:
+        raise InputError("no labelled set to fit on")
+    for name, looks in sets.items():
+        if not np.isfinite(looks.vector).all():
+            raise InputError(f"{name}: its vectors are not finite")
     found = {name: visit_pairs(looks, config.centre_half) for name, looks in sets.items()}
     for name, pairs in found.items():
         count = int((pairs.same & ~pairs.here).sum())
-        if count < FEWEST or not (pairs.here & ~pairs.same).any():
+        if count < FEWEST:
             raise InputError(
                 f"{name}: {count} pairs of one person in two cameras, at least {FEWEST} are needed"
+            )
+        if not (pairs.here & ~pairs.same).any():
+            raise InputError(
+                f"{name}: nobody is beside another in one camera: how far strangers are apart is not known"
             )
         if not pairs.unit > LEAST_UNIT:
             raise InputError(
@@ -117,7 +127,7 @@ def fit_maps(sets: Mapping[str, Looks], config: MemoryConfig) -> MemoryConfig:
     same = np.concatenate([p.same[across[n]] for n, p in found.items()])
     weight = np.concatenate([_balanced(p.same[across[n]]) for n, p in found.items()])
     offset, slope = _logistic(distance, same, weight)
-    if not slope > 0:
+    if not slope * strangers > LEAST_TOLD:
         raise InputError(
             "people are as far from themselves as from others by these weights; nothing can be fitted"
         )

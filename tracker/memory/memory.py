@@ -65,6 +65,8 @@ class Memory:
             config = load_preset(config, MemoryConfig, "memory", overrides)
         elif config is not None and overrides:
             config = validate({**config.model_dump(), **overrides}, MemoryConfig, "config")
+        elif config is None:  # before a file is made
+            load_preset("default", MemoryConfig, "memory", overrides)
         self.site = site if site is not None else load_preset("default", SiteConfig, "site")
         self.store = Store(path, weights, dimension)
         try:
@@ -101,7 +103,7 @@ class Memory:
         told = dict(self.store.read("SELECT key, value FROM meta WHERE key LIKE 'strangers%'"))
         self._strangers = np.array([float(told.get(key, 0)) for key in self._strangers_keys()])
         self._standing = Standing(self.store, self.site)
-        self.stale = False
+        self.stale = self._merged = False
         # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
         # now and then, or writes beside others, would never see a tenth more come.
         self.tidied = (-np.inf, 0)
@@ -205,10 +207,12 @@ class Memory:
             raise
         if self._follower is not None:
             self._follower.follow(self.people)
+        self.stale |= self._merged  # who reads the file knows one person from the beginning
         return decided
 
     def _add(self, tracklets: Sequence[Tracklet], by: str, live: bool) -> list[Decision]:
-        watermark = self.people.now(self.config.clock_jump) - self.config.lateness if live else -np.inf
+        now = self.people.now(self.config.clock_jump, timed=True)
+        watermark = now - self.config.lateness if live else -np.inf
         found, rows = self._take_in(tracklets)
         self.ways.absent([*rows.values()])
         stood = self._standing.of(self.people, tracklets, rows, self.apart)
@@ -300,6 +304,7 @@ class Memory:
         self.store.append(self.store.operation(), at, by, "merge", *ids, reason=reason)
         people.merge(kept, gone)
         self.apart.merge(kept, gone)
+        self._merged = True
 
     def _settle_by_place(self, row: int, stood: Stood, by: str) -> Decision:
         """Whoever stood where this one did at the same time is this one."""

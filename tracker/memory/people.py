@@ -24,6 +24,7 @@ class People:
     clock: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) s to be added to a camera's times
     # (C,) s, end of its last tracklet; -inf
     newest_of: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    timed_of: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) likewise, by the memory's clock
     size: int = 0  # N
     count: int = 0  # P
     empty: int = 0  # rows of people who were merged into others
@@ -109,6 +110,7 @@ class People:
             person,
             where,
         ) in gone.items():  # what was split off since has left its vector: shares of those there
+            where = where or made.been[person].nonzero()[0].tolist()
             for camera in sorted({*where}):
                 made.met.add((person, camera))
                 made.camera_means.meet(camera, mean[person])
@@ -125,7 +127,8 @@ class People:
         """Room for a camera that the file has just got."""
         if number == len(self.cameras):
             self.cameras.append(name)
-            self.clock, self.newest_of = np.append(self.clock, 0.0), np.append(self.newest_of, -np.inf)
+            self.clock = np.append(self.clock, 0.0)
+            self.newest_of, self.timed_of = (np.append(a, -np.inf) for a in (self.newest_of, self.timed_of))
             self.been, self.counts = (np.pad(a, ((0, 0), (0, 1))) for a in (self.been, self.counts))
             self.camera_means.add_camera()
 
@@ -164,6 +167,8 @@ class People:
         self.vectors[row], self.known[row], self.person_of[row] = vector, vector.any(), NOBODY
         self.clock_of[row] = self.clock_of_source.get(source, 0)
         self.newest_of[camera] = max(self.newest_of[camera], end + clock)
+        if not self.clock_of[row]:
+            self.timed_of[camera] = max(self.timed_of[camera], end + clock)
         self.row_of[source, track, begin] = self.row_of_tracklet[tracklet] = row
         self.rows_of_track.setdefault((source, track), []).append(row)
         return row
@@ -272,10 +277,11 @@ class People:
         """s, the end of the tracklet that ended last; -inf: none."""
         return float(self.newest_of.max(initial=-np.inf))
 
-    def now(self, jump: float) -> float:
+    def now(self, jump: float, timed: bool = False) -> float:
         """s, :attr:`newest` of the cameras whose clocks can be right: one that is more than ``jump`` ahead of all
-        others would make everybody else late for as long."""
-        times = np.sort(self.newest_of[np.isfinite(self.newest_of)])
+        others would make everybody else late for as long. ``timed``: of what came by the memory's clock alone."""
+        newest = self.timed_of if timed else self.newest_of
+        times = np.sort(newest[np.isfinite(newest)])
         while len(times) > 1 and times[-1] - times[-2] > jump:
             times = times[:-1]
         return float(times[-1]) if len(times) else -np.inf

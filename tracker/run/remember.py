@@ -118,20 +118,21 @@ class Remembering:
         self._decided: dict[int, tuple[int, float, int]] = {}
 
     def _beginning(self, start: float | None, live: bool) -> tuple[float, str]:
-        """Where this source lies on the memory's clock: where it lay before, where it is told to, or now; and whose
-        clock that is: the memory's, or one of its own, where nobody knows."""
-        if self._memory is not None:
+        """Where this source lies on the memory's clock: where a recording lay before, where it is told to, or now; and
+        whose clock that is: the memory's, or one of its own, where nobody knows."""
+        if self._memory is not None and not live:
             query = "SELECT value FROM meta WHERE key = ?"
             before = self._memory.store.read(query, (f"start:{self._source}",))
             if before:
-                begin = float(before[0][0])
-                if start is not None and not live and float(start) != begin:
-                    told = (
-                        f"`memory_start` {start:g}: this run is in {self._path} already, from {begin:g} s on"
-                    )
-                    raise InputError(f"{told}; `clock` of memory.py moves its camera")
                 clock = self._memory.store.read(query, (f"clock:{self._source}",))
-                return begin, str(clock[0][0]) if clock else ""
+                begin, own = float(before[0][0]), str(clock[0][0]) if clock else ""
+                if start is not None and (own or float(start) != begin):
+                    whose = " by a clock of its own" if own else ""
+                    there = f"this run is in {self._path} already, from {begin:g} s on{whose}"
+                    raise InputError(
+                        f"`memory_start` {start:g}: {there}; take another memory, or leave it out"
+                    )
+                return begin, own
         if start is not None:
             return float(start), ""
         if live:
@@ -186,7 +187,8 @@ class Remembering:
         assert self._memory is not None
         member, _ = self._memory.store.partition()
         there = self._memory.store.read(
-            "SELECT id, track, begin FROM tracklet WHERE source = ?", (self._source,)
+            "SELECT id, track, begin FROM tracklet WHERE source = ? AND begin >= ?",
+            (self._source, self._start - 1e-6 if self._live else -np.inf),
         )
         now = {one: (track, begin - self._start, member[one]) for one, track, begin in there}
         return sorted((self._decided | now).values())

@@ -190,3 +190,46 @@ def test_a_tracklet_whose_vector_was_folded_is_nobody_when_it_is_split_off(tmp_p
         photo = np.random.default_rng(k).normal(size=D)
         found = search(memory, (photo / np.linalg.norm(photo))[None].astype(np.float32), least=0.3)
         assert person not in {one.person for one in found}
+
+
+def test_tracklets_of_too_few_boxes_take_no_share(tmp_path: Path) -> None:
+    """Folded with the others of their person, they are in no sum: what is taken off it is by those that are."""
+    memory = Memory(tmp_path / "m.db", "net", D, reduce_after=1.0)
+    for _, one in stream(6, 40):
+        memory.add([one])  # type: ignore[list-item]
+    before, member = memory.people.directions().copy(), memory.store.partition()[0]
+    for k in range(12):
+        few = seen(1, k % 2, 1e5 + 100.0 * k, np.random.default_rng(k))[1]
+        told = memory.add([replace(few, boxes=1)])[0]  # type: ignore[type-var]
+        merge(memory, 1, told.person, at=0.0)
+    forget(memory, now=1e7)
+    memory.refresh()
+    row = memory.people.person_row[1]
+    assert memory.people.counts[row].sum() == pytest.approx(sum(person == 1 for person in member.values()))
+    assert before[row] @ memory.people.mean[row] > 0.97
+
+
+def test_all_that_was_folded_is_split_off(tmp_path: Path) -> None:
+    """The sum stays with the person, less what is common to the cameras where he has been."""
+    memory = Memory(tmp_path / "m.db", "net", D, most_tracklets=3, bank=1)
+    for _, one in stream(3, 40):
+        memory.add([one])  # type: ignore[list-item]
+    forget(memory, now=1e6)
+    memory.refresh()
+    before = memory.people.directions().copy()
+    gone = memory.store.read("SELECT id FROM tracklet WHERE vector IS NULL")
+    member = memory.store.partition()[0]
+    split(memory, [one for (one,) in gone if member[one] == 1], at=0.0)
+    memory.refresh()
+    row = memory.people.person_row[1]
+    assert memory.people.counts[row].sum() > 5
+    assert before[row] @ memory.people.mean[row] > 0.9
+
+
+def test_another_clock_makes_nobody_late(tmp_path: Path) -> None:
+    """A recording of nobody knows when lies an hour on; who comes live after it is as early as ever."""
+    memory = Memory(tmp_path / "m.db", "net", D)
+    memory.add([tracklet(1, 1000.0)])
+    memory.add([tracklet(2, 5000.0, camera="tape", source="tape", clock="tape")], live=False)
+    assert memory.add([tracklet(1, 1040.0)])[0].reason == "by looks"
+    assert memory.people.now(3600.0, timed=True) == 1043.0

@@ -196,6 +196,27 @@ def test_an_empty_recording_ends_well_in_a_memory_that_does_not_know_its_camera(
         assert any("0 tracklets of 0 people" in note for note in report.notes)
 
 
+def test_a_live_source_that_begins_again_begins_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another session of the same camera by the same options is no repetition of the first."""
+    made = job(tmp_path, clip(tmp_path, "camera", {1: range(60), 2: range(60)}))
+    for begin, tracklets in ((1.7e9, 2), (1.7e9 + 500, 4)):
+        monkeypatch.setattr("retrace.tracker.run.remember.time.time", lambda begin=begin: begin)
+        report = track_source(made, source=replace(open_job_source(made), live=True), embed=LOOKS)
+        assert any("2 tracklets of 2 people" in note for note in report.notes)
+        with Memory(tmp_path / "people.db") as memory:
+            assert (memory.people.size, memory.people.count) == (tracklets, 2)
+            assert memory.people.begin_of[tracklets - 1] == begin
+
+
+def test_a_run_by_a_clock_of_its_own_gets_no_start_afterwards(tmp_path: Path) -> None:
+    sequence = clip(tmp_path, "clip", {1: range(60)})
+    track_source(job(tmp_path, sequence), embed=LOOKS)  # from 0 s on, by its own clock
+    with pytest.raises(
+        InputError, match=r"`memory_start` 0: this run is in .* from 0 s on by a clock of its own"
+    ):
+        track_source(job(tmp_path, sequence, memory_start=0.0), embed=LOOKS)
+
+
 def test_another_start_of_a_run_that_is_there_is_refused(tmp_path: Path) -> None:
     sequence = clip(tmp_path, "clip", {1: range(60)})
     track_source(job(tmp_path, sequence, memory_start=10.0), embed=LOOKS)

@@ -83,7 +83,8 @@ class Hnsw:
         self._index = library.IndexHNSWSQ(self._dimension, kind, LINKS, library.METRIC_INNER_PRODUCT)
         self._index.hnsw.efConstruction = BUILD
         self._index.is_trained = True  # float16 has nothing to learn
-        self._labels, self._measured, self._written = Labels(), 0, 0
+        there = self._path is not None and self._path.is_file()  # of what is no longer: not to stay
+        self._labels, self._measured, self._written = Labels(), 0, -1 if there else 0
         self.look_at = self._fixed or LEAST
 
     def _gallery(self) -> np.ndarray:
@@ -110,6 +111,7 @@ class Hnsw:
         if int(here.sum()) == before:
             return
         self._written = -1
+        self._gallery()[~here] = 0  # nothing of them is in the file
         if (~here).mean() > DEAD:
             keep = here.nonzero()[0]
             vectors = self._gallery()[keep].astype(np.float32)
