@@ -123,9 +123,8 @@ def _numbers(data: bytes, columns: int, count: int) -> np.ndarray:
     from scipy.io import mmread  # slow to import
 
     header = b"%%%%MatrixMarket matrix array real general\n%d %d\n" % (columns, count)
-    return np.asarray(
-        mmread(io.BytesIO(header + data))
-    )  # an array already, but it may be a matrix to a type checker
+    # an array already, but it may be a matrix to a type checker
+    return np.asarray(mmread(io.BytesIO(header + data)))
 
 
 def _tidy(data: bytes) -> tuple[bytes, bytes]:

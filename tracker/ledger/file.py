@@ -55,15 +55,8 @@ from retrace.tracker.rows import EPSILON, STATUS
 
 VERSION = 1
 NEAREST = 4  # refused pairs of a track and stage that are kept: a crowd has hundreds that nobody asks about
-DECIDED = (
-    "track",
-    "begin",
-    "end",
-    "person",
-    "new",
-    "probability",
-    "reason",
-)  # what is told of every tracklet
+# what is told of every tracklet
+DECIDED = ("track", "begin", "end", "person", "new", "probability", "reason")
 VERDICTS = np.array([[f"{fate} {reason}".strip() for reason in REASONS] for fate in FATES])
 Columns = dict[str, Any]  # (K,) arrays by name, and their number as "count"
 

@@ -25,9 +25,8 @@ class CameraMeans:
 
     dimension: int
     half: float | None  # people by whom it counts half; None: vectors are compared as they are
-    total: np.ndarray = field(
-        default_factory=lambda: np.zeros((0, 0))
-    )  # (C, D) of the first vectors of its people
+    # (C, D) sum of the first vectors of its people
+    total: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     people: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) how many
     taken: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (C, D) the newest mean
     then: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) people when that was taken

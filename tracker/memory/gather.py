@@ -99,11 +99,17 @@ class Gather:
         here = (enough & (self._end[self._rows, self._part] == time)).nonzero()[0]
         found = []
         for row in here.tolist():  # those in view, once a second
-            total, when = self._total[row, 0], (float(self._begin[row, 0]) + self._start, time + self._start)
-            vector = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
             who = (self.camera, self._source, int(self._id[row]))
-            found.append(Tracklet(*who, *when, int(self._count[row, 0]), vector))
+            when = (self._start + float(self._begin[row, 0]), self._start + time)
+            found.append(Tracklet(*who, *when, *self._looks(row)))
         return found
+
+    def _looks(self, row: int) -> tuple[int, np.ndarray]:
+        """How many boxes speak for an open tracklet, as far as it is sure, and (D,) the unit mean of their vectors; 0:
+        none."""
+        norm = float(np.linalg.norm(self._total[row, 0]))
+        vector = (self._total[row, 0] / max(norm, 1e-12)).astype(np.float32)
+        return int(self._count[row, 0]) if norm > 0 else 0, vector
 
     # -- what may be two people
 
@@ -129,9 +135,8 @@ class Gather:
         others both parts are one."""
         ended = []
         unlike = self._unlike(rows)
-        for row, another in zip(
-            rows.tolist(), unlike.tolist(), strict=True
-        ):  # over those that came out of a doubt
+        # over those that came out of a doubt
+        for row, another in zip(rows.tolist(), unlike.tolist(), strict=True):
             me = int(self._id[row])
             if another:
                 ended.append(self._told(row))
@@ -233,8 +238,6 @@ class Gather:
         me, end = int(self._id[row]), float(self._end[row, 0])
         apart = {*self._id[self._beside[row]].tolist(), *self._met.get(me, ())} - {me}
         crop = self._picture.get((me, 0))
-        norm = float(np.linalg.norm(self._total[row, 0]))
-        vector = (self._total[row, 0] / max(norm, 1e-12)).astype(np.float32)
         walked = self._walked.pop(me, [])
         if later := [place for place in walked if place[0] > end]:
             self._walked[me] = later
@@ -245,8 +248,7 @@ class Gather:
             me,
             self._start + float(self._begin[row, 0]),
             self._start + end,
-            int(self._count[row, 0]) if norm > 0 else 0,
-            vector,
+            *self._looks(row),
             frozenset(apart),
             self._first[row, 0].copy(),
             self._last[row, 0].copy(),
