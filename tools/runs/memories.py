@@ -20,7 +20,7 @@ from retrace.tracker.memory.editing import set_clocks, suggestions
 from retrace.tracker.memory.engines import Exact, Follower, check_engine, open_engine, recall_of, rows_of
 from retrace.tracker.memory.export import export, export_folder
 from retrace.tracker.memory.proposals import propose
-from retrace.tracker.memory.search import Found, photo_vectors
+from retrace.tracker.memory.search import Found, is_crop, photo_vectors
 from retrace.tracker.memory.store import Store, begun
 from retrace.tracker.memory.tracklet import why
 
@@ -66,33 +66,16 @@ def weights_name(path: Path) -> str:
 def vectors_of(photos: Sequence[Path], embedder: Embedder, detector: str) -> np.ndarray:
     """(M, D) float32 unit rows, one a photo; the detector is opened where one is no crop."""
     from retrace.configs.files import read_image
-    from retrace.tracker.data import Detections, Frame
     from retrace.tracker.detection import open_detector
 
-    images = [read_image(path) if path.is_file() else None for path in photos]
-    for path, image in zip(photos, images, strict=True):
+    images = []
+    for path in photos:
+        image = read_image(path) if path.is_file() else None
         if image is None:
             raise InputError(f"{path}: no such picture, or none that can be read")
-    opened: list[Any] = []
-
-    def find(image: np.ndarray) -> Detections:
-        if not opened:
-            opened.append(open_detector(detector))
-        found: Detections = opened[0].find(Frame(0, 0.0, image))
-        return found
-
-    rows = []
-    for path, image in zip(photos, images, strict=True):
-        try:
-            rows.append(photo_vectors([np.asarray(image)], embedder, find))
-        except InputError as error:
-            if not str(error).startswith("photo 1: "):
-                raise
-            why = (
-                str(error).removeprefix("photo 1: ").replace("picture", f"picture ({opened[0].description})")
-            )
-            raise InputError(f"{path}: {why}") from None
-    return np.concatenate(rows)
+        images.append(image)
+    opened = None if all(map(is_crop, images)) else open_detector(detector)
+    return photo_vectors(images, embedder, opened, [str(path) for path in photos])
 
 
 # -- in words

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from retrace.configs.errors import InputError
 from retrace.tracker.boxes import area
-from retrace.tracker.data import Detections
+from retrace.tracker.data import Frame
 from retrace.tracker.memory.engines import NONE, Engine, Where
 from retrace.tracker.memory.evidence import appearance_ratio, posterior
 from retrace.tracker.memory.memory import Memory
 from retrace.tracker.memory.nearest import MOST
 from retrace.tracker.memory.people import NOBODY, People
 from retrace.tracker.pipeline import Embed
+
+if TYPE_CHECKING:
+    from retrace.tracker.detection.boxes_file import Detector
 
 CROP = 1.3  # height / width from which a picture is a crop of one person
 SEEN = 0.3  # score from which a box is a person
@@ -41,18 +45,24 @@ class Found:
     visits: tuple[Visit, ...]
 
 
+def is_crop(photo: np.ndarray) -> bool:
+    """Whether a picture (H, W, 3) is taken for a crop of one person, by its shape."""
+    return bool(photo.shape[0] >= CROP * photo.shape[1])
+
+
 def photo_vectors(
-    photos: Sequence[np.ndarray], embed: Embed, find: Callable[[np.ndarray], Detections] | None = None
+    photos: Sequence[np.ndarray], embed: Embed, detector: Detector | None = None, names: Sequence[str] = ()
 ) -> np.ndarray:
     """(M, D) float32 unit rows, one a photo: of the crop itself, or of the largest person in the picture.
 
     Args:
-        photos: (H, W, 3) uint8 BGR each; one that is `CROP` times as high as wide is a crop of one person.
+        photos: (H, W, 3) uint8 BGR each.
         embed: the embedder of the memory's weights.
-        find: finds people in the others; None: whatever comes is a crop.
+        detector: of `open_detector`, finds people where a photo is no crop (`is_crop`); None: all are crops.
+        names: of the photos, for messages; default: their numbers, from 1.
 
     Raises:
-        InputError: no photo, or nobody is found in one; the message tells which, from 1.
+        InputError: no photo, or nobody is found in one; the message names it.
 
     Example:
         >>> import numpy as np
@@ -65,20 +75,23 @@ def photo_vectors(
     if not len(photos):
         raise InputError("no photos to search by")
     found = []
-    for number, image in enumerate(photos, 1):
-        height, width = image.shape[:2]
+    for name, photo in zip(names or [f"photo {k + 1}" for k in range(len(photos))], photos, strict=True):
+        height, width = photo.shape[:2]
         box = np.array([[0, 0, width, height]], np.float32)
-        if find is not None and height < CROP * width:
-            box = _largest(find(image), number)
-        found.append(embed(image, box)[0])
+        if detector is not None and not is_crop(photo):
+            box = _largest_person(photo, detector, name)
+        found.append(embed(photo, box)[0])
     return np.stack(found)
 
 
-def _largest(seen: Detections, number: int) -> np.ndarray:
+def _largest_person(photo: np.ndarray, detector: Detector, name: str) -> np.ndarray:
     """(1, 4) the largest box of those that are sure."""
+    seen = detector.find(Frame(0, 0.0, photo))
     sure = seen.xyxy[seen.score >= SEEN]
     if not len(sure):
-        raise InputError(f"photo {number}: nobody found in the picture; give a crop of the person")
+        raise InputError(
+            f"{name}: nobody found in the picture ({detector.description}); give a crop of the person"
+        )
     return np.asarray(sure[[area(sure).argmax()]])
 
 
