@@ -6,6 +6,7 @@ python tools/bench.py track --peers             tracker-only, beside the peers o
 python tools/bench.py assign | eval | page      dense against sparse association; MOT evaluators; the page of an hour
 python tools/bench.py reid [--peers]            ReID scoring and re-ranking beside torchreid
 python tools/bench.py embed --weights FILE      crops per second of every runtime beside plain torch
+python tools/bench.py train [--configs NAME,...]  images per second that networks train on, a step's two ways
 python tools/bench.py memory [--tracklets N]    an identity memory: inserts/s, search, size, who is who
 python tools/bench.py engines [--vectors N,N]   its vector engines: ms a search, recall, building
 python tools/bench.py camera --data DIR         camera motion: cost, error against known pans, effect
@@ -50,6 +51,7 @@ BENCHES = {
     "eval": ("evaluation", options.add_eval),
     "reid": ("ranking", options.add_reid),
     "embed": ("embed", options.add_embed),
+    "train": ("training", options.add_train),
     "camera": ("camera", options.add_camera),
     "presets": ("presets", options.add_presets),
     "memory": ("identities", options.add_memory),

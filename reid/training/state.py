@@ -20,6 +20,7 @@ from retrace.configs.errors import one_line
 from retrace.reid.config import TrainConfig
 from retrace.reid.losses.objective import Objective, Sizes
 from retrace.reid.networks import build as networks
+from retrace.reid.networks.depthwise import quicken_depthwise
 from retrace.reid.networks.heads import head_dimensions
 from retrace.reid.recipe import Recipe
 from retrace.reid.sampling.census import Census
@@ -220,6 +221,8 @@ def start(
         # Weights that the project ships have no classifier.
         start_from(network, config.init, config.init_head == "drop" or config.init in NAMED, notes)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    if config.precision == "bfloat16" and device.type == "cpu":
+        quicken_depthwise(network)
     network = network.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     objective = objective.to(device)
     average = None

@@ -56,6 +56,12 @@ def add_embed(p: Parser) -> None:
     p.add_argument("--calibration", metavar="DIR", help="person crops: measures int8 too")
 
 
+def add_train(p: Parser) -> None:
+    p.add_argument("--configs", type=words, metavar="NAME,FILE", help="presets of configs/reid, YAML files")
+    p.add_argument("--batch", type=int, default=64, help="images of a step")
+    p.add_argument("--rounds", type=int, default=5)
+
+
 def add_camera(p: Parser) -> None:
     p.add_argument("--data", type=Path, help="default: the shared folder's")
     p.add_argument("--frames", type=int, default=795, help="of PETS09-S2L1 (795)")
