@@ -76,14 +76,16 @@ class Calibration:
             )
         return known[rate]
 
-    def suited(self, strangers: float) -> Calibration:
+    def suited(self, strangers: float | np.ndarray) -> Calibration:
         """The calibration where strangers are so far apart: what is seen of a place without labels.
 
         Elsewhere a network finds everybody more alike. Distances are counted in units of what two people of one
-        camera are apart: thresholds wholly, maps as far as ``FOLLOWS`` says.
+        camera are apart: thresholds wholly, maps as far as ``FOLLOWS`` says. Where the distances themselves are
+        given, thresholds of one camera are theirs: at the rates that so many support.
 
         Args:
-            strangers: mean cosine distance of people who were in one frame (or one camera, if labels tell).
+            strangers: mean cosine distance of people who were in one frame (or one camera, if labels tell); or (N,)
+                their distances.
 
         Raises:
             InputError: not above 0, or where it was fitted is not known in this respect.
@@ -95,13 +97,15 @@ class Calibration:
             >>> card.suited(0.45).limit("later", 0.01)
             0.25
         """
-        if not (math.isfinite(strangers) and strangers > 0):
-            raise InputError(f"expected a mean distance of strangers above 0, got {strangers!r}")
+        own = _limits(strangers) if isinstance(strangers, np.ndarray) and len(strangers) else {}
+        apart = float(np.mean(strangers)) if np.size(strangers) else math.nan
+        if not (math.isfinite(apart) and apart > 0):
+            raise InputError(f"expected a mean distance of strangers above 0, got {apart!r}")
         if self.strangers is None:
             raise InputError(
                 "the calibration does not say how far apart strangers were where it was fitted: calibrate again"
             )
-        scale = strangers / self.strangers
+        scale = apart / self.strangers
         maps = {
             name: replace(found, knots=tuple(knot * scale ** FOLLOWS[name] for knot in found.knots))
             for name, found in self.maps.items()
@@ -110,7 +114,8 @@ class Calibration:
             name: {rate: distance * scale for rate, distance in known.items()}
             for name, known in self.thresholds.items()
         }
-        return replace(self, maps=maps, thresholds=limits, strangers=strangers)
+        here = {"later": own} if own and "later" in limits else {}
+        return replace(self, maps=maps, thresholds={**limits, **here}, strangers=apart)
 
     def to_card(self) -> dict[str, Any]:
         """Plain numbers and texts, for JSON."""

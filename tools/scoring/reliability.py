@@ -62,13 +62,45 @@ def _suited(pairs: Mapping[str, LabelledPairs], calibration: Calibration) -> Cal
     return calibration.suited(float(found.distance[~found.same].mean()))
 
 
-def _pairs(features: Features) -> dict[str, LabelledPairs]:
+def _pairs(features: Features, half: int | None = None) -> dict[str, LabelledPairs]:
+    """By relation; of all people, or of every other one, from the first (0) or the second (1)."""
     sides = (features.query, features.gallery)
     vectors, ids, cameras = (
         np.concatenate([getattr(side, name) for side in sides]) for name in ("features", "ids", "cameras")
     )
+    if half is not None:
+        kept = np.unique(ids, return_inverse=True)[1].ravel() % 2 == half
+        vectors, ids, cameras = vectors[kept], ids[kept], cameras[kept]
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
     return labelled_pairs(vectors / np.maximum(norm, 1e-12), ids, cameras)
+
+
+def _rates(found: Mapping[str, LabelledPairs], card: Calibration) -> dict[str, dict[float, float]]:
+    """By relation and asked rate, the share of different people nearer than the card's threshold."""
+    apart = {name: pairs.distance[~pairs.same] for name, pairs in found.items()}
+    return {
+        name: {rate: float((apart[name] < limit).mean()) for rate, limit in limits.items()}
+        for name, limits in card.thresholds.items()
+        if len(apart.get(name, ()))
+    }
+
+
+def _rates_suited(features: Features, calibration: Calibration) -> dict[str, dict[float, float]]:
+    """As ``_rates`` of the suited calibration: each half of the people by how far apart the other half's strangers are,
+    as a later part of a video by an earlier one; means of both. Rates that a half does not support are not in."""
+    halves = [_pairs(features, half) for half in (0, 1)]
+    told = []
+    for mine, other in (halves, halves[::-1]):
+        strangers = other["later"].distance[~other["later"].same]
+        told.append(_rates(mine, calibration.suited(strangers)) if len(strangers) else {})
+    first, second = told
+    return {
+        name: {
+            rate: (found + second[name][rate]) / 2 for rate, found in rates.items() if rate in second[name]
+        }
+        for name, rates in first.items()
+        if name in second
+    }
 
 
 def _judged(
@@ -97,10 +129,9 @@ def sections(features: Features, calibration: Calibration) -> list[Section]:
     bins: list[list[Cell]] = [["pairs, bin", "stated", "true", "count"]]
     for card in filter(None, (calibration, known)):
         as_told = "" if card is calibration else "; suited"
+        found = _rates(pairs_of, card) if card is calibration else _rates_suited(features, calibration)
         for name, (judge, pairs) in _judged(pairs_of, card).items():
-            strangers = pairs.distance[~pairs.same]
-            limits = card.thresholds.get(name, {})
-            rates = ", ".join(f"{rate:g}: {(strangers < limit).mean():.2g}" for rate, limit in limits.items())
+            rates = ", ".join(f"{rate:g}: {share:.2g}" for rate, share in sorted(found.get(name, {}).items()))
             error = [f"{judge.ece:.3f}", f"{judge.log_loss:.3f}", rates]
             counts = [int(pairs.same.sum()), int((~pairs.same).sum())]
             lines.append([NAMES[name] + as_told, *counts, *error])
@@ -108,8 +139,13 @@ def sections(features: Features, calibration: Calibration) -> list[Section]:
         for k, (stated, true, count) in enumerate(zip(judge.stated, judge.true, judge.pairs, strict=True)):
             bins.append([f"{NAMES[name]}, {k + 1}", float(stated), float(true), int(count)])
     note = (
-        f"Probabilities at even priors; both kinds of pairs count alike. Calibrated on: {calibration.data}."
-    ) + (" Suited: in units of how far apart two people of one camera are here." if known else "")
+        "Probabilities at even priors; both kinds of pairs count alike. Calibrated on: "
+        + calibration.data
+        + "."
+    )
+    if known:
+        note += " Suited: in units of how far apart two people of one camera are here; false matches are of each half"
+        note += " of the people, by what the other half told."
     return [
         Section("calibration", f"calibration of {features.name}", lines, [note]),
         Section(

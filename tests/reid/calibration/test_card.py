@@ -211,6 +211,16 @@ def test_where_strangers_are_nearer_distances_count_for_more() -> None:
     again = found.suited(card.strangers)
     assert again.limit("later", 0.1) == pytest.approx(card.limit("later", 0.1))
     assert card.suited(card.strangers) == card
+    apart = np.linspace(
+        0, 2 * card.strangers, 101
+    )  # the mean is the card's; one in ten is nearer than a fifth of it
+    seen = card.suited(apart)
+    assert seen.limit("later", 0.1) == pytest.approx(0.2 * card.strangers)
+    assert seen.limit("camera", 0.1) == pytest.approx(card.limit("camera", 0.1))
+    with pytest.raises(InputError, match=r"no threshold .* 0\.001"):
+        seen.limit("later", 0.001)  # a hundred strangers say nothing about one in a thousand
+    with pytest.raises(InputError, match="mean distance of strangers above 0"):
+        card.suited(np.zeros(0))
     with pytest.raises(InputError, match="mean distance of strangers above 0, got 0"):
         card.suited(0.0)
     with pytest.raises(InputError, match="calibrate again"):

@@ -49,3 +49,27 @@ def test_honest_and_boasting_maps(features: Features) -> None:
     assert errors[1] == pytest.approx(0.5, abs=0.01)
     assert as_svg(features, Calibration({"camera": half})).count("<polyline") == 1
     assert errors[0] < errors[1]
+
+
+def test_suited_false_matches_are_of_people_who_did_not_set_the_threshold() -> None:
+    """Twin: person by person. Twelve people in one camera, three images each; the even ones stand closer together."""
+    rng = np.random.default_rng(0)
+    ids = np.repeat(np.arange(1, 13), 3)
+    vectors = rng.normal(size=(36, 8)) + 0.6 * (ids[:, None] % 2 == 0)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    first = np.arange(36) % 3 == 0
+    query, gallery = (
+        Side(vectors[rows], ids[rows], np.ones(rows.sum(), int), ()) for rows in (first, ~first)
+    )
+    card = Calibration({"later": Map((0.0, 2.0), (5.0, -5.0), 10, 10)}, {"later": {0.1: 0.5}}, strangers=1.0)
+    apart: list[list[float]] = [[], []]
+    for i in range(36):
+        for j in range(i):
+            if ids[i] != ids[j] and ids[i] % 2 == ids[j] % 2:
+                apart[(ids[i] + 1) % 2].append(1 - float(vectors[i].astype(float) @ vectors[j].astype(float)))
+    limits = [sorted(one)[int(len(one) * 0.1)] for one in apart]  # as many are nearer
+    rates = [np.mean(np.array(apart[half]) < limits[1 - half]) for half in (0, 1)]
+    assert rates[1] > 2 * rates[0] > 0  # the halves are unlike
+    table, _ = sections(Features("mine", query, gallery, (), {}), card)
+    assert table.lines[2][0] == "same camera, later; suited"
+    assert table.lines[2][-1] == f"0.1: {np.mean(rates):.2g}"
