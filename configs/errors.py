@@ -64,6 +64,17 @@ def number(name: str, value: Any, least: float = -inf, most: float = inf, whole:
     return value
 
 
+def one_of(name: str, word: Any, known: Iterable[str]) -> Any:
+    """``word``, which is one of those ``known``.
+
+    Raises:
+        InputError: it is not; the message names the nearest.
+    """
+    if not isinstance(word, str) or word not in known:
+        raise InputError(f"`{name}` {word}: {nearest(word, known)}")
+    return word
+
+
 def _span(least: float, most: float) -> str:
     if most == inf:
         return f"from {least:g}"
