@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 from numbers import Integral, Real
 from pathlib import Path
@@ -95,6 +95,11 @@ def one_line(error: BaseException) -> str:
     """An error of another library in one short line: its kind and the beginning of what it says."""
     text = " ".join(str(error).split())[:FOREIGN]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """A message with those of its arguments, which stand in backquotes, called as ``names`` has them."""
+    return re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), text)
 
 
 def system_reason(error: BaseException) -> str:
