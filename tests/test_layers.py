@@ -312,6 +312,15 @@ def test_no_message_below_the_scripts_names_a_flag() -> None:
                 assert not found, f"{name}, line {found[0]} names a flag"
 
 
+def test_what_the_system_refuses_is_put_into_words_in_one_place() -> None:
+    """`reading`, `writing` and `make_folder` of configs/files.py, `system_reason` of configs/errors.py."""
+    for room in ROOMS[1:]:
+        for path in python_files(room):
+            assert "strerror" not in path.read_text(), (
+                f"{path.relative_to(ROOT)} words a system's error itself"
+            )
+
+
 def test_the_tracker_s_top_is_short() -> None:
     assert len(list((ROOT / "tracker").glob("*.py"))) <= 15
 

@@ -100,7 +100,7 @@ def show(board: object, host: str, wanted: int | None, open_browser: bool) -> No
     """Serve, and say where."""
     import secrets
 
-    from retrace.configs import InputError
+    from retrace.configs.errors import InputError, system_reason
     from retrace.tools.viewing.board import Board
     from retrace.tools.viewing.server import free_port, make_app, serve
 
@@ -111,7 +111,7 @@ def show(board: object, host: str, wanted: int | None, open_browser: bool) -> No
         port = free_port(host, wanted or 0)
     except OSError as error:
         what = f"--host {host}" + (f", --port {wanted}" if wanted else "")
-        raise InputError(f"{what}: {error.strerror or error}") from None
+        raise InputError(f"{what}: {system_reason(error)}") from None
     name = socket.gethostname() if host in EVERY else host  # what others can open
     address = f"http://{f'[{name}]' if ':' in name else name}:{port}/" + (f"?token={token}" if token else "")
     say(f"{address}  (Ctrl-C ends it)")
