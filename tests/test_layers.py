@@ -302,6 +302,11 @@ def flags_named(path: Path) -> Iterator[int]:
             yield node.lineno
 
 
+def test_what_was_typed_stays_in_scripts() -> None:
+    for path in sorted((ROOT / "tools").glob("*/**/*.py")):
+        assert "Namespace" not in path.read_text(), f"{path.relative_to(ROOT)}: take values"
+
+
 def test_no_message_below_the_scripts_names_a_flag() -> None:
     """It speaks of `arguments`, of which the tool that was called makes its flags (`console.as_flags`)."""
     for room in ROOMS:

@@ -47,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    check_outputs(args, ("json", "markdown", "plot"))
-    check_ending(args, "plot", ".svg")
+    check_outputs(vars(args), ("json", "markdown", "plot"))
+    check_ending(vars(args), "plot", ".svg")
     from retrace.configs import load_preset
     from retrace.configs.files import write_json
     from retrace.tools.scoring import pay_report

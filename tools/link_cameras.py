@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     from retrace.tracker.site.ground import write_ground
 
     results, out = Path(args.results), Path(args.out)
-    options.refuse_empty(args, ("results", "out", "homography", "sequences"))
+    options.refuse_empty(vars(args), ("results", "out", "homography", "sequences"))
     if out.resolve() == results.resolve():
         raise InputError(f"--out {args.out}: is --results itself; name another folder")
     with as_flags(p):

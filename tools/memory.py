@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
     no_ids = ("clock", "clocks", "engine")
     numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
     memories.check_memory(args.memory)
-    options.refuse_empty(args, FOR)
+    options.refuse_empty(vars(args), FOR)
     for option, verbs in FOR.items():
         if getattr(args, option) and verb not in verbs.split():
             raise InputError(f"--{option} does nothing for {verb}: it is for {' and '.join(verbs.split())}")

@@ -83,7 +83,7 @@ def check_options(args: argparse.Namespace) -> None:
 
     if args.port is not None and not 1 <= args.port <= 65535:
         raise InputError(f"--port {args.port}: expected 1 to 65535")
-    refuse_empty(args, ("save", "export", "imported", "gt", "memory", "host", "video"))
+    refuse_empty(vars(args), ("save", "export", "imported", "gt", "memory", "host", "video"))
     for option in ("gt", "memory"):
         path = getattr(args, option)
         if path is not None and not Path(path).exists():

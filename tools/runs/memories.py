@@ -23,6 +23,7 @@ from retrace.tracker.memory.proposals import propose
 from retrace.tracker.memory.search import Found, is_crop, photo_vectors
 from retrace.tracker.memory.store import Store, begun
 from retrace.tracker.memory.tracklet import why
+from retrace.tracker.run.opened import name_of_weights
 
 if TYPE_CHECKING:
     from retrace.reid import Embedder
@@ -60,7 +61,7 @@ def open_embedder(weights: str, device: str = "auto") -> tuple[Embedder, str]:
 
 
 def weights_name(path: Path) -> str:
-    return f"{path.name} {file_hash(path)[:32]}"
+    return name_of_weights(path, file_hash(path))
 
 
 def vectors_of(photos: Sequence[Path], embedder: Embedder, detector: str) -> np.ndarray:

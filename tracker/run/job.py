@@ -14,6 +14,7 @@ from retrace.configs import InputError, load_preset
 from retrace.configs.errors import expect, nearest, number
 from retrace.configs.files import writing
 from retrace.tracker.config import TrackerConfig
+from retrace.tracker.detection.network import RUNTIMES
 from retrace.tracker.memory.engines import check_engine
 from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
@@ -23,7 +24,6 @@ SAVES = (
     *("mot", "csv", "jsonl", "coco", "cvat", "persons", "people", "crops", "heat"),
     *("video", "sheet", "detections", "camera", "ledger", "looks"),
 )
-RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
 NORMS = ("stored", "frame", "video")
 EMBED = ("all", "ambiguous", "always")
 KINDS: dict[str, tuple[Any, str]] = {  # of a Job's fields, by annotation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from retrace.tracker.run import job
 def test_json_overwrites_no_file_of_another_kind(tmp_path: Path, name: str) -> None:
     """A slip of the hand would turn tracks, vectors or weights into a table of scores."""
     path = tmp_path / name
-    check_outputs(Namespace(json=str(path)), ("json",))  # not there
+    check_outputs({"json": str(path)}, ("json",))  # not there
     path.write_text("worth keeping")
     with pytest.raises(InputError, match="is there and is not of this kind; choose another name"):
-        check_outputs(Namespace(json=str(path)), ("json",))
+        check_outputs({"json": str(path)}, ("json",))
     (tmp_path / "scores.json").write_text("{}")
-    check_outputs(Namespace(json=str(tmp_path / "scores.json")), ("json",))
+    check_outputs({"json": str(tmp_path / "scores.json")}, ("json",))
 
 
 @pytest.mark.parametrize(
