@@ -111,11 +111,10 @@ def reading(
     except InputError:
         raise
     except (OSError, refusal) as error:
-        where = getattr(error, "filename", None) if inside else None
+        where = (getattr(error, "filename", None) if inside else None) or path
         why = system_reason(error) if isinstance(error, OSError) else str(error)
-        raise InputError(
-            f"{where or path}: cannot be read ({why}){f'; {advice}' if advice else ''}"
-        ) from None
+        then = f"; {advice}" if advice else ""
+        raise InputError(f"{where}: cannot be read ({why}){then}") from None
 
 
 @contextmanager
@@ -130,9 +129,8 @@ def writing(path: object, refusal: type[Exception] = OSError, what: str = "outpu
     except (OSError, refusal) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room there, or choose" if full else "choose"
-        raise InputError(
-            f"{path}: cannot be written ({system_reason(error)}); {remedy} another {what}"
-        ) from None
+        why = system_reason(error)
+        raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
 
 
 def make_folder(path: Path, called: object = None) -> None:
