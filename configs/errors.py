@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 from numbers import Integral, Real
 from pathlib import Path
@@ -64,6 +64,17 @@ def number(name: str, value: Any, least: float = -inf, most: float = inf, whole:
     return value
 
 
+def one_of(name: str, word: Any, known: Iterable[str]) -> Any:
+    """``word``, which is one of those ``known``.
+
+    Raises:
+        InputError: it is not; the message names the nearest.
+    """
+    if not isinstance(word, str) or word not in known:
+        raise InputError(f"`{name}` {word}: {nearest(word, known)}")
+    return word
+
+
 def _span(least: float, most: float) -> str:
     if most == inf:
         return f"from {least:g}"
@@ -84,6 +95,11 @@ def one_line(error: BaseException) -> str:
     """An error of another library in one short line: its kind and the beginning of what it says."""
     text = " ".join(str(error).split())[:FOREIGN]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """A message with those of its arguments, which stand in backquotes, called as ``names`` has them."""
+    return re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[0]), text)
 
 
 def system_reason(error: BaseException) -> str:

@@ -92,7 +92,33 @@ def reveal(grown: Path, path: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output folder") -> Iterator[None]:
+def reading(
+    path: object, advice: str = "", refusal: type[Exception] = OSError, inside: bool = False
+) -> Iterator[None]:
+    """What the operating system refuses becomes one line, with ``advice`` at its end.
+
+    Args:
+        path: what is read, as the caller called it.
+        refusal: what else means that it cannot be read: ValueError of a path that no system has (a zero byte in it),
+            UnicodeDecodeError of what is no text.
+        inside: ``path`` is a folder; what in it was refused is named instead, where that is known.
+
+    Raises:
+        InputError: instead of OSError, and of ``refusal``; an InputError goes through as it is.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, refusal) as error:
+        where = (getattr(error, "filename", None) if inside else None) or path
+        why = system_reason(error) if isinstance(error, OSError) else str(error)
+        then = f"; {advice}" if advice else ""
+        raise InputError(f"{where}: cannot be read ({why}){then}") from None
+
+
+@contextmanager
+def writing(path: object, refusal: type[Exception] = OSError, what: str = "output folder") -> Iterator[None]:
     """What the operating system refuses becomes one line, which tells to choose another ``what``.
 
     Raises:
@@ -103,9 +129,21 @@ def writing(path: Path, refusal: type[Exception] = OSError, what: str = "output 
     except (OSError, refusal) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room there, or choose" if full else "choose"
-        raise InputError(
-            f"{path}: cannot be written ({system_reason(error)}); {remedy} another {what}"
-        ) from None
+        why = system_reason(error)
+        raise InputError(f"{path}: cannot be written ({why}); {remedy} another {what}") from None
+
+
+def make_folder(path: Path, called: object = None) -> None:
+    """Make a folder, and those above it, where it is not there.
+
+    Raises:
+        InputError: it cannot be; the message says ``called`` of it, else ``path``.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        where = path if called is None else called
+        raise InputError(f"{where}: cannot be made a folder ({system_reason(error)})") from None
 
 
 def check_folder(path: Path) -> None:

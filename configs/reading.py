@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from retrace.configs.errors import InputError, one_line
+from retrace.configs.files import reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,11 +129,9 @@ def read_npz(
 
 
 def _bytes_of(path: Path, kind: str) -> bytes:
-    try:
+    with reading(path):
         if not path.is_file():
             raise InputError(f"{path}: {f'is no file with {kind}' if path.exists() else 'no such file'}")
         if path.stat().st_size > LARGEST_TEXT:
             raise InputError(f"{path}: more than {LARGEST_TEXT:,} bytes, which is no {kind} file of ours")
         return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import one_line
+from retrace.configs.errors import one_line, system_reason
 from retrace.configs.files import IMAGE_ENDINGS
 
 
@@ -76,8 +76,7 @@ def image_files(folder: Path) -> list[Path]:
             file for file in folder.iterdir() if file.suffix.lower() in IMAGE_ENDINGS and file.is_file()
         )
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{folder}: no such folder of images ({why})") from None
+        raise InputError(f"{folder}: no such folder of images ({system_reason(error)})") from None
     if not files:
         raise InputError(f"{folder}: no image files in it (looked for {', '.join(IMAGE_ENDINGS)})")
     return files

@@ -280,6 +280,52 @@ def test_arguments_are_parsed_in_scripts() -> None:
                 assert "argparse" not in imported(path), f"{name} imports argparse: that is for tools/NAME.py"
 
 
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
+# These talk to somebody who has a shell: the console command, the page of a run, and the manual.
+OF_A_SHELL = (
+    "retrace/__main__.py",
+    *(f"tools/viewing/{name}.py" for name in ("board", "people", "place", "reasons")),
+    *(f"tools/pages/{name}.py" for name in ("losses", "site")),
+)
+
+
+def flags_named(path: Path) -> Iterator[int]:
+    """Lines of the texts that name a flag: of no docstring, and not the flag alone, as it stands in an argv."""
+    source = path.read_text()
+    if not FLAG.search(source):
+        return
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) and id(node) not in docstrings else None
+        if isinstance(text, str) and FLAG.search(text) and not re.fullmatch(r"--[\w-]+(=\S+)?", text):
+            yield node.lineno
+
+
+def test_what_was_typed_stays_in_scripts() -> None:
+    for path in sorted((ROOT / "tools").glob("*/**/*.py")):
+        assert "Namespace" not in path.read_text(), f"{path.relative_to(ROOT)}: take values"
+
+
+def test_no_message_below_the_scripts_names_a_flag() -> None:
+    """It speaks of `arguments`, of which the tool that was called makes its flags (`console.as_flags`)."""
+    for room in ROOMS:
+        for path in python_files(room):
+            name = str(path.relative_to(ROOT))
+            if path.parent != ROOT / "tools" and not name.startswith(TERMINAL) and name not in OF_A_SHELL:
+                found = list(flags_named(path))
+                assert not found, f"{name}, line {found[0]} names a flag"
+
+
+def test_what_the_system_refuses_is_put_into_words_in_one_place() -> None:
+    """`reading`, `writing` and `make_folder` of configs/files.py, `system_reason` of configs/errors.py."""
+    for room in ROOMS[1:]:
+        for path in python_files(room):
+            assert "strerror" not in path.read_text(), (
+                f"{path.relative_to(ROOT)} words a system's error itself"
+            )
+
+
 def test_the_tracker_s_top_is_short() -> None:
     assert len(list((ROOT / "tracker").glob("*.py"))) <= 15
 

@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
             raise InputError("report shows everybody that has results; leave entrants out")
         if args.hours is not None:
             number("hours", args.hours, 0)
-        refuse_below_one(args, ("jobs",))
+        refuse_below_one(vars(args), ("jobs",))
         if args.regime is not None and args.what not in ("run", "track"):
             raise InputError(f"`regime` is of run and track; {args.what} takes none")
         args.regime = "frozen" if args.regime is None else args.regime

@@ -15,10 +15,8 @@ import sys
 from pathlib import Path
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
-from retrace.tools.terminal.options import names_in
+from retrace.tools.terminal.options import add_benchmark, names_in
 from retrace.tools.terminal.progress import bar
-
-BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20", "DanceTrack", "custom")
 
 
 def parser() -> Parser:
@@ -35,7 +33,7 @@ def parser() -> Parser:
         "--tracker", default="odds", metavar="NAME|FILE", help="the preset whose tables are fitted"
     )
     p.add_argument("--camera", default="auto", metavar="auto|none|FILE", help="as for tune.py")
-    p.add_argument("--benchmark", default="auto", choices=BENCHMARKS, help="auto: by the sequences' names")
+    add_benchmark(p)
     p.add_argument("--sequences", metavar="NAMES", help="only these, separated by commas")
     p.add_argument("--out", required=True, metavar="FILE.yaml", help="the preset with the fitted tables")
     p.add_argument("--quiet", action="store_true", help="print errors only")

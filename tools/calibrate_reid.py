@@ -51,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    check_outputs(args, ("out", "json", "memory"))
-    refuse_idle(args, ("memory_config",), "--memory", args.memory is not None)
+    check_outputs(vars(args), ("out", "json", "memory"))
+    refuse_idle(vars(args), ("memory_config",), "--memory", args.memory is not None)
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.reid.calibration.card import KEY

@@ -59,8 +59,8 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    refuse_idle(args, ("machines", *FAILURES, "seed"), "--simulate DAYS", args.simulate is not None)
-    refuse_below_one(args, ("machines",))
+    refuse_idle(vars(args), ("machines", *FAILURES, "seed"), "--simulate DAYS", args.simulate is not None)
+    refuse_below_one(vars(args), ("machines",))
     with as_flags(p):
         from retrace.configs.files import write_json
         from retrace.tools.benchmarks.capacity import Machine, Site, plan, read_costs
@@ -97,7 +97,7 @@ def simulated(args: argparse.Namespace, planned: dict[str, Any], machine: Machin
     from retrace.tools.benchmarks.failures import DAY, LARGEST, Failures, simulate
 
     number("simulate", args.simulate, 1e-6, LARGEST)
-    told = FAILURES | given(args, FAILURES)
+    told = FAILURES | given(vars(args), FAILURES)
     for name, value in told.items():
         number(name, value, 1e-6, LARGEST * DAY)
     count = args.machines or planned["count"]

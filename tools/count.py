@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from retrace.tracker.mot_file import read_ground_truth
 
     check_outputs(
-        args, ("json",), ("out",), inputs={"results": "RESULTS", "regions": "--regions", "gt": "--gt"}
+        vars(args), ("json",), ("out",), inputs={"results": "RESULTS", "regions": "--regions", "gt": "--gt"}
     )
     if args.minute is not None and not args.out:
         raise InputError("--minute goes with --out DIR")

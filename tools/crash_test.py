@@ -43,8 +43,8 @@ def main(argv: list[str]) -> int:
     from retrace.tools.crashes.report import crash_test
     from retrace.tools.terminal.options import check_outputs, refuse_below_one
 
-    refuse_below_one(args, ("kills", "times"))
-    check_outputs(args, ("json",), ("out",))
+    refuse_below_one(vars(args), ("kills", "times"))
+    check_outputs(vars(args), ("json",), ("out",))
     subjects, trials = (names_in(getattr(args, name), name) for name in ("subjects", "trials"))
     found = crash_test(subjects, trials, args.kills, args.times, args.seed, args.out, say)
     if args.json is not None:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
-from retrace.tools.terminal.options import check_ending, check_outputs
+from retrace.tools.terminal.options import check_ending, check_outputs, write_texts
 from retrace.tools.terminal.progress import bar
 
 GAPS = "0.2,1,3,5,10,30"
@@ -47,10 +47,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    check_outputs(args, ("json", "markdown", "plot"))
-    check_ending(args, "plot", ".svg")
+    check_outputs(vars(args), ("json", "markdown", "plot"))
+    check_ending(vars(args), "plot", ".svg")
     from retrace.configs import load_preset
-    from retrace.configs.files import atomic_write, write_json, writing
+    from retrace.configs.files import write_json
     from retrace.tools.scoring import pay_report
     from retrace.tools.scoring.reid_pay import compare
     from retrace.tracker.config import TrackerConfig
@@ -67,10 +67,8 @@ def main(argv: list[str]) -> int:
     text = "\n".join(section.as_markdown() for section in sections) + f"\n{pay_report.advice(found)}\n"
     if args.json:
         write_json(Path(args.json), pay_report.as_json(found, sections))
-    for place, told in ((args.markdown, text), (args.plot, pay_report.as_svg(found, gaps))):
-        if place:
-            with writing(Path(place)), atomic_write(place) as file:
-                file.write(told)
+    texts = {args.markdown: text, args.plot: pay_report.as_svg(found, gaps)}
+    write_texts({Path(place): told for place, told in texts.items() if place})
     if not args.quiet:
         say(text)
     return OK

@@ -92,7 +92,7 @@ def check_options(args: argparse.Namespace) -> str:
     """What is scored."""
     from retrace.configs import InputError
 
-    options.refuse_empty(args, vars(args))
+    options.refuse_empty(vars(args), vars(args))
     given = [name for name in SOURCES if getattr(args, name) is not None]
     if len(given) != 1:
         ways = "--features, --weights with --data, --memory with --truth, --results with --gt"
@@ -102,17 +102,17 @@ def check_options(args: argparse.Namespace) -> str:
             if (getattr(args, need) is not None) != (name == given[0]):
                 raise InputError(f"--{name} and --{need} go together")
     options.refuse_idle(
-        args,
+        vars(args),
         ("recordings", "one_clock", "shuffled"),
         "--features or --weights",
         given[0] in ("features", "weights"),
     )
     if args.shuffled is not None and (args.recordings or args.one_clock):
         raise InputError("--shuffled visits have no time: leave --recordings and --one-clock out")
-    options.refuse_idle(args, ("gap",), "--results", given[0] == "results")
-    options.refuse_idle(args, ("plot",), "a curve, which --results are not", given[0] != "results")
-    options.check_outputs(args, ("json", "plot"))
-    options.check_ending(args, "plot", ".svg")
+    options.refuse_idle(vars(args), ("gap",), "--results", given[0] == "results")
+    options.refuse_idle(vars(args), ("plot",), "a curve, which --results are not", given[0] != "results")
+    options.check_outputs(vars(args), ("json", "plot"))
+    options.check_ending(vars(args), "plot", ".svg")
     return given[0]
 
 

@@ -36,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "--numbering", choices=("split", "full"), help="val-half: of result frames (split: from 1)"
     )
     p.add_argument("--sequences", metavar="NAMES", help="only these, separated by commas")
-    p.add_argument("--json", metavar="FILE", help="all metrics; - for standard output instead of the table")
-    p.add_argument("--csv", metavar="FILE.csv", help="other tables go to FILE.intervals.csv and so on")
-    p.add_argument("--markdown", metavar="FILE")
+    options.add_table_outputs(p)
     p.add_argument("--plot", metavar="FILE.svg", help="HOTA, DetA, AssA and LocA over alpha")
     p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals over sequences")
     p.add_argument("--compare", metavar="DIR", help="other results: difference with a paired interval")
@@ -95,7 +93,7 @@ def check_options(args: argparse.Namespace) -> None:
     from retrace.configs import InputError
 
     options.refuse_empty(
-        args, ("gt", "compare", "detections", "homography", "json", "csv", "markdown", "plot")
+        vars(args), ("gt", "compare", "detections", "homography", "json", "csv", "markdown", "plot")
     )
     if "" in args.results:
         raise InputError("--results '': expected a name")
@@ -107,17 +105,17 @@ def check_options(args: argparse.Namespace) -> None:
                 )
     if args.headroom != (args.detections is not None):
         raise InputError("--headroom and --detections go together")
-    options.refuse_idle(args, ("min_score", "detections_file"), "--headroom", args.headroom)
+    options.refuse_idle(vars(args), ("min_score", "detections_file"), "--headroom", args.headroom)
     if args.detections_file is not None and args.headroom and not Path(args.detections).is_dir():
         raise InputError(
             "--detections-file does nothing where --detections lies inside each sequence folder itself"
         )
-    options.refuse_idle(args, ("force",), "--compare", args.compare is not None)
-    options.refuse_idle(args, ("homography",), "--multi-camera", args.multi_camera)
-    options.refuse_idle(args, ("reach",), "--homography", args.homography is not None)
-    options.refuse_idle(args, ("numbering",), "--split val-half", args.split != "all")
-    options.check_outputs(args, ("json", "csv", "markdown", "plot"))
-    options.check_ending(args, "plot", ".svg")
+    options.refuse_idle(vars(args), ("force",), "--compare", args.compare is not None)
+    options.refuse_idle(vars(args), ("homography",), "--multi-camera", args.multi_camera)
+    options.refuse_idle(vars(args), ("reach",), "--homography", args.homography is not None)
+    options.refuse_idle(vars(args), ("numbering",), "--split val-half", args.split != "all")
+    options.check_outputs(vars(args), ("json", "csv", "markdown", "plot"))
+    options.check_ending(vars(args), "plot", ".svg")
 
 
 def write_files(args: argparse.Namespace, found: FolderScore | SeveralScores) -> None:
@@ -129,7 +127,7 @@ def write_files(args: argparse.Namespace, found: FolderScore | SeveralScores) ->
         what = "HOTA" if len(args.results) > 1 else Path(args.results[0]).resolve().name
         more[Path(args.plot)] = found.as_svg(f"{what}: {found.title}")
     first = as_csv(found.rows, found.head), as_markdown(found.rows, head=found.head) + below
-    options.write_tables(args, found.as_json(), first, found.sections, more)
+    options.write_tables(vars(args), found.as_json(), first, found.sections, more)
 
 
 def report(results: list[str], found: FolderScore | SeveralScores) -> None:

@@ -67,9 +67,9 @@ def main(argv: list[str]) -> int:
     from retrace.tools.scoring.embedding import Embedding, load_features
     from retrace.tools.scoring.reliability import with_calibration
 
-    how = Embedding(args.data, **options.given(args, options.EMBEDDING)) if args.data else None
+    how = Embedding(args.data, **options.given(vars(args), options.EMBEDDING)) if args.data else None
     also = tuple(options.names_in(args.also, "also"))
-    wanted = Wanted(**options.given(args, Wanted.__dataclass_fields__) | {"also": also})
+    wanted = Wanted(**options.given(vars(args), Wanted.__dataclass_fields__) | {"also": also})
     names = [name for name in (args.features or args.weights, args.compare) if name is not None]
     advance = partial(bar, quiet=args.quiet)
     with as_flags(p), shards_of(args.shards, args.cluster) as shards:
@@ -86,13 +86,15 @@ def main(argv: list[str]) -> int:
         if args.html is not None:
             from retrace.tools.pages.ranked_page import write_page
 
-            write_page(Path(args.html), found, advance, **options.given(args, ("top_k", "html_queries")))
+            write_page(
+                Path(args.html), found, advance, **options.given(vars(args), ("top_k", "html_queries"))
+            )
         if args.verification and args.weights is not None:
-            told = options.given(args, ("device", "model", "input"))
+            told = options.given(vars(args), ("device", "model", "input"))
             found = with_calibration(found, args.weights, args.reliability, **told)
     first, *others = found.sections
     lines = "".join(f"\n{line}\n" for line in (*found.notes, *found.under))
-    options.write_tables(args, found.as_json(), (first.as_csv(), first.as_markdown() + lines), others)
+    options.write_tables(vars(args), found.as_json(), (first.as_csv(), first.as_markdown() + lines), others)
     if not args.quiet:
         report(args, found)
     return OK
@@ -103,7 +105,7 @@ def check_options(args: argparse.Namespace) -> None:
     from retrace.configs import InputError
 
     weights, compare, features = args.weights, args.compare, args.features
-    options.refuse_empty(args, vars(args))
+    options.refuse_empty(vars(args), vars(args))
     if features is not None and (weights is not None or args.data is not None):
         raise InputError("give --features FILE.npz, or --weights with --data, not both")
     if features is None and (weights is None or args.data is None):
@@ -112,15 +114,15 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError(f"--weights {weights}: is a features file; give it as --features, without --data")
     if features is not None and compare is not None and not compare.lower().endswith(".npz"):
         raise InputError(f"--compare {compare}: with --features, give a features file (.npz) to compare with")
-    options.refuse_idle(args, options.EMBEDDING, "--weights", weights is not None)
-    options.refuse_idle(args, ("top_k", "html_queries"), "--html", args.html is not None)
-    options.refuse_below_one(args, ("batch_size", "threads", "top_k", "html_queries"))
+    options.refuse_idle(vars(args), options.EMBEDDING, "--weights", weights is not None)
+    options.refuse_idle(vars(args), ("top_k", "html_queries"), "--html", args.html is not None)
+    options.refuse_below_one(vars(args), ("batch_size", "threads", "top_k", "html_queries"))
     files = ("json", "csv", "markdown", "save_features")
     read = {"features": "--features", "weights": "--weights", "compare": "--compare"}
-    options.check_outputs(args, files, folders=("html",), inputs=read)
-    options.check_ending(args, "save_features", ".npz")
-    options.check_ending(args, "reliability", ".svg")
-    options.refuse_idle(args, ("reliability",), "--verification", args.verification)
+    options.check_outputs(vars(args), files, folders=("html",), inputs=read)
+    options.check_ending(vars(args), "save_features", ".npz")
+    options.check_ending(vars(args), "reliability", ".svg")
+    options.refuse_idle(vars(args), ("reliability",), "--verification", args.verification)
     if args.centre is not None and args.verification:
         raise InputError("--centre changes distances, and no calibration fits them: leave --verification out")
 

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
 def run(args: argparse.Namespace) -> int:
     from retrace.tools.terminal.options import check_outputs
 
-    check_outputs(args, ("json",))
+    check_outputs(vars(args), ("json",))
     batch = _batch(args.batch)
     from retrace.configs.files import write_json
     from retrace.reid import ExportJob, export

@@ -48,42 +48,25 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    from retrace.configs import InputError, load_preset
-    from retrace.configs.files import write_json
+    options.refuse_empty(vars(args), ("results", "out", "homography", "sequences"))
+    from retrace.configs import load_preset
     from retrace.configs.loader import parse_assignments
-    from retrace.eval.manifest import read_manifest
-    from retrace.tools.runs.manifest import commit
-    from retrace.tracker.mot_file import write_results
+    from retrace.tools.runs.afterwards import link_into
     from retrace.tracker.site import SiteConfig
-    from retrace.tracker.site.files import link_folder
-    from retrace.tracker.site.ground import write_ground
 
-    results, out = Path(args.results), Path(args.out)
-    options.refuse_empty(args, ("results", "out", "homography", "sequences"))
-    if out.resolve() == results.resolve():
-        raise InputError(f"--out {args.out}: is --results itself; name another folder")
     with as_flags(p):
-        config = load_preset(args.config, SiteConfig, "site", parse_assignments(args.set))
-        linked = link_folder(
-            results,
-            config,
+        linked = link_into(
+            Path(args.out),
+            Path(args.results),
+            load_preset(args.config, SiteConfig, "site", parse_assignments(args.set)),
+            argv,
             cameras=options.names_in(args.cameras, "cameras"),
             homography=Path(args.homography) if args.homography else None,
             learn_frames=args.learn_frames,
             sequences=Path(args.sequences) if args.sequences else None,
         )
-    run = read_manifest(results) or {}
-    done = {"pass": "link_cameras", "learned": linked.learned, **config.model_dump()}
-    before = run.get("post_processing") or []
-    history = [*(before if isinstance(before, list) else [before]), done]
-    marks = {"online": False, "post_processing": history}
-    # The manifest is written first: no result goes unmarked.
-    write_json(out / "run.json", run | marks | {"linked": {"arguments": argv, "commit": commit()}})
-    write_ground(out / "ground.yaml", linked.ground)
-    for name, table in linked.tables.items():
-        write_results(out / f"{name}.txt", table)
     if not args.quiet:
-        say(f"{out}: {linked.note}")
+        say(f"{Path(args.out)}: {linked.note}")
     return OK
 
 

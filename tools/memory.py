@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 
 from retrace.tools.terminal import options
-from retrace.tools.terminal.console import OK, Parser, guarded, say
+from retrace.tools.terminal.console import OK, Parser, as_flags, flagged, guarded, say
 
 WORDS = {  # what follows each verb
     "list": "", "show": "PERSON", "log": "", "suggestions": "", "recluster": "", "merge": "A B", "reject": "A B",
@@ -63,7 +63,8 @@ FOR = {"config": "forget recluster", "set": "forget recluster", "engine": "delet
 
 
 def main(argv: list[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
 
     from retrace.configs import InputError
     from retrace.configs.loader import parse_assignments
@@ -81,12 +82,19 @@ def main(argv: list[str]) -> int:
     no_ids = ("clock", "clocks", "engine")
     numbers = memories.numbers([] if verb in no_ids else words[:1] if verb == "name" else words)
     memories.check_memory(args.memory)
-    options.refuse_empty(args, FOR)
+    options.refuse_empty(vars(args), FOR)
     for option, verbs in FOR.items():
         if getattr(args, option) and verb not in verbs.split():
             raise InputError(f"--{option} does nothing for {verb}: it is for {' and '.join(verbs.split())}")
+
+    def elsewhere(memory: Memory) -> list[str]:
+        return [flagged(line, p) for line in memories.server_lines(memory)]
+
     now = time.time()
-    with Memory(args.memory, config=args.config, engine=args.engine, **parse_assignments(args.set)) as memory:
+    with (
+        as_flags(p),
+        Memory(args.memory, config=args.config, engine=args.engine, **parse_assignments(args.set)) as memory,
+    ):
         match verb:
             case "list":
                 lines = memories.people_lines(memory.store)
@@ -112,13 +120,10 @@ def main(argv: list[str]) -> int:
             case "undo-merges":
                 lines = [f"{editing.undo_all_merges(memory, at=now)} merges undone"]
             case "delete":
-                lines = [
-                    memories.deleted_line(editing.delete(memory, numbers[0])),
-                    *memories.server_lines(memory),
-                ]
+                lines = [memories.deleted_line(editing.delete(memory, numbers[0])), *elsewhere(memory)]
             case "forget":
                 counts = editing.forget(memory, memory.people.now(memory.config.clock_jump))
-                lines = [memories.forgotten_line(counts), *memories.server_lines(memory)]
+                lines = [memories.forgotten_line(counts), *elsewhere(memory)]
             case "engine":
                 lines = memories.engine_lines(memory, words[0])
             case "clocks":

@@ -49,31 +49,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    options = parser()
-    args = options.parse_args(argv)
-    from retrace.configs import InputError
-    from retrace.configs.files import write_json
+    p = parser()
+    args = p.parse_args(argv)
     from retrace.configs.loader import parse_assignments
-    from retrace.eval.manifest import read_manifest
-    from retrace.tools.runs.manifest import commit, marked
-    from retrace.tracker.offline.files import improve_folder, read_passes, write_table
+    from retrace.tools.runs.afterwards import improve_into
+    from retrace.tracker.offline.files import read_passes
 
-    results, out = Path(args.results), Path(args.out)
-    if out.resolve() == results.resolve():
-        raise InputError(f"--out {args.out}: is --results itself; name another folder")
-    with as_flags(options):
+    out, sequences = Path(args.out), Path(args.sequences) if args.sequences else None
+    with as_flags(p):
         config = read_passes(args.passes, parse_assignments(args.set))
-        run = read_manifest(results) or {}
-        sequences = Path(args.sequences) if args.sequences else None
-        done = improve_folder(results, config, run, fps=args.fps, sequences=sequences, vectors=args.vectors)
-    about = {"arguments": argv, "commit": commit(), "fps": {name: one.fps for name, one in done.items()}}
-    about["looks"] = {name: one.known for name, one in done.items()}
-    # Everything is done before anything is written, and the manifest is written first: no result goes unmarked.
-    write_json(out / "run.json", marked(run, config) | {"offline": about})
-    for name, one in done.items():
-        path = write_table(out / f"{name}.txt", one.table)
-        if not args.quiet:
-            say(f"{path}: {one.note}")
+        how = {"fps": args.fps, "sequences": sequences, "vectors": args.vectors}
+        done = improve_into(out, Path(args.results), config, argv, **how)
+    if not args.quiet:
+        for name, one in done.items():
+            say(f"{out / name}.txt: {one.note}")
     return OK
 
 

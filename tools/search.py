@@ -68,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
     from retrace.tracker.memory import Memory
     from retrace.tracker.memory.search import search
 
-    check_outputs(args, ("sheet", "csv", "json"), ("html",), inputs={"memory": "MEMORY", "photo": "PHOTO"})
+    check_outputs(
+        vars(args), ("sheet", "csv", "json"), ("html",), inputs={"memory": "MEMORY", "photo": "PHOTO"}
+    )
     memories.check_memory(args.memory)
     if not (0 <= args.least <= 1 and args.top >= 1):
         raise InputError(f"expected a probability and at least one person, got {args.least} and {args.top}")

@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"missing {', '.join(missing)} (or --check PATH)")
     from retrace.eval.mot.archive import make_submission
 
-    with as_flags(p):
+    with as_flags(p, which="--set"):
         made = make_submission(
             args.results,
             args.benchmark,

@@ -127,7 +127,7 @@ def left(progress: Progress) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {seconds:02} s"
 
 
-def check_options(args: Any) -> None:
+def check_options(args: argparse.Namespace) -> None:
     """Refuse what contradicts itself."""
     from retrace.configs import InputError
 

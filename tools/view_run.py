@@ -83,7 +83,7 @@ def check_options(args: argparse.Namespace) -> None:
 
     if args.port is not None and not 1 <= args.port <= 65535:
         raise InputError(f"--port {args.port}: expected 1 to 65535")
-    refuse_empty(args, ("save", "export", "imported", "gt", "memory", "host", "video"))
+    refuse_empty(vars(args), ("save", "export", "imported", "gt", "memory", "host", "video"))
     for option in ("gt", "memory"):
         path = getattr(args, option)
         if path is not None and not Path(path).exists():
@@ -100,7 +100,7 @@ def show(board: object, host: str, wanted: int | None, open_browser: bool) -> No
     """Serve, and say where."""
     import secrets
 
-    from retrace.configs import InputError
+    from retrace.configs.errors import InputError, system_reason
     from retrace.tools.viewing.board import Board
     from retrace.tools.viewing.server import free_port, make_app, serve
 
@@ -111,7 +111,7 @@ def show(board: object, host: str, wanted: int | None, open_browser: bool) -> No
         port = free_port(host, wanted or 0)
     except OSError as error:
         what = f"--host {host}" + (f", --port {wanted}" if wanted else "")
-        raise InputError(f"{what}: {error.strerror or error}") from None
+        raise InputError(f"{what}: {system_reason(error)}") from None
     name = socket.gethostname() if host in EVERY else host  # what others can open
     address = f"http://{f'[{name}]' if ':' in name else name}:{port}/" + (f"?token={token}" if token else "")
     say(f"{address}  (Ctrl-C ends it)")

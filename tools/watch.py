@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from retrace.tools.runs.watch import Seat
     from retrace.tracker.run import Job
 
-HOST = "127.0.0.1"
-
 
 def parser() -> Parser:
     p = track.parser(files=False)
@@ -39,6 +37,7 @@ def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     with as_flags(p):
+        from retrace.tools.runs.metrics import served
         from retrace.tools.runs.runner import stop_on_signals
         from retrace.tools.runs.watch import camera_jobs, watch_into
 
@@ -46,7 +45,7 @@ def main(argv: list[str]) -> int:
             be_quiet()
         jobs, stop = camera_jobs(track.jobs_of(args), 1 if args.cluster else None), threading.Event()
         tell = (lambda line: None) if args.quiet else say
-        with stop_on_signals(stop), _served(args.metrics) as publish, _seats(args.cluster, jobs) as hire:
+        with stop_on_signals(stop), served(args.metrics) as publish, _seats(args.cluster, jobs) as hire:
             watch_into(jobs, argv, stop, hire, tell, publish)
     return OK
 
@@ -63,48 +62,6 @@ def _seats(cluster: str | None, jobs: Sequence[Job]) -> Iterator[Callable[[int],
 
     with actors(cluster, jobs) as hire:
         yield hire
-
-
-@contextmanager
-def _served(place: str | None) -> Iterator[Callable[[str], None]]:
-    """What publishes a text at http://HOST:PORT/metrics."""
-    if place is None:
-        yield lambda text: None
-        return
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    from retrace.configs import InputError
-
-    now = [""]
-
-    class Metrics(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            told = now[0].encode() if self.path == "/metrics" else b""
-            self.send_response(200 if told else 404)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-            self.send_header("Content-Length", str(len(told)))
-            self.end_headers()
-            self.wfile.write(told)
-
-    host, _, port = place.rpartition(":")
-    try:
-        server = ThreadingHTTPServer((host or HOST, int(port)), Metrics)
-    except (OSError, ValueError, OverflowError) as error:
-        raise InputError(f"`metrics` {place[:40]}: cannot be served there ({error})") from None
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
-
-    def publish(text: str) -> None:
-        now[0] = text
-
-    try:
-        yield publish
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 if __name__ == "__main__":

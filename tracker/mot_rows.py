@@ -16,6 +16,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import path_text
+from retrace.configs.files import reading
 
 MIN_COLUMNS = {"detections": 7, "results": 7, "ground truth": 7}
 LAST_FRAME = 10_000_000  # four days at 30 frames a second; a table of frames that long still fits in memory
@@ -52,14 +53,10 @@ def read_bounded(path: str | Path, expected: str, most: int = LARGEST_FILE) -> b
     Raises:
         InputError: it cannot be read, or has more than ``most`` bytes (a device never ends).
     """
-    try:
-        with open(path, "rb") as file:
-            large = os.fstat(file.fileno()).st_size > most
-            pieces = itertools.islice(iter(partial(file.read, PIECE), b""), most // PIECE + 1)
-            data = b"" if large else b"".join(pieces)
-    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
-        why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read ({why}); expected {expected}") from None
+    with reading(path, f"expected {expected}", ValueError), open(path, "rb") as file:
+        large = os.fstat(file.fileno()).st_size > most
+        pieces = itertools.islice(iter(partial(file.read, PIECE), b""), most // PIECE + 1)
+        data = b"" if large else b"".join(pieces)
     if large or len(data) > most:
         raise InputError(f"{path}: more than {most:,} bytes; expected {expected}")
     return data

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_of
 from retrace.configs.files import atomic_write, partial_of, write_json, writing
 from retrace.eval.manifest import COMPARED, facts, files_hash, read_manifest
 from retrace.eval.mot.sequences import base_name, stopped_run
-from retrace.eval.mot.submission import DETECTORS, TRAIN, Finding, check, expected_files
+from retrace.eval.mot.submission import BENCHMARKS, DETECTORS, SETS, TRAIN, Finding, check, expected_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,11 @@ def collect(results: Path, benchmark: str, which: str = "auto") -> tuple[dict[st
     its sequence. "auto" takes "all" if any training sequence is there.
 
     Raises:
-        InputError: no folder, a sequence is missing, or only two of three detectors are there.
+        InputError: another benchmark or set; no folder, a sequence is missing, or only two of three detectors are
+            there.
     """
+    one_of("benchmark", benchmark, BENCHMARKS)
+    one_of("which", which, ("auto", *SETS))
     if not results.is_dir():
         raise InputError(f"{results}: no such folder of results")
     if which == "auto":

@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 from retrace.configs import InputError
 from retrace.eval.mot.cameras import Pair, lengths_of
 from retrace.eval.mot.overlap import Overlaps
-from retrace.eval.mot.preprocess import Prepared, frame_cuts, prepare, relabel
+from retrace.eval.mot.preprocess import Prepared, check_benchmark, frame_cuts, prepare, relabel
 from retrace.eval.mot.score import Metrics, score_prepared
 from retrace.tracker.data import MotTable
 
@@ -51,8 +51,9 @@ def evaluate_on_ground(
         benchmark: whose preprocessing, in each camera; see :func:`retrace.eval.mot.evaluate`.
 
     Raises:
-        InputError: no camera, one without a plane, a reach that is none.
+        InputError: another benchmark, no camera, one without a plane, a reach that is none.
     """
+    check_benchmark(benchmark)
     if not 0 < reach < FAR:
         raise InputError(
             f"`reach` {reach}: expected a distance above 0 and below {FAR:g}, in the unit of the ground"

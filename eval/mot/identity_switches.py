@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrace.eval.mot.clear import NOBODY, matches
-from retrace.eval.mot.preprocess import prepare
+from retrace.eval.mot.preprocess import check_benchmark, prepare
 from retrace.tracker.data import MotTable
 
 
@@ -28,7 +28,11 @@ def identity_switches(
 
     Args:
         gt, result, length, benchmark: as for :func:`retrace.eval.mot.evaluate`; tables that it would not refuse.
+
+    Raises:
+        InputError: another benchmark.
     """
+    check_benchmark(benchmark)
     if not len(gt) or not len(result):
         return []
     ready = prepare(gt, result, length, benchmark)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrace.eval.mot.clear import matches
-from retrace.eval.mot.preprocess import prepare
+from retrace.eval.mot.preprocess import check_benchmark, prepare
 from retrace.tracker.data import MotTable
 
 
@@ -25,7 +25,11 @@ def matched_rows(gt: MotTable, result: MotTable, length: int, benchmark: str = "
 
     Args:
         gt, result, length, benchmark: as for :func:`retrace.eval.mot.evaluate`; tables that it would not refuse.
+
+    Raises:
+        InputError: another benchmark.
     """
+    check_benchmark(benchmark)
     nothing = np.zeros(0, np.int64)
     ready = prepare(gt, result, length, benchmark)
     if not len(ready.gt_row) or not len(ready.result_row):

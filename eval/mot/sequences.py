@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_of
 from retrace.configs.files import cores, partial_of
 from retrace.eval.mot.preprocess import check_benchmark, find_fault, prepare
 from retrace.eval.mot.score import Metrics, score_prepared
@@ -91,8 +92,11 @@ def find_sequences(
         names: only these; default: all.
 
     Raises:
-        InputError: a folder, file or named sequence is missing, or a length fits neither full nor half.
+        InputError: another split or numbering; a folder, file or named sequence is missing, or a length fits neither
+            full nor half.
     """
+    one_of("split", split, SPLITS)
+    one_of("numbering", numbering, NUMBERINGS)
     gt, results = Path(gt), Path(results)
     for folder, what in ((gt, "ground truth"), (results, "results")):
         if not folder.is_dir():
@@ -132,8 +136,10 @@ def find_truth(folder: Path, split: str = "all") -> Sequence:
     """The ground truth of a sequence folder, cut to the split; its result is nowhere.
 
     Raises:
-        InputError: no seqinfo.ini, or a length that fits neither the whole of a known sequence nor its half.
+        InputError: another split; no seqinfo.ini, or a length that fits neither the whole of a known sequence nor its
+            half.
     """
+    one_of("split", split, SPLITS)
     name, length = folder.name, read_sequence_length(folder)
     full = FULL_LENGTH.get(base_name(name), length)
     skip = full // 2 + 1

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_of
 from retrace.eval.mot.overlap import overlaps
 from retrace.eval.mot.sequences import base_name
 from retrace.tracker.boxes import tlwh_to_xyxy
@@ -38,6 +39,7 @@ TEST = {
     "MOT20": {"04": 2080, "06": 1008, "07": 585, "08": 806},
 }
 BENCHMARKS = tuple(TEST)
+SETS = ("all", "test")  # of the sequences: with those for training, or without
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,12 @@ def expected_files(benchmark: str, which: str) -> dict[str, int]:
     """File names of a complete submission with the sequences' lengths in frames.
 
     MOT17: 42 files ("all": train and test, each for three detectors) or 21 ("test"); MOT20: 8 or 4.
+
+    Raises:
+        InputError: another benchmark or set.
     """
+    one_of("benchmark", benchmark, BENCHMARKS)
+    one_of("which", which, SETS)
     lengths = TEST[benchmark] | (TRAIN[benchmark] if which == "all" else {})
     endings = [f"-{d}" for d in DETECTORS] if benchmark == "MOT17" else [""]
     return {
@@ -76,9 +83,11 @@ def check(path: Path, benchmark: str | None = None, gt: Path | None = None) -> l
             What could not be compared is warned about.
 
     Raises:
-        InputError: there is no such file or folder, it is of another benchmark, or a ground-truth file in ``gt``
-            cannot be read.
+        InputError: no such benchmark; there is no such file or folder, it is of another benchmark, or a ground-truth
+            file in ``gt`` cannot be read.
     """
+    if benchmark is not None:
+        one_of("benchmark", benchmark, BENCHMARKS)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if gt is not None and not gt.is_dir():

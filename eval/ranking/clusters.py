@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from retrace.configs import InputError
-from retrace.eval.ranking.pairing import DISTRACTOR, Metric, checked_features, unit_rows
+from retrace.configs.errors import one_of
+from retrace.eval.ranking.pairing import DISTRACTOR, METRICS, Metric, checked_features, unit_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ def clustering_scores(
         ids: (N,).
 
     Raises:
-        InputError: wrong shapes or numbers, fewer than two identities.
+        InputError: another metric, wrong shapes or numbers, fewer than two identities.
     """
+    one_of("metric", metric, METRICS)
     x, norms = checked_features(features, "features", len(np.asarray(ids)))
     mine = np.asarray(ids) > DISTRACTOR
     kinds, truth = np.unique(np.asarray(ids)[mine], return_inverse=True)

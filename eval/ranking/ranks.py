@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import number
+from retrace.configs.errors import number, one_of
 from retrace.eval.ranking.counting import images_before, ranks_of
 from retrace.eval.ranking.pairing import DISTRACTOR, Metric, Pairing, Rows, blocks, distance_rows, pair_up
 from retrace.eval.ranking.reranking import Reranked
@@ -177,7 +177,11 @@ def average_precision(ranks: np.ndarray, positives: np.ndarray, rule: str = "rec
 
     "rectangle": mean over positives of k / r_k. "trapezoid": mean of (k / r_k + (k - 1) / (r_k - 1)) / 2, with 1
     for the second term at r_k = 1.
+
+    Raises:
+        InputError: another rule.
     """
+    one_of("rule", rule, ("rectangle", "trapezoid"))
     k = ordinals(positives)
     precision = k / ranks
     if rule == "trapezoid":

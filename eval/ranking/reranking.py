@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_of
 from retrace.eval.ranking.pairing import (
     JUNK,
     METRICS,
@@ -136,11 +137,13 @@ def rerank(
     ``shards`` look for the neighbours together, and find the same.
 
     Raises:
-        InputError: wrong shapes or numbers, an unknown variant, k1 or k2 below 1, weight outside [0, 1].
+        InputError: wrong shapes or numbers, an unknown variant, metric or word for ``junk``, k1 or k2 below 1, weight
+            outside [0, 1].
     """
     for name, value, known in (("variant", variant, VARIANTS), ("metric", metric, METRICS)):
         if value not in known:
             raise InputError(f"re-ranking {name} {value!r}: expected one of {', '.join(known)}")
+    one_of("junk", junk, ("drop", "keep"))
     if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
         raise InputError(
             f"re-ranking: expected k1 and k2 from 1 and weight in [0, 1], got {k1}, {k2}, {weight}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError, files
-from retrace.configs.files import atomic_write, read_image, writing
+from retrace.configs.files import atomic_write, read_image, reading, writing
 from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
@@ -111,10 +111,8 @@ def images_key(images: ReidImages, what: str = "") -> str:
     """
     digest = hashlib.sha256(what.encode())
     for path in images.paths:
-        try:
+        with reading(path):
             facts = path.stat()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         digest.update(
             f"\n{path.absolute()} {facts.st_size} {facts.st_mtime_ns}".encode(errors="surrogateescape")
         )

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from retrace.configs import InputError
+from retrace.configs.errors import system_reason
 from retrace.configs.files import IMAGE_ENDINGS
 
 PARTS = ("train", "query", "gallery")
@@ -91,7 +92,7 @@ def image_files(folder: Path, found: FoundImages | None = None) -> Iterator[Path
     seen: set[tuple[int, int]] = set()
 
     def unreadable(error: OSError) -> None:
-        found.skipped.append((Path(error.filename or folder), f"cannot be read ({error.strerror})"))
+        found.skipped.append((Path(error.filename or folder), f"cannot be read ({system_reason(error)})"))
 
     for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
         facts = os.stat(place)

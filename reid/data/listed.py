@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.configs.files import reading
 from retrace.reid.data.layouts import MSMT_NAME, PARTS, FoundImages, few
 
 MSMT_LISTS = {  # 32,621 training images are train and val together
@@ -218,9 +219,8 @@ def text_of(file: Path) -> str:
         InputError: it cannot be read, is none, or does not fit into memory.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+        with reading(file):
+            return file.read_text(encoding="utf-8-sig")
     except MemoryError:
         raise InputError(f"{file}: does not fit into memory") from None
     except UnicodeDecodeError:

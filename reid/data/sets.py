@@ -16,6 +16,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
+from retrace.configs.files import reading
 from retrace.reid.data import known, layouts, listed
 from retrace.reid.data.layouts import FOLDERS, MSMT_NAME, PARTS, FoundImages, Row, few, names_match
 
@@ -146,13 +147,11 @@ def read_reid_set(
     parts = [*parts, *need]
     if not parts or not {*parts} <= {*PARTS}:
         raise InputError(f"parts must be some of {', '.join(PARTS)}, got {', '.join(parts) or 'none'}")
-    try:
+    with reading(folder, inside=True):
         if not folder.exists():
             raise InputError(f"{folder}: no such folder; expected a ReID data set, such as Market-1501")
         kind, place = locate(folder, layout)
         found = LAYOUTS[kind].read(place, split)
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be read ({error.strerror})") from None
     return _finish(place, found, parts, need, strict)
 
 

@@ -6,7 +6,6 @@ every batch size that it claims to take.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import install, one_line
-from retrace.configs.files import read_image
+from retrace.configs.files import read_image, reveal, writing
 from retrace.reid.crops import image_files, resize
 from retrace.reid.embedder import Embedder, find_weights
 from retrace.reid.exporting import convert
@@ -123,7 +122,7 @@ def export(
     network = open_network(source, wish=Wish("cpu", job.model, 1))
     original = Embedder(network, source, 16)
     fitting, drawn, people = _crops(original.size, calibration, job.store)
-    try:
+    with writing(out, what="file"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
             made = Path(folder) / out.name
@@ -137,9 +136,7 @@ def export(
                 )
             names = sorted((file.name for file in made.parent.iterdir()), key=lambda name: name == made.name)
             for name in names:  # the file asked for comes last: where it is, all is
-                os.replace(made.parent / name, out.parent / name)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {one_line(error)}") from None
+                reveal(made.parent / name, out.parent / name)
     return replace(found, files=tuple(out.parent / name for name in reversed(names)))
 
 

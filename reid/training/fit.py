@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from retrace.configs import InputError, load_preset
-from retrace.configs.files import atomic_write, locked, writing
+from retrace.configs.files import atomic_write, locked, make_folder, writing
 from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.columns import label_columns
@@ -353,10 +353,7 @@ def _alone_in(folder: Path, resumed: bool) -> Iterator[None]:
     """The folder of the run, made; nobody else trains into it meanwhile, or has before unless it goes on. A run that
     is refused leaves no folder that was not there."""
     made = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder ({error.strerror})") from None
+    make_folder(folder)
     try:
         with locked(folder / LOCK, f"trains into {folder}"):
             if not resumed and (folder / CHECKPOINT).exists():

@@ -19,7 +19,7 @@ from torch import nn
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
-from retrace.configs.files import atomic_write
+from retrace.configs.files import atomic_write, writing
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
 from retrace.reid.recipe import KEY, SUM, Recipe
@@ -63,12 +63,10 @@ def _write(path: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe) -> N
     from safetensors.torch import save
 
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    try:  # save_file would make a file that only its owner may read
-        text = recipe.to_json()
-        with atomic_write(path, "wb") as file:
-            file.write(_settled(save(tensors, {KEY: text, SUM: checksum(tensors, text)})))
-    except OSError as error:
-        raise InputError(f"{path}: the weights cannot be written ({error.strerror})") from None
+    text = recipe.to_json()
+    with writing(path, what="file"), atomic_write(path, "wb") as file:
+        # not save_file, which makes a file that only its owner may read
+        file.write(_settled(save(tensors, {KEY: text, SUM: checksum(tensors, text)})))
 
 
 def _settled(data: bytes) -> bytes:

@@ -19,6 +19,8 @@ from retrace.configs.files import (
     atomic_write,
     file_hash,
     locked,
+    make_folder,
+    reading,
     reveal,
     write_json,
     writing,
@@ -50,6 +52,34 @@ def test_what_is_refused_becomes_one_line(error: Exception, said: str) -> None:
         raise error
     remedy = "make room there, or choose" if "space" in said else "choose"
     assert str(caught.value) == f"a.txt: cannot be written ({said}); {remedy} another output folder"
+
+
+@pytest.mark.parametrize(
+    ("error", "inside", "said"),
+    [
+        (OSError(5, "Input/output error", "a/b"), False, "a: cannot be read (Input/output error); try again"),
+        (
+            OSError(5, "Input/output error", "a/b"),
+            True,
+            "a/b: cannot be read (Input/output error); try again",
+        ),
+        (OSError(), True, "a: cannot be read (OSError); try again"),
+        (ValueError("embedded null byte"), False, "a: cannot be read (embedded null byte); try again"),
+        (InputError("said already"), False, "said already"),
+    ],
+)
+def test_what_cannot_be_read_becomes_one_line(error: Exception, inside: bool, said: str) -> None:
+    with pytest.raises(InputError) as caught, reading("a", "try again", ValueError, inside):
+        raise error
+    assert str(caught.value) == said
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"`out` x: cannot be made a folder \(Not a directory\)"):
+        make_folder(tmp_path / "file" / "deeper", "`out` x")
+    make_folder(tmp_path / "new" / "deeper")
+    assert (tmp_path / "new" / "deeper").is_dir()
 
 
 def test_what_nobody_named_a_refusal_goes_through() -> None:

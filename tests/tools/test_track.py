@@ -391,7 +391,7 @@ def test_a_signal_leaves_a_named_partial_result(long, tmp_path, number):
     os.kill(process.pid, number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED
-    assert "--resume goes on" in said
+    assert "resume it to go on" in said
     assert {p.name for p in out.iterdir()} == {"long.txt.partial", "long.checkpoint.npz", "run.json"}
     assert json.loads((out / "run.json").read_text())["sequences"]["long"]["complete"] is False
     assert run(*what, "--out", out, "--resume") == OK

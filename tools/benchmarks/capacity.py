@@ -69,13 +69,13 @@ def read_costs(path: Path) -> Costs:
     """
     found = read_json(path).get("costs")
     if not isinstance(found, Mapping):
-        raise InputError(f"{path}: no `costs` in it; make it with bench.py pipeline --json")
+        raise InputError(f"{path}: no costs in it; bench.py pipeline writes them as JSON")
     try:
         height, width = map(int, found["size"])
         values = {name: float(found[name]) for name in ("people", *COSTS)}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: costs are damaged ({error}); make it with bench.py pipeline --json"
+            f"{path}: costs are damaged ({error}); bench.py pipeline writes them as JSON"
         ) from None
     if min(height, width) < 1 or not all(math.isfinite(v) and v >= 0 for v in values.values()):
         raise InputError(f"{path}: costs must be finite and not negative")

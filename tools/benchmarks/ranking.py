@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.tools import ROOT
 from retrace.tools.benchmarks.resident import forget_peak, peak_mb
-from retrace.tools.benchmarks.side_by_side import ROOT, generator, shared_bench
+from retrace.tools.benchmarks.side_by_side import generator, shared_bench
 
 SECTIONS = ("scoring", "rerank")  # crops a second: tools/bench.py embed
 QUERIES, GALLERY = 3368, 15913

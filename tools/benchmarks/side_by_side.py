@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
-
-ROOT = Path(__file__).resolve().parents[2]
+from retrace.tools import ROOT
 
 
 def interleaved(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write
 from retrace.reid.config import HeadConfig
 from retrace.reid.data.image_cache import cache_folder, open_sound_images
@@ -92,7 +93,7 @@ def check_all(
         try:
             found = course.beginning() if name == BEGINNING else course.run(name)
         except Exception as error:  # whatever a library's loss raises is asked for; the others go on
-            found = {"failed": f"{type(error).__name__}: {error}"[:300]}
+            found = {"failed": one_line(error)}
         found["cpu_seconds"] = round(time.process_time() - begin, 1)
         write(places, {"key": job.key, **about(job), **found})
         tell(f"{name}: {said(found)}")

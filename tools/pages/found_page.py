@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, read_image
-from retrace.tools.pages.templates import filled, text_of
+from retrace.configs.files import read_image
+from retrace.tools.pages.templates import IMAGES, filled, text_of, write_with_pictures
 from retrace.tools.runs.memories import clock
-from retrace.tools.terminal.options import as_utf8
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.search import Found, Visit
 
-PAGE, IMAGES = "index.html", "images"
 HEIGHT = 320  # px of a photo on the page, at most
 SURE = 0.5  # probability from which a person is likelier than not
 
@@ -63,18 +61,7 @@ def write_page(
         verdict=escape(_verdict(memory.people.count, asked, found, below)),
         people=cards,
     )
-    try:
-        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
-        (folder / PAGE).unlink(missing_ok=True)  # an old page must not show new pictures
-        for old in (folder / IMAGES).glob("[av][0-9]*.jpg"):
-            old.unlink()
-        for name, data in pictures.items():
-            (folder / IMAGES / f"{name}.jpg").write_bytes(data)
-        with atomic_write(folder / PAGE, "wb") as file:
-            file.write(as_utf8(text))
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
-    return folder / PAGE
+    return write_with_pictures(folder, text, pictures, "[av][0-9]*.jpg")
 
 
 def _small(path: Path) -> bytes:

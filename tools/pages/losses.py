@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from retrace.tools import ROOT
 
 if TYPE_CHECKING:
     from retrace.tools.loss_bench.jobs import Result
     from retrace.tools.loss_bench.report import Regime
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS, STEPS = ROOT / "docs/bench/losses.jsonl", ROOT / "docs/bench/steps.json"
 
 INTRODUCTION = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, read_image
+from retrace.configs.files import read_image
 from retrace.eval.ranking.features import Features, Side
 from retrace.eval.ranking.ranked_lists import (
     JUNK_IMAGE,
@@ -24,13 +24,11 @@ from retrace.eval.ranking.ranked_lists import (
 )
 from retrace.eval.ranking.tables import NetworkScore, RankingScore
 from retrace.eval.report import Section
-from retrace.tools.pages.templates import filled, text_of
-from retrace.tools.terminal.options import as_utf8
+from retrace.tools.pages.templates import IMAGES, filled, text_of, write_with_pictures
 from retrace.tools.terminal.progress import Bar
 
 HEIGHT, WIDEST = 128, 128  # px of a thumbnail
 QUALITY = 85  # of its JPEG
-PAGE, IMAGES = "index.html", "images"
 MARKS = {  # class, symbol, words
     RIGHT: ("right", "✓", "right"),
     WRONG: ("wrong", "✗", "wrong"),
@@ -63,18 +61,9 @@ def write_page(folder: Path, score: RankingScore, bar: Bar, top_k: int = 10, htm
     ]
     pictures = _thumbnails(features, lists, bar)  # all of them before an old page is touched
     sizes = {name: width for name, (width, _) in pictures.items()}
-    try:
-        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
-        (folder / PAGE).unlink(missing_ok=True)  # an old page must not show new pictures
-        for old in (folder / IMAGES).glob("[qg][0-9]*.jpg"):
-            old.unlink()
-        for name, (_, data) in pictures.items():
-            (folder / IMAGES / f"{name}.jpg").write_bytes(data)
-        under = ["; ".join(score.notes), *score.under]
-        with atomic_write(folder / PAGE, "wb") as file:
-            file.write(as_utf8(_page(results, lists, score.sections, under, sizes)))
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+    under = ["; ".join(score.notes), *score.under]
+    text = _page(results, lists, score.sections, under, sizes)
+    write_with_pictures(folder, text, {name: data for name, (_, data) in pictures.items()}, "[qg][0-9]*.jpg")
 
 
 def _check_paths(features: Features, folder: Path) -> None:

@@ -11,12 +11,12 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from retrace.tools import ROOT
+
 KINDS = {
     "tracker": "`Tracker.from_config(NAME)`, `retrace track --tracker NAME`; values by keyword or `--set KEY=VALUE`.",
     "reid": "`retrace.reid.fit(NAME, ...)`, `retrace train-reid --config NAME`.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from retrace.configs.errors import InputError
 from retrace.configs.files import partial_of
 from retrace.configs.loader import validate
-from retrace.tools.runs.manifest import rate_of, size_of
+from retrace.tools.runs.manifest import rate_of, records_of, size_of
 from retrace.tracker.analytics import Regions, Summary, occupancy
 from retrace.tracker.data import MotTable, frame_rate
 from retrace.tracker.mot_file import read_results
@@ -46,14 +45,10 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         if fps is None:
             raise InputError(f"{place}: a text file does not know its frame rate; give `fps`")
         return [Result(place.stem, read_results(place), frame_rate(fps), None)]
-    try:
-        sequences = json.loads((place / "run.json").read_bytes())["sequences"]
-        records = {str(name): dict(record) for name, record in sequences.items()}
-        texts = {name: _text_of(place, name, bool(record["complete"])) for name, record in records.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InputError(
-            f"{place}: no run.json of tools/track.py there; name a NAME.txt and its `fps`"
-        ) from None
+    records = records_of(place)
+    if not records or not all(isinstance(one, dict) and "complete" in one for one in records.values()):
+        raise InputError(f"{place}: no run.json of tools/track.py there; name a NAME.txt and its `fps`")
+    texts = {name: _text_of(place, name, bool(record["complete"])) for name, record in records.items()}
     if not any(texts.values()):
         raise InputError(f"{place}: no sequence in its run.json of which there is a result")
     found = []

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from retrace.configs import InputError
 from retrace.configs.files import file_hash as file_hash
 from retrace.configs.reading import read_json
+from retrace.tools import ROOT
 
 if TYPE_CHECKING:
     from retrace.tracker.offline.passes import OfflineConfig
     from retrace.tracker.run import OpenedJob, SourceReport
 
-ROOT = Path(__file__).resolve().parents[2]
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 PACKAGES = (
     "numpy",

@@ -23,6 +23,7 @@ from retrace.tracker.memory.proposals import propose
 from retrace.tracker.memory.search import Found, is_crop, photo_vectors
 from retrace.tracker.memory.store import Store, begun
 from retrace.tracker.memory.tracklet import why
+from retrace.tracker.run.opened import name_of_weights
 
 if TYPE_CHECKING:
     from retrace.reid import Embedder
@@ -35,11 +36,11 @@ MOST = 8  # visits of a person on a sheet
 def check_memory(path: str) -> None:
     """Raises InputError where no memory lies; who only looks into one must not make it."""
     if not path:
-        raise InputError("FILE is empty: expected a memory; track.py --memory makes one")
+        raise InputError("FILE is empty: expected a memory; tracking with `memory` makes one")
     place = Path(path)
     if not place.exists() or not begun(place):
         what = "is empty" if place.exists() else "no such memory"
-        raise InputError(f"{path}: {what}; track.py --memory makes one")
+        raise InputError(f"{path}: {what}; tracking with `memory` makes one")
 
 
 def numbers(words: Sequence[str]) -> list[int]:
@@ -60,7 +61,7 @@ def open_embedder(weights: str, device: str = "auto") -> tuple[Embedder, str]:
 
 
 def weights_name(path: Path) -> str:
-    return f"{path.name} {file_hash(path)[:32]}"
+    return name_of_weights(path, file_hash(path))
 
 
 def vectors_of(photos: Sequence[Path], embedder: Embedder, detector: str) -> np.ndarray:
@@ -148,7 +149,7 @@ def forgotten_line(counts: Mapping[str, int]) -> str:
 def server_lines(memory: Memory) -> list[str]:
     """Where vectors may still be that were deleted here."""
     return [
-        f"its vectors may still be in {kind}: give --engine {kind}:ADDRESS, here or in the next search"
+        f"its vectors may still be in {kind}: give `engine` {kind}:ADDRESS, here or in the next search"
         for kind in memory.servers()
     ]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from retrace.configs import InputError
+from retrace.configs.errors import renamed
 from retrace.configs.files import file_hash
 from retrace.tracker import Tracker
 from retrace.tracker.data import Detections, Frame
@@ -117,6 +118,9 @@ class Models:
         return track_source(job, source=source, detect=detect, embed=embed, on_step=on_step, stop=stop)
 
 
+CALLED = {"input": "`reid_input`"}  # what the embedder's arguments are called in a job
+
+
 def _open_appearance(job: Job, threads: int | None) -> Appearance:
     from retrace.reid.embedder import Embedder, find_weights, shipped_weights
     from retrace.reid.runtime.open import pick_backend
@@ -134,10 +138,10 @@ def _open_appearance(job: Job, threads: int | None) -> Appearance:
             weights, device=job.device, backend=job.runtime, norm=norm, input=job.reid_input, threads=threads
         )
     except InputError as error:
-        raise InputError(str(error).replace("`input`", "`reid_input`")) from None
+        raise InputError(renamed(str(error), CALLED)) from None
 
     def alarm() -> str | None:
-        return embedder.alarm and embedder.alarm.replace("`input`", "`reid_input`")
+        return embedder.alarm and renamed(embedder.alarm, CALLED)
 
     adaptive = embedder if norm == "video" else None
     return Appearance(embedder, embedder.description, {weights: file_hash(weights)}, adaptive, alarm)

@@ -407,7 +407,7 @@ def _with_a_bar(run: Run, one: OpenedJob) -> SourceReport:
 
 def _conclude(run: Run, one: OpenedJob, report: SourceReport) -> None:
     if report.stopped:
-        report.notes.append(f"stopped: {one.out}/{one.name}.*.partial is what there is; --resume goes on")
+        report.notes.append(f"stopped: {one.out}/{one.name}.*.partial is what there is; resume it to go on")
     tell(report, run.quiet)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrace.configs import InputError
+from retrace.configs.errors import system_reason
 
 if TYPE_CHECKING:
     from retrace.eval.ranking.shards import Shards
@@ -121,7 +122,7 @@ def shards_of(
             place = tempfile.TemporaryDirectory(prefix=".retrace-shards-", dir=None if there is None else ".")
         except OSError as error:
             raise InputError(
-                f"`cluster`: features cannot be put into this folder ({error.strerror})"
+                f"`cluster`: features cannot be put into this folder ({system_reason(error)})"
             ) from None
         folder = Path(stack.enter_context(place)).resolve()
         count = shards or (1 if there is None else there.cores)

@@ -256,7 +256,7 @@ def _conclude(camera: Camera, storage: str | None, say: Callable[[str], None]) -
     """The last word on a camera: what there is of it."""
     report = None if camera.ended is None else camera.ended.report
     if report is None:
-        kept = "its checkpoint is kept: --resume goes on" if camera.frames else "no frame was tracked"
+        kept = "its checkpoint is kept: resume it to go on" if camera.frames else "no frame was tracked"
         say(f"{camera.name}: not finished ({'; '.join(sorted(camera.told)) or 'it did not answer'}); {kept}")
         return
     for path in report.files:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write
+from retrace.configs.files import atomic_write, writing
 from retrace.tools.scenes.walks import (
     HORIZON,
     LIMB_RADIUS,
@@ -229,10 +229,8 @@ def render_scene(
     rng = np.random.default_rng(seed)
     walks = plan_walks(round(seconds * fps), fps, people, rng)
     truth = annotate(walks, figure_boxes(walks, *pose(walks)))
-    try:
+    with writing(path, what="folder"):
         _encode(Path(path), draw_frames(walks, dress(people, rng), rng), fps)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
     return truth
 
 

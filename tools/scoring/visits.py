@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from retrace.configs.errors import InputError
+from retrace.configs.files import reading
 from retrace.eval.ranking.features import Features
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import MotTable
@@ -209,12 +210,8 @@ def visits_of_memory(path: Path, truth: Path) -> Visits:
 
 def _named(truth: Path) -> dict[int, str]:
     """tracklet -> person."""
-    try:
+    with reading(truth, "expected text", UnicodeDecodeError):
         rows = [*csv.DictReader(truth.read_text(encoding="utf-8").splitlines())]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{truth}: cannot be read as text ({getattr(error, 'strerror', None) or error})"
-        ) from None
     if not rows or not {"tracklet", "person"} <= {*rows[0]}:
         raise InputError(f"{truth}: expected the columns tracklet and person, and a row a tracklet")
     wrong = [row for row in rows if not (row["tracklet"] or "").isdecimal() or not row["person"]]

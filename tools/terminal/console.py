@@ -6,7 +6,6 @@ import argparse
 import io
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,11 +84,16 @@ def as_flags(parser: argparse.ArgumentParser, **others: str) -> Iterator[None]:
     `configs.loader.parse_assignments` takes are --set in every tool that has it."""
     from retrace.configs import InputError
 
-    flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
-    flags |= {"pairs": flags["set"]} if "set" in flags else {}
-    flags |= others
     try:
         yield
     except InputError as error:
-        said = re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), str(error))
-        raise InputError(said) from None
+        raise InputError(flagged(str(error), parser, **others)) from None
+
+
+def flagged(text: str, parser: argparse.ArgumentParser, **others: str) -> str:
+    """One of the library's lines that is no error, likewise."""
+    from retrace.configs.errors import renamed
+
+    flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+    flags |= {"pairs": flags["set"]} if "set" in flags else {}
+    return renamed(text, flags | others)

@@ -1,11 +1,11 @@
-"""What several tools read from their options, and write because of them."""
+"""What several tools read from their options, and write because of them. Values come by name, as ``vars(args)``."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,21 +87,21 @@ def add_ranking_extras(p: Any) -> None:
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
 
 
-def refuse_empty(args: Namespace, names: Iterable[str]) -> None:
+def refuse_empty(values: Mapping[str, Any], names: Iterable[str]) -> None:
     """Raises InputError for an option that was given as ''."""
     from retrace.configs import InputError
 
     for name in names:
-        if getattr(args, name) == "":
+        if values[name] == "":
             raise InputError(f"{option(name)} '': expected a name")
 
 
-def refuse_idle(args: Namespace, given: Iterable[str], needed: str, there: bool) -> None:
+def refuse_idle(values: Mapping[str, Any], given: Iterable[str], needed: str, there: bool) -> None:
     """Raises InputError for one of the options ``given`` that does nothing unless ``needed`` is there."""
     from retrace.configs import InputError
 
     for name in given:
-        if getattr(args, name) not in (None, False) and not there:
+        if values[name] not in (None, False) and not there:
             raise InputError(f"{option(name)} does nothing without {needed}")
 
 
@@ -124,7 +124,7 @@ def names_in(text: str | None, name: str) -> list[str]:
 
 
 def check_outputs(
-    args: Namespace,
+    values: Mapping[str, Any],
     files: Iterable[str],
     folders: Iterable[str] = (),
     inputs: Mapping[str, str] | None = None,
@@ -132,7 +132,7 @@ def check_outputs(
     """Every file to write has a name of its own and a place to be, before any work is done.
 
     Args:
-        args: with these options; None is none, and ``--json -`` standard output.
+        values: of these options, by name; None is none, and ``--json -`` standard output.
         files, folders: options that name what is to be written.
         inputs: arguments that name files, or lists of them, which must stay as they are: what the user calls each.
 
@@ -141,12 +141,12 @@ def check_outputs(
     """
     from retrace.configs import InputError
 
-    read = [(called, getattr(args, name)) for name, called in (inputs or {}).items()]
+    read = [(called, values[name]) for name, called in (inputs or {}).items()]
     several = [(called, given if isinstance(given, list) else [given]) for called, given in read]
     seen = {Path(one).resolve(): called for called, given in several for one in given if one is not None}
     folders = tuple(folders)
     for name in (*files, *folders):
-        given = getattr(args, name)
+        given = values[name]
         if given is None or (name, given) == ("json", "-"):
             continue
         if given == "-":
@@ -168,26 +168,26 @@ def check_outputs(
             )
 
 
-def given(args: Namespace, names: Iterable[str]) -> dict[str, Any]:
+def given(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The options that were given, by name: what is None has its default in the library."""
-    return {name: value for name in names if (value := getattr(args, name)) is not None}
+    return {name: values[name] for name in names if values[name] is not None}
 
 
-def check_ending(args: Namespace, name: str, ending: str) -> None:
+def check_ending(values: Mapping[str, Any], name: str, ending: str) -> None:
     """Raises InputError for a file whose name ends otherwise."""
     from retrace.configs import InputError
 
-    value = getattr(args, name)
+    value = values[name]
     if value is not None and not value.lower().endswith(ending):
         raise InputError(f"{option(name)} {value}: expected a name that ends in {ending}")
 
 
-def refuse_below_one(args: Namespace, names: Iterable[str]) -> None:
+def refuse_below_one(values: Mapping[str, Any], names: Iterable[str]) -> None:
     """Raises InputError for a number below 1."""
     from retrace.configs import InputError
 
     for name in names:
-        value = getattr(args, name)
+        value = values[name]
         if value is not None and value < 1:
             raise InputError(f"{option(name)} {value}: expected a whole number from 1")
 
@@ -289,7 +289,7 @@ def add_embedding(p: Any) -> None:
 
 
 def write_tables(
-    args: Namespace,
+    values: Mapping[str, Any],
     data: Any,
     first: tuple[str, str],
     sections: Iterable[Section],
@@ -298,7 +298,7 @@ def write_tables(
     """The files that --json, --csv and --markdown ask for.
 
     Args:
-        args: with these options.
+        values: of these options, by name.
         data: for JSON.
         first: the main table as CSV, and as Markdown with what stands below it.
         sections: the other tables.
@@ -306,14 +306,14 @@ def write_tables(
     """
     sections = list(sections)
     texts: dict[Path, str] = {}
-    if args.json not in (None, "-"):
-        texts[Path(args.json)] = json.dumps(data, indent=2) + "\n"
-    if args.csv is not None:
-        path = Path(args.csv)
+    if values["json"] not in (None, "-"):
+        texts[Path(values["json"])] = json.dumps(data, indent=2) + "\n"
+    if values["csv"] is not None:
+        path = Path(values["csv"])
         texts |= {path: first[0]}
         texts |= {path.with_name(f"{path.stem}.{s.key}{path.suffix}"): s.as_csv() for s in sections}
-    if args.markdown is not None:
-        texts[Path(args.markdown)] = first[1] + "".join(s.as_markdown() for s in sections)
+    if values["markdown"] is not None:
+        texts[Path(values["markdown"])] = first[1] + "".join(s.as_markdown() for s in sections)
     write_texts(texts | dict(more or {}))
 
 

@@ -118,7 +118,7 @@ def odds_pairs(clip: Clip, benchmark: str, config: TrackerConfig, seed: int = 0)
     """
     if not any(one.embedding is not None for one in clip.frames):
         raise InputError(
-            "the boxes carry no vectors; write them by `retrace track --tracker odds --save detections` (.npz)"
+            "the boxes carry no vectors; track with the preset odds and save detections (.npz), which writes them"
         )
     memories = {config.active_appearance, config.lost_appearance}
     if memories != {"history"} or config.appearance_scale != 1:

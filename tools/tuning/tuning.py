@@ -10,7 +10,7 @@ from typing import Any
 
 from retrace.configs import InputError, load_preset
 from retrace.configs.errors import install
-from retrace.configs.files import cores, file_hash
+from retrace.configs.files import cores, file_hash, make_folder
 from retrace.eval.mot.preprocess import check_benchmark
 from retrace.eval.mot.sequences import guess_benchmark
 from retrace.tools.runs.spread import ClusterExecutor, workers
@@ -143,10 +143,7 @@ def make_searches(clips: Any, folds: str) -> tuple[Any, ...]:
 
 
 def writable_folder(folder: Path) -> Path:
-    try:
-        (folder / "folds").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`out` {folder}: cannot be made a folder ({error.strerror})") from None
+    make_folder(folder / "folds", f"`out` {folder}")
     return folder
 
 

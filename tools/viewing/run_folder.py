@@ -37,7 +37,7 @@ class RunFolder:
             raise InputError(f"{folder}: expected names of files in run.json, got {strange[0]!r}")
         if not records:
             raise InputError(
-                f"{folder}: no run.json there, nor a result that grows; name the --out folder of track.py"
+                f"{folder}: no run.json there, nor a result that grows; name a folder that track.py wrote"
             )
         arguments = told.get("arguments")
         words = [word for word in arguments if isinstance(word, str)] if isinstance(arguments, list) else []
@@ -97,7 +97,7 @@ class Runs:
                     name += "+"
                 self.runs[name] = run
         if not self.runs:
-            raise InputError(f"{paths[0]}: no run.json there; name the --out folder of track.py")
+            raise InputError(f"{paths[0]}: no run.json there; name a folder that track.py wrote")
 
     def place(self, run: str, name: str) -> Place:
         if run not in self.runs:

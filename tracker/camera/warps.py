@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_of
 from retrace.tracker.camera.estimators import METHODS, View, Watch, full_size, reach, view_of
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.mot_rows import LARGEST, read_bounded
@@ -75,8 +76,12 @@ class EstimatedCamera:
     """
 
     def __init__(self, method: str = "sparse-flow", *, watch: bool = True) -> None:
-        """``method``: of ``METHODS``. ``watch``: False compares every frame, standing camera or not."""
-        self._estimate, self._watches = METHODS[method], watch
+        """``method``: of ``METHODS``. ``watch``: False compares every frame, standing camera or not.
+
+        Raises:
+            InputError: another method.
+        """
+        self._estimate, self._watches = METHODS[one_of("method", method, METHODS)], watch
         self.description = f"{method}, estimated from the pictures"
         self.reset()
 

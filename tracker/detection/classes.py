@@ -9,6 +9,7 @@ from pathlib import Path
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
+from retrace.configs.files import reading
 
 PERSON = ("person", "pedestrian")  # kept by default where a model knows one
 LISTED = 80  # at most so many names in an error message
@@ -76,10 +77,8 @@ def names_from_file(path: Path) -> dict[int, str]:
     Raises:
         InputError: not readable, or empty.
     """
-    try:
+    with reading(path, "expected class names, one a line", UnicodeDecodeError):
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: class names cannot be read ({type(error).__name__}): one a line") from None
     return named([line.strip() for line in lines if line.strip()], path)
 
 

@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.files import reading
 from retrace.configs.loader import validate
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Step
@@ -214,14 +215,14 @@ class LedgerFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            with open(self.path, "rb") as file:
+            with reading(path), open(self.path, "rb") as file:
                 first = json.loads(file.readline())
                 self.name, self.fps = str(first["source"]), float(first["fps"])
                 version, tracker = first["ledger"], first["tracker"]
                 self._offsets = [file.tell()]
                 self._offsets += [file.tell() for _ in iter(file.readline, b"")]
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except InputError:
+            raise
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             raise InputError(
                 f"{path}: is no ledger; expected NAME.ledger.jsonl of a run that saved one"

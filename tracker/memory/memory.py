@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, one_line
 from retrace.configs.loader import load_preset, validate
 from retrace.tracker.memory.apart import Apart
 from retrace.tracker.memory.config import MemoryConfig, preset_for
@@ -91,8 +91,9 @@ class Memory:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            what = f"{type(error).__name__}: {error}"
-            raise InputError(f"{self.store.path}: is damaged ({what[:200]}); restore a copy of it") from None
+            raise InputError(
+                f"{self.store.path}: is damaged ({one_line(error)}); restore a copy of it"
+            ) from None
 
     def _read_all(self) -> None:
         self.store.changed()  # from here on

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, one_line
 from retrace.configs.reading import read_json
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_info
@@ -54,9 +54,7 @@ def read_annotations(path: str | Path) -> Annotated:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{path}: not readable as tracks ({type(error).__name__}: {str(error)[:80]})"
-        ) from None
+        raise InputError(f"{path}: not readable as tracks ({one_line(error)})") from None
     if not len(found.table):
         raise InputError(f"{path}: holds no tracks")
     return found

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import append_line, writing
+from retrace.configs.files import append_line, reading, writing
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import MotTable
 
@@ -156,10 +156,8 @@ def read_edits(path: str | Path) -> list[Any]:
     path = Path(path)
     if not path.is_file():
         return []
-    try:
+    with reading(path, refusal=UnicodeError):
         lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeError) as error:
-        raise InputError(f"{path}: cannot be read ({type(error).__name__})") from None
     found = []
     for number, line in enumerate(lines[:-1], 1):  # what ends without a line end was never acknowledged
         try:

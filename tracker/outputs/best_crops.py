@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_folder
+from retrace.configs.files import atomic_folder, reading
 from retrace.tracker.boxes import area, clip, iou_matrix
 from retrace.tracker.data import MotTable, Step
 from retrace.tracker.outputs.blur import hidden
@@ -112,19 +112,16 @@ def read_rows(grown: Path, position: int | None = None) -> Iterator[tuple[np.voi
     Raises:
         InputError: it cannot be read, or breaks off.
     """
-    try:
-        with open(grown, "rb") as file:
-            while position is None or file.tell() < position:
-                head = file.read(ROW.itemsize)
-                if not head:
-                    return
-                row = np.frombuffer(head.ljust(ROW.itemsize, b"\0"), ROW)[0]
-                data = file.read(int(row["bytes"]))
-                if len(head) < ROW.itemsize or len(data) < row["bytes"]:
-                    raise InputError(f"{grown}: breaks off; start without resuming")
-                yield row, data
-    except OSError as error:
-        raise InputError(f"{grown}: cannot be read ({error.strerror}); start without resuming") from None
+    with reading(grown, "start without resuming"), open(grown, "rb") as file:
+        while position is None or file.tell() < position:
+            head = file.read(ROW.itemsize)
+            if not head:
+                return
+            row = np.frombuffer(head.ljust(ROW.itemsize, b"\0"), ROW)[0]
+            data = file.read(int(row["bytes"]))
+            if len(head) < ROW.itemsize or len(data) < row["bytes"]:
+                raise InputError(f"{grown}: breaks off; start without resuming")
+            yield row, data
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, reading, writing
 from retrace.tracker.data import Detections, Step
 
 GROWN = ".detected"  # NAME.detected.partial while the run goes on
@@ -44,20 +44,17 @@ def read_blocks(grown: Path) -> Iterator[tuple[int, Detections]]:
     Raises:
         InputError: the file cannot be read, or breaks off.
     """
-    try:
-        with open(grown, "rb") as file:
-            while head := file.read(HEAD.itemsize):
-                if len(head) < HEAD.itemsize:
-                    raise InputError(f"{grown}: breaks off; start without resuming")
-                frame, n, d = np.frombuffer(head, HEAD)[0].tolist()
-                data = file.read(4 * n * (6 + d))
-                if len(data) < 4 * n * (6 + d):
-                    raise InputError(f"{grown}: breaks off; start without resuming")
-                xyxy, score, kind, vectors = np.split(np.frombuffer(data, "<f4"), np.cumsum((4 * n, n, n)))
-                embedding = vectors.reshape(n, d) if d else None
-                yield frame, Detections(xyxy.reshape(n, 4), score, kind.view("<i4"), embedding)
-    except OSError as error:
-        raise InputError(f"{grown}: cannot be read ({error.strerror}); start without resuming") from None
+    with reading(grown, "start without resuming"), open(grown, "rb") as file:
+        while head := file.read(HEAD.itemsize):
+            if len(head) < HEAD.itemsize:
+                raise InputError(f"{grown}: breaks off; start without resuming")
+            frame, n, d = np.frombuffer(head, HEAD)[0].tolist()
+            data = file.read(4 * n * (6 + d))
+            if len(data) < 4 * n * (6 + d):
+                raise InputError(f"{grown}: breaks off; start without resuming")
+            xyxy, score, kind, vectors = np.split(np.frombuffer(data, "<f4"), np.cumsum((4 * n, n, n)))
+            embedding = vectors.reshape(n, d) if d else None
+            yield frame, Detections(xyxy.reshape(n, 4), score, kind.view("<i4"), embedding)
 
 
 def write_detections(

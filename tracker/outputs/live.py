@@ -80,6 +80,7 @@ class LivePicture:
             newest, self._newest = self._newest, None
             if newest is not None:
                 with suppress(OSError):  # a full disk ends the picture, not the run
+                    # not atomic_write: a picture of a moment need not wait for the disk
                     beside = self._path.with_suffix(".next")
                     beside.write_bytes(encoded(*newest))
                     os.replace(beside, self._path)

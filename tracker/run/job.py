@@ -12,7 +12,9 @@ from typing import Any
 
 from retrace.configs import InputError, load_preset
 from retrace.configs.errors import expect, nearest, number
+from retrace.configs.files import writing
 from retrace.tracker.config import TrackerConfig
+from retrace.tracker.detection.network import RUNTIMES
 from retrace.tracker.memory.engines import check_engine
 from retrace.tracker.offline.files import read_passes
 from retrace.tracker.offline.passes import OfflineConfig
@@ -22,7 +24,6 @@ SAVES = (
     *("mot", "csv", "jsonl", "coco", "cvat", "persons", "people", "crops", "heat"),
     *("video", "sheet", "detections", "camera", "ledger", "looks"),
 )
-RUNTIMES = ("auto", "onnxruntime", "openvino", "tensorrt")
 NORMS = ("stored", "frame", "video")
 EMBED = ("all", "ambiguous", "always")
 KINDS: dict[str, tuple[Any, str]] = {  # of a Job's fields, by annotation
@@ -234,15 +235,11 @@ class Job:
             InputError: it cannot be.
         """
         folder = Path(self.out)
-        try:
+        with writing(f"`out` {folder}", what="folder"):
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / "run.json").is_dir():
                 raise InputError(f"`out` {folder}: its run.json is a folder; name another folder")
             probe = folder / ".write-probe"
             probe.touch()
             probe.unlink(missing_ok=True)  # another that begins here now may have been sooner
-        except OSError as error:
-            raise InputError(
-                f"`out` {folder}: cannot be written ({error.strerror}); name another folder"
-            ) from None
         return folder

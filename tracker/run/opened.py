@@ -69,7 +69,12 @@ class Appearance:
     @property
     def weights(self) -> str:
         """File name and the first half of its sha256; empty: not known."""
-        return " ".join(f"{Path(file).name} {digest[:32]}" for file, digest in self.hashes.items())
+        return " ".join(name_of_weights(*one) for one in self.hashes.items())
+
+
+def name_of_weights(file: str | Path, sha256: str) -> str:
+    """What memories and results call weights: file name and the first half of its sha256."""
+    return f"{Path(file).name} {sha256[:32]}"
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrace.configs import InputError
+from retrace.configs.files import reading
 from retrace.tracker.data import Detections, Frame, Step, Tracks
 
 ENDING = ".drawn"  # NAME.drawn.partial beside the others; gone when the run is whole
@@ -52,10 +52,8 @@ def redrawn(
     Raises:
         InputError: the file cannot be read.
     """
-    try:
+    with reading(drawn, "start without resuming"):
         rows = np.fromfile(drawn, ROW)
-    except OSError as error:
-        raise InputError(f"{drawn}: cannot be read ({error.strerror}); start without resuming") from None
     for frame in frames:
         if frame.index >= start:
             return itertools.chain([frame], frames)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.files import IMAGE_ENDINGS, read_image
+from retrace.configs.files import IMAGE_ENDINGS, read_image, reading
 from retrace.tracker.data import Frame
 from retrace.tracker.mot_file import SequenceInfo, read_sequence_info
 from retrace.tracker.sources.cv2_log import quiet_cv2
@@ -192,10 +192,8 @@ def _images(folder: Path) -> tuple[list[Path], list[str]]:
 
     Hidden files are passed over. What is named like an image keeps its place, readable or not.
     """
-    try:
+    with reading(folder):
         names = [path for path in folder.iterdir() if path.name[0] != "."]
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
     paths = [path for path in names if path.suffix.lower() in IMAGE_ENDINGS]
     others = Counter(
         ascii(path.suffix)[1:-1][:20] or "no ending"

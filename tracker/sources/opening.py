@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from retrace.configs import InputError
+from retrace.configs.files import reading
 from retrace.tracker.data import frame_rate
 from retrace.tracker.sources import images, streams, videos
 from retrace.tracker.sources.address import is_url, redact, shown, url_name
@@ -54,14 +55,12 @@ def open_source(
     spec = str(spec)
     fps = None if fps is None else frame_rate(fps)
     path = _local_path(spec)
-    try:
+    with reading(shown(spec), f"expected {KINDS}"):
         if path is not None and path.is_dir():
             return images.folder_source(path, fps)
         if path is not None and path.is_file():
             return videos.video_source(str(path), path.stem, fps=fps, square=square_pixels)
         there = path is not None and path.exists()
-    except OSError as error:
-        raise InputError(f"{shown(spec)}: cannot be read ({error.strerror}); expected {KINDS}") from None
     if is_url(spec) and path is None:
         return _open_url(spec, fps, square_pixels, reconnect_for, timeout)
     if re.fullmatch("[0-9]{1,4}", spec) and not there:

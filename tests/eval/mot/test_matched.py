@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from retrace.configs import InputError
 from retrace.eval.mot import evaluate
+from retrace.eval.mot.ground import evaluate_on_ground
+from retrace.eval.mot.identity_switches import identity_switches
 from retrace.eval.mot.matched import matched_rows
 from retrace.tracker.data import MotTable
 
@@ -47,3 +50,12 @@ def test_nobody_on_one_side() -> None:
     one = boxes([(0, 1, 0)])
     assert [c.tolist() for c in matched_rows(one, one.take(slice(0)), 1)] == [[], [], [0], []]
     assert [c.tolist() for c in matched_rows(one.take(slice(0)), one, 1)] == [[], [], [], [0]]
+
+
+def test_a_benchmark_that_is_none_is_refused() -> None:
+    table = boxes([(0, 1, 0)])
+    for count in (matched_rows, identity_switches):
+        with pytest.raises(InputError, match="unknown benchmark 'MOT21'"):
+            count(table, table, 1, "MOT21")
+    with pytest.raises(InputError, match="unknown benchmark 'MOT21'"):
+        evaluate_on_ground({}, {}, benchmark="MOT21")

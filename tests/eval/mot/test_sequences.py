@@ -9,6 +9,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.eval.mot.sequences import (
     find_sequences,
+    find_truth,
     guess_benchmark,
     read_sequence,
     score_sequence,
@@ -179,3 +180,15 @@ def test_benchmark_by_name() -> None:
             guess_benchmark(names)
     with pytest.raises(InputError, match=r"MOT20-01 \(MOT20\), MOT17-02 \(MOT17\); say `benchmark`"):
         guess_benchmark(["MOT20-01", "MOT17-02"])
+
+
+def test_words_that_are_none_are_refused(tmp_path: Path) -> None:
+    """A title must not say half where the second half of a split, or all of it, was scored."""
+    gt, results = make(tmp_path, "A", GT, RESULT)
+    for split in ("half", "train", None):
+        with pytest.raises(InputError, match=r"`split` .*known: all, val-half"):
+            find_sequences(gt, results, split)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"`split` .*known: all, val-half"):
+            find_truth(gt / "A", split)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="`numbering` fulll: did you mean 'full'"):
+        find_sequences(gt, results, numbering="fulll")

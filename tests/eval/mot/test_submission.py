@@ -349,3 +349,16 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
         with open(tmp_path / name, "wb") as file:
             write_archive(file, {"MOT20-04.txt": tmp_path / "a"})
     assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
+
+
+def test_benchmarks_and_sets_that_are_none_are_refused(tmp_path: Path, good: dict[str, str]) -> None:
+    for ask in (
+        lambda: expected_files("MOT21", "all"),
+        lambda: collect(tmp_path, "MOT21"),
+        lambda: check(zipped(tmp_path, good), "MOT21"),
+    ):
+        with pytest.raises(InputError, match="`benchmark` MOT21: did you mean 'MOT20'"):
+            ask()
+    for ask in (lambda: expected_files("MOT20", "train"), lambda: collect(tmp_path, "MOT20", "train")):
+        with pytest.raises(InputError, match="`which` train: known: "):
+            ask()

@@ -80,3 +80,8 @@ def test_equal_to_scikit_learn() -> None:
         assert ami(contingency(a, b)) == pytest.approx(metrics.adjusted_mutual_info_score(a, b))
     same = np.zeros(5, int)
     assert ami(contingency(same, same)) == metrics.adjusted_mutual_info_score(same, same)
+
+
+def test_a_metric_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="`metric` cosin: did you mean 'cosine'"):
+        clustering_scores(np.eye(4), np.array([1, 1, 2, 2]), metric="cosin")  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retrace.configs import InputError
 from retrace.eval.ranking import counting
 from retrace.eval.ranking.pairing import distance_rows, pair_up
-from retrace.eval.ranking.ranks import evaluate_ranking
+from retrace.eval.ranking.ranks import average_precision, evaluate_ranking
 from tests.eval.ranking.people import exact, people, slow, torchreid_module
 
 
@@ -263,3 +263,8 @@ def test_nothing_to_rank() -> None:
     data = people()
     with pytest.raises(InputError, match="got 40 queries and 0 gallery images"):
         evaluate_ranking(*data[:4], np.full(260, -1), data[5])
+
+
+def test_a_rule_of_precision_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="`rule` trapez: did you mean 'trapezoid'"):
+        average_precision(np.array([1, 2]), np.array([2]), "trapez")

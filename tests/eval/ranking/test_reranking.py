@@ -136,6 +136,7 @@ def test_fewer_images_than_neighbours_and_equal_ones() -> None:
     [
         ({"variant": "d3"}, "re-ranking variant 'd3': expected one of zhong-d2, torchreid-d4"),
         ({"metric": "l1"}, "re-ranking metric 'l1'"),
+        ({"junk": "kept"}, "`junk` kept: did you mean 'keep'"),
         ({"k1": 0}, "expected k1 and k2 from 1"),
         ({"weight": 1.5}, r"weight in \[0, 1\], got 20, 6, 1.5"),
         ({"gallery_ids": [1, 2]}, "gallery_ids: expected 260, got"),

@@ -15,7 +15,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.eval.ranking.features import Features, Side
 from retrace.eval.ranking.tables import Wanted, score_features
-from retrace.tools.pages import ranked_page
+from retrace.tools.pages import templates
 from retrace.tools.pages.ranked_page import write_page
 from tests.tools.pages.elements import Page
 
@@ -201,7 +201,7 @@ def test_a_write_that_fails_leaves_no_page(tmp_path: Path, monkeypatch: pytest.M
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ranked_page, "_page", full)
+    monkeypatch.setattr(templates, "atomic_write", full)
     with pytest.raises(InputError, match="cannot be written"):
         write(tmp_path / "page", [features(tmp_path)])
     assert [p.name for p in (tmp_path / "page").iterdir()] == ["images"]

@@ -25,6 +25,7 @@ from retrace.configs import InputError
 from retrace.tools import watch as tool
 from retrace.tools.runs import watch as watching
 from retrace.tools.runs.cluster import actors
+from retrace.tools.runs.metrics import served
 from retrace.tools.runs.watch import Camera, Process, camera_jobs, metrics, watch, watch_into
 from retrace.tools.runs.workers import Outcome
 from retrace.tracker.mot_file import read_results
@@ -134,16 +135,16 @@ def test_health_as_prometheus_text() -> None:
 
 
 def test_health_is_served() -> None:
-    with pytest.raises(InputError, match="`metrics` nowhere:x: cannot be served"), tool._served("nowhere:x"):
+    with pytest.raises(InputError, match="`metrics` nowhere:x: cannot be served"), served("nowhere:x"):
         pass
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
             pytest.raises(InputError, match=rf"`metrics` {port}: cannot be served there"),
-            tool._served(str(port)),
+            served(str(port)),
         ):
             pass
-    with tool._served(str(port)) as publish:
+    with served(str(port)) as publish:
         publish("x 1\n")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as told:
             assert (told.read(), told.headers["Content-Type"][:24]) == (b"x 1\n", "text/plain; version=0.0.")

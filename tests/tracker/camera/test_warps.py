@@ -58,6 +58,11 @@ def test_malformed_files_name_the_line(tmp_path, text, message):
         read_warps(tmp_path / "nowhere.txt")
 
 
+def test_a_method_that_is_none_is_refused():
+    with pytest.raises(InputError, match="`method` flow: did you mean 'sparse-flow'"):
+        EstimatedCamera("flow")
+
+
 def test_frames_that_were_left_out_are_made_up_for():
     """Frames 0, 1, 4: at 4 the camera has gone 2 + 3 + 4 since frame 1."""
     camera = camera_of({k: shift(k) for k in range(6)})

@@ -535,7 +535,7 @@ def test_names_lie_in_the_file_beside_it_or_are_told(tmp_path: Path) -> None:
     [
         ({"names": ["person"]}, "1 class names for 3 classes"),
         ({"names": []}, "class names must be a list"),
-        ({"names": "nowhere.txt"}, "nowhere.txt: class names cannot be read"),
+        ({"names": "nowhere.txt"}, "nowhere.txt: cannot be read"),
         ({"family": "yolo9000"}, "no such family; did you mean"),
         ({"famly": "yolo"}, "unknown key 'famly'; did you mean 'family'"),
         ({"family": "yolox"}, r"yolox puts out \(1, cells, 5 \+ classes\); got output0 1x7x84"),
