@@ -51,12 +51,13 @@ def main(argv: list[str]) -> int:
     from retrace.configs import InputError, load_preset
     from retrace.configs.files import write_json
     from retrace.configs.loader import parse_assignments
+    from retrace.configs.versions import commit
     from retrace.eval.manifest import read_manifest
-    from retrace.tools.runs.manifest import commit
     from retrace.tracker.mot_file import write_results
     from retrace.tracker.site import SiteConfig
     from retrace.tracker.site.files import link_folder
     from retrace.tracker.site.ground import write_ground
+    from retrace.tracker.sources.address import without_secrets
 
     results, out = Path(args.results), Path(args.out)
     options.refuse_empty(args, ("results", "out", "homography", "sequences"))
@@ -78,7 +79,9 @@ def main(argv: list[str]) -> int:
     history = [*(before if isinstance(before, list) else [before]), done]
     marks = {"online": False, "post_processing": history}
     # The manifest is written first: no result goes unmarked.
-    write_json(out / "run.json", run | marks | {"linked": {"arguments": argv, "commit": commit()}})
+    write_json(
+        out / "run.json", run | marks | {"linked": {"arguments": without_secrets(argv), "commit": commit()}}
+    )
     write_ground(out / "ground.yaml", linked.ground)
     for name, table in linked.tables.items():
         write_results(out / f"{name}.txt", table)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 
@@ -54,9 +55,11 @@ def main(argv: list[str]) -> int:
     from retrace.configs import InputError
     from retrace.configs.files import write_json
     from retrace.configs.loader import parse_assignments
+    from retrace.configs.versions import commit
     from retrace.eval.manifest import read_manifest
-    from retrace.tools.runs.manifest import commit, marked
     from retrace.tracker.offline.files import improve_folder, read_passes, write_table
+    from retrace.tracker.run.manifest import marked
+    from retrace.tracker.sources.address import without_secrets
 
     results, out = Path(args.results), Path(args.out)
     if out.resolve() == results.resolve():
@@ -66,7 +69,8 @@ def main(argv: list[str]) -> int:
         run = read_manifest(results) or {}
         sequences = Path(args.sequences) if args.sequences else None
         done = improve_folder(results, config, run, fps=args.fps, sequences=sequences, vectors=args.vectors)
-    about = {"arguments": argv, "commit": commit(), "fps": {name: one.fps for name, one in done.items()}}
+    about: dict[str, Any] = {"arguments": without_secrets(argv), "commit": commit()}
+    about["fps"] = {name: one.fps for name, one in done.items()}
     about["looks"] = {name: one.known for name, one in done.items()}
     # Everything is done before anything is written, and the manifest is written first: no result goes unmarked.
     write_json(out / "run.json", marked(run, config) | {"offline": about})

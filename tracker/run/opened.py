@@ -176,6 +176,17 @@ class OpenedJob:
         }
 
     @property
+    def shared(self) -> dict[str, Any]:
+        """What a manifest says of a run: the same for jobs that differ by their source only."""
+        return {
+            "seed": None,  # nothing in a run is random
+            "online": self.offline is None,
+            "post_processing": self.post_processing,
+            "tracker": self.tracker.config.model_dump(mode="json"),
+            "appearance": self.appearance.description,
+        }
+
+    @property
     def looks(self) -> str:
         """The weights that the vectors are of, as a memory calls them; empty: nobody looks, or nobody says."""
         return self.detector.looks or self.appearance.weights
