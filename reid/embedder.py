@@ -14,7 +14,7 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
-from retrace.configs.files import read_image
+from retrace.configs.files import file_hash, read_image
 from retrace.reid.calibration.card import KEY, Calibration, fingerprint
 from retrace.reid.calibration.pairs import strangers
 from retrace.reid.crops import checked_image, image_files, resize, windows_of
@@ -41,6 +41,7 @@ class Embedder:
         dim: D, the length of a vector.
         size: px, (H, W): what every crop is resized to.
         description: one line: which weights, on what.
+        hashes: sha256 of the file of weights, by its path.
         fed: how somebody else's weights are fed and why, in words; empty where the file is ours.
         card: the protocol card of the weights (data, recipe, figures); empty where the file has none.
         unseen: how many boxes so far got an all-zero row.
@@ -73,6 +74,7 @@ class Embedder:
             raise InputError(f"`batch_size` must be at least 1, got {batch_size!r}")
         self._network = network
         self._weights = weights
+        self.hashes = {str(weights): file_hash(weights)}
         self._batch_size = network.batch or batch_size
         self._flip = flip
         self._counting = threading.Lock()

@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
         found = home.measure(**given, say=say)
     if args.json:
         from retrace.configs.files import write_json
-        from retrace.tools.runs.manifest import commit, versions
+        from retrace.configs.versions import commit, versions
 
         write_json(args.json, {"commit": commit(), "versions": versions(), **found})
     return OK

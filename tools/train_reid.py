@@ -57,10 +57,10 @@ def main(argv: list[str]) -> int:
     check_options(args)
     from retrace.configs import load_preset
     from retrace.configs.loader import parse_assignments
+    from retrace.configs.versions import commit, versions
     from retrace.eval.ranking import evaluate_ranking
     from retrace.reid.config import TrainConfig
     from retrace.reid.training.fit import fit  # heavy imports only once the arguments are sound
-    from retrace.tools.runs.manifest import commit, versions
 
     what: dict[str, Any] = {"resume": args.resume}
     with as_flags(p), Shown(args.quiet) as shown:

@@ -25,7 +25,6 @@ from retrace.eval.manifest import read_manifest
 from retrace.eval.mot.submission import check
 from retrace.eval.ranking.features import read_features
 from retrace.tools.runs.answers import results_of
-from retrace.tools.runs.manifest import earlier_records
 from retrace.tools.tuning.space import load_space
 from retrace.tools.viewing.run_folder import RunFolder, Runs
 from retrace.tracker.analytics.regions import read_regions
@@ -39,6 +38,7 @@ from retrace.tracker.offline.edits import read_edits
 from retrace.tracker.offline.files import read_looks
 from retrace.tracker.run import Job, checkpoint, open_job, track_source
 from retrace.tracker.run.checkpoint import Checkpoint, RunState
+from retrace.tracker.run.manifest import earlier_records
 from tests.damage import assert_one_line, damaged, damaged_text, survive
 from tests.small_video import make_video, write_boxes
 
@@ -86,16 +86,11 @@ def read_run(path: Path) -> None:
             read()
         except InputError as error:
             refused.append(error)
-    opened: Any = type("Opened", (), {"out": path.parent, "name": "other"})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "retrace.tools.runs.manifest._shared",
-            lambda one, arguments: {"online": True, "post_processing": []},
-        )
-        try:
-            earlier_records([opened])
-        except InputError as error:
-            refused.append(error)
+    now = {"online": True, "post_processing": [], "tracker": {}, "appearance": "off"}
+    try:
+        earlier_records(path.parent, {"other"}, now)
+    except InputError as error:
+        refused.append(error)
     if refused:
         raise refused[0]
 

@@ -71,10 +71,13 @@ def test_learned_then_given_then_scored(
         assert line.split()[6] == idf1
 
 
-def test_some_cameras(results: Path, tmp_path: Path) -> None:
-    run("--results", results, "--out", tmp_path / "out", "--cameras", "cam3,cam1")
-    assert sorted(p.name for p in (tmp_path / "out").glob("cam*.txt")) == ["cam1.txt", "cam3.txt"]
-    assert np.isin(read_results(tmp_path / "out" / "cam3.txt").id, range(1, 7)).all()
+def test_some_cameras(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path(typed := "http://me:s3cret@host/out?token=t0ken")  # a folder, if a strange one
+    run("--results", results, "--out", typed, "--cameras", "cam3,cam1")
+    assert sorted(p.name for p in out.glob("cam*.txt")) == ["cam1.txt", "cam3.txt"]
+    assert np.isin(read_results(out / "cam3.txt").id, range(1, 7)).all()
+    assert json.loads((out / "run.json").read_text())["linked"]["arguments"][3] == "http://host/out"
 
 
 def test_what_is_refused(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ def test_some_passes_and_a_preset_of_ones_own(sequence, tmp_path):
     assert (tmp_path / "a/MOT99-01.txt").read_bytes() == (tmp_path / "b/MOT99-01.txt").read_bytes()
 
 
-def test_files_of_a_run_can_be_improved_later(sequence, online, tmp_path, capsys):
+def test_files_of_a_run_can_be_improved_later(sequence, online, tmp_path, capsys, monkeypatch):
     run(track, sequence, "--out", tmp_path / "at-once", "--offline", "--quiet")
     run(offline, "--results", online, "--out", tmp_path / "later")
     assert "MOT99-01.txt: " in capsys.readouterr().out
@@ -120,6 +120,10 @@ def test_files_of_a_run_can_be_improved_later(sequence, online, tmp_path, capsys
     assert told["tracker"] == before["tracker"]
     assert told["offline"]["fps"] == {"MOT99-01": 10.0}
     assert "online true against false" in unlike(before, told)
+    typed = ["--out", "http://me:s3cret@host/improved?token=t0ken"]  # a folder, if a strange one
+    monkeypatch.chdir(tmp_path)
+    run(offline, "--results", online, *typed)
+    assert manifest(tmp_path / typed[1])["offline"]["arguments"][2:] == ["--out", "http://host/improved"]
     # once more: both rounds are told, and the online result beside it is left alone
     run(
         offline,

@@ -13,7 +13,7 @@ from retrace.configs import InputError
 from retrace.tools.scenes import drawing
 from retrace.tools.scenes.walks import SIZE, Walks, figure_boxes, plan_walks, pose
 from retrace.tracker.boxes import iou_matrix
-from retrace.tracker.detection.hog import open_hog
+from retrace.tracker.detection.hog import hog_windows, people_in_windows
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
 from tests.tools.scenes.people import standing, truth_of, walks_of
 
@@ -98,7 +98,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_built_in_people_detector_finds_the_figures() -> None:
     """Recall at IoU 0.5 of people who are seen by more than half: the demo must work on this scene, too."""
-    walks, find = walks_of(), open_hog(min_score=0.1)
+    walks, look = walks_of(), hog_windows(min_score=0.1)
     truth = truth_of(walks)
     few = Walks(*(a[::50] for a in (walks.x, walks.height, walks.heading, walks.gait)))
     rng = np.random.default_rng(0)
@@ -107,7 +107,7 @@ def test_the_built_in_people_detector_finds_the_figures() -> None:
         range(0, 400, 50), drawing.draw_frames(few, drawing.dress(8, rng), rng), strict=True
     ):
         shown = truth.xyxy[(truth.frame == frame) & (truth.visibility > 0.5)]
-        hit = iou_matrix(shown, find(image).xyxy.astype(np.float64)) >= 0.5
+        hit = iou_matrix(shown, people_in_windows(*look(image)).xyxy.astype(np.float64)) >= 0.5
         found += hit[linear_sum_assignment(hit, maximize=True)].sum()
         total += len(shown)
     assert total > 30

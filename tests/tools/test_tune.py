@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from retrace.tools.tuning.clips import (
     metrics_to_json,
     track,
 )
+from retrace.tools.tuning.report import record
 from retrace.tools.tuning.space import Parameter, load_space
 from retrace.tools.tuning.study import StudyFile, propose
 from retrace.tools.tuning.tuning import make_searches
@@ -507,6 +509,13 @@ def test_a_fault_in_a_file_is_told(tmp_path: Path) -> None:
         file.write("99,-1,1,1,5,5,0.5,-1,-1,-1\n")
     with pytest.raises(InputError, match=r"det\.txt: frame 99 is outside"):
         run(data, tmp_path / "out", "--trials", "2")
+
+
+def test_what_was_typed_is_told_without_secrets() -> None:
+    plan = SimpleNamespace(trials=0, searches=[], metric="HOTA")
+    tuning: Any = SimpleNamespace(plan=plan, seconds={}, shared=0, scored=0)
+    typed = ["--cluster", "ray://me:s3cret@host:10001?token=t0ken"]
+    assert record(tuning, {}, {}, typed, {})["arguments"] == ["--cluster", "ray://host:10001"]
 
 
 def test_tables_say_what_is_honest(made: Made, capsys: pytest.CaptureFixture[str]) -> None:

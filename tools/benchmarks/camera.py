@@ -57,7 +57,7 @@ def measure(
 
     Args:
         data: folder with MOT15-train/ and videos/vtest.avi; None: the shared folder's.
-        frames: of PETS09-S2L1 (795).
+        frames: of PETS09-S2L1 (795); ``speed`` takes 60 of them at most.
         parts: of PARTS.
         say: told the lines of each table, each as soon as it is known.
 
@@ -223,7 +223,7 @@ def errors(
 
 def speed(data: Path, length: int) -> Iterator[Row]:
     """CPU ms a frame of a camera that pans, and of one that stands, for frames scaled to that size."""
-    clip = open_clip(data, PETS, 60)
+    clip = open_clip(data, PETS, min(60, length))
     for label, size in (("480p", (854, 480)), ("1080p", (1920, 1080))):
         stills = [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in clip.images]
         path = camera_path(len(stills), stills[0], "pan")

@@ -34,6 +34,7 @@ from retrace.tracker.mot_file import result_text
 from retrace.tracker.pipeline import Embed, Stopwatch, run
 from retrace.tracker.run.opened import BATCH
 from retrace.tracker.sources import open_source, read_ahead
+from retrace.tracker.sources.address import shown
 
 STAGES = ("decode", "detect", "embed", "camera", "track")
 HEADS = ("frames/s", "x first", "CPU ms a frame", "x first, CPU", "MB", *(f"{name} ms" for name in STAGES))
@@ -101,7 +102,7 @@ def measure(
             raise InputError(f"{side.name}: other bytes than {sides[0].name}; this is a fault of Retrace")
     sides[-1].memory = peak_of_a_fresh_process(_go, sides[-1], video, detector, reid, frames)
     rows = [_row(side, sides[0], frames) for side in sides + others]
-    say(as_table(f"{Path(video).name}, {frames} frames, {cores()} cores, same bytes", rows))
+    say(as_table(f"{Path(shown(video)).name}, {frames} frames, {cores()} cores, same bytes", rows))
     costs = unit_costs(video, detector, reid, frames)
     say(as_table("CPU cost on one core", [costs]))
     processes: list[dict[str, Any]] = []
@@ -193,7 +194,7 @@ def unit_costs(video: str, detector: str, reid: str, frames: int) -> dict[str, A
     ms = {name: 1e3 * seconds / count for name, seconds in stopwatch.seconds.items()}
     text = len(result_text(MotTable.of(kept)))
     return {
-        "clip": Path(video).name,
+        "clip": Path(shown(video)).name,
         "size": list(source.size or (0, 0)),
         "frames": count,
         "people": round(people / count, 2),

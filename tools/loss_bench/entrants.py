@@ -150,7 +150,7 @@ def read_bench(name: str = "losses") -> Bench:
     return load_preset(name, Bench, "bench")
 
 
-def settings_of(bench: Bench, regime: str, name: str) -> int:
+def settings_of(bench: Bench, name: str) -> int:
     """How many settings an entrant has to choose from."""
     return 4 if bench.entrants[name].knob else 3
 

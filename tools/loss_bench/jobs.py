@@ -94,7 +94,7 @@ def open_jobs(
 def _next(bench: Bench, regime: str, name: str, done: Mapping[str, Result], published: bool) -> list[Job]:
     """The open jobs of the first stage of an entrant that has any."""
     how = bench.regime(regime)
-    settings = list(range(settings_of(bench, regime, name)))
+    settings = list(range(settings_of(bench, name)))
     length = how.length
     if not published:
         for number, rung in enumerate(how.search, 1):

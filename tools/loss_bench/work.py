@@ -15,11 +15,11 @@ import torch
 
 from retrace.configs import InputError
 from retrace.configs.files import locked
+from retrace.configs.versions import commit, versions
 from retrace.tools.benchmarks.side_by_side import shared_folder
 from retrace.tools.loss_bench import frozen, trained
 from retrace.tools.loss_bench.entrants import Bench
 from retrace.tools.loss_bench.jobs import FINAL, Job, Result, add_result, open_jobs, read_results
-from retrace.tools.runs.manifest import commit, versions
 
 Tell = Callable[[str], None]
 

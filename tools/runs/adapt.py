@@ -29,6 +29,7 @@ from retrace.tracker.outputs.crop_choice import CropFilter
 from retrace.tracker.outputs.crops import cut_crops
 from retrace.tracker.run import Job
 from retrace.tracker.sources import open_source
+from retrace.tracker.sources.address import without_secrets
 
 PRESET = "osnet_x0_25_adapt"
 LEAST_PEOPLE = 8  # tracklets that a training takes
@@ -149,7 +150,9 @@ def adapt(
             file.write(new.read_bytes())
     figures = before.figures, after.figures, gain
     found = Adapted(kept, better, *figures, len({*train.ids.tolist()}), len(train))
-    write_json(out / "adapted.json", {**asdict(found), "weights": str(kept), "videos": [*videos]})
+    write_json(
+        out / "adapted.json", {**asdict(found), "weights": str(kept), "videos": without_secrets(videos)}
+    )
     return found
 
 

@@ -9,15 +9,17 @@ from typing import Any
 
 from retrace.configs import InputError
 from retrace.configs.files import write_json
+from retrace.configs.versions import commit
 from retrace.eval.manifest import read_manifest
-from retrace.tools.runs.manifest import commit, marked
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import write_results
 from retrace.tracker.offline.files import Improved, improve_folder
 from retrace.tracker.offline.passes import OfflineConfig
+from retrace.tracker.run.manifest import marked
 from retrace.tracker.site import SiteConfig
 from retrace.tracker.site.files import Linked, link_folder
 from retrace.tracker.site.ground import write_ground
+from retrace.tracker.sources.address import without_secrets
 
 
 def improve_into(
@@ -41,7 +43,11 @@ def improve_into(
     _check_other(out, results)
     run = read_manifest(results) or {}
     done = improve_folder(results, config, run, **how)
-    about = {"arguments": list(arguments), "commit": commit(), "fps": {n: one.fps for n, one in done.items()}}
+    about = {
+        "arguments": without_secrets(arguments),
+        "commit": commit(),
+        "fps": {n: one.fps for n, one in done.items()},
+    }
     about["looks"] = {name: one.known for name, one in done.items()}
     write_json(out / "run.json", marked(run, config) | {"offline": about})
     _write(out, {name: one.table for name, one in done.items()})
@@ -69,7 +75,7 @@ def link_into(out: Path, results: Path, config: SiteConfig, arguments: Sequence[
     before = run.get("post_processing") or []
     history = [*(before if isinstance(before, list) else [before]), done]
     marks = {"online": False, "post_processing": history}
-    about = {"arguments": list(arguments), "commit": commit()}
+    about = {"arguments": without_secrets(arguments), "commit": commit()}
     write_json(out / "run.json", run | marks | {"linked": about})
     write_ground(out / "ground.yaml", linked.ground)
     _write(out, linked.tables)

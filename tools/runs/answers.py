@@ -11,11 +11,11 @@ import numpy as np
 from retrace.configs.errors import InputError
 from retrace.configs.files import partial_of
 from retrace.configs.loader import validate
-from retrace.tools.runs.manifest import rate_of, records_of, size_of
 from retrace.tracker.analytics import Regions, Summary, occupancy
 from retrace.tracker.data import MotTable, frame_rate
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.tables import crossings_csv, occupancy_csv, persons_csv, visits_csv
+from retrace.tracker.run.manifest import rate_of, records_of, size_of
 
 
 @dataclass(frozen=True, slots=True)

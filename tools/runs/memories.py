@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import atomic_write, decode_image, writing
-from retrace.tools.runs.manifest import file_hash
+from retrace.configs.files import atomic_write, decode_image, file_hash, writing
 from retrace.tracker.memory import Memory
 from retrace.tracker.memory.clocks import FEWEST, clocks, passages
 from retrace.tracker.memory.editing import set_clocks, suggestions

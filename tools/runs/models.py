@@ -9,7 +9,6 @@ from pathlib import Path
 
 from retrace.configs import InputError
 from retrace.configs.errors import renamed
-from retrace.configs.files import file_hash
 from retrace.tracker import Tracker
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection.boxes_file import Detector
@@ -144,7 +143,7 @@ def _open_appearance(job: Job, threads: int | None) -> Appearance:
         return embedder.alarm and renamed(embedder.alarm, CALLED)
 
     adaptive = embedder if norm == "video" else None
-    return Appearance(embedder, embedder.description, {weights: file_hash(weights)}, adaptive, alarm)
+    return Appearance(embedder, embedder.description, embedder.hashes, adaptive, alarm)
 
 
 def _one_at_a_time(detector: Detector) -> Detector:

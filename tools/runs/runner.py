@@ -15,7 +15,6 @@ from typing import Any
 
 from retrace.configs import InputError
 from retrace.configs.files import cores, locked, write_json
-from retrace.tools.runs.manifest import earlier_records, finished_records, manifest, records_of, remove_stale
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.split import Split, split
 from retrace.tools.runs.workers import Outcome, Progress, track_in_workers, workers_of
@@ -31,6 +30,13 @@ from retrace.tracker.run import (
     track_opened,
 )
 from retrace.tracker.run.checkpoint import checkpoint_of
+from retrace.tracker.run.manifest import (
+    earlier_records,
+    finished_records,
+    manifest,
+    records_of,
+    remove_stale,
+)
 from retrace.tracker.run.opened import find_detections
 from retrace.tracker.run.storage import Storage, mirror_of
 from retrace.tracker.sources import Source
@@ -238,7 +244,8 @@ def _begin(run: Run) -> None:
     """Say what is about to be done, and what is done already or cannot be."""
     if run.storage is not None and run.opened[0].job.resume:
         fetch_results(run.storage, run.opened[0].out)
-    run.earlier = earlier_records(run.opened)
+    first, names = run.opened[0], {one.name for one in run.opened}
+    run.earlier = earlier_records(first.out, names, first.shared)
     if not run.quiet:
         for line in dict.fromkeys(one.detector.description for one in run.opened):
             say(f"detector: {line}")
@@ -382,7 +389,8 @@ def write_manifest(run: Run) -> None:
     """``run.json`` of what is done so far, beside the records of earlier runs whose results still lie there."""
     own = [one.name for one in run.opened if one.name in run.reports]
     records = run.earlier | {name: run.reports[name].record for name in own}
-    told = manifest(run.opened, run.arguments, records, run.failed)
+    hashes = {path: value for one in run.opened for path, value in one.hashes.items()}
+    told = manifest(run.opened[0].shared, run.arguments, hashes, records, run.failed)
     write_json(run.opened[0].out / "run.json", told)
     if run.storage is not None:
         run.storage.put(run.opened[0].out / "run.json")

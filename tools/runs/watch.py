@@ -16,12 +16,12 @@ from typing import Protocol
 
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write, cores, write_json, writing
-from retrace.tools.runs.manifest import commit, versions
 from retrace.tools.runs.models import Models
 from retrace.tools.runs.runner import lasting, names_apart
 from retrace.tools.runs.workers import Outcome, Worker, cause_of_death
 from retrace.tracker.run import Job, open_job
 from retrace.tracker.run.checkpoint import checkpoint_of
+from retrace.tracker.run.manifest import manifest
 from retrace.tracker.run.storage import Storage, mirror_of
 from retrace.tracker.sources import Source, has_an_end
 from retrace.tracker.sources.address import check_address, is_url, url_name
@@ -355,10 +355,10 @@ def watch_into(
             _write(out / METRICS, text)
     for camera in cameras:
         _conclude(camera, jobs[0].storage, say)
-    records = {
-        c.name: c.ended.report.record for c in cameras if c.ended is not None and c.ended.report is not None
-    }
-    made = {"arguments": [*arguments], "commit": commit(), "versions": versions(), "sequences": records}
-    write_json(out / "run.json", made)
+    reports = {c.name: c.ended.report for c in cameras if c.ended and c.ended.report}
+    shared = next((one.shared for one in reports.values()), {})
+    hashes = {path: value for one in reports.values() for path, value in one.hashes.items()}
+    records = {name: one.record for name, one in reports.items()}
+    write_json(out / "run.json", manifest(shared, arguments, hashes, records))
     _write(out / METRICS, metrics(cameras, time.monotonic()))  # who reads it later sees that none is up
     return cameras

@@ -131,7 +131,7 @@ def search_score(visits: Visits, config: MemoryConfig, seed: int = 0) -> SearchS
                     rank = _rank(found, {*identity[mine].tolist()})
                     scores.append(found[rank - 1].probability if rank else 0.0)
                     ranks.append(rank or MOST + 1)
-                    answers.append(_answered(found, memory.people.cameras))
+                    answers.append(_answered(found))
                     where = np.array([one.camera for one in kept.tracklets])[mine]
                     truth.append(Places(where, kept.begin[mine] - SLACK, kept.end[mine] + SLACK))
                 else:
@@ -152,7 +152,7 @@ def _rank(found: Sequence[Found], right: set[int]) -> int:
     return next((k for k, one in enumerate(found, 1) if one.person in right), 0)
 
 
-def _answered(found: Sequence[Found], cameras: Sequence[str]) -> Places:
+def _answered(found: Sequence[Found]) -> Places:
     visits = [visit for one in found for visit in one.visits]
     begin, end = (np.array([getattr(visit, name) for visit in visits]) for name in ("begin", "end"))
     return Places(np.array([visit.camera for visit in visits]), begin - SLACK, end + SLACK)

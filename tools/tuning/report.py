@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from retrace.configs.files import atomic_write, write_json, writing
+from retrace.configs.versions import commit, versions
 from retrace.eval.mot.score import Metrics, combine
 from retrace.eval.report import as_text
-from retrace.tools.runs.manifest import commit, versions
 from retrace.tools.tuning.search import Search, Tuning
 from retrace.tools.tuning.settings import Settings
 from retrace.tools.tuning.space import Params
 from retrace.tools.tuning.study import figure
+from retrace.tracker.sources.address import without_secrets
 
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA")
 ROWS = ("preset", "held out", "in sample (optimistic)")
@@ -127,7 +128,7 @@ def record(
     plan = tuning.plan
     seconds = {stage: round(value, 3) for stage, value in tuning.seconds.items()}
     return {
-        "arguments": list(arguments),
+        "arguments": without_secrets(arguments),
         "commit": commit(),
         "versions": versions() | {"optuna": metadata.version("optuna")},
         **about,

@@ -16,7 +16,7 @@ import numpy as np
 from retrace.configs.errors import InputError
 from retrace.configs.files import atomic_write, file_hash, write_json, writing
 from retrace.configs.reading import read_json
-from retrace.tools.runs.manifest import commit, versions
+from retrace.configs.versions import commit, versions
 from retrace.tools.viewing.place import Place
 from retrace.tracker.data import Detections, MotTable, Step, Tracks
 from retrace.tracker.offline.edits import counted

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs.errors import InputError
-from retrace.configs.files import write_json, writing
-from retrace.tools.runs.manifest import commit, file_hash, versions
+from retrace.configs.files import file_hash, write_json, writing
+from retrace.configs.versions import commit, versions
 from retrace.tracker.mot_file import write_results
 from retrace.tracker.offline.annotations import read_annotations
 from retrace.tracker.sources import open_source
+from retrace.tracker.sources.address import without_secrets
 
 DEFAULT_FPS = 30.0
 
@@ -48,7 +49,7 @@ def import_run(tracks: Path, folder: Path, video: str | None = None) -> str:
         "imported": {"from": str(tracks), "sha256": file_hash(tracks)},
     }
     told = {
-        "arguments": [] if video is None else [video],
+        "arguments": without_secrets([] if video is None else [video]),
         "commit": commit(),
         "versions": versions(),
         "sequences": {name: record},

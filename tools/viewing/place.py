@@ -13,7 +13,6 @@ import numpy as np
 
 from retrace.configs.errors import InputError
 from retrace.configs.files import file_hash
-from retrace.tools.runs.manifest import rate_of, size_of
 from retrace.tracker.data import MotTable
 from retrace.tracker.ledger.by_identity import History, read_history
 from retrace.tracker.ledger.file import LedgerFile
@@ -21,6 +20,7 @@ from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.edits import Corrected, append_edit, apply, placed, read_edits, refusal
 from retrace.tracker.offline.files import read_looks
 from retrace.tracker.offline.reconnect import Looks
+from retrace.tracker.run.manifest import rate_of, size_of
 
 # the tracker's own ids, where NAME.txt has those of people or of passes
 ENDINGS = (

@@ -109,16 +109,6 @@ class PeopleWatch:
         self._looked, self._seen = float(state["looked"]), (state["tlwh"], state["margin"])
 
 
-def open_hog(min_score: float) -> Callable[[np.ndarray], Detections]:
-    """The detector of single pictures: (H, W, 3) uint8 BGR -> boxes of people, best first.
-
-    Raises:
-        InputError: as :class:`PeopleWatch`.
-    """
-    look = hog_windows(min_score)
-    return lambda image: people_in_windows(*look(image))
-
-
 def hog_windows(min_score: float) -> Callable[..., Windows]:
     """HOG itself: (H, W, 3) uint8 BGR, and the height of the picture it is cut out of -> windows.
 

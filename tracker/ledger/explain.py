@@ -185,7 +185,7 @@ class FrameStory:
             lines.append(f"stage {pair.stage + 1} ({takes(pair.config)}): {self._candidate(pair)}")
         if len(pairs) > LISTED:
             lines.append(f"and {len(pairs) - LISTED} more pairs that are worse")
-        lines += self._open_stages(identity, expected, {pair.stage for pair in pairs})
+        lines += self._open_stages(expected, {pair.stage for pair in pairs})
         return [*lines, *self._afterwards(identity)]
 
     def why_lost(self, identity: int) -> str:
@@ -267,8 +267,8 @@ class FrameStory:
             return ["not reported yet: it was to be confirmed first"]
         return ["never reported: it was not confirmed"] if identity < 0 else []
 
-    def _open_stages(self, identity: int, expected: dict[str, Any] | None, told: set[int]) -> list[str]:
-        """The stages that said nothing about it."""
+    def _open_stages(self, expected: dict[str, Any] | None, told: set[int]) -> list[str]:
+        """The stages that said nothing about who was expected so."""
         status = str(expected["status"]) if expected is not None else "lost"
         lines = []
         for number, stage in enumerate(self.stages):

@@ -131,7 +131,6 @@ def json_line(
 
 MotSink = partial(TextSink, mot_lines)
 ClassedMotSink = partial(TextSink, partial(mot_lines, classes=True))
-JsonLinesSink = partial(TextSink, json_line)
 
 
 def ledger_sink(

@@ -1,6 +1,7 @@
 """One source from beginning to end: `track_source(Job(source, out))` -> files, and what became of it."""
 
 from retrace.tracker.run.job import SAVES, Job
+from retrace.tracker.run.manifest import write_run
 from retrace.tracker.run.opened import (
     ENDINGS,
     Appearance,
@@ -26,4 +27,5 @@ __all__ = [
     "open_job_source",
     "track_opened",
     "track_source",
+    "write_run",
 ]

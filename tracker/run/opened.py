@@ -52,6 +52,10 @@ ENDINGS = {
     "looks": LOOKS,
 }
 VIDEO_ENDINGS = {"vp9": ".webm"}  # what does not go into an mp4
+BLIND = {  # what a report says where nobody looked, by the job's `reid`
+    "none": "",
+    "auto": 'appearance was not looked at: `reid` auto needs an open embedder, embed=Embedder.from_weights("auto")',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Appearance:
     adaptive: Any = None
     # asked at the end: a line where the vectors cannot be right
     alarm: Callable[[], str | None] | None = None
+    blind: str = ""  # told at the end where no box came with a vector
 
     @property
     def weights(self) -> str:
@@ -176,6 +181,17 @@ class OpenedJob:
         }
 
     @property
+    def shared(self) -> dict[str, Any]:
+        """What a manifest says of a run: the same for jobs that differ by their source only."""
+        return {
+            "seed": None,  # nothing in a run is random
+            "online": self.offline is None,
+            "post_processing": self.post_processing,
+            "tracker": self.tracker.config.model_dump(mode="json"),
+            "appearance": self.appearance.description,
+        }
+
+    @property
     def looks(self) -> str:
         """The weights that the vectors are of, as a memory calls them; empty: nobody looks, or nobody says."""
         return self.detector.looks or self.appearance.weights
@@ -205,10 +221,11 @@ def open_job(
         job: what is to be done.
         source: the job's, where it is open already.
         detect: what finds the boxes, where that is open already; files of boxes come first.
-        embed: what makes appearance vectors: this library opens no network, the caller does. None: nobody looks.
+        embed: what makes appearance vectors: this library opens no network, the caller does. None: nobody looks, and
+            `reid` "auto" then ends in a note.
 
     Raises:
-        InputError: something that the job names is missing, broken or does not fit.
+        InputError: something that the job names is missing, broken or does not fit, or nobody would carry it out.
     """
     expect("job", job, Job, "a Job")
     config, offline = job.tracker_config(), job.offline_config()
@@ -230,7 +247,7 @@ def open_job(
             f"{job.shown}: no camera motion to save; leave camera out of `save`, or give `camera` METHOD"
         )
     tracker = Tracker(config, source.fps, ledger="ledger" in job.save)
-    appearance = _appearance(job, embed)
+    appearance = _appearance(job, embed, tracker, detector)
     if detector.looks and appearance.weights and detector.looks != appearance.weights:
         raise InputError(
             f"{job.detections}: its vectors are of {detector.looks.split()[0]}, `reid` is another network, "
@@ -408,16 +425,44 @@ def _regions(job: Job, source: Source, hashes: dict[str, str]) -> Regions:
     return regions
 
 
-def _appearance(job: Job, embed: Embed | Appearance | None) -> Appearance:
+def _appearance(
+    job: Job, embed: Embed | Appearance | None, tracker: Tracker, detector: Detector
+) -> Appearance:
+    """Who looks. An `Appearance` was made by somebody who carried out what the job says of looks; else nobody did."""
     if isinstance(embed, Appearance):
         return embed
-    if embed is None:
-        if job.reid not in ("auto", "none"):
-            raise InputError(f"`reid` {job.reid}: names weights, so an open embedder must come with the job")
-        return Appearance(None, "off: nothing to look with was handed in")
-    # what it has seen of the video so far; empty where it does not go by that
-    remembers: Mapping[str, Any] = getattr(embed, "state_dict", dict)()
-    return Appearance(embed, _named(embed), adaptive=embed if remembers else None)
+    if embed is None and job.reid not in ("auto", "none"):
+        raise InputError(f"`reid` {job.reid}: names weights, so an open embedder must come with the job")
+    if tracker.appearance_from > 1:
+        found = Appearance(None, f"off: tracker {job.tracker!r} does not use it")
+    elif embed is None:
+        found = Appearance(None, "off: nothing to look with was handed in", blind=BLIND[job.reid])
+    else:
+        # what it has seen of the video so far; empty where it does not go by that
+        remembers: Mapping[str, Any] = getattr(embed, "state_dict", dict)()
+        hashes: Mapping[str, str] = getattr(embed, "hashes", {})
+        adaptive = embed if remembers else None
+        found = Appearance(embed, _named(embed), hashes, adaptive, lambda: getattr(embed, "alarm", None))
+    _refuse_undone(job, found, detector)
+    return found
+
+
+def _refuse_undone(job: Job, appearance: Appearance, detector: Detector) -> None:
+    """What a job says of looks, and nobody here would do."""
+    for name, asked in (("reid_norm", job.reid_norm != "stored"), ("reid_input", job.reid_input)):
+        if asked:
+            raise InputError(
+                f"`{name}` {getattr(job, name)}: says how weights are opened, which the caller does: leave it out, and "
+                f"open them with `{name.removeprefix('reid_')}`"
+            )
+    if job.embed != "all" and appearance.embed is None:
+        raise InputError(f"`embed` {job.embed}: nobody looks at appearance here; leave it out")
+    if job.memory is not None and not (detector.looks or appearance.weights):
+        why = "does not say which it has" if appearance.embed else appearance.description
+        raise InputError(
+            f"`memory` needs vectors of known weights, and appearance {why}: hand in an Embedder, or give `detections` "
+            "FILE.npz with embedding and weights"
+        )
 
 
 def _identity(job: Job) -> list[object]:

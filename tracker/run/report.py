@@ -34,6 +34,9 @@ class SourceReport:
     alike: float | None = None  # share of strangers who look as alike as one person, see `tracker.run.alike`
     crops: dict[str, int] = field(default_factory=dict)  # embedded and skipped, where not all are
     record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
+    source: str = ""  # the job's, without what may be secret
+    hashes: dict[str, str] = field(default_factory=dict)  # sha256 of the weights and files that were read
+    shared: dict[str, Any] = field(default_factory=dict)  # what run.json says of the whole run
 
     def conclude(self, opened: OpenedJob) -> None:
         """Add what is known at the end: warnings, notes, the record."""
@@ -58,6 +61,7 @@ class SourceReport:
         if source.reconnects or source.dropped:
             self.notes.append(f"{source.reconnects} reconnects, {source.dropped} stale frames dropped")
         self.record = _record(opened, self)
+        self.source, self.hashes, self.shared = opened.job.shown, opened.hashes, opened.shared
 
 
 def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:

@@ -52,14 +52,16 @@ def track_source(
         job: what is to be done.
         source: the job's, where it is open already.
         detect: finds the boxes; None: the detector that the job names is opened.
-        embed: makes appearance vectors (an ``Embedder``, or any function of an image and boxes); None: nobody looks.
+        embed: makes appearance vectors (an ``Embedder``, or any function of an image and boxes): this library opens no
+            weights. None: nobody looks, and where the job's ``reid`` is "auto" a note of the report says so.
         on_step: is called after each frame, once it is written.
         stop: set it, and the source ends between two frames. For a live one that is the end: its files are
             finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``. (A live one that
             is killed leaves a checkpoint 2 s old at most: ids, numbers and times go on from there.)
 
     Raises:
-        InputError: something that the job names is missing, broken or does not fit, or the place cannot be written.
+        InputError: something that the job names is missing, broken, does not fit or would not be done, or the place
+            cannot be written.
 
     Example:
         >>> from retrace import Embedder, Job, track_source
@@ -110,7 +112,7 @@ def _track(
     state, report = _run_state(opened), SourceReport(opened.name)
     checkpoint = _where_it_stands(opened, state, report)
     start = max(opened.job.first, checkpoint.next_frame)
-    before, earlier = checkpoint.frames, list(checkpoint.corrupt)
+    before, earlier, looked = checkpoint.frames, list(checkpoint.corrupt), False
     with Sinks(opened, checkpoint.positions, state.memory) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
         with _frames(opened, 0 if again or source.live else start, stop) as ahead:
@@ -121,6 +123,7 @@ def _track(
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
             detect, embed, camera = opened.detector, opened.appearance.embed, opened.camera
             for step in run(frames, detect, opened.tracker, embed, camera, stopwatch, opened.ahead, sparing):
+                looked |= step.detections.embedding is not None
                 _gather(opened, state, step)  # first: what the memory has decided is written with the frame
                 with stopwatch.stage("write"):
                     sinks.write(step)
@@ -152,6 +155,8 @@ def _track(
     done = checkpoint.next_frame if report.stopped else opened.job.length
     report.unreadable, report.dropped = _unreadable(source, start, earlier, done), checkpoint.dropped
     report.tracks, report.detections = opened.tracker.count, checkpoint.digest
+    if opened.appearance.blind and source.has_images and not looked:
+        report.notes.append(opened.appearance.blind)
     _tell_of_looks(opened, report, state.alike, sparing)
     report.conclude(opened)
     return report

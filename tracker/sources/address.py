@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from retrace.configs.errors import InputError, nearest
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 LONGEST = 200  # characters of a place in a message
 # What FFmpeg reads live pictures by: from a named host; and by what may also listen, on a port alone.
 OF_A_HOST = (
@@ -50,6 +52,11 @@ def redact(url: str) -> str:
     scheme, _, rest = url.partition("://")
     # the last @, since an unescaped password may hold any character
     return f"{scheme}://{re.split('[?#]', rest.rsplit('@', 1)[-1], maxsplit=1)[0]}"
+
+
+def without_secrets(words: Iterable[str]) -> list[str]:
+    """What a user typed, as it may be written down: every URL in it redacted."""
+    return [URL.sub(lambda found: redact(found[0]), word) for word in words]
 
 
 def shown(place: str) -> str:

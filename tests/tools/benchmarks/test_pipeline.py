@@ -13,6 +13,7 @@ from retrace.tools.benchmarks.capacity import read_costs
 from retrace.tools.benchmarks.pipeline import HEADS, Side
 from retrace.tools.benchmarks.processes import measure_processes
 from retrace.tracker.detection.boxes_file import Detector
+from tests.served import SECRETS, served
 from tests.small_video import make_video, squares
 
 
@@ -26,8 +27,10 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_tool(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "costs.json"
-    what = ["--video", clip, "--frames", 10, "--rounds", 1, "--threads", 2, "--json", out]
-    assert bench.main(["pipeline", "--detector", "hog", *map(str, what)]) == 0
+    with served(clip) as address:
+        what = ["--video", address, "--frames", 10, "--rounds", 1, "--threads", 2, "--json", out]
+        assert bench.main(["pipeline", "--detector", "hog", *map(str, what)]) == 0
+    assert not any(secret in out.read_text() for secret in SECRETS)
     told = json.loads(out.read_text())
     assert [row["side"] for row in told["pipeline"]][-1] == "2 ahead, one core each"
     assert told["pipeline"][0]["x first"] == 1.0

@@ -28,7 +28,7 @@ def test_every_setting_is_an_objective(name: str) -> None:
     )  # fmt: skip
     for regime in REGIMES:
         seen = []
-        for setting in range(settings_of(BENCH, regime, name)):
+        for setting in range(settings_of(BENCH, name)):
             losses, rate = objective(BENCH, regime, name, setting, 1e-3)
             assert losses not in [before for before, r in seen if r == rate], "a setting that is tried twice"
             seen.append((losses, rate))

@@ -14,6 +14,7 @@ from retrace.tools.runs.adapt import HeldOut, TrackletFilter, adapt, confident, 
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
 from tests.passers_by import SLOT, passers_by
+from tests.served import served
 
 
 def table(rows: list[tuple[int, int, float, float]]) -> MotTable:
@@ -69,9 +70,12 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     out, few = tmp_path / "out", ["epochs=1", "schedule.warmup=0", "batch.identities=4", "batch.images=2"]
     few += ["size=[64,32]"]
     options = [part for change in few for part in ("--set", change)]
-    code = adapt_reid.main([str(video), "--detections", str(boxes), "--out", str(out), *options])
+    with served(video) as address:
+        code = adapt_reid.main([address, "--detections", str(boxes), "--out", str(out), *options])
     assert code == 0
     told = json.loads((out / "adapted.json").read_text())
+    assert told["videos"][0].startswith("http://127.0.0.1:")
+    assert told["videos"][0].endswith(f"/{video.name}")
     assert told["tracklets"] >= 8
     assert told["crops"] >= 50
     assert 0.5 < told["before"]["auc"] <= 1

@@ -1,10 +1,7 @@
 """run.json of a folder that several runs share, and what must not stand in it."""
 
 import json
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools.terminal.console import OK
+from tests.served import SECRETS, served
 from tests.small_video import make_video, write_boxes
 from tests.tools.run_track import fails, run, stop_at
 
@@ -98,28 +96,22 @@ def test_offline_results_are_not_mixed_with_online_ones(
     assert not (out / "a.online.txt").exists()
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """The URL of a finite video, with a password and a token."""
-    (tmp_path / "www").mkdir()
-    make_video(tmp_path / "www" / "clip.mkv", length=10)
-    handler = partial(Quiet, directory=str(tmp_path / "www"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://me:s3cret@127.0.0.1:{server.server_port}/clip.mkv?token=t0ken"
-        server.shutdown()
+def address(tmp_path: Path) -> Iterator[str]:
+    """The URL of a finite video."""
+    with served(make_video(tmp_path / "clip.mkv", length=10)) as url:
+        yield url
 
 
 def test_no_password_in_what_is_written(
-    served: str, det: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    address: str,
+    det: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "o"
-    words = (served, "--detections", det, "--out", out, "--save", "video,ledger,jsonl")
+    words = (address, "--detections", det, "--out", out, "--save", "video,ledger,jsonl")
     stop_at(monkeypatch, 6, *words)
     names = {path.name for path in out.iterdir()}
     assert {"run.json", "clip.checkpoint.npz", "clip.ledger.jsonl.partial"} <= names
@@ -130,9 +122,9 @@ def test_no_password_in_what_is_written(
     assert told(out)["arguments"][0].startswith("http://127.0.0.1:")
     capfd.readouterr()
     with pytest.raises(InputError) as caught:
-        run(served.replace("clip", "none"), "--detections", det, "--out", out)
+        run(address.replace("clip", "none"), "--detections", det, "--out", out)
     said = capfd.readouterr()
-    for secret in ("s3cret", "t0ken"):
+    for secret in SECRETS:
         assert secret not in said.out + said.err + str(caught.value)
 
 
@@ -142,5 +134,5 @@ def _holds_no_secret(folder: Path) -> None:
         if path.suffix == ".npz":
             with np.load(path) as file:
                 content += "".join(str(file[name]) for name in file.files).encode()
-        for secret in (b"s3cret", b"t0ken"):
-            assert secret not in content, path
+        for secret in SECRETS:
+            assert secret.encode() not in content, path

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.reid import Embedder
 from retrace.tools.runs.models import Models
 from retrace.tracker.ahead import Ahead
 from retrace.tracker.data import Frame
 from retrace.tracker.detection import Detector
-from retrace.tracker.run import Job, open_job, open_job_source
+from retrace.tracker.memory import Memory
+from retrace.tracker.run import Job, open_job, open_job_source, track_source
 from retrace.tracker.run.opened import BATCH
 from tests.small_video import make_video, squares, write_boxes
 
@@ -61,6 +63,20 @@ def test_a_detector_that_watches_its_video_is_no_others(jobs: list[Job]) -> None
     models = Models()
     job = Job("a.mp4", "o", detector="hog")
     assert models.detector(job).memory is not models.detector(job).memory
+
+
+def test_an_embedder_says_of_itself_what_is_said_of_it_here(jobs: list[Job], tmp_path: Path) -> None:
+    """Which weights a memory, a checkpoint and run.json go by does not depend on who opened them."""
+    job = replace(jobs[0], out=str(tmp_path / "o"), memory=str(tmp_path / "people.db"))
+    embedder = Embedder.from_weights("auto")
+    handed_in = open_job(job, embed=embedder)
+    assert handed_in.looks == open_job(job, embed=Models().appearance(job)).looks != ""
+    assert handed_in.fingerprint()["files"].items() >= embedder.hashes.items()  # type: ignore[attr-defined]
+    report = track_source(job, embed=embedder)
+    assert any("of 2 people" in note for note in report.notes)
+    Models().track(replace(job, source=jobs[1].source))  # the same memory: the same weights
+    with Memory(job.memory or "") as memory:
+        assert memory.people.size == 4
 
 
 def test_weights_that_nobody_would_use() -> None:

@@ -1,5 +1,6 @@
 """Cameras kept alive: losses and returns on a clock of the test's own, and processes that are killed over loopback."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -22,6 +23,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.configs.files import file_hash
 from retrace.tools import watch as tool
 from retrace.tools.runs import watch as watching
 from retrace.tools.runs.cluster import actors
@@ -29,9 +31,9 @@ from retrace.tools.runs.metrics import served
 from retrace.tools.runs.watch import Camera, Process, camera_jobs, metrics, watch, watch_into
 from retrace.tools.runs.workers import Outcome
 from retrace.tracker.mot_file import read_results
-from retrace.tracker.run import Job
+from retrace.tracker.run import Job, track_source
 from tests.rtsp_server import RtspServer, transport_stream
-from tests.small_video import make_video
+from tests.small_video import make_video, write_boxes
 from tests.tools.runs.sequences import holders
 
 
@@ -232,6 +234,25 @@ def test_a_camera_that_never_came_has_a_last_word(tmp_path: Path) -> None:
 
     watch_into([Job("rtsp://x/c", str(tmp_path), name="c")], [], stop, Away, said.append)
     assert said[-1] == "c: not finished (no answer); no frame was tracked"
+
+
+def test_what_is_left_is_a_run_and_holds_no_secret(tmp_path: Path) -> None:
+    det = write_boxes(tmp_path / "det.txt")
+    job = Job(make_video(tmp_path / "v.mp4"), tmp_path / "o", name="c", detections=str(det), reid="none")
+    stop, report = threading.Event(), track_source(job)
+
+    class Back(Played):
+        def __init__(self, threads: int) -> None:
+            super().__init__([[Outcome("c", report)]], [0.0])
+            stop.set()
+
+    typed = ["rtsp://me:s3cret@x/c?token=t0ken", "--out", "o"]
+    watch_into([Job(typed[0], str(tmp_path / "o"), name="c")], typed, stop, Back)
+    told = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert told["arguments"] == ["rtsp://x/c", "--out", "o"]
+    assert (told["tracker"]["high"], told["appearance"]) == (0.5, report.shared["appearance"])
+    assert told["sha256"] == {str(det): file_hash(det)}
+    assert told["sequences"] == {"c": json.loads(json.dumps(report.record))}
 
 
 def test_cameras_of_one_name_are_told_apart(tmp_path: Path) -> None:

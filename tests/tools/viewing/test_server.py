@@ -31,6 +31,7 @@ from retrace.tracker.memory import Memory
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.sources import open_source
 from tests.conftest import ROOT
+from tests.served import SECRETS, served
 from tests.tools.viewing.made_run import LENGTH, make_run, number_in, write_truth, write_video
 from tests.tracker.memory.passersby import D, tracklet
 
@@ -234,6 +235,13 @@ def test_what_goes_to_another_tool_comes_back(ask: Any, run: Path, tmp_path: Pat
         assert (found.fps, found.size, found.source) == (25.0, (160, 320), video)
         with pytest.raises(InputError, match="holds a run already"):
             main([str(back), "--import", str(run / "corrected" / name)])
+
+
+def test_an_imported_run_holds_no_secret_of_its_video(run: Path, tmp_path: Path) -> None:
+    with served(run.parent / "clip.mp4") as address:
+        main([str(tmp_path / "back"), "--import", str(run / "clip.txt"), "--video", address, "--save", "mot"])
+    for path in filter(Path.is_file, (tmp_path / "back").rglob("*")):
+        assert not any(secret.encode() in path.read_bytes() for secret in SECRETS)
 
 
 def test_two_tabs_do_not_lose_each_others_edits(ask: Any) -> None:

@@ -14,7 +14,7 @@ from retrace.configs import InputError
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import Detections, Frame
 from retrace.tracker.detection import hog as hog_file
-from retrace.tracker.detection.hog import PeopleWatch, hog_windows, open_hog, people_in_windows, weighed
+from retrace.tracker.detection.hog import PeopleWatch, hog_windows, people_in_windows, weighed
 from retrace.tracker.mot_file import read_ground_truth
 
 
@@ -74,7 +74,7 @@ def test_a_window_counts_for_one_person_only() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 10), (5, 4000), (4000, 5), (2000, 1), (128, 64)])
 def test_images_smaller_than_the_window_are_safe(size: tuple[int, int]) -> None:
-    assert len(open_hog(0.1)(np.zeros((*size, 3), np.uint8))) == 0
+    assert len(people_in_windows(*hog_windows(0.1)(np.zeros((*size, 3), np.uint8)))) == 0
 
 
 @pytest.fixture
@@ -106,14 +106,14 @@ def test_windows_are_those_of_opencv_on_one_thread(
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
 def test_the_ends_of_the_score_range_are_valid(score: float) -> None:
-    found = open_hog(score)(np.zeros((200, 100, 3), np.uint8))
+    found = people_in_windows(*hog_windows(score)(np.zeros((200, 100, 3), np.uint8)))
     assert (found.score >= score).all()
 
 
 def test_an_opencv_without_hog_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cv2", types.SimpleNamespace(__version__="5.0.0"))
     with pytest.raises(InputError, match=r"OpenCV 5\.0\.0 has no HOG detector: install opencv-python 4"):
-        open_hog(0.1)
+        hog_windows(0.1)
 
 
 def test_people_of_a_real_video_are_found(shared: Path) -> None:
@@ -122,13 +122,13 @@ def test_people_of_a_real_video_are_found(shared: Path) -> None:
 
     truth = read_ground_truth(shared / "MOT15-train" / "PETS09-S2L1" / "gt" / "gt.txt")
     video = cv2.VideoCapture(str(shared / "videos" / "vtest.avi"))
-    detect = open_hog(0.5)
+    look = hog_windows(0.5)
     hits = people = boxes = 0
     for index in range(141):
         assert video.grab()
         if index % 70:
             continue
-        found = detect(video.retrieve()[1]).xyxy.astype(float)
+        found = people_in_windows(*look(video.retrieve()[1])).xyxy.astype(float)
         there = truth.xyxy[truth.frame == index]
         overlap = iou_matrix(there, found)
         hits, people, boxes = hits + (overlap.max(1) >= 0.5).sum(), people + len(there), boxes + len(found)

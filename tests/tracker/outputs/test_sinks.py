@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,12 +11,12 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.outputs.pictures import ContactSheet, VideoSink
-from retrace.tracker.outputs.text import JsonLinesSink, MotSink
+from retrace.tracker.outputs.text import MotSink, TextSink, json_line
 from tests.tracker.outputs.sinks import Sink, decoded, names, step
 
 ALL: list[tuple[Sink, str]] = [
     (MotSink, "a.txt"),
-    (JsonLinesSink, "a.jsonl"),
+    (partial(TextSink, json_line), "a.jsonl"),
     (lambda path: VideoSink(path, 10), "a.mp4"),
     (ContactSheet, "a.png"),
 ]

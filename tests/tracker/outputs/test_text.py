@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from retrace.configs import InputError
 from retrace.tracker.mot_file import read_results
-from retrace.tracker.outputs.text import JsonLinesSink, MotSink
+from retrace.tracker.outputs.text import MotSink, TextSink, json_line
 from tests.tracker.outputs.sinks import Sink, step
 
-TEXT = [MotSink, JsonLinesSink]
+TEXT = [MotSink, partial(TextSink, json_line)]
 
 
 def test_mot_text_is_1_based_tlwh(tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_mot_text_is_1_based_tlwh(tmp_path: Path) -> None:
 
 
 def test_json_lines_have_every_field_of_every_frame(tmp_path: Path) -> None:
-    sink = JsonLinesSink(tmp_path / "a.jsonl")
+    sink = TextSink(json_line, tmp_path / "a.jsonl")
     for s in (step(0), step(3, boxes=0)):
         sink.write(s)
     first, second = [json.loads(line) for line in sink.finish().read_text().splitlines()]

@@ -3,6 +3,7 @@
 import pickle
 import threading
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -89,7 +90,7 @@ def test_stopped_and_gone_on(video: Path, det: Path, tmp_path: Path) -> None:
     }
     again = Job(video, tmp_path / "o", detections=str(det), save=("jsonl", "ledger"), resume=True)
     rest = track_source(again)
-    assert (rest.frames, rest.new, rest.notes) == (LENGTH, LENGTH - 13, ["resumed at frame 13"])
+    assert (rest.frames, rest.new, rest.notes[0]) == (LENGTH, LENGTH - 13, "resumed at frame 13")
     track_source(Job(video, tmp_path / "whole", detections=str(det), save=("jsonl", "ledger")))
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "o" / path.name).read_bytes()
@@ -185,6 +186,51 @@ def test_what_a_job_names_must_fit(video: Path, det: Path, tmp_path: Path) -> No
         track_source(Job(video, tmp_path / "o", detections=str(det), reid="mine.onnx"))
     with pytest.raises(InputError, match="no such file or folder"):
         track_source(Job(tmp_path / "none.mp4", tmp_path / "o"))
+    assert not (tmp_path / "o").exists()
+
+
+def test_it_is_said_that_nobody_looked(video: Path, det: Path, tmp_path: Path) -> None:
+    """`reid` auto asks for looks, and this library opens no weights."""
+
+    def notes(**given: Any) -> list[str]:
+        return track_source(Job(video, tmp_path / "o", **given), detect=squares).notes
+
+    assert notes() == [
+        'appearance was not looked at: `reid` auto needs an open embedder, embed=Embedder.from_weights("auto")'
+    ]
+    assert notes(reid="none") == notes(tracker="sort") == []
+    looked = track_source(Job(video, tmp_path / "o", save=("detections",)), detect=squares, embed=colours)
+    assert not any("not looked at" in note for note in looked.notes)
+    kept = (tmp_path / "o" / "squares.detections.npz").rename(tmp_path / "kept.npz")
+    assert not any("not looked at" in note for note in notes(detections=str(kept)))
+
+
+def test_an_embedders_alarm_is_heard(video: Path, tmp_path: Path) -> None:
+    class Alarmed:
+        alarm = "net.onnx: different people of one frame look alike"
+
+        def __call__(self, image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+            return colours(image, xyxy)
+
+    assert track_source(Job(video, tmp_path), detect=squares, embed=Alarmed()).warnings == [Alarmed.alarm]
+
+
+@pytest.mark.parametrize("embed", [None, colours])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"reid_norm": "frame"}, "`reid_norm` frame: says how weights are opened.* open them with `norm`"),
+        ({"reid_input": "raw"}, "`reid_input` raw: says how weights are opened.* open them with `input`"),
+        ({"embed": "always", "tracker": "sort"}, "`embed` always: nobody looks at appearance here"),
+        ({"memory": "people.db"}, "`memory` needs vectors of known weights, and appearance "),
+        ({"memory": "people.db", "tracker": "sort"}, "and appearance off: tracker 'sort' does not use it"),
+    ],
+)
+def test_what_nobody_would_do_is_refused(
+    video: Path, tmp_path: Path, asked: dict[str, Any], message: str, embed: Any
+) -> None:
+    with pytest.raises(InputError, match=message):
+        track_source(Job(video, tmp_path / "o", **asked), detect=squares, embed=embed)
     assert not (tmp_path / "o").exists()
 
 

@@ -2,121 +2,121 @@
 
 from __future__ import annotations
 
-import platform
-import re
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
-from importlib import metadata
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrace.configs import InputError
-from retrace.configs.files import file_hash as file_hash
+from retrace.configs.files import locked, write_json
 from retrace.configs.reading import read_json
-from retrace.tools import ROOT
+from retrace.configs.versions import commit, versions
+from retrace.tracker.run.opened import OpenedJob
+from retrace.tracker.run.report import SourceReport
+from retrace.tracker.sources.address import without_secrets
 
 if TYPE_CHECKING:
     from retrace.tracker.offline.passes import OfflineConfig
-    from retrace.tracker.run import OpenedJob, SourceReport
-
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
-PACKAGES = (
-    "numpy",
-    "scipy",
-    "opencv-python",
-    "av",
-    "onnxruntime",
-    "lap",
-    "torch",
-    "torchreid",
-    "timm",
-    "ultralytics",
-)
-
-
-def commit() -> str | None:
-    """The checkout's commit, "+dirty" when files differ from it; None outside a checkout."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip()
-
-    head = git("rev-parse", "HEAD") if (ROOT / ".git").exists() else None
-    return head and head + ("+dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def versions() -> dict[str, str]:
-    """Python's and every package's that is installed."""
-    found = {"python": platform.python_version()}
-    for name in ("retrace-mot", *PACKAGES):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
 
 # What all sources of one run share; a record of an earlier run keeps what was otherwise then.
 SHARED = ("arguments", "commit", "versions", "tracker", "appearance")
 KIND = ("online", "post_processing")  # results of two kinds are not kept in one folder
 
 
+def write_run(
+    out: str | Path, reports: Sequence[SourceReport], *, arguments: Sequence[str] | None = None
+) -> Path:
+    """``run.json`` for what :func:`track_source` has left in a folder: then that is a run as ``tools/track.py`` leaves
+    it, for ``retrace view``, ``count.py`` and everybody who compares results.
+
+    Args:
+        out: the jobs' folder.
+        reports: of its sources, together. Records of other sources whose results lie there already are kept.
+        arguments: what the user typed, to be told in it without secrets; None: the sources, so that the page of the
+            run finds their pictures.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: a report's result is not there, results were improved offline in different ways, or another run
+            writes into the folder.
+
+    Example:
+        >>> from retrace import Job, track_source
+        >>> from retrace.tracker.run import write_run
+        >>> report = track_source(Job("video.mp4", "runs/python", detections="boxes.txt", reid="none"))
+        >>> write_run("runs/python", [report]).as_posix()
+        'runs/python/run.json'
+    """
+    out = Path(out)
+    if not reports:
+        raise InputError("`reports` is empty: expected those of the sources that were tracked into `out`")
+    for one in reports:
+        if not one.stopped and not (out / f"{one.name}.txt").is_file():
+            raise InputError(f"`out` {out}: holds no {one.name}.txt; name the folder of the report's job")
+    shared, records = reports[0].shared, {}
+    for one in reports:
+        if any(one.shared[key] != shared[key] for key in KIND):
+            raise InputError(
+                f"`reports`: {one.name} was improved offline otherwise than {reports[0].name}; give each its own folder"
+            )
+        own = {key: one.shared[key] for key in SHARED if one.shared.get(key) != shared.get(key)}
+        records[one.name] = one.record | ({"made_with": own} if own else {})
+    words = [one.source for one in reports] if arguments is None else arguments
+    hashes = {path: value for one in reports for path, value in one.hashes.items()}
+    with locked(out / "run.lock", f"tracks into {out}"):
+        told = manifest(shared, words, hashes, earlier_records(out, {*records}, shared) | records)
+        write_json(out / "run.json", told)
+    return out / "run.json"
+
+
 def manifest(
-    opened: Sequence[OpenedJob],
+    shared: Mapping[str, Any],
     arguments: Sequence[str],
+    hashes: Mapping[str, str],
     records: Mapping[str, Any],
     failed: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What DIR/run.json says of a run.
 
     Args:
-        opened: the jobs, which differ by their source only.
+        shared: what its jobs have in common, :attr:`OpenedJob.shared`.
         arguments: what the user typed.
+        hashes: sha256 of the weights and files that were read.
         records: of what is done, by name.
         failed: sources that could not be tracked, and why.
     """
     return {
-        **_shared(opened[0], arguments),
-        "sha256": {path: value for one in opened for path, value in one.hashes.items()},
+        "arguments": without_secrets(arguments),
+        "commit": commit(),
+        "versions": versions(),
+        **shared,
+        "sha256": dict(hashes),
         "sequences": dict(records),
         **({"failed": dict(failed)} if failed else {}),
     }
 
 
-def _shared(one: OpenedJob, arguments: Sequence[str]) -> dict[str, Any]:
-    from retrace.tracker.sources.address import redact
-
-    return {
-        "arguments": [URL.sub(lambda found: redact(found[0]), word) for word in arguments],
-        "commit": commit(),
-        "versions": versions(),
-        "seed": None,  # nothing in a run is random
-        "online": one.offline is None,
-        "post_processing": one.post_processing,
-        "tracker": one.tracker.config.model_dump(mode="json"),
-        "appearance": one.appearance.description,
-    }
-
-
-def earlier_records(opened: Sequence[OpenedJob]) -> dict[str, dict[str, Any]]:
+def earlier_records(
+    out: Path, names: Collection[str], shared: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """What the run.json that lies in the output folder says of each sequence whose result is there. Whatever was
     made with something else than this run tells so itself from now on, as ``"made_with"``.
+
+    Args:
+        out: the folder.
+        names: of this run's sources.
+        shared: what this run's jobs have in common.
 
     Raises:
         InputError: results of other sources are there that were improved offline in another way.
     """
-    out, names = opened[0].out, {one.name for one in opened}
     try:
         before = read_json(out / "run.json")
     except InputError:
         return {}
-    now = _shared(opened[0], [])
+    now = {"arguments": [], "commit": commit(), "versions": versions(), **shared}
     found = {}
     for name, record in records_of(out).items():
         if not isinstance(record, dict) or not (out / f"{name}.txt").is_file():
