@@ -32,27 +32,25 @@ from retrace.tracker.rows import EPSILON
 from retrace.tracker.rules import COSTS
 from retrace.tracker.tracks.overlaps import alike
 
-(
-    IOU,
-    IOU_SCORE,
-    HMIOU,
-    SCORE_GAP,
-    APPEARANCE,
-    HALF_APPEARANCE,
-    NEAREST_CUE,
-    MAHALANOBIS,
-    CENTRE_MAHALANOBIS,
-    SCORE_FORECAST,
-    DIRECTION,
-    CORNER_DIRECTION,
-    ADAPTIVE_APPEARANCE,
-    IOU_UNLESS_ALIKE,
-    TRUSTED_IOU,
-    MAHALANOBIS_SHARE,
-    SHAPE,
-    SHAPE_BY_WIDTH,
-    LOG_ODDS,
-) = range(len(COSTS))
+IOU = COSTS.index("iou")
+IOU_SCORE = COSTS.index("iou_score")
+HMIOU = COSTS.index("hmiou")
+SCORE_GAP = COSTS.index("score_gap")
+APPEARANCE = COSTS.index("appearance")
+HALF_APPEARANCE = COSTS.index("half_appearance")
+NEAREST_CUE = COSTS.index("nearest_cue")
+MAHALANOBIS = COSTS.index("mahalanobis")
+CENTRE_MAHALANOBIS = COSTS.index("centre_mahalanobis")
+SCORE_FORECAST = COSTS.index("score_forecast")
+DIRECTION = COSTS.index("direction")
+CORNER_DIRECTION = COSTS.index("corner_direction")
+ADAPTIVE_APPEARANCE = COSTS.index("adaptive_appearance")
+IOU_UNLESS_ALIKE = COSTS.index("iou_unless_alike")
+TRUSTED_IOU = COSTS.index("trusted_iou")
+MAHALANOBIS_SHARE = COSTS.index("mahalanobis_share")
+SHAPE = COSTS.index("shape")
+SHAPE_BY_WIDTH = COSTS.index("shape_by_width")
+LOG_ODDS = COSTS.index("log_odds")
 
 
 @inner
@@ -124,7 +122,7 @@ def sum_of_costs(
         elif kind == LOG_ODDS:
             for p in range(len(row)):
                 total[p] += weight * -_log_odds(row[p], col[p], iou[p], look[p], inputs, rules)
-        else:
+        elif kind in (MAHALANOBIS, CENTRE_MAHALANOBIS):
             coordinates = 4 if kind == MAHALANOBIS else 2
             for p in range(len(row)):
                 total[p] += weight * distance(inputs.filters, row[p], inputs.z, col[p], coordinates, rules)
