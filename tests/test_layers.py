@@ -249,6 +249,18 @@ def test_house_style():
             assert path.name not in banned, path
 
 
+ADRIFT = re.compile(r"^ *[])}]+[,:]* +# (?!fmt: skip|type: ignore|noqa)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "tests"])
+def test_no_comment_hangs_on_a_closing_bracket(room: str) -> None:
+    """The formatter breaks a line that its comment makes too long, and leaves the comment at the end."""
+    for path in python_files(room):
+        for found in ADRIFT.finditer(text := path.read_text(encoding="utf-8")):
+            line = text.count("\n", 0, found.start()) + 1
+            raise AssertionError(f"{path.relative_to(ROOT)}:{line}: put the comment above the statement")
+
+
 def test_no_import_circles() -> None:
     found = circles()
     assert not found, "these files import each other: " + "; ".join(map(" ".join, found))

@@ -262,9 +262,8 @@ def test_a_photo_is_found(
     assert json.loads(numbers.read_text())[0]["person"] == 2
     assert table.read_text().splitlines()[1].startswith("2,")
     drawn = cv2.imread(str(sheet))
-    assert (
-        np.abs(drawn[100, 96 + 48].astype(int) - COLOURS["green"]).max() < 12
-    )  # the crop, beside the number
+    # the crop, beside the number
+    assert np.abs(drawn[100, 96 + 48].astype(int) - COLOURS["green"]).max() < 12
     assert search([str(path), str(photo), "--reid", network, "--cameras", "red", "--least", "0.5"]) == 0
     assert capsys.readouterr().out.startswith("nobody among 3 people is as likely as 0.5")
 

@@ -135,7 +135,7 @@ class Gather:
         others both parts are one."""
         ended = []
         unlike = self._unlike(rows)
-        # over those that came out of a doubt
+        # only those that came out of a doubt, which are few
         for row, another in zip(rows.tolist(), unlike.tolist(), strict=True):
             me = int(self._id[row])
             if another:

@@ -388,9 +388,8 @@ def test_distance_miner_and_reducer_by_name() -> None:
     vectors, logits, ids = batch(2, [0, 0, 1, 1, 2, 2])
     got = float(term(of(vectors, logits, ids)))
     ours = make("batch_hard_triplet", {"margin": 0.3})
-    assert got == pytest.approx(
-        float(ours(of(vectors, logits, ids))), rel=1e-5
-    )  # the miner measures likewise
+    # the miner measures likewise
+    assert got == pytest.approx(float(ours(of(vectors, logits, ids))), rel=1e-5)
     unit = make("pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")})
     assert float(unit(of(vectors, logits, ids))) != pytest.approx(got, rel=1e-2)
 

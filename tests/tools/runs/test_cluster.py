@@ -435,9 +435,8 @@ def test_processes_killed_at_random(how: tuple[str, str], tmp_path: Path, short:
         assert time.monotonic() - begun < 1200 + 60 * SOURCES  # on a busy machine
         for pid, name in at_work(out, short):
             left = KILLS - killed.total() + killed["doomed"]
-            hurry = left >= sum(
-                not (out / f"{one}.txt").exists() for one in names[:-1]
-            )  # few sources are left
+            # few sources are left
+            hurry = left >= sum(not (out / f"{one}.txt").exists() for one in names[:-1])
             mortal = left and killed[name] < TRIES - 1 and chance.random() < (0.3 if hurry else 0.02)
             if name == "doomed" or mortal:
                 killed[name] += 1

@@ -339,9 +339,8 @@ def test_a_killed_actor(minute: bytes, tmp_path: Path, monkeypatch: pytest.Monke
     boxes.write_text("".join(f"{k + 1},-1,30,20,24,50,0.9\n" for k in range(4000)))
     stop, said = threading.Event(), list[str]()
     with ExitStack() as around:
-        short = around.enter_context(
-            tempfile.TemporaryDirectory(prefix="rt")
-        )  # Ray's sockets need a short path
+        # Ray's sockets need a short path
+        short = around.enter_context(tempfile.TemporaryDirectory(prefix="rt"))
         monkeypatch.setenv("RAY_TMPDIR", short)
         urls = [around.enter_context(RtspServer(minute, 50, 0.04, 300)).url for _ in range(2)]
         jobs = camera_jobs(

@@ -250,9 +250,8 @@ def test_frames_arrive_over_rtsp_and_time_goes_on_when_the_server_drops_the_line
     [cut] = np.flatnonzero(np.diff(levels) < -10)  # the server begins anew, with dark frames
     assert (np.diff(times) > 0).all()
     steps = np.diff(times) / np.diff(numbers)
-    within = np.delete(
-        steps, cut
-    )  # the server is up to four times too fast, so it is slowed down, to half at most
+    # the server is up to four times too fast, so it is slowed down, to half at most
+    within = np.delete(steps, cut)
     assert within.max() < 0.041
     assert within.min() > 0.019
     assert source.reconnects == 1
