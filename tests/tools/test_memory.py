@@ -309,7 +309,7 @@ def test_who_may_be_one_is_suggested_until_it_is_settled(
     assert said(capsys, people, "suggestions") == ["nothing"]
     (line,) = said(capsys, people, "recluster")
     assert line.startswith("person 3 may be person 1: ")
-    assert said(capsys, people, "recluster") == ["nobody else is likely to be somebody else here"]
+    assert said(capsys, people, "recluster") == ["no two people here are likely to be one"]
     assert len(said(capsys, people, "list")) == 3  # nobody is renamed
     (line,) = said(capsys, people, "suggestions")
     assert line.startswith("person 3 may be person 1 (posterior 0.")

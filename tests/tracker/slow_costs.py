@@ -1,4 +1,4 @@
-"""The cost terms one pair at a time, written from the papers' equations: the slow twin of tracker/costs.py."""
+"""The cost terms one pair at a time, by the papers' equations: the slow twin of tracker/association/costs.py."""
 
 from __future__ import annotations
 

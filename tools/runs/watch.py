@@ -174,7 +174,7 @@ def watch(
 
 
 def _look_after(camera: Camera, now: float, hire: Callable[[int], Seat], say: Callable[[str], None]) -> None:
-    """Hear of it; end it where it is silent; begin it where it is time."""
+    """Take its reports; end it when it has been silent too long; begin it when its time has come."""
     _take_reports(camera, now, say)
     if camera.busy and camera.seat is not None:
         since = camera.begun if camera.first is None else camera.seen or camera.begun

@@ -110,7 +110,7 @@ class Memory:
 
     def _strangers_keys(self) -> tuple[str, str]:
         """Where the sum of strangers' distances stands, and their number: distances of vectors that are centred in
-        another way, as in files of before, are another unit."""
+        another way, as in older files, are another unit."""
         half = self.config.centre_half
         ending = "" if half is None else f"_centred_{half:g}"
         return f"strangers_sum{ending}", f"strangers_pairs{ending}"

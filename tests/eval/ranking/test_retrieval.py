@@ -1,4 +1,4 @@
-"""eval/retrieval.py: what stands around the ranking."""
+"""eval/ranking/retrieval.py: what stands around the ranking."""
 
 from __future__ import annotations
 

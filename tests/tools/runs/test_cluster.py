@@ -407,18 +407,14 @@ def test_a_tuning_on_a_cluster_is_the_tuning_here(either: Callable[[], object], 
     assert [line for line in a if "out" not in line] == [line for line in b if "out" not in line]
 
 
-SOURCES, KILLS, FRAMES = (
-    int(os.environ.get(f"RETRACE_{what}", usual))
-    for what, usual in (("SOURCES", 6), ("KILLS", 5), ("FRAMES", 6000))
-)
+SOURCES, KILLS, FRAMES = 6, 5, 6000
 
 
 @pytest.mark.long  # Ray is 240 MB, and starts a dozen processes: not what every `make test` should wait for
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize("how", [("--workers", "2"), ("--cluster", "local")], ids=["workers", "ray"])
 def test_processes_killed_at_random(how: tuple[str, str], tmp_path: Path, short: Path) -> None:
-    """Whoever is at work on a source is killed at random moments, twice at most on any but the doomed one.
-    $RETRACE_SOURCES, $RETRACE_KILLS and $RETRACE_FRAMES of a source make it more."""
+    """Whoever is at work on a source is killed at random moments, twice at most on any but the doomed one."""
     if "--cluster" in how:
         pytest.importorskip("ray")
     names = [*(f"s{k}" for k in range(SOURCES)), "doomed"]

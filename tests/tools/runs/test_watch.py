@@ -376,10 +376,7 @@ def test_a_killed_actor(minute: bytes, tmp_path: Path, monkeypatch: pytest.Monke
         assert blind[0] < 10
 
 
-CAMERAS, SECONDS = (
-    int(os.environ.get("RETRACE_CAMERAS", "10")),
-    float(os.environ.get("RETRACE_SECONDS", "120")),
-)
+CAMERAS, SECONDS = 10, 120.0
 
 
 @pytest.mark.long  # a site of ten cameras for two minutes

@@ -361,8 +361,8 @@ def test_a_video_behind_a_url_is_no_live_stream(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "a.mp4"
     file.write_bytes(video_bytes("mp4", count=10))
     opened = videos.open_container
-    for room in (opening, videos):
-        monkeypatch.setattr(room, "open_container", lambda place, timeout=None: opened(str(file), timeout))
+    for module in (opening, videos):
+        monkeypatch.setattr(module, "open_container", lambda place, timeout=None: opened(str(file), timeout))
     source = open_source("https://me:s3cr3t@host/films/street%20one.mp4?key=s3cr3t")
     assert (source.name, source.live, source.length) == ("street_20one", False, 10)
     assert len(list(source.frames())) == 10
