@@ -1,7 +1,7 @@
 """The distances that association stages add up: each a small function of candidate pairs.
 
 A cost takes the inputs and P pairs of a track and a detection and returns (P,) float64, small = same. To add
-one, write it here, give it a line in COSTS, and its name in `tracker.config.CostName`.
+one, follow CONTRIBUTING.md.
 """
 
 from __future__ import annotations
