@@ -35,7 +35,23 @@ SURE = 0.9  # posterior from which a join teaches how long people take from came
 
 
 class Memory:
-    """An identity memory over one file; `tracker/memory/store.py` says what stands where."""
+    """An identity memory over one file: who returns, decided by probability. Leave it by `with`, or :meth:`close` it.
+
+    It is told of :class:`Tracklet` and answers with :class:`Decision`. Vectors are (D,) float32 unit, all of one
+    network's; times are s on the memory's clock. What is decided is in the file at once, and whatever other processes
+    write there is seen. `tracker/memory/store.py` says what stands where.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Memory, Tracklet
+        >>> looks = np.eye(2, dtype=np.float32)  # of two people
+        >>> with Memory("returns.db", "weights", dimension=2) as memory:
+        ...     monday = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, looks[0])])
+        ...     both = [Tracklet("door", "tuesday", k + 1, 99.0 + k, 104.0, 40, looks[k]) for k in (0, 1)]
+        ...     tuesday = memory.add(both)
+        >>> [(one.person, one.new) for one in monday + tuesday]
+        [(1, True), (1, False), (2, True)]
+    """
 
     def __init__(
         self,
@@ -157,6 +173,11 @@ class Memory:
         return [kind for kind in told if kind != self._kind]
 
     def close(self) -> None:
+        """Let go of the file, and of the engine, which is brought in step first.
+
+        Raises:
+            InputError: the engine cannot keep what it was told: a full disk, a server that does not answer.
+        """
         try:
             if self._follower is not None:
                 self._follower.close()

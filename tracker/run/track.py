@@ -79,8 +79,20 @@ def track_opened(
 ) -> SourceReport:
     """:func:`track_source` for a job that is open already.
 
+    Args:
+        opened: of :func:`open_job`.
+        on_step: called with every `Step`, in order.
+        stop: set it to end early; the run can be gone on from then.
+
     Raises:
         InputError: as :func:`track_source`, or somebody else tracks into the same place.
+
+    Example:
+        >>> from retrace.tracker.run import Job, open_job, track_opened
+        >>> opened = open_job(Job("video.mp4", out="runs/opened", detections="boxes.txt", reid="none"))
+        >>> report = track_opened(opened)
+        >>> report.frames, report.stopped
+        (30, False)
     """
     with (
         locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"),
