@@ -180,7 +180,7 @@ def nearby(filters: np.ndarray, count: int, z: np.ndarray, limit: float) -> Cand
 def _trust(t: int, n: int, inputs: Inputs) -> float:
     """`costs._trust`, of one pair."""
     mine, time = inputs.rows[t], inputs.now.time
-    return inputs.found.boxes[n].score * trust_in_track(time - mine.born, time - mine.seen, inputs.step)
+    return inputs.found.boxes[n].score * trust_in_track(time - mine.born, time - mine.seen, inputs.interval)
 
 
 @inner
@@ -231,7 +231,7 @@ def _log_odds(t: int, n: int, iou: float, look: float, inputs: Inputs, rules: An
     """`log_odds.log_odds`, of one pair; values in the order of `LogOdds.TERMS`."""
     mine, box, exact = inputs.rows[t], inputs.box[t], inputs.found.exact[n]
     since, age = inputs.now.time - mine.seen, 0
-    if not since < 1.5 * inputs.step:
+    if not since < 1.5 * inputs.interval:
         age = 1 + np.searchsorted(rules.odds_gaps, since + EPSILON, side="right")
     score = np.float64(inputs.found.boxes[n].score)
     last = np.float64(mine.box[3]) - np.float64(mine.box[1])
@@ -289,7 +289,7 @@ def _add_direction(
 ) -> None:
     """`costs.direction`."""
     exact, boxes, last = inputs.found.exact, inputs.found.boxes, -1
-    back = rules.direction_span * inputs.step * (1 + 1e-6)
+    back = rules.direction_span * inputs.interval * (1 + 1e-6)
     came_x = came_y = from_x = from_y = 0.0
     for p in range(len(row)):
         t, n = row[p], col[p]
@@ -314,7 +314,7 @@ def _add_corners(
 ) -> None:
     """`costs.corner_direction`."""
     exact, boxes, last, goes_from = inputs.found.exact, inputs.found.boxes, -1, 0
-    back = len(SPANS) * inputs.step * (1 + 1e-6)
+    back = len(SPANS) * inputs.interval * (1 + 1e-6)
     came = np.zeros((len(CORNERS), 2))
     for p in range(len(row)):
         t, n = row[p], col[p]
