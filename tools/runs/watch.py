@@ -1,5 +1,6 @@
 """Cameras kept alive: a process each (or an actor of a Ray cluster), begun again with a growing pause when it dies,
-falls silent or finds no camera; each goes on at its checkpoint, so ids, numbers and times do.
+falls silent or finds no camera; each goes on from its checkpoint, and so do ids, frame numbers
+and times.
 
 What is wrong with a camera is said once, and then that it is back: not at each attempt in between.
 """

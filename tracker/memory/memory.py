@@ -27,7 +27,7 @@ from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
 
 LATE = "came late"
-DIGITS = 4  # that are told of a probability and of a distance
+DIGITS = 4  # of a probability or a distance that is told
 PRIOR_WEIGHT = 20.0
 RIVALS = 4  # of the likeliest people, who are asked whether they are one
 ONE_PERSON = 3.0  # nats of looks from which two people of the memory may well be one
@@ -120,8 +120,8 @@ class Memory:
         self._strangers = np.array([float(told.get(key, 0)) for key in self._strangers_keys()])
         self._standing = Standing(self.store, self.site)
         self.stale = self._merged = False
-        # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
-        # now and then, or writes beside others, would never see a tenth more come.
+        # When limits were last looked at, and how many people there were: not since the file was read. A process that
+        # opens a memory now and then, or writes beside others, would otherwise never see a tenth more come.
         self.tidied = (-np.inf, 0)
 
     def _strangers_keys(self) -> tuple[str, str]:

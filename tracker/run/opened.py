@@ -30,7 +30,7 @@ from retrace.tracker.tracks.sparing import Sparing
 
 BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
 LARGE = 2**22  # pixels of a picture that is looked at alone: memory
-MOST_THREADS = 8  # that look ahead in one process; more cores are for more processes
+MOST_THREADS = 8  # that look ahead in one process; further cores are for further processes
 TRACKS = ".tracks.txt"  # NAME.txt as it was before it got the ids of a memory's people
 ENDINGS = {
     "mot": ".txt",

@@ -106,7 +106,7 @@ def track_opened(
 
         mirror = mirror_of(opened.job.storage, opened.out, opened.name)
         if mirror and not (opened.job.resume and mirror.fetch()):
-            mirror.forget()  # a run that dies before its first checkpoint must not be gone on from at an older one's
+            mirror.forget()  # a run that dies before its first checkpoint must not be resumed from an older one's
         report = _track(opened, each, stop or threading.Event(), mirror)
         if mirror:
             if not report.stopped:
