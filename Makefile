@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 EXTRAS := yolo,train,openvino,export,tune,fast,view,plan,search,postgres,qdrant,qdrant-edge,docs,dev
-ROOMS := reid tracker eval configs tools
-SOURCES := retrace $(ROOMS) tests
+FOLDERS := reid tracker eval configs tools
+SOURCES := retrace $(FOLDERS) tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types docs clean
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -e '.[$(EXTRAS)]'
 	@echo "Compiling the tracker's hot loops (once, about a minute) ..."
 	@$(BIN)/python -c 'from retrace import Detections, Tracker; Tracker.from_config("sort").update(Detections.empty())'
-	@mkdir -p .typing/retrace && ln -sfn $(foreach f,$(wildcard retrace/*.py) retrace/py.typed $(ROOMS),../../$(f)) .typing/retrace/
+	@mkdir -p .typing/retrace && ln -sfn $(foreach f,$(wildcard retrace/*.py) retrace/py.typed $(FOLDERS),../../$(f)) .typing/retrace/
 	@touch $@
 
 demo: $(STAMP)
@@ -62,4 +62,4 @@ docs: $(STAMP)
 	@echo "site/index.html"
 
 clean:
-	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .typing demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 CREDENTIALS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"/]*@")  # scheme://user:password@
-# What OpenCV decodes, by the names such files have.
 LARGEST_IMAGE = 2**30  # bytes of a file
 MOST_PIXELS = 2**28  # of a picture: 16384 x 16384
+# What OpenCV decodes, by the names such files have.
 IMAGE_ENDINGS = (
     ".avif", ".bmp", ".dib", ".gif", ".hdr", ".jfif", ".jif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pam", ".pbm", ".pgm",
     ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",

@@ -1,4 +1,5 @@
-"""`retrace NAME ...` (or `python -m retrace NAME ...`) is the same as `python tools/NAME.py ...`."""
+"""`retrace NAME ...` (or `python -m retrace NAME ...`) is the same as `python tools/NAME.py ...`; `view` is
+`tools/view_run.py`."""
 
 from __future__ import annotations
 

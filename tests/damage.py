@@ -16,34 +16,9 @@ SECONDS, MEGABYTES = 20.0, 300  # that reading one file may take
 
 EXTREMES = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80\x00\x00\x00", bytes(4))
 WORDS = (
-    *(
-        b"-",
-        b".",
-        b"e",
-        b";",
-        b",,",
-        b"=",
-        b"[",
-        b"nan",
-        b"inf",
-        b"1e999",
-        b"1e18",
-        b"9" * 30,
-        b"1" * 5000,
-        b"0x1",
-    ),
-    *(
-        b"1_0",
-        b"-0",
-        b"%(a)s",
-        b"\x00",
-        b"\r",
-        b"\x0c",
-        b" " * 100,
-        "²".encode(),
-        "\u2028".encode(),
-        b"\xef\xbb\xbf",
-    ),
+    *(b"-", b".", b"e", b";", b",,", b"=", b"[", b"nan", b"inf", b"1e999", b"1e18", b"9" * 30),
+    *(b"1" * 5000, b"0x1", b"1_0", b"-0", b"%(a)s", b"\x00", b"\r", b"\x0c", b" " * 100),
+    *("²".encode(), "\u2028".encode(), b"\xef\xbb\xbf"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Imports point one way, and heavy imports stay in their room (CONTRIBUTING.md draws the picture)."""
+"""Imports point one way, and heavy imports stay in their folder (CONTRIBUTING.md draws the picture)."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from tests.conftest import ROOT
 
-ROOMS = ("configs", "reid", "tracker", "eval", "tools", "retrace")
+FOLDERS = ("configs", "reid", "tracker", "eval", "tools", "retrace")
 MAY_IMPORT = {
     "configs": set(),
     "reid": {"configs", "torchvision_cure"},
@@ -71,8 +71,8 @@ AT_HOME = {
 }
 
 
-def python_files(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+def python_files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
 
 
 @cache
@@ -126,7 +126,7 @@ def file_of(module: str) -> str | None:
 
 def circles() -> list[list[str]]:
     """Files that import each other, directly or through others, one list a circle."""
-    names = sorted(str(path.relative_to(ROOT)) for room in ROOMS for path in python_files(room))
+    names = sorted(str(path.relative_to(ROOT)) for folder in FOLDERS for path in python_files(folder))
     number = {name: k for k, name in enumerate(names)}
     edges = [(number[n], number[m]) for n in names for m in imported_files(ROOT / n)]
     graph = coo_array(([True] * len(edges), tuple(zip(*edges, strict=True))), shape=(len(names),) * 2)
@@ -144,18 +144,18 @@ def ours(module: str) -> str | None:
 
 def test_nothing_claims_a_name_of_its_own() -> None:
     """`import tracker` would be somebody's own file: everything of ours is `retrace.something`."""
-    for room in (*ROOMS, "tests"):
-        for path in python_files(room):
+    for folder in (*FOLDERS, "tests"):
+        for path in python_files(folder):
             for module in imported(path):
-                assert module.split(".")[0] not in ROOMS[:-1], f"{path.relative_to(ROOT)} imports {module}"
+                assert module.split(".")[0] not in FOLDERS[:-1], f"{path.relative_to(ROOT)} imports {module}"
 
 
 def test_every_folder_is_installed() -> None:
     told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     found = {
         ".".join(("retrace", *path.parent.relative_to(ROOT).parts)).replace("retrace.retrace", "retrace")
-        for room in ROOMS
-        for path in (ROOT / room).rglob("__init__.py")
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("__init__.py")
     }
     assert set(told) == found
 
@@ -165,27 +165,29 @@ def test_the_map_shows_every_folder() -> None:
     lines = [
         (line.startswith(" "), re.findall(r"[\w/]+/(?= )", line[:27])) for line in drawn.splitlines()[1:]
     ]
-    room, shown = "", set()
+    folder, shown = "", set()
     for inside, names in lines:
-        room = room if inside else names[0]
-        shown |= {f"{room}{name}" if inside else name for name in names}
+        folder = folder if inside else names[0]
+        shown |= {f"{folder}{name}" if inside else name for name in names}
     missing = {
-        f"{path.parent.relative_to(ROOT)}/" for room in ROOMS for path in (ROOT / room).rglob("__init__.py")
+        f"{path.parent.relative_to(ROOT)}/"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("__init__.py")
     } - shown
     assert not missing, f"not on the map: {sorted(missing)}"
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_imports_point_one_way(room: str) -> None:
-    for path in python_files(room):
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_imports_point_one_way(folder: str) -> None:
+    for path in python_files(folder):
         for module in filter(None, map(ours, imported(path))):
             top = module.split(".")[0]
-            if top == room:
+            if top == folder:
                 continue
-            assert top in MAY_IMPORT[room], (
-                f"{path.relative_to(ROOT)} imports {module}; {room} may not use {top}"
+            assert top in MAY_IMPORT[folder], (
+                f"{path.relative_to(ROOT)} imports {module}; {folder} may not use {top}"
             )
-            if room == "eval" and top == "tracker":
+            if folder == "eval" and top == "tracker":
                 assert module in EVAL_MAY_USE, (
                     f"{path.relative_to(ROOT)}: eval may use {EVAL_MAY_USE}, not {module}"
                 )
@@ -195,8 +197,8 @@ def test_imports_point_one_way(room: str) -> None:
 def test_heavy_packages_have_one_home(package: str) -> None:
     users = {
         str(path.relative_to(ROOT))
-        for room in ROOMS
-        for path in python_files(room)
+        for folder in FOLDERS
+        for path in python_files(folder)
         if any(module.split(".")[0] == package for module in imported(path))
     }
     assert users == AT_HOME[package]
@@ -232,7 +234,7 @@ def test_help_imports_nothing_but_the_standard_library():
 
 
 def test_house_style():
-    """No catch-all rooms, no name that shadows the standard library when a file is run directly."""
+    """No catch-all files, no name that shadows the standard library when a file is run directly."""
     banned = {
         "utils.py",
         "helpers.py",
@@ -244,9 +246,21 @@ def test_house_style():
         "select.py",
         "token.py",
     }
-    for room in ROOMS:
-        for path in python_files(room):
+    for folder in FOLDERS:
+        for path in python_files(folder):
             assert path.name not in banned, path
+
+
+ADRIFT = re.compile(r"^ *[])}]+[,:]* +# (?!fmt: skip|type: ignore|noqa)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, "tests"])
+def test_no_comment_hangs_on_a_closing_bracket(folder: str) -> None:
+    """The formatter breaks a line that its comment makes too long, and leaves the comment at the end."""
+    for path in python_files(folder):
+        for found in ADRIFT.finditer(text := path.read_text(encoding="utf-8")):
+            line = text.count("\n", 0, found.start()) + 1
+            raise AssertionError(f"{path.relative_to(ROOT)}:{line}: put the comment above the statement")
 
 
 def test_no_import_circles() -> None:
@@ -273,8 +287,8 @@ def test_tools_are_scripts() -> None:
 
 
 def test_arguments_are_parsed_in_scripts() -> None:
-    for room in ROOMS:
-        for path in python_files(room):
+    for folder in FOLDERS:
+        for path in python_files(folder):
             name = str(path.relative_to(ROOT))
             if path.parent != ROOT / "tools" and not name.startswith(TERMINAL) and name != UNPICKLED:
                 assert "argparse" not in imported(path), f"{name} imports argparse: that is for tools/NAME.py"
@@ -309,8 +323,8 @@ def test_what_was_typed_stays_in_scripts() -> None:
 
 def test_no_message_below_the_scripts_names_a_flag() -> None:
     """It speaks of `arguments`, of which the tool that was called makes its flags (`console.as_flags`)."""
-    for room in ROOMS:
-        for path in python_files(room):
+    for folder in FOLDERS:
+        for path in python_files(folder):
             name = str(path.relative_to(ROOT))
             if path.parent != ROOT / "tools" and not name.startswith(TERMINAL) and name not in OF_A_SHELL:
                 found = list(flags_named(path))
@@ -319,8 +333,8 @@ def test_no_message_below_the_scripts_names_a_flag() -> None:
 
 def test_what_the_system_refuses_is_put_into_words_in_one_place() -> None:
     """`reading`, `writing` and `make_folder` of configs/files.py, `system_reason` of configs/errors.py."""
-    for room in ROOMS[1:]:
-        for path in python_files(room):
+    for folder in FOLDERS[1:]:
+        for path in python_files(folder):
             assert "strerror" not in path.read_text(), (
                 f"{path.relative_to(ROOT)} words a system's error itself"
             )

@@ -32,9 +32,8 @@ def slow_nms(boxes: np.ndarray, scores: np.ndarray, limit: float) -> list[int]:
 
 
 def test_nms_drops_the_weaker_of_two_boxes_that_overlap_too_much() -> None:
-    boxes = torch.tensor(
-        [[0.0, 0, 10, 10], [0, 0, 10, 8], [20, 20, 30, 30]]
-    )  # IoU of the first two: 80 / 100
+    # IoU of the first two: 80 / 100
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [20, 20, 30, 30]])
     scores = torch.tensor([0.5, 0.9, 0.1])
     assert nms(boxes, scores, 0.7).tolist() == [1, 2]
     assert nms(boxes, scores, 0.85).tolist() == [1, 0, 2]

@@ -63,12 +63,12 @@ def main(argv: list[str]) -> int:
     refuse_below_one(vars(args), ("machines",))
     with as_flags(p):
         from retrace.configs.files import write_json
-        from retrace.tools.benchmarks.capacity import Machine, Site, plan, read_costs
+        from retrace.tools.benchmarks.capacity import Machine, Site, machines_for, read_costs
 
         site = Site(**{one.name: getattr(args, one.name) for one in fields(Site)})
         machine = Machine(**{one.name: getattr(args, one.name) for one in fields(Machine)})
         found = {
-            **plan(read_costs(args.costs), site, machine),
+            **machines_for(read_costs(args.costs), site, machine),
             "site": asdict(site),
             "machine": asdict(machine),
         }

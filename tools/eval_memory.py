@@ -28,7 +28,7 @@ from retrace.tools.terminal.tables import show
 if TYPE_CHECKING:
     from retrace.tools.scoring.visits import Visits
 
-# and what each needs
+# each option that names what is measured: the options that it needs
 SOURCES = {"features": (), "weights": ("data",), "memory": ("truth",), "results": ("gt",)}
 
 

@@ -92,7 +92,7 @@ def check_one(path: Path, benchmark: str | None, gt: Path | None) -> int:
 
 
 def show(findings: list[Finding]) -> None:
-    """A line each, the refusals first, as far as anybody reads."""
+    """A line each, the refusals first; of more than LISTED only their number."""
     for finding in findings[:LISTED]:
         say(str(finding))
     if len(findings) > LISTED:

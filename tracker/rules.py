@@ -6,42 +6,21 @@ is yet to come is refused by `tests/tracker/test_rules.py`, which changes every 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from retrace.tracker.association.costs import ALL_LOOKS
 from retrace.tracker.association.log_odds import REACH
 from retrace.tracker.association.stages import SLACK, prepare
-from retrace.tracker.config import Band, LogOdds, Stage, TrackerConfig
+from retrace.tracker.config import Band, CostName, LogOdds, Stage, TrackerConfig
 from retrace.tracker.kernels import sources
 from retrace.tracker.motion.models import MODELS, NONE
 from retrace.tracker.rows import LOST
 from retrace.tracker.tracks.appearance import SUMMED
 from retrace.tracker.tracks.state import Depth
 
-# The costs that compiled stages know, by their place here: tracker/compiled_frame/costs.py
-COSTS = (
-    "iou",
-    "iou_score",
-    "hmiou",
-    "score_gap",
-    "appearance",
-    "half_appearance",
-    "nearest_cue",
-    "mahalanobis",
-    "centre_mahalanobis",
-    "score_forecast",
-    "direction",
-    "corner_direction",
-    "adaptive_appearance",
-    "iou_unless_alike",
-    "trusted_iou",
-    "mahalanobis_share",
-    "shape",
-    "shape_by_width",
-    "log_odds",
-)
+COSTS: tuple[CostName, ...] = get_args(CostName)  # in a record a cost is its place here
 ALL_PAIRS = ("adaptive_appearance",)  # the costs of one pair that look at all others
 KNOTS, AGES = 16, 6  # of a table of log-odds, at most
 TERMS = len(LogOdds.TERMS)
@@ -89,12 +68,7 @@ RULES = np.dtype(  # of TrackerConfig, by name
 STAGE = np.dtype(
     [
         ("blind", np.bool_),  # where nobody's looks are known; else where somebody's are
-        # what is added to costs of detections, by BANDS; NaN: the stage leaves them out
-        (
-            "bands",
-            np.float64,
-            3,
-        ),
+        ("bands", np.float64, 3),  # what is added to costs of detections, by BANDS; NaN: left out
         ("by_place", np.bool_),  # only tracks whose predicted box is still believed
         ("limit", np.float64, 3),  # by status; 0: the stage leaves that status out
         ("terms", np.int64, MOST),  # of COSTS, -1: no more

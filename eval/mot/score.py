@@ -35,7 +35,17 @@ class Count:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metrics:
-    """All metrics of a sequence, or of several combined."""
+    """All metrics of a sequence, or of several combined: of :func:`evaluate` and :func:`combine`.
+
+    HOTA and its parts are (19,) arrays, a value for each IoU from 0.05 to 0.95; all others are numbers.
+
+    Example:
+        >>> from retrace import evaluate, read_ground_truth
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
+        >>> metrics = evaluate(truth, truth)
+        >>> metrics.row()["IDF1"], metrics.hota.HOTA.shape
+        (1.0, (19,))
+    """
 
     hota: Hota
     clear: Clear

@@ -33,7 +33,15 @@ FEW = 30  # identities below which a bootstrap says little
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to measure beside the figures."""
+    """What to measure beside the figures; nothing, unless told.
+
+    :func:`score_features` raises InputError for a variant or a measure that it does not know.
+
+    Example:
+        >>> from retrace.eval.ranking import Wanted
+        >>> Wanted(rerank="torchreid-d4", intervals=True).per_camera
+        False
+    """
 
     rerank: Variant | None = None  # a re-ranking variant; its figures are flagged as transductive
     centre: str | None = None  # whose mean is taken off the vectors: "set" or "camera"; transductive
@@ -63,7 +71,18 @@ class NetworkScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankingScore:
-    """One network's scores, or those of two side by side."""
+    """One network's scores, or those of two side by side; what :func:`score_features` gives.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.eval.ranking import score_features
+        >>> from retrace.eval.ranking.features import Features, Side
+        >>> ids, cameras = np.array([1, 2]), np.array([0, 0])
+        >>> query, gallery = (Side(np.eye(2), ids, cameras + k, None) for k in (0, 1))  # (N, D), (N,), (N,)
+        >>> score = score_features([Features("mine", query, gallery, (), {})])
+        >>> score.as_json()["mAP"]  # a fraction
+        1.0
+    """
 
     networks: list[NetworkScore]
     sections: list[Section]  # the figures first, then what else was wanted

@@ -38,6 +38,13 @@ class Calibration:
         print: cosines between the network's vectors of drawn crops, see :func:`fingerprint`.
         data: what it was fitted on, in words.
         strangers: mean distance of two people in one camera there; None: not known, and it cannot be suited to a video.
+
+    Example:
+        >>> from retrace.reid.calibration import Calibration, Map
+        >>> later = Map((0.2, 1.0), (4.0, -4.0), same=100, different=100)  # log-odds at cosine distances
+        >>> card = Calibration({"later": later}, {"later": {0.01: 0.5}})
+        >>> round(float(card.map("later").probability(0.5)), 3), card.limit("later", 0.01)
+        (0.731, 0.5)
     """
 
     maps: Mapping[str, Map]

@@ -131,7 +131,14 @@ def threshold(strangers: np.ndarray, rate: float) -> Threshold:
 
 
 def missed(same: np.ndarray, limit: Threshold | float) -> float:
-    """Share of pairs of one person, (N,) distances, that a threshold does not match (FNMR).
+    """Share of pairs of one person that a threshold does not match (FNMR).
+
+    Args:
+        same: (N,) distances of pairs of one person.
+        limit: pairs nearer than this distance match; or what :func:`threshold` gave.
+
+    Returns:
+        A fraction in [0, 1]; NaN without pairs.
 
     Example:
         >>> import numpy as np

@@ -74,6 +74,15 @@ def adaptive_s_norm(
 ) -> np.ndarray:
     """:func:`s_norm` by only the ``nearest`` members of the cohort of each query and each gallery entry.
 
+    Args:
+        distance: (Q, G).
+        query_cohort: (Q, C) distances of the queries to C strangers.
+        gallery_cohort: (G, C) of the gallery; the two may be of other strangers, and of other numbers of them.
+        nearest: members, at least 2; all where there are no more.
+
+    Returns:
+        (Q, G) float64; lower is more alike, 0 is like a stranger.
+
     Raises:
         InputError: a cohort that does not fit, or ``nearest`` below two.
 

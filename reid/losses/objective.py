@@ -89,15 +89,8 @@ TERMS: dict[str, Callable[..., Any]] = {
 PML = "pml."  # prefix: a loss of pytorch-metric-learning
 # Terms that make no sense on a part of the batch.
 WHOLE_BATCH = {
-    *(
-        "memory",
-        "self_similarity",
-        "group_loss",
-        "message_passing",
-        "spectral_clustering",
-        "facility_location",
-    ),
-    *("nt_xent", "policy_sampling", "adapted_sampling", "divided_slices"),
+    *("memory", "self_similarity", "group_loss", "message_passing", "spectral_clustering"),
+    *("facility_location", "nt_xent", "policy_sampling", "adapted_sampling", "divided_slices"),
 }
 
 REMEDIES = {  # what a run lacks, and how to give it

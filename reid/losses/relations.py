@@ -133,8 +133,8 @@ def facility_location(
     unit_distances = unit_distances.masked_fill(itself, 0)  # rounding leaves 3e-4 there
     chosen = best_medoids(unit_distances.detach(), one_hot, gamma, sweeps)
     found = -unit_distances[:, chosen].amin(1).sum()
-    # Of each identity the image with the smallest sum of distances to the others.
     within = (unit_distances[:, :, None] * one_hot[:, None, :]).sum(0)  # (B, C): image j to all of identity c
+    # Of each identity the image with the smallest sum of distances to the others.
     truth = -within.masked_fill(one_hot == 0, torch.inf).amin(0).sum()
     lacking = 1 - medoid_nmi(unit_distances.detach(), chosen[None], one_hot)[0]
     return F.relu(found + gamma * lacking - truth)

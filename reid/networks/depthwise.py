@@ -34,8 +34,7 @@ class _Convolve(torch.autograd.Function):
         of_images, of_weight, _ = torch.ops.aten.convolution_backward(
             gradients[0].float(),
             seen.float(),
-            # what the forward pass multiplied by
-            weight.to(seen.dtype).float(),
+            weight.to(seen.dtype).float(),  # as rounded as the forward pass had it
             None,
             layer.stride,
             layer.padding,

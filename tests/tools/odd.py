@@ -70,12 +70,8 @@ NEARLY: dict[str, list[str]] = {
     "bench_losses": ["report", "--results", "MISSING", "--out", "OUT"],
     "bench": ["embed", "--weights", "MISSING"],
 }
-SERVES = (
-    "view_run",
-    "demo",
-    "crash_test",
-    "models",
-)  # what would succeed would serve, download or take minutes
+# what would succeed would serve, download or take minutes
+SERVES = ("view_run", "demo", "crash_test", "models")
 KEPT = {
     "--detector": ("none", "hog", "MISSING", "EMPTY", "BYTES", "ONNX", ""),
     "--jobs": ("", "-1", "nan", "²", "0"),

@@ -31,9 +31,8 @@ def test_weights_leave_with_a_calibration(tmp_path: Path, capsys: pytest.Capture
     assert found is not None
     assert json.loads(told.read_text()) == found.to_card()
     assert {*after.card} == {*before.card, "calibration"}
-    assert (
-        found.map("camera").same == 2 * 8 * 3 * 16
-    )  # two sets of 8 people, 3 pairs of cameras, 4 by 4 images
+    # two sets of 8 people, 3 pairs of cameras, 4 by 4 images
+    assert found.map("camera").same == 2 * 8 * 3 * 16
 
 
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

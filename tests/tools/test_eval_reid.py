@@ -112,16 +112,8 @@ def test_table(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_rerank_is_flagged_everywhere(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(
-        *(
-            capsys,
-            "--features",
-            hand,
-            "--rerank",
-            "torchreid-d4",
-            "--intervals",
-            "--per-camera",
-            "--single-shot",
-        ),
+        *(capsys, "--features", hand, "--rerank", "torchreid-d4", "--intervals"),
+        *("--per-camera", "--single-shot"),
         *("--json", tmp_path / "a.json", "--markdown", tmp_path / "a.md", "--csv", tmp_path / "a.csv"),
     )
     assert code == 0

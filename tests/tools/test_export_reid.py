@@ -1,4 +1,4 @@
-"""tools/export_reid.py and tools/bench_embed.py, end to end on a network of a thousand numbers."""
+"""tools/export_reid.py and `bench.py embed`, end to end on a network of a thousand numbers."""
 
 from __future__ import annotations
 

@@ -60,10 +60,8 @@ def test_learned_then_given_then_scored(
         assert set(mine.id.tolist()) <= set(range(1, 7))
         assert (out / f"{name}.txt").read_bytes() == (tmp_path / "again" / f"{name}.txt").read_bytes()
     truth = ["--gt", str(tmp_path / "gt"), "--cameras", "--results"]
-    for folder, idf1 in (
-        (out, "100.00"),
-        (results, "33.33"),
-    ):  # before: a third of the boxes, those of one camera
+    # before: a third of the boxes, those of one camera
+    for folder, idf1 in ((out, "100.00"), (results, "33.33")):
         assert eval_mot.main([*truth, str(folder)]) == OK
         line = next(
             row for row in capsys.readouterr().out.splitlines() if row.startswith("all cameras as one")

@@ -262,9 +262,8 @@ def test_a_photo_is_found(
     assert json.loads(numbers.read_text())[0]["person"] == 2
     assert table.read_text().splitlines()[1].startswith("2,")
     drawn = cv2.imread(str(sheet))
-    assert (
-        np.abs(drawn[100, 96 + 48].astype(int) - COLOURS["green"]).max() < 12
-    )  # the crop, beside the number
+    # the crop, beside the number
+    assert np.abs(drawn[100, 96 + 48].astype(int) - COLOURS["green"]).max() < 12
     assert search([str(path), str(photo), "--reid", network, "--cameras", "red", "--least", "0.5"]) == 0
     assert capsys.readouterr().out.startswith("nobody among 3 people is as likely as 0.5")
 
@@ -310,7 +309,7 @@ def test_who_may_be_one_is_suggested_until_it_is_settled(
     assert said(capsys, people, "suggestions") == ["nothing"]
     (line,) = said(capsys, people, "recluster")
     assert line.startswith("person 3 may be person 1: ")
-    assert said(capsys, people, "recluster") == ["nobody else is likely to be somebody else here"]
+    assert said(capsys, people, "recluster") == ["no two people here are likely to be one"]
     assert len(said(capsys, people, "list")) == 3  # nobody is renamed
     (line,) = said(capsys, people, "suggestions")
     assert line.startswith("person 3 may be person 1 (posterior 0.")

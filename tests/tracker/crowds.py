@@ -24,7 +24,8 @@ def crowd(
     """People who cross, vanish for a while, are seen twice or poorly; some vectors unknown.
 
     Args:
-        camera: it moves and zooms, and the warps say so (without rotation: tracker/motion.py drops a coupling then).
+        camera: it moves and zooms, and the warps say so (without rotation: with it
+            tracker/motion/filters.py drops a coupling).
         clock: frames of unequal length, with timestamps.
     """
     rng = np.random.default_rng(seed)

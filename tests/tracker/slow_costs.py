@@ -1,4 +1,4 @@
-"""The cost terms one pair at a time, written from the papers' equations: the slow twin of tracker/costs.py."""
+"""The cost terms one pair at a time, by the papers' equations: the slow twin of tracker/association/costs.py."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class World:
     seen: list
     time: float
     before: float
-    step: float
+    interval: float
     stretch: float = 1.0  # of 1 - cosine
     open: set = field(default_factory=set)  # detections of the stage that runs
 
@@ -150,7 +150,7 @@ def hmiou(w, stage, t, j):
 
 def trust(w, t, j):
     """BoostTrack: 0.9 ** (7 - age) for the young, 0.9 ** (steps since seen - 1) for others."""
-    age, since = round((w.time - t.born) / w.step), round((w.time - t.seen) / w.step)
+    age, since = round((w.time - t.born) / w.interval), round((w.time - t.seen) / w.interval)
     return float(w.seen[j].score) * 0.9 ** (7 - age if age < 7 else max(0, since - 1))
 
 
@@ -203,7 +203,7 @@ def mahalanobis_share(w, stage, t, j):
 def direction(w, stage, t, j):
     if len(t.boxes) < 2:
         return 0.0
-    span = w.config.direction_span * w.step * (1 + 1e-6)
+    span = w.config.direction_span * w.interval * (1 + 1e-6)
 
     def oldest_since(time, boxes):  # the newest of them where all are older
         return ([box for when, box in boxes if when >= time] or [boxes[0][1]])[-1]
@@ -220,7 +220,7 @@ def corner_direction(w, stage, t, j):
         return (x / size, y / size) if size else (0.0, 0.0)
 
     total, last, box = 0.0, t.boxes[0][1], w.seen[j].box
-    recent = [old for when, old in t.boxes[:4] if when >= w.time - 3 * w.step * (1 + 1e-6)]
+    recent = [old for when, old in t.boxes[:4] if when >= w.time - 3 * w.interval * (1 + 1e-6)]
     start = (recent or [last])[-1]
     for x in (0, 2):
         for y in (1, 3):
@@ -293,7 +293,7 @@ def table(told, age, value):
 def log_odds(w, stage, t, j):
     told, d = w.config.log_odds, w.seen[j]
     since = w.time - t.seen
-    age = 0 if since < 1.5 * w.step else 1 + sum(gap <= since + 1e-6 for gap in told.gaps)
+    age = 0 if since < 1.5 * w.interval else 1 + sum(gap <= since + 1e-6 for gap in told.gaps)
     a, b = w.predicted(t), d.box
     heights = max(0.0, min(a[3], b[3]) - max(a[1], b[1])) / (max(a[3], b[3]) - min(a[1], b[1]))
     values = {

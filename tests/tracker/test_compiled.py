@@ -19,9 +19,11 @@ from retrace.tracker import tracker as engine
 from retrace.tracker.association import assignment
 from retrace.tracker.motion import filters
 from retrace.tracker.motion.models import MODELS, NONE
+from retrace.tracker.rules import COSTS
 from retrace.tracker.tracks import appearance
 from tests.tracker.crowds import crowd, nightmare
 from tests.tracker.presets import PRESETS
+from tests.tracker.worlds import ODDS
 
 pytest.importorskip("numba")
 
@@ -178,6 +180,29 @@ def test_a_compiled_frame_leaves_the_same_state(
                 seen += [column.tobytes() for column in tracks.columns().values()]
             seen += [value.tobytes() for value in engine.state_dict().values()]
         return seen
+
+    fast, slow = twice(monkeypatch, work)
+    assert fast == slow
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_every_cost_has_its_loop(monkeypatch: pytest.MonkeyPatch, cost: str) -> None:
+    """Also those that no preset names: a compiled stage adds nothing for a cost that it does not know."""
+    one = {"tracks": ["tentative", "active", "lost"], "detections": "high", "neutral_appearance": 0.3}
+    stages = [
+        {**one, "cost": {"iou": 1.0, cost: 0.3}, "limit": 1.0},
+        {**one, "cost": "iou", "limit": 1.0, "gates": {cost: 0.3}},
+    ]
+    given = list(crowd(5, 12, 25, dimension=6, classes=2))
+
+    def work() -> list[bytes]:
+        engine = Tracker.from_config("sort", stages=stages, log_odds=ODDS.model_dump())
+        assert engine._compiled_stages is not None
+        seen = [
+            engine.update(detections, timestamp=time, warp=warp).id.tobytes()
+            for detections, time, warp in given
+        ]
+        return [*seen, *(value.tobytes() for value in engine.state_dict().values())]
 
     fast, slow = twice(monkeypatch, work)
     assert fast == slow

@@ -191,10 +191,8 @@ def test_a_real_torchvision_network() -> None:
     settings = {"min_size": 64, "max_size": 96, "box_detections_per_img": 6, "box_score_thresh": 0.0}
     settings |= {"rpn_pre_nms_top_n_test": 40, "rpn_post_nms_top_n_test": 20}
     network = detection.MaskRCNN(backbone, 3, rpn_anchor_generator=anchors, **settings).eval()
-    with (
-        torch.no_grad(),
-        torch.compiler.set_stance("force_eager"),
-    ):  # without its own kernels it compiles: a minute
+    # without its own kernels it compiles: a minute
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
         output = network([torch.rand(3, 60, 80)])
     ours = Detections.from_torchvision(output)
     theirs = {name: value.numpy() for name, value in output[0].items()}

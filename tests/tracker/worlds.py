@@ -76,7 +76,9 @@ def as_inputs(world):
     known = looks.size and not np.isnan(looks).all()
     box = world.model.to_xyxy(live.filters[0])
     appearance = looks if known else None
-    return CostInputs(world.config, live, detections, world.model, box, appearance, world.time, world.step)
+    return CostInputs(
+        world.config, live, detections, world.model, box, appearance, world.time, world.interval
+    )
 
 
 def all_pairs(world, stage):

@@ -114,7 +114,7 @@ def needs(costs: Costs, site: Site) -> dict[str, float]:
     }
 
 
-def plan(costs: Costs, site: Site, machine: Machine) -> dict[str, Any]:
+def machines_for(costs: Costs, site: Site, machine: Machine) -> dict[str, Any]:
     """How many machines the site needs, and which of their parts decides that.
 
     Returns:

@@ -1,1 +1,1 @@
-"""Crashes on purpose: kills, full disks, second runs; what is gone on from must equal the undisturbed run."""
+"""Crashes on purpose: kills, full disks, second runs; what resumes must equal the undisturbed run."""

@@ -200,14 +200,6 @@ def learns(term: str) -> bool:
 LEARNING = {  # of those in the file
     *("pml.CosFaceLoss", "pml.NormalizedSoftmaxLoss", "pml.ProxyAnchorLoss"),
     *("centre", "classifier", "arcface", "viewpoint", "margin", "proxy_nca", "soft_triple", "proxy_graph"),
-    *(
-        "message_passing",
-        "separation",
-        "teacher_features",
-        "policy_sampling",
-        "adapted_sampling",
-        "learned_sampler",
-        "divided_slices",
-    ),
-    *("attribute_prototypes", "attribute_tasks"),
+    *("message_passing", "separation", "teacher_features", "policy_sampling", "adapted_sampling"),
+    *("learned_sampler", "divided_slices", "attribute_prototypes", "attribute_tasks"),
 }

@@ -74,7 +74,7 @@ def track_on_cluster(
             if stop.is_set():
                 for task in waiting:
                     ray.cancel(task)
-                # so that they let go of their files
+                # wait, so that they let go of their files
                 ray.wait([*waiting], num_returns=len(waiting), timeout=30)
                 return
             ready, _ = ray.wait([*waiting], timeout=POLL)

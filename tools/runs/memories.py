@@ -196,7 +196,7 @@ def recluster_lines(memory: Memory) -> list[str]:
     """What comparing everybody again suggests, a line a pair; it is in the log then."""
     found = propose(memory)
     lines = [f"person {p.younger} may be person {p.older}: {100 * p.probability:.1f} %" for p in found]
-    return lines or ["nobody else is likely to be somebody else here"]
+    return lines or ["no two people here are likely to be one"]
 
 
 def log_lines(store: Store) -> list[str]:

@@ -66,7 +66,7 @@ class Models:
         )
         if key not in self._detectors:
             detector = open_job_detector(job, None if live else 1)
-            # by OpenVINO, one run after the other: with all cores then
+            # OpenVINO runs one picture after the other: with all cores then, not with one
             if not live and detector.callers == 1:
                 detector = open_job_detector(job)
             if detector.memory is not None:

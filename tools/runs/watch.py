@@ -1,5 +1,6 @@
 """Cameras kept alive: a process each (or an actor of a Ray cluster), begun again with a growing pause when it dies,
-falls silent or finds no camera; each goes on at its checkpoint, so ids, numbers and times do.
+falls silent or finds no camera; each goes on from its checkpoint, and so do ids, frame numbers
+and times.
 
 What is wrong with a camera is said once, and then that it is back: not at each attempt in between.
 """
@@ -174,7 +175,7 @@ def watch(
 
 
 def _look_after(camera: Camera, now: float, hire: Callable[[int], Seat], say: Callable[[str], None]) -> None:
-    """Hear of it; end it where it is silent; begin it where it is time."""
+    """Take its reports; end it when it has been silent too long; begin it when its time has come."""
     _take_reports(camera, now, say)
     if camera.busy and camera.seat is not None:
         since = camera.begun if camera.first is None else camera.seen or camera.begun

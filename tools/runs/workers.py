@@ -1,5 +1,5 @@
-"""Jobs in processes of this machine: one source a process, one core or more each; what a process leaves when it dies
-is gone on from by the next.
+"""Jobs in processes of this machine: one source a process, one core or more each; when a process dies,
+the next goes on from what it left.
 
 A worker knows its parent by one pipe: jobs and the word to stop come through it, progress and outcomes go. Nothing is
 shared, so a worker that is killed holds nothing that others wait for, and one whose parent is gone stops by itself.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from retrace.tracker.run import Job, SourceReport
 
 TRIES = 3  # processes that may die over one source
-TELL_EVERY = 0.2  # s between two words of a worker on how far it is
+TELL_EVERY = 0.2  # s between two reports of a worker on how far it is
 POLL = 0.2  # s between looks at whether to stop
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # read once, when NumPy is imported
 

@@ -1,1 +1,1 @@
-"""What the two evaluation tools have in common with nobody else: features, sections of a report."""
+"""What scripts score with networks, memories and trackers at hand, which `eval` does not know: vectors, visits, pay."""

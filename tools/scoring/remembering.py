@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from retrace.configs.errors import InputError
+from retrace.eval import person_search
 from retrace.eval.partition import PartitionMetrics, ReturnsByGap, evaluate_partition, returns_by_gap
-from retrace.eval.person_search import Visits as Places
-from retrace.eval.person_search import evaluate_search, open_set_curve
 from retrace.eval.report import Cell, Section
 from retrace.tools.scoring.visits import Seen, Visits
 from retrace.tracker.memory import Memory, MemoryConfig
@@ -133,14 +132,16 @@ def search_score(visits: Visits, config: MemoryConfig, seed: int = 0) -> SearchS
                     ranks.append(rank or MOST + 1)
                     answers.append(_answered(found))
                     where = np.array([one.camera for one in kept.tracklets])[mine]
-                    truth.append(Places(where, kept.begin[mine] - SLACK, kept.end[mine] + SLACK))
+                    truth.append(
+                        person_search.Visits(where, kept.begin[mine] - SLACK, kept.end[mine] + SLACK)
+                    )
                 else:
                     scores.append(found[0].probability if found else 0.0)
                     ranks.append(1)
     if not truth:
         return None
-    ranked = evaluate_search(answers, truth)
-    open_set = open_set_curve(np.array(scores), np.array(known), np.array(ranks))
+    ranked = person_search.evaluate_search(answers, truth)
+    open_set = person_search.open_set_curve(np.array(scores), np.array(known), np.array(ranks))
     return SearchScore(
         len(truth), open_set.strangers, float(np.mean(sizes)), ranked.mAP, ranked.recall,
         float((ranked.first == 1).mean()), {rate: open_set.fnir_at(rate) for rate in RATES},
@@ -152,10 +153,10 @@ def _rank(found: Sequence[Found], right: set[int]) -> int:
     return next((k for k, one in enumerate(found, 1) if one.person in right), 0)
 
 
-def _answered(found: Sequence[Found]) -> Places:
+def _answered(found: Sequence[Found]) -> person_search.Visits:
     visits = [visit for one in found for visit in one.visits]
     begin, end = (np.array([getattr(visit, name) for visit in visits]) for name in ("begin", "end"))
-    return Places(np.array([visit.camera for visit in visits]), begin - SLACK, end + SLACK)
+    return person_search.Visits(np.array([visit.camera for visit in visits]), begin - SLACK, end + SLACK)
 
 
 # -- results beside their truth

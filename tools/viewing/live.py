@@ -15,7 +15,7 @@ from retrace.tracker.outputs.live import onlooker_file, picture_file
 
 POLL = 0.03  # s between two looks at the files
 TOUCH = 1.0  # s between two signs to the tracker that somebody looks on
-GROWN = 2.0  # s between two words that the result has grown
+GROWN = 2.0  # s between two notices that the result has grown
 LARGEST = 8_000_000  # bytes of a picture
 
 

@@ -114,6 +114,11 @@ def read_regions(path: str | Path) -> Regions:
 
     Raises:
         InputError: not readable, not YAML, an unknown key, a zone that crosses itself, two regions of one name.
+
+    Example:
+        >>> from retrace.tracker.analytics import read_regions
+        >>> [line.name for line in read_regions("regions.yaml").lines]
+        ['door']
     """
     content = read_yaml(Path(path))
     for kind, given in content.items() if isinstance(content, dict) else ():

@@ -1,7 +1,7 @@
 """The distances that association stages add up: each a small function of candidate pairs.
 
 A cost takes the inputs and P pairs of a track and a detection and returns (P,) float64, small = same. To add
-one, write it here, give it a line in COSTS, and its name in `tracker.config.CostName`.
+one, follow CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def turn_from_mean(came_x: Any, came_y: Any, goes_x: Any, goes_y: Any) -> Any:
     return angle_of((came_x * goes_x + came_y * goes_y) / (size + (size == 0)))
 
 
-def trust_in_track(age: Any, since: Any, step: float) -> Any:
+def trust_in_track(age: Any, since: Any, interval: float) -> Any:
     """0.9 for each step that a track is younger than 7, later for each that it was missed; both in seconds."""
-    steps, missed = np.rint(age / step), np.maximum(np.rint(since / step) - 1, 0.0)
+    steps, missed = np.rint(age / interval), np.maximum(np.rint(since / interval) - 1, 0.0)
     young = steps < 7
     return exp(TRUST * (young * (7 - steps) + (1.0 - young) * missed))
 
@@ -120,7 +120,7 @@ def _shape(inputs: CostInputs, pairs: CandidatePairs, by: list[int]) -> np.ndarr
 
 def _trust(inputs: CostInputs, pairs: CandidatePairs) -> np.ndarray:
     """(P,) c_d c_t: detection score times 0.9 per step that the track is young (below 7) or was not seen."""
-    track = trust_in_track(inputs.time - inputs.live.born, inputs.time - inputs.live.seen, inputs.step)
+    track = trust_in_track(inputs.time - inputs.live.born, inputs.time - inputs.live.seen, inputs.interval)
     return inputs.detections.score[pairs.col] * track[pairs.row]
 
 
@@ -168,7 +168,7 @@ def direction(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.nda
     a longer gap, the last one; 0 where the track has but one.
     """
     live = inputs.live
-    back = inputs.config.direction_span * inputs.step * (1 + 1e-6)
+    back = inputs.config.direction_span * inputs.interval * (1 + 1e-6)
     came = _centre(_since(live, live.past_time[:, :1] - back, 1))
     goes = _centre(_since(live, np.full((len(live), 1), inputs.time - back), 0))
     before = (_centre(live.past[:, 0]) - came)[pairs.row]
@@ -186,7 +186,9 @@ def corner_direction(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) ->
     the last (OC-SORT). A young or turning track's mean is short and draws the angle to half a pi: unsure says little.
     """
     live = inputs.live
-    goes_from = _since(live, np.full((len(live), 1), inputs.time - len(SPANS) * inputs.step * (1 + 1e-6)), 0)
+    goes_from = _since(
+        live, np.full((len(live), 1), inputs.time - len(SPANS) * inputs.interval * (1 + 1e-6)), 0
+    )
     box = inputs.detections.xyxy[pairs.col].astype(np.float64)
     known = ~np.isnan(live.past_time)
     total = np.zeros(len(pairs.row))

@@ -23,5 +23,5 @@ class CostInputs:
     box: np.ndarray  # (T, 4) float64 xyxy px, predicted
     appearance: np.ndarray | None  # (T, N) float64 1 - cosine, NaN: unknown; None: nobody's is known
     time: float  # s
-    step: float  # s, a nominal frame
+    interval: float  # s, of a nominal frame
     stretch: float = 1.0  # what 1 - cosine was multiplied by, so that networks compare

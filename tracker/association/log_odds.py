@@ -51,7 +51,7 @@ def ages(inputs: CostInputs, rows: np.ndarray, gaps: tuple[float, ...]) -> np.nd
     """(P,) which row of a table counts: 0: the track was seen in the last frame; else 1 + how many gaps have passed."""
     since = (inputs.time - inputs.live.seen)[rows]
     passed = np.searchsorted(gaps, since + EPSILON, side="right")
-    return np.where(since < 1.5 * inputs.step, 0, 1 + passed)
+    return np.where(since < 1.5 * inputs.interval, 0, 1 + passed)
 
 
 def nats(table: Table, age: np.ndarray, value: np.ndarray) -> np.ndarray:

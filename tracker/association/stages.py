@@ -160,7 +160,7 @@ def _first_of_ties(which: np.ndarray, row: np.ndarray, col: np.ndarray) -> np.nd
 
 def _cascade(inputs: CostInputs, pairs: CandidatePairs, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """DeepSORT's matching cascade (its listing 1): one assignment for each age, the youngest first."""
-    age = np.rint((inputs.time - inputs.live.seen) / inputs.step)[pairs.row]
+    age = np.rint((inputs.time - inputs.live.seen) / inputs.interval)[pairs.row]
     taken = np.zeros(len(inputs.detections), bool)
     rows, cols = [], []
     for value in np.unique(age):  # over ages, not tracks

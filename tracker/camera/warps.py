@@ -24,7 +24,7 @@ RENEW = 300  # frames after which a standing camera is compared all the same
 FEW = 40  # watched points below which they are not relied on
 GAP, TIMES = 1.0, 5.0  # s, and times the usual step: a longer one between two frames is a reconnect
 PATIENCE, LONGEST_REST = 4, 32  # failures in a row before frames are left out; at most so many
-# of a camera's state
+# whole numbers of a camera's state
 COUNTS = ("frames", "moved", "stood", "compared", "_index", "_watched", "_calm", "_failed", "_rests")
 Told = tuple[int, int, np.ndarray]  # the frame asked for before (-1: none), this frame, the warp between them
 

@@ -25,21 +25,13 @@ from retrace.tracker.tracks.overlaps import alike, lives_longer, may_be_duplicat
 from retrace.tracker.tracks.scores import corrected, forecast
 from retrace.tracker.tracks.shown import coasting, in_sight, may_be_hidden
 
-for _rule in (
-    *(
-        expected,
-        seen_within,
-        confirmed,
-        confirmed_at_birth,
-        may_begin,
-        remembered,
-        alike,
-        lives_longer,
-        may_be_duplicates,
-    ),
-    *(stands_behind, coasting, in_sight, may_be_hidden, heights_iou, on_a_line, smaller_cue),
-    *(length, angle, angle_of, exp, log, trust_in_track, turn, turn_from_mean, within, forecast, corrected),
-):
+_RULES = (
+    *(expected, seen_within, confirmed, confirmed_at_birth, may_begin, remembered, alike, lives_longer),
+    *(may_be_duplicates, stands_behind, coasting, in_sight, may_be_hidden, forecast, corrected),
+    *(heights_iou, on_a_line, smaller_cue, trust_in_track, turn, turn_from_mean, within),
+    *(length, angle, angle_of, exp, log),
+)
+for _rule in _RULES:
     register_jitable(error_model="numpy")(_rule)
 
 __all__ = ["run_frame"]

@@ -146,7 +146,7 @@ def _cascade(
     row: np.ndarray, col: np.ndarray, gain: np.ndarray, inputs: Inputs, joined: np.ndarray, taken: np.ndarray
 ) -> None:
     """One assignment for each age, the youngest first, in place; as `stages._cascade`."""
-    age = np.rint((inputs.now.time - inputs.rows["seen"][row]) / inputs.step)
+    age = np.rint((inputs.now.time - inputs.rows["seen"][row]) / inputs.interval)
     for value in np.unique(age):
         which, count = np.empty(len(row), np.int64), 0
         for p in range(len(row)):

@@ -32,27 +32,25 @@ from retrace.tracker.rows import EPSILON
 from retrace.tracker.rules import COSTS
 from retrace.tracker.tracks.overlaps import alike
 
-(
-    IOU,
-    IOU_SCORE,
-    HMIOU,
-    SCORE_GAP,
-    APPEARANCE,
-    HALF_APPEARANCE,
-    NEAREST_CUE,
-    MAHALANOBIS,
-    CENTRE_MAHALANOBIS,
-    SCORE_FORECAST,
-    DIRECTION,
-    CORNER_DIRECTION,
-    ADAPTIVE_APPEARANCE,
-    IOU_UNLESS_ALIKE,
-    TRUSTED_IOU,
-    MAHALANOBIS_SHARE,
-    SHAPE,
-    SHAPE_BY_WIDTH,
-    LOG_ODDS,
-) = range(len(COSTS))
+IOU = COSTS.index("iou")
+IOU_SCORE = COSTS.index("iou_score")
+HMIOU = COSTS.index("hmiou")
+SCORE_GAP = COSTS.index("score_gap")
+APPEARANCE = COSTS.index("appearance")
+HALF_APPEARANCE = COSTS.index("half_appearance")
+NEAREST_CUE = COSTS.index("nearest_cue")
+MAHALANOBIS = COSTS.index("mahalanobis")
+CENTRE_MAHALANOBIS = COSTS.index("centre_mahalanobis")
+SCORE_FORECAST = COSTS.index("score_forecast")
+DIRECTION = COSTS.index("direction")
+CORNER_DIRECTION = COSTS.index("corner_direction")
+ADAPTIVE_APPEARANCE = COSTS.index("adaptive_appearance")
+IOU_UNLESS_ALIKE = COSTS.index("iou_unless_alike")
+TRUSTED_IOU = COSTS.index("trusted_iou")
+MAHALANOBIS_SHARE = COSTS.index("mahalanobis_share")
+SHAPE = COSTS.index("shape")
+SHAPE_BY_WIDTH = COSTS.index("shape_by_width")
+LOG_ODDS = COSTS.index("log_odds")
 
 
 @inner
@@ -124,7 +122,7 @@ def sum_of_costs(
         elif kind == LOG_ODDS:
             for p in range(len(row)):
                 total[p] += weight * -_log_odds(row[p], col[p], iou[p], look[p], inputs, rules)
-        else:
+        elif kind in (MAHALANOBIS, CENTRE_MAHALANOBIS):
             coordinates = 4 if kind == MAHALANOBIS else 2
             for p in range(len(row)):
                 total[p] += weight * distance(inputs.filters, row[p], inputs.z, col[p], coordinates, rules)
@@ -182,7 +180,7 @@ def nearby(filters: np.ndarray, count: int, z: np.ndarray, limit: float) -> Cand
 def _trust(t: int, n: int, inputs: Inputs) -> float:
     """`costs._trust`, of one pair."""
     mine, time = inputs.rows[t], inputs.now.time
-    return inputs.found.boxes[n].score * trust_in_track(time - mine.born, time - mine.seen, inputs.step)
+    return inputs.found.boxes[n].score * trust_in_track(time - mine.born, time - mine.seen, inputs.interval)
 
 
 @inner
@@ -233,7 +231,7 @@ def _log_odds(t: int, n: int, iou: float, look: float, inputs: Inputs, rules: An
     """`log_odds.log_odds`, of one pair; values in the order of `LogOdds.TERMS`."""
     mine, box, exact = inputs.rows[t], inputs.box[t], inputs.found.exact[n]
     since, age = inputs.now.time - mine.seen, 0
-    if not since < 1.5 * inputs.step:
+    if not since < 1.5 * inputs.interval:
         age = 1 + np.searchsorted(rules.odds_gaps, since + EPSILON, side="right")
     score = np.float64(inputs.found.boxes[n].score)
     last = np.float64(mine.box[3]) - np.float64(mine.box[1])
@@ -291,7 +289,7 @@ def _add_direction(
 ) -> None:
     """`costs.direction`."""
     exact, boxes, last = inputs.found.exact, inputs.found.boxes, -1
-    back = rules.direction_span * inputs.step * (1 + 1e-6)
+    back = rules.direction_span * inputs.interval * (1 + 1e-6)
     came_x = came_y = from_x = from_y = 0.0
     for p in range(len(row)):
         t, n = row[p], col[p]
@@ -316,7 +314,7 @@ def _add_corners(
 ) -> None:
     """`costs.corner_direction`."""
     exact, boxes, last, goes_from = inputs.found.exact, inputs.found.boxes, -1, 0
-    back = len(SPANS) * inputs.step * (1 + 1e-6)
+    back = len(SPANS) * inputs.interval * (1 + 1e-6)
     came = np.zeros((len(CORNERS), 2))
     for p in range(len(row)):
         t, n = row[p], col[p]

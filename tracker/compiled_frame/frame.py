@@ -40,7 +40,7 @@ def run_frame(
     number: int,
     time: float,
     before: float,
-    step: float,
+    interval: float,
     steps: float,
     last_id: int,
 ) -> tuple[Any, ...]:
@@ -55,7 +55,7 @@ def run_frame(
         xyxy, score, class_id, index, embedding: of the detections; embedding (0, 0): nobody looks.
         matrix: (T, N) `appearance.distances`, not stretched, changed in place; (0, 0): they are asked pair by pair.
         number, time, before: of the frame, see FrameTime.
-        step: s, a nominal frame.
+        interval: s, of a nominal frame.
         steps: nominal frames since the last; 0: the filters have been predicted.
         last_id: the last identity given.
 
@@ -73,7 +73,7 @@ def run_frame(
     if steps > 0:
         _predict(rows, filters, memory, steps, rules)
     box, z = corners(rules.kind, filters[0, :count]), measured(rules.kind, found.exact)
-    inputs = Inputs(rows, filters, memory[:count], box, z, found, now, step)
+    inputs = Inputs(rows, filters, memory[:count], box, z, found, now, interval)
     if not np.isnan(rules.boost_likely):
         boost(inputs, rules)
     deleted = deleted_boxes(found, rules) if rules.nms < 1 else np.zeros(len(score), np.bool_)

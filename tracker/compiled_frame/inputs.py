@@ -53,4 +53,4 @@ class Inputs(NamedTuple):
     z: np.ndarray  # (N, 4), as the filter measures them
     found: FrameDetections
     now: FrameTime
-    step: float  # s, a nominal frame
+    interval: float  # s, of a nominal frame

@@ -45,7 +45,7 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
                 mine[j] = found.exact[n, j]
             mine[rules.at_past_time] = inputs.now.time
         if rules.straight:
-            _follow(mine, filters, rows[k], inputs.step, rules)
+            _follow(mine, filters, rows[k], inputs.interval, rules)
         if rules.at_kept < rules.at_scores:
             for part in range(5):
                 for j in range(4):
@@ -53,7 +53,7 @@ def correct(inputs: Inputs, joined: np.ndarray, rules: Any) -> None:
 
 
 @inner
-def _follow(mine: np.ndarray, filters: np.ndarray, t: int, step: float, rules: Any) -> None:
+def _follow(mine: np.ndarray, filters: np.ndarray, t: int, interval: float, rules: Any) -> None:
     """As `filters.follow`, of one track with memory (M,), in place."""
     boxes, box, count = rules.at_past_time // 4, np.empty((2, 4)), 0
     speed = np.zeros(4)
@@ -64,7 +64,7 @@ def _follow(mine: np.ndarray, filters: np.ndarray, t: int, step: float, rules: A
     for k in range(boxes - 1):
         if np.isnan(mine[rules.at_past_time + k + 1]):
             break
-        gap = (mine[rules.at_past_time + k] - mine[rules.at_past_time + k + 1]) / step
+        gap = (mine[rules.at_past_time + k] - mine[rules.at_past_time + k + 1]) / interval
         box[0], box[1] = mine[4 * k : 4 * k + 4], mine[4 * k + 4 : 4 * k + 8]
         z = measured(rules.kind, box)
         for j in range(4):
@@ -78,7 +78,7 @@ def _follow(mine: np.ndarray, filters: np.ndarray, t: int, step: float, rules: A
 def _reupdate(inputs: Inputs, t: int, n: int, rules: Any) -> None:
     """As `Tracker._reupdate`, of one track, in place."""
     seen, now, mine = inputs.rows[t].seen, inputs.now, inputs.memory[t]
-    steps = int(np.rint((now.time - seen) / inputs.step))
+    steps = int(np.rint((now.time - seen) / inputs.interval))
     if seen >= now.before - EPSILON or steps <= 1:
         return
     one, last, here = np.empty((5, 1, 4)), np.empty((1, 4)), np.empty((1, 4))

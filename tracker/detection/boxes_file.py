@@ -116,6 +116,13 @@ def open_detections(path: str | Path) -> Detector:
 
     Raises:
         InputError: no such file, malformed, other keys or shapes, values out of range.
+
+    Example:
+        >>> from retrace.tracker.detection import open_detections
+        >>> from retrace.tracker.sources import open_source
+        >>> detect = open_detections("boxes.txt")
+        >>> detect(next(iter(open_source("video.mp4")))).xyxy.shape  # (N, 4) px
+        (2, 4)
     """
     path = Path(path)
     if path.suffix.lower() == ".npz":

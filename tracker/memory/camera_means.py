@@ -24,7 +24,7 @@ class CameraMeans:
     """
 
     dimension: int
-    half: float | None  # people by whom it counts half; None: vectors are compared as they are
+    half: float | None  # so many people, and it counts half; None: vectors are compared as they are
     # (C, D) sum of the first vectors of its people
     total: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     people: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) how many

@@ -44,7 +44,7 @@ class MemoryConfig(BaseModel):
     same_camera: Map  # the same camera, later
     other_camera: Map
     strangers: Positive  # mean distance of different people where the maps were fitted: their unit
-    # people of a camera by whom their mean, which vectors are compared less, counts half; null: compared as they are
+    # the mean of a camera's people is taken off their vectors; of so many people it counts half; null: nothing is
     centre_half: Positive | None
     # from so many pairs on, the unit of the memory's own cameras counts
     strangers_pairs: Annotated[int, Field(ge=1)]

@@ -15,7 +15,7 @@ PARTS = ("_begin", "_end", "_count", "_total", "_first", "_last", "_best")
 ARRAYS = ("_id", "_part", "_hidden", *PARTS)  # (T, ...)
 PLACES = 1024  # of a path, the newest
 BESIDE = 0.2  # IoU below which two boxes of one frame are two people; above, they may be one crop twice
-PAIRS = 3.0  # pairs of strangers that the config's word of how far they are apart counts as
+PAIRS = 3.0  # the config's mean distance of strangers counts as so many pairs seen here
 
 
 class Gather:
@@ -135,7 +135,7 @@ class Gather:
         others both parts are one."""
         ended = []
         unlike = self._unlike(rows)
-        # over those that came out of a doubt
+        # only those that came out of a doubt, which are few
         for row, another in zip(rows.tolist(), unlike.tolist(), strict=True):
             me = int(self._id[row])
             if another:

@@ -27,7 +27,7 @@ from retrace.tracker.site.config import SiteConfig
 from retrace.tracker.site.ground import Ground
 
 LATE = "came late"
-DIGITS = 4  # that are told of a probability and of a distance
+DIGITS = 4  # of a probability or a distance that is told
 PRIOR_WEIGHT = 20.0
 RIVALS = 4  # of the likeliest people, who are asked whether they are one
 ONE_PERSON = 3.0  # nats of looks from which two people of the memory may well be one
@@ -35,7 +35,23 @@ SURE = 0.9  # posterior from which a join teaches how long people take from came
 
 
 class Memory:
-    """An identity memory over one file; `tracker/memory/store.py` says what stands where."""
+    """An identity memory over one file: who returns, decided by probability. Leave it by `with`, or :meth:`close` it.
+
+    It is told of :class:`Tracklet` and answers with :class:`Decision`. Vectors are (D,) float32 unit, all of one
+    network's; times are s on the memory's clock. What is decided is in the file at once, and whatever other processes
+    write there is seen. `tracker/memory/store.py` says what stands where.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Memory, Tracklet
+        >>> looks = np.eye(2, dtype=np.float32)  # of two people
+        >>> with Memory("returns.db", "weights", dimension=2) as memory:
+        ...     monday = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, looks[0])])
+        ...     both = [Tracklet("door", "tuesday", k + 1, 99.0 + k, 104.0, 40, looks[k]) for k in (0, 1)]
+        ...     tuesday = memory.add(both)
+        >>> [(one.person, one.new) for one in monday + tuesday]
+        [(1, True), (1, False), (2, True)]
+    """
 
     def __init__(
         self,
@@ -105,13 +121,13 @@ class Memory:
         self._strangers = np.array([float(told.get(key, 0)) for key in self._strangers_keys()])
         self._standing = Standing(self.store, self.site)
         self.stale = self._merged = False
-        # When limits were last looked at, and how many people there were: not since this was read. Who opens a memory
-        # now and then, or writes beside others, would never see a tenth more come.
+        # When limits were last looked at, and how many people there were: not since the file was read. A process that
+        # opens a memory now and then, or writes beside others, would otherwise never see a tenth more come.
         self.tidied = (-np.inf, 0)
 
     def _strangers_keys(self) -> tuple[str, str]:
         """Where the sum of strangers' distances stands, and their number: distances of vectors that are centred in
-        another way, as in files of before, are another unit."""
+        another way, as in older files, are another unit."""
         half = self.config.centre_half
         ending = "" if half is None else f"_centred_{half:g}"
         return f"strangers_sum{ending}", f"strangers_pairs{ending}"
@@ -158,6 +174,11 @@ class Memory:
         return [kind for kind in told if kind != self._kind]
 
     def close(self) -> None:
+        """Let go of the file, and of the engine, which is brought in step first.
+
+        Raises:
+            InputError: the engine cannot keep what it was told: a full disk, a server that does not answer.
+        """
         try:
             if self._follower is not None:
                 self._follower.close()

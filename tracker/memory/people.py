@@ -49,7 +49,7 @@ class People:
     met: set[tuple[int, int]] = field(default_factory=set)
     # tracklet rows that were put since the means of cameras were last renewed
     fresh: list[int] = field(default_factory=list)
-    # (., D) its direction less what is common, unit
+    # (., D) unit: each one's direction less what is common to all
     mean: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     looks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether anything is known of them
     # tracklets
@@ -93,9 +93,8 @@ class People:
             folded[row] = folded.get(row, 0) + count
         length = np.linalg.norm(made.total[: made.count], axis=1, keepdims=True)
         mean = made.total[: made.count] / np.maximum(length, 1e-12)
-        gone: dict[int, list[int]] = {
-            row: [] for row in folded
-        }  # cameras of tracklets whose vectors are in it
+        # by row: the cameras of tracklets whose vectors are in it
+        gone: dict[int, list[int]] = {row: [] for row in folded}
         query = "SELECT id, camera, source, track, begin, end, boxes, vector FROM tracklet ORDER BY id"
         for tracklet, camera, source, track, begin, end, boxes, blob in store.read(query):
             enough = boxes >= least_boxes
@@ -242,9 +241,8 @@ class People:
         if self.camera_means.half is None:
             return self.total[persons]
         less, counts = self.total[persons], self.counts[persons]
-        for camera in counts.any(0).nonzero()[
-            0
-        ]:  # no product of matrices: that depends on who is asked together
+        # not one product of matrices: its last bits would depend on who is asked together
+        for camera in counts.any(0).nonzero()[0]:
             rows = counts[:, camera].nonzero()[0]
             less[rows] -= counts[rows, camera, None] * self.camera_means.used[camera]
         return np.asarray(less)

@@ -11,7 +11,16 @@ from retrace.configs.errors import InputError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracklet:
-    """One stay of one person in one camera, as a tracker saw it."""
+    """One stay of one person in one camera, as a tracker saw it. `Memory.add` refuses one that cannot be.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Tracklet
+        >>> looks = np.array([0.6, 0.8], np.float32)  # (D,), unit
+        >>> one = Tracklet("door", "monday.mp4", track=7, begin=5.0, end=9.0, boxes=40, vector=looks)
+        >>> one.end - one.begin  # s
+        4.0
+    """
 
     camera: str
     source: str  # the recording: with `track` and `begin` it tells this tracklet from all others

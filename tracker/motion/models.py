@@ -1,6 +1,6 @@
 """Motion models: the four coordinates a filter keeps of a box, how to and from boxes, and their noise.
 
-A new one is an entry in MODELS; filters.py does the arithmetic.
+A new one is an entry in MODELS and a name in `tracker.config`; filters.py does the arithmetic.
 """
 
 from __future__ import annotations

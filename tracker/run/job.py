@@ -241,5 +241,5 @@ class Job:
                 raise InputError(f"`out` {folder}: its run.json is a folder; name another folder")
             probe = folder / ".write-probe"
             probe.touch()
-            probe.unlink(missing_ok=True)  # another that begins here now may have been sooner
+            probe.unlink(missing_ok=True)  # missing: another run that begins here now has removed it
         return folder

@@ -30,7 +30,7 @@ from retrace.tracker.tracks.sparing import Sparing
 
 BATCH = 4  # frames that are looked at together: their crops fill the embedder's batches
 LARGE = 2**22  # pixels of a picture that is looked at alone: memory
-MOST_THREADS = 8  # that look ahead in one process; more cores are for more processes
+MOST_THREADS = 8  # that look ahead in one process; further cores are for further processes
 TRACKS = ".tracks.txt"  # NAME.txt as it was before it got the ids of a memory's people
 ENDINGS = {
     "mot": ".txt",
@@ -226,6 +226,12 @@ def open_job(
 
     Raises:
         InputError: something that the job names is missing, broken or does not fit, or nobody would carry it out.
+
+    Example:
+        >>> from retrace.tracker.run import Job, open_job
+        >>> opened = open_job(Job("video.mp4", out="runs/example", detections="boxes.txt", reid="none"))
+        >>> opened.path("mot").name
+        'video.txt'
     """
     expect("job", job, Job, "a Job")
     config, offline = job.tracker_config(), job.offline_config()
@@ -317,13 +323,25 @@ def open_job_source(job: Job) -> Source:
 
     Raises:
         InputError: there is nothing, or nothing that can be read.
+
+    Example:
+        >>> from retrace.tracker.run import Job, open_job_source
+        >>> open_job_source(Job("video.mp4", out="runs/example")).fps  # frames/s
+        10.0
     """
     # boxes of a file are in the pixels that are stored, whatever their shape
     return open_source(job.source, fps=job.fps, square_pixels=job.detections is None)
 
 
 def needs_detector(job: Job, source: Source) -> bool:
-    """Whether boxes are looked for in pictures; else they come from a file."""
+    """Whether boxes are looked for in pictures; else they come from a file: the job's, or the sequence's own.
+
+    Example:
+        >>> from retrace.tracker.run import Job, needs_detector, open_job_source
+        >>> job = Job("video.mp4", out="runs/example")
+        >>> needs_detector(job, open_job_source(job))
+        True
+    """
     return job.detections is None and source.has_images
 
 

@@ -151,7 +151,7 @@ class Sinks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """An error is on its way then, which is not to be hidden by another one about closing."""
+        """Abandon what is not finished. An error that is on its way must not be hidden by one about closing."""
         if self._open:
             for sink in self._all():
                 with suppress(InputError):

@@ -24,7 +24,7 @@ from retrace.configs.files import CREDENTIALS, atomic_write, writing
 from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
 
 ENDING = ".checkpoint.zip"
-SHARE = 0.05  # of the time at most goes into keeping: what takes 2 s to send is sent every 40 s
+SHARE = 0.05  # of the time that keeping may take: what takes 2 s to send is sent every 40 s
 PAUSES = (0.5, 2.0)  # s before the second and the third attempt to write
 
 

@@ -81,8 +81,20 @@ def track_opened(
 ) -> SourceReport:
     """:func:`track_source` for a job that is open already.
 
+    Args:
+        opened: of :func:`open_job`.
+        on_step: called with every `Step`, in order.
+        stop: set it to end early; the run can be gone on from then.
+
     Raises:
         InputError: as :func:`track_source`, or somebody else tracks into the same place.
+
+    Example:
+        >>> from retrace.tracker.run import Job, open_job, track_opened
+        >>> opened = open_job(Job("video.mp4", out="runs/opened", detections="boxes.txt", reid="none"))
+        >>> report = track_opened(opened)
+        >>> report.frames, report.stopped
+        (30, False)
     """
     with (
         locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"),
@@ -96,7 +108,7 @@ def track_opened(
 
         mirror = mirror_of(opened.job.storage, opened.out, opened.name)
         if mirror and not (opened.job.resume and mirror.fetch()):
-            mirror.forget()  # a run that dies before its first checkpoint must not be gone on from at an older one's
+            mirror.forget()  # a run that dies before its first checkpoint must not be resumed from an older one's
         report = _track(opened, each, stop or threading.Event(), mirror)
         if mirror:
             if not report.stopped:

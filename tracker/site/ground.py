@@ -29,7 +29,16 @@ RANK = 1e-9  # second least eigenvalue over the greatest, below which four or mo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """``plane[c]`` maps pixels of camera c to the common plane."""
+    """``plane[c]`` maps pixels of camera c to the common plane, as a homography: (x, y, 1) px to (X, Y, W), the place
+    is (X / W, Y / W) in the plane's unit.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.site import Ground
+        >>> ground = Ground(("yard", "gate"), np.stack([np.diag([0.01, 0.01, 1.0]), np.diag([0.02, 0.02, 1.0])]))
+        >>> ground.for_cameras(["gate"]).plane.shape
+        (1, 3, 3)
+    """
 
     cameras: tuple[str, ...]
     plane: np.ndarray  # (C, 3, 3) float64

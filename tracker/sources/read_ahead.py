@@ -69,7 +69,14 @@ class ReadAhead(Iterator[Frame]):
 
 
 def read_ahead(frames: Iterable[Frame], depth: int = 4) -> ReadAhead:
-    """``frames`` made in a thread, at most ``depth`` ahead; a live source, which does so already, stays."""
+    """``frames`` made in a thread, at most ``depth`` ahead; a live source, which does so already, stays.
+
+    Example:
+        >>> from retrace.tracker.sources import open_source, read_ahead
+        >>> with read_ahead(open_source("video.mp4")) as frames:
+        ...     print(sum(1 for _ in frames))
+        30
+    """
     return frames if isinstance(frames, ReadAhead) else ReadAhead(frames, depth)
 
 

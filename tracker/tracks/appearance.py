@@ -13,11 +13,8 @@ from retrace.tracker.tracks.state import LiveTracks
 
 ALIKE = 1e-3  # mean 1 - cosine up to which a network tells nobody apart, and nothing is stretched
 MEANS = ("recent", "history")  # memories that are one vector a track
-# those that compiled frames know, by their place here: summed in an order that is ours
-SUMMED = (
-    *MEANS,
-    "minimum",
-)
+# Those that compiled frames know, by their place here: sums whose order is ours.
+SUMMED = (*MEANS, "minimum")
 
 
 def distances(live: LiveTracks, detections: Detections, config: TrackerConfig) -> np.ndarray | None:

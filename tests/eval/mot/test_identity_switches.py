@@ -18,9 +18,8 @@ def test_by_hand() -> None:
     result = table([(0, 1, *BOX), (2, 2, *BOX), (3, 2, *BOX), (0, 5, *AWAY), (1, 6, *AWAY)])
     (switch,) = identity_switches(gt, result, 4, "MOT17")
     assert (switch.person, switch.frame, switch.last, switch.before, switch.after) == (7, 2, 0, 1, 2)
-    assert (
-        len(identity_switches(gt, result, 4, "MOT15")) == 2
-    )  # where classes do not count, person 8 has one too
+    # where classes do not count, person 8 has one too
+    assert len(identity_switches(gt, result, 4, "MOT15")) == 2
 
 
 def test_they_are_what_clear_counts() -> None:

@@ -1,4 +1,4 @@
-"""eval/audit.py: each wrong row against the mistake made slowly."""
+"""eval/ranking/audit.py: each wrong row against the mistake made slowly."""
 
 from __future__ import annotations
 

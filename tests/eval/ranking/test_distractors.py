@@ -16,9 +16,8 @@ def data(strangers: int) -> tuple[np.ndarray, ...]:
     own = rng.standard_normal((15, 6))
     q, g = (own + 0.7 * rng.standard_normal(own.shape) for _ in range(2))
     g = np.concatenate([g, rng.standard_normal((strangers, 6))])
-    others = np.where(
-        np.arange(strangers) % 3 == 0, 0, 100 + np.arange(strangers)
-    )  # distractors, and who is no query
+    # distractors, and who is no query
+    others = np.where(np.arange(strangers) % 3 == 0, 0, 100 + np.arange(strangers))
     return q, ids, np.ones(15, int), g, np.concatenate([ids, others]), np.full(15 + strangers, 2)
 
 

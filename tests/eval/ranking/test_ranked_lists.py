@@ -1,4 +1,4 @@
-"""eval/ranked_lists.py: by hand, and against a full sort."""
+"""eval/ranking/ranked_lists.py: by hand, and against a full sort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""eval/ranking.py and eval/pairing.py: by hand, against a slow twin, against torchreid live and on record."""
+"""eval/ranking/ranks.py and pairing.py: by hand, against a slow twin, against torchreid live and on record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""eval/reranking.py: against a dense twin written from the paper, and against torchreid."""
+"""eval/ranking/reranking.py: against a dense twin written from the paper, and against torchreid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""eval/retrieval.py: what stands around the ranking."""
+"""eval/ranking/retrieval.py: what stands around the ranking."""
 
 from __future__ import annotations
 
@@ -140,10 +140,8 @@ def test_single_shot_draws_the_own_identity_elsewhere_and_repeats() -> None:
     d = np.array([[0.0, 0.9, 0.5, 0.1]])
     args: tuple[Any, ...] = (None, [1], [0], None, [1, 1, 2, 0], [0, 1, 1, 1])  # a distractor is never drawn
     assert single_gallery_shot(*args, distances=d, draws=50).tolist() == [0, 1]
-    assert single_gallery_shot(*args, distances=np.zeros((1, 4))).tolist() == [
-        0,
-        1,
-    ]  # equal: the wrong one first
+    # equal: the wrong one first
+    assert single_gallery_shot(*args, distances=np.zeros((1, 4))).tolist() == [0, 1]
     data = people(3)
     a, b, c = (single_gallery_shot(*data, seed=s, block=n) for s, n in ((1, None), (1, 3), (2, None)))
     assert a.tolist() == b.tolist() != c.tolist()

@@ -1,4 +1,4 @@
-"""eval/verification.py: by hand, and against sorting all pairs."""
+"""eval/ranking/verification.py: by hand, and against sorting all pairs."""
 
 from __future__ import annotations
 

@@ -211,9 +211,8 @@ def test_where_strangers_are_nearer_distances_count_for_more() -> None:
     again = found.suited(card.strangers)
     assert again.limit("later", 0.1) == pytest.approx(card.limit("later", 0.1))
     assert card.suited(card.strangers) == card
-    apart = np.linspace(
-        0, 2 * card.strangers, 101
-    )  # the mean is the card's; one in ten is nearer than a fifth of it
+    # the mean is the card's; one in ten is nearer than a fifth of it
+    apart = np.linspace(0, 2 * card.strangers, 101)
     seen = card.suited(apart)
     assert seen.limit("later", 0.1) == pytest.approx(0.2 * card.strangers)
     assert seen.limit("camera", 0.1) == pytest.approx(card.limit("camera", 0.1))
@@ -233,9 +232,8 @@ def test_refitting_changes_only_what_the_video_knows() -> None:
     apart = float(pairs.distance[~pairs.same].mean())
     found = refit(card, **video())
     assert found.map("camera") == card.suited(apart).map("camera")
-    assert refit(old, **video()).map("camera") == card.map(
-        "camera"
-    )  # a card that does not know what to compare with
+    # a card that does not know what to compare with
+    assert refit(old, **video()).map("camera") == card.map("camera")
     assert found.map("tracklet").source == "video"
     own = np.quantile(pairs.distance[~pairs.same], 0.1)
     assert found.limit("later", 0.1) == found.limit("tracklet", 0.1) == pytest.approx(own, abs=5e-3)

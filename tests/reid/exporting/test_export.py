@@ -82,9 +82,8 @@ def test_safetensors_are_the_weights_without_their_classifier(tmp_path: Path) ->
     made = Embedder.from_weights(tmp_path / "small.safetensors", "cpu")
     assert made.card == {"data": "made up"}
     assert weights.read(tmp_path / "small.safetensors")[1].classes == 0
-    from_small = export(
-        tmp_path / "small.safetensors", tmp_path / "small.onnx"
-    )  # an export of it is no trouble
+    # an export of it is no trouble
+    from_small = export(tmp_path / "small.safetensors", tmp_path / "small.onnx")
     assert from_small.worst < 1e-6
     with pytest.raises(InputError, match=r"small\.safetensors: would overwrite the weights it is made from"):
         export(tmp_path / "small.safetensors", tmp_path / "small.safetensors", ExportJob("safetensors"))

@@ -46,11 +46,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "boosted_slices": {"shares": [1, 2, 3]},
 }
 RANDOM = {"drawn_triplet", "margin", "policy_sampling", "adapted_sampling", "divided_slices"}  # draw triplets
-ORDERED = {
-    "group_loss",
-    "prototypical",
-    "relational_distillation",
-}  # read who comes first of an identity, or at all
+# read who comes first of an identity, or at all
+ORDERED = {"group_loss", "prototypical", "relational_distillation"}
 
 
 def term(name: str, sizes: Sizes = SIZES, **settings: Any) -> Term:

@@ -94,22 +94,9 @@ UNIT = {  # of unit vectors: the length of an embedding is nothing to them
     *("arcface", "drawn_triplet", "hierarchical_triplet", "margin", "memory", "multi_similarity", "nt_xent"),
     *("prototypical", "proxy_graph", "proxy_nca", "ranked_list", "selection_balance", "soft_triple"),
     *("spanning_tree", "viewpoint", "boosted_slices", "cross_scale", "group_loss", "s2sd", "separation"),
-    *(
-        "diversity",
-        "orthogonal_maps",
-        "teacher_similarities",
-        "teacher_distances",
-        "cascade",
-        "tracklet_pairs",
-    ),
-    *(
-        "policy_sampling",
-        "facility_location",
-        "adapted_sampling",
-        "learned_sampler",
-        "attribute_prototypes",
-        "self_similarity",
-    ),
+    *("diversity", "orthogonal_maps", "teacher_similarities", "teacher_distances", "cascade"),
+    *("tracklet_pairs", "policy_sampling", "facility_location", "adapted_sampling", "learned_sampler"),
+    *("attribute_prototypes", "self_similarity"),
 }
 
 

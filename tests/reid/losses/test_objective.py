@@ -317,7 +317,7 @@ def test_parts_that_do_not_go_together_are_one_line(name: str, spec: dict[str, A
     assert "\n" not in str(caught.value)
 
 
-ROOMS = {
+FAMILIES = {
     "distance": distances,
     "miner": miners,
     "reducer": reducers,
@@ -326,12 +326,12 @@ ROOMS = {
 }
 
 
-@pytest.mark.parametrize("part", ROOMS)
+@pytest.mark.parametrize("part", FAMILIES)
 @pytest.mark.filterwarnings("ignore")  # in their HistogramLoss, P2SGradLoss and miners
 def test_no_loss_with_any_part_ends_in_a_traceback(part: str) -> None:
     """Every loss of the library with every part of a kind: a finite value with its gradient, or one line."""
     vectors, logits, ids = batch(1, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
-    names = [name for name, value in vars(ROOMS[part]).items() if inspect.isclass(value)]
+    names = [name for name, value in vars(FAMILIES[part]).items() if inspect.isclass(value)]
     worked, refusals = set(), []
     for loss in usable():
         for name in names:
@@ -388,9 +388,8 @@ def test_distance_miner_and_reducer_by_name() -> None:
     vectors, logits, ids = batch(2, [0, 0, 1, 1, 2, 2])
     got = float(term(of(vectors, logits, ids)))
     ours = make("batch_hard_triplet", {"margin": 0.3})
-    assert got == pytest.approx(
-        float(ours(of(vectors, logits, ids))), rel=1e-5
-    )  # the miner measures likewise
+    # the miner measures likewise
+    assert got == pytest.approx(float(ours(of(vectors, logits, ids))), rel=1e-5)
     unit = make("pml.TripletMarginLoss", {key: spec[key] for key in ("margin", "miner")})
     assert float(unit(of(vectors, logits, ids))) != pytest.approx(got, rel=1e-2)
 

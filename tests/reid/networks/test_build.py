@@ -61,9 +61,8 @@ def test_shapes_and_gradients(config: dict[str, Any], dimensions: int) -> None:
     with torch.inference_mode():
         features = network.eval()(images())
         assert features.shape == (4, dimensions)
-        torch.testing.assert_close(
-            network(images()[:1]), features[:1], atol=1e-5, rtol=1e-4
-        )  # no batch needed
+        # no batch needed
+        torch.testing.assert_close(network(images()[:1]), features[:1], atol=1e-5, rtol=1e-4)
 
 
 def test_a_network_with_its_own_head_is_torchreid_s() -> None:

@@ -68,9 +68,8 @@ def test_a_pass_deals_out_every_image(sizes: list[int], p: int, k: int, seed: in
         unfinished += got < whole
         if got == whole:
             assert min(times) >= 1
-            assert max(times) <= (
-                2 if 2 * size >= k else k
-            )  # the hand that was not full takes each once more
+            # the hand that was not full takes each once more
+            assert max(times) <= (2 if 2 * size >= k else k)
     assert unfinished < p  # the documented rest
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools import capacity as tool
-from retrace.tools.benchmarks.capacity import Costs, Machine, Site, frame_ms, needs, plan, read_costs
+from retrace.tools.benchmarks.capacity import Costs, Machine, Site, frame_ms, machines_for, needs, read_costs
 from retrace.tools.benchmarks.failures import DAY, Failures, simulate
 from retrace.tools.terminal.console import OK
 
@@ -53,13 +53,13 @@ def test_kept_video_and_a_stated_rate() -> None:
     ],
 )
 def test_what_is_short_is_named(machine: Machine, part: str, count: int) -> None:
-    got = plan(COSTS, SITE, machine)
+    got = machines_for(COSTS, SITE, machine)
     assert (got["bottleneck"], got["count"]) == (part, count)
     assert got["cameras_a_machine"] == pytest.approx(10 / got["machines"][part])
 
 
 def test_one_machine_that_just_fits_is_one() -> None:
-    assert plan(COSTS, SITE, Machine(cores=1.445, used=1.0))["count"] == 1
+    assert machines_for(COSTS, SITE, Machine(cores=1.445, used=1.0))["count"] == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_one_machine_that_just_fits_is_one() -> None:
 )
 def test_numbers_that_cannot_be(site: Site, machine: Machine, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        plan(COSTS, site, machine)
+        machines_for(COSTS, site, machine)
 
 
 NO_CHANCE = Failures(repair=3600.0, notice=10.0, restart=5.0)

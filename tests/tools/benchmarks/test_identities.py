@@ -21,9 +21,8 @@ def test_people_walk_around_a_ring() -> None:
     end = np.array([one.end for one in told])
     assert len(told) == 3000
     assert (np.diff(end) >= 0).all()
-    assert (
-        7 < np.mean((end > 300) & (end < 400)) * 3000 / 100 < 13
-    )  # about 10 a second, once people are everywhere
+    # about 10 a second, once people are everywhere
+    assert 7 < np.mean((end > 300) & (end < 400)) * 3000 / 100 < 13
     for _, window in windows:
         assert window[-1].end - window[0].end <= 2.0
     for k in range(40):

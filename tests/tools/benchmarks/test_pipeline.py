@@ -66,9 +66,8 @@ def test_a_peer_is_a_row_and_one_that_cannot_be_run_says_why(
         {"good": f"print('noise'); print('{printed}')", "bad": "raise OSError('no net')"},
     )
     monkeypatch.setattr(pipeline, "SCRIPTS", pipeline_peers.SCRIPTS)
-    monkeypatch.setattr(
-        pipeline, "peak_of_a_fresh_process", lambda *_: 0.0
-    )  # ours, measured by test_the_tool
+    # ours, measured by test_the_tool
+    monkeypatch.setattr(pipeline, "peak_of_a_fresh_process", lambda *_: 0.0)
     found = pipeline.measure(str(clip), "hog", reid="none", frames=10, rounds=2, threads=1, peers=True)
     good, bad = found["pipeline"][-2:]
     assert good["side"] == "good 1.2, in a way"

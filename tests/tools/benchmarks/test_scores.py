@@ -45,9 +45,8 @@ def test_a_fit_is_found_again() -> None:
     score = np.repeat(np.linspace(0.1, 0.9, 17), 4000)
     chance = 1 / (1 + np.exp(-2 * np.log(score / (1 - score)) + 1))
     right = np.tile(np.arange(4000) / 4000, 17) < chance
-    mixed = np.random.default_rng(0).permutation(
-        len(score)
-    )  # equal scores must not come with all right ones first
+    # equal scores must not come with all right ones first
+    mixed = np.random.default_rng(0).permutation(len(score))
     one = Judged(score[mixed], right[mixed], 1)
     np.testing.assert_allclose(fitted([one]), [2, -1], atol=5e-3)
     assert off(one, Fit(2, -1)) < 0.01

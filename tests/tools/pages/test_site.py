@@ -92,8 +92,8 @@ def test_whatever_lists_known_words_is_on_the_page() -> None:
     """Found another way: by the text of the sources."""
     page = messages_page()
     calls = 0
-    for room in ("configs", "reid", "tracker", "eval", "tools"):
-        for path in (ROOT / room).rglob("*.py"):
+    for folder in ("configs", "reid", "tracker", "eval", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
             name, text = path.relative_to(ROOT).as_posix(), path.read_text()
             if re.search(r"raise InputError\(\s*f[^)]*\{nearest\(", text):
                 calls += 1

@@ -407,18 +407,14 @@ def test_a_tuning_on_a_cluster_is_the_tuning_here(either: Callable[[], object], 
     assert [line for line in a if "out" not in line] == [line for line in b if "out" not in line]
 
 
-SOURCES, KILLS, FRAMES = (
-    int(os.environ.get(f"RETRACE_{what}", usual))
-    for what, usual in (("SOURCES", 6), ("KILLS", 5), ("FRAMES", 6000))
-)
+SOURCES, KILLS, FRAMES = 6, 5, 6000
 
 
 @pytest.mark.long  # Ray is 240 MB, and starts a dozen processes: not what every `make test` should wait for
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize("how", [("--workers", "2"), ("--cluster", "local")], ids=["workers", "ray"])
 def test_processes_killed_at_random(how: tuple[str, str], tmp_path: Path, short: Path) -> None:
-    """Whoever is at work on a source is killed at random moments, twice at most on any but the doomed one.
-    $RETRACE_SOURCES, $RETRACE_KILLS and $RETRACE_FRAMES of a source make it more."""
+    """Whoever is at work on a source is killed at random moments, twice at most on any but the doomed one."""
     if "--cluster" in how:
         pytest.importorskip("ray")
     names = [*(f"s{k}" for k in range(SOURCES)), "doomed"]
@@ -435,9 +431,8 @@ def test_processes_killed_at_random(how: tuple[str, str], tmp_path: Path, short:
         assert time.monotonic() - begun < 1200 + 60 * SOURCES  # on a busy machine
         for pid, name in at_work(out, short):
             left = KILLS - killed.total() + killed["doomed"]
-            hurry = left >= sum(
-                not (out / f"{one}.txt").exists() for one in names[:-1]
-            )  # few sources are left
+            # few sources are left
+            hurry = left >= sum(not (out / f"{one}.txt").exists() for one in names[:-1])
             mortal = left and killed[name] < TRIES - 1 and chance.random() < (0.3 if hurry else 0.02)
             if name == "doomed" or mortal:
                 killed[name] += 1

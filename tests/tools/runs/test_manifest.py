@@ -41,9 +41,8 @@ def test_a_later_run_keeps_the_records_of_earlier_ones(videos: list[Path], det: 
     assert was["arguments"][0] == str(videos[0])
     assert "osnet" in was["appearance"]
     assert "made_with" not in now["sequences"]["b"]
-    assert (
-        run(videos[1], "--detections", det, "--out", out) == OK
-    )  # and once more: nothing is told twice or lost
+    # and once more: nothing is told twice or lost
+    assert run(videos[1], "--detections", det, "--out", out) == OK
     again = told(out)
     assert again["sequences"]["a"]["made_with"]["arguments"] == was["arguments"]
     assert "made_with" not in again["sequences"]["b"]

@@ -361,9 +361,8 @@ def test_a_killed_actor(minute: bytes, tmp_path: Path, monkeypatch: pytest.Monke
     boxes.write_text("".join(f"{k + 1},-1,30,20,24,50,0.9\n" for k in range(4000)))
     stop, said = threading.Event(), list[str]()
     with ExitStack() as around:
-        short = around.enter_context(
-            tempfile.TemporaryDirectory(prefix="rt")
-        )  # Ray's sockets need a short path
+        # Ray's sockets need a short path
+        short = around.enter_context(tempfile.TemporaryDirectory(prefix="rt"))
         monkeypatch.setenv("RAY_TMPDIR", short)
         urls = [around.enter_context(RtspServer(minute, 50, 0.04, 300)).url for _ in range(2)]
         jobs = camera_jobs(
@@ -399,10 +398,7 @@ def test_a_killed_actor(minute: bytes, tmp_path: Path, monkeypatch: pytest.Monke
         assert blind[0] < 10
 
 
-CAMERAS, SECONDS = (
-    int(os.environ.get("RETRACE_CAMERAS", "10")),
-    float(os.environ.get("RETRACE_SECONDS", "120")),
-)
+CAMERAS, SECONDS = 10, 120.0
 
 
 @pytest.mark.long  # a site of ten cameras for two minutes

@@ -31,9 +31,8 @@ def test_worked_numbers(features: Features) -> None:
     assert pairs.same.sum() == 20
     assert (~pairs.same).sum() == 20 * 19
     assert pairs.distance[pairs.same] == pytest.approx(same, abs=1e-6)
-    assert pairs.distance[~pairs.same].min() == pytest.approx(
-        near, abs=1e-6
-    )  # the neighbour's other image is nearer
+    # the neighbour's other image is nearer
+    assert pairs.distance[~pairs.same].min() == pytest.approx(near, abs=1e-6)
     assert 0 < judge.ece < 1
     table, bins = sections(features, Calibration({"camera": sure}, {"camera": {0.1: same}}))
     assert table.lines[1][:3] == ["another camera", 20, 380]

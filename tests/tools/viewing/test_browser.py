@@ -89,9 +89,8 @@ def test_boxes_belong_to_the_shown_frame(
         until(driver, "!document.getElementById('video').seeking")
         seen = driver.execute_async_script(PLAY)
         assert len({row[0] for row in seen}) >= 4
-        ahead = np.array(
-            [row[0] - row[2] for row in seen]
-        )  # a busy machine calls back when the next one is shown
+        # a busy machine calls back when the next one is shown
+        ahead = np.array([row[0] - row[2] for row in seen])
         assert set(ahead.tolist()) <= {0, 1}
         assert (ahead == 0).mean() > 0.5
         until(driver, "document.getElementById('video').paused")
@@ -149,9 +148,8 @@ def test_every_edit_with_undo_and_reload(run: Path, browser: Browser) -> None:
         press("name")
         assert driver.execute_script("return document.querySelectorAll('#who img, #edits img').length") == 0
         assert "onerror" in driver.find_element("id", "who").text
-        driver.execute_script(
-            "document.querySelector('[data-do=redo]').click()"
-        )  # nothing: a new edit came after
+        # nothing: a new edit came after
+        driver.execute_script("document.querySelector('[data-do=redo]').click()")
         until(driver, "document.getElementById('said').textContent === 'Nothing to redo'")
         driver.execute_script("goTo(33); choose(2); document.getElementById('for-edits-tab').click()")
         edits = driver.execute_script("return state.about.edits.length")

@@ -532,9 +532,8 @@ def test_where_the_source_is(tmp_path: Path) -> None:
     (tmp_path / "videos" / "clip.mp4").touch()
     assert source_of("clip", words, run) == str(tmp_path / "videos" / "clip.mp4")
     assert source_of("clip", ["--quiet", "clip.mp4", "--show", "x.avi"], run) == str(run / "clip.mp4")
-    assert (
-        source_of("clip", ["--quiet", "clip.mp4"], run, ["clip.mp4"]) == "clip.mp4"
-    )  # that one is drawn upon
+    # that one is drawn upon
+    assert source_of("clip", ["--quiet", "clip.mp4"], run, ["clip.mp4"]) == "clip.mp4"
     assert source_of("clip", ["--detections", "clip.npz"], run) is None
 
 

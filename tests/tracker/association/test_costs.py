@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrace.tracker import rules
 from retrace.tracker.association.costs import ALL_LOOKS, COSTS, LOOKS
 from retrace.tracker.config import CostName
 from tests.tracker.slow_costs import SLOW_TERMS
@@ -37,8 +36,6 @@ def value(name, world, stage=STAGE):
 def test_every_term_a_preset_may_name_exists_here_and_in_the_twin():
     assert set(get_args(CostName)) == set(COSTS) == set(SLOW_TERMS)
     assert {name for name in COSTS if "appearance" in name} < ALL_LOOKS
-    assert set(rules.COSTS) <= set(COSTS)  # those of a compiled frame, by number
-    assert len(set(rules.COSTS)) == len(rules.COSTS)
     assert set(LOOKS) < ALL_LOOKS < set(COSTS)
 
 

@@ -107,11 +107,8 @@ def test_a_standing_camera_costs_no_estimate(monkeypatch):
     camera = EstimatedCamera()
     assert play(camera, [0.0] * 50) == [None] * 50
     assert camera.compared == 1  # the renewal at frame 31
-    assert shares(camera) == {
-        "moving": 0.0,
-        "still": 49 / 50,
-        "unknown": 1 / 50,
-    }  # the first has none before it
+    # the first has none before it
+    assert shares(camera) == {"moving": 0.0, "still": 49 / 50, "unknown": 1 / 50}
 
 
 def test_a_panning_camera_is_told_every_frame():

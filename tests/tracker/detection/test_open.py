@@ -68,12 +68,8 @@ def test_auto_without_weights_or_network_is_hog_and_says_how_to_get_better(cache
 
 def test_auto_takes_what_lies_in_the_cache_permissive_first(cache: Path) -> None:
     image = np.zeros((64, 64, 3), np.uint8)
-    for name in (
-        "yolov8n.onnx",
-        "nanodet.onnx",
-        "yolox_mine.onnx",
-        "yolox_tiny.onnx",
-    ):  # each is preferred to those before
+    # each is preferred to those before
+    for name in ("yolov8n.onnx", "nanodet.onnx", "yolox_mine.onnx", "yolox_tiny.onnx"):
         tiny(cache / name)
         detect = open_detector("auto", device="cpu")
         kept = f"keeps person (found in {cache})"
@@ -84,9 +80,8 @@ def test_auto_takes_what_lies_in_the_cache_permissive_first(cache: Path) -> None
         shutil.copy(cache / "yolov8n.onnx", cache / other)
     for name in ("yolov8n.onnx", "nanodet.onnx", "yolox_mine.onnx", "yolox_tiny.onnx"):
         (cache / name).unlink()
-    assert open_detector("auto").description.startswith(
-        "HOG"
-    )  # a ReID network and half a file are no detectors
+    # a ReID network and half a file are no detectors
+    assert open_detector("auto").description.startswith("HOG")
 
 
 def test_torch_weights_in_the_cache_are_taken_only_where_ultralytics_is(

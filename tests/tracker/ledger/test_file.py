@@ -211,12 +211,8 @@ def test_suppressed_by_a_live_track_and_by_a_birth(tmp_path):
 
 def test_a_duplicate_is_dropped(tmp_path):
     """Somebody begins where a lost one returns to: of the two the younger goes."""
-    stage = {
-        "tracks": ["active"],
-        "detections": "high",
-        "cost": "iou",
-        "limit": 0.7,
-    }  # the lost one cannot match
+    # the lost one cannot match
+    stage = {"tracks": ["active"], "detections": "high", "cost": "iou", "limit": 0.7}
     settings = config(stages=[stage], duplicate_iou=0.85, confirm_hits=1, start_frames=5)
     frames = [*[detections((0, 0.9))] * 4, detections(), detections((0, 0.9), (400, 0.9))]
     file, steps = write(tmp_path / "a.jsonl", frames, settings)

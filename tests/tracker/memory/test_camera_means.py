@@ -32,9 +32,8 @@ def test_a_camera_of_few_people_says_little() -> None:
     means.meet(1, eye[3])
     np.testing.assert_allclose(means.used[1], 0 * eye[0])
     means.renew()
-    pictures = np.array(
-        [[0.1, 0.0, 0.0, 0.2], [0.3, 0.3, 0.1, 0.4]]
-    )  # like camera 1's; like camera 0's: .7 / sqrt(3)
+    # like camera 1's; like camera 0's: .7 / sqrt(3)
+    pictures = np.array([[0.1, 0.0, 0.0, 0.2], [0.3, 0.3, 0.1, 0.4]])
     np.testing.assert_allclose(means.nearest(pictures), means.used[[1, 0]])
 
 
@@ -157,9 +156,8 @@ def test_the_unit_of_a_file_of_before_is_not_that_of_centred_vectors(tmp_path: P
             tracks = [one.track for one in pair]  # type: ignore[attr-defined]
             beside = [replace(one, apart=frozenset(tracks), clock="") for one in pair]  # type: ignore[type-var]
             memory.add(beside)  # type: ignore[arg-type]
-        assert memory.store.read("SELECT value FROM meta WHERE key = 'strangers_pairs'") == [
-            ("40.0",)
-        ]  # each pair from either side
+        # each pair from either side
+        assert memory.store.read("SELECT value FROM meta WHERE key = 'strangers_pairs'") == [("40.0",)]
         assert memory._strangers[1] == 40
     with Memory(path, "net", D) as memory:
         assert memory._strangers.tolist() == [0, 0]

@@ -213,9 +213,8 @@ def test_a_doubt_is_settled_before_its_tracklet_would_be_late() -> None:
         step = given[50]
         detections = replace(step.detections, embedding=step.detections.embedding.copy())  # type: ignore[union-attr]
         assert detections.embedding is not None
-        detections.embedding[0] = (
-            0 if k != 40 else np.eye(1, 8)[0, [1, 0, 2, 3, 4, 5, 6, 7]]
-        )  # two boxes with looks
+        # two boxes with looks
+        detections.embedding[0] = 0 if k != 40 else np.eye(1, 8)[0, [1, 0, 2, 3, 4, 5, 6, 7]]
         few.append(Step(Frame(k, k / 10, None), detections, step.tracks))
     gather, told = Gather("c", "s", limits(6.0, split_odds=2.0)), {}
     for step in few:

@@ -164,9 +164,8 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     with opened(tmp_path) as again:
         assert again.people.count == before.count
         assert (again.people.person_of[: before.size] == before.person_of[: before.size]).all()
-        np.testing.assert_allclose(
-            again.people.directions(), before.directions(), atol=2e-3
-        )  # float16 on disk
+        # float16 on disk
+        np.testing.assert_allclose(again.people.directions(), before.directions(), atol=2e-3)
         np.testing.assert_array_equal(again.ways.transit.same, transit.same)
         one = tracklet(3, 9999.0, camera="c0", source="c0", track=99999)
         assert again.add([one])[0].new is False
@@ -920,9 +919,8 @@ def test_to_be_asked_is_to_be_told_and_to_forget(tmp_path: Path, half: float | N
         if known and not told.new:
             assert told.distance is not None
             assert asked.distance == pytest.approx(told.distance, abs=1e-3)  # float16 in the file
-            assert asked.probability == pytest.approx(
-                told.probability, abs=0.05
-            )  # absences count when it is told
+            # absences count when it is told
+            assert asked.probability == pytest.approx(told.probability, abs=0.05)
     before = memory.store.read("SELECT COUNT(*) FROM log")
     person = memory.ask([tracklet(3, 900.0, camera="c0")])[0].person
     twice = memory.ask([tracklet(3, 900.0, camera="c0"), tracklet(3, 900.0, camera="c0", track=5)])

@@ -46,9 +46,8 @@ def test_share() -> None:
     found.same[[10, 20]] = 95, 5
     found.other[[5, 10, 50]] = 100, 200, 700
     assert found.share == pytest.approx(0.3)  # nine of ten are within bin 10
-    assert found.apart == pytest.approx(
-        2 / 199 * (100 * 5.5 + 200 * 10.5 + 700 * 50.5) / 1000
-    )  # middles of bins
+    # middles of bins
+    assert found.apart == pytest.approx(2 / 199 * (100 * 5.5 + 200 * 10.5 + 700 * 50.5) / 1000)
     assert str(found) == "looks alike: 30 % of strangers"
     assert not found.useless
     found.other[5] = 2000

@@ -250,9 +250,8 @@ def test_frames_arrive_over_rtsp_and_time_goes_on_when_the_server_drops_the_line
     [cut] = np.flatnonzero(np.diff(levels) < -10)  # the server begins anew, with dark frames
     assert (np.diff(times) > 0).all()
     steps = np.diff(times) / np.diff(numbers)
-    within = np.delete(
-        steps, cut
-    )  # the server is up to four times too fast, so it is slowed down, to half at most
+    # the server is up to four times too fast, so it is slowed down, to half at most
+    within = np.delete(steps, cut)
     assert within.max() < 0.041
     assert within.min() > 0.019
     assert source.reconnects == 1
@@ -362,8 +361,8 @@ def test_a_video_behind_a_url_is_no_live_stream(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "a.mp4"
     file.write_bytes(video_bytes("mp4", count=10))
     opened = videos.open_container
-    for room in (opening, videos):
-        monkeypatch.setattr(room, "open_container", lambda place, timeout=None: opened(str(file), timeout))
+    for module in (opening, videos):
+        monkeypatch.setattr(module, "open_container", lambda place, timeout=None: opened(str(file), timeout))
     source = open_source("https://me:s3cr3t@host/films/street%20one.mp4?key=s3cr3t")
     assert (source.name, source.live, source.length) == ("street_20one", False, 10)
     assert len(list(source.frames())) == 10

@@ -30,6 +30,13 @@ def open_engine(name: str, memory: Path, collection: str, dimension: int, count:
 
     Raises:
         InputError: no such engine, its extra is not installed, no such server.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from retrace.tracker.memory.engines import open_engine
+        >>> engine = open_engine("exact", Path("people.db"), "people", dimension=512, count=0)
+        >>> engine.held()[0].shape
+        (0,)
     """
     kind, rest = check_engine(name)
     if kind == "auto":
@@ -49,7 +56,14 @@ def open_engine(name: str, memory: Path, collection: str, dimension: int, count:
 
 
 def cache_of(memory: Path) -> Path:
-    """The file beside a memory that holds its vectors once more, where a graph was made of them."""
+    """The file beside a memory that holds its vectors once more, where a graph was made of them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from retrace.tracker.memory.engines import cache_of
+        >>> cache_of(Path("runs/people.db")).name
+        'people.db.hnsw'
+    """
     return memory.with_name(memory.name + ".hnsw")
 
 
@@ -58,6 +72,11 @@ def check_engine(name: str) -> tuple[str, str]:
 
     Raises:
         InputError: no such engine, an address too many or too few.
+
+    Example:
+        >>> from retrace.tracker.memory.engines import check_engine
+        >>> check_engine("hnsw:200")
+        ('hnsw', '200')
     """
     kind, _, rest = name.partition(":")
     if kind not in NAMES:

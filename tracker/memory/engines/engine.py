@@ -82,6 +82,13 @@ def rows_of(
         ids, camera: (N,) int64.
         begin, end: (N,) s.
         vector: (N, D) float32 unit.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory.engines import rows_of
+        >>> rows = rows_of(np.array([7]), np.array([0]), np.array([5.0]), np.array([9.0]), np.array([[0.6, 0.8]]))
+        >>> rows.vector.shape, rows.vector.dtype
+        ((1, 2), dtype('float32'))
     """
     half = np.ascontiguousarray(vector, "<f2")
     label = np.stack((np.asarray(camera, "<f8"), np.asarray(begin, "<f8"), np.asarray(end, "<f8")), axis=1)

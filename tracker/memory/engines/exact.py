@@ -66,6 +66,18 @@ class Exact:
     Args:
         dimension: D, numbers of a vector.
         scan: what compares: NumPy, or faiss's kernel (`hnsw.flat_scan`); answers are the same.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory.engines import Exact, Where, rows_of
+        >>> engine = Exact(dimension=2)
+        >>> begin, end = np.array([[0.0, 8.0], [5.0, 9.0]])  # s
+        >>> engine.add(rows_of(np.array([7, 8]), np.array([0, 1]), begin, end, np.eye(2)))
+        >>> ids, cosine = engine.search(np.array([[0.6, 0.8]], np.float32), most=2)  # (K, D), K = 1
+        >>> ids.tolist(), cosine.round(3).tolist()
+        ([[8, 7]], [[0.8, 0.6]])
+        >>> engine.search(np.array([[0.6, 0.8]], np.float32), 2, Where(cameras=(0,)))[0].tolist()  # -1: no more
+        [[7, -1]]
     """
 
     def __init__(self, dimension: int, scan: Scan = nearest) -> None:
@@ -73,12 +85,14 @@ class Exact:
         self._vector = np.zeros((0, dimension), np.float32)
 
     def add(self, rows: Rows) -> None:
+        """Hold these too; none of their ids may be there."""
         start = self._labels.size
         self._labels.add(rows)
         self._vector = with_room(self._vector, self._labels.size)
         self._vector[start : self._labels.size] = rows.vector
 
     def remove(self, ids: np.ndarray) -> None:
+        """Let go of these (N,) int64; one that is not there is no error."""
         self._labels.remove(ids)
         keep = self._labels.here[: self._labels.size].nonzero()[0]
         if len(keep) < self._labels.size:
@@ -88,6 +102,7 @@ class Exact:
     def search(
         self, vectors: np.ndarray, most: int, where: Where = EVERYWHERE
     ) -> tuple[np.ndarray, np.ndarray]:
+        """(K, most) ids and (K, most) cosines of the nearest to (K, D) float32 unit, see :meth:`Engine.search`."""
         gallery, rows = self._vector[: self._labels.size], self._labels.fitting(where)
 
         def near(asked: np.ndarray, ask: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,6 +112,7 @@ class Exact:
         return exactly(near, count, vectors, gallery, self._labels, most)
 
     def held(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) ids and (N,) checksums, in no order."""
         return self._labels.id[: self._labels.size], self._labels.check[: self._labels.size]
 
     def flush(self) -> None:

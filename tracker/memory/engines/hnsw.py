@@ -23,8 +23,9 @@ LINKS = 32  # of a vector in the graph
 BUILD = 100  # vectors looked at when one is put in
 LEAST, UTMOST = 32, 1024  # vectors looked at in a search
 ASKED = 0.98  # recall of the nearest
-JUDGED = 5  # so many nearest tell the recall: a person has few tracklets, and a graph finds strangers, who come after
-# them and whom nobody asks for, late
+# So many nearest tell the recall: a person has few tracklets. Strangers, who come after them, a graph finds late, and
+# nobody asks for them.
+JUDGED = 5
 SAMPLE = 200  # of its own vectors, whose nearest tell the recall
 FEW = 50_000  # so many are compared one by one: a graph that may use only some of its vectors finds little
 GROWN = 1.1  # times as many: the recall is measured anew

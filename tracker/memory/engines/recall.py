@@ -33,6 +33,15 @@ def recall_of(
         judge: an exact one.
         rows: (N,) some vectors of the gallery; others have ids that it does not have.
         now: s, what a search is timed by.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory.engines import Exact, recall_of, rows_of
+        >>> engine, zeros = Exact(dimension=8), np.zeros(8)
+        >>> rows = rows_of(np.arange(8), zeros, zeros, zeros, np.eye(8))
+        >>> engine.add(rows)
+        >>> recall_of(engine, engine, rows).ten  # it is its own judge
+        1.0
     """
     found, took = _asked(engine, rows, now)
     truth, exact_took = _asked(judge, rows, now)
