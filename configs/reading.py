@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import re
 import zipfile
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LARGEST_TEXT = 2**28  # bytes of a JSON or YAML file
+REMEMBERED = 2**16  # bytes of a YAML text that may come again, as presets do
 LARGEST_NPZ = 2**32  # bytes when unpacked
 KINDS: dict[type, str] = {dict: "an object", list: "a list"}
 # Besides what is said by the parsers themselves: depth, numbers of 5,000 digits, dates that are none.
@@ -76,9 +79,16 @@ def parse_yaml(text: str | bytes, origin: object) -> Any:
         InputError: begins with ``origin``.
     """
     try:
-        return yaml.load(text, PlainLoader)  # a safe one
+        # a copy: presets' values are replaced in what is read
+        return copy.deepcopy(_parsed(text)) if len(text) <= REMEMBERED else _parsed.__wrapped__(text)
     except (yaml.YAMLError, *DAMAGE) as error:
         raise InputError(f"{origin}: not readable as YAML: {one_line(error)}") from None
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str | bytes) -> Any:
+    """Parsing is most of what it takes to make a tracker of a preset."""
+    return yaml.load(text, PlainLoader)  # a safe one
 
 
 def read_yaml(path: Path) -> dict[Any, Any]:

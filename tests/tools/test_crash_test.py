@@ -10,6 +10,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tools.crashes.report import crash_test
 from tests.tools.called import called, refused
+from tests.tools.forked import begin_server
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ from tests.tools.called import called, refused
 def test_nothing_is_lost(tmp_path: Path, subject: str, kills: int, times: int) -> None:
     if subject == "training" and importlib.util.find_spec("torchreid") is None:
         pytest.skip("needs torchreid: pip install -e .[train]")
+    begin_server()
     said: list[str] = []
     found = crash_test([subject], kills=kills, times=times, out=tmp_path / "out", tell=said.append)[subject]
     assert [line for row in found.values() for line in row["faults"]] == [], said

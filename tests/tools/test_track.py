@@ -18,6 +18,7 @@ from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import checkpoint
 from tests.conftest import ROOT
 from tests.small_video import FPS, LENGTH, boxes, make_video, write_boxes
+from tests.tools.forked import Forked
 from tests.tools.run_track import fails, run, stop_at
 
 
@@ -309,10 +310,8 @@ def test_streams_run_side_by_side_and_end_by_ctrl_c(tmp_path):
     content = transport_stream(frames=500)
     slow = {"connections": 5, "pace": 0.01, "lifetime": 90.0}
     with RtspServer(content, **slow) as one, RtspServer(content, **slow) as two:
-        command = [sys.executable, "tools/track.py", one.url, two.url, "--detector", "hog", "--out", str(out)]
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        what = [one.url, two.url, "--detector", "hog", "--out", str(out)]
+        process = Forked("track", what, tmp_path / "said")
         begun = time.monotonic()
         while process.poll() is None and len(list(out.glob("*.txt.partial"))) < 2:
             assert time.monotonic() - begun < 60
@@ -339,17 +338,8 @@ def test_a_signal_during_a_file_does_not_begin_the_live_source(tmp_path):
     write_boxes(folder / "det" / "det.txt", length)
     out = tmp_path / "out"
     with RtspServer(transport_stream(frames=300), connections=5, pace=0.01, lifetime=60.0) as server:
-        command = [
-            sys.executable,
-            "tools/track.py",
-            str(folder),
-            server.url,
-            "--detector",
-            "hog",
-            "--out",
-            str(out),
-        ]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        what = [str(folder), server.url, "--detector", "hog", "--out", str(out)]
+        process = Forked("track", what, tmp_path / "said")
         grown = out / "MOT99-01.txt.partial"
         while process.poll() is None and not (grown.exists() and grown.stat().st_size):
             time.sleep(0.01)
@@ -383,8 +373,7 @@ def long(tmp_path_factory):
 def test_a_signal_leaves_a_named_partial_result(long, tmp_path, number):
     out = tmp_path / "out"
     what, whole = long
-    command = [sys.executable, "tools/track.py", *what, "--out", str(out)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = Forked("track", [*what, "--out", str(out)], tmp_path / "said")
     grown = out / "long.txt.partial"
     while process.poll() is None and not (grown.exists() and grown.stat().st_size):
         time.sleep(0.01)

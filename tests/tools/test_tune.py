@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -43,6 +42,7 @@ from retrace.tracker import Tracker
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks
 from tests.conftest import ROOT
+from tests.tools.forked import Forked
 from tests.tools.runs.sequences import walked as write_sequence
 
 FRAMES = 16
@@ -368,11 +368,6 @@ def test_killed_and_joined_it_comes_to_the_same(made: Made, tmp_path: Path) -> N
     def given(name: str, jobs: str) -> list[str]:
         return options(data, tmp_path / name, "--trials", TRIALS, "--study", str(study), "--jobs", jobs)
 
-    def start(name: str, jobs: str) -> subprocess.Popen:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, str(ROOT / "tools" / "tune.py"), *given(name, jobs)]
-        return subprocess.Popen(command, env=environment)
-
     def finished() -> int:
         try:
             with sqlite3.connect(f"file:{study}?mode=ro", uri=True) as file:
@@ -380,14 +375,14 @@ def test_killed_and_joined_it_comes_to_the_same(made: Made, tmp_path: Path) -> N
         except sqlite3.Error:
             return 0
 
-    first = start("killed", "1")
+    first = Forked("tune", given("killed", "1"), tmp_path / "said")
     until = time.monotonic() + 120
     while finished() < 3 and time.monotonic() < until:
         time.sleep(0.02)
     first.kill()
     first.wait()
     assert 3 <= finished() < 40
-    two = start("two", "2")
+    two = Forked("tune", given("two", "2"), tmp_path / "said too")
     assert tune.main(given("one", "1")) == 0  # meanwhile, in this process
     assert two.wait(300) == 0
     for name in ("one", "two"):

@@ -1,12 +1,11 @@
 """tools/train_reid.py in a process of its own, for what cannot be tested within one: SIGKILL, several processes.
 
-The tests fork these from a server that has imported this module once, since every fresh process would spend
-seconds on importing torch.
+The tests fork these from a server that has imported this module once (tests/tools/forked.py), since every fresh
+process would spend seconds on importing torch.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -18,16 +17,15 @@ import retrace.reid.training.fit as training_run
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks.build import build
 from retrace.tools.train_reid import main
+from tests.tools.forked import CONTEXT, begin_server
 
 network = build(ModelConfig(name="timm.test_resnet"), 0, (32, 16))  # imports timm
 torch.optim.SGD(network.parameters(), lr=1.0)  # imports torch._dynamo: more than a second
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([__name__])
-
 
 def start(argv: list[str], killed_at: int | None = None, rank: int = 0, world: int = 1, port: int = 0) -> Any:
     """A running process; with ``world`` > 1 under the environment that torchrun gives."""
+    begin_server()
     process = CONTEXT.Process(target=_run, args=(argv, killed_at, rank, world, port))
     process.start()
     return process

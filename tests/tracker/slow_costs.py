@@ -62,7 +62,8 @@ class Seen:
 
 @dataclass(eq=False)
 class World:
-    """What a term may look at."""
+    """What a term may look at, in one frame. Overlaps and looks hold until its tracks take their detections; stages
+    and terms ask for the same ones many times over."""
 
     config: object
     model: object
@@ -73,6 +74,7 @@ class World:
     interval: float
     stretch: float = 1.0  # of 1 - cosine
     open: set = field(default_factory=set)  # detections of the stage that runs
+    known: dict = field(default_factory=dict)  # what was asked for already
 
     def alike(self, a, b):
         return self.config.class_agnostic or a.class_id == b.class_id
@@ -85,13 +87,22 @@ class World:
         return self.config.max_age if self.config.motion_age is None else self.config.motion_age
 
     def predicted(self, track):
-        return self.model.to_xyxy(track.filter.mean[None, :4])[0]
+        mean = track.filter.mean
+        if track not in self.known or self.known[track][0] is not mean:
+            self.known[track] = mean, self.model.to_xyxy(mean[None, :4])[0]
+        return self.known[track][1]
 
     def z(self, box):
         return self.model.from_xyxy(np.array([box], np.float64))[0]
 
     def iou(self, stage, track, j):
         """Of the boxes this stage compares; 0 for another class, or a prediction nobody believes any more."""
+        asked = stage.against, stage.buffer, track, j
+        if asked not in self.known:
+            self.known[asked] = self.iou_of(stage, track, j)
+        return self.known[asked]
+
+    def iou_of(self, stage, track, j):
         other = self.seen[j]
         if not self.alike(track, other):
             return 0.0
@@ -105,6 +116,11 @@ class World:
 
     def look(self, track, j):
         """1 - cosine, or None where a side has no appearance."""
+        if (track, j) not in self.known:
+            self.known[track, j] = self.look_of(track, j)
+        return self.known[track, j]
+
+    def look_of(self, track, j):
         vector = self.seen[j].vector
         if not track.views or vector is None or not self.alike(track, self.seen[j]):
             return None

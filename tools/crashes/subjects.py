@@ -167,9 +167,9 @@ def unlike_trainings(one: Path, other: Path) -> list[str]:
 def _unlike(one: Path, other: Path, content: Callable[[Path], Any]) -> list[str]:
     names, others = ({path.name for path in folder.iterdir()} for folder in (one, other))
     found = [f"{name} is in one folder only" for name in sorted(names ^ others)]
-    return found + [
-        f"{name} differs" for name in sorted(names & others) if content(one / name) != content(other / name)
-    ]
+    shared = [(name, one / name, other / name) for name in sorted(names & others)]
+    differ = [name for name, a, b in shared if a.read_bytes() != b.read_bytes() and content(a) != content(b)]
+    return found + [f"{name} differs" for name in differ]
 
 
 def pictures(path: Path) -> list[str]:
@@ -178,7 +178,9 @@ def pictures(path: Path) -> list[str]:
 
     with av.open(str(path)) as file:
         frames = file.decode(video=0)
-        return [hashlib.sha256(frame.to_ndarray(format="bgr24").tobytes()).hexdigest() for frame in frames]
+        return [
+            hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in frames
+        ]  # as it is stored
 
 
 def results(path: Path) -> Any:

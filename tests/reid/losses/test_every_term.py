@@ -125,8 +125,9 @@ def test_terms_on_directions_do_not_see_lengths(name: str) -> None:
 
 
 @cache
-def toy() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Training and test vectors with their identities: x = A c + 2 B u + 0.3 e (64 numbers), 32 and 12 identities."""
+def toy() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Training and test vectors with their identities: x = A c + 2 B u + 0.3 e (64 numbers), 32 and 12 identities; and
+    what a teacher knows of the 32: the identity's own numbers, without the nuisance."""
     draw = torch.Generator().manual_seed(1)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -140,7 +141,9 @@ def toy() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
             normal(count, 8)[ids] @ a.T + 2 * normal(8 * count, 8) @ b.T + 0.3 * normal(8 * count, 64),
             ids,
         ]
-    return tuple(sets)  # type: ignore[return-value]
+    clean = torch.stack([sets[0][sets[1] == c].mean(0) for c in range(32)])
+    teacher = clean @ torch.linalg.svd(clean, full_matrices=False)[2][:16].T
+    return (*sets, torch.nn.functional.normalize(teacher, dim=1))  # type: ignore[return-value]
 
 
 def recall(vectors: torch.Tensor, ids: torch.Tensor) -> float:
@@ -261,7 +264,7 @@ def run_toy(losses: dict[str, Any], steps: int = 100, seed: int = 0) -> tuple[fl
     from dataclasses import replace
 
     torch.default_generator.manual_seed(seed)
-    train, labels, test, new = toy()
+    train, labels, test, new, teacher = toy()
     sizes = replace(TOY, heads={**TOY.heads, "copy": 16}) if "diversity" in losses else TOY
     network = Small()
     if "diversity" in losses:
@@ -270,17 +273,19 @@ def run_toy(losses: dict[str, Any], steps: int = 100, seed: int = 0) -> tuple[fl
     groups = [{"params": network.parameters()}, *objective.parameter_groups()]
     optimizer = torch.optim.Adam([g | {"weight_decay": 0.0} for g in groups], 3e-3, fused=True)
     before, values = recall(network(test)["embeddings"].detach(), new), []
-    # What a teacher knows: the identity's own numbers, without the nuisance.
-    clean = torch.stack([train[labels == c].mean(0) for c in range(32)])
-    teacher = torch.nn.functional.normalize(
-        clean @ torch.linalg.svd(clean, full_matrices=False)[2][:16].T, dim=1
-    )
+    second = bool({"second", "second_heads"} & objective.reads)
+    census = {
+        "class_means": torch.zeros(32, 16),
+        "class_spread": torch.full((32,), 0.3),
+        "class_levels": torch.full((32, 32), 0.8),
+    }
     for step in range(steps):
         people = torch.randperm(32)[:8]
         rows = (people[:, None] * 8 + torch.stack([torch.randperm(8)[:4] for _ in people])).flatten()
         x, ids = train[rows], labels[rows]
         answer = network(x)
-        views = network(train[ids * 8 + torch.randint(0, 8, (32,))])
+        other = train[ids * 8 + torch.randint(0, 8, (32,))]
+        views = network(other) if second else {"embeddings": None, "heads": None}
         columns = {"viewpoint": rows % 3, "clothes": ids % 2, "frame": rows % 8, "a": ids % 4, "b": ids // 4}
         batch = Batch(
             **answer,
@@ -296,10 +301,8 @@ def run_toy(losses: dict[str, Any], steps: int = 100, seed: int = 0) -> tuple[fl
             cluster=ids % 2,
             held=torch.full((6,), 0.5 + 0.1 * math.sin(step // 10)),
             held_at=torch.tensor(step // 10 * 10),
-            class_means=torch.zeros(32, 16),
-            class_spread=torch.full((32,), 0.3),
-            class_levels=torch.full((32, 32), 0.8),
             labels=columns,
+            **census,
             **columns,
         )
         loss, _ = objective(batch)

@@ -16,6 +16,7 @@ from retrace.tools.runs.runner import names_apart
 from retrace.tools.terminal.console import INTERRUPTED, OK, guarded
 from tests.conftest import ROOT
 from tests.small_video import LENGTH, make_video, write_boxes
+from tests.tools.forked import Forked
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import sequence
 
@@ -118,7 +119,7 @@ def test_another_process_is_named_and_a_dead_ones_lock_is_taken_over(
 ) -> None:
     out = tmp_path / "out"
     what = [str(sequence(tmp_path / "long", 4000)), "--reid", "none", "--out", str(out)]
-    process = subprocess.Popen([sys.executable, "tools/track.py", *what], cwd=ROOT, stdout=subprocess.PIPE)
+    process = Forked("track", what, tmp_path / "said")
     try:
         begun, grown = time.monotonic(), out / "long.txt.partial"
         while process.poll() is None and not (grown.exists() and grown.stat().st_size):
@@ -165,16 +166,11 @@ def test_a_full_disk_ends_in_one_line_and_can_be_gone_on_from(tmp_path: Path) ->
     out = tmp_path / "out"
     what = [str(video), "--detections", str(det), "--reid", "none", "--camera", "none"]
     what += ["--save", "jsonl,sheet", "--out", str(out)]
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        "from retrace.tools import track; from retrace.tools.terminal.console import guarded\n"
-        "from retrace.tracker.run import checkpoint; checkpoint.EVERY = 0.05\n"
-        "guarded(track.main, sys.argv[1:])"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *what], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "long.jsonl: cannot be written (File too large); choose another output folder" in done.stderr
+    process = Forked("track", what, tmp_path / "said", largest=60_000, checkpoints=0.05)
+    _, errors = process.communicate(60)
+    assert process.returncode == 2
+    assert errors.count("\n") == 1, errors
+    assert "long.jsonl: cannot be written (File too large); choose another output folder" in errors
     assert not (out / "long.txt").exists()
     assert run(*what, "--resume") == OK
     assert run(*what[:-1], tmp_path / "whole") == OK

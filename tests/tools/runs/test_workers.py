@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ import pytest
 from retrace.tools.runs.workers import TRIES, Outcome, track_in_workers, workers_of
 from retrace.tools.terminal.console import INTERRUPTED, OK
 from retrace.tracker.run import Job
-from tests.conftest import ROOT
+from tests.tools.forked import Forked
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import holders, sequence
 
@@ -85,19 +84,11 @@ def alone(long_sources: list[str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def long_run(
-    long_sources: list[str], tmp_path: Path
-) -> Iterator[tuple[subprocess.Popen[str], Path, list[str]]]:
+def long_run(long_sources: list[str], tmp_path: Path) -> Iterator[tuple[Forked, Path, list[str]]]:
     """Three long sources, two processes at work on them."""
     out = tmp_path / "out"
     what = [*long_sources, "--reid", "none", "--workers", "2", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "tools/track.py", *what],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Forked("track", what, tmp_path / "said")
     try:
         begun = time.monotonic()
         while not all(grown(out / f"{name}.txt.partial") for name in ("one", "two")):
@@ -132,7 +123,7 @@ def same_as_alone(out: Path, alone: bytes) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_killed_worker_is_told_of_and_gone_on_from(
-    long_run: tuple[subprocess.Popen[str], Path, list[str]], alone: bytes
+    long_run: tuple[Forked, Path, list[str]], alone: bytes
 ) -> None:
     process, out, _ = long_run
     killed = children(process.pid)[0]
@@ -147,7 +138,7 @@ def test_a_killed_worker_is_told_of_and_gone_on_from(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_ctrl_c_stops_all_and_resume_goes_on_with_all(
-    long_run: tuple[subprocess.Popen[str], Path, list[str]], alone: bytes
+    long_run: tuple[Forked, Path, list[str]], alone: bytes
 ) -> None:
     process, out, what = long_run
     at_work = children(process.pid)
@@ -168,7 +159,7 @@ def test_ctrl_c_stops_all_and_resume_goes_on_with_all(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_whose_parent_was_killed_end_with_a_checkpoint(
-    long_run: tuple[subprocess.Popen[str], Path, list[str]],
+    long_run: tuple[Forked, Path, list[str]],
 ) -> None:
     process, out, _ = long_run
     at_work = children(process.pid)
