@@ -6,13 +6,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import sys
 import warnings
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from numba.core import environment
 from numba.core.dispatcher import Dispatcher
 from numba.core.runtime.nrt import rtsys
 
@@ -59,31 +56,7 @@ def _load(cache: Any, signature: Any, target: Any) -> Any:
     if load is None:
         return cache.__class__.load_overload(cache, signature, target)
     rtsys.initialize(target)
-    with _without_modules_of_numba():
-        return load(signature, target)
-
-
-@contextlib.contextmanager
-def _without_modules_of_numba() -> Iterator[None]:
-    """Every function is saved with the name of its module, which numba imports again; those of its own bring SciPy's
-    linear algebra, a fifth of a short run. The modules' variables are for code in object mode, and none of it is."""
-    rebuild = environment._rebuild_env
-
-    def rebuild_bare(module: str, constants: list[Any], name: str) -> Any:
-        known = module in sys.modules or environment.lookup_environment(name) is not None
-        if known or not module.startswith("numba."):
-            return rebuild(module, constants, name)
-        made = environment.Environment({"__name__": module})
-        made.consts[:] = constants
-        made.env_name = name
-        environment.Environment._memo[name] = made
-        return made
-
-    environment._rebuild_env = rebuild_bare
-    try:
-        yield
-    finally:
-        environment._rebuild_env = rebuild
+    return load(signature, target)
 
 
 @functools.cache  # once a process
