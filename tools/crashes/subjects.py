@@ -173,14 +173,11 @@ def _unlike(one: Path, other: Path, content: Callable[[Path], Any]) -> list[str]
 
 
 def pictures(path: Path) -> list[str]:
-    """A hash of every frame's pixels."""
+    """A hash of every frame's pixels, as they are stored."""
     import av
 
     with av.open(str(path)) as file:
-        frames = file.decode(video=0)
-        return [
-            hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in frames
-        ]  # as it is stored
+        return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in file.decode(video=0)]
 
 
 def results(path: Path) -> Any:
