@@ -48,6 +48,7 @@ def atomic_write(path: str | Path, mode: str = "w", shared: bool = False) -> Ite
     the last to finish gives it its name.
     """
     path = Path(path)
+    _expect_a_file(path)
     partial = partial_of(path.with_name(f"{path.name}.{secrets.token_hex(8)}") if shared else path)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -58,6 +59,12 @@ def atomic_write(path: str | Path, mode: str = "w", shared: bool = False) -> Ite
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _expect_a_file(path: Path) -> None:
+    """A new file takes the place of an old one: never that of a device or a pipe."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileExistsError(errno.EEXIST, "is a device or a pipe, no file")
 
 
 def partial_of(path: Path) -> Path:
@@ -85,6 +92,7 @@ def reveal(grown: Path, path: Path) -> Path:
         InputError: it cannot be written there.
     """
     with writing(path):
+        _expect_a_file(path)
         with open(grown, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(grown, path)

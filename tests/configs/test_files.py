@@ -28,6 +28,17 @@ from retrace.configs.files import (
 from retrace.configs.reading import read_json, read_npz
 
 
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match=r"pipe: cannot be written \(is a device or a pipe, no file\)"):
+        write_json(pipe, {})
+    (tmp_path / "grown").write_text("x")
+    with pytest.raises(InputError, match="a device or a pipe"):
+        reveal(tmp_path / "grown", pipe)
+    assert pipe.is_fifo()
+
+
 def test_interrupted_write_leaves_the_earlier_file(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("before")

@@ -37,7 +37,7 @@ def _persons(place: Place) -> list[dict[str, Any]]:
     ids, first = np.unique(way.id, return_index=True)
     told = []
     order = np.lexsort((table.frame, table.id))
-    for person, start, stop in zip(ids.tolist(), first, [*first[1:], len(way.id)], strict=True):
+    for person, start, stop in zip(ids.tolist(), first, np.append(first, len(way.id))[1:], strict=True):
         speed = way.speed[start:stop]
         row: dict[str, Any] = {
             "id": person,

@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[Any, str]] = {  # of a Job's fields, by annotation
     "Mapping[str, Any]": (Mapping, "a mapping of keys to values"),
     "tuple[str, ...]": ((tuple, list), 'several words, such as ("mot", "video")'),
 }
+LONGEST_NAME = 200  # bytes; endings come to it, and systems take 255
 LARGEST = 1e15  # of a Job's numbers; s on a clock, at most
 
 
@@ -121,6 +122,12 @@ class Job:
                     raise InputError(f"`{one.name}` is empty: give it a value, or leave it out")
             elif kind == "float":
                 number(one.name, value, -LARGEST, LARGEST)
+        name = self.name
+        if name and (Path(name).name != name or name == ".." or len(os.fsencode(name)) > LONGEST_NAME):
+            raise InputError(
+                f"`name` {name[:40]!r}: expected a file's name without its ending: no folder, at most "
+                f"{LONGEST_NAME} bytes"
+            )
         object.__setattr__(self, "save", tuple(dict.fromkeys(["mot", *self.save])))
         for kind in self.save:
             if kind not in SAVES:

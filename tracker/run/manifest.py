@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrace.configs import InputError
+from retrace.configs.errors import expect
 from retrace.configs.files import locked, write_json
 from retrace.configs.reading import read_json
 from retrace.configs.versions import commit, versions
@@ -24,7 +25,7 @@ KIND = ("online", "post_processing")  # results of two kinds are not kept in one
 
 
 def write_run(
-    out: str | Path, reports: Sequence[SourceReport], *, arguments: Sequence[str] | None = None
+    out: str | Path, reports: Iterable[SourceReport], *, arguments: Sequence[str] | None = None
 ) -> Path:
     """``run.json`` for what :func:`track_source` has left in a folder: then that is a run as ``tools/track.py`` leaves
     it, for ``retrace view``, ``count.py`` and everybody who compares results.
@@ -49,9 +50,14 @@ def write_run(
         >>> write_run("runs/python", [report]).as_posix()
         'runs/python/run.json'
     """
-    out = Path(out)
+    expect("out", out, (str, Path), "a folder")
+    out, reports = Path(out), list(reports)
     if not reports:
         raise InputError("`reports` is empty: expected those of the sources that were tracked into `out`")
+    for one in reports:
+        expect("reports", one, SourceReport, "what track_source returned")
+        if not one.shared:
+            raise InputError(f"`reports`: {one.name} is of no run; hand in what track_source returned")
     for one in reports:
         if not one.stopped and not (out / f"{one.name}.txt").is_file():
             raise InputError(f"`out` {out}: holds no {one.name}.txt; name the folder of the report's job")

@@ -454,7 +454,8 @@ def _appearance(
     if tracker.appearance_from > 1:
         found = Appearance(None, f"off: tracker {job.tracker!r} does not use it")
     elif embed is None:
-        found = Appearance(None, "off: nothing to look with was handed in", blind=BLIND[job.reid])
+        off = "off, as asked" if job.reid == "none" else "off: nothing to look with was handed in"
+        found = Appearance(None, off, blind=BLIND[job.reid])
     else:
         # what it has seen of the video so far; empty where it does not go by that
         remembers: Mapping[str, Any] = getattr(embed, "state_dict", dict)()

@@ -20,8 +20,9 @@ from pathlib import Path, PurePosixPath
 
 from retrace.configs import InputError
 from retrace.configs.errors import install, one_line
-from retrace.configs.files import CREDENTIALS, atomic_write, writing
+from retrace.configs.files import atomic_write, writing
 from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
+from retrace.tracker.sources.address import shown
 
 ENDING = ".checkpoint.zip"
 SHARE = 0.05  # of the time that keeping may take: what takes 2 s to send is sent every 40 s
@@ -36,7 +37,7 @@ class Storage:
         Raises:
             InputError: no fsspec, or nothing that it knows of such URLs.
         """
-        self.url = CREDENTIALS.sub(r"\1", url)
+        self.url = shown(url)
         if url.startswith("file://") and not url.startswith("file:///"):
             raise InputError(
                 f"`storage` {self.url}: a file's URL has three slashes and a whole path, file:///..."

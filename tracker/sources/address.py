@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from retrace.configs.errors import InputError, nearest
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+HOST = re.compile(r"(localhost|\[[^\]]*\]|[^/:]*\.[^/:]*)(:[0-9]{1,5})?(/|$)")
 LONGEST = 200  # characters of a place in a message
 # What FFmpeg reads live pictures by: from a named host; and by what may also listen, on a port alone.
 OF_A_HOST = (
@@ -48,15 +49,28 @@ def check_address(url: str) -> None:
 
 
 def redact(url: str) -> str:
-    """A URL without user, password, query and fragment, any of which may hold a secret."""
+    """A URL without user, password, query and fragment, any of which may hold a secret.
+
+    An unescaped password may hold any character, and so may a query: where an @ comes after ? or # and what is before
+    looks like no host, nothing is left of it.
+    """
     scheme, _, rest = url.partition("://")
-    # the last @, since an unescaped password may hold any character
-    return f"{scheme}://{re.split('[?#]', rest.rsplit('@', 1)[-1], maxsplit=1)[0]}"
+    before, *after = re.split("[?#]", rest, maxsplit=1)
+    place = before.rsplit("@", 1)[-1]
+    if after and "@" in after[0] and not HOST.match(place):
+        return f"{scheme}://"
+    return f"{scheme}://{place}"
 
 
 def without_secrets(words: Iterable[str]) -> list[str]:
-    """What a user typed, as it may be written down: every URL in it redacted."""
-    return [URL.sub(lambda found: redact(found[0]), word) for word in words]
+    """What a user typed, as it may be written down: every URL in it redacted; a word that is one, as a whole."""
+    told = []
+    for word in words:
+        option, value = re.fullmatch(r"(--?[\w-]+=)?(.*)", word, re.DOTALL).groups("")  # type: ignore[union-attr]
+        told.append(
+            option + redact(value) if is_url(value) else URL.sub(lambda found: redact(found[0]), word)
+        )
+    return told
 
 
 def shown(place: str) -> str:

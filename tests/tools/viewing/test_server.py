@@ -683,3 +683,11 @@ def test_a_port_that_is_taken_is_told_before_an_address(
         with pytest.raises(InputError, match=f"--port {port}: Address already in use"):
             main([str(run), "--port", str(port)])
     assert "http" not in capsys.readouterr().out
+
+
+def test_a_run_in_which_nobody_was_tracked_is_a_page(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run", write_video(tmp_path / "clip.mp4"))
+    (made / "clip.txt").write_text("")
+    board = Board(Runs([made]))
+    assert len(board.runs.place("run", "clip").corrected().table) == 0
+    assert export(board, tmp_path / "page").is_file()

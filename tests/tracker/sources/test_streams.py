@@ -16,7 +16,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.tracker.data import Frame
 from retrace.tracker.sources import Source, open_source, opening, streams, videos
-from retrace.tracker.sources.address import check_address, redact, url_name
+from retrace.tracker.sources.address import check_address, redact, url_name, without_secrets
 from retrace.tracker.sources.decode import Decoder
 from retrace.tracker.sources.streams import Connection, Live, Reconnecting, connect_camera, live_source
 from tests.http_camera import HttpCamera
@@ -373,7 +373,11 @@ def test_a_video_behind_a_url_is_no_live_stream(tmp_path: Path, monkeypatch: pyt
     [
         ("rtsp://10.0.0.1:554/cam/1", "rtsp://10.0.0.1:554/cam/1", "10.0.0.1_554_cam_1"),
         ("rtsp://user:pw@host/cam?token=t#x", "rtsp://host/cam", "host_cam"),
-        ("rtsp://user:p@w/?d@host/cam", "rtsp://host/cam", "host_cam"),  # unescaped password
+        ("rtsp://user:p@w/d@host/cam", "rtsp://host/cam", "host_cam"),  # unescaped password
+        ("rtsp://user:p@w/?d@host/cam", "rtsp://", "stream"),  # or a query of a host called w
+        ("http://me:pw@10.0.0.1:80/v.mp4?mail=a@b&token=t", "http://10.0.0.1:80/v.mp4", "10.0.0.1_80_v.mp4"),
+        ("http://h.org?sig=abc@t", "http://h.org", "h.org"),
+        ("http://host/x#t@k?y", "http://", "stream"),
         ("udp://@239.0.0.1:1234", "udp://239.0.0.1:1234", "239.0.0.1_1234"),
         ("http://[::1]:80/a b", "http://[::1]:80/a b", "1_80_a_b"),
         ("rtsp://", "rtsp://", "stream"),
@@ -382,6 +386,15 @@ def test_a_video_behind_a_url_is_no_live_stream(tmp_path: Path, monkeypatch: pyt
 def test_urls_are_shown_and_named_without_secrets(url: str, shown: str, name: str) -> None:
     assert redact(url) == shown
     assert url_name(url) == name
+
+
+def test_a_word_that_is_an_address_is_told_without_any_of_its_secrets() -> None:
+    words = [
+        "http://me:PASS WORD@h.org/v.mp4?token=t",
+        "--video=http://me:PASS WORD@h.org/a b",
+        "at http://u:p@h.org ?",
+    ]
+    assert without_secrets(words) == ["http://h.org/v.mp4", "--video=http://h.org/a b", "at http://h.org ?"]
 
 
 @pytest.mark.parametrize(
