@@ -58,7 +58,6 @@ def write_run(
         expect("reports", one, SourceReport, "what track_source returned")
         if not one.shared:
             raise InputError(f"`reports`: {one.name} is of no run; hand in what track_source returned")
-    for one in reports:
         if not one.stopped and not (out / f"{one.name}.txt").is_file():
             raise InputError(f"`out` {out}: holds no {one.name}.txt; name the folder of the report's job")
     shared, records = reports[0].shared, {}
