@@ -1,7 +1,7 @@
 """Depthwise convolutions that train in bfloat16 on a CPU without waiting for their backward pass.
 
 oneDNN has no fast backward pass in bfloat16 for a depthwise convolution that halves the map or whose kernel has 5 x 5
-or more numbers, and falls back to a plain loop: 80 to 95 % of a step of MobileNetV2 and EfficientNet-Lite was that.
+or more numbers, and falls back to a plain loop: 60 % of a step of MobileNetV2 and 95 % of EfficientNet-Lite0 was that.
 In float32 the same gradients take a tenth of the time and are rounded once, at their end.
 """
 
