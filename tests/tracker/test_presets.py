@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrace.tracker import Detections, Tracker
+from retrace.tracker.association.stages import prepare
 from tests.quality import val_half
 from tests.scenes import take, walk
 from tests.tracker.crowds import crowd, nightmare
@@ -22,6 +23,14 @@ seeds = st.integers(0, 2**32 - 1)
 def test_equals_its_slow_twin(preset, dimension, seed, classes, camera, clock):
     scene = crowd(seed, dimension=dimension, classes=classes, camera=camera, clock=clock)
     assert_equals_twin(Tracker.from_config(preset), scene)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_nobody_is_joined_to_a_box_apart_of_unknown_looks(preset):
+    """Neither place nor looks speak for it, and all such pairs cost the same."""
+    for stage in map(prepare, Tracker.from_config(preset).config.stages):
+        if stage.stage.neutral_appearance is not None:
+            assert stage.far + stage.look * stage.stage.neutral_appearance >= stage.limit.max()
 
 
 @pytest.mark.parametrize("name", VARIANTS)
