@@ -94,11 +94,6 @@ FOLDERS = (
 OFFERED = sorted(
     {(folder, name) for folder in FOLDERS for name in import_module(f"retrace.{folder}").__all__}
 )
-# Functions without an example, since it would train or ask for files of its own: tests of theirs run them.
-WITHOUT = {
-    *("fit", "shipped_weights", "calibrate", "fingerprint", "refit", "labelled_pairs", "strangers"),
-    *("video_pairs", "open_job_detector", "learn_ground", "link", "has_an_end"),
-}
 # Classes that somebody makes or is given, with an example; others are results, which their functions' examples show.
 SHOWN = {
     *("Memory", "Tracklet", "Exact", "Shards", "RankingScore", "Wanted", "Metrics", "Ground", "Calibration"),
@@ -120,8 +115,6 @@ def test_what_a_folder_offers_is_explained(
         return
     else:
         assert "raise InputError" not in inspect.getsource(thing) or "Raises:" in text, f"{name}: no errors"
-        assert (">>>" in text) != (name in WITHOUT), (
-            f"{folder}.{name}: an example, or a word why there is none"
-        )
+        assert ">>>" in text, f"{folder}.{name}: no example"
     if not hasattr(retrace, name):
         run_example(name, text, place, monkeypatch)

@@ -354,6 +354,11 @@ def open_job_detector(job: Job, threads: int | None = None) -> Detector:
 
     Raises:
         InputError: as :func:`open_detector`.
+
+    Example:
+        >>> from retrace.tracker.run import Job, open_job_detector
+        >>> open_job_detector(Job("video.mp4", out="runs/example", detector="hog")).description
+        'HOG people detector of OpenCV (as asked)'
     """
     from retrace.tracker.detection.open import open_detector
 
