@@ -60,7 +60,15 @@ BLIND = {  # what a report says where nobody looked, by the job's `reid`
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What makes appearance vectors, and how it is told of in a manifest."""
+    """What makes appearance vectors, and how it is told of in a manifest.
+
+    Example:
+        >>> from retrace.tracker.run import Appearance, Job, open_job
+        >>> job = Job("video.mp4", out="runs/example", detections="boxes.txt")
+        >>> opened = open_job(job, embed=Appearance(None, "off, as asked"))
+        >>> opened.appearance.description
+        'off, as asked'
+    """
 
     embed: Embed | None
     description: str  # one line: which weights, or why none
