@@ -200,6 +200,16 @@ def calibrate(
 
     Raises:
         InputError: no relation has enough pairs.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import calibrate, labelled_pairs
+        >>> ids, cameras = np.repeat(np.arange(1, 21), 8), np.tile([1, 2], 80)  # 20 people, 8 images each
+        >>> features = np.eye(20)[ids - 1] + np.random.default_rng(0).normal(0, 0.2, (160, 20))
+        >>> features /= np.linalg.norm(features, axis=1, keepdims=True)
+        >>> card = calibrate([labelled_pairs(features, ids, cameras)], "drawn people")
+        >>> card.map("camera").probability([0.4, 1.0]).round(2).tolist()  # of one person, by distance
+        [1.0, 0.0]
     """
     maps, limits, refused = {}, {}, ""
     for relation in RELATIONS:
@@ -243,6 +253,16 @@ def refit(
 
     Raises:
         InputError: the video has too few pairs; the message says how many, and ``card`` is still right as it is.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import Calibration, Map, refit
+        >>> card = Calibration({"later": Map((0.2, 0.5), (4.0, -4.0), 100, 100)}, strangers=0.5)
+        >>> tracks, seconds = np.repeat([1, 2], 60), np.tile(np.arange(60) / 10, 2)  # two people for 6 s
+        >>> xyxy = np.array([[0, 0, 40, 100], [200, 0, 240, 100]])[tracks - 1]
+        >>> here = refit(card, np.eye(2)[tracks - 1], tracks, seconds, xyxy, least=40)
+        >>> here.map("tracklet").source, here.strangers  # twice as far apart as where the card was fitted
+        ('video', 1.0)
     """
     found = video_pairs(features, tracks, seconds, xyxy, scores, gap=gap)
     own = fit_map(found.distance, found.same, least=least, source="video")
@@ -268,6 +288,13 @@ def fingerprint(embed: Callable[[np.ndarray], np.ndarray], size: tuple[int, int]
     Args:
         embed: (N, H, W, 3) uint8 BGR -> (N, D) unit rows, e.g. `Embedder.crops`.
         size: px, (H, W).
+
+    Example:
+        >>> from retrace import Embedder
+        >>> from retrace.reid.calibration import fingerprint
+        >>> embedder = Embedder.from_weights("auto", device="cpu")
+        >>> cosines = fingerprint(embedder.crops, embedder.size)
+        >>> embedder.calibration.belongs_to(cosines, "auto")  # raises where it is of other weights
     """
     ramp = np.linspace(0, 255, size[0])[:, None, None]
     sway = 127 + 127 * np.sin(np.linspace(0, 9, size[1]))[None, :, None]

@@ -36,6 +36,14 @@ def strangers(features: np.ndarray, xyxy: np.ndarray, apart: float = APART) -> n
 
     Returns:
         (P,) float64 in [-1, 1], pairs (i, j) with i < j in order.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import strangers
+        >>> features = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+        >>> xyxy = np.array([[0, 0, 40, 100], [200, 0, 240, 100], [210, 0, 250, 100]])  # the last two overlap
+        >>> strangers(features, xyxy).tolist()
+        [0.0, 0.6]
     """
     features = np.asarray(features, np.float64)
     known = (features != 0).any(axis=1)
@@ -75,6 +83,14 @@ def labelled_pairs(
 
     Returns:
         By relation; "tracklet" takes the strangers of "later" as its own.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import labelled_pairs
+        >>> features = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> found = labelled_pairs(features, ids=np.array([1, 1, 2]), cameras=np.array([1, 2, 2]))
+        >>> found["camera"].distance.round(1).tolist(), found["camera"].same.tolist()
+        ([0.2, 1.0], [True, False])
     """
     people = np.flatnonzero(np.asarray(ids) > 0)
     features, ids, cameras = np.asarray(features, np.float64)[people], ids[people], cameras[people]
@@ -135,6 +151,15 @@ def video_pairs(
 
     Raises:
         InputError: arrays of unlike length.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import video_pairs
+        >>> tracks, seconds = np.repeat([1, 2], 6), np.tile(np.arange(6) / 2, 2)  # two people in six frames
+        >>> xyxy = np.array([[0, 0, 40, 100], [200, 0, 240, 100]])[tracks - 1]
+        >>> found = video_pairs(np.eye(2)[tracks - 1], tracks, seconds, xyxy)
+        >>> found.same.tolist().count(True), found.distance[~found.same].tolist()  # two people in each frame
+        (8, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
     features = np.asarray(features, np.float64)
     tracks, seconds = np.asarray(tracks), np.asarray(seconds, np.float64)

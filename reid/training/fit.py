@@ -93,10 +93,6 @@ def fit(
 ) -> Fitted:
     """Train a ReID network.
 
-        from retrace import evaluate_ranking
-        from retrace.reid import fit
-        fit("osnet_x0_25_deploy", "Market-1501", "runs/mine", evaluate=evaluate_ranking)
-
     Writes OUT/weights.safetensors (the result), checkpoint.pt (to go on from), log.csv, evaluation.csv, run.json.
     Under torchrun every process calls it, and they train one network.
 
@@ -122,6 +118,14 @@ def fit(
     Raises:
         InputError: anything that the caller can get wrong, before the first step where that can be known.
         Diverged: the loss is not a number any more.
+
+    Example:
+        >>> from retrace import evaluate_ranking
+        >>> from retrace.reid import fit
+        >>> short = {"epochs": 0.3}  # one iteration on 192 images; the preset says 90 epochs
+        >>> done = fit("osnet_x0_25_deploy", "Market-1501", "runs/short", changes=short, evaluate=evaluate_ranking)
+        >>> done.weights.name, done.iterations, sorted(done.figures)
+        ('weights.safetensors', 1, ['mAP', 'mINP', 'rank-1', 'rank-10', 'rank-5'])
     """
     if resume is not None and (config is not None or out is not None or changes):
         raise InputError(

@@ -12,7 +12,13 @@ NAMED = {"auto": "osnet_x0_25_retrace", "strong": "mobilenetv2_retrace"}  # smal
 
 
 def shipped_weights(name: str = "auto") -> Path | None:
-    """The weights that the project ships, of a name in `NAMED`; None where they are not in the installation."""
+    """The weights that the project ships, of a name in `NAMED`; None where they are not in the installation.
+
+    Example:
+        >>> from retrace.reid import shipped_weights
+        >>> shipped_weights("strong").name
+        'mobilenetv2_retrace.onnx'
+    """
     path = SHIPPED / f"{NAMED[name]}.onnx"
     return path if path.is_file() else None
 

@@ -16,6 +16,17 @@ class CountsSoFar:
 
     Args:
         regions: lines and zones, px of the frames that the tracks come from.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace import Tracks
+        >>> from retrace.tracker.analytics import CountsSoFar, Line, Regions
+        >>> counts = CountsSoFar(Regions(lines=(Line(name="door", points=((96, 0), (96, 96))),)))
+        >>> one = np.ones(1, np.int64)
+        >>> for time, left in ((0.0, 60), (0.1, 90)):  # one person to the right
+        ...     counts.take(time, Tracks(one, np.array([[left, 20, left + 24, 70]]), one, one, one))
+        >>> counts.crossed
+        [{'left': 0, 'right': 1}]
     """
 
     def __init__(self, regions: Regions) -> None:

@@ -92,8 +92,11 @@ def summarise(
         >>> from retrace import read_ground_truth
         >>> from retrace.tracker.analytics import summarise
         >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
-        >>> print(summarise(truth, fps=10))
+        >>> summary = summarise(truth, fps=10)
+        >>> print(summary)
         2 people, at most 2 at once
+        >>> summary.most_at_once, summary.at  # when that was first, s
+        (2, 0.0)
     """
     regions = regions or Regions()
     people = persons(table, fps)

@@ -34,7 +34,15 @@ class Map(BaseModel):
 
 
 class MemoryConfig(BaseModel):
-    """Every limit of the memory is a number here."""
+    """Every limit of the memory is a number here.
+
+    Example:
+        >>> from retrace.configs import load_preset
+        >>> from retrace.tracker.memory import MemoryConfig
+        >>> config = load_preset("default", MemoryConfig, "memory", {"accept": 0.9})  # `Memory` takes it as `config`
+        >>> config.accept
+        0.9
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

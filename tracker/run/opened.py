@@ -60,7 +60,15 @@ BLIND = {  # what a report says where nobody looked, by the job's `reid`
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What makes appearance vectors, and how it is told of in a manifest."""
+    """What makes appearance vectors, and how it is told of in a manifest.
+
+    Example:
+        >>> from retrace.tracker.run import Appearance, Job, open_job
+        >>> job = Job("video.mp4", out="runs/example", detections="boxes.txt")
+        >>> opened = open_job(job, embed=Appearance(None, "off, as asked"))
+        >>> opened.appearance.description
+        'off, as asked'
+    """
 
     embed: Embed | None
     description: str  # one line: which weights, or why none
@@ -354,6 +362,11 @@ def open_job_detector(job: Job, threads: int | None = None) -> Detector:
 
     Raises:
         InputError: as :func:`open_detector`.
+
+    Example:
+        >>> from retrace.tracker.run import Job, open_job_detector
+        >>> open_job_detector(Job("video.mp4", out="runs/example", detector="hog")).description
+        'HOG people detector of OpenCV (as asked)'
     """
     from retrace.tracker.detection.open import open_detector
 

@@ -12,7 +12,14 @@ Count = Annotated[int, Field(ge=1)]
 
 class SiteConfig(BaseModel):
     """Distances on the ground are in body heights: how far, in the picture where somebody stands, the other camera's
-    feet fall from his own, over the height of his box."""
+    feet fall from his own, over the height of his box.
+
+    Example:
+        >>> from retrace.configs import load_preset
+        >>> from retrace.tracker.site import SiteConfig
+        >>> load_preset("default", SiteConfig, "site", {"limit": 0.8}).limit
+        0.8
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

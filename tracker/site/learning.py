@@ -42,6 +42,16 @@ def learn_ground(s: Sightings, config: SiteConfig, person: np.ndarray | None = N
 
     Raises:
         InputError: a camera that nobody connects with the others.
+
+    Example:
+        >>> from retrace.configs import load_preset
+        >>> from retrace.tracker.mot_file import read_results
+        >>> from retrace.tracker.site import Sightings, SiteConfig, learn_ground
+        >>> seen = Sightings.of({name: read_results(f"runs/site/{name}.txt") for name in ("cam1", "cam2")})
+        >>> config = load_preset("default", SiteConfig, "site")
+        >>> ground = learn_ground(seen, config)
+        >>> ground.cameras, ground.plane.shape  # a homography each, to the picture of one of them
+        (('cam1', 'cam2'), (2, 3, 3))
     """
     s = s.take(s.frame % config.every == 0)
     first, second = meetings(s)

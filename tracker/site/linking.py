@@ -19,6 +19,17 @@ def link(s: Sightings, ground: Ground, config: SiteConfig) -> np.ndarray:
 
     Raises:
         InputError: a camera without homography, or one that sees the ground mirrored.
+
+    Example:
+        >>> from retrace.configs import load_preset
+        >>> from retrace.tracker.mot_file import read_results
+        >>> from retrace.tracker.site import Sightings, SiteConfig, learn_ground, link
+        >>> seen = Sightings.of({name: read_results(f"runs/site/{name}.txt") for name in ("cam1", "cam2")})
+        >>> config = load_preset("default", SiteConfig, "site")
+        >>> seen.home.tolist()  # whose tracklet each is: six of either camera
+        [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
+        >>> link(seen, learn_ground(seen, config), config).tolist()
+        [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]
     """
     s = s.take(s.frame % config.every == 0)
     first, second = meetings(s)

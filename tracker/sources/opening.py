@@ -100,6 +100,11 @@ def has_an_end(url: str, timeout: float = 10.0) -> bool:
 
     Raises:
         InputError: nothing that can be opened lies there.
+
+    Example:
+        >>> from retrace.tracker.sources import has_an_end
+        >>> has_an_end("rtsp://192.168.0.7/stream")  # a camera goes on; nobody is asked
+        False
     """
     if not re.match("https?:", url, re.IGNORECASE):
         return False

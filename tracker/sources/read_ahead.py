@@ -74,8 +74,8 @@ def read_ahead(frames: Iterable[Frame], depth: int = 4) -> ReadAhead:
     Example:
         >>> from retrace.tracker.sources import open_source, read_ahead
         >>> with read_ahead(open_source("video.mp4")) as frames:
-        ...     print(sum(1 for _ in frames))
-        30
+        ...     print(sum(1 for _ in frames), frames.seconds > 0)  # s that decoding took
+        30 True
     """
     return frames if isinstance(frames, ReadAhead) else ReadAhead(frames, depth)
 

@@ -12,7 +12,18 @@ BLOCK = 65_536  # tracklets told at once
 
 class Follower:
     """Tells an engine what has come and gone since it was last told; on opening, whatever differs: it may be a cache of
-    an older file, or hold what another file of the same name held."""
+    an older file, or hold what another file of the same name held.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Memory, Tracklet
+        >>> from retrace.tracker.memory.engines import Exact, Follower
+        >>> follower = Follower(Exact(dimension=2))
+        >>> with Memory("followed.db", "weights", dimension=2) as memory:
+        ...     _ = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, np.array([1, 0], np.float32))])
+        ...     follower.follow(memory.people), follower.follow(memory.people)
+        ((1, 0), (0, 0))
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
