@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import nearest, one_of
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
 NAMED = {"auto": "osnet_x0_25_retrace", "strong": "mobilenetv2_retrace"}  # small and fast; larger and better
@@ -14,12 +14,15 @@ NAMED = {"auto": "osnet_x0_25_retrace", "strong": "mobilenetv2_retrace"}  # smal
 def shipped_weights(name: str = "auto") -> Path | None:
     """The weights that the project ships, of a name in `NAMED`; None where they are not in the installation.
 
+    Raises:
+        InputError: another name.
+
     Example:
         >>> from retrace.reid import shipped_weights
         >>> shipped_weights("strong").name
         'mobilenetv2_retrace.onnx'
     """
-    path = SHIPPED / f"{NAMED[name]}.onnx"
+    path = SHIPPED / f"{NAMED[one_of('name', name, NAMED)]}.onnx"
     return path if path.is_file() else None
 
 

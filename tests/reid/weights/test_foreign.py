@@ -179,6 +179,8 @@ def test_auto_means_the_shipped_weights() -> None:
         assert torch.equal(network.state_dict()["neck.weight"], tensors["neck.weight"])
     with pytest.raises(InputError, match="init: osnet_x9: no such weights file"):
         start_from(network, "osnet_x9", True)
+    with pytest.raises(InputError, match="`name` strnog: did you mean 'strong'"):
+        shipped_weights("strnog")
 
 
 # ---- transformers at 256 x 128
