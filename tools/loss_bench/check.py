@@ -31,7 +31,7 @@ from retrace.reid.training.files import CHECKPOINT, LOG, RUN
 from retrace.reid.training.fit import fit
 from retrace.reid.training.progress import Progress
 from retrace.tools.loss_bench.entrants import Bench, Entrant
-from retrace.tools.loss_bench.jobs import CHECK, Job, Result, read_results
+from retrace.tools.loss_bench.jobs import CHECK, Result, TrainingJob, read_results
 from retrace.tools.loss_bench.people import score
 from retrace.tools.loss_bench.trained import embed, preset
 from retrace.tools.loss_bench.work import Places, write
@@ -84,7 +84,7 @@ def check_all(
     course = Course(small, places)
     count = 0
     for name in names or (BEGINNING, *who):
-        job = Job(CHECK, name, CHECK, 0, 1, STEPS)
+        job = TrainingJob(CHECK, name, CHECK, 0, 1, STEPS)
         if job.key in done:
             continue
         if time.monotonic() >= end or count == most:
@@ -101,7 +101,7 @@ def check_all(
     return count
 
 
-def about(job: Job) -> Result:
+def about(job: TrainingJob) -> Result:
     return {
         "regime": job.regime,
         "entrant": job.entrant,
@@ -203,7 +203,7 @@ class Course:
 
     def config(self, name: str) -> dict[str, Any]:
         each = len(self.train) // (IDENTITIES * IMAGES)
-        job = Job("scratch", name, CHECK, 0, 1, STEPS / each)
+        job = TrainingJob("scratch", name, CHECK, 0, 1, STEPS / each)
         return preset(self.bench, job, self.places.weights) | {"checkpoint_every": STOP / each}
 
     def looked_at(self, embedder: Embedder) -> dict[str, float]:

@@ -16,25 +16,25 @@ from retrace.reid.embedder import Embedder
 from retrace.reid.training.files import CHECKPOINT
 from retrace.reid.training.fit import fit
 from retrace.tools.loss_bench.entrants import Bench, Trained, objective
-from retrace.tools.loss_bench.jobs import FINAL, Job
+from retrace.tools.loss_bench.jobs import FINAL, TrainingJob
 from retrace.tools.loss_bench.people import few_of_each, figures, hold_out, score, space_of
 
 KEPT = "weights"  # folder in the work folder where the finals' networks stay
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class People:
+class Domains:
     """Two data sets: one to train on, with other people to score; and people of another place."""
 
     here: ReidSet
     there: ReidSet
 
 
-def read_people(data: Path, other: Path) -> People:
-    return People(read_reid_set(data), read_reid_set(other))
+def read_people(data: Path, other: Path) -> Domains:
+    return Domains(read_reid_set(data), read_reid_set(other))
 
 
-def train(people: People, bench: Bench, job: Job, weights: Path, work: Path) -> dict[str, Any]:
+def train(people: Domains, bench: Bench, job: TrainingJob, weights: Path, work: Path) -> dict[str, Any]:
     """A job: trained from where a stopped one had come to; its figures."""
     how = bench.regime(job.regime)
     assert isinstance(how, Trained)
@@ -59,7 +59,7 @@ def train(people: People, bench: Bench, job: Job, weights: Path, work: Path) -> 
     return told | found
 
 
-def preset(bench: Bench, job: Job, weights: Path) -> dict[str, Any]:
+def preset(bench: Bench, job: TrainingJob, weights: Path) -> dict[str, Any]:
     """The training preset of a job."""
     how, entrant = bench.regime(job.regime), bench.entrants[job.entrant]
     assert isinstance(how, Trained)

@@ -24,7 +24,7 @@ def preset_for(weights: str) -> str:
     return PRESETS.get(name.rpartition(".")[0], "default")
 
 
-class Map(BaseModel):
+class LikelihoodRatio(BaseModel):
     """Distance between two tracklets -> log-likelihood ratio of being one person: ``offset - slope x distance``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,8 +41,8 @@ class MemoryConfig(BaseModel):
     source: str = ""  # where the numbers come from
 
     # evidence
-    same_camera: Map  # the same camera, later
-    other_camera: Map
+    same_camera: LikelihoodRatio  # the same camera, later
+    other_camera: LikelihoodRatio
     strangers: Positive  # mean distance of different people where the maps were fitted: their unit
     # the mean of a camera's people is taken off their vectors; of so many people it counts half; null: nothing is
     centre_half: Positive | None
