@@ -17,7 +17,7 @@ import pydantic
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.configs.loader import validate
+from retrace.configs.loader import Strict, validate
 from retrace.configs.reading import read_yaml
 from retrace.tracker.detection import decode
 from retrace.tracker.detection.classes import coco_names, named, names_from_file, names_in
@@ -36,13 +36,11 @@ MAKERS: dict[str, dict[str, Any]] = {  # LibreYOLO's "model_family" -> what its 
 Three = tuple[float, float, float]
 
 
-class Format(pydantic.BaseModel):
+class Format(Strict):
     """What a network wants and how it is read; in a YAML beside the weights, or as ``detector_format``.
 
     Everything may be left out: then it is the family's, and the family is what the file looks like.
     """
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     family: str | None = None
     size: int | tuple[int, int] | None = None  # px, side or (height, width), where the file leaves it open

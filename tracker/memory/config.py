@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from retrace.configs.loader import Strict
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -24,19 +26,15 @@ def preset_for(weights: str) -> str:
     return PRESETS.get(name.rpartition(".")[0], "default")
 
 
-class LikelihoodRatio(BaseModel):
+class LikelihoodRatio(Strict):
     """Distance between two tracklets -> log-likelihood ratio of being one person: ``offset - slope x distance``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     offset: Annotated[float, Field(allow_inf_nan=False)]
     slope: Positive
 
 
-class MemoryConfig(BaseModel):
+class MemoryConfig(Strict):
     """Every limit of the memory is a number here."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = ""  # where the numbers come from
 
