@@ -22,7 +22,7 @@ from retrace.configs.files import atomic_write, locked, make_folder, writing
 from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.columns import label_columns
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import NAMED, ReidImages, ReidSet, read_reid_set
 from retrace.reid.networks.build import without_aids
 from retrace.reid.training.evaluation import Evaluate, Pixels, evaluate, is_due, patience_is_out, shown
@@ -230,7 +230,7 @@ def decode(
     """Every part of the data as pixels, and notes; the first process decodes, the others find it done."""
     if data.train is None or not len(data.train):
         raise InputError(f"{data.name}: there are no training images in it")
-    folder = Path(cache) if cache else cache_folder()
+    folder = Path(cache) if cache else image_cache_folder()
     parts: dict[str, Pixels] = {}
     notes = list(data.notes)
     if not run.first:
@@ -264,7 +264,7 @@ def ask_teachers(
     vectors = teacher_vectors(
         config.teachers,
         images,
-        Path(cache) if cache else cache_folder(),
+        Path(cache) if cache else image_cache_folder(),
         lambda done, total: run.tell(Progress("teachers", done, total)),
         threads=torch.get_num_threads(),
     )

@@ -23,7 +23,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write
 from retrace.reid.config import HeadConfig
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder
 from retrace.reid.losses.pml import MetricLearning, usable
@@ -260,7 +260,7 @@ class Course:
 
 def dressed(images: ReidImages) -> np.ndarray:
     """(N,) int64: which of `COLOURS` colours an identity's chest has on the average."""
-    kept, pixels, _ = open_sound_images(images, SIZE, cache_folder(), jobs=1)
+    kept, pixels, _ = open_sound_images(images, SIZE, image_cache_folder(), jobs=1)
     if len(kept) < len(images):
         raise InputError(f"{len(images) - len(kept)} images are broken; the check needs sound ones")
     height, width = SIZE

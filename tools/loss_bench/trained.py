@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder
 from retrace.reid.training.files import CHECKPOINT
@@ -99,7 +99,7 @@ def without_some(data: ReidSet, people: int) -> ReidSet:
 def embed(embedder: Embedder, images: ReidImages | None) -> tuple[ReidImages, np.ndarray]:
     """(N, D) unit rows of the images that are sound."""
     assert images is not None
-    kept, pixels, _ = open_sound_images(images, embedder.size, cache_folder(), jobs=1)
+    kept, pixels, _ = open_sound_images(images, embedder.size, image_cache_folder(), jobs=1)
     with torch.inference_mode():
         parts = [embedder.crops(np.array(pixels[k : k + 256])) for k in range(0, len(kept), 256)]
     return kept, np.concatenate(parts)
