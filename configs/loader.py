@@ -32,6 +32,12 @@ WORDS = {  # pydantic's kinds of errors in our words; what is not here is said i
 }  # fmt: skip
 
 
+class Strict(pydantic.BaseModel):
+    """What every model of a file begins with: an unknown key is an error, and nothing changes once it is read."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
 def load_preset(
     name_or_path: str | Path,
     model: type[Model],

@@ -71,7 +71,7 @@ def _above(rising: np.ndarray, gate: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Visits:
+class CameraStays:
     """Where and when: V stays in cameras.
 
     Raises:
@@ -102,9 +102,9 @@ class SearchMetrics:
 
 
 def evaluate_search(
-    answers: Sequence[Visits],
-    truth: Sequence[Visits],
-    asked: Sequence[Visits] | None = None,
+    answers: Sequence[CameraStays],
+    truth: Sequence[CameraStays],
+    asked: Sequence[CameraStays] | None = None,
     overlap: float = 0.5,
     recall_at: Sequence[int] = (1, 5, 10),
 ) -> SearchMetrics:
@@ -140,27 +140,27 @@ def evaluate_search(
     return SearchMetrics(float(ap[there].mean()) if there.any() else float("nan"), recall, ap, first)
 
 
-_NOTHING = Visits(np.zeros(0), np.zeros(0), np.zeros(0))
+_NOTHING = CameraStays(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
-def _touches(some: Visits, others: Visits) -> np.ndarray:
+def _touches(some: CameraStays, others: CameraStays) -> np.ndarray:
     """(V,) bool, who is in the camera of one of the others at a moment of theirs."""
     return np.asarray((_overlap(some, others) > 0).any(1))
 
 
-def _kept(some: Visits, asked: Visits) -> Visits:
+def _kept(some: CameraStays, asked: CameraStays) -> CameraStays:
     keep = ~_touches(some, asked)
-    return Visits(some.camera[keep], some.begin[keep], some.end[keep])
+    return CameraStays(some.camera[keep], some.begin[keep], some.end[keep])
 
 
-def _overlap(a: Visits, b: Visits) -> np.ndarray:
+def _overlap(a: CameraStays, b: CameraStays) -> np.ndarray:
     """(A, B) temporal IoU, 0 in different cameras."""
     both = np.minimum(a.end[:, None], b.end) - np.maximum(a.begin[:, None], b.begin)
     both = np.maximum(both, 0) * (a.camera[:, None] == b.camera)
     return both / ((a.end - a.begin)[:, None] + (b.end - b.begin) - both)
 
 
-def _right(answers: Visits, truth: Visits, least: float) -> np.ndarray:
+def _right(answers: CameraStays, truth: CameraStays, least: float) -> np.ndarray:
     """(A,) bool."""
     like = _overlap(answers, truth)
     right = np.zeros(len(like), bool)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from retrace.configs.loader import Strict
 
 Probability = Field(ge=0, le=1)
 
 
-class Group(BaseModel):
-    """A part of a preset: unknown keys are errors, and so are numbers that are none."""
+class Group(Strict):
+    """A part of a preset: numbers that are none are errors, too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class HeadConfig(Group):
@@ -51,7 +53,7 @@ class ModelConfig(Group):
     frozen: tuple[str, ...] = ()  # parts of the backbone that stay as ``init`` has them, e.g. blocks.0
     non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
     instance_norm: bool = False  # OSNets: in the stem and the first stage, as OSNet-IBN (Zhou et al. 2021)
-    heads: dict[str, HeadConfig] = {}
+    heads: dict[str, HeadConfig] = Field(default_factory=dict)
 
 
 class AugmentConfig(Group):

@@ -251,6 +251,20 @@ def test_house_style():
             assert path.name not in banned, path
 
 
+CLASS = re.compile(r"^ *class (\w+)[(\[:]", re.MULTILINE)
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """One word, one thing: who meets a class in a message, an index or a search is to know which one it is."""
+    home: dict[str, str] = {}
+    for folder in FOLDERS:
+        for path in python_files(folder):
+            place = str(path.relative_to(ROOT))
+            for name in CLASS.findall(path.read_text(encoding="utf-8")):
+                assert name not in home, f"{home[name]} and {place} both have a class {name}: rename one"
+                home[name] = place
+
+
 ADRIFT = re.compile(r"^ *[])}]+[,:]* +# (?!fmt: skip|type: ignore|noqa)", re.MULTILINE)
 
 

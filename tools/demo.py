@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         video, origin = options.video, "given"
     else:
         with as_flags(p):
-            video, origin = _obtain_visibly(demo_video.cache_folder(options.out), note)
+            video, origin = _obtain_visibly(demo_video.video_folder(options.out), note)
     print(f"video: {video}, {origin}", flush=True)
     if code := track.main([str(video), "--save", options.save, "--out", str(options.out), *extra]):
         return code

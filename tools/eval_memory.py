@@ -26,7 +26,7 @@ from retrace.tools.terminal.progress import bar
 from retrace.tools.terminal.tables import show
 
 if TYPE_CHECKING:
-    from retrace.tools.scoring.visits import Visits
+    from retrace.tools.scoring.visits import KnownVisits
 
 # each option that names what is measured: the options that it needs
 SOURCES = {"features": (), "weights": ("data",), "memory": ("truth",), "results": ("gt",)}
@@ -116,7 +116,7 @@ def check_options(args: argparse.Namespace) -> str:
     return given[0]
 
 
-def visits_of(args: argparse.Namespace, kind: str) -> Visits:
+def visits_of(args: argparse.Namespace, kind: str) -> KnownVisits:
     from retrace.tools.runs.memories import numbers
     from retrace.tools.scoring.embedding import Embedding, load_features
     from retrace.tools.scoring.visits import shuffled_visits, visits_of_images, visits_of_memory

@@ -6,7 +6,9 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from retrace.configs.loader import Strict
 
 FRAMES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s+frames?\s+at\s+(\d+(?:\.\d+)?)\s+fps\s*$")
 
@@ -56,10 +58,8 @@ CostName = Literal[
 Band = Literal["high", "low", "deleted"]
 
 
-class Stage(BaseModel):
+class Stage(Strict):
     """One association pass: which tracks, which detections, at what cost, up to which limit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tracks: Annotated[tuple[Status, ...], Field(min_length=1)]
     # high: score >= high; low: low <= score < high; deleted: by NMS; {band: what is added to its cost}
@@ -68,7 +68,7 @@ class Stage(BaseModel):
     cost: CostName | Annotated[dict[CostName, Weight], Field(min_length=1)]
     limit: Limit | dict[Status, Limit]  # pairs need cost < limit; raising it matches more, and more wrongly
     # {term: the most it may be}; closed: this pair cannot be, whatever the sum
-    gates: dict[CostName, Most] = {}
+    gates: dict[CostName, Most] = Field(default_factory=dict)
     match: Literal["hungarian", "mutual"] = "hungarian"  # mutual: nearest to each other, again and again
     limit_step: Annotated[float, Field(gt=0)] = 0.05  # mutual: the limit falls by so much each time
     cascade: bool = False  # tracks seen last choose first (DeepSORT)
@@ -112,10 +112,8 @@ class Stage(BaseModel):
 Memory = Literal["recent", "history", "minimum", "median"]
 
 
-class Table(BaseModel):
+class Table(Strict):
     """Nats over a quantity: linear between knots, constant beyond them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     at: Annotated[tuple[Most, ...], Field(min_length=2)]  # the knots, rising
     # a row for all tracks, or one for each age of LogOdds
@@ -130,13 +128,11 @@ class Table(BaseModel):
         return self
 
 
-class LogOdds(BaseModel):
+class LogOdds(Strict):
     """The tables of the cost `log_odds` (tracker/association/log_odds.py), as `tools/calibrate.py` writes them.
 
     Tracks are of one age or another: seen in the last frame, else longer ago than none of the gaps, the first, ...
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     TERMS: ClassVar = ("overlap", "place", "size", "score", "fall", "look")
 
@@ -160,20 +156,16 @@ class LogOdds(BaseModel):
         return self
 
 
-class Boost(BaseModel):
+class Boost(Strict):
     """BoostTrack's detection-confidence boosting (Stanojevic 2024, sec. 3.4 and 3.5)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     likely: Unit = 0.65  # a box's score is at least this times its largest IoU with a track
     unlikely: bool = True  # a box far from every track is somebody new: its score is at least `high`
     distance: Annotated[float, Field(gt=0)] = 13.2767  # squared Mahalanobis: far is above
 
 
-class Hidden(BaseModel):
+class Hidden(Strict):
     """Report lost tracks while they are hidden: covered by a shown box that is nearer to the camera."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     age: Seconds = 0.7  # for so long at most
     cover: Unit = 0.8  # this share of the predicted box must be covered
@@ -182,10 +174,8 @@ class Hidden(BaseModel):
     slack: Annotated[float, Field(ge=0)] = 0.1
 
 
-class TrackerConfig(BaseModel):
+class TrackerConfig(Strict):
     """One tracker. Durations are seconds; scores lie in [0, 1]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = ""  # the paper and where each default comes from
     class_agnostic: bool = False  # boxes of different classes may match

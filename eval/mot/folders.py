@@ -237,7 +237,7 @@ def _notes(benchmark: str, names: list[str], classes: set[int]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class SequenceScore:
     """What a visit to a sequence brings back."""
 
     metrics: Metrics
@@ -255,7 +255,7 @@ def score_one(
     boxes: Mapping[str, Path],
     floors: tuple[float, ...],
     motmetrics: bool,
-) -> Visit:
+) -> SequenceScore:
     """Read a sequence once and do all that is wanted of it.
 
     Args:
@@ -282,7 +282,7 @@ def score_one(
 
         accumulator = accumulate(ready)
     classes = frozenset(np.unique(gt.class_id[np.trunc(gt.score) != 0]).tolist())
-    return Visit(score_prepared(ready), classes, other, oracle, note, accumulator)
+    return SequenceScore(score_prepared(ready), classes, other, oracle, note, accumulator)
 
 
 def read_boxes(path: Path, sequence: Sequence) -> tuple[MotTable, str | None]:

@@ -17,7 +17,7 @@ from retrace.configs.errors import number, one_of
 from retrace.eval.ranking.counting import images_before, ranks_of
 from retrace.eval.ranking.pairing import DISTRACTOR, Metric, Pairing, Rows, blocks, distance_rows, pair_up
 from retrace.eval.ranking.reranking import Reranked
-from retrace.eval.ranking.shards import Shards, parts_of_features, ranks_in_shards
+from retrace.eval.ranking.shards import ShardPool, parts_of_features, ranks_in_shards
 
 TIES = ("stable", "pessimistic")
 Ties = Literal["stable", "pessimistic"]
@@ -100,7 +100,7 @@ def evaluate_ranking(
     ties: Ties = "stable",
     max_rank: int = 50,
     block: int | None = None,
-    shards: Shards | None = None,
+    shards: ShardPool | None = None,
 ) -> RankingMetrics:
     """Rank the gallery for each query and score it, by the single-query protocol of Market-1501.
 

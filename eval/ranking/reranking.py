@@ -30,7 +30,7 @@ from retrace.eval.ranking.pairing import (
     products,
     unit_rows,
 )
-from retrace.eval.ranking.shards import Kept, Part, Shards, read
+from retrace.eval.ranking.shards import Kept, Part, ShardPool, read
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -61,7 +61,7 @@ class Reranked:
         whole[:, self.kept] = plain
         return whole
 
-    def parts(self, shards: Shards) -> list[Part]:
+    def parts(self, shards: ShardPool) -> list[Part]:
         """Each shard's distances, of a gallery whose junk is not in the graph; features where all shards see them."""
         whole = self.columns
         gallery = read(whole.gallery)
@@ -127,7 +127,7 @@ def rerank(
     weight: float = 0.3,
     gallery_ids: np.ndarray | None = None,
     junk: Literal["drop", "keep"] = "drop",
-    shards: Shards | None = None,
+    shards: ShardPool | None = None,
 ) -> Reranked:
     """Prepare re-ranked distances of (Q, D) queries to (G, D) gallery images, some 1 kB an image beside features.
 
@@ -218,7 +218,7 @@ def _distances(dots: np.ndarray, norms_a: np.ndarray, norms_b: np.ndarray, metri
     return np.maximum(dots, 0, out=dots)
 
 
-def _make_graph(x: np.ndarray, metric: str, k: int, shards: Shards | None) -> _Graph:
+def _make_graph(x: np.ndarray, metric: str, k: int, shards: ShardPool | None) -> _Graph:
     """The k nearest images and the farthest distance of each, from one half of the distance matrix."""
     norms = np.einsum("nd,nd->n", x, x)
     if metric == "cosine":

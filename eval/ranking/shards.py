@@ -26,12 +26,12 @@ Part = tuple[int, int, Columns]  # the images from one to another, of a gallery 
 
 
 @dataclass(frozen=True, slots=True)
-class Shards:
+class ShardPool:
     """Who works on parts of a gallery.
 
     Example:
         >>> from concurrent.futures import ThreadPoolExecutor
-        >>> shards = Shards(ThreadPoolExecutor(2), 2, Path("shared"))
+        >>> shards = ShardPool(ThreadPoolExecutor(2), 2, Path("shared"))
         >>> shards.ends(10_000)
         [(0, 4096), (4096, 10000)]
     """
@@ -100,7 +100,7 @@ class FeatureColumns:
 
 
 def parts_of_features(
-    pairing: Pairing, query_features: Any, gallery_features: Any, metric: Metric, shards: Shards
+    pairing: Pairing, query_features: Any, gallery_features: Any, metric: Metric, shards: ShardPool
 ) -> list[Part]:
     """The features where all see them, and each shard's distances.
 
@@ -118,7 +118,7 @@ def parts_of_features(
 
 
 def ranks_in_shards(
-    shards: Shards, parts: Sequence[Part], pairing: Pairing, ties: str, size: int | None = None
+    shards: ShardPool, parts: Sequence[Part], pairing: Pairing, ties: str, size: int | None = None
 ) -> np.ndarray:
     """Ranks from 1 of all right answers, query by query, ascending.
 

@@ -24,7 +24,7 @@ KEPT = 64  # principal directions: a hundred means in 512 dimensions have no cov
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Split:
+class ShiftedSplit:
     """One rung of a ladder: indices of classes on each side, and how far apart the sides are."""
 
     train: np.ndarray
@@ -80,7 +80,7 @@ def harder_splits(
     swaps: int = 2,
     rungs: int = 8,
     remove: bool = True,
-) -> list[Split]:
+) -> list[ShiftedSplit]:
     """A ladder of splits by swapping classes, the given one first (ooDML's procedure).
 
     In each round ``swaps`` times: train classes are sorted by rising (distance to the test mean - distance to the
@@ -99,7 +99,7 @@ def harder_splits(
         raise InputError(
             f"ladder: expected 2 classes or more on each side, got {len(sides[0])} and {len(sides[1])}"
         )
-    found = [Split(np.array(sides[0]), np.array(sides[1]), frechet(x[sides[0]], x[sides[1]]))]
+    found = [ShiftedSplit(np.array(sides[0]), np.array(sides[1]), frechet(x[sides[0]], x[sides[1]]))]
     last: list[int] = []
     for _ in range(rungs - 1):
         before = [list(side) for side in sides]
@@ -120,7 +120,7 @@ def harder_splits(
                 break
             sides = [[c for c in side if c not in moved] for side in before]
             distance = frechet(x[sides[0]], x[sides[1]])
-        found.append(Split(np.array(sides[0]), np.array(sides[1]), distance))
+        found.append(ShiftedSplit(np.array(sides[0]), np.array(sides[1]), distance))
     return found
 
 

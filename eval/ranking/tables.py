@@ -22,7 +22,7 @@ from retrace.eval.ranking.retrieval import (
     identity_intervals,
     single_gallery_shot,
 )
-from retrace.eval.ranking.shards import Shards
+from retrace.eval.ranking.shards import ShardPool
 from retrace.eval.ranking.verification import evaluate_verification
 from retrace.eval.report import Cell, Section
 
@@ -112,7 +112,7 @@ def check_variant(variant: str | None) -> None:
 
 
 def score_features(
-    features: Sequence[Features], wanted: Wanted | None = None, shards: Shards | None = None
+    features: Sequence[Features], wanted: Wanted | None = None, shards: ShardPool | None = None
 ) -> RankingScore:
     """Score one network's features, or compare two by the first's measure.
 
@@ -152,7 +152,7 @@ def _named(network: NetworkScore, prefix: str = "") -> list[Section]:
     return [replace(s, key=prefix + s.key, title=f"{s.title}: {name}") for s in network.sections]
 
 
-def score_network(features: Features, wanted: Wanted, shards: Shards | None = None) -> NetworkScore:
+def score_network(features: Features, wanted: Wanted, shards: ShardPool | None = None) -> NetworkScore:
     """All that is wanted of one network's features."""
     distances = None
     if wanted.rerank is not None:

@@ -12,7 +12,7 @@ from retrace.configs import InputError
 from retrace.reid.calibration.card import Calibration, calibrate, fingerprint
 from retrace.reid.calibration.measures import reliability
 from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, labelled_pairs
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet
 from retrace.reid.embedder import Embedder
 
@@ -84,7 +84,7 @@ def _images(data: ReidSet) -> list[ReidImages]:
 def _embedded(
     embedder: Embedder, parts: Sequence[ReidImages], cache: str | Path | None, advance: Advance | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    folder = Path(cache) if cache else cache_folder()
+    folder = Path(cache) if cache else image_cache_folder()
     vectors, ids, cameras = [], [], []
     for part in parts:
         images, pixels, _ = open_sound_images(part, embedder.size, folder)

@@ -21,7 +21,7 @@ VERSION = 1  # of what the pixels mean: decoder, resize
 Progress = Callable[[int, int], None]
 
 
-def cache_folder() -> Path:
+def image_cache_folder() -> Path:
     """Where decoded images are kept unless told otherwise: ``images`` in the cache folder of all."""
     return files.cache_folder() / "images"
 

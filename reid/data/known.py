@@ -16,7 +16,7 @@ from retrace.reid.data.layouts import (
     PARTS,
     PEEK,
     FoundImages,
-    image_files,
+    images_below,
     names_match,
     part_folders,
 )
@@ -50,7 +50,7 @@ def read_cuhk01(folder: Path, split: int) -> FoundImages:
 
 def _flat(folder: Path, pattern: re.Pattern[str], example: str, last_of_a: int, start: int) -> FoundImages:
     found = FoundImages()
-    for file in image_files(folder, found):
+    for file in images_below(folder, found):
         match = pattern.match(file.name)
         if match is None:
             found.skipped.append((file, f"expected a name like {example}"))
@@ -69,7 +69,7 @@ def read_viper(folder: Path, split: int) -> FoundImages:
     """cam_a/ (query) and cam_b/ (gallery) of names ID_ANGLE.bmp; ids count from 0."""
     found = FoundImages()
     for camera, (part, name) in enumerate((("query", "cam_a"), ("gallery", "cam_b"))):
-        for file in image_files(folder / name, found):
+        for file in images_below(folder / name, found):
             _add_numbered(found, part, file, file.name, camera, "000_45.bmp (id, angle)")
     found.count_from_one()
     return found
@@ -87,7 +87,7 @@ def read_prid(folder: Path, split: int) -> FoundImages:
     found, left = FoundImages(), 0
     place = folder / ("single_shot" if _two_cameras(folder / "single_shot") else "multi_shot")
     for camera, (part, name) in enumerate((("query", "cam_a"), ("gallery", "cam_b"))):
-        for file in image_files(place / name, found):
+        for file in images_below(place / name, found):
             told = file.parent.name if place.name == "multi_shot" else file.name
             match = re.match(r"person_(\d+)", told)
             if match is None:
@@ -115,20 +115,20 @@ def read_prcc(folder: Path, split: int) -> FoundImages:
     Gallery: camera A; query: camera C, where clothes have changed. B (the same clothes) is left out, with a note.
     """
     found, place, unused = FoundImages(), _prcc(folder), 0
-    for file in image_files(place / "train", found):
+    for file in images_below(place / "train", found):
         camera = PRCC_CAMERAS.get(file.name[0])
         if camera is None or not file.parent.name.isdecimal():
             found.skipped.append((file, "expected ID/A_cropped_rgb001.jpg"))
         else:
             found.add("train", file, int(file.parent.name), camera)
     for name, part in (("C", "query"), ("A", "gallery")):
-        for file in image_files(place / "test" / name, found):
+        for file in images_below(place / "test" / name, found):
             if file.parent.name.isdecimal():
                 found.add(part, file, int(file.parent.name), PRCC_CAMERAS[name])
             else:
                 found.skipped.append((file, f"expected test/{name}/ID/"))
     if (place / "test" / "B").is_dir():
-        unused = sum(1 for _ in image_files(place / "test" / "B"))
+        unused = sum(1 for _ in images_below(place / "test" / "B"))
     found.notes.append(f"PRCC, clothes changed: query is camera C, gallery camera A; {unused} of B left out")
     return found
 
@@ -147,7 +147,7 @@ def read_occluded(folder: Path, split: int) -> FoundImages:
     found = FoundImages()
     for camera, (part, names) in enumerate((("query", HIDDEN), ("gallery", WHOLE))):
         place = next(folder / name for name in names if (folder / name).is_dir())
-        for file in image_files(place, found):
+        for file in images_below(place, found):
             _add_numbered(found, part, file, file.name, camera, "001_01.tif (id, image)")
     found.count_from_one()
     found.notes.append("cameras are not told: query counts as one, gallery as another")
@@ -167,7 +167,7 @@ def read_folders(folder: Path, split: int) -> FoundImages:
     Cameras are not told: query counts as one, gallery as another, so that nothing is dropped.
     """
     found = FoundImages()
-    files = {part: list(image_files(place, found)) for part, place in part_folders(folder).items()}
+    files = {part: list(images_below(place, found)) for part, place in part_folders(folder).items()}
     places = part_folders(folder)
     names = {file.relative_to(places[part]).parts[0] for part in files for file in files[part]}
     numbers = {name: number for number, name in enumerate(sorted(names), 1)}
@@ -201,7 +201,7 @@ def _two_cameras(folder: Path) -> bool:
 
 
 def _person_folders(place: Path) -> bool:
-    first = [file.relative_to(place) for file in islice(image_files(place), PEEK)]
+    first = [file.relative_to(place) for file in islice(images_below(place), PEEK)]
     return bool(first) and all(len(file.parts) > 1 for file in first)
 
 

@@ -82,7 +82,7 @@ def part_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def image_files(folder: Path, found: FoundImages | None = None) -> Iterator[Path]:
+def images_below(folder: Path, found: FoundImages | None = None) -> Iterator[Path]:
     """The images of a folder and its sub folders, links followed, in order of their paths.
 
     What is passed by goes into ``found``: links to nothing, pipes, folders that cannot be read or were read already,
@@ -125,7 +125,7 @@ def image_files(folder: Path, found: FoundImages | None = None) -> Iterator[Path
 def names_match(folder: Path, pattern: re.Pattern[str]) -> bool:
     """Whether the first images of any part folder are named so."""
     places = part_folders(folder).values()
-    return any(pattern.match(file.name) for place in places for file in islice(image_files(place), PEEK))
+    return any(pattern.match(file.name) for place in places for file in islice(images_below(place), PEEK))
 
 
 def is_market(folder: Path) -> bool:
@@ -149,7 +149,7 @@ def _read_named(folder: Path, pattern: re.Pattern[str], example: str) -> FoundIm
     found = FoundImages()
     for part, place in part_folders(folder).items():
         rows = []
-        for file in image_files(place, found):
+        for file in images_below(place, found):
             match = pattern.match(file.name)
             if match:
                 rows.append((file, int(match[1]), int(match[2])))

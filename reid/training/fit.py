@@ -22,7 +22,7 @@ from retrace.configs.files import atomic_write, locked, make_folder, writing
 from retrace.configs.loader import validate
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.columns import label_columns
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import NAMED, ReidImages, ReidSet, read_reid_set
 from retrace.reid.networks.build import without_aids
 from retrace.reid.training.evaluation import Evaluate, Pixels, evaluate, is_due, patience_is_out, shown
@@ -63,7 +63,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """Where a training goes, and who is told: all of it but what is trained."""
 
     out: Path
@@ -142,7 +142,7 @@ def fit(
     before = torch.get_num_threads()
     try:
         with processes(device) as (place, first):
-            run = Run(folder, evaluate, log_every, tensorboard, first, _teller(on_progress, first))
+            run = TrainingRun(folder, evaluate, log_every, tensorboard, first, _teller(on_progress, first))
             plan, about = _going_on(folder, threads) if resume else _fresh(config, changes, data, threads)
             torch.set_num_threads(about["threads"])
             about |= dict(record or {})
@@ -180,7 +180,7 @@ def _train(
     config: TrainConfig,
     about: dict[str, Any],
     data: ReidSet | str | Path | None,
-    run: Run,
+    run: TrainingRun,
     device: torch.device,
     resumed: bool,
     strict: bool,
@@ -229,12 +229,12 @@ def _train(
 
 
 def decode(
-    data: ReidSet, config: TrainConfig, run: Run, strict: bool, cache: str | Path | None
+    data: ReidSet, config: TrainConfig, run: TrainingRun, strict: bool, cache: str | Path | None
 ) -> tuple[dict[str, Pixels], list[str]]:
     """Every part of the data as pixels, and notes; the first process decodes, the others find it done."""
     if data.train is None or not len(data.train):
         raise InputError(f"{data.name}: there are no training images in it")
-    folder = Path(cache) if cache else cache_folder()
+    folder = Path(cache) if cache else image_cache_folder()
     parts: dict[str, Pixels] = {}
     notes = list(data.notes)
     if not run.first:
@@ -258,7 +258,7 @@ def decode(
 
 
 def ask_teachers(
-    config: TrainConfig, images: ReidImages, run: Run, cache: str | Path | None
+    config: TrainConfig, images: ReidImages, run: TrainingRun, cache: str | Path | None
 ) -> np.ndarray | None:
     """(N, T) vectors of the training images; the first process asks, the others find them in the cache."""
     if not config.teachers:
@@ -268,7 +268,7 @@ def ask_teachers(
     vectors = teacher_vectors(
         config.teachers,
         images,
-        Path(cache) if cache else cache_folder(),
+        Path(cache) if cache else image_cache_folder(),
         lambda done, total: run.tell(Progress("teachers", done, total)),
         threads=torch.get_num_threads(),
     )
@@ -278,7 +278,11 @@ def ask_teachers(
 
 
 def loop(
-    training: Training, parts: dict[str, Pixels], labels: np.ndarray, known: Mapping[str, Any], run: Run
+    training: Training,
+    parts: dict[str, Pixels],
+    labels: np.ndarray,
+    known: Mapping[str, Any],
+    run: TrainingRun,
 ) -> dict[str, float]:
     """Train to the end, or until ``patience`` runs out; the figures of the last evaluation.
 
@@ -314,7 +318,7 @@ def loop(
     return figures
 
 
-def look(training: Training, parts: dict[str, Pixels], log: Log, run: Run) -> dict[str, float]:
+def look(training: Training, parts: dict[str, Pixels], log: Log, run: TrainingRun) -> dict[str, float]:
     """Evaluate if it is time to, and log it; the figures, none if it is not time or is done already."""
     iteration = training.iteration
     last = iteration == training.iterations
@@ -330,7 +334,7 @@ def look(training: Training, parts: dict[str, Pixels], log: Log, run: Run) -> di
     return figures
 
 
-def _finish(training: Training, about: dict[str, Any], figures: dict[str, float], run: Run) -> None:
+def _finish(training: Training, about: dict[str, Any], figures: dict[str, float], run: TrainingRun) -> None:
     """The result: weights with their protocol card."""
     init, batch = about["config"]["init"], training.config.batch
     card = {

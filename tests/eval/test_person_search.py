@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
-from retrace.eval.person_search import Visits, evaluate_search, open_set_curve
+from retrace.eval.person_search import CameraStays, evaluate_search, open_set_curve
 
 
 def test_by_hand() -> None:
@@ -45,9 +45,9 @@ def test_curve_equal_to_the_obvious_way(seed: int) -> None:
     assert (np.diff(found.fnir) <= 0).all()
 
 
-def visits(*rows: tuple[int, float, float]) -> Visits:
+def visits(*rows: tuple[int, float, float]) -> CameraStays:
     camera, begin, end = np.array(rows, float).reshape(-1, 3).T
-    return Visits(camera, begin, end)
+    return CameraStays(camera, begin, end)
 
 
 def test_where_and_when_by_hand() -> None:
@@ -114,7 +114,7 @@ def test_search_equal_to_the_obvious_way(seed: int) -> None:
         (lambda: open_set_curve(np.zeros(1), np.ones(1, bool), np.zeros(1)), "from 1"),
         (lambda: evaluate_search([visits()], []), "one length"),
         (lambda: visits((1, 5, 5)), "after its begin"),
-        (lambda: Visits(np.zeros(1), np.zeros(2), np.zeros(2)), "one length"),
+        (lambda: CameraStays(np.zeros(1), np.zeros(2), np.zeros(2)), "one length"),
     ],
 )
 def test_refused(call, said: str) -> None:  # type: ignore[no-untyped-def]

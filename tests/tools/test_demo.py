@@ -278,13 +278,13 @@ def test_the_drawing_is_a_video_with_its_truth(tmp_path: Path, monkeypatch: pyte
 
 def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRACE_CACHE", str(tmp_path / "c"))
-    assert demo_video.cache_folder(tmp_path / "out") == tmp_path / "c"
+    assert demo_video.video_folder(tmp_path / "out") == tmp_path / "c"
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RETRACE_CACHE", str(tmp_path / "file" / "c"))
-    assert demo_video.cache_folder(tmp_path / "out") == tmp_path / "out" / "source"
+    assert demo_video.video_folder(tmp_path / "out") == tmp_path / "out" / "source"
     monkeypatch.delenv("RETRACE_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert demo_video.cache_folder(tmp_path / "out") == tmp_path / ".cache" / "retrace"
+    assert demo_video.video_folder(tmp_path / "out") == tmp_path / ".cache" / "retrace"
 
 
 # The run

@@ -14,7 +14,13 @@ from retrace.eval.partition import returns_by_gap
 from retrace.eval.ranking.features import Features, Side, save_features
 from retrace.tools.eval_memory import main
 from retrace.tools.scoring.remembering import GAPS, curve, search_score, step, stricter
-from retrace.tools.scoring.visits import APART, Visits, shuffled_visits, visits_of_images, visits_of_results
+from retrace.tools.scoring.visits import (
+    APART,
+    KnownVisits,
+    shuffled_visits,
+    visits_of_images,
+    visits_of_results,
+)
 from retrace.tracker.data import MotTable
 from retrace.tracker.memory import Memory, MemoryConfig
 from tests.tracker.memory.passersby import D, tracklet, vector_of
@@ -194,6 +200,6 @@ def test_mistakes(words: list[str], message: str) -> None:
 
 
 def test_visits_are_taken_by_mask() -> None:
-    visits: Visits = visits_of_images(stream(3, 2))
+    visits: KnownVisits = visits_of_images(stream(3, 2))
     some = visits.take(visits.person == 2)
     assert {one.track for one in some.tracklets} == {k for k in range(6) if visits.person[k] == 2}

@@ -39,7 +39,7 @@ Path3 = np.ndarray  # (F, 3, 3): points of the scene -> points of the window, px
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class Footage:
     """A standing camera's sequence."""
 
     images: list[np.ndarray]
@@ -86,12 +86,12 @@ def show(title: str, rows: Iterable[Row], say: Callable[[str], None]) -> list[Ro
     return told
 
 
-def open_clip(data: Path, name: str, frames: int) -> Clip:
+def open_footage(data: Path, name: str, frames: int) -> Footage:
 
     folder = data / "MOT15-train" / name
     source = open_source(str(data / "videos" / "vtest.avi" if name == PETS else folder))
     images = [f.image for _, f in zip(range(frames), source.frames(), strict=False) if f.image is not None]
-    return Clip(images, read_ground_truth(folder / "gt" / "gt.txt"), 7.0 if name == PETS else 25.0)
+    return Footage(images, read_ground_truth(folder / "gt" / "gt.txt"), 7.0 if name == PETS else 25.0)
 
 
 def window_size(image: np.ndarray) -> tuple[int, int]:
@@ -148,17 +148,17 @@ def moved(table: MotTable, path: Path3, size: tuple[int, int]) -> MotTable:
     return replace(table, xyxy=np.hstack((centre - half, centre + half))).take(inside)
 
 
-def add_crowd(images: list[np.ndarray], clip: Clip) -> tuple[list[np.ndarray], np.ndarray]:
+def add_crowd(images: list[np.ndarray], footage: Footage) -> tuple[list[np.ndarray], np.ndarray]:
     """Six large people who stay where they are in the picture, as when a camera goes along with them."""
     height, width = images[0].shape[:2]
-    sides = clip.people.xyxy[:, 2:] - clip.people.xyxy[:, :2]
+    sides = footage.people.xyxy[:, 2:] - footage.people.xyxy[:, :2]
     rows = np.argsort(-sides[:, 1], kind="stable")[:: len(sides) // 60 or 1][:6]
     left, wide, high = np.linspace(0, 0.84, 6) * width, round(0.13 * width), round(0.75 * height)
     boxes = np.array([(x, height - high, x + wide, height) for x in left.round()])
     images = [image.copy() for image in images]
     for row, (x1, y1, x2, y2) in zip(rows, boxes.astype(int), strict=True):
-        a, b, c, d = clip.people.xyxy[row].round().clip(0).astype(int)
-        person = cv2.resize(clip.images[clip.people.frame[row]][b:d, a:c], (x2 - x1, y2 - y1))
+        a, b, c, d = footage.people.xyxy[row].round().clip(0).astype(int)
+        person = cv2.resize(footage.images[footage.people.frame[row]][b:d, a:c], (x2 - x1, y2 - y1))
         for image in images:
             image[y1:y2, x1:x2] = person
     return images, boxes
@@ -185,16 +185,16 @@ def corner_errors(told: np.ndarray, truth: np.ndarray, size: tuple[int, int]) ->
 
 def accuracy(data: Path, length: int) -> Iterator[Row]:
     for name in (*CASES, "crowd"):
-        clip = open_clip(data, PETS if name == "crowd" else name, min(length, 200))
-        size = window_size(clip.images[0])
+        footage = open_footage(data, PETS if name == "crowd" else name, min(length, 200))
+        size = window_size(footage.images[0])
         for kind in ("pan", "shake"):
-            path = camera_path(len(clip.images), clip.images[0], kind)
-            images = [photograph(image, place) for image, place in zip(clip.images, path, strict=True)]
-            people = [table.xyxy for table in moved(clip.people, path, size).by_frame(len(path))]
+            path = camera_path(len(footage.images), footage.images[0], kind)
+            images = [photograph(image, place) for image, place in zip(footage.images, path, strict=True)]
+            people = [table.xyxy for table in moved(footage.people, path, size).by_frame(len(path))]
             if name == "crowd":
-                images, boxes = add_crowd(images, open_clip(data, "TUD-Campus", 99))
+                images, boxes = add_crowd(images, open_footage(data, "TUD-Campus", 99))
                 people = [np.vstack((there, boxes)) for there in people]
-            for row in errors(images, people, steps_of(path), clip.fps):
+            for row in errors(images, people, steps_of(path), footage.fps):
                 yield {"clip": name, "camera": kind} | row
 
 
@@ -223,32 +223,34 @@ def errors(
 
 def speed(data: Path, length: int) -> Iterator[Row]:
     """CPU ms a frame of a camera that pans, and of one that stands, for frames scaled to that size."""
-    clip = open_clip(data, PETS, min(60, length))
+    footage = open_footage(data, PETS, min(60, length))
     for label, size in (("480p", (854, 480)), ("1080p", (1920, 1080))):
-        stills = [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in clip.images]
+        stills = [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in footage.images]
         path = camera_path(len(stills), stills[0], "pan")
         moving = [cv2.resize(photograph(i, p), size) for i, p in zip(stills, path, strict=True)]
         for method in METHODS:
             row: Row = {"size": label, "method": method}
             for kind, images in (("moving", moving), ("standing", stills)):
-                frames = ((Frame(k, k / clip.fps, image), np.zeros((0, 4))) for k, image in enumerate(images))
+                frames = (
+                    (Frame(k, k / footage.fps, image), np.zeros((0, 4))) for k, image in enumerate(images)
+                )
                 row[f"{kind} ms"] = told_by(EstimatedCamera(method), frames)[1]
             yield row
 
 
 def effect(data: Path, length: int) -> Iterator[Row]:
     """Of ``default`` on PETS09-S2L1 behind a moving window: no compensation, the true warps, each method."""
-    clip = open_clip(data, PETS, length)
-    size = window_size(clip.images[0])
+    footage = open_footage(data, PETS, length)
+    size = window_size(footage.images[0])
     for boxes in ("det", "det_sort_frcnn"):
         found = read_detections(data / "MOT15-train" / PETS / boxes / "det.txt")
         for kind in ("still", "pan", "shake"):
-            path = camera_path(len(clip.images), clip.images[0], kind)
-            gt, seen = moved(clip.people, path, size), moved(found, path, size)
+            path = camera_path(len(footage.images), footage.images[0], kind)
+            gt, seen = moved(footage.people, path, size), moved(found, path, size)
             cameras: dict[str, Camera | None] = {"none": None}
             cameras["true warps"] = FileCamera(dict(enumerate(steps_of(path))))
             for name, camera in {**cameras, **{m: EstimatedCamera(m) for m in METHODS}}.items():
-                row = score(clip, path, gt, seen, camera)
+                row = score(footage, path, gt, seen, camera)
                 numbers = {m: float(100 * row[m]) for m in ("HOTA", "AssA", "IDF1", "MOTA")}
                 told = {"told to move": shares(camera)["moving"] if camera else 0.0}
                 yield (
@@ -260,10 +262,10 @@ def effect(data: Path, length: int) -> Iterator[Row]:
 
 
 def score(
-    clip: Clip, path: Path3, gt: MotTable, seen: MotTable, camera: Camera | None
+    footage: Footage, path: Path3, gt: MotTable, seen: MotTable, camera: Camera | None
 ) -> dict[str, float | int]:
     """All metrics of ``default``, motion only, fed with the boxes of ``seen``."""
-    frames = (Frame(k, k / clip.fps, photograph(i, path[k])) for k, i in enumerate(clip.images))
-    tracker = Tracker.from_config("default", fps=clip.fps)
+    frames = (Frame(k, k / footage.fps, photograph(i, path[k])) for k, i in enumerate(footage.images))
+    tracker = Tracker.from_config("default", fps=footage.fps)
     result = MotTable.of(run(frames, detections_from_table(seen), tracker, camera=camera))
     return evaluate(gt, result, len(path), "MOT15").row()

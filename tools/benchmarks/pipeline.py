@@ -41,7 +41,7 @@ HEADS = ("frames/s", "x first", "CPU ms a frame", "x first, CPU", "MB", *(f"{nam
 
 
 @dataclass(slots=True)
-class Side:
+class PipelineSetup:
     """One way through the clip, and what it took, a number a round."""
 
     name: str
@@ -86,12 +86,12 @@ def measure(
     many = threads or cores()
     Tracker.from_config("default", 30.0).update(Detections.empty())  # compiled, or read from the cache
     sides = [
-        Side("one after the other, all cores a run", "", None, Ahead()),
-        Side("one after the other, one core", "", 1, Ahead()),
-        Side("4 frames together, one core", "", 1, Ahead(0, BATCH)),
-        Side(f"{many} ahead, one core each", "", 1, Ahead(many, BATCH)),
+        PipelineSetup("one after the other, all cores a run", "", None, Ahead()),
+        PipelineSetup("one after the other, one core", "", 1, Ahead()),
+        PipelineSetup("4 frames together, one core", "", 1, Ahead(0, BATCH)),
+        PipelineSetup(f"{many} ahead, one core each", "", 1, Ahead(many, BATCH)),
     ]
-    others = [Side(name, name) for name in SCRIPTS] if peers else []
+    others = [PipelineSetup(name, name) for name in SCRIPTS] if peers else []
     for _ in range(rounds):
         for side in sides:
             _go(side, video, detector, reid, frames)
@@ -114,7 +114,7 @@ def measure(
     return {"pipeline": rows, "costs": costs, "processes": processes}
 
 
-def _go(side: Side, video: str, detector: str, reid: str, frames: int) -> None:
+def _go(side: PipelineSetup, video: str, detector: str, reid: str, frames: int) -> None:
     """One round of one side of ours; opening is not counted."""
     assert side.ahead is not None
     source = open_source(video)
@@ -135,14 +135,14 @@ def _go(side: Side, video: str, detector: str, reid: str, frames: int) -> None:
 
 def _alone(video: str, detector: str, reid: str, frames: int) -> None:
     """What one worker does: a core, four frames together."""
-    _go(Side("alone", "", 1, Ahead(0, BATCH)), video, detector, reid, frames)
+    _go(PipelineSetup("alone", "", 1, Ahead(0, BATCH)), video, detector, reid, frames)
 
 
 def _embedder(reid: str, threads: int | None) -> Embed | None:
     return None if reid == "none" else Embedder.from_weights(reid, threads=threads)
 
 
-def _go_peer(side: Side, video: str, detector: str, reid: str, frames: int) -> None:
+def _go_peer(side: PipelineSetup, video: str, detector: str, reid: str, frames: int) -> None:
     from retrace.reid.embedder import find_weights
 
     looks = reid if reid == "none" else str(find_weights(reid))
@@ -158,7 +158,7 @@ def _go_peer(side: Side, video: str, detector: str, reid: str, frames: int) -> N
     side.name = f"{side.peer} {told['version']}, {told['how']}"
 
 
-def _row(side: Side, first: Side, frames: int) -> dict[str, Any]:
+def _row(side: PipelineSetup, first: PipelineSetup, frames: int) -> dict[str, Any]:
     if not side.wall:
         return {"side": f"{side.name}: {side.trouble}", **dict.fromkeys(HEADS, "")}
     wall, cpu = statistics.median(side.wall), statistics.median(side.cpu)

@@ -20,10 +20,10 @@ def measure_stages(
         frames: of the video.
     """
     from retrace.tools.runs.models import Models
-    from retrace.tools.scenes.demo_video import PLACES, cache_folder, obtain
+    from retrace.tools.scenes.demo_video import PLACES, obtain, video_folder
     from retrace.tracker.run import Job
 
-    video = video or str(obtain(cache_folder(Path("demo")), PLACES, print)[0])
+    video = video or str(obtain(video_folder(Path("demo")), PLACES, print)[0])
     with tempfile.TemporaryDirectory() as out:
         job = Job(video, out, detector=detector, reid=reid, save=("mot", "video"), length=frames)
         report = Models().track(job)

@@ -13,7 +13,7 @@ from typing import Any
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.tools.crashes.subjects import SUBJECTS
-from retrace.tools.crashes.trials import TRIALS, bench
+from retrace.tools.crashes.trials import TRIALS, set_up
 
 
 def crash_test(
@@ -53,7 +53,7 @@ def crash_test(
         for subject in subjects:
             work = place / subject
             work.mkdir(parents=True)
-            on = bench(SUBJECTS[subject](work, seed), work, partial(_told, tell, subject))
+            on = set_up(SUBJECTS[subject](work, seed), work, partial(_told, tell, subject))
             tell(f"{subject}: {on.seconds:.1f} s undisturbed, {on.size / 1e6:.2f} MB")
             rng = random.Random(seed)
             found[subject] = {

@@ -30,7 +30,7 @@ TOLD_ANYWAY = "run.json"
 
 
 @dataclass(slots=True)
-class Outcome:
+class Tally:
     """What became of one kind of trial.
 
     Attributes:
@@ -45,7 +45,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class TestRig:
     """A subject with its undisturbed run.
 
     Attributes:
@@ -84,7 +84,7 @@ class Bench:
         unlike = self.subject.differences(self.whole, out) if names else []
         return [f"{out.name}: {line}" for line in unlike if line.split()[0] in names]
 
-    def finish(self, out: Path, outcome: Outcome) -> None:
+    def finish(self, out: Path, outcome: Tally) -> None:
         """Go on to the end, and compare."""
         code, said = self.run(self.subject.go_on(out))
         outcome.runs += 1
@@ -100,18 +100,18 @@ class Bench:
         return [f"expected exit 2 and one line with {' or '.join(words)}, got exit {code}: {said[-700:]!r}"]
 
 
-def bench(subject: Subject, work: Path, tell: Callable[[str], None]) -> Bench:
+def set_up(subject: Subject, work: Path, tell: Callable[[str], None]) -> TestRig:
     """Run it undisturbed, twice: once for all caches, once for time and bytes; both must be alike."""
-    found: list[Bench] = []
+    found: list[TestRig] = []
     for name in ("warm", "whole"):
-        made, said = Bench(subject, work, work / name, 0.0, 0, tell), work / "said.txt"
+        made, said = TestRig(subject, work, work / name, 0.0, 0, tell), work / "said.txt"
         victim = start(subject.tool, subject.begin(made.whole), said)
         wait_for_lock(victim, made.whole)
         seconds = wait_for_work(victim, LONGEST)
         if victim.exitcode != 0:
             raise RuntimeError(f"the undisturbed run failed: {said.read_text()}")
         size = sum(path.stat().st_size for path in made.whole.iterdir())
-        found.append(Bench(subject, work, made.whole, seconds, size, tell))
+        found.append(TestRig(subject, work, made.whole, seconds, size, tell))
     unlike = subject.differences(*(one.whole for one in found))
     if unlike:
         raise RuntimeError(f"two undisturbed runs differ: {'; '.join(unlike)}")
@@ -147,9 +147,9 @@ def cpu_seconds(process: int | None) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def kills(on: Bench, count: int, rng: random.Random) -> Outcome:
+def kills(on: TestRig, count: int, rng: random.Random) -> Tally:
     """SIGKILL at a random moment, go on, kill again ... until it ends by itself; new runs until ``count`` kills."""
-    outcome = Outcome()
+    outcome = Tally()
     while outcome.disturbed < count:
         out, before = on.work / f"killed{outcome.runs}", outcome.disturbed
         argv = on.subject.begin(out)
@@ -170,9 +170,9 @@ def kills(on: Bench, count: int, rng: random.Random) -> Outcome:
     return outcome
 
 
-def full_disk(on: Bench, count: int, rng: random.Random) -> Outcome:
+def full_disk(on: TestRig, count: int, rng: random.Random) -> Tally:
     """A disk that fills in the middle; then there is room."""
-    outcome = Outcome()
+    outcome = Tally()
     for k in range(count):
         size = int(rng.uniform(0.02, 0.98) * on.size)
         with small_disk(on.work / f"full{k}", size) as grow:
@@ -193,9 +193,9 @@ def full_disk(on: Bench, count: int, rng: random.Random) -> Outcome:
     return outcome
 
 
-def twice(on: Bench, count: int, rng: random.Random) -> Outcome:
+def twice(on: TestRig, count: int, rng: random.Random) -> Tally:
     """A second run into the folder of one that works, begun and gone on with; the first must not notice."""
-    outcome = Outcome()
+    outcome = Tally()
     for k in range(count):
         out, said = on.work / f"twice{k}", on.work / "first.txt"
         first = start(on.subject.tool, on.subject.begin(out), said)
@@ -216,9 +216,9 @@ def twice(on: Bench, count: int, rng: random.Random) -> Outcome:
     return outcome
 
 
-def read_only(on: Bench, count: int, rng: random.Random) -> Outcome:
+def read_only(on: TestRig, count: int, rng: random.Random) -> Tally:
     """A folder on a disk that takes no files, anew and in the middle of a run; then it does."""
-    outcome = Outcome()
+    outcome = Tally()
     for k in range(count):
         place = on.work / f"shut{k}"
         with shut_disk(place) as (shut, opened):

@@ -23,7 +23,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write
 from retrace.reid.config import HeadConfig
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder
 from retrace.reid.losses.pml import MetricLearning, usable
@@ -31,7 +31,7 @@ from retrace.reid.training.files import CHECKPOINT, LOG, RUN
 from retrace.reid.training.fit import fit
 from retrace.reid.training.progress import Progress
 from retrace.tools.loss_bench.entrants import Bench, Entrant
-from retrace.tools.loss_bench.jobs import CHECK, Job, Result, read_results
+from retrace.tools.loss_bench.jobs import CHECK, Result, TrainingJob, read_results
 from retrace.tools.loss_bench.people import score
 from retrace.tools.loss_bench.trained import embed, preset
 from retrace.tools.loss_bench.work import Places, write
@@ -84,7 +84,7 @@ def check_all(
     course = Course(small, places)
     count = 0
     for name in names or (BEGINNING, *who):
-        job = Job(CHECK, name, CHECK, 0, 1, STEPS)
+        job = TrainingJob(CHECK, name, CHECK, 0, 1, STEPS)
         if job.key in done:
             continue
         if time.monotonic() >= end or count == most:
@@ -101,7 +101,7 @@ def check_all(
     return count
 
 
-def about(job: Job) -> Result:
+def about(job: TrainingJob) -> Result:
     return {
         "regime": job.regime,
         "entrant": job.entrant,
@@ -203,7 +203,7 @@ class Course:
 
     def config(self, name: str) -> dict[str, Any]:
         each = len(self.train) // (IDENTITIES * IMAGES)
-        job = Job("scratch", name, CHECK, 0, 1, STEPS / each)
+        job = TrainingJob("scratch", name, CHECK, 0, 1, STEPS / each)
         return preset(self.bench, job, self.places.weights) | {"checkpoint_every": STOP / each}
 
     def looked_at(self, embedder: Embedder) -> dict[str, float]:
@@ -260,7 +260,7 @@ class Course:
 
 def dressed(images: ReidImages) -> np.ndarray:
     """(N,) int64: which of `COLOURS` colours an identity's chest has on the average."""
-    kept, pixels, _ = open_sound_images(images, SIZE, cache_folder(), jobs=1)
+    kept, pixels, _ = open_sound_images(images, SIZE, image_cache_folder(), jobs=1)
     if len(kept) < len(images):
         raise InputError(f"{len(images) - len(kept)} images are broken; the check needs sound ones")
     height, width = SIZE

@@ -49,7 +49,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class People:
+class EmbeddedPeople:
     """Who is trained on, and who is asked for: in the same place, and elsewhere."""
 
     train: Part
@@ -58,7 +58,7 @@ class People:
     other: tuple[Part, Part]  # query and gallery of another data set
 
 
-def embed_people(weights: Path, data: Path, other: Path, work: Path, tell: Any) -> People:
+def embed_people(weights: Path, data: Path, other: Path, work: Path, tell: Any) -> EmbeddedPeople:
     """Everybody's vectors, from ``work`` where they are there."""
     here, there = read_reid_set(data), read_reid_set(other)
     key = file_hash(weights)[:12]
@@ -68,7 +68,7 @@ def embed_people(weights: Path, data: Path, other: Path, work: Path, tell: Any) 
         for name in ("train", "query", "gallery")
         if (images := getattr(found, name)) is not None and (place == data.name or name != "train")
     ]
-    return People(parts[0], parts[1], parts[2], (parts[3], parts[4]))
+    return EmbeddedPeople(parts[0], parts[1], parts[2], (parts[3], parts[4]))
 
 
 def _part(weights: Path, images: ReidImages, path: Path, tell: Any) -> Part:
@@ -90,7 +90,7 @@ def _part(weights: Path, images: ReidImages, path: Path, tell: Any) -> Part:
     return found
 
 
-class Run:
+class HeadTraining:
     """One head in training."""
 
     def __init__(
@@ -227,13 +227,17 @@ class Run:
         return self.vectors(torch.from_numpy(vectors * self.bench.frozen.scale)[:, :, None, None])
 
 
-def search(people: People, bench: Bench, name: str, setting: int, seed: int, steps: int) -> dict[str, Any]:
+def search(
+    people: EmbeddedPeople, bench: Bench, name: str, setting: int, seed: int, steps: int
+) -> dict[str, Any]:
     """Train without the validation people; their mAP by the number of steps."""
     images = people.train.images
     choice = hold_out(images.ids, images.cameras, bench.validation)
     query, gallery = people.train.take(choice.query), people.train.take(choice.gallery)
     losses, rate = objective(bench, "frozen", name, setting, bench.frozen.rate)
-    run = Run(bench, bench.entrants[name], losses, rate, people.train.take(choice.train), seed, steps)
+    run = HeadTraining(
+        bench, bench.entrants[name], losses, rate, people.train.take(choice.train), seed, steps
+    )
     curve = {}
     for done in run.go():
         if done % bench.frozen.look == 0:
@@ -243,23 +247,27 @@ def search(people: People, bench: Bench, name: str, setting: int, seed: int, ste
     return {"losses": losses, "rate": rate, "curve": curve}
 
 
-def final(people: People, bench: Bench, name: str, setting: int, seed: int, steps: int) -> dict[str, Any]:
+def final(
+    people: EmbeddedPeople, bench: Bench, name: str, setting: int, seed: int, steps: int
+) -> dict[str, Any]:
     """Train on everybody, score those who were never seen."""
     losses, rate = objective(bench, "frozen", name, setting, bench.frozen.rate)
     run = trained(people, bench, name, setting, seed, steps)
     return {"losses": losses, "rate": rate, **measured(run, people)}
 
 
-def trained(people: People, bench: Bench, name: str, setting: int, seed: int, steps: int) -> Run:
+def trained(
+    people: EmbeddedPeople, bench: Bench, name: str, setting: int, seed: int, steps: int
+) -> HeadTraining:
     """A head trained on everybody."""
     losses, rate = objective(bench, "frozen", name, setting, bench.frozen.rate)
-    run = Run(bench, bench.entrants[name], losses, rate, people.train, seed, steps)
+    run = HeadTraining(bench, bench.entrants[name], losses, rate, people.train, seed, steps)
     for _ in run.go():
         pass
     return run
 
 
-def measured(run: Run, people: People) -> dict[str, Any]:
+def measured(run: HeadTraining, people: EmbeddedPeople) -> dict[str, Any]:
     """The figures of a head that has been trained."""
     query, gallery = people.query, people.gallery
     found = figures(run.of(query.vectors), query.images, run.of(gallery.vectors), gallery.images)

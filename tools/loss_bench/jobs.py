@@ -23,7 +23,7 @@ REFERENCE, NOBODY, STORED = "reference", "nobody looks", "frozen network"  # wha
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainingJob:
     """One training: of whom, with which setting, how long."""
 
     regime: str
@@ -74,7 +74,7 @@ def add_result(path: Path, result: Result) -> None:
 
 def open_jobs(
     bench: Bench, regime: str, names: Sequence[str], results: Iterable[Result], published: bool = False
-) -> list[Job]:
+) -> list[TrainingJob]:
     """What can be done now, in order; more may follow when it is done.
 
     Args:
@@ -82,7 +82,7 @@ def open_jobs(
         published: nothing is searched, everybody trains with the settings of the file.
     """
     done = {one["key"]: one for one in results}
-    jobs: list[tuple[tuple[int, int, int], Job]] = []
+    jobs: list[tuple[tuple[int, int, int], TrainingJob]] = []
     for place, name in enumerate(names):
         for job in _next(bench, regime, name, done, published):
             rung = 99 if job.stage == FINAL else int(job.stage.split()[1])
@@ -91,7 +91,9 @@ def open_jobs(
     return [job for _, job in sorted(jobs, key=lambda one: one[0])]
 
 
-def _next(bench: Bench, regime: str, name: str, done: Mapping[str, Result], published: bool) -> list[Job]:
+def _next(
+    bench: Bench, regime: str, name: str, done: Mapping[str, Result], published: bool
+) -> list[TrainingJob]:
     """The open jobs of the first stage of an entrant that has any."""
     how = bench.regime(regime)
     settings = list(range(settings_of(bench, name)))
@@ -99,7 +101,7 @@ def _next(bench: Bench, regime: str, name: str, done: Mapping[str, Result], publ
     if not published:
         for number, rung in enumerate(how.search, 1):
             settings = settings[: rung.settings]
-            jobs = [Job(regime, name, f"search {number}", k, 0, rung.length) for k in settings]
+            jobs = [TrainingJob(regime, name, f"search {number}", k, 0, rung.length) for k in settings]
             if left := [job for job in jobs if job.key not in done]:
                 return left
             best = {job.setting: best_look(done[job.key]) for job in jobs}
@@ -107,7 +109,7 @@ def _next(bench: Bench, regime: str, name: str, done: Mapping[str, Result], publ
             length = how.length or best[settings[0]][0]
     elif not length:
         length = how.search[-1].length
-    finals = [Job(regime, name, FINAL, settings[0], seed, length) for seed in range(1, how.seeds + 1)]
+    finals = [TrainingJob(regime, name, FINAL, settings[0], seed, length) for seed in range(1, how.seeds + 1)]
     return [job for job in finals if job.key not in done]
 
 

@@ -20,7 +20,7 @@ from retrace.eval.mot import evaluate
 from retrace.reid.embedder import Embedder
 from retrace.tools.loss_bench import frozen
 from retrace.tools.loss_bench.entrants import Bench
-from retrace.tools.loss_bench.jobs import FINAL, NOBODY, REFERENCE, STORED, TRACK, Job, read_results
+from retrace.tools.loss_bench.jobs import FINAL, NOBODY, REFERENCE, STORED, TRACK, TrainingJob, read_results
 from retrace.tools.loss_bench.trained import KEPT
 from retrace.tools.loss_bench.work import Places, slug, write
 from retrace.tools.tuning.clips import Clip, find_clips, load_clip
@@ -100,7 +100,7 @@ def track_all(
         How many were done.
     """
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
-    looks = Looks(bench, places, street, tell)
+    looks = StreetEmbedder(bench, places, street, tell)
     count = 0
     for job in left(regime, names, places):
         if time.monotonic() >= end or count == most:
@@ -112,12 +112,12 @@ def track_all(
     return count
 
 
-def left(regime: str, names: Sequence[str], places: Places) -> list[Job]:
+def left(regime: str, names: Sequence[str], places: Places) -> list[TrainingJob]:
     """Whom no tracker has used yet."""
     found = read_results(places.results)
     done = {one["key"] for one in found}
     jobs = [
-        Job(**{field.name: one[field.name] for field in fields(Job)})
+        TrainingJob(**{field.name: one[field.name] for field in fields(TrainingJob)})
         for one in found
         if one["stage"] == FINAL
         and one["regime"] == regime
@@ -125,19 +125,19 @@ def left(regime: str, names: Sequence[str], places: Places) -> list[Job]:
         and "failed" not in one
     ]
     jobs.sort(key=lambda job: (job.seed, names.index(job.entrant)))
-    jobs = [Job(REFERENCE, name, FINAL, 0, 0, 0) for name in (NOBODY, STORED)] + [
+    jobs = [TrainingJob(REFERENCE, name, FINAL, 0, 0, 0) for name in (NOBODY, STORED)] + [
         job for job in jobs if regime == "frozen" or network_of(job, places).is_file()
     ]
     return [job for job in jobs if f"{job.key}/{TRACK}" not in done]
 
 
-def network_of(job: Job, places: Places) -> Path:
+def network_of(job: TrainingJob, places: Places) -> Path:
     """Where a final of a trained network left it."""
     return places.work / KEPT / f"{slug(job)}.safetensors"
 
 
 @dataclass(frozen=True)
-class Looks:
+class StreetEmbedder:
     """What networks say of the boxes of a street."""
 
     bench: Bench
@@ -145,7 +145,7 @@ class Looks:
     street: Street
     tell: Callable[[str], None]
 
-    def of(self, job: Job) -> np.ndarray | None:
+    def of(self, job: TrainingJob) -> np.ndarray | None:
         """(N, D) unit rows; None: nobody looks. Frozen heads are not kept: each is trained again, in seconds."""
         if job.entrant == NOBODY:
             return None
@@ -164,7 +164,7 @@ class Looks:
         return Embedder.from_weights(self.weights, "cpu", threads=1).crops(self.street.crops)
 
     @cached_property
-    def people(self) -> frozen.People:
+    def people(self) -> frozen.EmbeddedPeople:
         places = self.places
         return frozen.embed_people(self.weights, places.data, places.other, places.work, self.tell)
 

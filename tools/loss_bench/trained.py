@@ -10,31 +10,31 @@ from typing import Any
 import numpy as np
 import torch
 
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder
 from retrace.reid.training.files import CHECKPOINT
 from retrace.reid.training.fit import fit
 from retrace.tools.loss_bench.entrants import Bench, Trained, objective
-from retrace.tools.loss_bench.jobs import FINAL, Job
+from retrace.tools.loss_bench.jobs import FINAL, TrainingJob
 from retrace.tools.loss_bench.people import few_of_each, figures, hold_out, score, space_of
 
 KEPT = "weights"  # folder in the work folder where the finals' networks stay
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class People:
+class Domains:
     """Two data sets: one to train on, with other people to score; and people of another place."""
 
     here: ReidSet
     there: ReidSet
 
 
-def read_people(data: Path, other: Path) -> People:
-    return People(read_reid_set(data), read_reid_set(other))
+def read_people(data: Path, other: Path) -> Domains:
+    return Domains(read_reid_set(data), read_reid_set(other))
 
 
-def train(people: People, bench: Bench, job: Job, weights: Path, work: Path) -> dict[str, Any]:
+def train(people: Domains, bench: Bench, job: TrainingJob, weights: Path, work: Path) -> dict[str, Any]:
     """A job: trained from where a stopped one had come to; its figures."""
     how = bench.regime(job.regime)
     assert isinstance(how, Trained)
@@ -59,7 +59,7 @@ def train(people: People, bench: Bench, job: Job, weights: Path, work: Path) -> 
     return told | found
 
 
-def preset(bench: Bench, job: Job, weights: Path) -> dict[str, Any]:
+def preset(bench: Bench, job: TrainingJob, weights: Path) -> dict[str, Any]:
     """The training preset of a job."""
     how, entrant = bench.regime(job.regime), bench.entrants[job.entrant]
     assert isinstance(how, Trained)
@@ -99,7 +99,7 @@ def without_some(data: ReidSet, people: int) -> ReidSet:
 def embed(embedder: Embedder, images: ReidImages | None) -> tuple[ReidImages, np.ndarray]:
     """(N, D) unit rows of the images that are sound."""
     assert images is not None
-    kept, pixels, _ = open_sound_images(images, embedder.size, cache_folder(), jobs=1)
+    kept, pixels, _ = open_sound_images(images, embedder.size, image_cache_folder(), jobs=1)
     with torch.inference_mode():
         parts = [embedder.crops(np.array(pixels[k : k + 256])) for k in range(0, len(kept), 256)]
     return kept, np.concatenate(parts)

@@ -19,7 +19,7 @@ from retrace.configs.versions import commit, versions
 from retrace.tools.benchmarks.side_by_side import shared_folder
 from retrace.tools.loss_bench import frozen, trained
 from retrace.tools.loss_bench.entrants import Bench
-from retrace.tools.loss_bench.jobs import FINAL, Job, Result, add_result, open_jobs, read_results
+from retrace.tools.loss_bench.jobs import FINAL, Result, TrainingJob, add_result, open_jobs, read_results
 
 Tell = Callable[[str], None]
 
@@ -113,7 +113,7 @@ def read_people(bench: Bench, regime: str, places: Places, tell: Tell) -> Any:
     return trained.read_people(places.data, places.other)
 
 
-def do(bench: Bench, job: Job, people: Any, places: Places) -> Result:
+def do(bench: Bench, job: TrainingJob, people: Any, places: Places) -> Result:
     """A job from beginning to end."""
     if job.regime == "frozen":
         call = frozen.final if job.stage == FINAL else frozen.search
@@ -124,7 +124,7 @@ def do(bench: Bench, job: Job, people: Any, places: Places) -> Result:
 @contextmanager
 def claimed(
     bench: Bench, regime: str, names: Sequence[str], places: Places, published: bool
-) -> Iterator[tuple[Job | None, int]]:
+) -> Iterator[tuple[TrainingJob | None, int]]:
     """The first open job that no other process works on, and how many are open."""
     with ExitStack() as stack:
         for tried in open_jobs(bench, regime, names, read_results(places.results), published):
@@ -153,7 +153,7 @@ def write(places: Places, result: Result) -> None:
             time.sleep(0.05)
 
 
-def slug(job: Job) -> str:
+def slug(job: TrainingJob) -> str:
     """A job's key as a file name."""
     return job.key.replace("/", "-").replace(" ", "")
 

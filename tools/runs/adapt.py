@@ -18,7 +18,7 @@ from retrace.configs.files import atomic_write, write_json, writing
 from retrace.eval.mot import combine, evaluate
 from retrace.eval.reassociation import auc
 from retrace.reid.config import TrainConfig
-from retrace.reid.data.image_cache import cache_folder, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder, find_weights
 from retrace.tools.runs.models import Models
@@ -308,7 +308,7 @@ def held_out(data: ReidSet, weights: Path, device: str = "auto") -> HeldOut:
     sides = []
     for part in (data.query, data.gallery):
         assert part is not None
-        images, pixels, _ = open_sound_images(part, embedder.size, cache_folder())
+        images, pixels, _ = open_sound_images(part, embedder.size, image_cache_folder())
         found = [embedder.crops(np.array(pixels[k : k + CHUNK])) for k in range(0, len(images), CHUNK)]
         sides.append((np.concatenate(found), images.ids, images.cameras))
     vectors, ids, cameras = (np.concatenate(parts) for parts in zip(*sides, strict=True))

@@ -27,7 +27,7 @@ def served(place: str | None) -> Iterator[Callable[[str], None]]:
         return
     now = [""]
 
-    class Metrics(BaseHTTPRequestHandler):
+    class MetricsHandler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
@@ -41,7 +41,7 @@ def served(place: str | None) -> Iterator[Callable[[str], None]]:
 
     host, _, port = place.rpartition(":")
     try:
-        server = ThreadingHTTPServer((host or HOST, int(port)), Metrics)
+        server = ThreadingHTTPServer((host or HOST, int(port)), MetricsHandler)
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(f"`metrics` {place[:40]}: cannot be served there ({error})") from None
     server.daemon_threads = True

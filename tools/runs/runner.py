@@ -16,7 +16,7 @@ from typing import Any
 from retrace.configs import InputError
 from retrace.configs.files import cores, locked, write_json
 from retrace.tools.runs.models import Models
-from retrace.tools.runs.split import Split, split
+from retrace.tools.runs.split import SourceParts, split
 from retrace.tools.runs.workers import Outcome, Progress, track_in_workers, workers_of
 from retrace.tools.terminal.console import say
 from retrace.tools.terminal.progress import bar, bars
@@ -340,9 +340,9 @@ def _track_elsewhere(run: Run, files: Sequence[OpenedJob]) -> None:
             _record(run, one, ended.report)
 
 
-def _split(run: Run, files: Sequence[OpenedJob]) -> dict[str, Split]:
+def _split(run: Run, files: Sequence[OpenedJob]) -> dict[str, SourceParts]:
     """The parts of each file that can be split, by its name; none where nobody asked."""
-    found: dict[str, Split] = {}
+    found: dict[str, SourceParts] = {}
     for one in files if run.split > 1 else ():
         try:
             found[one.name] = split(one, run.split)
@@ -353,7 +353,7 @@ def _split(run: Run, files: Sequence[OpenedJob]) -> dict[str, Split]:
     return found
 
 
-def _joined(part: Split, outcome: Outcome) -> Outcome | None:
+def _joined(part: SourceParts, outcome: Outcome) -> Outcome | None:
     """What became of a source with this part, if anything did yet."""
     try:
         return part.take(outcome)

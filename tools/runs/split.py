@@ -34,7 +34,7 @@ MAY_SAVE = {"mot", "csv", "coco", "cvat", "persons", "people", "looks"}  # what 
 
 
 @dataclass(slots=True)
-class Split:
+class SourceParts:
     """A source's parts, and what has become of them."""
 
     one: OpenedJob
@@ -92,7 +92,7 @@ class Split:
         return report
 
 
-def split(one: OpenedJob, parts: int) -> Split:
+def split(one: OpenedJob, parts: int) -> SourceParts:
     """A source's parts as jobs, in a folder of their own.
 
     Raises:
@@ -136,7 +136,7 @@ def split(one: OpenedJob, parts: int) -> Split:
         for k, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True))
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    return Split(one, cuts, jobs)
+    return SourceParts(one, cuts, jobs)
 
 
 def _has_looks(job: Job) -> bool:

@@ -18,7 +18,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import system_reason
 
 if TYPE_CHECKING:
-    from retrace.eval.ranking.shards import Shards
+    from retrace.eval.ranking.shards import ShardPool
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def call(
 @contextmanager
 def shards_of(
     shards: int | None, cluster: str | None, init: Callable[..., Any] | None = None
-) -> Iterator[Shards | None]:
+) -> Iterator[ShardPool | None]:
     """Who ranks parts of a gallery; None: nobody, it is ranked here in one piece.
 
     Args:
@@ -109,7 +109,7 @@ def shards_of(
     Raises:
         InputError: as :func:`executor_of`; fewer than 1, or the folder where features are put cannot be written.
     """
-    from retrace.eval.ranking.shards import Shards
+    from retrace.eval.ranking.shards import ShardPool
 
     if shards is not None and shards < 1:
         raise InputError(f"`shards` {shards}: expected a whole number from 1")
@@ -127,7 +127,7 @@ def shards_of(
         folder = Path(stack.enter_context(place)).resolve()
         count = shards or (1 if there is None else there.cores)
         executor = stack.enter_context(workers(count)) if there is None else there
-        yield Shards(executor, count, folder)
+        yield ShardPool(executor, count, folder)
 
 
 class InProcess(Executor):

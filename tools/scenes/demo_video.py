@@ -204,7 +204,7 @@ def obtain(cache: Path, places: Mapping[str, Take], note: Callable[[str], None])
     raise InputError("no demo video; give one as `video`, or see with `verbose` what failed")
 
 
-def cache_folder(out: Path) -> Path:
+def video_folder(out: Path) -> Path:
     """$RETRACE_CACHE or ~/.cache/retrace; inside ``out`` where that cannot be written."""
     try:
         folder = files.cache_folder()

@@ -20,7 +20,7 @@ from retrace.eval.report import Cell, Section
 
 
 @dataclass(frozen=True, slots=True)
-class Adapted:
+class FewShotScore:
     """Mean over episodes of each image against all others that were not support."""
 
     shots: int
@@ -41,7 +41,7 @@ def adapt(
     steps: int = 300,
     rate: float = 1e-4,
     seed: int = 0,
-) -> Adapted:
+) -> FewShotScore:
     """Adapt and score.
 
     Args:
@@ -73,7 +73,7 @@ def adapt(
     before, mAP, after, later = np.mean(found, 0)
     gains = np.array(found)[:, 3] - np.array(found)[:, 1]
     deviation = float(gains.std(ddof=1)) if episodes > 1 else 0.0
-    return Adapted(shots, len(people), float(before), float(after), float(mAP), float(later), deviation)
+    return FewShotScore(shots, len(people), float(before), float(after), float(mAP), float(later), deviation)
 
 
 def last_layer(x: np.ndarray, labels: np.ndarray, steps: int, rate: float, seed: int) -> np.ndarray:

@@ -90,9 +90,9 @@ def read_data(how: Embedding) -> ReidSet:
 
 def embed(path: Path, embedder: Embedder, data: ReidSet, how: Embedding, bar: Bar) -> Features:
     """Vectors of the data's queries and gallery."""
-    from retrace.reid.data.image_cache import cache_folder, open_sound_images
+    from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 
-    folder = Path(how.cache) if how.cache else cache_folder()
+    folder = Path(how.cache) if how.cache else image_cache_folder()
     notes, sides = list(data.notes), []
     if embedder.fed:
         notes.append(f"{path.name}: {embedder.fed}")

@@ -12,7 +12,7 @@ from retrace.eval.mot.preprocess import check_benchmark, find_fault
 from retrace.eval.mot.sequences import guess_benchmark
 from retrace.eval.report import Cell, Section
 from retrace.reid.embedder import Embedder, find_weights
-from retrace.tools.scoring.reid_pay import FEW, SHOWN, Contender, Trial
+from retrace.tools.scoring.reid_pay import FEW, SHOWN, Contender, TrialSequence
 from retrace.tracker.camera.warps import FileCamera
 from retrace.tracker.data import Frame
 from retrace.tracker.detection.boxes_file import open_detections
@@ -44,7 +44,7 @@ def read_gaps(text: str) -> list[float]:
 
 def open_trials(
     sources: Sequence[str], gt: str | None, detections: str | None, camera: str, benchmark: str = "auto"
-) -> list[Trial]:
+) -> list[TrialSequence]:
     """What to try on.
 
     Args:
@@ -69,7 +69,9 @@ def open_trials(
     return [_trial(source, gt, detections, camera, benchmark) for source in opened]
 
 
-def _trial(source: Source, gt: str | None, detections: str | None, camera: str, benchmark: str) -> Trial:
+def _trial(
+    source: Source, gt: str | None, detections: str | None, camera: str, benchmark: str
+) -> TrialSequence:
     if source.live:
         raise InputError(f"{source.name}: is live; what is compared must be seen twice")
     path = _own(source, gt, "gt", "gt/gt.txt")
@@ -83,7 +85,7 @@ def _trial(source: Source, gt: str | None, detections: str | None, camera: str, 
     moves = open_camera(camera, source, {}) if camera not in ("none", "auto") else _own_camera(source, camera)
     if moves is not None and not isinstance(moves, FileCamera):
         raise InputError(f"`camera` {camera}: expected none, auto or a file of warps")
-    return Trial(source.name, source, boxes, truth, benchmark, moves)
+    return TrialSequence(source.name, source, boxes, truth, benchmark, moves)
 
 
 def _own(source: Source, given: str | None, option: str, inside: str) -> Path:

@@ -35,7 +35,7 @@ Advance = Callable[[int, int], object]  # frames done, of how many
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialSequence:
     """One sequence to try on: its pictures, its boxes by frame, who is there, and how its camera moves."""
 
     name: str
@@ -78,7 +78,7 @@ class Contender:
 
 
 def compare(
-    trials: Sequence[Trial],
+    trials: Sequence[TrialSequence],
     embedders: Mapping[str, Embedder],
     config: TrackerConfig,
     gaps: Sequence[float],
@@ -142,7 +142,7 @@ def perfect_looks(known: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def embedded(
-    trial: Trial, embedders: Mapping[str, Embedder], floor: float, advance: Callable[[int], object]
+    trial: TrialSequence, embedders: Mapping[str, Embedder], floor: float, advance: Callable[[int], object]
 ) -> tuple[dict[str, list[np.ndarray]], dict[str, float]]:
     """Vectors by embedder and frame, and seconds by embedder. Zero rows: boxes of scores below ``floor``, and frames
     that cannot be read."""
@@ -171,7 +171,7 @@ def embedded(
     return looks, seconds
 
 
-def track(trial: Trial, config: TrackerConfig, vectors: Sequence[np.ndarray] | None) -> MotTable:
+def track(trial: TrialSequence, config: TrackerConfig, vectors: Sequence[np.ndarray] | None) -> MotTable:
     """The result that tools/track.py would write."""
     boxes, fps = trial.boxes, trial.source.fps
     if vectors is not None:
@@ -182,7 +182,7 @@ def track(trial: Trial, config: TrackerConfig, vectors: Sequence[np.ndarray] | N
 
 
 def _after(
-    trial: Trial, known: Sequence[np.ndarray], vectors: Sequence[np.ndarray], gaps: Sequence[float]
+    trial: TrialSequence, known: Sequence[np.ndarray], vectors: Sequence[np.ndarray], gaps: Sequence[float]
 ) -> list[Reassociation]:
     ids, count = np.concatenate(known), [len(one) for one in known]
     frames = np.repeat(np.arange(len(count)), count)

@@ -18,9 +18,9 @@ from retrace.configs.errors import InputError
 from retrace.eval import person_search
 from retrace.eval.partition import PartitionMetrics, ReturnsByGap, evaluate_partition, returns_by_gap
 from retrace.eval.report import Cell, Section
-from retrace.tools.scoring.visits import Seen, Visits
+from retrace.tools.scoring.visits import FoundVisits, KnownVisits
 from retrace.tracker.memory import Memory, MemoryConfig
-from retrace.tracker.memory.config import Map
+from retrace.tracker.memory.config import LikelihoodRatio
 from retrace.tracker.memory.search import Found, search
 
 STEPS = (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0)  # nats asked for beyond the calibrated gate
@@ -42,7 +42,7 @@ class GateScore:
     gaps: tuple[ReturnsByGap, ...]
 
 
-def curve(visits: Visits, config: MemoryConfig, steps: Sequence[float] = STEPS) -> list[GateScore]:
+def curve(visits: KnownVisits, config: MemoryConfig, steps: Sequence[float] = STEPS) -> list[GateScore]:
     """Every place of the gate, with times of transit and without."""
     found = []
     for times in (True, False):
@@ -54,13 +54,13 @@ def curve(visits: Visits, config: MemoryConfig, steps: Sequence[float] = STEPS) 
 def stricter(config: MemoryConfig, nats: float, times: bool = True) -> MemoryConfig:
     """The same, asking for so much more evidence before two tracklets are one person's."""
     maps = {
-        name: Map(offset=getattr(config, name).offset - nats, slope=getattr(config, name).slope)
+        name: LikelihoodRatio(offset=getattr(config, name).offset - nats, slope=getattr(config, name).slope)
         for name in ("same_camera", "other_camera")
     }
     return config.model_copy(update={**maps, "transit": times})
 
 
-def step(visits: Visits, config: MemoryConfig, nats: float = 0.0) -> GateScore:
+def step(visits: KnownVisits, config: MemoryConfig, nats: float = 0.0) -> GateScore:
     """One stream through a new memory."""
     with tempfile.TemporaryDirectory() as folder, open_memory(Path(folder), visits, config) as memory:
         identity = remember(visits, memory)
@@ -69,13 +69,13 @@ def step(visits: Visits, config: MemoryConfig, nats: float = 0.0) -> GateScore:
     return GateScore(nats, config.transit, metrics, metrics.b3_f1, tuple(gaps))
 
 
-def open_memory(folder: Path, visits: Visits, config: MemoryConfig) -> Memory:
+def open_memory(folder: Path, visits: KnownVisits, config: MemoryConfig) -> Memory:
     if not len(visits):
         raise InputError("there are no visits to be remembered")
     return Memory(folder / "memory.db", "visits", len(visits.tracklets[0].vector), config)
 
 
-def remember(visits: Visits, memory: Memory) -> np.ndarray:
+def remember(visits: KnownVisits, memory: Memory) -> np.ndarray:
     """(V,) the person whom the memory takes each for."""
     found = np.zeros(len(visits), np.int64)
     window = memory.config.window
@@ -103,7 +103,7 @@ class SearchScore:
     fnir: dict[float, float]  # at each FPIR
 
 
-def search_score(visits: Visits, config: MemoryConfig, seed: int = 0) -> SearchScore | None:
+def search_score(visits: KnownVisits, config: MemoryConfig, seed: int = 0) -> SearchScore | None:
     """Half of the people are remembered without their last visit, which is asked for; all visits of the others are
     searches for strangers. Then the halves change places. None: there are no photos, or nobody came twice."""
     names = np.random.default_rng(seed).permutation(np.unique(visits.person))
@@ -133,7 +133,7 @@ def search_score(visits: Visits, config: MemoryConfig, seed: int = 0) -> SearchS
                     answers.append(_answered(found))
                     where = np.array([one.camera for one in kept.tracklets])[mine]
                     truth.append(
-                        person_search.Visits(where, kept.begin[mine] - SLACK, kept.end[mine] + SLACK)
+                        person_search.CameraStays(where, kept.begin[mine] - SLACK, kept.end[mine] + SLACK)
                     )
                 else:
                     scores.append(found[0].probability if found else 0.0)
@@ -153,16 +153,16 @@ def _rank(found: Sequence[Found], right: set[int]) -> int:
     return next((k for k, one in enumerate(found, 1) if one.person in right), 0)
 
 
-def _answered(found: Sequence[Found]) -> person_search.Visits:
+def _answered(found: Sequence[Found]) -> person_search.CameraStays:
     visits = [visit for one in found for visit in one.visits]
     begin, end = (np.array([getattr(visit, name) for visit in visits]) for name in ("begin", "end"))
-    return person_search.Visits(np.array([visit.camera for visit in visits]), begin - SLACK, end + SLACK)
+    return person_search.CameraStays(np.array([visit.camera for visit in visits]), begin - SLACK, end + SLACK)
 
 
 # -- results beside their truth
 
 
-def score_seen(seen: Seen) -> GateScore:
+def score_seen(seen: FoundVisits) -> GateScore:
     """A finished result, by its visits."""
     metrics = evaluate_partition(seen.person, seen.identity, seen.begin, seen.weight)
     gaps = returns_by_gap(seen.person, seen.identity, seen.camera, seen.begin, seen.end, GAPS)

@@ -17,7 +17,7 @@ from retrace.eval.ranking.features import Features
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import MotTable
 from retrace.tracker.memory import Memory, Tracklet
-from retrace.tracker.memory.fitting import Looks, visits_of
+from retrace.tracker.memory.fitting import LabelledPictures, visits_of
 from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_info
 
 NAME = re.compile(r"(-?\d+)_c(\d+)s(\d+)_(\d+)_")  # Market-1501: person, camera, recording, frame
@@ -28,7 +28,7 @@ IOU = 0.5  # from which a box of a result shows a true person
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Visits:
+class KnownVisits:
     """V visits by their end."""
 
     person: np.ndarray  # (V,) int64, who it is
@@ -42,7 +42,7 @@ class Visits:
     def __len__(self) -> int:
         return len(self.person)
 
-    def take(self, rows: np.ndarray) -> Visits:
+    def take(self, rows: np.ndarray) -> KnownVisits:
         """Those of a mask or of indices in rising order."""
         arrays = ("person", "camera", "begin", "end", "weight", "photo")
         chosen = tuple(self.tracklets[int(k)] for k in np.arange(len(self))[rows])
@@ -51,7 +51,7 @@ class Visits:
 
 def visits_of_images(
     features: Features, recordings: tuple[int, ...] | None = None, one_clock: tuple[int, ...] = ()
-) -> Visits:
+) -> KnownVisits:
     """Pictures of one person in one camera with less than ``GAP`` s between two are one visit, its vector their mean.
 
     Args:
@@ -87,7 +87,7 @@ def visits_of_images(
     return _group(vector[keep][order], person, camera, recording, time, one_clock)
 
 
-def shuffled_visits(features: Features, seed: int) -> Visits:
+def shuffled_visits(features: Features, seed: int) -> KnownVisits:
     """Two visits of each person in each camera, each the mean of half of the pictures there, in no order, and so far
     apart that times say nothing: for data sets that tell no time.
 
@@ -97,7 +97,9 @@ def shuffled_visits(features: Features, seed: int) -> Visits:
     if seed < 0:
         raise InputError(f"`shuffled` {seed}: expected a seed of 0 or more")
     sides = (features.query, features.gallery)
-    looks = Looks(*(np.concatenate([getattr(s, n) for s in sides]) for n in ("features", "ids", "cameras")))
+    looks = LabelledPictures(
+        *(np.concatenate([getattr(s, n) for s in sides]) for n in ("features", "ids", "cameras"))
+    )
     vector, person, camera = visits_of(looks)
     if not len(person):
         raise InputError(f"{features.name}: no people in it")
@@ -111,7 +113,7 @@ def shuffled_visits(features: Features, seed: int) -> Visits:
         )
         for k in range(len(person))
     )  # fmt: skip
-    return Visits(
+    return KnownVisits(
         person, camera, begin, begin + 5, np.ones(len(person)), tracklets, np.zeros((len(person), 0))
     )
 
@@ -131,7 +133,7 @@ def _group(
     recording: np.ndarray,
     time: np.ndarray,
     one_clock: tuple[int, ...],
-) -> Visits:
+) -> KnownVisits:
     """Pictures by person, recording, camera and time -> visits."""
     same = np.ones(len(person), bool)
     for each in (person, recording, camera):
@@ -153,7 +155,7 @@ def _group(
         clock = f"s{recording[row]}" if recording[row] in one_clock else where[1]
         vector_of = mean[one].astype(np.float32)
         tracklets.append(Tracklet(*where, k, *when, boxes, vector_of, beside[k], clock=clock))
-    return Visits(
+    return KnownVisits(
         person[rows], camera[rows], begin[order], end[order], count[order].astype(float), tuple(tracklets),
         vector[rows + count[order] // 2].astype(np.float32),
     )  # fmt: skip
@@ -168,7 +170,7 @@ def _beside(place: np.ndarray, begin: np.ndarray, end: np.ndarray) -> list[froze
     return found
 
 
-def visits_of_memory(path: Path, truth: Path) -> Visits:
+def visits_of_memory(path: Path, truth: Path) -> KnownVisits:
     """The tracklets of a memory whose people a CSV file tells: columns ``tracklet`` and ``person``.
 
     Raises:
@@ -201,7 +203,7 @@ def visits_of_memory(path: Path, truth: Path) -> Visits:
                 Tracklet(*where, track[one], *when, boxes[one], people.vectors[row].copy(), beside)
             )
         number = {name: k for k, name in enumerate(sorted({*who.values()}))}
-        return Visits(
+        return KnownVisits(
             np.array([number[who[int(people.tracklet[row])]] for row in rows]), people.camera_of[rows].copy(),
             people.begin_of[rows].copy(), people.end_of[rows].copy(),
             np.array([max(one.boxes, 1) for one in tracklets], float), tuple(tracklets), people.vectors[rows].copy(),
@@ -223,7 +225,7 @@ def _named(truth: Path) -> dict[int, str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class FoundVisits:
     """V visits of true people, and what a result calls them."""
 
     person: np.ndarray  # (V,) int64
@@ -237,7 +239,7 @@ class Seen:
 
 def visits_of_results(
     truth: dict[str, MotTable], result: dict[str, MotTable], fps: float, gap: float
-) -> Seen:
+) -> FoundVisits:
     """A person's boxes with less than ``gap`` s between two are one visit.
 
     Args:
@@ -260,7 +262,7 @@ def visits_of_results(
                 unseen += not len(ids)
     table = np.array(rows, float).reshape(-1, 6)
     person, identity, camera = table[:, :3].T.astype(np.int64)
-    return Seen(person, identity, camera, table[:, 3], table[:, 4], table[:, 5], unseen)
+    return FoundVisits(person, identity, camera, table[:, 3], table[:, 4], table[:, 5], unseen)
 
 
 def _matched(true: MotTable, result: MotTable) -> np.ndarray:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pydantic
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from retrace.configs import InputError
-from retrace.configs.loader import preset_path, validate
+from retrace.configs.loader import Strict, preset_path, validate
 from retrace.configs.reading import read_yaml
 from retrace.tracker.config import TrackerConfig
 
@@ -25,10 +25,8 @@ TRIES = 200  # draws for one valid combination before the space is called unfit
 DIGITS = 9  # significant digits of a drawn number: what a preset file says is then what was scored
 
 
-class Parameter(BaseModel):
+class Parameter(Strict):
     """How one value may vary: ``{low, high, log?, step?}`` or ``{choices: [...]}``; whole numbers stay whole."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     low: int | float | None = None
     high: int | float | None = None

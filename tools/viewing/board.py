@@ -14,7 +14,7 @@ from retrace.configs.errors import InputError
 from retrace.tools.viewing import persons, reasons, scores, totals
 from retrace.tools.viewing.place import Place
 from retrace.tools.viewing.run_folder import Runs
-from retrace.tools.viewing.video import Crops, Proxies, shown_file, times
+from retrace.tools.viewing.video import CropCache, Proxies, shown_file, times
 from retrace.tracker.data import MotTable
 
 Query = Mapping[str, str]
@@ -34,7 +34,7 @@ class Board:
     truth: Path | None = None
     memory: Path | None = None
     proxies: Proxies = field(default_factory=Proxies)
-    crops: Crops = field(default_factory=Crops)
+    crops: CropCache = field(default_factory=CropCache)
 
     def overall(self) -> dict[str, Any]:
         """Of all runs."""

@@ -31,7 +31,7 @@ MOST_FRAMES = 2 * 10**7  # that are believed: a week of 30 a second
 Value = TypeVar("Value")
 
 
-class Kept:
+class FileCache:
     """What was made of files, made again once one of them has changed."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Place:
         self, folder: Path, name: str, record: dict[str, Any], source: str | None, weights: Path | None = None
     ) -> None:
         self.folder, self.name, self.record, self.source, self.weights = folder, name, record, source, weights
-        self.kept = Kept()
+        self.kept = FileCache()
 
     # -- where things lie
 

@@ -117,7 +117,7 @@ def _times(path: Path) -> np.ndarray:
         return np.sort(np.array(stamps, np.float64)) * float(stream.time_base or 1)
 
 
-class Crops:
+class CropCache:
     """People cut out of the shown files, as JPEG; the last ones are kept."""
 
     def __init__(self) -> None:

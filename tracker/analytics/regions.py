@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from retrace.configs.errors import InputError
-from retrace.configs.loader import validate
+from retrace.configs.loader import Strict, validate
 from retrace.configs.reading import read_yaml
 
 
@@ -25,11 +25,7 @@ Point = tuple[Pixel, Pixel]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Line(_Strict):
+class Line(Strict):
     """A line from its first point to its second, px. Who goes from its left to its right (as seen by somebody who
     walks along it) goes in the first direction."""
 
@@ -58,7 +54,7 @@ class Line(_Strict):
         return ("down", "up") if down > 0 else ("up", "down")
 
 
-class Zone(_Strict):
+class Zone(Strict):
     """A polygon, px; its edges may not cross each other."""
 
     name: Name
@@ -75,7 +71,7 @@ class Zone(_Strict):
         return self
 
 
-class Regions(_Strict):
+class Regions(Strict):
     """What is counted."""
 
     lines: tuple[Line, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import blend, dots, nearest, sums
-from retrace.tracker.compiled_frame.inputs import Inputs, Looks, inner
+from retrace.tracker.compiled_frame.inputs import FrameLooks, Inputs, inner
 from retrace.tracker.tracks.appearance import ALIKE, SUMMED
 from retrace.tracker.tracks.overlaps import alike
 
@@ -52,7 +52,7 @@ def anybody_looks(rows: np.ndarray, boxes: np.ndarray, rules: Any) -> bool:
 
 
 @inner
-def looks_of(pairs: CandidatePairs, inputs: Inputs, looks: Looks, rules: Any) -> np.ndarray:
+def looks_of(pairs: CandidatePairs, inputs: Inputs, looks: FrameLooks, rules: Any) -> np.ndarray:
     """(P,) 1 - cosine, stretched; NaN where it is unknown. Where there is a matrix, it is told, too."""
     rows, matrix, embedding = inputs.rows, looks.matrix, looks.embedding
     row, col, views, known = pairs.row, pairs.col, rows["views"], inputs.found.boxes["known"]
@@ -84,7 +84,7 @@ def looks_of(pairs: CandidatePairs, inputs: Inputs, looks: Looks, rules: Any) ->
 
 
 @inner
-def remember(rows: np.ndarray, joined: np.ndarray, boxes: np.ndarray, looks: Looks, rules: Any) -> None:
+def remember(rows: np.ndarray, joined: np.ndarray, boxes: np.ndarray, looks: FrameLooks, rules: Any) -> None:
     """Vectors of sure detections go into what is remembered of their tracks, in place."""
     if len(looks.embedding) == 0:
         return

@@ -10,7 +10,7 @@ from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.compiled import by_column, overlapping_pairs, solve
 from retrace.tracker.compiled_frame.appearance import anybody_looks, looks_of
 from retrace.tracker.compiled_frame.costs import distance, sum_of_costs
-from retrace.tracker.compiled_frame.inputs import Inputs, Looks, inner
+from retrace.tracker.compiled_frame.inputs import FrameLooks, Inputs, inner
 from retrace.tracker.rows import FrameTime, expected
 from retrace.tracker.rules import BANDS, MOST
 from retrace.tracker.tracks.overlaps import alike
@@ -20,7 +20,7 @@ HIGH, LOW, DELETED = range(3)  # of rules.BANDS
 
 @inner
 def associate(
-    inputs: Inputs, looks: Looks, stages: np.ndarray, deleted: np.ndarray, rules: Any
+    inputs: Inputs, looks: FrameLooks, stages: np.ndarray, deleted: np.ndarray, rules: Any
 ) -> np.ndarray:
     """(T,) the detection of each track, -1: none; as `matching.associate`."""
     rows, boxes, now = inputs.rows, inputs.found.boxes, inputs.now
@@ -90,7 +90,7 @@ def associate(
 
 @inner
 def _let_through(
-    inputs: Inputs, looks: Looks, pairs: CandidatePairs, stage: Any, rules: Any
+    inputs: Inputs, looks: FrameLooks, pairs: CandidatePairs, stage: Any, rules: Any
 ) -> tuple[CandidatePairs, np.ndarray]:
     """The pairs that the gates let through, and (P,) `looks_of` them, where the stage compares looks."""
     look, first = pairs.iou, False

@@ -11,7 +11,7 @@ from retrace.tracker.compiled import corners, measured, predict
 from retrace.tracker.compiled_frame.appearance import has_vector, remember, stretch_by
 from retrace.tracker.compiled_frame.association import associate
 from retrace.tracker.compiled_frame.boost import boost
-from retrace.tracker.compiled_frame.inputs import BOX, FrameDetections, Inputs, Looks, inner
+from retrace.tracker.compiled_frame.inputs import BOX, FrameDetections, FrameLooks, Inputs, inner
 from retrace.tracker.compiled_frame.lifecycle import begin, births, correct, forget, keep_rows, take_in
 from retrace.tracker.compiled_frame.overlaps import deleted_boxes, free_places, without_duplicates
 from retrace.tracker.compiled_frame.shown import report
@@ -68,7 +68,7 @@ def run_frame(
     for t in range(len(matrix)):
         for n in range(len(score)):
             matrix[t, n] *= stretch
-    looks = Looks(embedding, recent, history, bank, matrix, stretch)
+    looks = FrameLooks(embedding, recent, history, bank, matrix, stretch)
     rows = row_buffer[:count]
     if steps > 0:
         _predict(rows, filters, memory, steps, rules)

@@ -32,7 +32,7 @@ class FrameDetections(NamedTuple):
     exact: np.ndarray  # (N, 4) float64 px, the same boxes
 
 
-class Looks(NamedTuple):
+class FrameLooks(NamedTuple):
     """What detections and tracks look like, see `tracker.tracks.state.Vectors`."""
 
     embedding: np.ndarray  # (N, D) float32; D = 0: nobody looks

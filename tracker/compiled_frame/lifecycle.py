@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from retrace.tracker.compiled import measured, reupdate, update
-from retrace.tracker.compiled_frame.inputs import FrameDetections, Inputs, Looks, inner
+from retrace.tracker.compiled_frame.inputs import FrameDetections, FrameLooks, Inputs, inner
 from retrace.tracker.compiled_frame.overlaps import better
 from retrace.tracker.rows import ACTIVE, EPSILON, LOST, TENTATIVE, FrameTime
 from retrace.tracker.tracks.lifecycle import confirmed, confirmed_at_birth, may_begin, remembered
@@ -199,7 +199,7 @@ def begin(
     count: int,
     cols: np.ndarray,
     found: FrameDetections,
-    looks: Looks,
+    looks: FrameLooks,
     rules: Any,
     now: FrameTime,
 ) -> None:

@@ -17,13 +17,13 @@ import pydantic
 
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
-from retrace.configs.loader import validate
+from retrace.configs.loader import Strict, validate
 from retrace.configs.reading import read_yaml
 from retrace.tracker.detection import decode
 from retrace.tracker.detection.classes import coco_names, named, names_from_file, names_in
 from retrace.tracker.detection.decode import Decode
 from retrace.tracker.detection.letterbox import Size
-from retrace.tracker.detection.network import Network
+from retrace.tracker.detection.network import DetectorNetwork
 
 STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))  # of the grids that heads use
 COCO_CLASSES, COCO_COLUMNS = 80, 91  # the latter with holes, by COCO's own ids from 1
@@ -36,13 +36,11 @@ MAKERS: dict[str, dict[str, Any]] = {  # LibreYOLO's "model_family" -> what its 
 Three = tuple[float, float, float]
 
 
-class Format(pydantic.BaseModel):
+class Format(Strict):
     """What a network wants and how it is read; in a YAML beside the weights, or as ``detector_format``.
 
     Everything may be left out: then it is the family's, and the family is what the file looks like.
     """
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     family: str | None = None
     size: int | tuple[int, int] | None = None  # px, side or (height, width), where the file leaves it open
@@ -89,7 +87,7 @@ class Format(pydantic.BaseModel):
 class FirstLook:
     """What is known of a network after its first blank picture."""
 
-    network: Network
+    network: DetectorNetwork
     arrays: Mapping[str, np.ndarray]  # all outputs, of one picture, by name
     size: Size  # of that picture
     names: dict[int, str] | None  # classes, where somebody tells
@@ -178,7 +176,7 @@ def read_format(given: str | Path | Mapping[str, Any] | None, weights: Path) -> 
     return found
 
 
-def told_names(told: Format, network: Network) -> dict[int, str] | None:
+def told_names(told: Format, network: DetectorNetwork) -> dict[int, str] | None:
     """Class names from the description, a NAME.names beside the weights, or the file's metadata; None: nobody tells."""
     if told.names is not None:
         return (

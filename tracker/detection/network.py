@@ -44,7 +44,7 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class DetectorNetwork:
     """A loaded network."""
 
     path: Path
@@ -59,7 +59,7 @@ class Network:
 
 def open_network(
     path: Path, device: str = "auto", runtime: str = "auto", threads: int | None = None
-) -> Network:
+) -> DetectorNetwork:
     """Load an ONNX file or an OpenVINO IR (.xml).
 
     Raises:
@@ -78,7 +78,7 @@ def open_network(
         raise InputError(f"{path}: runtime {runtime!r} needs {error.name}: {cure}") from None
 
 
-def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bool) -> Network:
+def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bool) -> DetectorNetwork:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -103,7 +103,7 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bo
         shape = tuple(side if isinstance(side, int) else None for side in node.shape)
         return Port(node.name, shape, KINDS.get(node.type))
 
-    return Network(
+    return DetectorNetwork(
         path,
         tuple(map(port, session.get_inputs())),
         tuple(map(port, session.get_outputs())),
@@ -115,7 +115,7 @@ def _open_onnxruntime(path: Path, device: str, threads: int | None, tensorrt: bo
     )
 
 
-def _open_openvino(path: Path, device: str, threads: int | None) -> Network:
+def _open_openvino(path: Path, device: str, threads: int | None) -> DetectorNetwork:
     core = openvino_core()
     if device.startswith("cuda"):
         raise InputError(f"`device` {device!r}: OpenVINO has no CUDA; use device 'cpu'")
@@ -142,7 +142,7 @@ def _open_openvino(path: Path, device: str, threads: int | None) -> Network:
         return [np.array(request.get_output_tensor(numbers[name]).data) for name in wanted]
 
     inputs, told = tuple(map(port, model.inputs)), _openvino_metadata(path, model)
-    return Network(path, inputs, outputs, told, run, "openvino on cpu", callers=1)
+    return DetectorNetwork(path, inputs, outputs, told, run, "openvino on cpu", callers=1)
 
 
 def _openvino_metadata(path: Path, model: Any) -> dict[str, str]:

@@ -16,7 +16,7 @@ from retrace.tracker.detection.classes import choose_classes
 from retrace.tracker.detection.decode import Ask, DecodedBoxes
 from retrace.tracker.detection.formats import FirstLook, Format, Reading, read_format, recognise, told_names
 from retrace.tracker.detection.letterbox import Size, fill, place
-from retrace.tracker.detection.network import Network, Port, open_network
+from retrace.tracker.detection.network import DetectorNetwork, Port, open_network
 from retrace.tracker.detection.nms import nms
 from retrace.tracker.detection.scores import Fit, calibrated, fit_of, raw
 
@@ -76,7 +76,7 @@ def open_onnx(
 class Model:
     """A network with all that is known of it. Nothing in it changes: calls may come from several threads in turn."""
 
-    def __init__(self, network: Network, told: Format) -> None:
+    def __init__(self, network: DetectorNetwork, told: Format) -> None:
         """Recognise ``network`` by what it makes of a blank picture.
 
         Raises:
@@ -192,7 +192,7 @@ EXTRA = {  # what some exports want beside the picture, so that their boxes are 
 }
 
 
-def _inputs(network: Network) -> tuple[Port, tuple[Port, ...]]:
+def _inputs(network: DetectorNetwork) -> tuple[Port, tuple[Port, ...]]:
     """The picture's input and the others.
 
     Raises:
@@ -212,7 +212,7 @@ def _inputs(network: Network) -> tuple[Port, tuple[Port, ...]]:
     return images[0], extra
 
 
-def _wished(told: Format, network: Network) -> Size:
+def _wished(told: Format, network: DetectorNetwork) -> Size:
     """The size for a network that takes any."""
     asked = _pair(told.size)
     if asked:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from retrace.configs.loader import Strict
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -24,16 +26,14 @@ def preset_for(weights: str) -> str:
     return PRESETS.get(name.rpartition(".")[0], "default")
 
 
-class Map(BaseModel):
+class LikelihoodRatio(Strict):
     """Distance between two tracklets -> log-likelihood ratio of being one person: ``offset - slope x distance``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     offset: Annotated[float, Field(allow_inf_nan=False)]
     slope: Positive
 
 
-class MemoryConfig(BaseModel):
+class MemoryConfig(Strict):
     """Every limit of the memory is a number here.
 
     Example:
@@ -44,13 +44,11 @@ class MemoryConfig(BaseModel):
         0.9
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     source: str = ""  # where the numbers come from
 
     # evidence
-    same_camera: Map  # the same camera, later
-    other_camera: Map
+    same_camera: LikelihoodRatio  # the same camera, later
+    other_camera: LikelihoodRatio
     strangers: Positive  # mean distance of different people where the maps were fitted: their unit
     # the mean of a camera's people is taken off their vectors; of so many people it counts half; null: nothing is
     centre_half: Positive | None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from retrace.tracker.memory.config import Map, MemoryConfig
+from retrace.tracker.memory.config import LikelihoodRatio, MemoryConfig
 
 # s; bins of time from the end of one tracklet to the beginning of the next
 TRANSIT_BINS = np.array([0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 90.0, 300.0, 1200.0, 3600.0, 21600.0, 86400.0])
@@ -33,7 +33,7 @@ def appearance_ratio(
     return np.where(same_camera, _ratio(scaled, config.same_camera), _ratio(scaled, config.other_camera))
 
 
-def _ratio(distance: np.ndarray, fitted: Map) -> np.ndarray:
+def _ratio(distance: np.ndarray, fitted: LikelihoodRatio) -> np.ndarray:
     return fitted.offset - fitted.slope * distance
 
 

@@ -14,7 +14,7 @@ from retrace.configs.errors import InputError
 from retrace.configs.files import atomic_write, writing
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.camera_means import CameraMeans
-from retrace.tracker.memory.config import Map, MemoryConfig
+from retrace.tracker.memory.config import LikelihoodRatio, MemoryConfig
 
 LEAST_UNIT = 1e-3  # of distance
 LEAST_TOLD = 2.0  # nats between no distance and that of strangers, below which a map tells nothing
@@ -28,7 +28,7 @@ FIRST = 0.92
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class LabelledPictures:
     """Pictures of people who are named."""
 
     vector: np.ndarray  # (N, D) float32 unit
@@ -50,7 +50,7 @@ class VisitPairs:
         return float(self.distance[self.here & ~self.same].mean())
 
 
-def visit_pairs(looks: Looks, half: float | None) -> VisitPairs:
+def visit_pairs(looks: LabelledPictures, half: float | None) -> VisitPairs:
     """The pictures of a person in a camera, in their order, are two visits, each its mean; all pairs of visits.
 
     Args:
@@ -72,7 +72,7 @@ def visit_pairs(looks: Looks, half: float | None) -> VisitPairs:
     return VisitPairs((1.0 - less @ less.T)[a, b], person[a] == person[b], camera[a] == camera[b])
 
 
-def visits_of(looks: Looks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def visits_of(looks: LabelledPictures) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(V, D) float64 unit means, (V,) persons, (V,) cameras; two visits of who has two pictures in a camera."""
     named = (looks.person > 0).nonzero()[0]
     order = named[np.lexsort((named, looks.camera[named], looks.person[named]))]
@@ -88,7 +88,7 @@ def visits_of(looks: Looks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean / np.linalg.norm(mean, axis=1, keepdims=True), person[begin], camera[begin]
 
 
-def fit_maps(sets: Mapping[str, Looks], config: MemoryConfig) -> MemoryConfig:
+def fit_maps(sets: Mapping[str, LabelledPictures], config: MemoryConfig) -> MemoryConfig:
     """The config with maps that suit these weights.
 
     Distances are counted in each set's own unit, and every set and both kinds of pairs weigh alike; the map is the
@@ -133,8 +133,10 @@ def fit_maps(sets: Mapping[str, Looks], config: MemoryConfig) -> MemoryConfig:
         )
     strangers, slope = FIRST * strangers, slope / FIRST  # the same map in a smaller unit
     told = {
-        "other_camera": Map(offset=round(offset, 2), slope=round(slope, 2)),
-        "same_camera": Map(offset=round(offset - float(np.log(NEARER)), 2), slope=round(slope, 2)),
+        "other_camera": LikelihoodRatio(offset=round(offset, 2), slope=round(slope, 2)),
+        "same_camera": LikelihoodRatio(
+            offset=round(offset - float(np.log(NEARER)), 2), slope=round(slope, 2)
+        ),
         "strangers": round(strangers, 3),
     }
     return config.model_copy(update=told)
@@ -176,7 +178,7 @@ def fit_memory(
         InputError: see `fit_maps`; a place that cannot be written.
     """
     given = load_preset(config, MemoryConfig, "memory")
-    found = fit_maps({name: Looks(*each) for name, each in vectors.items()}, given)
+    found = fit_maps({name: LabelledPictures(*each) for name, each in vectors.items()}, given)
     source = f"Maps of {weights} on {', '.join(vectors)} (calibrate_reid.py); the rest as {config}."
     found = found.model_copy(update={"source": source})
     with writing(path), atomic_write(path) as file:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from retrace.configs.errors import InputError
 from retrace.configs.files import append_line, reading, writing
+from retrace.configs.loader import Strict
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import MotTable
 
@@ -33,11 +34,7 @@ Near = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 SAME_PLACE = 0.5  # IoU from which a box of another result is the one that an edit was about
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Seen(_Strict):
+class Seen(Strict):
     """Where an identity was when an edit named it."""
 
     id: Id
@@ -45,7 +42,7 @@ class Seen(_Strict):
     xyxy: Corners
 
 
-class _Edit(_Strict):
+class _Edit(Strict):
     result: Annotated[str, Field(max_length=64)] | None = None  # the result it was made on, by its hash
     seen: Annotated[tuple[Seen, ...], Field(max_length=2)] | None = None
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from retrace.configs.loader import Strict
 from retrace.tracker.association.assignment import solve
 from retrace.tracker.config import Seconds, Unit
 from retrace.tracker.data import MotTable
@@ -22,10 +23,8 @@ CHUNK = 1 << 17  # pairs looked at in one go: some 30 MB, whatever the number of
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class LinkConfig(BaseModel):
+class LinkConfig(Strict):
     """What two tracklets may differ by and still be one person; beyond any of these they are never joined."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gap: Annotated[Seconds, Field(gt=0)]  # from the last box of one to the first of the other
     distance: Positive  # box heights between where either is expected across the gap and where the other is

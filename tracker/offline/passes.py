@@ -12,9 +12,10 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from retrace.configs import InputError
+from retrace.configs.loader import Strict
 from retrace.tracker.config import Seconds
 from retrace.tracker.data import MotTable
 from retrace.tracker.offline.linking import LinkConfig, Links, find_links, none_linked, rename
@@ -26,30 +27,22 @@ TAU = 10.0  # frames, of GSI's formula
 Pass = Literal["link", "reconnect", "interpolate", "smooth", "remove_short"]
 
 
-class Interpolate(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Interpolate(Strict):
     gap: Seconds  # from one box of a track to its next; what is longer stays open
 
 
-class Smooth(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Smooth(Strict):
     length: Annotated[Seconds, Field(gt=0)] | Literal["gsi"]  # of the kernel; gsi: by the paper's formula
     # variance of a box's error over the movement's
     noise: Annotated[float, Field(ge=1e-6, allow_inf_nan=False)]
 
 
-class RemoveShort(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class RemoveShort(Strict):
     seconds: Seconds  # tracks that last less, from the first box to the last, go
 
 
-class OfflineConfig(BaseModel):
+class OfflineConfig(Strict):
     """Which passes, in which order, and what each is told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = ""  # the papers and where each value comes from
     passes: Annotated[tuple[Pass, ...], Field(min_length=1)]

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from retrace.configs import InputError
+from retrace.configs.loader import Strict
 from retrace.tracker.config import Seconds
 from retrace.tracker.data import Detections, MotTable, Tracks
 from retrace.tracker.offline.linking import (
@@ -32,10 +33,8 @@ from retrace.tracker.tracks.appearance import ALIKE
 PAIRS = 1 << 13  # compared in one go: 32 MB of vectors of 512
 
 
-class ReconnectConfig(BaseModel):
+class ReconnectConfig(Strict):
     """What two tracklets may differ by and still be one person; beyond any of these they are never joined."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gap: Annotated[Seconds, Field(gt=0)]  # from the last box of one to the first of the other
     distance: Positive  # between their mean vectors; 1 is the mean of people who are there at the same time

@@ -54,7 +54,7 @@ def cut_crops(
     wish, out = wish or CropFilter(), Path(out)
     if out.exists():
         raise InputError(f"`out` {out}: is already there; remove it, or choose another name")
-    opened = open_sequences(find_sequences(sequences), video or {}, say)
+    opened = open_sequences(sequence_folders(sequences), video or {}, say)
     with atomic_folder(out) as partial:
         rows = [
             row for folder, source in opened for row in cut_sequence(folder, source, wish, partial, say, bar)
@@ -70,7 +70,7 @@ def cut_crops(
         (partial / "crops.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def find_sequences(given: Iterable[str | Path]) -> list[Path]:
+def sequence_folders(given: Iterable[str | Path]) -> list[Path]:
     """The sequence folders that are given or lie in a given folder, by name; one of MOT17's copies.
 
     Raises:

@@ -31,7 +31,7 @@ APART = 3600.0  # s between two recordings whose clocks are not known: the hours
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class GlobalIds:
     """The people of one source's tracklets, T rows by track, then beginning."""
 
     track: np.ndarray  # (T,) int64
@@ -156,18 +156,18 @@ class Remembering:
             told = zip(there, self._memory.ask(by_clock), strict=True)
             self.seems = {one.track: decision for one, decision in told if not decision.new}
 
-    def finish(self) -> People:
+    def finish(self) -> GlobalIds:
         """Decide what is left; who all of them are."""
         self.latest = []
         self._waiting += self.gather.finish()
         self._decide()
         if self._memory is None:
-            return People(*(np.zeros(0, kind) for kind in (np.int64, np.float64, np.int64)))
+            return GlobalIds(*(np.zeros(0, kind) for kind in (np.int64, np.float64, np.int64)))
         rows = self._rows()
         self._jumped = self._ahead(self._memory)
         self._memory.close()
         track, begin, person = (np.array([row[k] for row in rows]) for k in range(3))
-        return People(track.astype(np.int64), begin.astype(float), person.astype(np.int64))
+        return GlobalIds(track.astype(np.int64), begin.astype(float), person.astype(np.int64))
 
     def _ahead(self, memory: Memory) -> list[str]:
         """Whether this camera is so far ahead of all others that its clock may be wrong."""
@@ -307,7 +307,7 @@ def _row(one: Tracklet, decision: Decision) -> dict[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def rename_results(kept: Path, path: Path, people: People, fps: float) -> tuple[MotTable, int]:
+def rename_results(kept: Path, path: Path, people: GlobalIds, fps: float) -> tuple[MotTable, int]:
     """``path``: what the tracker said in ``kept``, with global ids. One person's second box in a frame (two boxes that
     were one crop twice) is left out.
 
@@ -326,7 +326,7 @@ def rename_results(kept: Path, path: Path, people: People, fps: float) -> tuple[
     return renamed, int((~first).sum())
 
 
-def add_people(path: Path, people: People, last: list[dict[str, Any]]) -> Path:
+def add_people(path: Path, people: GlobalIds, last: list[dict[str, Any]]) -> Path:
     """JSON lines, from what has grown of them: each track gets its ``person`` beside its ``id``; ``last``: what was
     decided when the source had ended."""
     grown, whole = partial_of(path), path.with_name(path.name + ".people")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from retrace.configs.loader import Strict
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class SiteConfig(BaseModel):
+class SiteConfig(Strict):
     """Distances on the ground are in body heights: how far, in the picture where somebody stands, the other camera's
     feet fall from his own, over the height of his box.
 
@@ -20,8 +22,6 @@ class SiteConfig(BaseModel):
         >>> load_preset("default", SiteConfig, "site", {"limit": 0.8}).limit
         0.8
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = ""  # where the numbers come from
 

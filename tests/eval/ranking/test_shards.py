@@ -20,7 +20,7 @@ from retrace.eval.ranking import counting, pairing, reranking, shards
 from retrace.eval.ranking.counting import images_before, ranks_of
 from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
 from retrace.eval.ranking.reranking import rerank
-from retrace.eval.ranking.shards import Shards
+from retrace.eval.ranking.shards import ShardPool
 from tests.eval.ranking.people import people
 
 
@@ -33,7 +33,7 @@ def tiles_of_16(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def several(tmp_path: Path) -> Iterator[Any]:
     with ThreadPoolExecutor(2) as threads:
-        yield lambda count: Shards(threads, count, tmp_path)
+        yield lambda count: ShardPool(threads, count, tmp_path)
 
 
 def same(one: RankingMetrics, other: RankingMetrics) -> None:
@@ -48,9 +48,9 @@ def same(one: RankingMetrics, other: RankingMetrics) -> None:
 
 def test_ends_by_hand(tmp_path: Path) -> None:
     """Tiles of 2,048: 10,000 images are 4 of them and 1,808 more, which three shards share 1, 2 and 2."""
-    assert Shards(None, 3, tmp_path).ends(10_000) == [(0, 2048), (2048, 6144), (6144, 10_000)]  # type: ignore[arg-type]
-    assert Shards(None, 3, tmp_path).ends(100) == [(0, 100)]  # type: ignore[arg-type]
-    assert Shards(None, 2, tmp_path).ends(4096) == [(0, 2048), (2048, 4096)]  # type: ignore[arg-type]
+    assert ShardPool(None, 3, tmp_path).ends(10_000) == [(0, 2048), (2048, 6144), (6144, 10_000)]  # type: ignore[arg-type]
+    assert ShardPool(None, 3, tmp_path).ends(100) == [(0, 100)]  # type: ignore[arg-type]
+    assert ShardPool(None, 2, tmp_path).ends(4096) == [(0, 2048), (2048, 4096)]  # type: ignore[arg-type]
 
 
 def test_counted_by_hand() -> None:
@@ -100,7 +100,7 @@ def test_equals_the_whole_where_most_distances_are_equal(
         for module in (pairing, shards):
             patch.setattr(module, "TILE", 8)
         whole = evaluate_ranking(qf, q, qc, gf, g, gc, **how)  # type: ignore[arg-type]
-        parts = Shards(threads, count, tmp_path)
+        parts = ShardPool(threads, count, tmp_path)
         same(evaluate_ranking(qf, q, qc, gf, g, gc, **how, shards=parts), whole)  # type: ignore[arg-type]
 
 
@@ -123,7 +123,7 @@ def test_in_processes_at_the_true_size_of_tiles(tmp_path: Path) -> None:
     data = people(6, ids=60, queries=40, gallery=4500)
     whole = rerank(data[0], data[3], gallery_ids=data[4])
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        parts = Shards(pool, 2, tmp_path)
+        parts = ShardPool(pool, 2, tmp_path)
         same(evaluate_ranking(*data, shards=parts), evaluate_ranking(*data))
         again = rerank(data[0], data[3], gallery_ids=data[4], shards=parts)
         same(evaluate_ranking(*data, distances=again, shards=parts), evaluate_ranking(*data, distances=whole))

@@ -14,7 +14,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.reid.crops import resize
 from retrace.reid.data import image_cache
-from retrace.reid.data.image_cache import cache_folder, open_images, open_sound_images
+from retrace.reid.data.image_cache import image_cache_folder, open_images, open_sound_images
 from retrace.reid.data.sets import ReidImages
 from tests.conftest import ROOT
 
@@ -246,9 +246,9 @@ def test_what_the_caller_can_get_wrong(tmp_path: Path, images: ReidImages) -> No
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RETRACE_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path / "images"
+    assert image_cache_folder() == tmp_path / "images"
     monkeypatch.delenv("RETRACE_CACHE")
-    assert cache_folder() == Path.home() / ".cache" / "retrace" / "images"
+    assert image_cache_folder() == Path.home() / ".cache" / "retrace" / "images"
 
 
 def test_importing_it_loads_neither_opencv_nor_torch() -> None:

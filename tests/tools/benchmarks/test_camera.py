@@ -22,7 +22,7 @@ def test_speed_takes_no_more_frames_than_asked_for(
         asked.append(length)
         raise _Enough
 
-    monkeypatch.setattr(camera, "open_clip", opened)
+    monkeypatch.setattr(camera, "open_footage", opened)
     with pytest.raises(_Enough):
         next(iter(camera.speed(tmp_path, frames)))
     assert asked == [taken]

@@ -10,7 +10,7 @@ from retrace.configs import InputError
 from retrace.tools import bench
 from retrace.tools.benchmarks import pipeline, pipeline_peers
 from retrace.tools.benchmarks.capacity import read_costs
-from retrace.tools.benchmarks.pipeline import HEADS, Side
+from retrace.tools.benchmarks.pipeline import HEADS, PipelineSetup
 from retrace.tools.benchmarks.processes import measure_processes
 from retrace.tracker.detection.boxes_file import Detector
 from tests.served import SECRETS, served
@@ -44,7 +44,7 @@ def test_the_tool(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_other_bytes_are_a_fault_that_is_told(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def differs(side: Side, *_: object) -> None:
+    def differs(side: PipelineSetup, *_: object) -> None:
         side.wall.append(1.0)
         side.cpu.append(1.0)
         side.sha256 = side.name

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retrace.tools.loss_bench.jobs import Job
+from retrace.tools.loss_bench.jobs import TrainingJob
 
 QUERIES = [3, 5, 4, 4, 6, 2]
 
@@ -21,7 +21,7 @@ def final(
         level + 0.05 * draw.normal(size=len(QUERIES)) + 0.2 * np.linspace(-1, 1, len(QUERIES)), 0, 1
     )
     ap = (shares * QUERIES).round(4)
-    job = Job(regime, entrant, "final", setting, seed, length)
+    job = TrainingJob(regime, entrant, "final", setting, seed, length)
     return {
         "key": job.key,
         **asdict(job),
@@ -38,5 +38,5 @@ def search(
     entrant: str, setting: int, value: float, regime: str, stage: int, length: float
 ) -> dict[str, Any]:
     """A finished round of a search."""
-    job = Job(regime, entrant, f"search {stage}", setting, 0, length)
+    job = TrainingJob(regime, entrant, f"search {stage}", setting, 0, length)
     return {"key": job.key, **asdict(job), "curve": {f"{length:g}": value}}

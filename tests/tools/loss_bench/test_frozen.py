@@ -44,7 +44,7 @@ def split(whole: frozen.Part) -> tuple[frozen.Part, frozen.Part]:
     return whole.take(first), whole.take(np.setdiff1d(np.arange(len(whole.vectors)), first))
 
 
-PEOPLE = frozen.People(part(24, 1, 0), *split(part(12, 101, 1)), split(part(12, 201, 2)))
+PEOPLE = frozen.EmbeddedPeople(part(24, 1, 0), *split(part(12, 101, 1)), split(part(12, 201, 2)))
 
 
 def test_a_head_learns_and_repeats() -> None:
@@ -76,7 +76,7 @@ def test_the_search_looks_at_people_it_does_not_train_on() -> None:
 @pytest.mark.parametrize("name", [n for n in BENCH.taking_part("frozen") if n not in ("ce", "triplet")])
 def test_everybody_who_takes_part_can(name: str) -> None:
     losses, rate = objective(BENCH, "frozen", name, 0, 1e-3)
-    run = frozen.Run(BENCH, BENCH.entrants[name], losses, rate, PEOPLE.train, 1, 300)
+    run = frozen.HeadTraining(BENCH, BENCH.entrants[name], losses, rate, PEOPLE.train, 1, 300)
     for done in run.go():
         if done == 2:
             break

@@ -113,7 +113,7 @@ def test_each_final_with_a_network_is_tracked_once_seed_by_seed(
     kept.mkdir(parents=True)
     for line in lines[:-1]:
         (kept / f"{line['key'].replace('/', '-').replace(' ', '')}.safetensors").touch()
-    monkeypatch.setattr(tracked.Looks, "of", lambda self, job: colours(street.crops))
+    monkeypatch.setattr(tracked.StreetEmbedder, "of", lambda self, job: colours(street.crops))
     names = list(BENCH.taking_part("finetune"))
     told: list[str] = []
     done = tracked.track_all(BENCH, "finetune", names, places, street, most=4, tell=told.append)

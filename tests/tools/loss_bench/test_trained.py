@@ -14,7 +14,7 @@ if importlib.util.find_spec("torchreid") is None:
 
 from retrace.tools.loss_bench import trained  # noqa: E402
 from retrace.tools.loss_bench.entrants import Bench, read_bench  # noqa: E402
-from retrace.tools.loss_bench.jobs import Job, read_results  # noqa: E402
+from retrace.tools.loss_bench.jobs import TrainingJob, read_results  # noqa: E402
 from retrace.tools.loss_bench.work import Places, work  # noqa: E402
 from tests.reid.mini_market import write_mini_market  # noqa: E402
 
@@ -65,7 +65,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(
 ) -> None:
     monkeypatch.setenv("RETRACE_CACHE", str(tmp_path / "cache"))
     bench, people = small(), trained.read_people(places.data, places.other)
-    job = Job("scratch", "ce", "final", 0, 1, 2)
+    job = TrainingJob("scratch", "ce", "final", 0, 1, 2)
     whole = trained.train(people, bench, job, places.weights, tmp_path / "one")
 
     class Stop(Exception):

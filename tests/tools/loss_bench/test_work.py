@@ -13,7 +13,7 @@ from retrace.configs import InputError
 from retrace.configs.files import locked
 from retrace.tools.loss_bench import work as working
 from retrace.tools.loss_bench.entrants import read_bench
-from retrace.tools.loss_bench.jobs import Job, open_jobs, read_results
+from retrace.tools.loss_bench.jobs import TrainingJob, open_jobs, read_results
 from tests.tools.loss_bench.results_by_hand import final
 
 BENCH, NAMES = read_bench(), ["ce_triplet", "ce"]
@@ -26,7 +26,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> working.Places:
     return working.Places(tmp_path / "results.jsonl", tmp_path / "work", *[tmp_path] * 3)
 
 
-def figures(job: Job) -> dict[str, Any]:
+def figures(job: TrainingJob) -> dict[str, Any]:
     made = final(job.entrant, job.seed, 0.5)
     return {key: made[key] for key in ("mAP", "rank-1", "people")}
 
@@ -68,7 +68,7 @@ def test_a_job_of_another_process_is_left_to_it(places: working.Places) -> None:
 
 
 def test_a_job_that_cannot_be_done_is_said(places: working.Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(bench: Any, job: Job, *args: Any) -> dict[str, Any]:
+    def broken(bench: Any, job: TrainingJob, *args: Any) -> dict[str, Any]:
         if job.entrant == "ce":
             raise InputError("the loss is not finite any more")
         return figures(job)

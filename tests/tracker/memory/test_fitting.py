@@ -10,12 +10,12 @@ import pytest
 from retrace.configs import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory import Memory, MemoryConfig
-from retrace.tracker.memory.fitting import Looks, fit_maps, fit_memory, visit_pairs, visits_of
+from retrace.tracker.memory.fitting import LabelledPictures, fit_maps, fit_memory, visit_pairs, visits_of
 
 CONFIG = load_preset("default", MemoryConfig, "memory", {"centre_half": 3.0})
 
 
-def pictures(seed: int, people: int = 60, spread: float = 0.5, cast: float = 1.0) -> Looks:
+def pictures(seed: int, people: int = 60, spread: float = 0.5, cast: float = 1.0) -> LabelledPictures:
     """Three pictures of each in each of two cameras, whose cast is in them; and somebody unnamed. In no order."""
     rng = np.random.default_rng(seed)
     own, light = rng.normal(size=(people + 1, 32)), cast * rng.normal(size=(2, 32))
@@ -23,11 +23,13 @@ def pictures(seed: int, people: int = 60, spread: float = 0.5, cast: float = 1.0
     vector = own[person] + light[camera] + spread * rng.normal(size=(len(person), 32))
     vector /= np.linalg.norm(vector, axis=1, keepdims=True)
     order = rng.permutation(len(person))
-    return Looks(vector[order].astype(np.float32), person[order], camera[order])
+    return LabelledPictures(vector[order].astype(np.float32), person[order], camera[order])
 
 
 def test_the_pictures_of_a_person_in_a_camera_are_two_visits() -> None:
-    looks = Looks(np.eye(6, dtype=np.float32), np.array([2, 1, 1, 1, 0, 2]), np.array([7, 7, 7, 7, 7, 8]))
+    looks = LabelledPictures(
+        np.eye(6, dtype=np.float32), np.array([2, 1, 1, 1, 0, 2]), np.array([7, 7, 7, 7, 7, 8])
+    )
     vector, person, camera = visits_of(looks)
     assert (person.tolist(), camera.tolist()) == ([1, 1, 2, 2], [7, 7, 7, 8])
     rows = [[1], [2, 3], [0], [5]]  # of the pictures: one, the other two, one, one
@@ -107,7 +109,7 @@ def test_too_few_people() -> None:
     alone = pictures(7)
     one = alone.camera == 0
     with pytest.raises(InputError, match="0 pairs of one person in two cameras"):
-        fit_maps({"a set": Looks(alone.vector[one], alone.person[one], alone.camera[one])}, CONFIG)
+        fit_maps({"a set": LabelledPictures(alone.vector[one], alone.person[one], alone.camera[one])}, CONFIG)
 
 
 def test_a_memory_takes_the_maps_of_its_weights(tmp_path: Path) -> None:

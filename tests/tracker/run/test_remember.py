@@ -24,7 +24,7 @@ from retrace.tracker.memory.engines import open_engine
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job, track_source
 from retrace.tracker.run.opened import Appearance, open_job_source
-from retrace.tracker.run.remember import People, last_line
+from retrace.tracker.run.remember import GlobalIds, last_line
 from tests.conftest import ROOT
 
 LENGTH, FPS = 60, 10
@@ -319,7 +319,7 @@ def test_an_engine_is_kept_in_step(tmp_path: Path) -> None:
 
 
 def test_a_person_at_a_time() -> None:
-    people = People(np.array([7, 7, 9]), np.array([1.0, 5.0, 0.0]), np.array([100, 200, 300]))
+    people = GlobalIds(np.array([7, 7, 9]), np.array([1.0, 5.0, 0.0]), np.array([100, 200, 300]))
     assert people.of(np.array([7, 7, 7, 9, 7]), np.array([1.0, 4.9, 5.0, 3.0, 0.5])).tolist() == [
         100,
         100,

@@ -19,7 +19,7 @@ PAGE = 10_000  # points listed at once
 PIECE = 512  # points told at once: a request may have 32 MB
 
 
-class Points(Protocol):
+class PointStore(Protocol):
     """What a Qdrant of either kind does: a client's collection, or a shard in this process."""
 
     def put(self, ids: list[int], vectors: list[list[float]], labels: list[dict[str, Any]]) -> None: ...
@@ -54,7 +54,7 @@ class Qdrant:
         extra = "qdrant" if edge == address else "qdrant-edge"
         try:
             with self._explained():
-                self._points: Points = (
+                self._points: PointStore = (
                     _Collection(address, collection, dimension)
                     if edge == address
                     else _Shard(Path(edge) / collection, dimension)
