@@ -19,7 +19,7 @@ from retrace.configs.errors import expect, one_line
 from retrace.tracker.association.boost import boosted
 from retrace.tracker.association.costs import ALL_LOOKS
 from retrace.tracker.association.inputs import CostInputs
-from retrace.tracker.association.matching import associate, depth_of, overlaps_of
+from retrace.tracker.association.matching import associate, depth_of, overlaps_of, unasked
 from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks, frame_rate
@@ -340,11 +340,12 @@ class Tracker:
 
     def _associate(self, inputs: CostInputs, deleted: np.ndarray) -> np.ndarray:
         """(T,) the detection of each track, -1: none."""
+        anybody = len(self._live) > 0 and len(inputs.detections) > 0
+        stages = self._blind if anybody and inputs.appearance is None else self._seeing
         if self.ledger is not None:
-            self.ledger.open(self._live, inputs)
-        if not len(self._live) or not len(inputs.detections):
+            self.ledger.open(self._live, inputs, unasked(inputs.detections, stages, self.config))
+        if not anybody:
             return np.full(len(self._live), -1)
-        stages = self._blind if inputs.appearance is None else self._seeing
         believed = expected(self._live.seen, self.config.believed_age, self._now)
         alive = expected(self._live.seen, self.config.max_age, self._now)
         return associate(inputs, stages, believed, alive, deleted, self.ledger)
@@ -386,7 +387,7 @@ class Tracker:
             self._live, box, source = self._live.take(kept), box[kept], source[kept]
         tracks, self._last_id = shown.report(self._live.rows, box, given, rules, now, self._last_id)
         if self.ledger is not None:
-            self.ledger.close(self._live, source, detections, self.config)
+            self.ledger.close(self._live, source, detections)
         return tracks
 
     def _box(self) -> np.ndarray:
