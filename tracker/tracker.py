@@ -69,22 +69,33 @@ class Tracker:
         (array([1]), array([0]))
     """
 
-    def __init__(self, config: TrackerConfig, fps: float = 30.0, ledger: bool = False) -> None:
+    def __init__(
+        self,
+        config: TrackerConfig,
+        fps: float = 30.0,
+        ledger: bool = False,
+        watch: Callable[[CostInputs], object] | None = None,
+    ) -> None:
         """
         Args:
             config: see :meth:`from_config`.
             fps: the source's nominal frame rate: the unit of motion, and the clock where no timestamps come.
             ledger: keep in ``self.ledger`` what became of each detection of the last frame, and why.
+            watch: called in each frame with what its costs look at, before anybody is joined. It may change nothing
+                and keep copies only: the arrays are the tracker's own.
 
         Raises:
-            InputError: something else than a configuration; a frame rate outside 0.001 to 1,000,000.
+            InputError: something else than a configuration or a function; a frame rate outside 0.001 to 1,000,000.
         """
         if not isinstance(config, TrackerConfig):
             raise InputError(
                 f"expected a TrackerConfig, got {type(config).__name__}; a preset's name goes to Tracker.from_config"
             )
+        if watch is not None:
+            expect("watch", watch, Callable, "a function")  # type: ignore[arg-type]
         self.config = config
         self.ledger = Ledger() if ledger else None
+        self._watch = watch
         self._model = MODELS[config.motion]
         self._fps = frame_rate(fps)
         self._seeing = tuple(prepare(stage) for stage in config.stages)
@@ -206,11 +217,13 @@ class Tracker:
 
     def _track(self, detections: Detections, steps: float, warp: np.ndarray | None) -> Tracks:
         """The whole frame, in one compiled call or step by step."""
-        ready = self._compiled_stages if self.ledger is None else None
+        ready = self._compiled_stages if self.ledger is None and self._watch is None else None
         if ready and (ready.looks or not self._live.vectors.dimension) and (frame := compiled_frame()):
             return self._run_compiled(frame, ready, detections, steps, warp)
         self._predict(steps, warp)
         inputs = self._look(detections)
+        if self._watch is not None:
+            self._watch(inputs)
         deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
         joined = self._associate(inputs, deleted_by >= 0)
         return self._settle(detections, inputs.detections, joined, deleted_by)
