@@ -19,7 +19,7 @@ from retrace.configs.errors import expect, one_line
 from retrace.tracker.association.boost import boosted
 from retrace.tracker.association.costs import ALL_LOOKS
 from retrace.tracker.association.inputs import CostInputs
-from retrace.tracker.association.matching import associate, depth_of, overlaps_of
+from retrace.tracker.association.matching import associate, depth_of, overlaps_of, unasked
 from retrace.tracker.association.stages import prepare
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections, Tracks, frame_rate
@@ -69,22 +69,33 @@ class Tracker:
         (array([1]), array([0]))
     """
 
-    def __init__(self, config: TrackerConfig, fps: float = 30.0, ledger: bool = False) -> None:
+    def __init__(
+        self,
+        config: TrackerConfig,
+        fps: float = 30.0,
+        ledger: bool = False,
+        watch: Callable[[CostInputs], object] | None = None,
+    ) -> None:
         """
         Args:
             config: see :meth:`from_config`.
             fps: the source's nominal frame rate: the unit of motion, and the clock where no timestamps come.
             ledger: keep in ``self.ledger`` what became of each detection of the last frame, and why.
+            watch: called in each frame with what its costs look at, before anybody is joined. It may change nothing
+                and keep copies only: the arrays are the tracker's own.
 
         Raises:
-            InputError: something else than a configuration; a frame rate outside 0.001 to 1,000,000.
+            InputError: something else than a configuration or a function; a frame rate outside 0.001 to 1,000,000.
         """
         if not isinstance(config, TrackerConfig):
             raise InputError(
                 f"expected a TrackerConfig, got {type(config).__name__}; a preset's name goes to Tracker.from_config"
             )
+        if watch is not None:
+            expect("watch", watch, Callable, "a function")  # type: ignore[arg-type]
         self.config = config
         self.ledger = Ledger() if ledger else None
+        self._watch = watch
         self._model = MODELS[config.motion]
         self._fps = frame_rate(fps)
         self._seeing = tuple(prepare(stage) for stage in config.stages)
@@ -206,11 +217,13 @@ class Tracker:
 
     def _track(self, detections: Detections, steps: float, warp: np.ndarray | None) -> Tracks:
         """The whole frame, in one compiled call or step by step."""
-        ready = self._compiled_stages if self.ledger is None else None
+        ready = self._compiled_stages if self.ledger is None and self._watch is None else None
         if ready and (ready.looks or not self._live.vectors.dimension) and (frame := compiled_frame()):
             return self._run_compiled(frame, ready, detections, steps, warp)
         self._predict(steps, warp)
         inputs = self._look(detections)
+        if self._watch is not None:
+            self._watch(inputs)
         deleted_by = overlaps.deleted_boxes(inputs.detections, self._rules[0])
         joined = self._associate(inputs, deleted_by >= 0)
         return self._settle(detections, inputs.detections, joined, deleted_by)
@@ -340,11 +353,12 @@ class Tracker:
 
     def _associate(self, inputs: CostInputs, deleted: np.ndarray) -> np.ndarray:
         """(T,) the detection of each track, -1: none."""
+        anybody = len(self._live) > 0 and len(inputs.detections) > 0
+        stages = self._blind if anybody and inputs.appearance is None else self._seeing
         if self.ledger is not None:
-            self.ledger.open(self._live, inputs)
-        if not len(self._live) or not len(inputs.detections):
+            self.ledger.open(self._live, inputs, unasked(inputs.detections, stages, self.config))
+        if not anybody:
             return np.full(len(self._live), -1)
-        stages = self._blind if inputs.appearance is None else self._seeing
         believed = expected(self._live.seen, self.config.believed_age, self._now)
         alive = expected(self._live.seen, self.config.max_age, self._now)
         return associate(inputs, stages, believed, alive, deleted, self.ledger)
@@ -386,7 +400,7 @@ class Tracker:
             self._live, box, source = self._live.take(kept), box[kept], source[kept]
         tracks, self._last_id = shown.report(self._live.rows, box, given, rules, now, self._last_id)
         if self.ledger is not None:
-            self.ledger.close(self._live, source, detections, self.config)
+            self.ledger.close(self._live, source, detections)
         return tracks
 
     def _box(self) -> np.ndarray:

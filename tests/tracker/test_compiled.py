@@ -185,6 +185,24 @@ def test_a_compiled_frame_leaves_the_same_state(
     assert fast == slow
 
 
+@pytest.mark.parametrize("looks", [False, True], ids=["blind", "looks"])
+@pytest.mark.parametrize("preset", ["sort", "bytetrack", "default", "tracktrack", "boosttrack"])
+def test_fates_and_reasons_are_the_same(monkeypatch: pytest.MonkeyPatch, preset: str, looks: bool) -> None:
+    given = list(crowd(4, 12, 25, dimension=6 * looks, classes=2, camera=True, clock=True))
+    config = Tracker.from_config(preset, low=0.4, nms=0.5, birth_iou=0.3).config
+
+    def work() -> list[bytes]:
+        tracker, seen = Tracker(config, ledger=True), []
+        for detections, time, warp in given:
+            tracker.update(detections, timestamp=time, warp=warp)
+            told = tracker.ledger
+            seen += [column.tobytes() for column in (told.fate, told.reason, told.by, told.label, told.cost)]
+        return seen
+
+    fast, slow = twice(monkeypatch, work)
+    assert fast == slow
+
+
 @pytest.mark.parametrize("cost", COSTS)
 def test_every_cost_has_its_loop(monkeypatch: pytest.MonkeyPatch, cost: str) -> None:
     """Also those that no preset names: a compiled stage adds nothing for a cost that it does not know."""

@@ -19,6 +19,41 @@ def one(x, y=0.0, score=0.9, **more):
 NOTHING = Detections.empty()
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_who_watches_sees_each_frame_before_anybody_is_joined(preset):
+    seen, plain = [], Tracker.from_config(preset)
+    tracker = Tracker(
+        plain.config,
+        watch=lambda inputs: seen.append((inputs.time, len(inputs.live), inputs.live.seen.copy())),
+    )
+    for k, detections in enumerate(walk(3, people=8, frames=20, dimension=8)):
+        known = len(tracker.state_dict()["tracks.id"])
+        assert_same(tracker.update(detections), plain.update(detections))
+        time, count, last = seen[-1]
+        assert (len(seen), time, count) == (k + 1, k / 30, known)
+        assert (last < time).all()
+    assert count > 0
+
+
+def test_who_watches_comes_before_the_stages():
+    """They replace looks by more exact ones, and tell the ledger."""
+    accounts = []
+    tracker = Tracker(
+        Tracker.from_config("default").config,
+        ledger=True,
+        watch=lambda _: accounts.append(tracker.ledger.tracks),
+    )
+    for detections in walk(3, people=8, frames=5, dimension=8):
+        before = tracker.ledger.tracks
+        tracker.update(detections)
+        assert accounts[-1] is before is not tracker.ledger.tracks
+
+
+def test_only_a_function_can_watch():
+    with pytest.raises(InputError, match="`watch` must be a function, got int"):
+        Tracker(Tracker.from_config("sort").config, watch=3)
+
+
 def test_a_saved_state_of_another_tracker_is_refused():
     state = Tracker.from_config("sort").state_dict()
     with pytest.raises(InputError, match="another tracker configuration"):

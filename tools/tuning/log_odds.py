@@ -29,7 +29,7 @@ from retrace.tracker.camera.warps import FileCamera
 from retrace.tracker.config import LogOdds, TrackerConfig
 from retrace.tracker.data import Frame
 from retrace.tracker.pipeline import run
-from retrace.tracker.rows import expected
+from retrace.tracker.rows import FrameTime, expected
 
 GAPS = (0.5, 2.0)  # s since seen
 KNOTS = {
@@ -66,32 +66,34 @@ class OddsPairs:
         return OddsPairs(values, self.age[rows], self.same[rows], weight)
 
 
-class _Watched(Tracker):
-    """A tracker that writes down its pairs; it tracks as ever."""
+class _Notes:
+    """The pairs of a tracker that runs, frame by frame: :meth:`look` at them, then :meth:`count` who was joined."""
 
-    def __init__(self, config: TrackerConfig, fps: float, known: Sequence[np.ndarray]) -> None:
-        super().__init__(config, fps)
-        self._compiled_stages = None
+    def __init__(self, known: Sequence[np.ndarray]) -> None:
         self._known = known  # by frame, (N,) who each box shows; 0: nobody
+        self._now = FrameTime(-1, 0.0, 0.0)
+        self._keys: list[tuple[int, float]] = []  # of the frame's tracks
         self._been: dict[tuple[int, float], Counter[int]] = {}  # track -> how often it was whom
         self.found: list[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]] = []
 
-    def _associate(self, inputs: CostInputs, deleted: np.ndarray) -> np.ndarray:
-        live, person = self._live, self._known[self._now.number]
-        keys = list(zip(live.slot.tolist(), live.born.tolist(), strict=True))
+    def look(self, inputs: CostInputs) -> None:
+        """A frame, before anybody is joined."""
+        now = self._now = FrameTime(self._now.number + 1, inputs.time, self._now.time)
+        live, config, person = inputs.live, inputs.config, self._known[now.number]
+        self._keys = list(zip(live.slot.tolist(), live.born.tolist(), strict=True))
         if len(live) and len(person):
-            alive = expected(live.seen, self.config.max_age, self._now)
-            near = overlaps_of(
-                inputs, "predicted", 0.0, expected(live.seen, self.config.believed_age, self._now)
-            )
-            free = inputs.detections.score >= self.config.low
+            alive = expected(live.seen, config.max_age, now)
+            near = overlaps_of(inputs, "predicted", 0.0, expected(live.seen, config.believed_age, now))
+            free = inputs.detections.score >= config.low
             pairs = thinkable(inputs, alive.astype(float), free, near)
-            self._note(inputs, pairs, np.array([self._mostly(key) for key in keys]), person)
-        joined = super()._associate(inputs, deleted)
+            self._note(inputs, pairs, np.array([self._mostly(key) for key in self._keys]), person)
+
+    def count(self, joined: np.ndarray) -> None:
+        """The same frame, afterwards: (T,) the detection of each of its tracks, -1: none."""
+        person = self._known[self._now.number]
         for row in (joined >= 0).nonzero()[0].tolist():
             if who := int(person[joined[row]]):
-                self._been.setdefault(keys[row], Counter())[who] += 1
-        return joined
+                self._been.setdefault(self._keys[row], Counter())[who] += 1
 
     def _mostly(self, key: tuple[int, float]) -> int:
         been = self._been.get(key)
@@ -125,12 +127,14 @@ def odds_pairs(clip: Clip, benchmark: str, config: TrackerConfig, seed: int = 0)
         raise InputError("tables of log-odds are of the preset odds: active_appearance and lost_appearance history, "
                          "appearance_scale 1")  # fmt: skip
     known = shown_people(clip.truth, clip.frames, benchmark)
-    tracker = _Watched(config, clip.fps, known)
+    notes = _Notes(known)
+    tracker = Tracker(config, clip.fps, ledger=True, watch=notes.look)
     frames = (Frame(k, k / clip.fps, None) for k in range(len(clip.frames)))
     camera = None if clip.warps is None else FileCamera(clip.warps)
     for _ in run(frames, lambda f: clip.frames[f.index], tracker, camera=camera):
-        pass
-    found = tracker.found
+        assert tracker.ledger is not None
+        notes.count(tracker.ledger.tracks.col)
+    found = notes.found
     names = LogOdds.TERMS
     whole = OddsPairs(
         {n: np.concatenate([np.zeros(0), *(values[n] for values, _, _ in found)]) for n in names},

@@ -7,7 +7,16 @@ import numpy as np
 from retrace.tracker.association.assignment import CandidatePairs, overlapping_pairs
 from retrace.tracker.association.costs import SPANS
 from retrace.tracker.association.inputs import CostInputs
-from retrace.tracker.association.stages import PreparedStage, candidates, costs, match, open_gates
+from retrace.tracker.association.stages import (
+    ASKED,
+    NOT_HIGH,
+    TOO_LOW,
+    PreparedStage,
+    candidates,
+    costs,
+    match,
+    open_gates,
+)
 from retrace.tracker.boxes import grown
 from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Detections
@@ -97,6 +106,18 @@ def bands(detections: Detections, deleted: np.ndarray, config: TrackerConfig) ->
     high = detections.score >= config.high
     low = (detections.score >= config.low) & ~high
     return {"high": high & ~deleted, "low": low & ~deleted, "deleted": high & deleted}
+
+
+def unasked(detections: Detections, stages: tuple[PreparedStage, ...], config: TrackerConfig) -> np.ndarray:
+    """(N,) why the stages ask for each detection or not, by its score alone: ASKED, TOO_LOW or NOT_HIGH.
+
+    Only a ledger wants to know, so :func:`associate` does not spend time on it.
+    """
+    why, band = np.full(len(detections), ASKED), bands(detections, np.zeros(len(detections), bool), config)
+    why[~(band["high"] | band["low"])] = TOO_LOW
+    if not any("low" in stage.stage.bands for stage in stages):
+        why[band["low"]] = NOT_HIGH
+    return why
 
 
 def depth_of(config: TrackerConfig) -> Depth:

@@ -13,6 +13,8 @@ from retrace.tracker.association.log_odds import thinkable
 from retrace.tracker.config import Stage
 from retrace.tracker.rows import STATUS
 
+# Why the stages ask for a detection or not: below `low` none does, and below `high` only those with the band low
+ASKED, TOO_LOW, NOT_HIGH = range(3)
 SLACK = 1e-5  # looks of all pairs are a float32 product, rounded its own way; costs have the last word
 
 

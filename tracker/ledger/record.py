@@ -16,8 +16,7 @@ import numpy as np
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.costs import COSTS
 from retrace.tracker.association.inputs import CostInputs
-from retrace.tracker.association.stages import PreparedStage
-from retrace.tracker.config import TrackerConfig
+from retrace.tracker.association.stages import NOT_HIGH, TOO_LOW, PreparedStage
 from retrace.tracker.data import Detections
 from retrace.tracker.tracks.lifecycle import DELETED, NOT_NEW, ON_BIRTH, ON_TRACK
 from retrace.tracker.tracks.state import Depth, LiveTracks, blank
@@ -94,6 +93,7 @@ class Ledger:
     _missed: np.ndarray = field(default_factory=_whole)  # (T,) frames since each was matched
     _ids: np.ndarray = field(default_factory=_whole)
     _live: LiveTracks = field(default_factory=lambda: blank(0, Depth()))
+    _unasked: np.ndarray = field(default_factory=_whole)  # (N,) why no stage asked for it
     _reason: np.ndarray = field(default_factory=_whole)  # (N,) why it began no track, and by what
     _by: np.ndarray = field(default_factory=_whole)
     _cols: np.ndarray = field(default_factory=_whole)  # (B,) detections that began a track
@@ -101,9 +101,10 @@ class Ledger:
     # (T + B,) of which of these each was one, -1: it stays
     _duplicate: np.ndarray = field(default_factory=_whole)
 
-    def open(self, live: LiveTracks, inputs: CostInputs) -> None:
-        """A new frame begins, with these tracks."""
+    def open(self, live: LiveTracks, inputs: CostInputs, unasked: np.ndarray) -> None:
+        """A new frame begins, with these tracks; (N,) `matching.unasked` of its detections."""
         self.stages, self._ids, self._live, self.blind = [], live.id.copy(), live, False
+        self._unasked = unasked
         if len(self._number) != len(live):  # a tracker that was reset, or loaded without load_state_dict here
             self._number, self._missed = self._next(len(live)), np.zeros(len(live), np.int64)
         self.tracks = TrackRecord(status=live.status.copy(), seen=live.seen.copy(), missed=self._missed)
@@ -157,12 +158,10 @@ class Ledger:
         dropped = duplicate_of >= 0
         self._duplicate[source[dropped]] = source[duplicate_of[dropped]]
 
-    def close(
-        self, live: LiveTracks, source: np.ndarray, detections: Detections, config: TrackerConfig
-    ) -> None:
+    def close(self, live: LiveTracks, source: np.ndarray, detections: Detections) -> None:
         """The frame ends with the tracks ``live``, which come from ``source``: every detection gets its fate."""
         label = self._follow(live, source)
-        self._judge(live, source, label, detections, config)
+        self._judge(live, source, label, detections)
         for stage in self.stages:
             which = stage.joined
             self.stage[stage.col[which]], self.cost[stage.col[which]] = stage.number, stage.cost[which]
@@ -207,21 +206,12 @@ class Ledger:
         """(T,) identity of each live track, or minus its birth number."""
         return np.where(live.id > 0, live.id, -self._number)
 
-    def _judge(
-        self,
-        live: LiveTracks,
-        source: np.ndarray,
-        label: np.ndarray,
-        detections: Detections,
-        config: TrackerConfig,
-    ) -> None:
-        count, score = len(detections), detections.score
-        stages = (config.blind_stages if self.blind else ()) or config.stages
-        floor = config.low if any("low" in stage.bands for stage in stages) else config.high
-        self.score = score
+    def _judge(self, live: LiveTracks, source: np.ndarray, label: np.ndarray, detections: Detections) -> None:
+        count = len(detections)
+        self.score = detections.score
         high_enough = ~np.isin(self._reason, (NOT_NEW, DELETED))
         self.fate = np.where(high_enough, SUPPRESSED, BELOW).astype(np.uint8)
-        below = [score < config.low, score < floor]
+        below = [self._unasked == TOO_LOW, self._unasked == NOT_HIGH]
         self.reason = np.select(below, [BELOW_LOW, BELOW_HIGH], BELOW_NEW).astype(np.uint8)
         self.id, self.label, self.by = (np.zeros(count, np.int64) for _ in range(3))
         self.stage, self.cost = np.full(count, -1), np.full(count, np.nan)
@@ -238,7 +228,7 @@ class Ledger:
         self.label[cols], self.by[cols] = self.tracks.label[dropped], self.tracks.by[dropped]
         self.id[cols] = np.maximum(self.label[cols], 0)
         for why, reason in ((DELETED, BY_NMS), (ON_BIRTH, BY_BIRTH), (ON_TRACK, BY_LIVE)):
-            cols = ((self._reason == why) & (score >= config.low)).nonzero()[0]
+            cols = ((self._reason == why) & (self._unasked != TOO_LOW)).nonzero()[0]
             self.fate[cols], self.reason[cols] = SUPPRESSED, reason
             self.by[cols] = label[self._by[cols]] if why == ON_TRACK else self._by[cols]
         of = self._duplicate[len(self._ids) :]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrace.tracker import Detections, Tracker
-from retrace.tracker.ledger.record import FATES
+from retrace.tracker.ledger.record import FATES, REASONS
 from tests.tracker.crowds import crowd
 from tests.tracker.presets import PRESETS, assert_same
 from tests.tracker.slow_costs import SLOW_TERMS
@@ -76,6 +76,45 @@ def test_terms_in_the_account_are_the_terms():
             k = found[order[track], j]
             assert record.limit[k] - record.cost[k] == pytest.approx(g, abs=1e-6)
         assert set(record.terms) == set(stage.terms) <= set(SLOW_TERMS)
+
+
+ANY = {"tracks": ["active", "lost", "tentative"], "cost": "iou", "limit": 0.7}
+LIMITS = [
+    *((preset, {}) for preset in PRESETS),
+    *((preset, {"low": 0.4, "nms": 0.5, "birth_iou": 0.3}) for preset in ("sort", "bytetrack", "default")),
+    ("sort", {"low": 0.4, "blind_stages": [{**ANY, "detections": {"high": 0, "low": 0.1}}]}),
+    ("bytetrack", {"stages": [{**ANY, "detections": "low", "cost": "appearance"}],
+                   "blind_stages": [{**ANY, "detections": "high"}]}),
+]  # fmt: skip
+
+
+def limit_below(config, blind, score):
+    """Twin: of a detection that begins no track, which limit it is below; blind: blind_stages ran."""
+    stages = config.blind_stages if blind else config.stages
+    bands = [band for stage in stages for band in stage.bands]
+    if score < config.low:
+        return "low"
+    return "high" if score < config.high and "low" not in bands else "new"
+
+
+@pytest.mark.parametrize("dimension", [0, 6], ids=["blind", "looks"])
+@pytest.mark.parametrize(("preset", "changes"), LIMITS)
+def test_reasons_are_the_limits_applied_by_hand(preset, changes, dimension):
+    config = Tracker.from_config(preset, **changes).config
+    tracker, told = Tracker(config, ledger=True), set()
+    for frame in crowd(5, dimension=dimension):
+        tracker.update(*frame)
+        ledger = tracker.ledger
+        for score, fate, reason in zip(ledger.score, ledger.fate, ledger.reason, strict=True):
+            verdict = FATES[fate], REASONS[reason]
+            if verdict[0] == "below":
+                assert verdict[1] == limit_below(config, ledger.blind, score)
+                assert score < config.new
+            elif verdict[0] == "suppressed":
+                assert verdict[1] in ("nms", "live", "birth", "duplicate")
+                assert score >= config.low
+            told.add(verdict)
+    assert ("below", "low") in told
 
 
 def test_an_empty_frame_is_accounted_for():
