@@ -101,8 +101,8 @@ class Tracker:
         self._seeing = tuple(prepare(stage) for stage in config.stages)
         self._blind = tuple(prepare(stage) for stage in config.blind_stages or config.stages)
         self._depth = depth_of(config)
-        self._blindfolded = False
-        self._looks = self.appearance_from <= 1
+        self._looks_from = _looks_from(config)
+        self._looks = self._looks_from <= 1
         self._rules = rules_of(config, self._depth)
         self._compiled_stages = compiled_stages(config)
         self.reset()
@@ -126,16 +126,7 @@ class Tracker:
     @property
     def appearance_from(self) -> float:
         """The score from which a detection's appearance is used; 2: no stage compares appearance."""
-        config = self.config
-        looking = {
-            band
-            for stage in config.stages
-            if ALL_LOOKS & {*stage.terms, *stage.gates}
-            for band in stage.bands
-        }
-        if not looking or self._blindfolded:
-            return 2.0
-        return config.low if "low" in looking else config.high
+        return 2.0 if self._blindfolded else self._looks_from
 
     @property
     def fps(self) -> float:
@@ -517,6 +508,16 @@ class Tracker:
             raise InputError(f"not a tracker's state: {one_line(error)}") from None
         self._live, self._now, self._last_id = live, now, last_id
         self._spread, self._blindfolded = spread, blindfolded
+
+
+def _looks_from(config: TrackerConfig) -> float:
+    """The least score of a band that some stage compares by looks; 2: none does."""
+    looking = {
+        band for stage in config.stages if ALL_LOOKS & {*stage.terms, *stage.gates} for band in stage.bands
+    }
+    if not looking:
+        return 2.0
+    return config.low if "low" in looking else config.high
 
 
 def _check_detections(detections: Detections) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
@@ -180,7 +179,7 @@ def unit_costs(video: str, detector: str, reid: str, frames: int) -> dict[str, A
     begin = time.process_time()  # the decoder has threads of its own
     count = sum(1 for _ in islice(source.frames(), frames))
     decode = time.process_time() - begin
-    stopwatch = _CpuWatch()
+    stopwatch = Stopwatch(time.thread_time)
     tracker = Tracker.from_config("default", source.fps)
     detect, embed = open_detector(detector, threads=1), _embedder(reid, 1)
     camera = EstimatedCamera("sparse-flow")
@@ -206,15 +205,3 @@ def unit_costs(video: str, detector: str, reid: str, frames: int) -> dict[str, A
         "bytes_a_box": round(text / max(people, 1), 1),
         "resident_mb": round(peak_of_a_fresh_process(_alone, video, detector, reid, frames)),
     }
-
-
-class _CpuWatch(Stopwatch):
-    """CPU seconds of the thread that does the stage, whatever else the machine does."""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        begin = time.thread_time()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - begin

@@ -158,7 +158,9 @@ def _by_frame(
         raise InputError(f"{origin}: {error}") from None
     order = np.argsort(frame, kind="stable")
     frame = frame[order]
-    columns = [None if c is None else c[order] for c in (xyxy, score, class_id, embedding)]
+    given = ((xyxy, np.float32), (score, np.float32), (class_id, np.int32), (embedding, np.float32))
+    # of the types that `Detections` has: converted once, not for each frame
+    columns = [None if c is None else c[order].astype(kind, copy=False) for c, kind in given]
 
     def find(wanted: Frame) -> Detections:
         start, stop = np.searchsorted(frame, (wanted.index, wanted.index + 1))

@@ -127,8 +127,8 @@ def _track(
     before, earlier, looked = checkpoint.frames, list(checkpoint.corrupt), False
     with Sinks(opened, checkpoint.positions, state.memory) as sinks, _window(opened) as window:
         again = sinks.draws and start > 0
-        with _frames(opened, 0 if again or source.live else start, stop) as ahead:
-            seen = _gone_on(ahead, checkpoint, source.fps) if source.live and start > 0 else ahead
+        with _frames(opened, 0 if again or source.live else start, stop, stopwatch) as every:
+            seen = _gone_on(every, checkpoint, source.fps) if source.live and start > 0 else every
             frames: Iterator[Frame] = itertools.takewhile(_within(opened.job.length), seen)
             if again:
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
@@ -153,7 +153,6 @@ def _track(
                         mirror.keep(sinks.grown(), at_once=report.stopped)
                 if report.stopped:
                     break
-            stopwatch.seconds["decode"] = ahead.seconds
         if not report.stopped:
             checkpoint.forget()  # first: whole files must not meet a checkpoint that knows less
             report.files = sinks.finish()
@@ -342,26 +341,38 @@ def _unreadable(source: Source, start: int, earlier: list[int], end: int | None)
 
 
 @contextmanager
-def _frames(opened: OpenedJob, start: int, stop: threading.Event) -> Iterator[ReadAhead]:
-    """The source's frames, made in a thread. A live source that waits for the network would not notice a flag:
-    it is closed when ``stop`` is set."""
-    # frames without pictures take no memory, and waking a thread for each costs more than making it
-    with read_ahead(opened.source.frames(start), 4 if opened.source.has_images else 500) as ahead:
-        if not opened.source.live:
+def _frames(
+    opened: OpenedJob, start: int, stop: threading.Event, stopwatch: Stopwatch
+) -> Iterator[Iterator[Frame]]:
+    """The source's frames; pictures are decoded in a thread, and "decode" is the time that takes."""
+    frames = opened.source.frames(start)
+    if not opened.source.has_images:  # waking a thread for such a frame costs more than making it
+        yield iter(frames)
+        return
+    with read_ahead(frames) as ahead:
+        if opened.source.live:
+            with _closed_on(stop, ahead):
+                yield ahead
+        else:
             yield ahead
-            return
-        ended = threading.Event()
+        stopwatch.seconds["decode"] = ahead.seconds
 
-        def watch() -> None:
-            while not ended.is_set():
-                if stop.wait(POLL):
-                    ahead.close()
-                    return
 
-        watcher = threading.Thread(target=watch, name="stop", daemon=True)
-        watcher.start()
-        try:
-            yield ahead
-        finally:
-            ended.set()
-            watcher.join()
+@contextmanager
+def _closed_on(stop: threading.Event, ahead: ReadAhead) -> Iterator[None]:
+    """A live source that waits for the network would not notice a flag: it is closed when ``stop`` is set."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            if stop.wait(POLL):
+                ahead.close()
+                return
+
+    watcher = threading.Thread(target=watch, name="stop", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
