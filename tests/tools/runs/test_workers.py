@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,7 +22,7 @@ from tests.tools.forked import Forked
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import holders, sequence
 
-LONG = 8000  # frames; longer than one worker may begin after the other
+LONG = 5000  # frames; nobody is done with them before somebody looks
 
 
 @pytest.fixture
@@ -83,36 +85,49 @@ def alone(long_sources: list[str], tmp_path_factory: pytest.TempPathFactory) -> 
     return (out / "one.txt").read_bytes()
 
 
+@dataclass
+class LongRun:
+    """Three long sources, and two workers that wait in the middle of the first two."""
+
+    process: Forked
+    out: Path
+    what: list[str]
+    workers: list[int]
+
+    def go_on(self) -> None:
+        for pid in self.workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 @pytest.fixture
-def long_run(long_sources: list[str], tmp_path: Path) -> Iterator[tuple[Forked, Path, list[str]]]:
-    """Three long sources, two processes at work on them."""
+def long_run(long_sources: list[str], tmp_path: Path) -> Iterator[LongRun]:
     out = tmp_path / "out"
     what = [*long_sources, "--reid", "none", "--workers", "2", "--out", str(out)]
     process = Forked("track", what, tmp_path / "said")
+    found = LongRun(process, out, what, [])
+    begun, waiting = time.monotonic(), ["one", "two"]
     try:
-        begun = time.monotonic()
-        while not all(grown(out / f"{name}.txt.partial") for name in ("one", "two")):
+        while waiting:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() - begun < 120
-            time.sleep(0.02)
-        yield process, out, what
+            for name in waiting:
+                if grown(out / f"{name}.txt.partial"):
+                    (pid,) = holders(out / f"{name}.txt.partial")
+                    os.kill(pid, signal.SIGSTOP)
+                    found.workers.append(pid)
+                    waiting.remove(name)
+                    break
+            time.sleep(0.005)
+        yield found
     finally:
+        found.go_on()
         process.kill()
         process.communicate()
 
 
 def grown(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
-
-
-def children(pid: int) -> list[int]:
-    """The workers of a process: its children, but for Python's own tracker of resources."""
-    found = []
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (thread / "children").read_text().split()):
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(child)
-    return found
 
 
 def same_as_alone(out: Path, alone: bytes) -> None:
@@ -122,63 +137,53 @@ def same_as_alone(out: Path, alone: bytes) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-def test_a_killed_worker_is_told_of_and_gone_on_from(
-    long_run: tuple[Forked, Path, list[str]], alone: bytes
-) -> None:
-    process, out, _ = long_run
-    killed = children(process.pid)[0]
-    os.kill(killed, signal.SIGKILL)
-    said, errors = process.communicate(timeout=300)
-    assert process.returncode == OK, errors
+def test_a_killed_worker_is_told_of_and_gone_on_from(long_run: LongRun, alone: bytes) -> None:
+    os.kill(long_run.workers[0], signal.SIGKILL)
+    long_run.go_on()
+    said, errors = long_run.process.communicate(timeout=300)
+    assert long_run.process.returncode == OK, errors
     assert "its process was killed (SIGKILL); going on from its checkpoint" in errors
     assert errors.count("\n") == 1
     assert "2 processes" in said
-    same_as_alone(out, alone)
+    same_as_alone(long_run.out, alone)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-def test_ctrl_c_stops_all_and_resume_goes_on_with_all(
-    long_run: tuple[Forked, Path, list[str]], alone: bytes
-) -> None:
-    process, out, what = long_run
-    at_work = children(process.pid)
-    for pid in (process.pid, *at_work):  # as a terminal does
+def test_ctrl_c_stops_all_and_resume_goes_on_with_all(long_run: LongRun, alone: bytes) -> None:
+    for pid in (long_run.process.pid, *long_run.workers):  # as a terminal does
         os.kill(pid, signal.SIGINT)
-    said, errors = process.communicate(timeout=300)
-    assert process.returncode == INTERRUPTED, errors
+    long_run.go_on()
+    said, errors = long_run.process.communicate(timeout=300)
+    assert long_run.process.returncode == INTERRUPTED, errors
     assert not errors
     assert said.count("stopped: ") == 2
-    assert sorted(p.name for p in out.glob("*.checkpoint.npz")) == [
-        "one.checkpoint.npz",
-        "two.checkpoint.npz",
-    ]
-    assert not any(Path(f"/proc/{pid}").exists() for pid in at_work)
-    assert run(*what, "--resume") == OK
-    same_as_alone(out, alone)
+    assert checkpoints(long_run.out) == ["one.checkpoint.npz", "two.checkpoint.npz"]
+    assert not any(Path(f"/proc/{pid}").exists() for pid in long_run.workers)
+    assert run(*long_run.what, "--resume") == OK
+    same_as_alone(long_run.out, alone)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-def test_workers_whose_parent_was_killed_end_with_a_checkpoint(
-    long_run: tuple[Forked, Path, list[str]],
-) -> None:
-    process, out, _ = long_run
-    at_work = children(process.pid)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def test_workers_whose_parent_was_killed_end_with_a_checkpoint(long_run: LongRun) -> None:
+    long_run.process.send_signal(signal.SIGKILL)
+    long_run.process.communicate()
+    long_run.go_on()
     begun = time.monotonic()
-    while any(Path(f"/proc/{pid}").exists() for pid in at_work):
+    while any(Path(f"/proc/{pid}").exists() for pid in long_run.workers):
         assert time.monotonic() - begun < 60
         time.sleep(0.05)
-    assert sorted(p.name for p in out.glob("*.checkpoint.npz")) == [
-        "one.checkpoint.npz",
-        "two.checkpoint.npz",
-    ]
+    assert checkpoints(long_run.out) == ["one.checkpoint.npz", "two.checkpoint.npz"]
+
+
+def checkpoints(out: Path) -> list[str]:
+    return sorted(p.name for p in out.glob("*.checkpoint.npz"))
 
 
 def test_a_source_that_kills_its_processes_fails_alone(folders: list[Path], tmp_path: Path) -> None:
     """Its process is killed whenever it is told of progress; the others are tracked."""
     jobs = [
-        Job(f, tmp_path / "o", name=f.name, reid="none") for f in (folders[0], sequence(tmp_path / "x", LONG))
+        Job(f, tmp_path / "o", name=f.name, reid="none")
+        for f in (folders[0], sequence(tmp_path / "x", 4 * LONG))
     ]
     told: list[str] = []
 
