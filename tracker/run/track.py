@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from retrace.configs.errors import InputError
+from retrace.configs.errors import InputError, expect
 from retrace.configs.files import locked, partial_of, reveal
 from retrace.tracker.data import Frame, Step
 from retrace.tracker.offline.files import improve_file, write_looks, write_table
@@ -73,7 +73,15 @@ def track_source(
         >>> len(seen)
         30
     """
+    _check_callers(on_step, stop)
     return track_opened(open_job(job, source=source, detect=detect, embed=embed), on_step, stop)
+
+
+def _check_callers(on_step: OnStep | None, stop: threading.Event | None) -> None:
+    if on_step is not None:
+        expect("on_step", on_step, Callable, "a function")  # type: ignore[arg-type]
+    if stop is not None:
+        expect("stop", stop, threading.Event, "a threading.Event")
 
 
 def track_opened(
@@ -96,6 +104,7 @@ def track_opened(
         >>> report.frames, report.stopped
         (30, False)
     """
+    _check_callers(on_step, stop)
     with (
         locked(opened.out / f"{opened.name}.lock", f"tracks {opened.name}"),
         LivePicture(opened.out, opened.name) as live,

@@ -189,6 +189,24 @@ def test_what_a_job_names_must_fit(video: Path, det: Path, tmp_path: Path) -> No
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"source": "video.mp4"}, "`source` must be what open_source returns, got str"),
+        ({"detect": "yolo"}, "`detect` must be a function, got str"),
+        ({"embed": "osnet.onnx"}, "`embed` must be a function, got str"),
+        ({"on_step": []}, "`on_step` must be a function, got list"),
+        ({"stop": False}, "`stop` must be a threading.Event, got bool"),
+    ],
+)
+def test_what_comes_beside_a_job_is_of_the_right_kind(
+    video: Path, tmp_path: Path, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        track_source(Job(video, tmp_path / "o"), **given)
+    assert not (tmp_path / "o").exists()
+
+
 def test_it_is_said_that_nobody_looked(video: Path, det: Path, tmp_path: Path) -> None:
     """`reid` auto asks for looks, and this library opens no weights."""
 
