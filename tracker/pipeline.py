@@ -36,6 +36,7 @@ class Stopwatch:
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        expect("clock", clock, Callable, "a function")  # type: ignore[arg-type]
         self.seconds: dict[str, float] = {}
         self.clock = clock
         self._lock = threading.Lock()
@@ -102,11 +103,15 @@ def run(
         >>> MotTable.of(steps).id.tolist() == [1] * 30
         True
     """
-    stopwatch = stopwatch or Stopwatch()
+    stopwatch = Stopwatch() if stopwatch is None else stopwatch
+    expect("stopwatch", stopwatch, Stopwatch, "a Stopwatch")
     expect("tracker", tracker, Tracker, "a Tracker")
     for name, called in (("detect", detect), ("embed", embed), ("camera", camera)):
         if called is not None or name == "detect":
             expect(name, called, Callable, "a function")  # type: ignore[arg-type]
+    expect("ahead", ahead, Ahead, "an Ahead")
+    if sparing is not None:
+        expect("sparing", sparing, Sparing, "a Sparing")
 
     def look(some: Sequence[Frame]) -> tuple[Sequence[Frame], Iterable[Detections]]:
         try:
@@ -167,8 +172,8 @@ def look_at(
         InputError: what ``detect`` or ``embed`` returns is no such thing.
     """
     with stopwatch.stage("detect"):
-        several = len(frames) > 1 and hasattr(detect, "many")
-        found: list[Detections] = list(detect.many(frames)) if several else [*map(detect, frames)]  # type: ignore[attr-defined]
+        many = getattr(detect, "many", None) if len(frames) > 1 else None
+        found: list[Detections] = list(many(frames)) if many else [detect(frame) for frame in frames]
     for one in found:
         expect("detect", one, Detections, "a function that returns Detections")
     if embed is None:
@@ -192,11 +197,11 @@ def embed_useful(
     useful = [found[k].score >= least for k in which]
     images = [image for k in which if (image := frames[k].image) is not None]
     boxes = [found[k].xyxy[rows] for k, rows in zip(which, useful, strict=True)]
-    several = len(which) > 1 and hasattr(embed, "many")
-    looks = embed.many(images, boxes) if several else map(embed, images, boxes)  # type: ignore[attr-defined]
+    many = getattr(embed, "many", None) if len(which) > 1 else None
+    looks = many(images, boxes) if many else [embed(*one) for one in zip(images, boxes, strict=True)]
     for rows, vectors in zip(useful, looks, strict=True):
         shape = np.shape(vectors) if isinstance(vectors, np.ndarray) else type(vectors).__name__
-        if len(shape) != 2 or shape[0] != rows.sum():
+        if len(shape) != 2 or shape[0] != rows.sum() or not shape[1]:
             raise InputError(
                 f"embed must return an array of ({rows.sum()}, D) for as many boxes, got {shape}"
             )

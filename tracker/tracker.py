@@ -82,7 +82,8 @@ class Tracker:
             fps: the source's nominal frame rate: the unit of motion, and the clock where no timestamps come.
             ledger: keep in ``self.ledger`` what became of each detection of the last frame, and why.
             watch: called in each frame with what its costs look at, before anybody is joined. It may change nothing
-                and keep copies only: the arrays are the tracker's own.
+                and keep copies only: the arrays are the tracker's own. Where it raises, the tracker stays in the
+                middle of the frame: :meth:`reset` it.
 
         Raises:
             InputError: something else than a configuration or a function; a frame rate outside 0.001 to 1,000,000.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retrace.configs import InputError
@@ -66,6 +67,22 @@ def test_what_a_stopped_run_has_so_far(place: Path, capsys: pytest.CaptureFixtur
     assert main([str(place), "--out", str(place / "o")]) == 0
     assert "stopped.partial: 1 person, at most 1 at once" in capsys.readouterr().out
     assert (place / "o" / "stopped.partial.persons.csv").is_file()
+
+
+def test_what_a_killed_run_has_so_far(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its run.json knows no sequence yet, or there is none."""
+    (place / "killed.txt.partial").write_text("1,1,10,10,20,40,0.9,-1,-1,-1\n")
+    np.savez(place / "killed.checkpoint.npz", meta=json.dumps({"next_frame": 1}), fps=10.0)
+    for told in ('{"sequences": {}}', None):
+        (place / "run.json").unlink()
+        if told:
+            (place / "run.json").write_text(told)
+        assert main([str(place)]) == 0
+        assert "killed.partial: 1 person, at most 1 at once" in capsys.readouterr().out
+        (place / "run.json").write_text("{}")
+    (place / "killed.checkpoint.npz").unlink()
+    with pytest.raises(InputError, match="no frame rate of killed"):
+        main([str(place)])
 
 
 def test_a_run_knows_its_lines_and_zones(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from retrace.tracker.analytics import Regions, Summary, occupancy
 from retrace.tracker.data import MotTable, frame_rate
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.tables import crossings_csv, occupancy_csv, persons_csv, visits_csv
+from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
 from retrace.tracker.run.manifest import rate_of, records_of, size_of
 
 
@@ -45,7 +47,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         if fps is None:
             raise InputError(f"{place}: a text file does not know its frame rate; give `fps`")
         return [Result(place.stem, read_results(place), frame_rate(fps), None)]
-    records = records_of(place)
+    records = _killed(place) | records_of(place)
     if not records or not all(isinstance(one, dict) and "complete" in one for one in records.values()):
         raise InputError(f"{place}: no run.json of tools/track.py there; name a NAME.txt and its `fps`")
     texts = {name: _text_of(place, name, bool(record["complete"])) for name, record in records.items()}
@@ -65,6 +67,13 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
         called = name if record["complete"] else f"{name}.partial"
         found.append(Result(called, read_results(text), rate, size_of(record), regions, measured))
     return found
+
+
+def _killed(place: Path) -> dict[str, Any]:
+    """Of sequences whose run was killed there is the text so far, and the frame rate in their checkpoints."""
+    names = [path.name.removesuffix(".txt.partial") for path in sorted(place.glob("*.txt.partial"))]
+    kept = {name: kept_at(checkpoint_of(place, name)) for name in names}
+    return {name: {"complete": False, "fps": at[1] if at else None} for name, at in kept.items()}
 
 
 def _text_of(place: Path, name: str, complete: bool) -> Path | None:

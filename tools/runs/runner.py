@@ -41,7 +41,7 @@ from retrace.tracker.run.opened import find_detections
 from retrace.tracker.run.storage import Storage, mirror_of
 from retrace.tracker.sources import Source
 
-STAGES = ("decode", "detect", "embed", "camera", "track", "draw", "encode")
+STAGES = ("decode", "detect", "embed", "camera", "track", "write", "draw", "encode")
 
 
 @dataclass(slots=True)

@@ -228,7 +228,7 @@ def open_job(
     Args:
         job: what is to be done.
         source: the job's, where it is open already.
-        detect: what finds the boxes, where that is open already; files of boxes come first.
+        detect: what finds the boxes, where that is open already; the job names no other then.
         embed: what makes appearance vectors: this library opens no network, the caller does. None: nobody looks, and
             `reid` "auto" then ends in a note.
 
@@ -388,18 +388,29 @@ def open_job_detector(job: Job, threads: int | None = None) -> Detector:
 
 def _find_detector(job: Job, source: Source, detect: Detect | None, hashes: dict[str, str]) -> Detector:
     """A file of boxes (the job's, or the sequence's own where there is nothing to look at), else a detector."""
-    if job.detections is not None:
+    if detect is not None:
+        if job.detections is not None:
+            raise InputError("`detections` replaces the detector: leave `detect` out")
+        told = [name for name in ("detector", "classes", "conf", "detector_format") if _is_told(job, name)]
+        if told and not isinstance(detect, Detector):
+            raise InputError(f"`{told[0]}`: `detect` finds the boxes; leave `{told[0]}` out")
+    elif job.detections is not None:
         return _boxes_of(find_detections(job.detections, source), hashes)
-    if not source.has_images:
+    elif not source.has_images:
         own = source.folder / "det" / "det.txt" if source.folder else None
         if own and own.is_file():
             return _boxes_of(own, hashes)
         raise InputError(f"{job.shown}: has neither images nor det/det.txt; give `detections` FILE")
-    if detect is None:
+    else:
         detect = open_job_detector(job)
     if isinstance(detect, Detector) and detect.weights:
         hashes[str(detect.weights)] = file_hash(detect.weights)
     return detect if isinstance(detect, Detector) else Detector(_named(detect), detect)
+
+
+def _is_told(job: Job, name: str) -> bool:
+    """Whether the job says something else than what a job says by itself."""
+    return bool(getattr(job, name) != Job.__dataclass_fields__[name].default)
 
 
 def _named(function: object) -> str:

@@ -51,10 +51,12 @@ def track_source(
     Args:
         job: what is to be done.
         source: the job's, where it is open already.
-        detect: finds the boxes; None: the detector that the job names is opened.
+        detect: finds the boxes, of a frame without a picture, too; None: the detector that the job names is opened.
+            A checkpoint knows it by its name: with another function of the same name do not resume.
         embed: makes appearance vectors (an ``Embedder``, or any function of an image and boxes): this library opens no
             weights. None: nobody looks, and where the job's ``reid`` is "auto" a note of the report says so.
-        on_step: is called after each frame, once it is written.
+        on_step: is called after each frame, once it is written. What it raises (as what ``detect`` or ``embed``
+            raise) comes out as it is; there is then the last checkpoint, 2 s old at most, to go on from.
         stop: set it, and the source ends between two frames. For a live one that is the end: its files are
             finished. A file's are left as partial ones, with a checkpoint for ``Job(resume=True)``. (A live one that
             is killed leaves a checkpoint 2 s old at most: ids, numbers and times go on from there.)

@@ -11,10 +11,11 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.configs.files import locked
-from retrace.tracker.data import Step
+from retrace.tracker.data import Detections, Frame, Step
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Appearance, Job, SourceReport, checkpoint, track_source
 from tests.small_video import LENGTH, make_video, squares, write_boxes
+from tests.tools.runs.sequences import sequence
 
 
 @pytest.fixture
@@ -189,6 +190,25 @@ def test_what_a_job_names_must_fit(video: Path, det: Path, tmp_path: Path) -> No
     assert not (tmp_path / "o").exists()
 
 
+def test_a_given_function_finds_the_boxes_or_is_refused(video: Path, det: Path, tmp_path: Path) -> None:
+    """Also where there is no picture, and never beside another detector."""
+    folder = sequence(tmp_path / "bare", 6)  # with a det.txt of its own
+    called: list[int] = []
+
+    def detect(frame: Frame) -> Detections:
+        called.append(frame.index)
+        return Detections([[10 + frame.index, 10, 50 + frame.index, 90]], [0.9])
+
+    report = track_source(Job(folder, tmp_path / "o", reid="none"), detect=detect)
+    assert (called, report.tracks) == ([*range(6)], 1)
+    with pytest.raises(InputError, match="`detections` replaces the detector: leave `detect` out"):
+        track_source(Job(video, tmp_path / "p", detections=str(det)), detect=detect)
+    for told in ({"detector": "hog"}, {"conf": 0.5}, {"classes": "car"}):
+        with pytest.raises(InputError, match=f"`{next(iter(told))}`: `detect` finds the boxes"):
+            track_source(Job(video, tmp_path / "p", **told), detect=detect)  # type: ignore[arg-type]
+    assert not (tmp_path / "p").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -211,7 +231,8 @@ def test_it_is_said_that_nobody_looked(video: Path, det: Path, tmp_path: Path) -
     """`reid` auto asks for looks, and this library opens no weights."""
 
     def notes(**given: Any) -> list[str]:
-        return track_source(Job(video, tmp_path / "o", **given), detect=squares).notes
+        detect = None if "detections" in given else squares
+        return track_source(Job(video, tmp_path / "o", **given), detect=detect).notes
 
     assert notes() == [
         'appearance was not looked at: `reid` auto needs an open embedder, embed=Embedder.from_weights("auto")'
@@ -273,7 +294,7 @@ def test_saved_vectors_are_of_the_network_that_is_named(video: Path, tmp_path: P
 
     def track(out: str, weights: str, embed: str = "always", **given: object) -> None:
         job = Job(video, tmp_path / out, save=("mot", "detections"), camera="none", embed=embed, **given)
-        track_source(job, detect=squares, embed=appearance(weights))
+        track_source(job, detect=None if job.detections else squares, embed=appearance(weights))
 
     track("a", "one.onnx")
     saved = tmp_path / "a" / "squares.detections.npz"
