@@ -135,16 +135,15 @@ def collect(results: Path, benchmark: str, which: str = "auto") -> tuple[dict[st
 
 
 def _source(results: Path, name: str) -> Path | None:
-    if (results / name).is_file():
-        return results / name
     base = base_name(name.removesuffix(".txt"))
-    if (results / f"{base}.txt").is_file():
-        return results / f"{base}.txt"
-    siblings = [p for d in DETECTORS if (p := results / f"{base}-{d}.txt").is_file()]
-    if len(siblings) == 2:
-        have = " and ".join(p.name for p in siblings)
-        raise InputError(f"{results}: {have} are there, {name} is not; give all three, or one for all")
-    return siblings[0] if siblings else None
+    one = results / f"{base}.txt"
+    each = [p for d in DETECTORS if (p := results / f"{base}-{d}.txt") != one and p.is_file()]
+    if each and (one.is_file() or len(each) == 2):
+        have = " and ".join(p.name for p in ([one] if one.is_file() else []) + each)
+        raise InputError(f"{results}: {have} are there; give all three, or one for all")
+    if len(each) == len(DETECTORS):
+        return results / name
+    return one if one.is_file() else each[0] if each else None
 
 
 def write_archive(file: IO[bytes], files: Mapping[str, Path]) -> None:

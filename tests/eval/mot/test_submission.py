@@ -333,6 +333,14 @@ class TestCollect:
         with pytest.raises(InputError, match=r"MOT17-01-DPM.txt and MOT17-01-SDP.txt are there"):
             collect(folder, "MOT17")
 
+    def test_one_for_all_beside_one_of_a_detector(self, tmp_path: Path) -> None:
+        """Which of them would be sent in was nobody's choice."""
+        folder = self.results(tmp_path, ["MOT17-01.txt", "MOT17-01-FRCNN.txt"])
+        with pytest.raises(
+            InputError, match=r"MOT17-01.txt and MOT17-01-FRCNN.txt are there; give all three"
+        ):
+            collect(folder, "MOT17")
+
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"no result for MOT20-06, MOT20-07, MOT20-08 \(the set 'test'"):
             collect(self.results(tmp_path, ["MOT20-04.txt"]), "MOT20")
