@@ -46,6 +46,7 @@ class Stopwatch:
         return _Timing(self, name)
 
     def add(self, name: str, taken: float) -> None:
+        """So many s more of a stage."""
         with self._lock:
             self.seconds[name] = self.seconds.get(name, 0.0) + taken
 
