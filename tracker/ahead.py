@@ -32,7 +32,10 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], threads:
         threads: 0: none, ``function`` is called when its result is asked for.
     """
     if threads < 1:
-        yield from map(function, items)
+        for (
+            item
+        ) in items:  # not `map`, which would take a StopIteration of the function for the end of the items
+            yield function(item)
         return
     source, ended = iter(items), False
     waiting: deque[Future[Result]] = deque()

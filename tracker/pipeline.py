@@ -202,7 +202,7 @@ def embed_useful(
     looks = many(images, boxes) if many else [embed(*one) for one in zip(images, boxes, strict=True)]
     for rows, vectors in zip(useful, looks, strict=True):
         shape = np.shape(vectors) if isinstance(vectors, np.ndarray) else type(vectors).__name__
-        if len(shape) != 2 or shape[0] != rows.sum() or not shape[1]:
+        if len(shape) != 2 or shape[0] != rows.sum() or (rows.any() and not shape[1]):
             raise InputError(
                 f"embed must return an array of ({rows.sum()}, D) for as many boxes, got {shape}"
             )

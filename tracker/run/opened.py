@@ -244,9 +244,10 @@ def open_job(
     expect("job", job, Job, "a Job")
     if source is not None:
         expect("source", source, Source, "what open_source returns")
-    for name, called in (("detect", detect), ("embed", embed)):
-        if called is not None:
-            expect(name, called, (Callable, Appearance), "a function")  # type: ignore[arg-type]
+    if detect is not None:
+        expect("detect", detect, Callable, "a function")  # type: ignore[arg-type]
+    if embed is not None:
+        expect("embed", embed, (Callable, Appearance), "a function")  # type: ignore[arg-type]
     config, offline = job.tracker_config(), job.offline_config()
     source = source or open_job_source(job)
     if source.live and job.first:

@@ -22,7 +22,7 @@ from tests.tools.forked import Forked
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import holders, sequence
 
-LONG = 5000  # frames; nobody is done with them before somebody looks
+LONG = 10_000  # frames: about a second, in which the test looks
 
 
 @pytest.fixture
