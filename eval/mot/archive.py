@@ -85,7 +85,8 @@ def describe(
         InputError: detections that are not there.
     """
     run = read_manifest(results) or {}
-    about: dict[str, Any] = {"benchmark": benchmark, "set": which, "parameters": run}
+    made = run.get("parameters") if "files" in run else run  # of an earlier archive of this folder, beside it
+    about: dict[str, Any] = {"benchmark": benchmark, "set": which, "parameters": made}
     about |= dict.fromkeys(COMPARED) | facts(run)
     if detections:
         root = Path(detections)

@@ -50,6 +50,16 @@ def test_writes_archive_and_manifest(
     assert run(capsys, "--check", str(out)) == (0, f"{out}: nothing to refuse\n", "")
 
 
+def test_once_more_says_the_same(tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The manifest beside the folder is the archive's own: it is not put into itself."""
+    told = []
+    for _ in range(3):
+        common = ("--benchmark", "MOT20", "--results", str(results), "--out", str(tmp_path / "results.zip"))
+        assert run(capsys, *common, "--offline")[0] == 0
+        told.append((tmp_path / "results.manifest.json").read_text())
+    assert told[0] == told[1] == told[2]
+
+
 def test_hash_of_detections(tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "det.txt").write_text(LINE)
     common = ("--benchmark", "MOT20", "--results", str(results), "--out", str(tmp_path / "x.zip"))
