@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,7 +83,9 @@ def test_a_sequence_without_images(sequence, tmp_path, capsys):
     for more in ([], ["--detections", "det/det.txt"], ["--tracker", "bytetrack", "--set", "max_age=2"]):
         assert run(sequence, "--out", tmp_path / "out", *more) == OK
         assert len(read_results(tmp_path / "out" / "MOT99-01.txt")) > LENGTH
-    assert "MOT99-01: 30 frames, 2 tracks" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "MOT99-01: 30 frames, 2 tracks" in said
+    assert re.search(r"frames/s by stage: decode \d+, detect \d+, track \d+, write \d+\)", said)
     assert "has no images to draw on" in fails(capsys, sequence, "--save", "video", "--out", tmp_path / "out")
 
 
