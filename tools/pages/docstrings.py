@@ -1,4 +1,5 @@
-"""How the site reads our docstrings (an extension of griffe): comments beside fields count, roles are names."""
+"""How the site reads our docstrings (an extension of griffe): comments beside fields count, roles are names, examples
+are code."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 import griffe
 
 ROLE = re.compile(r":(?:class|func|meth|mod|attr):`~?([^`]+)`")
+EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
 COMMENT = re.compile(r"\s{2}# (.+)$")
 
 
@@ -20,6 +22,8 @@ class Docstrings(griffe.Extension):
             attr.docstring = griffe.Docstring(found[1], parent=attr)
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """:class:`Detections` -> `Detections`."""
+        """:class:`Detections` -> `Detections`; "Example:" -> "Examples:", which griffe shows as code (the other as a
+        remark, whose >>> are quotations)."""
         if obj.docstring is not None:
-            obj.docstring.value = ROLE.sub(r"`\1`", obj.docstring.value)
+            text = ROLE.sub(r"`\1`", obj.docstring.value)
+            obj.docstring.value = EXAMPLE.sub(r"\1Examples:", text)
