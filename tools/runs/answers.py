@@ -17,7 +17,7 @@ from retrace.tracker.data import MotTable, frame_rate
 from retrace.tracker.mot_file import read_results
 from retrace.tracker.outputs.tables import crossings_csv, occupancy_csv, persons_csv, visits_csv
 from retrace.tracker.run.checkpoint import checkpoint_of, kept_at
-from retrace.tracker.run.manifest import rate_of, records_of, size_of
+from retrace.tracker.run.manifest import growing, rate_of, records_of, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,7 @@ def results_of(place: Path, fps: float | None) -> list[Result]:
 
 def _killed(place: Path) -> dict[str, Any]:
     """Of sequences whose run was killed there is the text so far, and the frame rate in their checkpoints."""
-    names = [path.name.removesuffix(".txt.partial") for path in sorted(place.glob("*.txt.partial"))]
-    kept = {name: kept_at(checkpoint_of(place, name)) for name in names}
+    kept = {name: kept_at(checkpoint_of(place, name)) for name in growing(place)}
     return {name: {"complete": False, "fps": at[1] if at else None} for name, at in kept.items()}
 
 

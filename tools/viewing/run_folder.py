@@ -9,6 +9,7 @@ from typing import Any
 
 from retrace.configs.errors import InputError
 from retrace.tools.viewing.place import Place
+from retrace.tracker.run.manifest import growing
 
 MOST = 500  # runs of a folder
 
@@ -30,8 +31,7 @@ class RunFolder:
             records = {}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{folder}: its run.json is broken; run track.py again") from None
-        grown = [path.name.removesuffix(".txt.partial") for path in self.folder.glob("*.txt.partial")]
-        records |= {name: {} for name in sorted(grown) if name not in records}
+        records |= {name: {} for name in growing(self.folder) if name not in records}
         strange = [name for name in records if Path(name).name != name or name in ("", "..")]
         if strange:  # else files of other folders would be read, and written beside
             raise InputError(f"{folder}: expected names of files in run.json, got {strange[0]!r}")
@@ -129,7 +129,7 @@ def _people(record: Mapping[str, Any]) -> Any:
 
 def _folders(path: Path) -> list[tuple[Path, bool]]:
     """The run folders of a path, and whether it was named itself."""
-    if (path / "run.json").is_file() or [*path.glob("*.txt.partial")] or not path.is_dir():
+    if (path / "run.json").is_file() or growing(path) or not path.is_dir():
         return [(path, True)]
     found = sorted({file.parent for what in ("run.json", "*.txt.partial") for file in path.glob(f"*/{what}")})
     below = [folder for folder in found if not _of_training(folder / "run.json")][:MOST]

@@ -191,6 +191,11 @@ def records_of(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def growing(folder: Path) -> list[str]:
+    """The sequences of which a text grows there, by name: a run is at work, was stopped, or was killed."""
+    return sorted(path.name.removesuffix(".txt.partial") for path in folder.glob("*.txt.partial"))
+
+
 def rate_of(record: Mapping[str, Any], key: str = "fps") -> float | None:
     """Frames/s as a record of run.json tells them; None: it does not, or nonsense."""
     rate = record.get(key)
