@@ -12,15 +12,17 @@ from retrace.reid.embedder import Embedder, shipped_weights
 
 if TYPE_CHECKING:
     from retrace.reid.exporting.job import Exported, ExportJob, export
+    from retrace.reid.exporting.join import join
     from retrace.reid.training.fit import fit
 
-__all__ = ["Embedder", "ExportJob", "Exported", "export", "fit", "shipped_weights"]
+__all__ = ["Embedder", "ExportJob", "Exported", "export", "fit", "join", "shipped_weights"]
 
 _HOMES = {  # what needs torch or a runtime is imported when it is first used
     "ExportJob": "retrace.reid.exporting.job",
     "Exported": "retrace.reid.exporting.job",
     "export": "retrace.reid.exporting.job",
     "fit": "retrace.reid.training.fit",
+    "join": "retrace.reid.exporting.join",
 }
 
 

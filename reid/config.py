@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -54,6 +54,17 @@ class ModelConfig(Group):
     non_local: bool = False  # timm ResNets: the non-local blocks of AGW (Ye et al. 2021, section 4)
     instance_norm: bool = False  # OSNets: in the stem and the first stage, as OSNet-IBN (Zhou et al. 2021)
     heads: dict[str, HeadConfig] = Field(default_factory=dict)
+    # whole networks whose vectors stand beside this one's when it is used; they stay as ``init`` has them
+    beside: dict[str, BesideConfig] = Field(default_factory=dict)
+
+
+class BesideConfig(Group):
+    """A second network, fed with the same crops made smaller inside (`reid.networks.beside`, `reid.join`)."""
+
+    model: ModelConfig
+    size: tuple[
+        Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
+    ]  # px, (H, W): what it was trained on
 
 
 class AugmentConfig(Group):
@@ -188,10 +199,14 @@ class TrainConfig(Group):
             raise ValueError("neck 'own' keeps the network as it is: leave instance_norm out")
         if self.model.neck == "own" and self.model.heads:
             raise ValueError("neck 'own' keeps the network as it is: leave heads out")
+        if self.model.neck == "own" and self.model.beside:
+            raise ValueError("neck 'own' keeps the network as it is: leave beside out")
         if self.teacher is not None and self.teachers:
             raise ValueError("give teachers (images as they are) or teacher (as augmented), not both")
         if self.model.frozen and (self.init is None or self.model.neck == "own"):
             raise ValueError("model.frozen keeps parts of a pooled backbone as init has them: give init")
+        if self.model.beside and self.init is None:
+            raise ValueError("model.beside keeps whole networks as init has them: give init")
         if self.census.held and self.sampler.kind != "identity":
             raise ValueError("census.held goes with sampler.kind identity only")
         if self.sampler.kind == "neighbour" and self.batch.identities % self.sampler.anchors:

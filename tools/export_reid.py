@@ -4,13 +4,15 @@
     python tools/export_reid.py --weights best.safetensors --format openvino --out best.xml
     python tools/export_reid.py --weights best.safetensors --int8 --calibration crops/ --out best-int8.onnx
     python tools/export_reid.py --weights best.safetensors --out small.safetensors
+    python tools/export_reid.py --weights best.safetensors --beside auto --out both.safetensors
 
 The file is written only if its vectors differ from the original's by less than --limit (cosine distance), in
 batches of 1, 3 and 16 crops: drawn ones, and with --calibration crops of people, who may differ more. Names of
 shipped weights are taken as they were trained where that is needed. --half halves the file at the same speed; where
 the CPU has bfloat16, OpenVINO's precision "bf16" is the faster choice. --int8 pays for large networks: ResNet-50 runs
 3.5 times as fast as in float32, OSNet x1.0 2.2 times, OSNet x0.25 slower. A .safetensors is the weights without their
-classifier: everything that takes weights takes it, train_reid.py with init_head=drop.
+classifier: everything that takes weights takes it, train_reid.py with init_head=drop. --beside joins networks in one
+file, whose vectors stand side by side: better than either where they err in other ways; calibrate_reid.py, then export.
 """
 
 from __future__ import annotations
@@ -44,6 +46,9 @@ def parser() -> Parser:
     store = p.add_mutually_exclusive_group()
     store.add_argument("--half", action="store_true", help="store weights as float16, compute in float32")
     store.add_argument("--int8", action="store_true", help="compute in 8 bits; needs --calibration")
+    p.add_argument(
+        "--beside", action="append", metavar="FILE|NAME", help="another network beside it; may be given again"
+    )
     p.add_argument("--calibration", metavar="DIR", help="person crops: for --int8, and to compare on")
     p.add_argument("--limit", type=float, help="largest cosine distance; default: 1e-3, with --int8 0.05")
     p.add_argument("--json", metavar="FILE", help="what was measured")
@@ -62,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
     check_outputs(vars(args), ("json",))
     batch = _batch(args.batch)
+    if args.beside:
+        return run_join(args)
     from retrace.configs.files import write_json
     from retrace.reid import ExportJob, export
     from retrace.reid.exporting.job import FORMATS as ENDINGS
@@ -81,6 +88,23 @@ def run(args: argparse.Namespace) -> int:
         fields = ("description", "worst", "mean", "crops", "people", "batches")
         rows = {name: getattr(found, name) for name in fields}
         write_json(Path(args.json), {"files": [str(file) for file in found.files], **rows})
+    return OK
+
+
+def run_join(args: argparse.Namespace) -> int:
+    from retrace.configs import InputError
+    from retrace.reid import Embedder, join
+
+    idle = [
+        name for name in ("format", "model", "int8", "calibration", "limit", "json") if getattr(args, name)
+    ]
+    idle += ["batch"] * (args.batch != "dynamic")
+    if idle:
+        raise InputError(f"--{idle[0]} does nothing with --beside: export the file that it makes")
+    out = join(args.weights, args.beside, args.out, half=args.half)
+    say(f"{out}  {out.stat().st_size / 1e6:.2f} MB")
+    say(Embedder.from_weights(str(out), device="cpu").description)
+    say("not calibrated: tools/calibrate_reid.py, then export it")
     return OK
 
 

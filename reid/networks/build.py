@@ -14,6 +14,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import install, nearest, one_line
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
+from retrace.reid.networks.beside import Beside
 from retrace.reid.networks.heads import make_head, side_by_side, source_of
 from retrace.torchvision_cure import cure_torchvision
 
@@ -59,7 +60,7 @@ class OwnHead(nn.Module):
 class PooledHead(nn.Module):
     """Feature map -> pool -> embedding -> neck -> classifier.
 
-    ``classes`` 0: no classifier, for a network that is only used.
+    ``classes`` 0: no classifier, for a network that is only used. What stands ``beside`` it answers only then.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class PooledHead(nn.Module):
         config: ModelConfig,
         classes: int,
         map_size: tuple[int, int] = (1, 1),
+        size: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -93,7 +95,15 @@ class PooledHead(nn.Module):
             }
         )
         self.reads = {name: source_of(head) for name, head in config.heads.items()}
-        self.kept = [name for name, head in config.heads.items() if head.keep]
+        # In the order of their names, as files have them: vectors of a run and of its export are alike.
+        self.kept = sorted(name for name, head in config.heads.items() if head.keep)
+        self.beside = nn.ModuleDict(
+            {
+                name: Beside(build(other.model, 0, other.size), size, other.size)
+                for name, other in sorted(config.beside.items())
+            }
+        )
+        self.frozen.append(self.beside.requires_grad_(False))
 
     def train(self, mode: bool = True) -> PooledHead:
         """Frozen parts keep their batch statistics, too."""
@@ -118,10 +128,11 @@ class PooledHead(nn.Module):
             if self.classifier is None:
                 raise RuntimeError("a network without classifier cannot train")
             return self.answer(images)
-        if not self.kept:
+        if not self.kept and not self.beside:
             return self.neck(self.embedding(self.pool(self.backbone(images))))
         seen = self.answer(images)
-        return side_by_side([seen.features, *(seen.heads[name] for name in self.kept)])  # type: ignore[index]
+        others = [network(images) for network in self.beside.values()]
+        return side_by_side([seen.features, *(seen.heads[name] for name in self.kept), *others])  # type: ignore[index]
 
 
 def without_aids(network: nn.Module, config: ModelConfig, size: tuple[int, int]) -> tuple[Any, ModelConfig]:
@@ -216,7 +227,7 @@ def build(config: ModelConfig, classes: int, size: tuple[int, int]) -> OwnHead |
             )
         backbone = _zoo_maps(config)
     shape = _map_shape(backbone, size, config)
-    return PooledHead(backbone, shape[0], config, classes, shape[1:])
+    return PooledHead(backbone, shape[0], config, classes, shape[1:], size)
 
 
 def import_timm() -> ModuleType:

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
+from retrace.configs import InputError
 from retrace.reid import Embedder
 from retrace.reid.recipe import Recipe
 from retrace.tools import bench, export_reid
@@ -51,6 +52,18 @@ def test_the_ending_picks_the_format_and_options_reach_the_export(weights: Path,
     for name, more in (("a.torchscript", []), ("four.onnx", ["--batch", "4"]), ("half.onnx", ["--half"])):
         assert export_reid.main(["--weights", str(weights), "--out", str(tmp_path / name), *more]) == 0
         assert (tmp_path / name).is_file()
+
+
+def test_networks_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "both.safetensors"
+    asked = ["--weights", "auto", "--beside", "auto", "--out", str(out)]
+    assert export_reid.main([*asked, "--half"]) == 0
+    said = capsys.readouterr().out
+    assert "both.safetensors, 128x64 -> 1024, torch on cpu" in said
+    assert "not calibrated: tools/calibrate_reid.py" in said
+    for more in (["--batch", "3"], ["--json", "a.json"], ["--format", "safetensors"], ["--int8"]):
+        with pytest.raises(InputError, match=f"{more[0]} does nothing with --beside"):
+            export_reid.main([*asked, *more])
 
 
 @pytest.mark.parametrize(

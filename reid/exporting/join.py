@@ -1,0 +1,99 @@
+"""Two networks or more in one file, whose vectors stand side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from retrace.configs import InputError
+from retrace.reid.config import ModelConfig
+from retrace.reid.recipe import Recipe
+from retrace.reid.weights.files import build, load_network, save_network, without_classifier
+from retrace.reid.weights.shipped import as_trained, locate
+
+ENDING = ".safetensors"
+EXPORTS = (".onnx", ".xml", ".torchscript")
+
+
+def join(weights: str | Path, beside: Sequence[str | Path], out: str | Path, *, half: bool = False) -> Path:
+    """Write a file whose vectors are those of several networks side by side, each with its dimensions as its say.
+
+    It takes the first network's crops; the others get them made smaller. What a distance means is another matter
+    then, so calibrations are left out: calibrate the file, then export it.
+
+    Args:
+        weights: a .safetensors of ours, or the name of shipped weights.
+        beside: more of them, or torchreid checkpoints.
+        out: ends in .safetensors.
+        half: store kernels as float16.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        InputError: a file that cannot be read or written, or networks that cannot stand beside each other.
+
+    Example:
+        >>> from retrace.reid import Embedder, join
+        >>> Embedder.from_weights(join("auto", ["auto"], "twice.safetensors"), device="cpu").dim
+        1024
+    """
+    out = Path(out)
+    if out.suffix != ENDING:
+        raise InputError(f"{out}: networks are joined in a file that ends in {ENDING}; export it afterwards")
+    if isinstance(beside, (str, Path)) or not beside:
+        raise InputError(f"`beside`: expected a list of weights, at least one, got {beside!r}")
+    sources = [as_trained(locate(one)) for one in (weights, *beside)]
+    for source in sources:
+        if source.suffix.lower() in EXPORTS:
+            raise InputError(f"{source}: is an export; networks are joined as they were trained ({ENDING})")
+        if out.exists() and out.samefile(source):
+            raise InputError(f"{out}: would overwrite the weights it is made from; choose another file")
+    bare = [without_classifier(*load_network(source)) for source in sources]
+    save_network(out, *_side_by_side(bare, sources), half=half)
+    return out
+
+
+def _side_by_side(
+    bare: Sequence[tuple[nn.Module, Recipe]], sources: Sequence[Path]
+) -> tuple[nn.Module, Recipe]:
+    """The first network with the others beside it, and what its file says."""
+    first, recipe = bare[0]
+    tensors = first.state_dict()
+    model = ModelConfig.model_validate(recipe.model).model_dump(mode="json")
+    if model["neck"] == "own":
+        raise InputError(
+            f"{sources[0]}: keeps its own head, so nothing can stand beside it; give it as `beside`"
+        )
+    card = _uncalibrated(recipe)
+    for (other, theirs), source in zip(bare[1:], sources[1:], strict=True):
+        if (theirs.mean, theirs.std) != (recipe.mean, recipe.std):
+            raise InputError(
+                f"{source}: takes images of mean {theirs.mean} and deviation {theirs.std}, {sources[0]} of "
+                f"{recipe.mean} and {recipe.std}: one crop cannot be fed to both"
+            )
+        name = _free(theirs.name, model["beside"])
+        model["beside"][name] = {"model": theirs.model, "size": theirs.size}
+        card["beside"] = {**card.get("beside", {}), name: _uncalibrated(theirs)}
+        tensors |= {f"beside.{name}.network.{key}": value for key, value in other.state_dict().items()}
+    recipe = replace(recipe, model=model, card=card)
+    joined = build(recipe, sources[0])
+    joined.load_state_dict(tensors, strict=True)
+    return joined.float().eval(), recipe
+
+
+def _uncalibrated(recipe: Recipe) -> dict[str, Any]:
+    return {key: value for key, value in recipe.card.items() if key != "calibration"}
+
+
+def _free(name: str, taken: dict[str, object]) -> str:
+    """A network's name as a module's, with a number where it is taken."""
+    name = re.sub(r"\W", "_", name) or "network"
+    numbered = (f"{name}_{n}" for n in count(2))
+    return name if name not in taken else next(one for one in numbered if one not in taken)

@@ -1,0 +1,169 @@
+"""Vectors of several networks side by side, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+
+import torch.nn.functional as F  # noqa: E402
+
+from retrace.configs import InputError  # noqa: E402
+from retrace.reid import Embedder, fit, join  # noqa: E402
+from retrace.reid.config import ModelConfig  # noqa: E402
+from retrace.reid.exporting.job import ExportJob, export, random_crops  # noqa: E402
+from retrace.reid.networks.beside import resampling  # noqa: E402
+from retrace.reid.networks.build import build  # noqa: E402
+from retrace.reid.recipe import Recipe  # noqa: E402
+from retrace.reid.weights.files import load_network, save_network  # noqa: E402
+from tests.reid.mini_market import write_mini_market  # noqa: E402
+
+BIG, SMALL = (64, 32), (32, 16)
+
+
+def weights_file(path: Path, size: tuple[int, int], seed: int, dimensions: int, **said: Any) -> Path:
+    model = ModelConfig(name="osnet_x0_25", embedding=dimensions)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build(model, 3, size).eval()
+    card = {"data": path.stem, "calibration": {"of": path.stem}}
+    save_network(
+        path,
+        network,
+        Recipe(path.stem, size, classes=3, model=model.model_dump(mode="json"), card=card, **said),
+    )
+    return path
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Path, Path]:
+    return weights_file(tmp_path / "a.b.safetensors", BIG, 1, 8), weights_file(
+        tmp_path / "c.safetensors", SMALL, 2, 24
+    )
+
+
+def slow_resampling(given: int, wanted: int) -> list[list[float]]:
+    rows = []
+    for i in range(wanted):
+        middle = (i + 0.5) * given / wanted - 0.5
+        wide = max(given / wanted, 1)
+        row = [max(0.0, 1 - abs(k - middle) / wide) for k in range(given)]
+        rows.append([value / sum(row) for value in row])
+    return rows
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(6, 6), (6, 4), (6, 3), (7, 3), (3, 7), (1, 2), (5, 1)])
+def test_resampling_by_hand_and_by_torch(given: int, wanted: int) -> None:
+    made = resampling(given, wanted)
+    np.testing.assert_allclose(made, slow_resampling(given, wanted), atol=1e-6)
+    np.testing.assert_allclose(made.sum(1), 1, rtol=1e-6)
+    signal = torch.rand(1, 1, 1, given)
+    found = F.interpolate(signal, (1, wanted), mode="bilinear", antialias=True, align_corners=False)
+    np.testing.assert_allclose(
+        (signal[0, 0] @ torch.from_numpy(made).T).numpy(), found[0, 0].numpy(), atol=1e-6
+    )
+
+
+def test_half_the_pixels_are_means_of_neighbours_and_theirs() -> None:
+    # 4 -> 2: a triangle 4 px wide around 0.5 weighs its pixels .75, .75 and .25 (the fourth is outside): of sum 1.75
+    np.testing.assert_allclose(resampling(4, 2), np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7, rtol=1e-6)
+
+
+def test_a_vector_holds_each_networks_own(both: tuple[Path, Path], tmp_path: Path) -> None:
+    first, second = both
+    out = join(first, [second], tmp_path / "joined.safetensors")
+    network, recipe = load_network(out)
+    images = torch.randn(3, 3, *BIG)
+    with torch.no_grad():
+        found = network(images)
+        smaller = F.interpolate(images, SMALL, mode="bilinear", antialias=True, align_corners=False)
+        a, b = (
+            F.normalize(load_network(path)[0](x), dim=1) for path, x in ((first, images), (second, smaller))
+        )
+    # Of 8 and 24 numbers: a fourth and three fourths of the cosine.
+    np.testing.assert_allclose(found, torch.cat([a * 0.25**0.5, b * 0.75**0.5], 1), atol=1e-6)
+    assert (recipe.size, recipe.classes) == (BIG, 0)
+    assert recipe.card == {"data": "a.b", "beside": {"c": {"data": "c"}}}
+
+
+def test_three_and_those_already_joined(both: tuple[Path, Path], tmp_path: Path) -> None:
+    first, second = both
+    pair = join(first, [second], tmp_path / "pair.safetensors")
+    for out in (
+        join(pair, [second, first], tmp_path / "flat.safetensors"),
+        join(first, [pair], tmp_path / "nested.safetensors", half=True),
+    ):
+        embedder = Embedder.from_weights(out, device="cpu")
+        assert embedder.dim == (8 + 24 + 24 + 8 if out.stem == "flat" else 8 + 8 + 24)
+    told = load_network(tmp_path / "flat.safetensors")[1].model
+    assert told is not None
+    assert list(told["beside"]) == ["a_b", "c", "c_2"]
+
+
+def test_it_is_exported_like_any_other(both: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    out = join(both[0], [both[1]], tmp_path / "joined.safetensors")
+    found = export(out, tmp_path / "joined.onnx")
+    assert found.worst < 1e-6
+    crops = random_crops(4, BIG, np.random.default_rng(0))
+    made, original = (
+        Embedder.from_weights(path, device="cpu").crops(crops) for path in (found.files[0], out)
+    )
+    np.testing.assert_allclose(made, original, atol=1e-5)
+    small = export(out, tmp_path / "small.safetensors", ExportJob("safetensors"))
+    assert Embedder.from_weights(small.files[0], device="cpu").dim == 32
+
+
+def test_trained_on_the_first_changes_and_the_other_stays(both: tuple[Path, Path], tmp_path: Path) -> None:
+    out = join(both[0], [both[1]], tmp_path / "joined.safetensors")
+    before, recipe = load_network(out)
+    config = {
+        "source": "a test", "model": recipe.model, "size": BIG, "init": str(out), "init_head": "drop", "epochs": 1,
+        "batch": {"identities": 2, "images": 2}, "losses": {"cross_entropy": {}},
+        "schedule": {"kind": "constant", "warmup": 0}, "augment": {"pad": 0},
+    }  # fmt: skip
+    write_mini_market(tmp_path / "market")
+    fitted = fit(config, tmp_path / "market", tmp_path / "run", device="cpu", threads=1)
+    after = load_network(fitted.weights)[0].state_dict()
+    changed = {
+        key.startswith("beside.")
+        for key, value in before.state_dict().items()
+        if not torch.equal(value, after[key])
+    }
+    assert changed == {False}
+    with pytest.raises(InputError, match=r"model\.beside keeps whole networks as init has them: give init"):
+        fit({**config, "init": None}, tmp_path / "market", tmp_path / "none")
+    with pytest.raises(InputError, match=r"init: .*a\.b\.safetensors.*missing.*beside\.c\."):
+        fit({**config, "init": str(both[0])}, tmp_path / "market", tmp_path / "none")
+
+
+def test_what_cannot_be_joined(both: tuple[Path, Path], tmp_path: Path) -> None:
+    first, second = both
+    other = weights_file(tmp_path / "other.safetensors", SMALL, 3, 8, mean=(0.5, 0.5, 0.5))
+    out = tmp_path / "joined.safetensors"
+    for weights, beside, to, said in (
+        (first, [second], tmp_path / "joined.onnx", "ends in .safetensors; export it afterwards"),
+        (first, [], out, "at least one, got"),
+        (first, str(second), out, "expected a list of weights"),
+        (first, [other], out, "one crop cannot be fed to both"),
+        (first, [second], first, "would overwrite the weights it is made from"),
+        (first, [second], second, "would overwrite the weights it is made from"),
+        (first, [tmp_path / "none.safetensors"], out, "no such weights file"),
+    ):
+        with pytest.raises(InputError, match=said):
+            join(weights, beside, to)
+    assert not out.exists()
+
+
+def test_a_damaged_description(both: tuple[Path, Path], tmp_path: Path) -> None:
+    network, recipe = load_network(join(both[0], [both[1]], tmp_path / "joined.safetensors"))
+    assert recipe.model is not None
+    model = {**recipe.model, "beside": {"c": {"model": recipe.model["beside"]["c"]["model"], "size": [0, 8]}}}
+    save_network(tmp_path / "odd.safetensors", network, Recipe("odd", BIG, model=model))
+    with pytest.raises(InputError, match="its model description is not valid"):
+        load_network(tmp_path / "odd.safetensors")
