@@ -62,9 +62,8 @@ class BesideConfig(Group):
     """A second network, fed with the same crops made smaller inside (`reid.networks.beside`, `reid.join`)."""
 
     model: ModelConfig
-    size: tuple[
-        Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
-    ]  # px, (H, W): what it was trained on
+    # px, (H, W): what it was trained on
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
 class AugmentConfig(Group):
