@@ -3,7 +3,7 @@
 `reid.calibration.fit` does it for weights and data sets; the rest is arrays in, typed results out.
 """
 
-from retrace.reid.calibration.card import Calibration, calibrate, fingerprint, refit
+from retrace.reid.calibration.card import Calibration, calibrate, fingerprint, refit, refit_pairs
 from retrace.reid.calibration.maps import Map, fit_map
 from retrace.reid.calibration.measures import Reliability, Threshold, missed, reliability, threshold
 from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, labelled_pairs, strangers, video_pairs
@@ -23,6 +23,7 @@ __all__ = [
     "labelled_pairs",
     "missed",
     "refit",
+    "refit_pairs",
     "reliability",
     "s_norm",
     "strangers",

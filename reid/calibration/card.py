@@ -265,11 +265,35 @@ def refit(
         ('video', 1.0)
     """
     found = video_pairs(features, tracks, seconds, xyxy, scores, gap=gap)
+    return refit_pairs(card, found, "this video", least=least)
+
+
+def refit_pairs(
+    card: Calibration | None, found: LabelledPairs, data: str, *, least: int = LEAST
+) -> Calibration:
+    """The calibration where pairs within tracklets are known, which say nothing of returns; see :func:`refit`.
+
+    Args:
+        card: of the network, or of the one that it was before it was trained on.
+        found: pairs of one tracklet, and of two people who were seen by one camera.
+        data: what they are of.
+        least: pairs of each kind that a map takes.
+
+    Raises:
+        InputError: too few pairs; the message says how many.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import LabelledPairs, refit_pairs
+        >>> found = LabelledPairs(np.repeat([0.1, 0.8], 60), np.repeat([True, False], 60))
+        >>> refit_pairs(None, found, "the hall", least=40).map("tracklet").probability([0.1, 0.8]).round().tolist()
+        [1.0, 0.0]
+    """
     own = fit_map(found.distance, found.same, least=least, source="video")
     limits = _limits(found.distance[~found.same])
     apart = float(found.distance[~found.same].mean())
     if card is None:
-        return Calibration({"tracklet": own}, {"tracklet": limits}, (), "this video", apart)
+        return Calibration({"tracklet": own}, {"tracklet": limits}, (), data, apart)
     known = card if card.strangers is None else card.suited(apart)
     here: dict[str, Mapping[float, float]] = {
         name: limits for name in ("tracklet", "later") if name in (*known.thresholds, "tracklet")
@@ -278,7 +302,7 @@ def refit(
         known,
         maps={**known.maps, "tracklet": own},
         thresholds={**known.thresholds, **here},
-        data=f"{card.data}; within tracklets: this video",
+        data=f"{card.data}; within tracklets: {data}",
     )
 
 

@@ -111,6 +111,26 @@ def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, R
     return bare.eval(), recipe
 
 
+def write_mean(first: str | Path, second: str | Path, out: str | Path) -> None:
+    """Write the mean of the weights of one network before and after it was trained on.
+
+    What it knew is forgotten less than what it learned is lost (Wortsman et al. 2022, "Robust fine-tuning", their
+    default of one half). The second's card goes along, less its calibration; the classifier stays behind.
+
+    Raises:
+        InputError: files that cannot be read or written, or of two networks.
+    """
+    (one, _), (network, recipe) = (without_classifier(*load_network(path)) for path in (first, second))
+    before, after = one.state_dict(), network.state_dict()
+    models.refuse_misfit(Path(second), f"the network of {first}", before, after)
+    mean = {
+        key: torch.lerp(before[key], value, 0.5) for key, value in after.items() if value.is_floating_point()
+    }
+    network.load_state_dict({**after, **mean})
+    card = {key: value for key, value in recipe.card.items() if key != "calibration"}
+    save_network(out, network, replace(recipe, card=card))
+
+
 def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module, Recipe]:
     """The network of a file in eval mode on the CPU, float32: images (B, 3, H, W) -> (B, D).
 

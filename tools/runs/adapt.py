@@ -1,7 +1,8 @@
 """A network for one's own cameras: tracklets of unlabelled video become identities, the given weights learn from them.
 
 Nothing leaves the machine: videos are tracked, confident tracklets cut out, the earlier part of each video trains, the
-later part measures, and the new weights stay only if they are better there.
+later part measures, and the new weights stay only if they are better there. New are the mean of the weights before and
+after the training: they know the place nearly as well, and forget less.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from retrace.configs import InputError, load_preset
 from retrace.configs.files import atomic_write, write_json, writing
 from retrace.eval.mot import combine, evaluate
 from retrace.eval.reassociation import auc
+from retrace.reid.calibration import LabelledPairs, fingerprint, refit_pairs
+from retrace.reid.calibration.card import KEY as CARD_KEY
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
@@ -146,8 +149,7 @@ def adapt(
     kept = new if better else begin
     if better:
         kept = out / "weights.safetensors"
-        with writing(kept), atomic_write(kept, "wb") as file:
-            file.write(new.read_bytes())
+        _calibrated(data, begin, new, kept, device, say)
     figures = before.figures, after.figures, gain
     found = Adapted(kept, better, *figures, len({*train.ids.tolist()}), len(train))
     write_json(
@@ -276,6 +278,7 @@ def _train(
 ) -> Path:
     from retrace.reid.training.fit import fit
     from retrace.reid.training.progress import Progress
+    from retrace.reid.weights.files import write_mean
 
     told = [0.0]
 
@@ -289,7 +292,8 @@ def _train(
     fitted = fit(
         PRESET, data, out, changes={**settings, **(changes or {})}, device=device, on_progress=on_progress
     )
-    return fitted.weights
+    write_mean(begin, fitted.weights, out / "mean.safetensors")
+    return out / "mean.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -300,17 +304,46 @@ class HeldOut:
     each: dict[str, np.ndarray]  # "auc" and "mAP" of each person, (P,) in their order
 
 
-def held_out(data: ReidSet, weights: Path, device: str = "auto") -> HeldOut:
-    """Score weights on the query and gallery of a data set."""
-    from retrace.eval.ranking import evaluate_ranking
-
-    embedder = Embedder.from_weights(weights, device=device)
+def _sides(data: ReidSet, embedder: Embedder) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of query and gallery: vectors, people and halves of their tracklets (as cameras)."""
     sides = []
     for part in (data.query, data.gallery):
         assert part is not None
         images, pixels, _ = open_sound_images(part, embedder.size, image_cache_folder())
         found = [embedder.crops(np.array(pixels[k : k + CHUNK])) for k in range(0, len(images), CHUNK)]
         sides.append((np.concatenate(found), images.ids, images.cameras))
+    return sides
+
+
+def _calibrated(data: ReidSet, begin: Path, new: Path, out: Path, device: str, say: Say) -> None:
+    """The new weights with a calibration of their own: within tracklets by those held out, of returns the old one's,
+    suited to how far apart people are for the new network. Without one where too few pairs are at hand, saying so."""
+    from retrace.reid.weights.files import add_to_card
+
+    embedder = Embedder.from_weights(new, device=device)
+    vectors, ids, cameras = (np.concatenate(parts) for parts in zip(*_sides(data, embedder), strict=True))
+    distance, (same, other) = 1 - vectors @ vectors.T, _pairs(ids, cameras)
+    pairs = (
+        np.concatenate([distance[same], distance[other]]),
+        np.repeat([True, False], [same.sum(), other.sum()]),
+    )
+    try:
+        old = Embedder.from_weights(begin, device=device).calibration
+        card = refit_pairs(old, LabelledPairs(*pairs), "tracklets held out")
+    except InputError as error:
+        say(f"not calibrated: {error}")
+        with writing(out), atomic_write(out, "wb") as file:
+            file.write(new.read_bytes())
+        return
+    card = replace(card, print=fingerprint(embedder.crops, embedder.size))
+    add_to_card(new, out, CARD_KEY, card.to_card())
+
+
+def held_out(data: ReidSet, weights: Path, device: str = "auto") -> HeldOut:
+    """Score weights on the query and gallery of a data set."""
+    from retrace.eval.ranking import evaluate_ranking
+
+    sides = _sides(data, Embedder.from_weights(weights, device=device))
     vectors, ids, cameras = (np.concatenate(parts) for parts in zip(*sides, strict=True))
     distance, (same, other) = 1 - vectors @ vectors.T, _pairs(ids, cameras)
     ranked = evaluate_ranking(*sides[0], *sides[1])

@@ -323,6 +323,21 @@ def test_the_msmt17_weights_start_a_training(shared: Path) -> None:
 # ---- checksums
 
 
+def test_the_mean_of_a_network_before_and_after(tmp_path: Path) -> None:
+    before, after = save(tmp_path / "a.safetensors"), save(tmp_path / "b.safetensors", classes=3, seed=1)
+    weights.write_mean(before, after, tmp_path / "mean.safetensors")
+    found, told = weights.read(tmp_path / "mean.safetensors")
+    one, two = (weights.read(path)[0] for path in (before, after))
+    assert {key.split(".")[0] for key in one.keys() - found.keys()} == {"classifier"}
+    assert told.classes == 0
+    for key, value in found.items():
+        wanted = (one[key].double() + two[key].double()) / 2 if value.is_floating_point() else two[key]
+        torch.testing.assert_close(value.double(), wanted.double(), rtol=1e-6, atol=1e-7)
+    other = save(tmp_path / "c.safetensors", ModelConfig(name="osnet_x0_25", embedding=8))
+    with pytest.raises(InputError, match=r"c\.safetensors: not the weights of the network of .*another shape"):
+        weights.write_mean(before, other, tmp_path / "none.safetensors")
+
+
 def flipped(path: Path, at: int) -> Path:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x10

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.reid import Embedder
 from retrace.tools import adapt_reid
+from retrace.tools.runs import adapt as runs_adapt
 from retrace.tools.runs.adapt import HeldOut, TrackletFilter, adapt, confident, gained, write_sequence
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
@@ -109,6 +111,28 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
         all(low > 0 for low, _ in told["gain"].values()) and told["after"]["IDF1"] > told["before"]["IDF1"]
     )
     assert "IDF1 of the later part" in capsys.readouterr().out
+
+
+def test_new_weights_have_a_calibration_of_their_own(
+    door: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are kept here whatever they gain. Within tracklets the map is of those held out; of returns it is the old
+    one's, in the unit of how far apart people are here."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr(runs_adapt, "gained", lambda before, after: {"auc": (1, 1), "mAP": (1, 1)})
+    few = {"epochs": 1, "schedule.warmup": 0, "batch.identities": 4, "batch.images": 2}
+    every = TrackletFilter(every=0.1)
+    found = adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), wish=every, changes=few)
+    card = Embedder.from_weights(found.weights, device="cpu").calibration
+    old = Embedder.from_weights("auto", device="cpu").calibration
+    assert card is not None
+    assert old is not None
+    assert card.map("tracklet").source == "video"
+    assert card.map("tracklet").same == found.after["pairs"]
+    assert card.map("camera").source == "labels"
+    assert card.strangers is not None
+    assert old.strangers is not None
+    assert card.map("later").knots == pytest.approx(old.suited(card.strangers).map("later").knots)
 
 
 def test_too_few(tmp_path: Path) -> None:
