@@ -334,7 +334,9 @@ def test_the_mean_of_a_network_before_and_after(tmp_path: Path) -> None:
         wanted = (one[key].double() + two[key].double()) / 2 if value.is_floating_point() else two[key]
         torch.testing.assert_close(value.double(), wanted.double(), rtol=1e-6, atol=1e-7)
     other = save(tmp_path / "c.safetensors", ModelConfig(name="osnet_x0_25", embedding=8))
-    with pytest.raises(InputError, match=r"c\.safetensors: not the weights of the network of .*another shape"):
+    with pytest.raises(
+        InputError, match=r"c\.safetensors: not the weights of the network of .*another shape"
+    ):
         weights.write_mean(before, other, tmp_path / "none.safetensors")
 
 
