@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+if importlib.util.find_spec("torchreid") is None:  # importing it may need the cure first
+    pytest.skip("needs torchreid: pip install -e .[train]", allow_module_level=True)
 
 
 import torch.nn.functional as F  # noqa: E402
