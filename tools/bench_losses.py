@@ -131,10 +131,10 @@ def steps(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> Non
 def report(args: argparse.Namespace, bench: Bench, names: tuple[str, ...]) -> None:
     """Write tables and plots."""
     from retrace.tools.loss_bench.cost import read_costs
-    from retrace.tools.loss_bench.jobs import read_results
+    from retrace.tools.loss_bench.jobs import read_bench_results
     from retrace.tools.loss_bench.report import read_all, write
 
-    regimes = read_all(bench, read_results(args.results), args.published)
+    regimes = read_all(bench, read_bench_results(args.results), args.published)
     for path in write(args.out, regimes, read_costs(args.steps)):
         say(str(path))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from retrace.tools.loss_bench.jobs import read_results
+from retrace.tools.loss_bench.jobs import read_bench_results
 from tests.conftest import ROOT
 from tests.tools.called import called
 from tests.tools.loss_bench.results_by_hand import final
@@ -53,5 +53,5 @@ def test_a_report_of_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_results_in_the_repository_can_be_read() -> None:
-    for one in read_results(ROOT / "docs/bench/losses.jsonl"):
+    for one in read_bench_results(ROOT / "docs/bench/losses.jsonl"):
         assert {"regime", "entrant", "stage", "setting", "seed", "length"} <= one.keys()

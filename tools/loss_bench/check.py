@@ -31,7 +31,7 @@ from retrace.reid.training.files import CHECKPOINT, LOG, RUN
 from retrace.reid.training.fit import fit
 from retrace.reid.training.progress import Progress
 from retrace.tools.loss_bench.entrants import Bench, Entrant
-from retrace.tools.loss_bench.jobs import CHECK, Result, TrainingJob, read_results
+from retrace.tools.loss_bench.jobs import CHECK, Result, TrainingJob, read_bench_results
 from retrace.tools.loss_bench.people import score
 from retrace.tools.loss_bench.trained import embed, preset
 from retrace.tools.loss_bench.work import Places, write
@@ -80,7 +80,7 @@ def check_all(
             raise InputError(f"`entrants`: unknown {name!r}; see configs/bench/losses.yaml, or pml.NAME")
     small = shrunk(bench, who)
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
-    done = {one["key"] for one in read_results(places.results)}
+    done = {one["key"] for one in read_bench_results(places.results)}
     course = Course(small, places)
     count = 0
     for name in names or (BEGINNING, *who):

@@ -39,7 +39,7 @@ class TrainingJob:
         return f"{self.regime}/{self.entrant}/{self.stage}/setting {self.setting}/seed {self.seed}/{self.length:g}"
 
 
-def read_results(path: Path) -> list[Result]:
+def read_bench_results(path: Path) -> list[Result]:
     """Every finished job; a last line that was cut off counts as not there.
 
     Raises:

@@ -20,7 +20,15 @@ from retrace.eval.mot import evaluate
 from retrace.reid.embedder import Embedder
 from retrace.tools.loss_bench import frozen
 from retrace.tools.loss_bench.entrants import Bench
-from retrace.tools.loss_bench.jobs import FINAL, NOBODY, REFERENCE, STORED, TRACK, TrainingJob, read_results
+from retrace.tools.loss_bench.jobs import (
+    FINAL,
+    NOBODY,
+    REFERENCE,
+    STORED,
+    TRACK,
+    TrainingJob,
+    read_bench_results,
+)
 from retrace.tools.loss_bench.trained import KEPT
 from retrace.tools.loss_bench.work import Places, slug, write
 from retrace.tools.tuning.clips import Clip, find_clips, load_clip
@@ -114,7 +122,7 @@ def track_all(
 
 def left(regime: str, names: Sequence[str], places: Places) -> list[TrainingJob]:
     """Whom no tracker has used yet."""
-    found = read_results(places.results)
+    found = read_bench_results(places.results)
     done = {one["key"] for one in found}
     jobs = [
         TrainingJob(**{field.name: one[field.name] for field in fields(TrainingJob)})

@@ -19,7 +19,14 @@ from retrace.configs.versions import commit, versions
 from retrace.tools.benchmarks.side_by_side import shared_folder
 from retrace.tools.loss_bench import frozen, trained
 from retrace.tools.loss_bench.entrants import Bench
-from retrace.tools.loss_bench.jobs import FINAL, Result, TrainingJob, add_result, open_jobs, read_results
+from retrace.tools.loss_bench.jobs import (
+    FINAL,
+    Result,
+    TrainingJob,
+    add_result,
+    open_jobs,
+    read_bench_results,
+)
 
 Tell = Callable[[str], None]
 
@@ -127,13 +134,13 @@ def claimed(
 ) -> Iterator[tuple[TrainingJob | None, int]]:
     """The first open job that no other process works on, and how many are open."""
     with ExitStack() as stack:
-        for tried in open_jobs(bench, regime, names, read_results(places.results), published):
+        for tried in open_jobs(bench, regime, names, read_bench_results(places.results), published):
             try:
                 stack.enter_context(locked(places.work / "claims" / f"{slug(tried)}.lock", "works on it"))
             except InputError:
                 continue
             # Another process may have finished it between our reading and our claiming.
-            still = open_jobs(bench, regime, names, read_results(places.results), published)
+            still = open_jobs(bench, regime, names, read_bench_results(places.results), published)
             if tried in still:
                 yield tried, len(still)
                 return

@@ -159,10 +159,10 @@ def losses_page() -> str:
 def _regimes() -> list[Regime]:
     """What has been measured so far."""
     from retrace.tools.loss_bench.entrants import read_bench
-    from retrace.tools.loss_bench.jobs import read_results
+    from retrace.tools.loss_bench.jobs import read_bench_results
     from retrace.tools.loss_bench.report import read_all
 
-    results, bench = read_results(RESULTS), read_bench()
+    results, bench = read_bench_results(RESULTS), read_bench()
     searched, published = read_all(bench, results), read_all(bench, results, published=True)
     # A regime that nobody has searched yet is shown with the published settings.
     return [one if one.rows else other for one, other in zip(searched, published, strict=True)]
@@ -172,7 +172,7 @@ def _measured(regimes: list[Regime]) -> str:
     from retrace.eval.report import as_markdown_table
     from retrace.tools.loss_bench.cost import LIMIT, read_costs
     from retrace.tools.loss_bench.entrants import read_bench
-    from retrace.tools.loss_bench.jobs import read_results
+    from retrace.tools.loss_bench.jobs import read_bench_results
     from retrace.tools.loss_bench.report import markdown, number
 
     costs = read_costs(STEPS)
@@ -186,7 +186,7 @@ def _measured(regimes: list[Regime]) -> str:
         lines = [["loss", "ms", "ratio"]]
         lines += [[name, number(costs[name].ms), number(costs[name].ratio)] for name in ordered]
         parts.append(COSTS.format(above=above) + as_markdown_table(lines))
-    parts.append(checked(read_results(RESULTS)))
+    parts.append(checked(read_bench_results(RESULTS)))
     return "\n".join(parts)
 
 

@@ -1,8 +1,8 @@
 """A network for one's own cameras: tracklets of unlabelled video become identities, the given weights learn from them.
 
 Nothing leaves the machine: videos are tracked, confident tracklets cut out, the earlier part of each video trains, the
-later part measures, and the new weights stay only if they are better there. New are the mean of the weights before and
-after the training: they know the place nearly as well, and forget less.
+later part measures, and the new weights stay only if they are better there: at telling people apart, and in tracking.
+New are the mean of the weights before and after the training: they know the place nearly as well, and forget less.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -38,6 +37,7 @@ PRESET = "osnet_x0_25_adapt"
 LEAST_PEOPLE = 8  # tracklets that a training takes
 LEAST_PAIRS = 30  # pairs of one held-out person that a verdict takes
 LEAST_JUDGES = 5  # held-out people, from which an interval means something
+SAME_TRACKS = 0.99  # IDF1 of new tracks by the old ones from which nothing is gained
 DRAWS = 2000  # of held-out people, for the interval of what was gained
 CHUNK = 256
 Say = Callable[[str], None]
@@ -59,16 +59,22 @@ class Adapted:
     """What came of it.
 
     Attributes:
-        weights: of the network to use from now on: the new one, or the given one where it is not beaten.
+        weights: of the network to track with from now on: the new one, or the given one where it is not beaten.
         better: whether the new one is.
+        looks: weights of the new network, where it surely tells people apart better; a memory or a search may have
+            use for it where tracking has none.
+        alike: IDF1 of the later part's tracks with the new weights by those with the old ones, 0..1; None where it was
+            not tracked anew (looks not surely better, no ground truth).
         before, after: on held-out tracklets: AUC and rank-1 at half a tracklet's time; with ground truth also IDF1 of
-            the later part of all videos, tracked anew.
+            the later part of all videos.
         gain: by figure, the 95 % interval of what was gained, paired, over held-out people.
         tracklets, crops: that trained.
     """
 
     weights: Path
     better: bool
+    looks: Path | None
+    alike: float | None
     before: Mapping[str, float]
     after: Mapping[str, float]
     gain: Mapping[str, tuple[float, float]]
@@ -94,7 +100,8 @@ def adapt(
 
     Args:
         videos: one a camera; what `open_source` takes, live ones apart.
-        out: a new folder: tracks/, crops/, training/, adapted.json and, if it is better, weights.safetensors.
+        out: a new folder: tracks/, crops/, training/, later-WEIGHTS/ (tracks of the later part), adapted.json and, if
+            people are surely told apart better, weights.safetensors.
         weights: to begin with, as .safetensors or by name; "auto": the shipped ones.
         detections: boxes instead of a detector; ``{name}`` in it is the video's name.
         truth: gt.txt of each video, named likewise: the new weights must then track its later part better, too.
@@ -136,24 +143,35 @@ def adapt(
     new = _train(data, begin, out / "training", changes, device, say)
     before, after = (held_out(data, path, device) for path in (begin, new))
     gain = gained(before, after)
-    better = len(before.each["auc"]) >= LEAST_JUDGES and all(low > 0 for low, _ in gain.values())
+    surely = len(before.each["auc"]) >= LEAST_JUDGES and all(low > 0 for low, _ in gain.values())
+    looks, alike, better = None, None, surely
+    if surely:
+        looks = out / "weights.safetensors"
+        _calibrated(data, begin, new, looks, device, say)
+    if surely or true:
+        jobs = [
+            Job(video, str(out), detector=detector, detections=_boxes_of(detections, name), device=device)
+            for name, video in zip(names, videos, strict=True)
+        ]
+        tracked = [_later_tracks(jobs, later, reid) for reid in (begin, new)]
+        alike = idf1(tracked[1], [_as_truth(table) for table in tracked[0]])
     if true:
-        for held, path, where in ((before, begin, "before"), (after, new, "after")):
-            how: dict[str, Any] = {"detector": detector, "reid": str(path), "device": device}
-            jobs = [
-                Job(video, str(out / where), detections=_boxes_of(detections, name), **how)
-                for name, video in zip(names, videos, strict=True)
-            ]
-            held.figures["IDF1"] = later_idf1(jobs, [*true.values()], later)
+        parts = [whole.take(whole.frame >= first) for whole, first in zip(true.values(), later, strict=True)]
+        before.figures["IDF1"], after.figures["IDF1"] = (idf1(tables, parts) for tables in tracked)
         better &= after.figures["IDF1"] > before.figures["IDF1"]
-    kept = new if better else begin
-    if better:
-        kept = out / "weights.safetensors"
-        _calibrated(data, begin, new, kept, device, say)
+    elif alike is not None:
+        better &= alike < SAME_TRACKS
+    kept = looks if better and looks is not None else begin
     figures = before.figures, after.figures, gain
-    found = Adapted(kept, better, *figures, len({*train.ids.tolist()}), len(train))
+    found = Adapted(kept, better, looks, alike, *figures, len({*train.ids.tolist()}), len(train))
     write_json(
-        out / "adapted.json", {**asdict(found), "weights": str(kept), "videos": without_secrets(videos)}
+        out / "adapted.json",
+        {
+            **asdict(found),
+            "weights": str(kept),
+            "looks": None if looks is None else str(looks),
+            "videos": without_secrets(videos),
+        },
     )
     return found
 
@@ -190,19 +208,27 @@ def _boxes_of(detections: str | None, name: str) -> str | None:
     return None if detections is None else detections.replace("{name}", name)
 
 
-def later_idf1(jobs: Sequence[Job], truth: Sequence[MotTable], first: Sequence[int]) -> float:
-    """IDF1 of the later part of all videos together, tracked from its first frame on.
+def _later_tracks(jobs: Sequence[Job], first: Sequence[int], weights: Path) -> list[MotTable]:
+    """The later part of each video, from its first frame on, tracked with some weights."""
+    found = []
+    for job, begin in zip(jobs, first, strict=True):
+        out = Path(job.out) / f"later-{weights.stem}"
+        report = Models().track(replace(job, out=str(out), reid=str(weights), first=begin))
+        found.append(read_results(report.files[0]))
+    return found
 
-    Args:
-        jobs: one a video.
-        truth: of each, whole.
-        first: frame of each with which the later part begins.
-    """
-    parts = []
-    for job, whole, begin in zip(jobs, truth, first, strict=True):
-        found = read_results(Models().track(replace(job, first=begin)).files[0])
-        parts.append(evaluate(whole.take(whole.frame >= begin), found, benchmark="MOT15"))
+
+def idf1(found: Sequence[MotTable], truth: Sequence[MotTable]) -> float:
+    """IDF1 of all videos together, 0..1; 1 where there is nobody and nobody is found."""
+    if not any(map(len, [*found, *truth])):
+        return 1.0
+    parts = [evaluate(one, table, benchmark="MOT15") for one, table in zip(truth, found, strict=True)]
     return float(combine(parts).row()["IDF1"])
+
+
+def _as_truth(table: MotTable) -> MotTable:
+    """Results to judge others by: each box counts."""
+    return replace(table, score=np.ones(len(table)), class_id=np.ones(len(table), np.int64))
 
 
 def confident(table: MotTable, fps: float, wish: TrackletFilter) -> MotTable:
@@ -401,8 +427,17 @@ def told(found: Adapted) -> str:
         if key in found.before
     )
     sure = ", ".join(f"{100 * low:+.1f} to {100 * high:+.1f}" for low, high in found.gain.values())
-    verdict = f"better: use {found.weights}" if found.better else "not surely better: the old weights stay"
     return (
         f"{found.tracklets} tracklets, {found.crops} crops; on later tracklets, not trained on: {figures} "
-        f"(gain in AUC and mAP, 95 %: {sure}): {verdict}"
+        f"(gain in AUC and mAP, 95 %: {sure}): {_verdict(found)}"
     )
+
+
+def _verdict(found: Adapted) -> str:
+    if found.better:
+        return f"better: use {found.weights}"
+    if found.looks is None:
+        return "not surely better: the old weights stay"
+    assert found.alike is not None
+    why = "not tracked better" if "IDF1" in found.after else f"tracks are {100 * found.alike:.1f} % the same"
+    return f"{why}: the old weights stay; those that tell people apart better are {found.looks}"

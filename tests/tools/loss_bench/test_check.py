@@ -21,7 +21,7 @@ from retrace.reid.losses.objective import TERMS  # noqa: E402
 from retrace.reid.losses.pml import usable  # noqa: E402
 from retrace.tools.loss_bench import check  # noqa: E402
 from retrace.tools.loss_bench.entrants import read_bench  # noqa: E402
-from retrace.tools.loss_bench.jobs import read_results  # noqa: E402
+from retrace.tools.loss_bench.jobs import read_bench_results  # noqa: E402
 from retrace.tools.loss_bench.work import Places  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.reid.mini_market import write_mini_market  # noqa: E402
@@ -66,7 +66,7 @@ def test_a_miniature_from_beginning_to_end(places: Places) -> None:
     told: list[str] = []
     names = ["viewpoint", "pml.CircleLoss"]
     assert check.check_all(BENCH, names, places, tell=told.append) == 2
-    lines = read_results(places.results)
+    lines = read_bench_results(places.results)
     assert [one["entrant"] for one in lines] == names
     for one in lines:
         assert "failed" not in one, one
@@ -126,7 +126,7 @@ def test_clothes_are_an_identitys(places: Places) -> None:
 def test_whatever_was_checked_in_the_repository_trains() -> None:
     lines = {
         one["entrant"]: one
-        for one in read_results(ROOT / "docs/bench/losses.jsonl")
+        for one in read_bench_results(ROOT / "docs/bench/losses.jsonl")
         if one["stage"] == "check"
     }
     for name, one in lines.items():
@@ -147,7 +147,7 @@ def test_everybody_trains_on_people(name: str, shared: Path, tmp_path: Path) -> 
         shared / "weights",
     )
     check.check_all(BENCH, [name], places, tell=print)
-    (line,) = read_results(places.results)
+    (line,) = read_bench_results(places.results)
     assert "failed" not in line, line
     assert line["last"] < line["first"]
     assert line["mAP"] > 1.5 * line["chance"]

@@ -9,7 +9,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.tools.loss_bench.entrants import read_bench
-from retrace.tools.loss_bench.jobs import add_result, finals, open_jobs, read_results
+from retrace.tools.loss_bench.jobs import add_result, finals, open_jobs, read_bench_results
 from tests.tools.loss_bench.results_by_hand import final, search
 
 BENCH = read_bench()
@@ -68,14 +68,14 @@ def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for cut in (1, 5, 60):
         path.write_bytes(whole[:-cut])
-        assert [one["seed"] for one in read_results(path)] == [1]
+        assert [one["seed"] for one in read_bench_results(path)] == [1]
         add_result(path, final("ce", 3, 0.5))
-        assert [one["seed"] for one in read_results(path)] == [1, 3]
-    assert read_results(tmp_path / "none.jsonl") == []
+        assert [one["seed"] for one in read_bench_results(path)] == [1, 3]
+    assert read_bench_results(tmp_path / "none.jsonl") == []
 
 
 def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
     path = tmp_path / "losses.jsonl"
     path.write_text(json.dumps(final("ce", 1, 0.5)) + "\n{}\n")
     with pytest.raises(InputError, match="line 2 is no result"):
-        read_results(path)
+        read_bench_results(path)

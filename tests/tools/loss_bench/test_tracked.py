@@ -14,7 +14,7 @@ from retrace.configs import InputError
 from retrace.eval.mot import evaluate
 from retrace.tools.loss_bench import tracked
 from retrace.tools.loss_bench.entrants import read_bench
-from retrace.tools.loss_bench.jobs import finals, read_results
+from retrace.tools.loss_bench.jobs import finals, read_bench_results
 from retrace.tools.loss_bench.work import Places
 from retrace.tracker import Tracker
 from retrace.tracker.data import MotTable
@@ -126,7 +126,7 @@ def test_each_final_with_a_network_is_tracked_once_seed_by_seed(
     ]
     assert tracked.track_all(BENCH, "finetune", names, places, street, tell=told.append) == 3
     assert tracked.track_all(BENCH, "finetune", names, places, street, tell=told.append) == 0
-    results = read_results(places.results)
+    results = read_bench_results(places.results)
     assert len(results) == len(lines) + 7
     rows = finals(BENCH, "finetune", results, published=True)
     assert "track" in rows["ce"][0]

@@ -14,7 +14,7 @@ if importlib.util.find_spec("torchreid") is None:
 
 from retrace.tools.loss_bench import trained  # noqa: E402
 from retrace.tools.loss_bench.entrants import Bench, read_bench  # noqa: E402
-from retrace.tools.loss_bench.jobs import TrainingJob, read_results  # noqa: E402
+from retrace.tools.loss_bench.jobs import TrainingJob, read_bench_results  # noqa: E402
 from retrace.tools.loss_bench.work import Places, work  # noqa: E402
 from tests.reid.mini_market import write_mini_market  # noqa: E402
 
@@ -38,7 +38,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
 def test_a_job_from_beginning_to_end(places: Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RETRACE_CACHE", str(tmp_path))
     done = work(small(), "scratch", ["multi_similarity"], places, published=True, tell=lambda line: None)
-    (line,) = read_results(places.results)
+    (line,) = read_bench_results(places.results)
     assert done == 1
     assert "failed" not in line
     assert list(line["losses"]) == ["cross_entropy", "multi_similarity"], "beside cross-entropy, always"

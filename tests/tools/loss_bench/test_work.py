@@ -13,7 +13,7 @@ from retrace.configs import InputError
 from retrace.configs.files import locked
 from retrace.tools.loss_bench import work as working
 from retrace.tools.loss_bench.entrants import read_bench
-from retrace.tools.loss_bench.jobs import TrainingJob, open_jobs, read_results
+from retrace.tools.loss_bench.jobs import TrainingJob, open_jobs, read_bench_results
 from tests.tools.loss_bench.results_by_hand import final
 
 BENCH, NAMES = read_bench(), ["ce_triplet", "ce"]
@@ -37,14 +37,14 @@ def go(places: working.Places, **options: Any) -> int:
 
 def test_a_stopped_bench_goes_on_where_it_was(places: working.Places) -> None:
     assert go(places, most=3) == 3
-    assert [(one["entrant"], one["seed"]) for one in read_results(places.results)] == [
+    assert [(one["entrant"], one["seed"]) for one in read_bench_results(places.results)] == [
         ("ce_triplet", 1),
         ("ce", 1),
         ("ce_triplet", 2),
     ]
     assert go(places) == 7
     assert go(places) == 0
-    assert len({one["key"] for one in read_results(places.results)}) == 10
+    assert len({one["key"] for one in read_bench_results(places.results)}) == 10
     assert go(places, hours=0) == 0
 
 
@@ -55,7 +55,7 @@ def test_killed_in_the_middle_of_a_job(places: working.Places, monkeypatch: pyte
     monkeypatch.setattr(working, "do", killed)
     with pytest.raises(KeyboardInterrupt):
         go(places)
-    assert read_results(places.results) == []
+    assert read_bench_results(places.results) == []
     monkeypatch.setattr(working, "do", lambda bench, job, people, places: figures(job))
     assert go(places, most=1) == 1, "nothing holds the job any more"
 
@@ -75,6 +75,6 @@ def test_a_job_that_cannot_be_done_is_said(places: working.Places, monkeypatch: 
 
     monkeypatch.setattr(working, "do", broken)
     assert go(places) == 10
-    failed = [one for one in read_results(places.results) if "failed" in one]
+    failed = [one for one in read_bench_results(places.results) if "failed" in one]
     assert {one["failed"] for one in failed} == {"the loss is not finite any more"}
     assert len(failed) == 5

@@ -10,9 +10,19 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.reid import Embedder
+from retrace.reid.embedder import find_weights
 from retrace.tools import adapt_reid
 from retrace.tools.runs import adapt as runs_adapt
-from retrace.tools.runs.adapt import HeldOut, TrackletFilter, adapt, confident, gained, write_sequence
+from retrace.tools.runs.adapt import (
+    HeldOut,
+    TrackletFilter,
+    adapt,
+    confident,
+    gained,
+    idf1,
+    told,
+    write_sequence,
+)
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
 from tests.passers_by import SLOT, passers_by
@@ -61,6 +71,17 @@ def test_a_gain_is_sure_where_all_draws_of_people_have_it() -> None:
     assert gained(before, before) == {"auc": (0, 0), "mAP": (0, 0)}
 
 
+def test_new_tracks_by_the_old_ones() -> None:
+    """Of ten boxes of one person five get another id: IDTP 5 of 10 and 10, so IDF1 is one half."""
+    one = table([(k, 1, 0.0, 1.0) for k in range(10)])
+    cut = table([(k, 1 + (k > 4), 0.0, 1.0) for k in range(10)])
+    nobody = one.take(slice(0, 0))
+    assert idf1([one], [one]) == 1
+    assert idf1([cut], [one]) == 0.5
+    assert idf1([cut, one], [one, one]) == 0.75
+    assert (idf1([nobody], [nobody]), idf1([nobody], [one]), idf1([one], [nobody])) == (1, 0, 0)
+
+
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return passers_by(tmp_path_factory.mktemp("door"), "door")
@@ -75,17 +96,18 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     with served(video) as address:
         code = adapt_reid.main([address, "--detections", str(boxes), "--out", str(out), *options])
     assert code == 0
-    told = json.loads((out / "adapted.json").read_text())
-    assert told["videos"][0].startswith("http://127.0.0.1:")
-    assert told["videos"][0].endswith(f"/{video.name}")
-    assert told["tracklets"] >= 8
-    assert told["crops"] >= 50
-    assert 0.5 < told["before"]["auc"] <= 1
-    assert told["better"] is all(low > 0 for low, _ in told["gain"].values())
-    assert told["better"] is (out / "weights.safetensors").is_file()
-    assert Path(told["weights"]).is_file()
+    kept = json.loads((out / "adapted.json").read_text())
+    assert kept["videos"][0].startswith("http://127.0.0.1:")
+    assert kept["videos"][0].endswith(f"/{video.name}")
+    assert kept["tracklets"] >= 8
+    assert kept["crops"] >= 50
+    assert 0.5 < kept["before"]["auc"] <= 1
+    surely = all(low > 0 for low, _ in kept["gain"].values())
+    assert surely is (out / "weights.safetensors").is_file() is (kept["looks"] is not None)
+    assert kept["better"] is (surely and kept["alike"] < runs_adapt.SAME_TRACKS)
+    assert Path(kept["weights"]).is_file()
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.endswith("weights.safetensors" if told["better"] else "the old weights stay")
+    assert last.endswith("weights.safetensors" if surely else "the old weights stay")
     with pytest.raises(InputError, match="is not empty; name another folder"):
         adapt([str(video)], out, detections=str(boxes))
 
@@ -105,10 +127,11 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
     options = [part for change in few for part in ("--set", change)]
     given = ["--detections", str(boxes), "--truth", str(truth), "--out", str(tmp_path / "out")]
     assert adapt_reid.main([str(video), *given, *options]) == 0
-    told = json.loads((tmp_path / "out" / "adapted.json").read_text())
-    assert 0 < told["before"]["IDF1"] < 1
-    assert told["better"] is (
-        all(low > 0 for low, _ in told["gain"].values()) and told["after"]["IDF1"] > told["before"]["IDF1"]
+    kept = json.loads((tmp_path / "out" / "adapted.json").read_text())
+    assert 0 < kept["before"]["IDF1"] < 1
+    assert 0 < kept["alike"] <= 1
+    assert kept["better"] is (
+        all(low > 0 for low, _ in kept["gain"].values()) and kept["after"]["IDF1"] > kept["before"]["IDF1"]
     )
     assert "IDF1 of the later part" in capsys.readouterr().out
 
@@ -116,14 +139,24 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
 def test_new_weights_have_a_calibration_of_their_own(
     door: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are kept here whatever they gain. Within tracklets the map is of those held out; of returns it is the old
-    one's, in the unit of how far apart people are here."""
+    """They gain here whatever they do. Within tracklets the map is of those held out; of returns it is the old one's,
+    in the unit of how far apart people are here. Passers-by of different colours are tracked the same by any weights,
+    so tracking has nothing of the new ones."""
     pytest.importorskip("torch")
     monkeypatch.setattr(runs_adapt, "gained", lambda before, after: {"auc": (1, 1), "mAP": (1, 1)})
     few = {"epochs": 1, "schedule.warmup": 0, "batch.identities": 4, "batch.images": 2}
     every = TrackletFilter(every=0.1)
     found = adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), wish=every, changes=few)
-    card = Embedder.from_weights(found.weights, device="cpu").calibration
+    assert (found.better, found.alike, found.weights) == (
+        False,
+        1,
+        find_weights("auto").with_suffix(".safetensors"),
+    )
+    assert found.looks == tmp_path / "out" / "weights.safetensors"
+    assert told(found).endswith(
+        f"tracks are 100.0 % the same: the old weights stay; those that tell people apart better are {found.looks}"
+    )
+    card = Embedder.from_weights(found.looks, device="cpu").calibration
     old = Embedder.from_weights("auto", device="cpu").calibration
     assert card is not None
     assert old is not None
