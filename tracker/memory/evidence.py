@@ -16,25 +16,64 @@ from retrace.tracker.memory.config import LikelihoodRatio, MemoryConfig
 
 # s; bins of time from the end of one tracklet to the beginning of the next
 TRANSIT_BINS = np.array([0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 90.0, 300.0, 1200.0, 3600.0, 21600.0, 86400.0])
+# cosines between looks of one person that maps may mean, and the cosine at which each of them says nothing
+AGREEMENT = np.linspace(0.01, 0.99, 981)
 POOLED = 50.0  # tracklets' worth of what all pairs of cameras say together in what one pair says
 
 
 def appearance_ratio(
-    distance: np.ndarray, same_camera: np.ndarray, unit: float, config: MemoryConfig
+    distance: np.ndarray,
+    same_camera: np.ndarray,
+    unit: float,
+    config: MemoryConfig,
+    views: np.ndarray | float = 1.0,
+    others: np.ndarray | float = 1.0,
 ) -> np.ndarray:
     """(K, P) log-likelihood ratio that tracklet and person are one.
+
+    The maps are of one visit against one. A mean of several knows its person better, and is nearer to him and to
+    whoever resembles him: by the map of one visit it would be too sure of both. So vectors are taken for Gaussian
+    (within people and between them, as PLDA does: Kenny 2010; several of one person: Rajan et al. 2014). If the vectors
+    of one person agree by ``c`` (their cosine, 0: strangers), a mean of n has the length ``sqrt(c + (1 - c) / n)``,
+    means of n and m the correlation ``r = c`` over both lengths, and the ratio at cosine s is proportional to
+    ``(r s - r^2) / (1 - r^2) - log(1 - r^2) / 2``. A map says what ``c`` is: by where it says nothing.
 
     Args:
         distance: (K, P) 1 - cosine of their mean vectors; NaN where looks are not known.
         same_camera: (K, P) bool, the person was seen in the tracklet's camera.
         unit: mean distance of different people here; the maps speak of ``config.strangers``.
+        views: (K, P) or less, of how many independent looks the person's mean is: one a camera, as what was seen by
+            one camera errs alike.
+        others: likewise of the other side.
     """
     scaled = distance * (config.strangers / unit)
-    return np.where(same_camera, _ratio(scaled, config.same_camera), _ratio(scaled, config.other_camera))
+    maps = (config.same_camera, config.other_camera)
+    here, there = (_ratio(scaled, one, config.strangers, views, others) for one in maps)
+    return np.where(same_camera, here, there)
 
 
-def _ratio(distance: np.ndarray, fitted: LikelihoodRatio) -> np.ndarray:
-    return fitted.offset - fitted.slope * distance
+def _ratio(
+    distance: np.ndarray,
+    fitted: LikelihoodRatio,
+    strangers: float,
+    views: np.ndarray | float,
+    others: np.ndarray | float,
+) -> np.ndarray:
+    """By a map of one visit against one, of which it is made that of ``views`` against ``others``."""
+    steepness = fitted.slope * strangers  # by cosine, of which strangers have 0
+    silent = 1.0 - fitted.offset / steepness
+    agreement = float(np.interp(silent, _silent(AGREEMENT), AGREEMENT))
+    lengths = [agreement + (1.0 - agreement) / np.maximum(n, 1.0) for n in (views, others)]
+    correlation = agreement / np.sqrt(lengths[0] * lengths[1])
+    steeper = (correlation / (1.0 - correlation**2)) / (agreement / (1.0 - agreement**2))
+    moved = _silent(correlation) - _silent(np.array(agreement))
+    return np.asarray(steepness * steeper * (1.0 - distance / strangers - silent - moved))
+
+
+def _silent(correlation: np.ndarray) -> np.ndarray:
+    """The cosine at which the ratio is 0."""
+    left = 1.0 - correlation**2
+    return np.asarray(correlation + left * np.log(left) / (2.0 * correlation))
 
 
 def posterior(ratio: np.ndarray, returning: float, people: int) -> tuple[np.ndarray, np.ndarray]:

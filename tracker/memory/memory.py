@@ -404,7 +404,7 @@ class Memory:
         people, last = self.people, self.people.last[person]
         here = (camera != NOBODY)[:, None]
         been = people.been[person, camera[:, None]] & here
-        ratio = appearance_ratio(distance, been, self.unit(), self.config)
+        ratio = appearance_ratio(distance, been, self.unit(), self.config, people.views[person])
         if self.config.transit:
             to = np.broadcast_to(camera[:, None], person.shape)
             away = begin[:, None] - people.end_of[last]
@@ -462,9 +462,10 @@ class Memory:
         found = np.zeros(person.shape, bool)
         order = np.argsort(-ratio, axis=1, kind="stable")[:, :RIVALS]
         who = np.take_along_axis(person, order, axis=1)  # (K, R)
-        mean = self.people.mean[who].astype(np.float64)  # (K, R, D)
+        mean, views = self.people.mean[who].astype(np.float64), self.people.views[who]  # (K, R, D), (K, R)
         distance = 1.0 - np.einsum("krd,kd->kr", mean, mean[:, 0])
-        like = appearance_ratio(distance, np.zeros(who.shape, bool), self.unit(), self.config) > ONE_PERSON
+        here = np.zeros(who.shape, bool)
+        like = appearance_ratio(distance, here, self.unit(), self.config, views, views[:, :1]) > ONE_PERSON
         like &= np.isfinite(np.take_along_axis(ratio, order, axis=1))
         for k, r in np.argwhere(like[:, 1:]):
             like[k, r + 1] = int(who[k, r + 1]) not in self.apart.strangers(int(who[k, 0]))

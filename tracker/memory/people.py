@@ -52,6 +52,9 @@ class People:
     # (., D) unit: each one's direction less what is common to all
     mean: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     looks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether anything is known of them
+    views: np.ndarray = field(
+        default_factory=lambda: np.zeros(0)
+    )  # cameras of which their mean is, 0 or more
     # tracklets
     members: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     last: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # tracklet row that ended last
@@ -176,12 +179,12 @@ class People:
         """The row of a person who has no tracklet yet."""
         row, self.count = self.count, self.count + 1
         if row == len(self.person):
-            for name in ("person", "total", "mean", "looks", "members", "last"):
+            for name in ("person", "total", "mean", "looks", "views", "members", "last"):
                 setattr(self, name, _longer(getattr(self, name)))
             more = ((0, len(self.person) - row), (0, len(self.cameras) - self.been.shape[1]))
             self.been, self.counts = np.pad(self.been, more), np.pad(self.counts, more)
         self.person[row], self.members[row], self.last[row] = person, 0, NOBODY
-        self.total[row] = self.mean[row] = self.looks[row] = 0
+        self.total[row] = self.mean[row] = self.looks[row] = self.views[row] = 0
         self.person_row[person] = row
         return row
 
@@ -228,7 +231,8 @@ class People:
             self._turn(there.nonzero()[0])
 
     def _turn(self, persons: np.ndarray) -> None:
-        """The directions of the sums of people (rows)."""
+        """The directions of the sums of people (rows), and of how many views they are."""
+        self.views[persons] = (self.counts[persons] > 0).sum(1)
         for start in range(0, len(persons), BLOCK):
             some = persons[start : start + BLOCK]
             less = self.centred_totals(some)

@@ -85,7 +85,8 @@ def joined(memory: Memory) -> list[tuple[int, int, float]]:
     least = np.log(config.accept / (1 - config.accept)) - prior  # nats of looks
     distance = 1.0 - np.einsum("kd,kd->k", people.mean[one].astype(np.float64), people.mean[other])
     same = (people.been[one] & people.been[other]).any(1)
-    likely = appearance_ratio(distance, same, memory.unit(), config) >= least
+    views = people.views[one], people.views[other]
+    likely = appearance_ratio(distance, same, memory.unit(), config, *views) >= least
     one, other = one[likely], other[likely]
     graph = coo_array((np.ones(len(one)), (one, other)), shape=(people.count,) * 2)
     _, part = connected_components(graph, directed=False)
@@ -114,13 +115,16 @@ def _linked(memory: Memory, rows: np.ndarray, least: float) -> list[tuple[int, i
     """The joins among people ``rows``: the likeliest two first, then their common mean stands for both."""
     people = memory.people
     total, been = people.centred_totals(rows).astype(np.float64), people.been[rows].copy()
+    known = people.counts[rows] > 0  # (P, C), cameras of which the sums are
     members = [[int(row)] for row in rows]
     never = _never(rows, memory)
     found: list[tuple[int, int, float]] = []
     while len(members) > 1:
         mean = total / np.linalg.norm(total, axis=1, keepdims=True)
         same = (been[:, None] & been[None]).any(2)
-        ratio = appearance_ratio(1.0 - mean @ mean.T, same, memory.unit(), memory.config)
+        views = known.sum(1)
+        apart = 1.0 - mean @ mean.T
+        ratio = appearance_ratio(apart, same, memory.unit(), memory.config, views[:, None], views)
         ratio[never | ~np.tri(len(members), k=-1, dtype=bool)] = -np.inf
         i, j = np.unravel_index(int(ratio.argmax()), ratio.shape)
         if ratio[i, j] < least:
@@ -128,10 +132,11 @@ def _linked(memory: Memory, rows: np.ndarray, least: float) -> list[tuple[int, i
         found.append((*_nearest_two(people.mean, members[j], members[i]), float(ratio[i, j])))
         total[j] += total[i]
         been[j] |= been[i]
+        known[j] |= known[i]
         never[j] |= never[i]
         never[:, j] |= never[:, i]
         members[j] += members.pop(int(i))
-        total, been = np.delete(total, i, 0), np.delete(been, i, 0)
+        total, been, known = (np.delete(array, i, 0) for array in (total, been, known))
         never = np.delete(np.delete(never, i, 0), i, 1)
     return found
 

@@ -161,7 +161,7 @@ def search(
         mean = people.mean[who] @ less.T
     distance = 1.0 - mean.mean(1, dtype=np.float64)
     elsewhere = np.zeros((1, len(who)), bool)
-    ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config)
+    ratio = appearance_ratio(distance[None], elsewhere, memory.unit(), memory.config, people.views[who])
     chance = posterior(ratio, memory.returning(), count)[0][0]
     best = np.lexsort((who, -chance))[:top]
     found = []

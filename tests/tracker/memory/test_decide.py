@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from retrace.configs.loader import load_preset
-from retrace.tracker.memory.config import MemoryConfig
+from retrace.tracker.memory.config import LikelihoodRatio, MemoryConfig
 from retrace.tracker.memory.decide import NEW, Candidates, Round
 from retrace.tracker.memory.decide import decide as decide_among
 from retrace.tracker.memory.evidence import TRANSIT_BINS, Transit, appearance_ratio, posterior, transit_bin
@@ -99,6 +100,56 @@ def test_the_maps_speak_of_their_own_unit() -> None:
     there = appearance_ratio(np.array([[0.1]]), np.array([[False]]), CONFIG.strangers / 5, CONFIG)
     assert here[0, 0] == pytest.approx(CONFIG.other_camera.offset - CONFIG.other_camera.slope * 0.5)
     assert there[0, 0] == pytest.approx(here[0, 0])
+
+
+def gaussian_ratio(cosine: float, agreement: float, slope: float, views: int, others: int) -> float:
+    """The obvious way: densities of two means of visits of one person, and of two people. Each visit is its person
+    (variance ``agreement``) and something of its own (the rest); two numbers stand here for as many ``dimensions`` as
+    make the ratio of one visit against one rise by ``slope`` per cosine."""
+    dimensions = slope * (1 - agreement**2) / agreement
+    variance = [agreement + (1 - agreement) / n for n in (views, others)]
+    one = np.sqrt(2 * variance[0]) * np.array([1.0, 0.0])
+    two = np.sqrt(2 * variance[1]) * np.array([cosine, np.sqrt(1 - cosine**2)])
+    shared = agreement * np.eye(2)
+    apart = np.block([[variance[0] * np.eye(2), 0 * shared], [0 * shared, variance[1] * np.eye(2)]])
+    same = np.block([[variance[0] * np.eye(2), shared], [shared, variance[1] * np.eye(2)]])
+    both = np.concatenate([one, two])
+    return float(multivariate_normal(cov=same).logpdf(both) - multivariate_normal(cov=apart).logpdf(both)) * (
+        dimensions / 2
+    )
+
+
+@pytest.mark.parametrize(("views", "others"), [(1, 1), (1, 4), (3, 1), (2, 5)])
+@pytest.mark.parametrize("cosine", [-0.1, 0.2, 0.45, 0.8])
+def test_a_mean_of_several_views_has_a_map_of_its_own(views: int, others: int, cosine: float) -> None:
+    """In the model's own numbers: people agree by .5, so that one visit says nothing of another at cosine
+    .5 + .75 ln .75 / 1 = .284239, and by slope 20 per cosine."""
+    agreement, steepness = 0.5, 20.0
+    silent = agreement + 0.75 * np.log(0.75)
+    line = LikelihoodRatio(offset=(1 - silent) * steepness, slope=steepness / CONFIG.strangers)
+    config = CONFIG.model_copy(update={"same_camera": line, "other_camera": line})
+    distance = np.array([[(1 - cosine) * CONFIG.strangers]])
+    found = appearance_ratio(
+        distance, np.array([[True]]), CONFIG.strangers, config, np.array([views]), np.array([[others]])
+    )
+    slow = gaussian_ratio(cosine, agreement, steepness, views, others)
+    assert found[0, 0] == pytest.approx(slow, abs=1e-4)  # the table of `AGREEMENT` is between its rows a line
+
+
+def test_who_resembles_a_mean_of_many_views_is_not_yet_him() -> None:
+    """One visit's distance at which a map says nothing speaks against a person seen by many cameras; a smaller one
+    speaks for him, the more the more have seen him. The maps of any config, whatever its strangers are apart."""
+    for same in (True, False):
+        line = CONFIG.same_camera if same else CONFIG.other_camera
+        even, near, views = line.offset / line.slope, 0.25 * line.offset / line.slope, np.array([1, 2, 4, 8])
+        ask = np.full((1, 4), same)
+        at_even, at_near = (
+            appearance_ratio(np.full((1, 4), at), ask, CONFIG.strangers, CONFIG, views)[0]
+            for at in (even, near)
+        )
+        assert at_even[0] == pytest.approx(0)
+        assert (np.diff(at_even) < 0).all()
+        assert (np.diff(at_near) > 0).all()
 
 
 def test_transit_times_are_learned_and_bounded() -> None:

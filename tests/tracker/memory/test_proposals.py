@@ -83,9 +83,9 @@ def slow_joined(memory: Memory) -> list[tuple[int, int]]:
                     people.been[a, c] and people.been[b, c]
                     for a in groups[i] for b in groups[j] for c in range(len(people.cameras))
                 )  # fmt: skip
-                ratio = appearance_ratio(np.array([[1 - cosine]]), np.array([[same]]), memory.unit(), config)[
-                    0, 0
-                ]
+                views = ((people.counts[g] > 0).any(0).sum() for g in (groups[i], groups[j]))
+                distance, here = np.array([[1 - cosine]]), np.array([[same]])
+                ratio = appearance_ratio(distance, here, memory.unit(), config, *views)[0, 0]
                 if not never:
                     best = max(best, (float(ratio), -i, -j))
         odds = np.exp(best[0]) * memory.returning() / people.alive / (1 - memory.returning())
