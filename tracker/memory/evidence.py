@@ -36,38 +36,33 @@ def appearance_ratio(
     (within people and between them, as PLDA does: Kenny 2010; several of one person: Rajan et al. 2014). If the vectors
     of one person agree by ``c`` (their cosine, 0: strangers), a mean of n has the length ``sqrt(c + (1 - c) / n)``,
     means of n and m the correlation ``r = c`` over both lengths, and the ratio at cosine s is proportional to
-    ``(r s - r^2) / (1 - r^2) - log(1 - r^2) / 2``. A map says what ``c`` is: by where it says nothing.
+    ``(r s - r^2) / (1 - r^2) - log(1 - r^2) / 2``. ``other_camera`` says what ``c`` is: by where it says nothing. What
+    ``same_camera`` says beside it is added.
 
     Args:
-        distance: (K, P) 1 - cosine of their mean vectors; NaN where looks are not known.
+        distance: (K, P) 1 - cosine of their mean vectors; NaN where looks are not known, inf: they cannot be one.
         same_camera: (K, P) bool, the person was seen in the tracklet's camera.
         unit: mean distance of different people here; the maps speak of ``config.strangers``.
         views: (K, P) or less, of how many independent looks the person's mean is: one a camera, as what was seen by
             one camera errs alike.
         others: likewise of the other side.
     """
-    scaled = distance * (config.strangers / unit)
-    maps = (config.same_camera, config.other_camera)
-    here, there = (_ratio(scaled, one, config.strangers, views, others) for one in maps)
-    return np.where(same_camera, here, there)
-
-
-def _ratio(
-    distance: np.ndarray,
-    fitted: LikelihoodRatio,
-    strangers: float,
-    views: np.ndarray | float,
-    others: np.ndarray | float,
-) -> np.ndarray:
-    """By a map of one visit against one, of which it is made that of ``views`` against ``others``."""
-    steepness = fitted.slope * strangers  # by cosine, of which strangers have 0
+    scaled, fitted = distance * (config.strangers / unit), config.other_camera
+    steepness = fitted.slope * config.strangers  # by cosine, of which strangers have 0
     silent = 1.0 - fitted.offset / steepness
     agreement = float(np.interp(silent, _silent(AGREEMENT), AGREEMENT))
     lengths = [agreement + (1.0 - agreement) / np.maximum(n, 1.0) for n in (views, others)]
     correlation = agreement / np.sqrt(lengths[0] * lengths[1])
     steeper = (correlation / (1.0 - correlation**2)) / (agreement / (1.0 - agreement**2))
     moved = _silent(correlation) - _silent(np.array(agreement))
-    return np.asarray(steepness * steeper * (1.0 - distance / strangers - silent - moved))
+    ratio = steepness * steeper * (1.0 - scaled / config.strangers - silent - moved)
+    finite = np.where(np.isfinite(scaled), scaled, 0.0)  # inf: it cannot be
+    nearer = _line(finite, config.same_camera) - _line(finite, fitted)
+    return np.asarray(ratio + np.where(same_camera, nearer, 0.0))
+
+
+def _line(distance: np.ndarray, fitted: LikelihoodRatio) -> np.ndarray:
+    return fitted.offset - fitted.slope * distance
 
 
 def _silent(correlation: np.ndarray) -> np.ndarray:

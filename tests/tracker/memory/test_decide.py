@@ -139,17 +139,23 @@ def test_a_mean_of_several_views_has_a_map_of_its_own(views: int, others: int, c
 def test_who_resembles_a_mean_of_many_views_is_not_yet_him() -> None:
     """One visit's distance at which a map says nothing speaks against a person seen by many cameras; a smaller one
     speaks for him, the more the more have seen him. The maps of any config, whatever its strangers are apart."""
-    for same in (True, False):
-        line = CONFIG.same_camera if same else CONFIG.other_camera
-        even, near, views = line.offset / line.slope, 0.25 * line.offset / line.slope, np.array([1, 2, 4, 8])
-        ask = np.full((1, 4), same)
+    line = CONFIG.other_camera
+    even, near, views = line.offset / line.slope, 0.25 * line.offset / line.slope, np.array([1, 2, 4, 8])
+    there = np.zeros((1, 4), bool)
+    for unit in (CONFIG.strangers, 2 * CONFIG.strangers):
         at_even, at_near = (
-            appearance_ratio(np.full((1, 4), at), ask, CONFIG.strangers, CONFIG, views)[0]
+            appearance_ratio(np.full((1, 4), at * unit / CONFIG.strangers), there, unit, CONFIG, views)[0]
             for at in (even, near)
         )
-        assert at_even[0] == pytest.approx(0)
+        assert at_even[0] == pytest.approx(0, abs=1e-9)
         assert (np.diff(at_even) < 0).all()
         assert (np.diff(at_near) > 0).all()
+        ask = np.full((1, 4), even * unit / CONFIG.strangers)
+        here = appearance_ratio(ask, ~there, unit, CONFIG, views)[0]
+        lower = CONFIG.same_camera.offset - CONFIG.other_camera.offset  # ln 2: the slopes are the same
+        np.testing.assert_allclose(here - at_even, lower, atol=1e-9)
+    for same in (there, ~there):
+        assert (appearance_ratio(np.full((1, 4), np.inf), same, 1.0, CONFIG, views) == -np.inf).all()
 
 
 def test_transit_times_are_learned_and_bounded() -> None:
