@@ -28,6 +28,7 @@ from retrace.reid.weights.foreign import Placed, place
 from retrace.reid.weights.shipped import as_trained, locate
 
 HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
+BESIDE = "beside."  # other networks in one file (`reid.join`)
 OUR_ENDS = ("embedding.", "neck.", "pool.", "heads.")
 FOREIGN_HEADS = tuple(  # timm's, and DeiT's second one
     f"backbone.{head}." for head in ("fc", "head", "classifier", "body.head", "body.head_dist")
@@ -210,7 +211,8 @@ def start_from(
     Args:
         path: a file, the name of shipped weights, or "auto": the shipped ones.
         drop_head: the classifier (of a foreign checkpoint under a pooled head: all after the convolutions)
-            stays random; without it a file with another number of classes is refused.
+            stays random, and what stands beside the file's network (`reid.join`) is left out where nothing stands
+            beside this one; without it a file with another number of classes is refused.
         notes: gets a line for all that was changed or left out on the way.
 
     Raises:
@@ -227,8 +229,11 @@ def start_from(
             dropped = [
                 key
                 for key in given
-                if key.startswith(HEADS) or (key not in own and key.startswith(FOREIGN_HEADS))
+                if key.startswith(HEADS) or (key not in own and key.startswith((*FOREIGN_HEADS, BESIDE)))
             ]
+            others = {key.split(".")[1] for key in dropped if key.startswith(BESIDE)}
+            if notes is not None and others:
+                notes.append(f"{path.name}: left out what stands beside: {', '.join(sorted(others))}")
             given = {key: value for key, value in given.items() if key not in dropped}
             fresh = [key for key in own if key.startswith((*HEADS, *OUR_ENDS)) and key not in given]
             if notes is not None and rest:

@@ -8,7 +8,10 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest, one_of
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
-NAMED = {"auto": "osnet_x0_25_retrace", "strong": "mobilenetv2_retrace"}  # small and fast; larger and better
+NAMED = {
+    "auto": "osnet_x0_25_retrace",
+    "strong": "mobilenetv2_osnet_retrace",
+}  # small and fast; larger and better
 
 
 def shipped_weights(name: str = "auto") -> Path | None:
@@ -20,7 +23,7 @@ def shipped_weights(name: str = "auto") -> Path | None:
     Example:
         >>> from retrace.reid import shipped_weights
         >>> shipped_weights("strong").name
-        'mobilenetv2_retrace.onnx'
+        'mobilenetv2_osnet_retrace.onnx'
     """
     path = SHIPPED / f"{NAMED[one_of('name', name, NAMED)]}.onnx"
     return path if path.is_file() else None

@@ -304,7 +304,7 @@ def _train(
 ) -> Path:
     from retrace.reid.training.fit import fit
     from retrace.reid.training.progress import Progress
-    from retrace.reid.weights.files import write_mean
+    from retrace.reid.weights.files import read, write_mean
 
     told = [0.0]
 
@@ -314,7 +314,11 @@ def _train(
             speed = f"{now.images_per_s:.0f} images/s, {now.seconds_left:.0f} s left"
             say(f"epoch {now.epoch:.0f}: loss {now.loss:.2f}, {speed}")
 
-    settings = {"init": str(begin), "init_head": "drop", "teachers": [str(begin)], "evaluate_every": None}
+    _, recipe = read(begin)
+    settings: dict[str, object] = {"init": str(begin), "init_head": "drop", "teachers": [str(begin)]}
+    settings |= {"evaluate_every": None, "size": [*recipe.size]}
+    if recipe.model is not None:
+        settings["model"] = recipe.model
     fitted = fit(
         PRESET, data, out, changes={**settings, **(changes or {})}, device=device, on_progress=on_progress
     )

@@ -23,7 +23,7 @@ from retrace.reid.exporting.job import ExportJob, export, random_crops  # noqa: 
 from retrace.reid.networks.beside import resampling  # noqa: E402
 from retrace.reid.networks.build import build  # noqa: E402
 from retrace.reid.recipe import Recipe  # noqa: E402
-from retrace.reid.weights.files import load_network, save_network  # noqa: E402
+from retrace.reid.weights.files import load_network, save_network, start_from  # noqa: E402
 from tests.reid.mini_market import write_mini_market  # noqa: E402
 
 BIG, SMALL = (64, 32), (32, 16)
@@ -170,3 +170,17 @@ def test_a_damaged_description(both: tuple[Path, Path], tmp_path: Path) -> None:
     save_network(tmp_path / "odd.safetensors", network, Recipe("odd", BIG, model=model))
     with pytest.raises(InputError, match="its model description is not valid"):
         load_network(tmp_path / "odd.safetensors")
+
+
+def test_a_training_starts_from_the_first_of_them(both: tuple[Path, Path], tmp_path: Path) -> None:
+    """Where nothing is to stand beside the new network, what does in the file is left out, and told."""
+    joined = join(both[0], [both[1]], tmp_path / "joined.safetensors")
+    network, notes = build(ModelConfig(name="osnet_x0_25", embedding=8), 5, BIG), list[str]()
+    start_from(network, joined, True, notes)
+    assert notes == ["joined.safetensors: left out what stands beside: c"]
+    first = load_network(both[0])[0].state_dict()
+    assert {key for key in first if not torch.equal(first[key], network.state_dict()[key])} <= {
+        "classifier.weight"
+    }
+    with pytest.raises(InputError, match=r"unexpected: beside\.c"):
+        start_from(network, joined, False)

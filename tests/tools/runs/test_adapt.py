@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +116,14 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
 def test_with_ground_truth_the_later_part_must_be_tracked_better(
     door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """IDF1 of the frames after the cut, by both weights; where it is no higher, the old ones stay."""
+    """IDF1 of the frames after the cut, by both weights; where it is no higher, the old ones stay. The network is that
+    of the given weights."""
     pytest.importorskip("torch")
+    from retrace.reid.weights.files import load_network, save_network
+
     video, boxes = door
+    network, recipe = load_network(find_weights("auto").with_suffix(".safetensors"))
+    save_network(tmp_path / "larger.safetensors", network, replace(recipe, size=(96, 48)))
     truth = tmp_path / "gt.txt"
     rows = [line.split(",") for line in boxes.read_text().splitlines()]
     people = {tuple(row[2:6]): k for k, row in enumerate(rows)}  # a person a box: no tracker has that right
@@ -125,8 +131,17 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
     truth.write_text("\n".join(lines) + "\n")
     few = ["epochs=1", "schedule.warmup=0", "batch.identities=4", "batch.images=2"]
     options = [part for change in few for part in ("--set", change)]
-    given = ["--detections", str(boxes), "--truth", str(truth), "--out", str(tmp_path / "out")]
-    assert adapt_reid.main([str(video), *given, *options]) == 0
+    options += [
+        "--detections",
+        str(boxes),
+        "--truth",
+        str(truth),
+        "--weights",
+        str(tmp_path / "larger.safetensors"),
+    ]
+    assert adapt_reid.main([str(video), *options, "--out", str(tmp_path / "out")]) == 0
+    _, trained = load_network(tmp_path / "out" / "training" / "mean.safetensors")
+    assert trained.size == (96, 48)
     kept = json.loads((tmp_path / "out" / "adapted.json").read_text())
     assert 0 < kept["before"]["IDF1"] < 1
     assert 0 < kept["alike"] <= 1

@@ -120,7 +120,7 @@ def test_a_memory_takes_the_maps_of_its_weights(tmp_path: Path) -> None:
     assert strong.model_dump(exclude={*maps}) == default.model_dump(exclude={*maps})
     assert strong != default
     for name, weights, config in (
-        ("a.db", "mobilenetv2_retrace.onnx 12ab", strong),
+        ("a.db", "mobilenetv2_osnet_retrace.onnx 12ab", strong),
         ("b.db", "osnet_x0_25_retrace.onnx 12ab", default),
         ("c.db", "mine.v2.safetensors 12ab", default),
         ("d.db", "net", default),
