@@ -8,10 +8,8 @@ from retrace.configs import InputError
 from retrace.configs.errors import nearest, one_of
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
-NAMED = {
-    "auto": "osnet_x0_25_retrace",
-    "strong": "mobilenetv2_osnet_retrace",
-}  # small and fast; larger and better
+# small and fast; larger and better
+NAMED = {"auto": "osnet_x0_25_retrace", "strong": "mobilenetv2_osnet_retrace"}
 
 
 def shipped_weights(name: str = "auto") -> Path | None:

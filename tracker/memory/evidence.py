@@ -16,8 +16,6 @@ from retrace.tracker.memory.config import LikelihoodRatio, MemoryConfig
 
 # s; bins of time from the end of one tracklet to the beginning of the next
 TRANSIT_BINS = np.array([0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 90.0, 300.0, 1200.0, 3600.0, 21600.0, 86400.0])
-# cosines between looks of one person that maps may mean, and the cosine at which each of them says nothing
-AGREEMENT = np.linspace(0.01, 0.99, 981)
 POOLED = 50.0  # tracklets' worth of what all pairs of cameras say together in what one pair says
 
 
@@ -33,7 +31,7 @@ def appearance_ratio(
 
     The maps are of one visit against one. A mean of several knows its person better, and is nearer to him and to
     whoever resembles him: by the map of one visit it would be too sure of both. So vectors are taken for Gaussian
-    (within people and between them, as PLDA does: Kenny 2010; several of one person: Rajan et al. 2014). If the vectors
+    (within people and between them, as PLDA does: Prince and Elder 2007; several of one person: Rajan et al. 2014). If the vectors
     of one person agree by ``c`` (their cosine, 0: strangers), a mean of n has the length ``sqrt(c + (1 - c) / n)``,
     means of n and m the correlation ``r = c`` over both lengths, and the ratio at cosine s is proportional to
     ``(r s - r^2) / (1 - r^2) - log(1 - r^2) / 2``. ``other_camera`` says what ``c`` is: by where it says nothing. What
@@ -50,7 +48,7 @@ def appearance_ratio(
     scaled, fitted = distance * (config.strangers / unit), config.other_camera
     steepness = fitted.slope * config.strangers  # by cosine, of which strangers have 0
     silent = 1.0 - fitted.offset / steepness
-    agreement = float(np.interp(silent, _silent(AGREEMENT), AGREEMENT))
+    agreement = float(np.interp(silent, SILENT, AGREEMENT))
     lengths = [agreement + (1.0 - agreement) / np.maximum(n, 1.0) for n in (views, others)]
     correlation = agreement / np.sqrt(lengths[0] * lengths[1])
     steeper = (correlation / (1.0 - correlation**2)) / (agreement / (1.0 - agreement**2))
@@ -69,6 +67,11 @@ def _silent(correlation: np.ndarray) -> np.ndarray:
     """The cosine at which the ratio is 0."""
     left = 1.0 - correlation**2
     return np.asarray(correlation + left * np.log(left) / (2.0 * correlation))
+
+
+# cosines of one person's vectors that maps may mean, and where a map of each of them says nothing
+AGREEMENT = np.linspace(0.01, 0.99, 981)
+SILENT = _silent(AGREEMENT)
 
 
 def posterior(ratio: np.ndarray, returning: float, people: int) -> tuple[np.ndarray, np.ndarray]:

@@ -52,9 +52,7 @@ class People:
     # (., D) unit: each one's direction less what is common to all
     mean: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     looks: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # whether anything is known of them
-    views: np.ndarray = field(
-        default_factory=lambda: np.zeros(0)
-    )  # cameras of which their mean is, 0 or more
+    views: np.ndarray = field(default_factory=lambda: np.zeros(0))  # cameras of which their mean is
     # tracklets
     members: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     last: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # tracklet row that ended last
