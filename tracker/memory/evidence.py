@@ -30,12 +30,12 @@ def appearance_ratio(
     """(K, P) log-likelihood ratio that tracklet and person are one.
 
     The maps are of one visit against one. A mean of several knows its person better, and is nearer to him and to
-    whoever resembles him: by the map of one visit it would be too sure of both. So vectors are taken for Gaussian
-    (within people and between them, as PLDA does: Prince and Elder 2007; several of one person: Rajan et al. 2014). If the vectors
-    of one person agree by ``c`` (their cosine, 0: strangers), a mean of n has the length ``sqrt(c + (1 - c) / n)``,
-    means of n and m the correlation ``r = c`` over both lengths, and the ratio at cosine s is proportional to
-    ``(r s - r^2) / (1 - r^2) - log(1 - r^2) / 2``. ``other_camera`` says what ``c`` is: by where it says nothing. What
-    ``same_camera`` says beside it is added.
+    whoever resembles him: by the map of one visit it would be too sure of both. So vectors are taken for Gaussian,
+    within people and between them, as PLDA does (Prince and Elder 2007; several of one person: Rajan et al. 2014). If
+    the vectors of one person agree by ``c`` (their cosine, 0: strangers), a mean of n has the length
+    ``sqrt(c + (1 - c) / n)``, means of n and m the correlation ``r = c`` over both lengths, and the ratio at cosine s
+    is proportional to ``(r s - r^2) / (1 - r^2) - log(1 - r^2) / 2``. ``other_camera`` says what ``c`` is: by where it
+    says nothing. What ``same_camera`` says beside it is added.
 
     Args:
         distance: (K, P) 1 - cosine of their mean vectors; NaN where looks are not known, inf: they cannot be one.
