@@ -7,6 +7,7 @@ reading at `retrace.tracker.pipeline`.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,8 @@ __all__ = ["__version__", *_HOMES]
 # In a checkout the folders lie beside this folder, not in it.
 if not (Path(__file__).parent / "tracker").is_dir():
     __path__.append(str(Path(__file__).parents[1]))
+    # and with them what is no part of the package: itself, and the tests
+    sys.modules |= dict.fromkeys(f"{__name__}.{folder}" for folder in ("retrace", "tests"))  # type: ignore[arg-type]
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,7 @@
 """Imports point one way, and heavy imports stay in their folder (CONTRIBUTING.md draws the picture)."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -364,3 +365,10 @@ def test_tests_do_not_import_each_other() -> None:
         name = str(path.relative_to(ROOT))
         reached = [m for m in imported(path) if any(part.startswith("test_") for part in m.split("."))]
         assert not reached, f"{name} imports {reached[0]}"
+
+
+@pytest.mark.parametrize("name", ["retrace.retrace", "retrace.tests"])
+def test_the_package_does_not_hold_itself(name: str) -> None:
+    """Its folders are looked for in the checkout, where it lies, too."""
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(name)

@@ -1,11 +1,13 @@
-"""Cut people out of MOTChallenge ground truth: a ReID set of your own video.
+"""Cut people out of MOTChallenge ground truth or results: a ReID set of your own video.
 
     python tools/mot_crops.py MOT17/train --out crops
     python tools/mot_crops.py MOT15/train/PETS09-S2L1 --video PETS09-S2L1=vtest.avi --out crops
+    python tools/mot_crops.py runs/track/door.txt --video door=door.mp4 --out crops
 
 Writes OUT/images.csv (path,id,camera,split,frame,visibility), which train_reid.py and eval_reid.py read with
 --data OUT, and the crops it names. A person is SEQUENCE/ID; the three detector copies of a MOT17 sequence count
-once. Left out: whatever is no pedestrian or not to be considered, and what the filters below say.
+once. Left out: whatever is no pedestrian or not to be considered, and what the filters below say. Of results
+(track.py's NAME.txt) every track is a person: who was lost and found again is two, and a switch is in the crops.
 
 Every sequence is split in time, at --cut of its length, and no person is on both sides:
   train            people first seen before the cut, up to the cut (later images of them are dropped);
@@ -31,7 +33,9 @@ from retrace.tools.terminal.progress import bar
 def parser() -> argparse.ArgumentParser:
     p = Parser(prog="mot_crops.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
-        "sequence", nargs="+", help="sequence folder (gt/gt.txt, seqinfo.ini), or a folder of them"
+        "sequence",
+        nargs="+",
+        help="sequence folder (gt/gt.txt, seqinfo.ini), a folder of them, or results, NAME.txt",
     )
     p.add_argument("--out", required=True, metavar="DIR", help="must not be there yet")
     p.add_argument(
@@ -39,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="SEQUENCE=FILE",
-        help="frames, where there is no img1/",
+        help="frames, where there is no img1/, and of results",
     )
     p.add_argument("--min-visibility", type=float, default=0.3, metavar="SHARE", help="default: 0.3")
     p.add_argument("--min-height", type=float, default=48, metavar="PX", help="default: 48")

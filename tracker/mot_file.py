@@ -135,6 +135,11 @@ def read_results(path: str | Path, by_id: bool = True, strict: bool = False) -> 
     return _table(rows, class_id, by_id)
 
 
+def as_ground_truth(table: MotTable) -> MotTable:
+    """Results as ground truth: every box is to be considered, whatever its score."""
+    return replace(table, score=np.ones(len(table)))
+
+
 def read_ground_truth(
     path: str | Path, by_id: bool = True, classed: bool | None = None, strict: bool = False
 ) -> MotTable:

@@ -219,15 +219,19 @@ def lines_of(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("frames_from", ["img1", "video"])
+@pytest.mark.parametrize("frames_from", ["img1", "video", "results"])
 def test_writes_a_set_that_reads_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], frames_from: str
 ) -> None:
-    video = tmp_path / "clip.avi" if frames_from == "video" else None
-    write_sequence(tmp_path / "gt/A", images=video is None, video=video)
+    video = tmp_path / "clip.avi" if frames_from != "img1" else None
+    given = write_sequence(tmp_path / "gt/A", images=video is None, video=video).parent
+    if frames_from == "results":  # as track.py writes them, with scores that are no flags
+        rows = [line.split(",")[:6] for line in (given / "A/gt/gt.txt").read_text().splitlines()]
+        given = tmp_path / "A.txt"
+        given.write_text("".join(",".join([*row, ".87", "-1", "-1", "-1"]) + "\n" for row in rows))
     options = ["--video", f"A={video}"] if video else []
     out = tmp_path / "new" / "crops"
-    code, text, err = run(capsys, tmp_path / "gt", "--out", out, "--every", "2", "--gap", "0.5", *options)
+    code, text, err = run(capsys, given, "--out", out, "--every", "2", "--gap", "0.5", *options)
     assert (code, err) == (0, "")
     # 1 in frames 0, 2 .. 18; 2 in 20 .. 38: 2.0 .. 3.8 s, middle 2.9, early to 2.6 s (4), late from 3.2 s (4)
     assert "A: train 10 crops of 1 people, query 2 and gallery 6 of 1\n" in text
@@ -337,6 +341,13 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "is already there" in refused(capsys, folder, "--out", tmp_path / "nothing")
     assert "no img1/ with its frames; give them: --video B=FILE" in refused(capsys, bare, "--out", out)
     assert "expected SEQUENCE=FILE" in refused(capsys, folder, "--out", out, "--video", "A")
+    results = tmp_path / "A.txt"
+    results.write_text("1,1,10,10,30,60,.9,-1,-1,-1\n")
+    assert "results hold no pictures; give them: --video A=FILE" in refused(capsys, results, "--out", out)
+    assert "two sequences of one name" in refused(capsys, folder, results, "--out", out)
+    assert "no crop is left" in refused(
+        capsys, results, "--out", out, "--video", f"A={folder}", "--min-height", "99"
+    )
     assert "A has a video already" in refused(
         capsys, folder, "--out", out, "--video", "A=x", "--video", "A=y"
     )

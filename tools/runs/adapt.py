@@ -22,11 +22,12 @@ from retrace.reid.calibration.card import KEY as CARD_KEY
 from retrace.reid.config import TrainConfig
 from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
-from retrace.reid.embedder import Embedder, find_weights
+from retrace.reid.embedder import Embedder
+from retrace.reid.weights.shipped import as_trained, locate
 from retrace.tools.runs.models import Models
 from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.data import MotTable
-from retrace.tracker.mot_file import read_ground_truth, read_results, read_sequence_info
+from retrace.tracker.mot_file import as_ground_truth, read_ground_truth, read_results, read_sequence_info
 from retrace.tracker.outputs.crop_choice import CropFilter
 from retrace.tracker.outputs.crops import cut_crops
 from retrace.tracker.run import Job
@@ -100,7 +101,7 @@ def adapt(
 
     Args:
         videos: one a camera; what `open_source` takes, live ones apart.
-        out: a new folder: tracks/, crops/, training/, later-WEIGHTS/ (tracks of the later part), adapted.json and, if
+        out: a new folder: tracks/, crops/, training/, later-before/ and later-after/ (tracks), adapted.json and, if
             people are surely told apart better, weights.safetensors.
         weights: to begin with, as .safetensors or by name; "auto": the shipped ones.
         detections: boxes instead of a detector; ``{name}`` in it is the video's name.
@@ -116,8 +117,8 @@ def adapt(
     wish, out = wish or TrackletFilter(), Path(out)
     if out.exists() and any(out.iterdir()):
         raise InputError(f"`out` {out}: is not empty; name another folder")
-    begin = find_weights(weights).with_suffix(".safetensors")
-    if not begin.is_file():
+    begin = as_trained(locate(weights))
+    if begin.suffix != ".safetensors":
         raise InputError(f"`weights` {weights}: a training begins with .safetensors weights of ours")
     if not 0 < cut < 1:
         raise InputError(f"`cut` {cut}: expected a share above 0 and below 1")
@@ -153,8 +154,10 @@ def adapt(
             Job(video, str(out), detector=detector, detections=_boxes_of(detections, name), device=device)
             for name, video in zip(names, videos, strict=True)
         ]
-        tracked = [_later_tracks(jobs, later, reid) for reid in (begin, new)]
-        alike = idf1(tracked[1], [_as_truth(table) for table in tracked[0]])
+        tracked = [
+            _later_tracks(jobs, later, reid, when) for reid, when in ((begin, "before"), (new, "after"))
+        ]
+        alike = idf1(tracked[1], [as_ground_truth(table) for table in tracked[0]])
     if true:
         parts = [whole.take(whole.frame >= first) for whole, first in zip(true.values(), later, strict=True)]
         before.figures["IDF1"], after.figures["IDF1"] = (idf1(tables, parts) for tables in tracked)
@@ -208,11 +211,11 @@ def _boxes_of(detections: str | None, name: str) -> str | None:
     return None if detections is None else detections.replace("{name}", name)
 
 
-def _later_tracks(jobs: Sequence[Job], first: Sequence[int], weights: Path) -> list[MotTable]:
+def _later_tracks(jobs: Sequence[Job], first: Sequence[int], weights: Path, when: str) -> list[MotTable]:
     """The later part of each video, from its first frame on, tracked with some weights."""
     found = []
     for job, begin in zip(jobs, first, strict=True):
-        out = Path(job.out) / f"later-{weights.stem}"
+        out = Path(job.out) / f"later-{when}"
         report = Models().track(replace(job, out=str(out), reid=str(weights), first=begin))
         found.append(read_results(report.files[0]))
     return found
@@ -224,11 +227,6 @@ def idf1(found: Sequence[MotTable], truth: Sequence[MotTable]) -> float:
         return 1.0
     parts = [evaluate(one, table, benchmark="MOT15") for one, table in zip(truth, found, strict=True)]
     return float(combine(parts).row()["IDF1"])
-
-
-def _as_truth(table: MotTable) -> MotTable:
-    """Results to judge others by: each box counts."""
-    return replace(table, score=np.ones(len(table)), class_id=np.ones(len(table), np.int64))
 
 
 def confident(table: MotTable, fps: float, wish: TrackletFilter) -> MotTable:

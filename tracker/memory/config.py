@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from retrace.configs.loader import Strict
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_NATS = 1e6  # of evidence that a map can mean
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -29,8 +30,8 @@ def preset_for(weights: str) -> str:
 class LikelihoodRatio(Strict):
     """Distance between two tracklets -> log-likelihood ratio of being one person: ``offset - slope x distance``."""
 
-    offset: Annotated[float, Field(allow_inf_nan=False)]
-    slope: Positive
+    offset: Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)]
+    slope: Annotated[float, Field(ge=1 / MOST_NATS, le=MOST_NATS)]
 
 
 class MemoryConfig(Strict):
@@ -49,7 +50,8 @@ class MemoryConfig(Strict):
     # evidence
     same_camera: LikelihoodRatio  # the same camera, later
     other_camera: LikelihoodRatio
-    strangers: Positive  # mean distance of different people where the maps were fitted: their unit
+    # mean distance of different people where the maps were fitted: their unit; of cosines, so 2 at most
+    strangers: Annotated[float, Field(ge=1e-3, le=2, allow_inf_nan=False)]
     # the mean of a camera's people is taken off their vectors; of so many people it counts half; null: nothing is
     centre_half: Positive | None
     # from so many pairs on, the unit of the memory's own cameras counts

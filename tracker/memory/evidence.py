@@ -48,6 +48,10 @@ def appearance_ratio(
     scaled, fitted = distance * (config.strangers / unit), config.other_camera
     steepness = fitted.slope * config.strangers  # by cosine, of which strangers have 0
     silent = 1.0 - fitted.offset / steepness
+    if (
+        not SILENT[0] <= silent <= SILENT[-1]
+    ):  # a map by which strangers are one, or nobody is: no model of people
+        views = others = 1.0
     agreement = float(np.interp(silent, SILENT, AGREEMENT))
     lengths = [agreement + (1.0 - agreement) / np.maximum(n, 1.0) for n in (views, others)]
     correlation = agreement / np.sqrt(lengths[0] * lengths[1])

@@ -126,7 +126,7 @@ class Store:
                 f"{self.path}: is damaged: it does not say of which weights it is; restore a copy of it"
             )
         self.weights, self.dimension = meta["weights"], int(meta["dimension"])
-        if (weights and weights != self.weights) or (dimension and dimension != self.dimension):
+        if (weights and not _same_file(weights, self.weights)) or (dimension and dimension != self.dimension):
             other = " ".join(word for word in (weights, f"({dimension})" if dimension else "") if word)
             raise InputError(
                 f"{self.path}: was made with {self.weights} ({self.dimension} numbers a vector), not with {other}: "
@@ -354,3 +354,9 @@ def to_blob(vector: np.ndarray) -> bytes:
 def from_blob(blob: bytes) -> np.ndarray:
     """float16 bytes -> (D,) float32."""
     return np.frombuffer(blob, "<f2").astype(np.float32)
+
+
+def _same_file(one: str, other: str) -> bool:
+    """Whether two names of weights ("FILE HASH", or whatever a caller calls them) mean the same bytes."""
+    words, others = one.split(), other.split()
+    return one == other or (len(words) == len(others) == 2 and words[1] == others[1])

@@ -1,4 +1,4 @@
-"""People cut out of MOTChallenge ground truth: the crops, and the list that says whose they are."""
+"""People cut out of MOTChallenge ground truth or results: the crops, and the list that says whose they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import nearest
 from retrace.configs.files import atomic_folder
-from retrace.tracker.mot_file import SequenceInfo, read_ground_truth, read_sequence_info
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import (
+    SequenceInfo,
+    as_ground_truth,
+    read_ground_truth,
+    read_results,
+    read_sequence_info,
+)
 from retrace.tracker.outputs.crop_choice import PARTS, CropFilter, Crops, choose
 from retrace.tracker.sources import Source, open_source
 
@@ -41,10 +48,10 @@ def cut_crops(
     """Write the crops and OUT/images.csv, which names them; tools/mot_crops.py tells the rules.
 
     Args:
-        sequences: sequence folders (gt/gt.txt, seqinfo.ini), or folders of them.
+        sequences: sequence folders (gt/gt.txt, seqinfo.ini), folders of them, or a tracker's results, NAME.txt.
         out: must not be there yet; it appears when all is written.
         wish: which boxes; default: as the class has it.
-        video: frames of a sequence without img1/, by its name.
+        video: frames of a sequence without img1/, and of results, by name.
         say: told a line a sequence.
         bar: (title, total) -> a context that gives a function (done, total).
 
@@ -71,16 +78,20 @@ def cut_crops(
 
 
 def sequence_folders(given: Iterable[str | Path]) -> list[Path]:
-    """The sequence folders that are given or lie in a given folder, by name; one of MOT17's copies.
+    """The sequence folders that are given or lie in a given folder, and the results, by name; one of MOT17's copies.
 
     Raises:
         InputError: a folder that is none or holds none, two of one name.
     """
     found: dict[str, Path] = {}
     for folder in map(Path, given):
+        if folder.is_file():
+            if found.setdefault(folder.stem, folder).resolve() != folder.resolve():
+                raise InputError(f"{found[folder.stem]} and {folder}: two sequences of one name; rename one")
+            continue
         if not folder.is_dir():
             raise InputError(
-                f"{folder}: no such folder; expected a MOTChallenge sequence, or a folder of them"
+                f"{folder}: no such folder; expected a MOTChallenge sequence, a folder of them, or results as a file"
             )
         inside = [folder] if (folder / "gt").is_dir() else sorted(folder.iterdir())
         inside = [place for place in inside if (place / "gt" / "gt.txt").is_file()]
@@ -102,12 +113,14 @@ def open_sequences(
     Raises:
         InputError: none has frames, or a file of frames is for no sequence or no file.
     """
-    names = [folder.resolve().name for folder in folders]
+    names = [_name(folder) for folder in folders]
     for name in files:
         if name not in names:
             raise InputError(f"`video` {name}: no such sequence; {nearest(name, names)}")
     opened, bare = [], []
     for folder, name in zip(folders, names, strict=True):
+        if folder.is_file() and name not in files:
+            raise InputError(f"{folder}: results hold no pictures; give them: `video` {name}=FILE")
         source = open_source(files.get(name, folder))
         if source.live:
             raise InputError(f"`video` {name}={files[name]}: expected a file or folder, not a live stream")
@@ -130,9 +143,9 @@ def cut_sequence(
     Raises:
         InputError: ground truth or a picture that cannot be read, a crop that cannot be written.
     """
-    info = read_sequence_info(folder)
-    name = DETECTOR.sub("", folder.resolve().name)
-    crops = choose(read_ground_truth(folder / "gt" / "gt.txt"), info, wish)
+    table, info = _table(folder, source)
+    name = DETECTOR.sub("", _name(folder))
+    crops = choose(table, info, wish)
     rows = []
     for k, image in _images(crops, source, info, name, bar):
         part, person = PARTS[crops.part[k]], int(crops.id[k])
@@ -150,6 +163,21 @@ def cut_sequence(
     lost = len(crops.frame) - len(rows)
     say(line + (f"; {lost} crops lost, their frames cannot be read" if lost else ""))
     return sorted(rows, key=lambda row: (PARTS.index(row[3]), row[0]))
+
+
+def _name(place: Path) -> str:
+    """Of a sequence folder, or of results."""
+    return place.stem if place.is_file() else place.resolve().name
+
+
+def _table(place: Path, source: Source) -> tuple[MotTable, SequenceInfo]:
+    """The people of a sequence folder, or of results beside their video."""
+    if not place.is_file():
+        return read_ground_truth(place / "gt" / "gt.txt"), read_sequence_info(place)
+    table = as_ground_truth(read_results(place))
+    height, width = source.size or (0, 0)
+    length = source.length or int(table.frame.max(initial=-1)) + 1
+    return table, SequenceInfo(place.stem, source.fps, length, width, height)
 
 
 def _images(

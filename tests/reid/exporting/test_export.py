@@ -176,6 +176,21 @@ def test_names_of_shipped_weights_mean_the_network_as_it_was_trained(tmp_path: P
     assert initializers(tmp_path / "any.onnx") == initializers(shipped_weights(name))
 
 
+def test_an_ir_of_an_onnx_file_that_has_a_checksum_has_its_own(tmp_path: Path) -> None:
+    """OpenVINO keeps what the file said of itself, its checksum too: that speaks of other bytes."""
+    openvino = pytest.importorskip("openvino")
+    assert export("auto", tmp_path / "ours.xml", ExportJob("openvino")).worst < 1e-5
+    text = (tmp_path / "ours.xml").read_bytes()
+    assert text.count(b"<retrace_sha256 value=") == 2
+    (tmp_path / "ours.xml").write_bytes(text.replace(b'"Convolution"', b'"Convolutiom"', 1))
+    with pytest.raises(InputError, match="is damaged"):
+        Embedder.from_weights(tmp_path / "ours.xml")
+    openvino.save_model(openvino.Core().read_model(shipped_weights()), tmp_path / "theirs.xml")
+    crops = random_crops(2, (128, 64), np.random.default_rng(0))
+    theirs, ours = (Embedder.from_weights(one).crops(crops) for one in (tmp_path / "theirs.xml", "auto"))
+    np.testing.assert_allclose(theirs, ours, atol=2e-3)
+
+
 def initializers(path: Path | None) -> dict[str, bytes]:
     return {one.name: one.SerializeToString() for one in onnx.load(path).graph.initializer}
 

@@ -144,6 +144,7 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
     assert trained.size == (96, 48)
     kept = json.loads((tmp_path / "out" / "adapted.json").read_text())
     assert 0 < kept["before"]["IDF1"] < 1
+    assert all((tmp_path / "out" / f"later-{when}" / "door.txt").is_file() for when in ("before", "after"))
     assert 0 < kept["alike"] <= 1
     assert kept["better"] is (
         all(low > 0 for low, _ in kept["gain"].values()) and kept["after"]["IDF1"] > kept["before"]["IDF1"]
@@ -181,6 +182,15 @@ def test_new_weights_have_a_calibration_of_their_own(
     assert card.strangers is not None
     assert old.strangers is not None
     assert card.map("later").knots == pytest.approx(old.suited(card.strangers).map("later").knots)
+
+
+def test_weights_are_those_that_are_given(tmp_path: Path) -> None:
+    """Not a .safetensors that happens to lie beside an .onnx."""
+    auto = find_weights("auto")
+    for ending in (".onnx", ".safetensors"):
+        (tmp_path / f"mine{ending}").write_bytes(auto.with_suffix(ending).read_bytes())
+    with pytest.raises(InputError, match=r"mine\.onnx: a training begins with \.safetensors"):
+        adapt(["nothing.mp4"], tmp_path / "out", str(tmp_path / "mine.onnx"))
 
 
 def test_too_few(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from retrace.configs import InputError
 from retrace.configs.loader import load_preset
 from retrace.tracker.memory.config import LikelihoodRatio, MemoryConfig
 from retrace.tracker.memory.decide import NEW, Candidates, Round
@@ -156,6 +157,26 @@ def test_who_resembles_a_mean_of_many_views_is_not_yet_him() -> None:
         np.testing.assert_allclose(here - at_even, lower, atol=1e-9)
     for same in (there, ~there):
         assert (appearance_ratio(np.full((1, 4), np.inf), same, 1.0, CONFIG, views) == -np.inf).all()
+
+
+@pytest.mark.parametrize(
+    ("offset", "slope"), [(5.0, 1e-6), (5.0, 3.0), (-5.0, 3.0), (1e6, 1e6), (-1e6, 1e-6)]
+)
+def test_a_map_by_which_strangers_are_one_is_taken_as_it_is(offset: float, slope: float) -> None:
+    """Nothing follows from it for several views: the line itself, and numbers whatever it says."""
+    line = LikelihoodRatio(offset=offset, slope=slope)
+    config = CONFIG.model_copy(update={"same_camera": line, "other_camera": line})
+    distance, views = np.array([[0.0, 0.5, 2.0]]), np.array([1, 4, 9])
+    found = appearance_ratio(distance, distance > 1, config.strangers, config, views, views)
+    np.testing.assert_allclose(found, offset - slope * distance, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values", [{"strangers": 1e-200}, {"strangers": 1e308}, {"strangers": 3}, {"other_camera.slope": 1e-200}]
+)
+def test_maps_of_no_distance_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(values))):
+        load_preset("default", MemoryConfig, "memory", values)
 
 
 def test_transit_times_are_learned_and_bounded() -> None:

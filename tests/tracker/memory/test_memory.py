@@ -935,3 +935,12 @@ def test_to_be_asked_is_to_be_told_and_to_forget(tmp_path: Path, half: float | N
 
 def test_a_memory_of_nobody_knows_nobody(tmp_path: Path) -> None:
     assert [one.new for one in opened(tmp_path).ask([tracklet(1, 1.0)])] == [True]
+
+
+def test_the_same_weights_under_another_name_are_the_same(tmp_path: Path) -> None:
+    for weights in ("a.onnx 12ab", "b.onnx 12ab"):
+        with Memory(tmp_path / "m.db", weights, D) as memory:
+            assert memory.store.weights == "a.onnx 12ab"
+    for weights in ("a.onnx 34cd", "12ab", "a.onnx"):
+        with pytest.raises(InputError, match=r"was made with a\.onnx 12ab"):
+            Memory(tmp_path / "m.db", weights, D)
