@@ -48,9 +48,8 @@ def appearance_ratio(
     scaled, fitted = distance * (config.strangers / unit), config.other_camera
     steepness = fitted.slope * config.strangers  # by cosine, of which strangers have 0
     silent = 1.0 - fitted.offset / steepness
-    if (
-        not SILENT[0] <= silent <= SILENT[-1]
-    ):  # a map by which strangers are one, or nobody is: no model of people
+    # by another map strangers are one person, or nobody is himself: nothing follows for several views
+    if not SILENT[0] <= silent <= SILENT[-1]:
         views = others = 1.0
     agreement = float(np.interp(silent, SILENT, AGREEMENT))
     lengths = [agreement + (1.0 - agreement) / np.maximum(n, 1.0) for n in (views, others)]
