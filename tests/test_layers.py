@@ -370,5 +370,6 @@ def test_tests_do_not_import_each_other() -> None:
 @pytest.mark.parametrize("name", ["retrace.retrace", "retrace.tests"])
 def test_the_package_does_not_hold_itself(name: str) -> None:
     """Its folders are looked for in the checkout, where it lies, too."""
+    importlib.import_module("retrace")
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(name)
