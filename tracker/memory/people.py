@@ -43,7 +43,7 @@ class People:
     # (capacity of people, ...)
     person: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # global id
     total: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (., D) sum of vectors
-    # (., C) tracklets of known looks that are in it, by camera; of folded ones shares, where it is not known
+    # (., C) tracklets of known looks that are in it, by camera; of folded ones shares of those that are left
     counts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     # (row of a person, camera) whom the mean of the camera knows
     met: set[tuple[int, int]] = field(default_factory=set)
@@ -96,6 +96,7 @@ class People:
         mean = made.total[: made.count] / np.maximum(length, 1e-12)
         # by row: the cameras of tracklets whose vectors are in it
         gone: dict[int, list[int]] = {row: [] for row in folded}
+        oldest: dict[int, int] = {}  # by row: the camera of his oldest tracklet
         query = "SELECT id, camera, source, track, begin, end, boxes, vector FROM tracklet ORDER BY id"
         for tracklet, camera, source, track, begin, end, boxes, blob in store.read(query):
             enough = boxes >= least_boxes
@@ -103,14 +104,13 @@ class People:
             row = made.add_tracklet(tracklet, camera, source, track, begin, end, vector)
             if tracklet in member:
                 person = made.person_row[member[tracklet]]
+                oldest.setdefault(person, camera)
                 if blob is None and enough and person in gone:
                     gone[person].append(camera)
                 made.put(row, person)
-        for (
-            person,
-            where,
-        ) in gone.items():  # what was split off since has left its vector: shares of those there
-            where = where or made.been[person].nonzero()[0].tolist()
+        # what was split off since has left its vector: to the camera of the oldest that is left, whoever comes later
+        for person, where in gone.items():
+            where = where or [oldest[person]] * (person in oldest)
             for camera in sorted({*where}):
                 made.met.add((person, camera))
                 made.camera_means.meet(camera, mean[person])

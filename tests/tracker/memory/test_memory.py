@@ -435,6 +435,19 @@ def test_who_was_not_seen_for_long_is_a_mean_that_is_still_known(
     assert memory.add([tracklet(1, 300.0)])[0].person == 1
 
 
+def test_a_folded_visit_that_was_split_off_is_where_it_was_put(tmp_path: Path) -> None:
+    """Of its camera nothing is left; whoever opens the file after a visit to a third one has what goes on has."""
+    memory = opened(tmp_path, reduce_after=100.0)
+    memory.add([tracklet(1, 0.0, camera="a"), tracklet(2, 1000.0, camera="a")])
+    forget(memory, now=1003.0)
+    memory.add([tracklet(1, 1010.0, camera="b")])
+    split(memory, [1], at=1020.0)
+    memory.add([tracklet(1, 1030.0, camera="c")])
+    again = opened(tmp_path, reduce_after=100.0).people
+    assert memory.people.counts[0, :3].tolist() == again.counts[0, :3].tolist() == [0, 2, 1]
+    np.testing.assert_array_equal(again.directions(), memory.people.directions())
+
+
 def test_folding_keeps_the_most_diverse_of_those_that_say_something(tmp_path: Path) -> None:
     """Two visits of one box among 30: they are neither in the bank nor in the mean, and take no place there. A folded
     visit is as similar to a photo as the person's mean."""
