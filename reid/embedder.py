@@ -117,7 +117,7 @@ class Embedder:
         Args:
             path_or_name: an ONNX file, an OpenVINO IR (.xml), our .safetensors, TorchScript (.torchscript), a
                 torchreid checkpoint (.pth, .pt, .pth.tar), the name of weights that the project ships, or
-                "auto" (small, fast) or "strong": those that the project ships.
+                "auto", "fast" (smaller crops) or "strong": those that the project ships.
             device: "auto" (a GPU if the runtime can use one), "cpu", "cuda" or "cuda:N".
             backend: "torch", "onnxruntime", "tensorrt" (ONNX Runtime's provider) or "openvino"; "auto": what the file's
                 ending calls for, for ONNX onnxruntime.

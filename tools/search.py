@@ -25,7 +25,10 @@ def parser() -> Parser:
     p.add_argument("memory", metavar="MEMORY", help="made by track.py --memory FILE")
     p.add_argument("photo", nargs="+", metavar="PHOTO", help="pictures of one person")
     p.add_argument(
-        "--reid", default="auto", metavar="auto|strong|WEIGHTS", help="those that the memory was made with"
+        "--reid",
+        default="auto",
+        metavar="auto|fast|strong|WEIGHTS",
+        help="those that the memory was made with",
     )
     p.add_argument(
         "--detector", default="auto", metavar="auto|WEIGHTS|hog", help="for pictures that are no crops"

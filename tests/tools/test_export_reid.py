@@ -59,7 +59,7 @@ def test_networks_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     asked = ["--weights", "auto", "--beside", "auto", "--out", str(out)]
     assert export_reid.main([*asked, "--half"]) == 0
     said = capsys.readouterr().out
-    assert "both.safetensors, 128x64 -> 1024, torch on cpu" in said
+    assert "both.safetensors, 192x96 -> 1024, torch on cpu" in said
     assert "not calibrated: tools/calibrate_reid.py" in said
     for more in (["--batch", "3"], ["--json", "a.json"], ["--format", "safetensors"], ["--int8"]):
         with pytest.raises(InputError, match=f"{more[0]} does nothing with --beside"):

@@ -24,8 +24,9 @@ def add_looks(p: ArgumentParser) -> None:
     p.add_argument(
         "--reid",
         default="auto",
-        metavar="auto|strong|WEIGHTS|none",
-        help="who looks: small and fast, larger and better, .onnx or torchreid checkpoint, nobody",
+        metavar="auto|fast|strong|WEIGHTS|none",
+        help="who looks: the shipped network, it for smaller crops, a larger one beside it, .onnx or torchreid "
+        "checkpoint, nobody",
     )
     p.add_argument(
         "--reid-input",

@@ -14,7 +14,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 # Shipped weights whose maps are another preset's than `default`'s; those of one's own: calibrate_reid.py --memory.
-PRESETS = {"mobilenetv2_osnet_retrace": "strong"}
+PRESETS = {"osnet_x0_25_fast": "fast", "mobilenetv2_osnet_retrace": "strong"}
 
 
 def preset_for(weights: str) -> str:

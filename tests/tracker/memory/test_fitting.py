@@ -114,14 +114,17 @@ def test_too_few_people() -> None:
 
 def test_a_memory_takes_the_maps_of_its_weights(tmp_path: Path) -> None:
     """Whoever opens it, with nothing but its file; presets differ in nothing else."""
-    strong = load_preset("strong", MemoryConfig, "memory")
-    default = load_preset("default", MemoryConfig, "memory")
+    strong, fast, default = (
+        load_preset(name, MemoryConfig, "memory") for name in ("strong", "fast", "default")
+    )
     maps = ("source", "same_camera", "other_camera", "strangers")
-    assert strong.model_dump(exclude={*maps}) == default.model_dump(exclude={*maps})
-    assert strong != default
+    for other in (strong, fast):
+        assert other.model_dump(exclude={*maps}) == default.model_dump(exclude={*maps})
+        assert other != default
     for name, weights, config in (
         ("a.db", "mobilenetv2_osnet_retrace.onnx 12ab", strong),
         ("b.db", "osnet_x0_25_retrace.onnx 12ab", default),
+        ("e.db", "osnet_x0_25_fast.onnx 12ab", fast),
         ("c.db", "mine.v2.safetensors 12ab", default),
         ("d.db", "net", default),
     ):
