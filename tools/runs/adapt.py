@@ -1,8 +1,9 @@
 """A network for one's own cameras: tracklets of unlabelled video become identities, the given weights learn from them.
 
-Nothing leaves the machine: videos are tracked, confident tracklets cut out, the earlier part of each video trains, the
-later part measures, and the new weights stay only if they are better there: at telling people apart, and in tracking.
-New are the mean of the weights before and after the training: they know the place nearly as well, and forget less.
+Nothing leaves the machine: videos are tracked, confident tracklets cut out, those of one person put together
+(`tools.runs.identities`), the earlier part of each video trains, the later part measures, and the new weights stay only
+if they are better there: at telling people apart, and in tracking. New are the mean of the weights before and after the
+training: they know the place nearly as well, and forget less.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
 from retrace.reid.data.sets import ReidImages, ReidSet, read_reid_set
 from retrace.reid.embedder import Embedder
 from retrace.reid.weights.shipped import as_trained, locate
+from retrace.tools.runs.identities import to_people
 from retrace.tools.runs.models import Models
 from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.data import MotTable
@@ -35,7 +37,7 @@ from retrace.tracker.sources import open_source
 from retrace.tracker.sources.address import without_secrets
 
 PRESET = "osnet_x0_25_adapt"
-LEAST_PEOPLE = 8  # tracklets that a training takes
+LEAST_PEOPLE = 4  # that a training takes
 LEAST_PAIRS = 30  # pairs of one held-out person that a verdict takes
 LEAST_JUDGES = 5  # held-out people, from which an interval means something
 SAME_TRACKS = 0.99  # IDF1 of new tracks by the old ones from which nothing is gained
@@ -69,7 +71,7 @@ class Adapted:
         before, after: on held-out tracklets: AUC and rank-1 at half a tracklet's time; with ground truth also IDF1 of
             the later part of all videos.
         gain: by figure, the 95 % interval of what was gained, paired, over held-out people.
-        tracklets, crops: that trained.
+        tracklets, people, crops: that trained; whose tracklets are one person's, the network itself said.
     """
 
     weights: Path
@@ -80,6 +82,7 @@ class Adapted:
     after: Mapping[str, float]
     gain: Mapping[str, tuple[float, float]]
     tracklets: int
+    people: int
     crops: int
 
 
@@ -139,6 +142,14 @@ def adapt(
             )
     frames = {folder.name: video for folder, video in zip(folders, videos, strict=True)}
     _cut(folders, frames, out / "crops", wish, cut, say)
+    who = to_people(
+        out / "crops",
+        Embedder.from_weights(begin, device=device),
+        {folder.name: read_sequence_info(folder).fps for folder in folders},
+    )
+    say(
+        f"to learn from: {who.tracklets} tracklets of {who.people} people, {who.blurred} blurred crops left out"
+    )
     data = read_reid_set(out / "crops", "csv", need=("train",))
     train = _of_several(data)
     new = _train(data, begin, out / "training", changes, device, say)
@@ -166,7 +177,7 @@ def adapt(
         better &= alike < SAME_TRACKS
     kept = looks if better and looks is not None else begin
     figures = before.figures, after.figures, gain
-    found = Adapted(kept, better, looks, alike, *figures, len({*train.ids.tolist()}), len(train))
+    found = Adapted(kept, better, looks, alike, *figures, who.tracklets, who.people, len(train))
     write_json(
         out / "adapted.json",
         {
@@ -283,7 +294,7 @@ def _of_several(data: ReidSet) -> ReidImages:
     people = 0 if train is None else len({*train.ids.tolist()})
     if train is None or people < LEAST_PEOPLE:
         raise InputError(
-            f"only {people} confident tracklets to learn from, at least {LEAST_PEOPLE} are wanted: give longer videos"
+            f"only {people} people to learn from, at least {LEAST_PEOPLE} are wanted: give longer videos"
         )
     pairs = 0
     if query is not None and gallery is not None:
@@ -317,6 +328,9 @@ def _train(
     settings |= {"evaluate_every": None, "size": [*recipe.size]}
     if recipe.model is not None:
         settings["model"] = recipe.model
+    assert data.train is not None
+    wanted = load_preset(PRESET, TrainConfig, "reid").batch.identities
+    settings["batch.identities"] = min(wanted, len({*data.train.ids.tolist()}))
     fitted = fit(
         PRESET, data, out, changes={**settings, **(changes or {})}, device=device, on_progress=on_progress
     )
@@ -430,7 +444,8 @@ def told(found: Adapted) -> str:
     )
     sure = ", ".join(f"{100 * low:+.1f} to {100 * high:+.1f}" for low, high in found.gain.values())
     return (
-        f"{found.tracklets} tracklets, {found.crops} crops; on later tracklets, not trained on: {figures} "
+        f"{found.tracklets} tracklets of {found.people} people, {found.crops} crops; "
+        f"on later tracklets, not trained on: {figures} "
         f"(gain in AUC and mAP, 95 %: {sure}): {_verdict(found)}"
     )
 
