@@ -94,9 +94,13 @@ class LooksAlike:
         return (self.share or 0.0) > USELESS
 
     def __str__(self) -> str:
-        """One line for people; empty where nothing is known."""
-        share = self.share
-        return "" if share is None else f"looks alike: {100 * share:.0f} % of strangers"
+        """One line for people; empty where nobody was looked at twice, or beside another."""
+        share, same, other = self.share, int(self.same.sum()), int(self.other.sum())
+        if share is not None:
+            return f"looks alike: {100 * share:.0f} % of strangers"
+        if not same + other:
+            return ""
+        return f"looks alike: not known, {same:,} of {SAME} looks at one person, {other:,} of {OTHER:,} at two"
 
     def state_dict(self) -> dict[str, np.ndarray]:
         return {

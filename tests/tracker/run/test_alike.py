@@ -38,7 +38,8 @@ def test_worked_numbers() -> None:
     found.take(step(3, 1.1, [3, 4], np.stack([a, b]), left=[0.0, 10.0]))  # they overlap: crops of both
     assert found.other.sum() == 3
     assert found.share is None  # far too few
-    assert str(found) == ""
+    assert str(found) == "looks alike: not known, 2 of 100 looks at one person, 3 of 1,000 at two"
+    assert str(LooksAlike(0.5)) == ""
 
 
 def test_share() -> None:
