@@ -100,7 +100,9 @@ class LooksAlike:
             return f"looks alike: {100 * share:.0f} % of strangers"
         if not same + other:
             return ""
-        return f"looks alike: not known, {same:,} of {SAME} looks at one person, {other:,} of {OTHER:,} at two"
+        return (
+            f"looks alike: not known, {same:,} of {SAME} looks at one person, {other:,} of {OTHER:,} at two"
+        )
 
     def state_dict(self) -> dict[str, np.ndarray]:
         return {
