@@ -243,6 +243,8 @@ def start_from(
         wanted = {placed.in_file(key): value for key, value in own.items() if key not in fresh}
         found = {placed.in_file(key): value for key, value in given.items()} | rest
         hint = "" if drop_head else "; if only the classifier differs, init_head=drop starts it anew"
+        if wanted.keys() != found.keys():
+            hint += _holds(path)
         models.refuse_misfit(path, "the network to train", wanted, found, hint)
     except InputError as error:
         raise InputError(f"init: {error}") from None
@@ -250,6 +252,14 @@ def start_from(
     if notes is not None:
         notes += placed.notes
     return fresh
+
+
+def _holds(path: Path) -> str:
+    """Which network a file of ours says it holds, as the end of a message; empty where it does not say."""
+    if path.suffix.lower() != ".safetensors":
+        return ""
+    recipe = Recipe.from_json(_read_safetensors(path)[1].get(KEY), str(path))
+    return f"; the file holds {recipe.model['name']}" if recipe.model else ""
 
 
 def _placed(path: Path, network: nn.Module) -> Placed:

@@ -184,3 +184,6 @@ def test_a_training_starts_from_the_first_of_them(both: tuple[Path, Path], tmp_p
     }
     with pytest.raises(InputError, match=r"unexpected: beside\.c"):
         start_from(network, joined, False)
+    other = build(ModelConfig(name="resnet18", embedding=8), 5, BIG)
+    with pytest.raises(InputError, match=r"missing: .*; the file holds osnet_x0_25$"):
+        start_from(other, joined, True)
