@@ -318,17 +318,37 @@ OF_A_SHELL = (
 )
 
 
-def flags_named(path: Path) -> Iterator[int]:
-    """Lines of the texts that name a flag: of no docstring, and not the flag alone, as it stands in an argv."""
+def texts_with(path: Path, what: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    """Line and text of what is no docstring and holds the pattern."""
     source = path.read_text()
-    if not FLAG.search(source):
+    if not what.search(source):
         return
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         text = node.value if isinstance(node, ast.Constant) and id(node) not in docstrings else None
-        if isinstance(text, str) and FLAG.search(text) and not re.fullmatch(r"--[\w-]+(=\S+)?", text):
-            yield node.lineno
+        if isinstance(text, str) and what.search(text):
+            yield node.lineno, text
+
+
+def flags_named(path: Path) -> Iterator[int]:
+    """Lines of the texts that name a flag, but not the flag alone, as it stands in an argv."""
+    for line, text in texts_with(path, FLAG):
+        if not re.fullmatch(r"--[\w-]+(=\S+)?", text):
+            yield line
+
+
+SCRIPT = re.compile(
+    rf"\b({'|'.join(sorted(path.stem for path in (ROOT / 'tools').glob('[a-z]*.py')))})\.py\b"
+)
+
+
+@pytest.mark.parametrize("folder", ["reid", "tracker", "eval", "configs"])
+def test_no_message_of_the_library_names_a_script(folder: str) -> None:
+    """Whoever has installed a wheel has none; everybody has the console command, `retrace NAME`."""
+    for path in python_files(folder):
+        for line, text in texts_with(path, SCRIPT):
+            raise AssertionError(f"{path.relative_to(ROOT)}:{line}: say `retrace ...`: {text}")
 
 
 def test_what_was_typed_stays_in_scripts() -> None:

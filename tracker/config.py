@@ -249,7 +249,7 @@ class TrackerConfig(Strict):
         unsure = any("mahalanobis" in term or term == "log_odds" for term in asked)
         if "log_odds" in asked and self.log_odds is None:
             raise ValueError(
-                "the cost log_odds needs its tables: log_odds, as `tools/calibrate.py` writes them"
+                "the cost log_odds needs its tables: log_odds, as `retrace calibrate` writes them"
             )
         if self.motion == "linear" and (boosts or unsure):
             raise ValueError(

@@ -157,7 +157,7 @@ def stopped_run(*missing: Path) -> str:
     for path in missing:
         partial_file = partial_of(path)
         if partial_file.is_file():
-            return f" ({partial_file.name} is there: that run was stopped; resume it with tools/track.py)"
+            return f" ({partial_file.name} is there: that run was stopped; resume it with `retrace track`)"
     return ""
 
 

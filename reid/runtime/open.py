@@ -69,7 +69,7 @@ def pick_backend(path: Path, backend: str = "auto") -> str:
             if backend not in ("auto", *readers):
                 raise InputError(
                     f"{path}: backend {backend!r} does not read it; use {' or '.join(readers)}, or convert the "
-                    "training weights with tools/export_reid.py"
+                    "training weights with `retrace export-reid`"
                 )
             return readers[0] if backend == "auto" else backend
     raise InputError(

@@ -111,7 +111,7 @@ def together_batches(
     """
     if frames is None:
         raise InputError(
-            "sampler.kind=together: the data have no label column 'frame'; tools/mot_crops.py writes one"
+            "sampler.kind=together: the data have no label column 'frame'; `retrace mot-crops` writes one"
         )
     groups = grouped(labels, identities)
     _, which = np.unique(np.stack([cameras, frames], 1), axis=0, return_inverse=True)

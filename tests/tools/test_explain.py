@@ -170,7 +170,7 @@ def test_bad_input(arguments, message, run, capsys):
 
 def test_runs_without_a_ledger(tmp_path, capsys):
     assert "no such folder" in fails(capsys, tmp_path / "no", "--switches")
-    assert "run tools/track.py again and save mot,ledger" in fails(capsys, tmp_path, "--switches")
+    assert "run `retrace track` again and save mot,ledger" in fails(capsys, tmp_path, "--switches")
     (tmp_path / "a.ledger.jsonl.partial").write_text("")
     assert "a.ledger.jsonl.partial is of a stopped run" in fails(capsys, tmp_path, "--switches")
     for name in "bc":

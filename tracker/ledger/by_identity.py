@@ -27,15 +27,15 @@ def find_ledgers(run: Path, source: str | None = None) -> dict[str, Path]:
         InputError: no such folder, no ledger in it, no such source.
     """
     if not run.is_dir():
-        raise InputError(f"{run}: no such folder; expected one that tools/track.py wrote")
+        raise InputError(f"{run}: no such folder; expected one that `retrace track` wrote")
     found = {path.name.removesuffix(ENDING): path for path in sorted(run.glob(f"*{ENDING}"))}
     grown = [path.name for path in sorted(run.glob(f"*{ENDING}.partial"))]
     if source is not None:
         grown = [name for name in grown if name.startswith(f"{source}{ENDING}")]
     if grown and (not found or (source is not None and source not in found)):
-        raise InputError(f"{run}: {grown[0]} is of a stopped run; resume it with tools/track.py")
+        raise InputError(f"{run}: {grown[0]} is of a stopped run; resume it with `retrace track`")
     if not found:
-        raise InputError(f"{run}: holds no ledger; run tools/track.py again and save mot,ledger")
+        raise InputError(f"{run}: holds no ledger; run `retrace track` again and save mot,ledger")
     if source is None:
         return found
     if source not in found:

@@ -179,7 +179,7 @@ def fit_memory(
     """
     given = load_preset(config, MemoryConfig, "memory")
     found = fit_maps({name: LabelledPictures(*each) for name, each in vectors.items()}, given)
-    source = f"Maps of {weights} on {', '.join(vectors)} (calibrate_reid.py); the rest as {config}."
+    source = f"Maps of {weights} on {', '.join(vectors)} (retrace calibrate-reid); the rest as {config}."
     found = found.model_copy(update={"source": source})
     with writing(path), atomic_write(path) as file:
         yaml.safe_dump(found.model_dump(mode="json"), file, sort_keys=False, width=110)

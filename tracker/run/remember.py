@@ -180,7 +180,7 @@ class Remembering:
         if self._clock or ahead <= self.config.clock_jump:
             return []
         told = f"{name} is {ahead:,.0f} s ahead of all other cameras there, which are not late by it"
-        return [f"{told}; if its clock is wrong: memory.py clock {name} S"]
+        return [f"{told}; if its clock is wrong: `retrace memory MEMORY clock {name} S`"]
 
     def _rows(self) -> list[tuple[int, float, int]]:
         """(track, begin, person) of this source's tracklets, s of the source; forgotten ones as they were decided."""
@@ -239,7 +239,7 @@ class Remembering:
             )
         if self._late:
             found.append(
-                f"{self._late} tracklets came late and are people of their own: see memory.py suggestions"
+                f"{self._late} tracklets came late and are people of their own: see `retrace memory MEMORY suggestions`"
             )
         return found + self._jumped
 

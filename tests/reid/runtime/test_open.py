@@ -130,7 +130,7 @@ def test_the_ending_picks_the_backend(name: str, auto: str) -> None:
 @pytest.mark.parametrize(
     ("name", "backend", "message"),
     [
-        ("a.pth", "onnxruntime", "does not read it; use torch, or convert .* tools/export_reid.py"),
+        ("a.pth", "onnxruntime", "does not read it; use torch, or convert .* `retrace export-reid`"),
         ("a.onnx", "torch", "use onnxruntime or openvino"),
         ("a.xml", "onnxruntime", "use openvino"),
         ("a.onnx", "tensorflow", "`backend` must be one of auto, torch, .*, got 'tensorflow'"),
