@@ -98,7 +98,9 @@ def test_a_file_that_a_memory_takes(tmp_path: Path) -> None:
     found = fit_memory(tmp_path / "mine.yaml", told, "net.onnx")
     with Memory(tmp_path / "m.db", "net", 32, config=str(tmp_path / "mine.yaml")) as memory:
         assert memory.config == found
-        assert memory.config.source == "Maps of net.onnx on a set (retrace calibrate-reid); the rest as default."
+        assert (
+            memory.config.source == "Maps of net.onnx on a set (retrace calibrate-reid); the rest as default."
+        )
 
 
 def test_too_few_people() -> None:
