@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -28,7 +29,7 @@ from retrace.tracker.outputs.crop_choice import (
     estimate_visibility,
     halves,
 )
-from retrace.tracker.sources import Source
+from retrace.tracker.sources import Source, open_source
 from tests.conftest import ROOT
 
 INFO = SequenceInfo("S", fps=10, length=100, width=200, height=100)
@@ -259,6 +260,18 @@ def test_writes_a_set_that_reads_back(
     assert {row["id"] for row in lines_of(out)} == {"A/1", "A/2"}
     assert json.loads((out / "crops.json").read_text())["every"] == 2
     assert [path.name for path in out.parent.iterdir()] == ["crops"]
+
+
+@pytest.mark.parametrize("length", [None, 5, 90])
+def test_results_are_as_long_as_they_reach_at_least(tmp_path: Path, length: int | None) -> None:
+    """A container may know no number of frames, or estimate too few: no box is left out for that."""
+    write_sequence(tmp_path / "A", images=False, video=tmp_path / "clip.avi")
+    results = tmp_path / "A.txt"
+    results.write_text("40,1,10,10,30,60,.9,-1,-1,-1\n")
+    source = replace(open_source(tmp_path / "clip.avi"), length=length)
+    table, info = crops_file._table(results, source)
+    assert len(table) == 1
+    assert (info.length, info.fps, info.width, info.height) == (max(40, length or 0), 10, 160, 120)
 
 
 def test_several_sequences_share_no_identity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

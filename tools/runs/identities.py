@@ -94,29 +94,20 @@ def _people(
         of: (N,) whose crop, index into ``tracks``.
         frame, vectors: (N,) and (N, D) of the crops.
     """
-    spans = [(frame[of == k].min(), frame[of == k].max()) for k in range(len(tracks))]
+    place = np.array([name.rpartition("/")[0] for name in tracks])
+    first, last = np.full(len(tracks), np.inf), np.full(len(tracks), -np.inf)
+    np.minimum.at(first, of, frame)
+    np.maximum.at(last, of, frame)
+    total, count = np.zeros((len(tracks), vectors.shape[1])), np.bincount(of, minlength=len(tracks))
+    np.add.at(total, of, vectors)
+    mean = (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
     told = []
-    for k, (name, (first, last)) in enumerate(zip(tracks, spans, strict=True)):
-        sequence = name.rpartition("/")[0]
-        beside = {
-            j
-            for j, (begin, end) in enumerate(spans)
-            if j != k and tracks[j].rpartition("/")[0] == sequence and begin <= last and end >= first
-        }
-        mean = vectors[of == k].astype(np.float64).sum(0)
-        told.append(
-            Tracklet(
-                sequence,
-                sequence,
-                k,
-                first / fps[sequence],
-                last / fps[sequence],
-                int((of == k).sum()),
-                (mean / np.linalg.norm(mean)).astype(np.float32),
-                frozenset(beside),
-                clock=sequence,
-            )
-        )
+    for k, name in enumerate(place.tolist()):
+        beside = (place == name) & (first <= last[k]) & (last >= first[k])
+        beside[k] = False
+        apart = frozenset(beside.nonzero()[0].tolist())
+        times = float(first[k]) / fps[name], float(last[k]) / fps[name]
+        told.append(Tracklet(name, name, k, *times, int(count[k]), mean[k], apart, clock=name))
     found = [""] * len(tracks)
     owner: dict[int, str] = {}
     weights = " ".join(name_of_weights(*one) for one in embedder.hashes.items())

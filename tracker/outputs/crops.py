@@ -176,7 +176,7 @@ def _table(place: Path, source: Source) -> tuple[MotTable, SequenceInfo]:
         return read_ground_truth(place / "gt" / "gt.txt"), read_sequence_info(place)
     table = as_ground_truth(read_results(place))
     height, width = source.size or (0, 0)
-    length = source.length or int(table.frame.max(initial=-1)) + 1
+    length = max(source.length or 0, int(table.frame.max(initial=-1)) + 1)  # a container's may be an estimate
     return table, SequenceInfo(place.stem, source.fps, length, width, height)
 
 
