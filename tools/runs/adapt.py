@@ -165,16 +165,12 @@ def adapt(
             Job(video, str(out), detector=detector, detections=_boxes_of(detections, name), device=device)
             for name, video in zip(names, videos, strict=True)
         ]
-        tracked = [
-            _later_tracks(jobs, later, reid, when) for reid, when in ((begin, "before"), (new, "after"))
-        ]
-        alike = idf1(tracked[1], [as_ground_truth(table) for table in tracked[0]])
-    if true:
-        parts = [whole.take(whole.frame >= first) for whole, first in zip(true.values(), later, strict=True)]
-        before.figures["IDF1"], after.figures["IDF1"] = (idf1(tables, parts) for tables in tracked)
-        better &= after.figures["IDF1"] > before.figures["IDF1"]
-    elif alike is not None:
-        better &= alike < SAME_TRACKS
+        alike, by_truth = _in_tracking(jobs, later, (begin, new), [*true.values()])
+        if true:
+            before.figures["IDF1"], after.figures["IDF1"] = by_truth
+            better &= by_truth[1] > by_truth[0]
+        else:
+            better &= alike < SAME_TRACKS
     kept = looks if better and looks is not None else begin
     figures = before.figures, after.figures, gain
     found = Adapted(kept, better, looks, alike, *figures, who.tracklets, who.people, len(train))
@@ -220,6 +216,24 @@ def _tracked(
 
 def _boxes_of(detections: str | None, name: str) -> str | None:
     return None if detections is None else detections.replace("{name}", name)
+
+
+def _in_tracking(
+    jobs: Sequence[Job], first: Sequence[int], weights: tuple[Path, Path], truth: Sequence[MotTable]
+) -> tuple[float, list[float]]:
+    """IDF1 of the later part's tracks by the second weights, judged by those of the first; and of each of the two by
+    the ground truth, none where there is none.
+
+    Args:
+        jobs, truth: one a video, whole.
+        first: frame of each with which the later part begins.
+    """
+    before, after = (
+        _later_tracks(jobs, first, one, when) for one, when in zip(weights, ("before", "after"), strict=True)
+    )
+    later = [whole.take(whole.frame >= begin) for whole, begin in zip(truth, first, strict=False)]
+    by_truth = [idf1(tables, later) for tables in (before, after)] if later else []
+    return idf1(after, [as_ground_truth(table) for table in before]), by_truth
 
 
 def _later_tracks(jobs: Sequence[Job], first: Sequence[int], weights: Path, when: str) -> list[MotTable]:
