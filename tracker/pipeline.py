@@ -142,6 +142,29 @@ def run(
             yield Step(frame, detections, tracks)
 
 
+def run_on_boxes(
+    boxes: Sequence[Detections], tracker: Tracker, camera: Camera | None = None
+) -> Iterator[Step]:
+    """As :func:`run`, through boxes that are at hand: one :class:`Detections` a frame, and no pictures.
+
+    Args:
+        boxes: of each frame, in order; vectors that they carry are compared.
+        tracker: one of this source alone; its ``fps`` says when a frame is.
+        camera: needs no picture (`FileCamera`, say); None: a still camera.
+
+    Raises:
+        InputError: as `run`.
+
+    Example:
+        >>> from retrace.tracker.pipeline import run_on_boxes
+        >>> walk = [Detections([[10 + 4 * k, 20, 34 + 4 * k, 70]], [0.9]) for k in range(3)]
+        >>> MotTable.of(run_on_boxes(walk, Tracker.from_config("sort", fps=10))).frame.tolist()
+        [0, 1, 2]
+    """
+    frames = (Frame(k, k / tracker.fps, None) for k in range(len(boxes)))
+    return run(frames, lambda frame: boxes[frame.index], tracker, camera=camera)
+
+
 def timed(frames: Iterable[Frame], stopwatch: Stopwatch) -> Iterator[Frame]:
     """The frames; "decode" is how long they are waited for.
 

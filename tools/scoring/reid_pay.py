@@ -21,8 +21,8 @@ from retrace.tracker import Detections, Tracker
 from retrace.tracker.boxes import largest_overlap
 from retrace.tracker.camera.warps import FileCamera
 from retrace.tracker.config import TrackerConfig
-from retrace.tracker.data import Frame, MotTable
-from retrace.tracker.pipeline import run
+from retrace.tracker.data import MotTable
+from retrace.tracker.pipeline import run_on_boxes
 from retrace.tracker.sources import Source
 
 if TYPE_CHECKING:
@@ -173,12 +173,11 @@ def embedded(
 
 def track(trial: TrialSequence, config: TrackerConfig, vectors: Sequence[np.ndarray] | None) -> MotTable:
     """The result that tools/track.py would write."""
-    boxes, fps = trial.boxes, trial.source.fps
+    boxes = trial.boxes
     if vectors is not None:
         boxes = [one.with_embedding(rows) for one, rows in zip(boxes, vectors, strict=True)]
-    frames = (Frame(k, k / fps, None) for k in range(len(boxes)))
-    steps = run(frames, lambda frame: boxes[frame.index], Tracker(config, fps), camera=trial.camera)
-    return MotTable.of(steps, as_file=True)
+    tracker = Tracker(config, trial.source.fps)
+    return MotTable.of(run_on_boxes(boxes, tracker, trial.camera), as_file=True)
 
 
 def _after(

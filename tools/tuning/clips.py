@@ -28,7 +28,7 @@ from retrace.tracker.config import TrackerConfig
 from retrace.tracker.data import Frame, MotTable
 from retrace.tracker.detection.boxes_file import open_detections
 from retrace.tracker.mot_file import read_sequence_info
-from retrace.tracker.pipeline import run
+from retrace.tracker.pipeline import run_on_boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,8 @@ def _skip(sequence: Sequence, last: int, path: Path) -> int:
 
 def track(clip: Clip, config: TrackerConfig) -> MotTable:
     """The result that tools/track.py would write, and tools/eval_mot.py read."""
-    frames = (Frame(k, k / clip.fps, None) for k in range(len(clip.frames)))
     camera = None if clip.warps is None else FileCamera(clip.warps)
-    steps = run(frames, lambda f: clip.frames[f.index], Tracker(config, clip.fps), camera=camera)
-    return MotTable.of(steps, as_file=True)
+    return MotTable.of(run_on_boxes(clip.frames, Tracker(config, clip.fps), camera), as_file=True)
 
 
 def score(files: tuple[ClipFiles, ...], benchmark: str, config: TrackerConfig) -> Score:

@@ -27,8 +27,7 @@ from retrace.tracker.association.log_odds import ages, quantities, thinkable
 from retrace.tracker.association.matching import overlaps_of
 from retrace.tracker.camera.warps import FileCamera
 from retrace.tracker.config import LogOdds, TrackerConfig
-from retrace.tracker.data import Frame
-from retrace.tracker.pipeline import run
+from retrace.tracker.pipeline import run_on_boxes
 from retrace.tracker.rows import FrameTime, expected
 
 GAPS = (0.5, 2.0)  # s since seen
@@ -129,9 +128,8 @@ def odds_pairs(clip: Clip, benchmark: str, config: TrackerConfig, seed: int = 0)
     known = shown_people(clip.truth, clip.frames, benchmark)
     notes = _Notes(known)
     tracker = Tracker(config, clip.fps, ledger=True, watch=notes.look)
-    frames = (Frame(k, k / clip.fps, None) for k in range(len(clip.frames)))
     camera = None if clip.warps is None else FileCamera(clip.warps)
-    for _ in run(frames, lambda f: clip.frames[f.index], tracker, camera=camera):
+    for _ in run_on_boxes(clip.frames, tracker, camera):
         assert tracker.ledger is not None
         notes.count(tracker.ledger.tracks.col)
     found = notes.found
