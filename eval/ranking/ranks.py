@@ -27,7 +27,16 @@ Ties = Literal["stable", "pessimistic"]
 class RankingMetrics:
     """Scores of Q queries; fractions in [0, 1]. Means are over valid queries: those with a right answer left.
 
-    Per-query arrays hold NaN (``first_rank``: 0) where a query is not valid.
+    Per-query arrays hold NaN (``first_rank``: 0) where a query is not valid; fractions are float64, ids, cameras, ranks
+    and counts int64.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.eval.ranking import evaluate_ranking
+        >>> looks = np.array([[1, 0], [0, 1], [0.6, 0.8]])  # the third looks more like the second
+        >>> found = evaluate_ranking(looks[:2], [1, 3], [1, 1], looks[1:], [2, 1], [2, 2])
+        >>> found.valid.tolist(), found.first_rank.tolist(), found.ap.tolist()  # person 3 is not in the gallery
+        ([True, False], [1, 0], [1.0, nan])
     """
 
     rank: np.ndarray  # (max_rank,): rank[k - 1] is the share of queries with a right answer among the first k

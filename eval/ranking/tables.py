@@ -126,8 +126,15 @@ def score_features(
         InputError: an unknown re-ranking variant, or labels that cannot be scored.
 
     Example:
-        >>> score_features([read_features("mine.npz")]).networks[0].metrics.mAP  # doctest: +SKIP
-        0.772
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from retrace.eval.ranking import score_features
+        >>> from retrace.eval.ranking.features import read_features
+        >>> query = {"query_features": [[1, 0]], "query_ids": [1], "query_cameras": [1]}
+        >>> gallery = {"gallery_features": [[0, 1], [0.6, 0.8]], "gallery_ids": [2, 1], "gallery_cameras": [2, 2]}
+        >>> np.savez("mine.npz", **query, **gallery)
+        >>> score_features([read_features(Path("mine.npz"))]).networks[0].metrics.mAP
+        1.0
     """
     wanted = wanted or Wanted()
     check_variant(wanted.rerank)

@@ -28,10 +28,18 @@ class Map:
     """Log-odds of the same person at even priors, over distances.
 
     Attributes:
-        knots: (K,) distances, rising; K at least 2.
+        knots: (K,) cosine distances, rising; K at least 2.
         log_odds: (K,) natural logarithms, falling.
         same, different: pairs that it was fitted on.
         source: "labels", or "video": pairs that need none.
+
+    Example:
+        >>> from retrace.reid.calibration import Map
+        >>> found = Map(knots=(0.2, 0.8), log_odds=(6.0, -6.0), same=500, different=500)
+        >>> found.probability([0.2, 0.5]).round(3).tolist()  # 0.5 apart: as likely one person as two
+        [0.998, 0.5]
+        >>> found.probability([0.2, 0.5], prior=0.01).round(3).tolist()  # of 100 candidates one is right
+        [0.803, 0.01]
     """
 
     knots: tuple[float, ...]

@@ -18,10 +18,19 @@ class Reliability:
     """Stated probabilities beside what came true, in bins of equal weight.
 
     Attributes:
-        stated, true: (B,) mean probability and share of same people of each bin.
-        pairs: (B,) int.
+        stated, true: (B,) float64 in [0, 1], mean probability and share of same people of each bin.
+        pairs: (B,) int64.
         ece: expected calibration error, sum of weight x |stated - true|.
         log_loss, brier: proper scores; lower is better.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import reliability
+        >>> found = reliability(np.array([0.1, 0.3, 0.9, 0.9]), np.array([False, True, True, False]), bins=2)
+        >>> found.stated.tolist(), found.true.tolist(), found.pairs.tolist()  # surer than what came true
+        ([0.2, 0.9], [0.5, 0.5], [2, 2])
+        >>> round(found.ece, 2)  # mean of 0.3 and 0.4
+        0.35
     """
 
     stated: np.ndarray
@@ -41,6 +50,15 @@ class Threshold:
         rate: share of different people below it among those it was taken from.
         low, high: 95 % interval of that rate (Clopper and Pearson 1934), were the pairs independent.
         errors, pairs: what it stands on.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import threshold
+        >>> found = threshold(np.arange(1000) / 1000, rate=0.01)  # strangers, 0.000 to 0.999 apart
+        >>> found.distance, found.errors, found.pairs
+        (0.01, 10, 1000)
+        >>> round(found.low, 4), found.rate, round(found.high, 4)
+        (0.0048, 0.01, 0.0183)
     """
 
     distance: float

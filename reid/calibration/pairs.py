@@ -54,7 +54,15 @@ def strangers(features: np.ndarray, xyxy: np.ndarray, apart: float = APART) -> n
 
 @dataclass(frozen=True, slots=True)
 class LabelledPairs:
-    """Distances of pairs and whether they are one person: (P,) float64 and (P,) bool."""
+    """Cosine distances of pairs, (P,) float64 in [0, 2], and whether they are one person, (P,) bool.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration import LabelledPairs
+        >>> pairs = LabelledPairs(np.array([0.1, 0.4, 0.9]), np.array([True, True, False]))
+        >>> pairs.distance[pairs.same].tolist(), pairs.distance[~pairs.same].tolist()  # one person, two people
+        ([0.1, 0.4], [0.9])
+    """
 
     distance: np.ndarray
     same: np.ndarray

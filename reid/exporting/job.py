@@ -42,6 +42,12 @@ class ExportJob:
         store: "half" keeps weights as float16 and computes in float32: half the file, the same speed; "int8"
             computes in 8 bits and needs a folder of crops to find its ranges.
         model: the network's name, for a torchreid checkpoint whose file name does not contain it.
+
+    Example:
+        >>> from retrace.reid import ExportJob, export
+        >>> half = export("osnet.onnx", "osnet_half.onnx", ExportJob(store="half"))
+        >>> half.batches, half.worst < 1e-3  # any batch size, nearly the same vectors
+        ((1, 3, 16), True)
     """
 
     format: str = "onnx"
@@ -62,6 +68,12 @@ class Exported:
         people: how many of these are of people, from a folder; the others are drawn, and vectors of people may
             differ more than theirs.
         batches: in which batch sizes.
+
+    Example:
+        >>> from retrace.reid import export
+        >>> done = export("osnet.onnx", "copy.onnx", calibration="Market-1501/query")
+        >>> [file.name for file in done.files], done.people, done.mean <= done.worst < 1e-3
+        (['copy.onnx'], 48, True)
     """
 
     files: tuple[Path, ...]

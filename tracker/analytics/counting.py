@@ -22,13 +22,24 @@ STEP_OUT = 1.0  # s; who is out of a zone, or unseen, for no longer has not left
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crossings:
-    """C crossings of one line, by time."""
+    """C crossings of one line, by time.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import Line, crossings
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> found = crossings(truth, Line(name="door", points=((50, 0), (50, 96))), fps=10)
+        >>> found.id.tolist(), found.forward.tolist(), found.place.tolist()  # px; left is forward
+        ([1, 2], [False, True], [[50.0, 70.0], [50.0, 70.0]])
+        >>> found.totals()
+        {'left': 1, 'right': 1}
+    """
 
     line: Line
     id: np.ndarray  # (C,) int64
-    time: np.ndarray  # (C,) s, when the straight path between both sides met the line
+    time: np.ndarray  # (C,) float64 s, when the straight path between both sides met the line
     forward: np.ndarray  # (C,) bool, in the line's first direction
-    place: np.ndarray  # (C, 2) px, on the line
+    place: np.ndarray  # (C, 2) float64 px, on the line
 
     def totals(self) -> dict[str, int]:
         """How many in each direction, by its name."""
@@ -38,24 +49,43 @@ class Crossings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visits:
-    """V visits to one zone, by their beginning."""
+    """V visits to one zone, by their beginning.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import Zone, visits
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> found = visits(truth, Zone(name="right", points=((96, 0), (192, 0), (192, 96), (96, 96))), fps=10)
+        >>> found.id.tolist(), found.begin.tolist(), found.end.tolist(), found.seconds.round(1).tolist()  # s
+        ([1], [1.9], [3.0], [1.1])
+    """
 
     zone: Zone
     id: np.ndarray  # (V,) int64
-    begin: np.ndarray  # (V,) s, of the first frame inside
-    end: np.ndarray  # (V,) s, of the last frame inside, its duration included
+    begin: np.ndarray  # (V,) float64 s, of the first frame inside
+    end: np.ndarray  # (V,) float64 s, of the last frame inside, its duration included
 
     @property
     def seconds(self) -> np.ndarray:
-        """(V,) s, dwell time."""
+        """(V,) float64 s, dwell time."""
         return self.end - self.begin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Occupancy:
-    """How many different people there are in each bin of time."""
+    """How many different people there are in each bin of time.
 
-    begin: np.ndarray  # (B,) s
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import Zone, occupancy
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> left = Zone(name="left", points=((0, 0), (60, 0), (60, 96), (0, 96)))
+        >>> found = occupancy(truth, fps=10, bin_seconds=1.0, zone=left)
+        >>> found.begin.tolist(), found.people.tolist(), found.most.tolist()  # one leaves as the other comes
+        ([0.0, 1.0, 2.0], [1, 1, 1], [1, 1, 1])
+    """
+
+    begin: np.ndarray  # (B,) float64 s
     people: np.ndarray  # (B,) int64, different identities seen in the bin
     most: np.ndarray  # (B,) int64, the most seen in one frame of it
 

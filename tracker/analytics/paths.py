@@ -16,7 +16,18 @@ PAUSE = 1.0  # s; a longer time unseen adds no path and no speed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paths:
-    """The smoothed way of every person: R rows by identity, then frame."""
+    """The smoothed way of every person: R rows by identity, then frame; all but ids are float64.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import paths
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> way = paths(truth, fps=10)
+        >>> way.step[:3].tolist(), way.height[:3].tolist()  # px
+        ([0.0, 4.0, 4.0], [50.0, 50.0, 50.0])
+        >>> way.speed[:3].tolist()  # body heights/s: 10 frames/s, 4 of 50 px a frame
+        [nan, 0.8, 0.8]
+    """
 
     id: np.ndarray  # (R,) int64
     time: np.ndarray  # (R,) s
@@ -28,7 +39,16 @@ class Paths:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Persons:
-    """One row a person, by id."""
+    """One row a person, by id; what is not said to be int64 is float64.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import persons
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> found = persons(truth.take((truth.frame >= 5) | (truth.id == 2)), fps=10)
+        >>> found.id.tolist(), found.begin.tolist(), found.end.tolist(), found.boxes.tolist()
+        ([1, 2], [0.5, 0.0], [3.0, 3.0], [25, 30])
+    """
 
     id: np.ndarray  # (P,) int64
     class_id: np.ndarray  # (P,) int64, of most boxes
@@ -48,7 +68,16 @@ class Persons:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """Person-seconds a cell."""
+    """Person-seconds a cell.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import heat_map
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> found = heat_map(truth, fps=10, size=(96, 192), cell=48)
+        >>> found.seconds.shape, found.cell, found.seconds.sum().round(1).item()  # two people for 3 s
+        ((2, 4), 48.0, 6.0)
+    """
 
     seconds: np.ndarray  # (rows, columns) float64
     cell: float  # px, side

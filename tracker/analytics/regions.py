@@ -27,7 +27,18 @@ Name = Annotated[str, Field(min_length=1, max_length=60)]
 
 class Line(Strict):
     """A line from its first point to its second, px. Who goes from its left to its right (as seen by somebody who
-    walks along it) goes in the first direction."""
+    walks along it) goes in the first direction.
+
+    Raises:
+        ValueError: two equal points, or two directions of one name; :func:`read_regions` makes it an InputError.
+
+    Example:
+        >>> from retrace.tracker.analytics import Line
+        >>> Line(name="door", points=((96, 0), (96, 96))).labels  # downwards: its right is the picture's left
+        ('left', 'right')
+        >>> Line(name="door", points=((96, 0), (96, 96)), directions=("in", "out")).labels
+        ('in', 'out')
+    """
 
     name: Name
     points: tuple[Point, Point]
@@ -55,7 +66,19 @@ class Line(Strict):
 
 
 class Zone(Strict):
-    """A polygon, px; its edges may not cross each other."""
+    """A polygon, px; its edges may not cross each other.
+
+    Raises:
+        ValueError: they do, or there is no area; :func:`read_regions` makes it an InputError.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import Zone, occupancy
+        >>> corner = Zone(name="corner", points=((192, 0), (192, 96), (96, 96)))
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> occupancy(truth, fps=10, bin_seconds=1.0, zone=corner).people.tolist()  # whose feet are in it
+        [0, 0, 1]
+    """
 
     name: Name
     points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)]
@@ -72,7 +95,19 @@ class Zone(Strict):
 
 
 class Regions(Strict):
-    """What is counted."""
+    """What is counted.
+
+    Raises:
+        ValueError: two regions of one name; :func:`read_regions` makes it an InputError.
+
+    Example:
+        >>> from retrace.tracker.analytics import Line, Regions, Zone
+        >>> hall = Zone(name="hall", points=((0, 0), (60, 0), (60, 96), (0, 96)))
+        >>> regions = Regions(lines=(Line(name="door", points=((96, 0), (96, 96))),), zones=(hall,))
+        >>> [region.name for region in regions.all]
+        ['door', 'hall']
+        >>> regions.check((96, 192), "regions.yaml")  # every one has a part in a picture of 192 x 96 px
+    """
 
     lines: tuple[Line, ...] = ()
     zones: tuple[Zone, ...] = ()

@@ -19,7 +19,18 @@ WAYS = {"left": "to the left", "right": "to the right", "up": "upwards", "down":
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
-    """A whole video in numbers."""
+    """A whole video in numbers.
+
+    Example:
+        >>> from retrace import read_ground_truth
+        >>> from retrace.tracker.analytics import read_regions, summarise
+        >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")  # two people, one goes right, one slowly left
+        >>> summary = summarise(truth, fps=10, regions=read_regions("regions.yaml"))
+        >>> summary.sentences()
+        ['2 people, at most 2 at once', "1 crossed 'door' to the right"]
+        >>> summary.as_json()["lines"]
+        {'door': {'left': 0, 'right': 1}}
+    """
 
     persons: Persons
     most_at_once: int

@@ -33,6 +33,8 @@ class CandidatePairs(NamedTuple):
 def overlapping_pairs(a: np.ndarray, b: np.ndarray) -> CandidatePairs:
     """All pairs of boxes that overlap, with their IoU: (T, 4), (N, 4) xyxy px -> CandidatePairs.
 
+    Equal to what `boxes.iou_matrix` has above 0, but for rounding.
+
     Small inputs compare every pair along x; larger ones sweep over x, so that the cost follows the number of
     overlaps instead of T x N.
     """
@@ -110,8 +112,9 @@ def assign(cost: np.ndarray, limit: float | np.ndarray) -> tuple[np.ndarray, np.
 def solve(row: np.ndarray, col: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The matching of largest total gain, over P pairs with gain > 0, ordered by row, then column.
 
-    Exact, whatever the size: large problems settle first the pairs that no optimum can do without, then solve
-    what is left component by component.
+    Exact, whatever the size: the total of scipy's ``linear_sum_assignment`` on the whole table, 0 where there is no
+    pair. Large problems settle first the pairs that no optimum can do without, then solve what is left component by
+    component.
 
     Returns:
         rows, cols: (K,) each, ordered by row.

@@ -52,7 +52,8 @@ def smaller_cue(overlap: Any, iou: Any, look: Any, stage: Any) -> Any:
 
 
 def turn(came_x: Any, came_y: Any, goes_x: Any, goes_y: Any) -> Any:
-    """The angle between where somebody came from and where he would go; half a pi where one has no length."""
+    """The angle between where somebody came from and where he would go (OC-SORT's OCM); half a pi where one has no
+    length."""
     still = ((came_x == 0) & (came_y == 0)) | ((goes_x == 0) & (goes_y == 0))
     return angle(came_x * goes_y - came_y * goes_x, came_x * goes_x + came_y * goes_y) + still * (np.pi / 2)
 
@@ -64,7 +65,8 @@ def turn_from_mean(came_x: Any, came_y: Any, goes_x: Any, goes_y: Any) -> Any:
 
 
 def trust_in_track(age: Any, since: Any, interval: float) -> Any:
-    """0.9 for each step that a track is younger than 7, later for each that it was missed; both in seconds."""
+    """BoostTrack's c_t: 0.9 for each step that a track is younger than 7, later for each that it was missed; both in
+    seconds."""
     steps, missed = np.rint(age / interval), np.maximum(np.rint(since / interval) - 1, 0.0)
     young = steps < 7
     return exp(TRUST * (young * (7 - steps) + (1.0 - young) * missed))
@@ -239,7 +241,7 @@ def _centre(box: np.ndarray) -> np.ndarray:
 
 
 def appearance(inputs: CostInputs, pairs: CandidatePairs, stage: Stage) -> np.ndarray:
-    """1 - cosine; of unknown looks what the stage says, inf where it says nothing."""
+    """1 - cosine (DeepSORT); of unknown looks what the stage says, inf where it says nothing."""
     unknown = np.inf if stage.neutral_appearance is None else stage.neutral_appearance
     if inputs.appearance is None:
         return np.full(len(pairs.row), unknown)

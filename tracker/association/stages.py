@@ -101,7 +101,8 @@ def open_gates(inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePair
 def match(
     inputs: CostInputs, prepared: PreparedStage, pairs: CandidatePairs, gain: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns (K,) joined, of pairs that all gain something; ordered by row."""
+    """Rows and columns (K,) joined, of pairs that all gain something; ordered by row: as the stage says the
+    optimum, the youngest tracks first (DeepSORT), or who is mutually nearest (TrackTrack)."""
     if not len(gain):
         return pairs.row, pairs.col
     if prepared.stage.cascade:

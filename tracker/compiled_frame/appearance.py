@@ -42,7 +42,7 @@ def stretch_by(boxes: np.ndarray, embedding: np.ndarray, spread: np.ndarray, rul
 
 @inner
 def anybody_looks(rows: np.ndarray, boxes: np.ndarray, rules: Any) -> bool:
-    """Whether any track and detection can be compared by looks."""
+    """Whether any track and detection can be compared by looks; where not, `appearance.distances` is None."""
     for n in range(len(boxes)):
         if boxes[n].known:
             for t in range(len(rows)):
@@ -53,7 +53,8 @@ def anybody_looks(rows: np.ndarray, boxes: np.ndarray, rules: Any) -> bool:
 
 @inner
 def looks_of(pairs: CandidatePairs, inputs: Inputs, looks: FrameLooks, rules: Any) -> np.ndarray:
-    """(P,) 1 - cosine, stretched; NaN where it is unknown. Where there is a matrix, it is told, too."""
+    """(P,) 1 - cosine, stretched; NaN where it is unknown. Where there is a matrix, it is told, too; as
+    `appearance.pair_distances`."""
     rows, matrix, embedding = inputs.rows, looks.matrix, looks.embedding
     row, col, views, known = pairs.row, pairs.col, rows["views"], inputs.found.boxes["known"]
     slots, look = rows["slot"], np.full(len(row), np.nan)
@@ -85,7 +86,7 @@ def looks_of(pairs: CandidatePairs, inputs: Inputs, looks: FrameLooks, rules: An
 
 @inner
 def remember(rows: np.ndarray, joined: np.ndarray, boxes: np.ndarray, looks: FrameLooks, rules: Any) -> None:
-    """Vectors of sure detections go into what is remembered of their tracks, in place."""
+    """Vectors of sure detections go into what is remembered of their tracks, in place; as `Tracker._remember`."""
     if len(looks.embedding) == 0:
         return
     which, count = np.empty(len(rows), np.int64), 0

@@ -169,7 +169,7 @@ def _join(row: np.ndarray, col: np.ndarray, gain: np.ndarray, joined: np.ndarray
 
 @inner
 def who_is_believed(rows: np.ndarray, rules: Any, now: FrameTime) -> np.ndarray:
-    """(T,) bool, whose predicted box counts."""
+    """(T,) bool, whose predicted box counts; as in `Tracker._associate`."""
     believed = np.zeros(len(rows), np.bool_)
     for t in range(len(rows)):
         believed[t] = expected(rows[t].seen, rules.believed_age, now)

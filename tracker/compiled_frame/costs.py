@@ -64,7 +64,8 @@ def sum_of_costs(
     stage: Any,
     rules: Any,
 ) -> np.ndarray:
-    """(P,) the weighted sum of costs (K,) of these kinds, -1: none; look (P,): NaN where it is unknown."""
+    """(P,) the weighted sum of costs (K,) of these kinds, -1: none; look (P,): NaN where it is unknown. As
+    `stages.costs`, without what a detection's band adds."""
     row, col, iou, rows, box = pairs.row, pairs.col, pairs.iou, inputs.rows, inputs.box
     boxes, exact, total = inputs.found.boxes, inputs.found.exact, np.zeros(len(pairs.row))
     for k in range(len(kinds)):

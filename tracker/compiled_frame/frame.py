@@ -44,7 +44,7 @@ def run_frame(
     steps: float,
     last_id: int,
 ) -> tuple[Any, ...]:
-    """One frame.
+    """One frame, to the same bytes as `Tracker.update` step by step.
 
     Args:
         row_buffer, filters, memory: (C,) ROW, (5, C, 4) and (C, M) float64, see `state.Depth`, changed in place: the

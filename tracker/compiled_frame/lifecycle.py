@@ -119,7 +119,8 @@ def take_in(rows: np.ndarray, joined: np.ndarray, boxes: np.ndarray, rules: Any,
 def forget(
     rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, count: int, rules: Any, now: FrameTime
 ) -> int:
-    """Who has been lost for too long goes, in place; how many of the first ``count`` rows are left."""
+    """Who has been lost for too long goes, in place, as in `Tracker._settle`; how many of the first ``count`` rows are
+    left."""
     gone = 0
     for t in range(count):
         gone += not remembered(rows[t].status, rows[t].seen, rules, now)
@@ -135,7 +136,8 @@ def forget(
 def keep_rows(
     rows: np.ndarray, filters: np.ndarray, memory: np.ndarray, count: int, stays: np.ndarray
 ) -> int:
-    """Of the first ``count`` rows those that stay (count,) bool move together, in place; how many they are."""
+    """Of the first ``count`` rows those that stay (count,) bool move together, in place; how many they are. As
+    `LiveTracks.take`."""
     place = 0
     for t in range(count):
         if stays[t]:

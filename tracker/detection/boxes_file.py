@@ -49,6 +49,14 @@ class Detector:
             the tracker's own thread.
         fit: the map that its scores went through (`scores.py`); None: it has no scores of its own.
         looks: the weights whose vectors come with the boxes; empty: none, or nobody says.
+
+    Example:
+        >>> from retrace import Detections
+        >>> from retrace.tracker.data import Frame
+        >>> from retrace.tracker.detection import Detector
+        >>> detect = Detector("the corner, always", lambda frame: Detections([[0, 0, 20, 50]], [0.9]), {0: "person"})
+        >>> detect(Frame(0, 0.0, None)).xyxy.tolist(), detect.labels  # one class needs no label
+        ([[0.0, 0.0, 20.0, 50.0]], {})
     """
 
     description: str

@@ -27,7 +27,18 @@ SEEN = 0.3  # score from which a box is a person
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One tracklet of a person who was found."""
+    """One tracklet of a person who was found.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Memory, Tracklet, search
+        >>> looks = np.eye(2, dtype=np.float32)  # of two people
+        >>> with Memory("visits.db", "weights", dimension=2) as memory:
+        ...     _ = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, looks[0])])
+        ...     visit = search(memory, looks[:1])[0].visits[0]
+        >>> visit.camera, visit.end - visit.begin, visit.similarity  # s, cosine
+        ('door', 4.0, 1.0)
+    """
 
     tracklet: int
     camera: str
@@ -38,7 +49,19 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A person, with the visits that fit the filter, the most similar first."""
+    """A person, with the visits that fit the filter, the most similar first.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Memory, Tracklet, search
+        >>> looks = np.eye(2, dtype=np.float32)  # of two people
+        >>> with Memory("found.db", "weights", dimension=2) as memory:
+        ...     stays = [Tracklet("door", "monday", k + 1, 9.0 * k, 9.0 * k + 5, 40, looks[k]) for k in (0, 1)]
+        ...     _ = memory.add(stays)
+        ...     found = search(memory, np.array([[0.8, 0.6]], np.float32), least=0)
+        >>> [one.person for one in found], found[0].probability > found[1].probability, len(found[0].visits)
+        ([1, 2], True, 1)
+    """
 
     person: int
     probability: float  # posterior that the photos show this person, beside all others and nobody

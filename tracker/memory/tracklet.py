@@ -40,7 +40,19 @@ class Tracklet:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a tracklet."""
+    """What became of a tracklet.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory import Memory, Tracklet
+        >>> stay = Tracklet("door", "monday", 1, 5.0, 9.0, 40, np.array([0.6, 0.8], np.float32))
+        >>> with Memory("decided.db", "weights", dimension=2) as memory:
+        ...     first, again = memory.add([stay])[0], memory.add([stay])[0]  # told twice
+        >>> first.person, first.new, first.reason, first.probability
+        (1, True, 'like nobody', 1.0)
+        >>> again.person, again.again
+        (1, True)
+    """
 
     tracklet: int
     person: int

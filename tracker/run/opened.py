@@ -92,7 +92,16 @@ def name_of_weights(file: str | Path, sha256: str) -> str:
 
 @dataclass(slots=True)
 class OpenedJob:
-    """All that a job needs while it runs."""
+    """All that a job needs while it runs.
+
+    Example:
+        >>> from retrace.tracker.run import Job, open_job
+        >>> opened = open_job(Job("MOT17-02-FRCNN", out="runs/example", reid="none", save=("csv",)))
+        >>> opened.path("csv").name, opened.camera_note  # a sequence without pictures
+        ('MOT17-02-FRCNN.csv', 'none')
+        >>> opened.detector.description
+        'detections of MOT17-02-FRCNN/det/det.txt: 60 boxes in 30 frames'
+    """
 
     job: Job
     name: str  # of the result's files

@@ -12,7 +12,16 @@ from retrace.tracker.run.opened import OpenedJob
 
 @dataclass(slots=True)
 class SourceReport:
-    """What became of one source."""
+    """What became of one source.
+
+    Example:
+        >>> from retrace.tracker.run import Job, track_source
+        >>> report = track_source(Job("MOT17-02-FRCNN", out="runs/report", reid="none"))
+        >>> report.frames, report.stopped, report.summary
+        (30, False, '2 people, at most 2 at once')
+        >>> list(report.stages)  # what took how many s
+        ['decode', 'detect', 'track', 'write']
+    """
 
     name: str
     frames: int = 0  # in the result

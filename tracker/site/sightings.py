@@ -15,7 +15,17 @@ MOST = 50_000_000  # pairs of boxes of one moment: above, compare fewer frames
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
-    """R boxes of T tracklets in C cameras, by frame, then camera."""
+    """R boxes of T tracklets in C cameras, by frame, then camera.
+
+    Example:
+        >>> from retrace.tracker.mot_file import read_results
+        >>> from retrace.tracker.site import Sightings
+        >>> seen = Sightings.of({name: read_results(f"runs/site/{name}.txt") for name in ("cam1", "cam2")})
+        >>> len(seen), seen.cameras, seen.home.tolist()  # boxes, and the camera of each tracklet
+        (1440, ('cam1', 'cam2'), [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
+        >>> seen.take(seen.frame == 0).foot.shape  # all twelve are seen at once; px
+        (12, 2)
+    """
 
     cameras: tuple[str, ...]
     camera: np.ndarray  # (R,) int64, into cameras

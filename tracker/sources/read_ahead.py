@@ -24,6 +24,13 @@ class ReadAhead(Iterator[Frame]):
 
     Raises:
         Exception: whatever ``frames`` raises in the thread, when its turn comes.
+
+    Example:
+        >>> from retrace import open_source
+        >>> from retrace.tracker.sources import ReadAhead
+        >>> with ReadAhead(open_source("video.mp4"), depth=2) as frames:
+        ...     print(next(frames).index, next(frames).index)  # the thread stops with the block
+        0 1
     """
 
     def __init__(

@@ -18,6 +18,14 @@ class Source:
 
     ``corrupt``, ``warnings``, ``dropped`` and ``reconnects`` are about the latest reading, and grow while it
     goes on; ``warnings`` begins with what was ``noticed`` at the opening.
+
+    Example:
+        >>> from retrace.tracker.sources import open_source
+        >>> source = open_source("video.mp4")
+        >>> source.name, source.length, source.live
+        ('video', 30, False)
+        >>> [(frame.index, round(frame.time, 3)) for frame in source.frames(start=28)]  # s
+        [(28, 2.8), (29, 2.9)]
     """
 
     name: str  # of the sequence; safe as a file name

@@ -75,8 +75,8 @@ def dots(a: np.ndarray, i: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarr
 
 
 def nearest(bank: np.ndarray, i: np.ndarray, views: np.ndarray, b: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """The largest of :func:`dots` with the last vectors of a track: (S, B, D), (P,), (P,) vectors seen so far, at least
-    one, (N, D), (P,) -> (P,) float64."""
+    """The largest of :func:`dots` with the last vectors of a track (DeepSORT): (S, B, D), (P,), (P,) vectors seen so
+    far, at least one, (N, D), (P,) -> (P,) float64."""
     if fast := compiled():
         return fast.nearest(bank, i, views, b, j)
     places, size, dimension = bank.shape
@@ -132,7 +132,11 @@ def _by(memory: Memory, live: LiveTracks, seen: np.ndarray) -> np.ndarray:
 def remember(
     live: LiveTracks, config: TrackerConfig, rows: np.ndarray, vector: np.ndarray, score: np.ndarray
 ) -> None:
-    """Let tracks ``rows`` (K,) take in the vectors (K, D) of detections with these scores (K,), in place."""
+    """Let tracks ``rows`` (K,) take in the vectors (K, D) of detections with these scores (K,), in place.
+
+    ``recent`` is a running mean that sure detections change more (StrongSORT, eq. 3; Deep OC-SORT, eq. 4), ``history``
+    the mean of all (GHOST, sec. 3.2), ``bank`` the last ones (DeepSORT).
+    """
     momentum = np.full((len(rows), 1), config.recent_momentum, np.float32)
     if config.momentum_from is not None:  # Deep OC-SORT, eq. 4
         trust = (score - config.momentum_from) / (1 - config.momentum_from)

@@ -19,24 +19,24 @@ BEGAN, TAKEN, NOT_NEW, DELETED, ON_TRACK, ON_BIRTH = range(6)
 
 
 def confirmed(hits: Any, status: Any, score: Any, rules: Any) -> Any:
-    """Whether a track is no longer tentative, once it has taken in a detection of this score."""
+    """Whether a track is no longer tentative (DeepSORT), once it has taken in a detection of this score."""
     return (hits >= rules["confirm_hits"]) | (status != TENTATIVE) | (score >= rules["confirm_score"])
 
 
 def confirmed_at_birth(score: Any, rules: Any, now: FrameTime) -> Any:
-    """Whether a track that begins at a detection of this score never is tentative."""
+    """Whether a track that begins at a detection of this score is confirmed at once (ByteTrack: in the first frame)."""
     at_once = (rules["confirm_hits"] == 1) | (now.number < rules["start_frames"])
     return at_once | (score >= rules["confirm_score"])
 
 
 def remembered(status: Any, seen: Any, rules: Any, now: FrameTime) -> Any:
-    """Whether a track of this status, last seen then, has not been lost for too long."""
+    """Whether a track of this status, last seen then, has not been lost for too long (SORT's max_age, in seconds)."""
     short, long = seen_within(seen, rules["tentative_max_age"], now), seen_within(seen, rules["max_age"], now)
     return ((status == TENTATIVE) & short) | ((status != TENTATIVE) & long)
 
 
 def may_begin(score: Any, rules: Any) -> Any:
-    """Whether a free detection of this score begins a track."""
+    """Whether a free detection of this score begins a track, as in ByteTrack, where that is above ``high``."""
     return score >= rules["new"]
 
 

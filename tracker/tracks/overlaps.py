@@ -85,7 +85,8 @@ def _yield_to(better: np.ndarray, worse: np.ndarray, out: np.ndarray) -> None:
 def births_on_tracks(
     xyxy: np.ndarray, class_id: np.ndarray, box: np.ndarray, box_class: np.ndarray, rules: Any
 ) -> np.ndarray:
-    """(B,) the live track (T, 4) px that each birth (B, 4) px overlaps most, -1: none by more than ``birth_iou``."""
+    """(B,) the live track (T, 4) px that each birth (B, 4) px overlaps most, -1: none by more than ``birth_iou``
+    (TrackTrack, sec. 3.3)."""
     pairs, by = overlapping_pairs(xyxy, box), np.full(len(xyxy), -1)
     which = pairs.iou > rules["birth_iou"]
     which = (which & alike(class_id[pairs.row], box_class[pairs.col], rules)).nonzero()[0]
@@ -95,7 +96,7 @@ def births_on_tracks(
 
 
 def births_on_births(xyxy: np.ndarray, class_id: np.ndarray, out: np.ndarray, rules: Any) -> np.ndarray:
-    """(B,) the better birth that each overlaps most, -1: none by more than ``birth_iou``.
+    """(B,) the better birth that each overlaps most, -1: none by more than ``birth_iou`` (TrackTrack, sec. 3.3).
 
     Births (B, 4) px stand best first; those that are ``out`` (B,) already, or by this, suppress nobody.
     """

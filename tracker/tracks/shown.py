@@ -16,13 +16,13 @@ from retrace.tracker.tracks.overlaps import hidden
 
 
 def in_sight(column: Any, status: Any, streak: Any, rules: Any, now: FrameTime) -> Any:
-    """Whether a track is shown because it was seen."""
+    """Whether a track is shown because it was seen, in so many frames in a row (SORT's min_hits, but in the first)."""
     in_a_row = rules["report_streak"] if now.number >= rules["start_frames"] else 0
     return (column >= 0) & (status == ACTIVE) & (streak >= in_a_row)
 
 
 def may_be_hidden(status: Any, identity: Any, hits: Any, seen: Any, rules: Any, now: FrameTime) -> Any:
-    """Whether a track is shown if it stands behind one in sight."""
+    """Whether a track is shown if it stands behind one in sight; ours, as `overlaps.stands_behind` has it."""
     gone = (status == LOST) & (identity > 0) & (hits >= rules["hidden_hits"])
     return gone & seen_within(seen, rules["hidden_age"], now)
 

@@ -14,7 +14,15 @@ SLACK = 16  # answers asked for beyond those wanted: a float32 sum may swap two 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """N vectors, and what a search may be narrowed by; made by :func:`rows_of`."""
+    """N vectors, and what a search may be narrowed by; made by :func:`rows_of`.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory.engines import rows_of
+        >>> rows = rows_of(np.array([7, 8]), np.array([0, 1]), np.zeros(2), np.array([5.0, 9.0]), np.eye(2))
+        >>> rows.take(rows.camera == 1).id.tolist(), rows.take([0]).vector.tolist()
+        ([8], [[1.0, 0.0]])
+    """
 
     id: np.ndarray  # (N,) int64 of a tracklet
     check: np.ndarray  # (N,) int64, a checksum of all the rest
@@ -30,7 +38,16 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a search is narrowed to; None: no limit."""
+    """What a search is narrowed to; None: no limit.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory.engines import Exact, Where, rows_of
+        >>> engine = Exact(dimension=2)
+        >>> engine.add(rows_of(np.array([7, 8]), np.array([0, 1]), np.zeros(2), np.array([5.0, 9.0]), np.eye(2)))
+        >>> engine.search(np.eye(2, dtype=np.float32)[:1], 2, Where(since=6.0))[0].tolist()  # 7 had left by then
+        [[8, -1]]
+    """
 
     cameras: tuple[int, ...] | None = None  # numbers
     since: float | None = None  # s: whoever was still there
@@ -45,6 +62,17 @@ class Engine(Protocol):
 
     Raises:
         InputError: by any method: a server that does not answer, a full disk.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory.engines import Engine, Exact, rows_of
+        >>> engine: Engine = Exact(dimension=2)
+        >>> engine.add(rows_of(np.array([7, 8]), np.array([0, 1]), np.zeros(2), np.array([5.0, 9.0]), np.eye(2)))
+        >>> engine.search(np.array([[0.6, 0.8]], np.float32), most=1)[0].tolist()  # the id of the nearest
+        [[8]]
+        >>> engine.remove(np.array([8]))
+        >>> engine.held()[0].tolist()
+        [7]
     """
 
     def add(self, rows: Rows) -> None:

@@ -13,7 +13,18 @@ from retrace.tracker.memory.engines.engine import NONE, Engine, Rows
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Of the nearest of some of its own vectors, each one's own not counted."""
+    """Of the nearest of some of its own vectors, each one's own not counted.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.tracker.memory.engines import Exact, recall_of, rows_of
+        >>> engine, zeros = Exact(dimension=8), np.zeros(8)
+        >>> rows = rows_of(np.arange(8), zeros, zeros, zeros, np.eye(8))
+        >>> engine.add(rows)
+        >>> found = recall_of(engine, engine, rows.take(slice(0, 3)))  # it is its own judge
+        >>> found.vectors, found.asked, found.first, found.ms > 0
+        (8, 3, 1.0, True)
+    """
 
     vectors: int  # in the engine
     asked: int  # searches
