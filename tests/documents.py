@@ -83,6 +83,6 @@ def furnish(folder: Path) -> Path:
     picture = cv2.imread(str(ROOT / "docs" / "tracked.jpg"))
     cv2.imwrite(str(folder / "photo.jpg"), picture[:128, :64])
     (folder / "regions.yaml").write_text("lines: [{name: door, points: [[90, 0], [90, 96]]}]\n")
-    for name in ("Market-1501", "my-people"):
-        write_mini_market(folder / name, ids=16)  # as many people as the preset's batch
+    for seed, name in enumerate(("Market-1501", "my-people")):
+        write_mini_market(folder / name, ids=16, seed=seed)  # as many people as the preset's batch
     return folder

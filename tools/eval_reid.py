@@ -3,6 +3,7 @@
     python tools/eval_reid.py --weights best.safetensors --data Market-1501 --intervals --html page
     python tools/eval_reid.py --weights mine.onnx --compare theirs.pth --data Market-1501
     python tools/eval_reid.py --features mine.npz --rerank zhong-d2 --json mine.json
+    python tools/eval_reid.py --weights auto --data Market-1501 --normalise s --cohort CUHK03 --verification
 
 A features file has query_features, gallery_features (N, D), query_ids, gallery_ids (-1 junk, 0 distractor),
 query_cameras, gallery_cameras (N,), and may have query_paths, gallery_paths; --save-features writes one. The
@@ -61,10 +62,9 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     check_options(args)
     from retrace.eval.ranking.features import save_features
-    from retrace.eval.ranking.measures import check_measures
-    from retrace.eval.ranking.tables import Wanted, check_variant, score_features
+    from retrace.eval.ranking.tables import Wanted, check_wanted, score_features
     from retrace.tools.runs.spread import shards_of
-    from retrace.tools.scoring.embedding import Embedding, load_features
+    from retrace.tools.scoring.embedding import Embedding, load_with_cohort
     from retrace.tools.scoring.reliability import with_calibration
 
     how = Embedding(args.data, **options.given(vars(args), options.EMBEDDING)) if args.data else None
@@ -73,12 +73,11 @@ def main(argv: list[str]) -> int:
     names = [name for name in (args.features or args.weights, args.compare) if name is not None]
     advance = partial(bar, quiet=args.quiet)
     with as_flags(p), shards_of(args.shards, args.cluster) as shards:
-        check_variant(args.rerank)
-        check_measures(wanted.also)
-        loaded = load_features(names, how, advance)
+        check_wanted(wanted)
+        loaded, cohorts = load_with_cohort(names, how, args.cohort, advance)
         if args.save_features is not None:
             save_features(Path(args.save_features), loaded[0])
-        found = score_features(loaded, wanted, shards)
+        found = score_features(loaded, wanted, shards, cohorts)
         if args.adapt:
             from retrace.tools.scoring.adaptation import adaptation
 
@@ -89,7 +88,7 @@ def main(argv: list[str]) -> int:
             write_page(
                 Path(args.html), found, advance, **options.given(vars(args), ("top_k", "html_queries"))
             )
-        if args.verification and args.weights is not None:
+        if args.verification and args.weights is not None and args.normalise is None:
             told = options.given(vars(args), ("device", "model", "input"))
             found = with_calibration(found, args.weights, args.reliability, **told)
     first, *others = found.sections
@@ -118,13 +117,14 @@ def check_options(args: argparse.Namespace) -> None:
     options.refuse_idle(vars(args), ("top_k", "html_queries"), "--html", args.html is not None)
     options.refuse_below_one(vars(args), ("batch_size", "threads", "top_k", "html_queries"))
     files = ("json", "csv", "markdown", "save_features")
-    read = {"features": "--features", "weights": "--weights", "compare": "--compare"}
+    read = {name: options.option(name) for name in ("features", "weights", "compare", "cohort")}
     options.check_outputs(vars(args), files, folders=("html",), inputs=read)
     options.check_ending(vars(args), "save_features", ".npz")
     options.check_ending(vars(args), "reliability", ".svg")
     options.refuse_idle(vars(args), ("reliability",), "--verification", args.verification)
     if args.centre is not None and args.verification:
         raise InputError("--centre changes distances, and no calibration fits them: leave --verification out")
+    options.check_cohort(vars(args))
 
 
 def report(args: argparse.Namespace, found: RankingScore) -> None:

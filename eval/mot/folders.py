@@ -80,7 +80,8 @@ class FolderScore:
     @property
     def title(self) -> str:
         """Benchmark, split, how many sequences, and whether the results are offline ones."""
-        return f"{self.benchmark}, {self.split}, {len(self.metrics)} sequences{self.offline}"
+        count = len(self.metrics)
+        return f"{self.benchmark}, {self.split}, {count} sequence{'s' * (count != 1)}{self.offline}"
 
     @property
     def head(self) -> str:

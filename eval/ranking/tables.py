@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest
+from retrace.configs.errors import nearest, one_of
 from retrace.eval.ranking.audit import audit
 from retrace.eval.ranking.clusters import clustering_scores
 from retrace.eval.ranking.features import Features, centred, multi_query
 from retrace.eval.ranking.measures import check_measures, measured
+from retrace.eval.ranking.normalising import NORMALISATIONS, Normalisation, Normalised, normalise
 from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
 from retrace.eval.ranking.reranking import VARIANTS, Reranked, Variant, rerank
 from retrace.eval.ranking.retrieval import (
@@ -29,6 +30,7 @@ from retrace.eval.report import Cell, Section
 RANKS = (1, 5, 10)
 COMPARED = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP", "MAP@R")
 FEW = 30  # identities below which a bootstrap says little
+ALONE = "of the vectors alone, without the cohort"  # what stands beside normalised figures and is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Wanted:
 
     rerank: Variant | None = None  # a re-ranking variant; its figures are flagged as transductive
     centre: str | None = None  # whose mean is taken off the vectors: "set" or "camera"; transductive
+    normalise: Normalisation | None = None  # distances in units of how far the cohort's strangers are
     multi_query: bool = False  # one mean query an identity and camera
     intervals: bool = False  # 95 % bootstrap intervals by identity
     per_camera: bool = False  # a row a pair of cameras
@@ -61,7 +64,7 @@ class NetworkScore:
 
     features: Features
     metrics: RankingMetrics
-    distances: Reranked | None  # None: cosine
+    distances: Reranked | Normalised | None  # None: cosine
     sections: list[Section]
     data: dict[str, Any]  # of the sections, by key, for JSON
 
@@ -111,8 +114,22 @@ def check_variant(variant: str | None) -> None:
         raise InputError(f"`rerank`: unknown variant {variant!r}; {nearest(variant, list(VARIANTS))}")
 
 
+def check_wanted(wanted: Wanted) -> None:
+    """Raises InputError for a name that is not known, or for two wishes that do not go together."""
+    check_variant(wanted.rerank)
+    check_measures(wanted.also)
+    if wanted.normalise is None:
+        return
+    one_of("normalise", wanted.normalise, tuple(NORMALISATIONS))
+    if wanted.rerank is not None:
+        raise InputError("`rerank` orders by neighbours that all have in common: leave it or `normalise` out")
+
+
 def score_features(
-    features: Sequence[Features], wanted: Wanted | None = None, shards: ShardPool | None = None
+    features: Sequence[Features],
+    wanted: Wanted | None = None,
+    shards: ShardPool | None = None,
+    cohorts: Sequence[Features] = (),
 ) -> RankingScore:
     """Score one network's features, or compare two by the first's measure.
 
@@ -121,9 +138,12 @@ def score_features(
         wanted: what else to measure; default: only the figures.
         shards: who finds neighbours and ranks, a part of the gallery each; the same numbers come of it. What else is
             measured is measured here.
+        cohorts: with ``wanted.normalise``, of strangers, one by each network: see
+            :func:`~retrace.eval.ranking.normalising.normalise`. Where vectors are centred, theirs are, too.
 
     Raises:
-        InputError: an unknown re-ranking variant, or labels that cannot be scored.
+        InputError: an unknown re-ranking variant, or labels that cannot be scored; a cohort that does not fit, or is
+            missing.
 
     Example:
         >>> import numpy as np
@@ -137,20 +157,27 @@ def score_features(
         1.0
     """
     wanted = wanted or Wanted()
-    check_variant(wanted.rerank)
-    check_measures(wanted.also)
+    check_wanted(wanted)
+    needed = 0 if wanted.normalise is None else len(features)
+    if len(cohorts) != needed:
+        raise InputError(
+            f"`normalise` and a `cohort` by each network go together: got {len(cohorts)} for {needed}"
+        )
     if wanted.centre is not None:
         features = [centred(each, wanted.centre) for each in features]
+        cohorts = [centred(each, wanted.centre) for each in cohorts]
     if wanted.multi_query:
         features = [multi_query(each) for each in features]
-    networks = [score_network(each, wanted, shards) for each in features]
+    strangers: list[Features | None] = [*cohorts] or [None] * len(features)
+    networks = [score_network(f, wanted, shards, c) for f, c in zip(features, strangers, strict=True)]
     first = networks[0]
     sections, difference = [figures(networks), *first.sections], None
     if len(networks) > 1:
         section, difference = comparison(*networks)
         sections = [sections[0], section, *_named(first), *_named(networks[1], "other_")]
     under = [counts(first), f"protocol: {protocol(first)}"]
-    return RankingScore(networks, sections, features[0].notes, under, difference)
+    notes = features[0].notes + tuple(f"cohort, {note}" for each in cohorts[:1] for note in each.notes)
+    return RankingScore(networks, sections, notes, under, difference)
 
 
 def _named(network: NetworkScore, prefix: str = "") -> list[Section]:
@@ -159,10 +186,18 @@ def _named(network: NetworkScore, prefix: str = "") -> list[Section]:
     return [replace(s, key=prefix + s.key, title=f"{s.title}: {name}") for s in network.sections]
 
 
-def score_network(features: Features, wanted: Wanted, shards: ShardPool | None = None) -> NetworkScore:
-    """All that is wanted of one network's features."""
-    distances = None
-    if wanted.rerank is not None:
+def score_network(
+    features: Features, wanted: Wanted, shards: ShardPool | None = None, cohort: Features | None = None
+) -> NetworkScore:
+    """All that is wanted of one network's features; ``cohort`` with ``wanted.normalise``."""
+    distances: Reranked | Normalised | None = None
+    normalised: Normalised | None = None
+    if cohort is not None:
+        assert wanted.normalise is not None
+        distances = normalised = normalise(features, cohort, wanted.normalise)
+        told = {"normalise": normalised.how, "cohort": normalised.cohort, "cohort_images": normalised.images}
+        features = replace(features, about=features.about | told)
+    elif wanted.rerank is not None:
         q, g = features.query, features.gallery
         distances = rerank(q.features, g.features, variant=wanted.rerank, gallery_ids=g.ids, shards=shards)
     metrics = evaluate_ranking(*features.arrays, distances=distances, shards=shards)
@@ -174,24 +209,33 @@ def score_network(features: Features, wanted: Wanted, shards: ShardPool | None =
     if wanted.per_camera:
         found.append(cameras_section(features, distances))
     if wanted.verification:
-        found.append(verification_section(features))
+        found.append(verification_section(features, normalised))
     if wanted.audit:
         found.append(audit_section(features, metrics if distances is None else None))
     more = measured(features, wanted.also)
     data = {section.key: values for section, values in [*found, *more]}
     if wanted.nmi:
         data["NMI"] = nmi(features)
-    plain = ("verification", "audit")  # of cosine distances, re-ranked or not
-    sections = [s if distances is None or s.key in plain else _flagged(s) for s, _ in found]
+    # Of cosine distances, whatever else is; a threshold is used on normalised ones, and not on re-ranked ones.
+    plain = ("audit",) if wanted.rerank is None else ("verification", "audit")
+    sections = [s if s.key in plain else _flagged(s, distances) for s, _ in found]
     sections += [section for section, _ in more]  # of cosine distances, all of them
+    if normalised is not None:
+        beside = (*plain, *(s.key for s, _ in more))
+        sections = [replace(s, notes=[*s.notes, ALONE]) if s.key in beside else s for s in sections]
     return NetworkScore(features, metrics, distances, sections, data)
 
 
-def _flagged(section: Section) -> Section:
-    """A table of re-ranked numbers says so in its title and, since CSV has no title, in its head."""
+def _flagged(section: Section, distances: Reranked | Normalised | None) -> Section:
+    """A table of other than cosine distances says so in its title and, since CSV has no title, in its head."""
+    if distances is None:
+        return section
+    word = title = "transductive"
+    if isinstance(distances, Normalised):
+        word, title = "normalised", distances.told
     (corner, *head), *lines = section.lines
-    corner = f"{corner} (transductive)" if corner else "transductive"
-    return replace(section, title=f"{section.title}, transductive", lines=[[corner, *head], *lines])
+    corner = f"{corner} ({word})" if corner else word
+    return replace(section, title=f"{section.title}, {title}", lines=[[corner, *head], *lines])
 
 
 def figures(networks: Sequence[NetworkScore]) -> Section:
@@ -224,6 +268,8 @@ def flags_of(network: NetworkScore) -> str:
         "flip": about.get("flip"),
         "multi-query": about.get("multi_query"),
     }
+    if isinstance(network.distances, Normalised):
+        flags[network.distances.told] = True
     return ", ".join(name for name, on in flags.items() if on)
 
 
@@ -277,7 +323,7 @@ def comparison(mine: NetworkScore, other: NetworkScore) -> tuple[Section, Any]:
     title = f"{mine.features.name} minus {other.features.name}, 95% intervals, paired bootstrap by identity"
     notes = ["an interval that holds 0 says: another draw of such people may show no difference"]
     section = Section("comparison", title, lines, notes + _few_identities(mine.metrics), signed=True)
-    return _flagged(section) if mine.metrics.transductive else section, data
+    return _flagged(section, mine.distances), data
 
 
 def value_of(metrics: RankingMetrics, name: str) -> float:
@@ -286,7 +332,7 @@ def value_of(metrics: RankingMetrics, name: str) -> float:
     return float(getattr(metrics, {"MAP@R": "map_at_r"}.get(name, name)))
 
 
-def cameras_section(features: Features, distances: Reranked | None) -> tuple[Section, Any]:
+def cameras_section(features: Features, distances: Reranked | Normalised | None) -> tuple[Section, Any]:
     rows = camera_pairs(*features.arrays, distances=distances)
     lines: list[list[Cell]] = [["query > gallery camera", "queries", "rank-1", "mAP"]]
     for row in rows:
@@ -296,7 +342,7 @@ def cameras_section(features: Features, distances: Reranked | None) -> tuple[Sec
     return Section("camera_pairs", "by camera pair", lines, notes), rows
 
 
-def single_shot_section(features: Features, distances: Reranked | None) -> tuple[Section, Any]:
+def single_shot_section(features: Features, distances: Reranked | Normalised | None) -> tuple[Section, Any]:
     curve = single_gallery_shot(*features.arrays, distances=distances)
     found = {str(k): float(curve[min(k, len(curve)) - 1]) for k in RANKS}
     lines: list[list[Cell]] = [["", *(f"rank-{k}" for k in found)], ["mean of 10 draws", *found.values()]]
@@ -304,16 +350,23 @@ def single_shot_section(features: Features, distances: Reranked | None) -> tuple
     return Section("single_gallery_shot", title, lines), {"draws": 10, "rank": found}
 
 
-def verification_section(features: Features) -> tuple[Section, Any]:
-    """On plain cosine distances, re-ranked or not: that is what a threshold is used on."""
-    found = evaluate_verification(*features.arrays)
-    lines: list[list[Cell]] = [["wanted FPR", "reached", "TPR", "accept if distance below", "cosine above"]]
+def verification_section(features: Features, normalised: Normalised | None = None) -> tuple[Section, Any]:
+    """On cosine distances, re-ranked or not: that is what a threshold is used on; or on normalised ones."""
+    found = evaluate_verification(*features.arrays, distances=normalised)
+    head: list[Cell] = ["wanted FPR", "reached", "TPR", "accept if distance below", "cosine above"]
+    lines = [head if normalised is None else head[:-1]]
     for point in found.points:
         limits = [f"{point.threshold:.4f}", f"{1 - point.threshold:.4f}"]
-        lines.append([f"{point.target_fpr:g}", f"{point.fpr:.2g}", point.tpr, *limits])
+        line: list[Cell] = [f"{point.target_fpr:g}", f"{point.fpr:.2g}", point.tpr, *limits]
+        lines.append(line[: len(lines[0])])
     notes = [
         f"{found.positives:,} right and {found.negatives:,} wrong pairs; the threshold belongs to these data"
     ]
+    if normalised is not None:
+        notes.append(
+            "distances in standard deviations, 0: as far as the cohort's mean; what the weights state as "
+            "probability is of plain distances, and is not judged here"
+        )
     return Section("verification", "verification, cosine distance", lines, notes), found.row()
 
 

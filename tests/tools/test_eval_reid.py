@@ -349,6 +349,77 @@ def test_what_is_saved_of_centred_vectors_is_said(tmp_path: Path, capsys: pytest
         assert np.array_equal(one["query_features"], other["query_features"])
 
 
+@pytest.fixture(scope="module")
+def strangers(mini: list[str | Path]) -> Path:
+    """Another miniature, of other colours."""
+    folder = Path(mini[3]).parent / "strangers"
+    write_mini_market(folder, ids=4, cameras=2, images=2, size=(16, 8), seed=9)
+    return folder
+
+
+def test_normalised_from_images_and_from_files(
+    mini: list[str | Path], strangers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """8 queries, 8 gallery images of theirs and 4 distractors are strangers; 3 junk images are not."""
+    told = "s-normalised by 20 images of "
+    row = found(capsys, *mini, "--normalise", "s", "--cohort", strangers)
+    assert (row["normalise"], row["cohort"], row["cohort_images"]) == ("s", "strangers", 20)
+    assert row["protocol"].endswith(f"cosine, {told}strangers")
+    assert any(note.startswith("cohort, query: 8 images") for note in row["notes"])
+    assert row["mAP"] != found(capsys, *mini)["mAP"]
+    # The same from files: features of both, or the cohort's beside weights.
+    mine, theirs = tmp_path / "mine.npz", tmp_path / "theirs.npz"
+    weights = mini[:2] + mini[4:]
+    found(capsys, *mini, "--save-features", mine)
+    found(capsys, *weights, "--data", strangers, "--save-features", theirs)
+    for words in (["--features", mine], mini):
+        again = found(capsys, *words, "--normalise", "s", "--cohort", theirs)
+        assert (again["cohort"], again["rank"], again["mAP"]) == ("theirs.npz", row["rank"], row["mAP"])
+    # Other networks, and the very set under another name.
+    (tmp_path / "copy.npz").write_bytes(mine.read_bytes())
+    assert "--cohort copy.npz: is the very set" in mistake(
+        capsys, "--features", mine, "--normalise", "z", "--cohort", tmp_path / "copy.npz"
+    )
+    assert "theirs.npz: was made without --flip" in mistake(
+        capsys, *mini, "--flip", "--normalise", "z", "--cohort", theirs
+    )
+
+
+def test_normalised_is_said_everywhere(
+    mini: list[str | Path], strangers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(
+        *(capsys, *mini, "--normalise", "z", "--cohort", strangers, "--verification", "--per-camera"),
+        *("--compare", mini[1], "--csv", tmp_path / "a.csv", "--markdown", tmp_path / "a.md"),
+        *("--html", tmp_path / "page"),
+    )
+    assert (code, err) == (0, "")
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    for text in (out, page, (tmp_path / "a.md").read_text(), (tmp_path / "a.csv").read_text()):
+        assert "z-normalised by 20 images of strangers" in text
+    files = [*tmp_path.glob("a.*.csv")]
+    assert len(files) == 5
+    assert all("normalised" in file.read_text() for file in files)
+    assert "calibration" not in out
+
+
+def test_a_mistake_in_the_cohort_costs_no_embedding(
+    mini: list[str | Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedding, "embed", lambda *_: pytest.fail("embedded all the same"))
+    for cohort, says in (
+        ("none", "no such folder"),
+        ("none.npz", "no such features file"),
+        (mini[3], "very set"),
+    ):
+        assert says in mistake(capsys, *mini, "--normalise", "z", "--cohort", cohort)
+    words = [*mini, "--normalise", "z", "--cohort", tmp_path]
+    assert "--rerank orders by neighbours" in mistake(capsys, *words, "--rerank", "zhong-d2")
+
+
 def test_a_broken_image_is_left_out_or_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx")
     from tests.reid.networks_by_hand import all_pixels
@@ -479,6 +550,24 @@ def test_damage_anywhere_is_one_short_line(
 )
 def test_mistakes(hand: Path, capsys: pytest.CaptureFixture[str], argv: list[str], says: str) -> None:
     assert says in mistake(capsys, *[a.replace("HAND", str(hand)) for a in argv])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--normalise z", "--normalise does nothing without --cohort DIR|FILE.npz"),
+        ("--cohort c.npz", "--cohort does nothing without --normalise z|s|adaptive"),
+        ("--normalise t --cohort c.npz", "invalid choice: 't'"),
+        ("--normalise z --cohort d", "with --features, give a features file"),
+        ("--normalise z --cohort HAND", "is the very set that is scored"),
+        ("--normalise z --cohort c.npz --shards 2", "in one part"),
+        ("--normalise z --cohort c.npz --compare b.npz", "its own vectors of the cohort"),
+        ("--normalise z --cohort c.npz --csv c.npz", "--cohort and --csv name the same file"),
+        ("--normalise z --cohort c.npz --verification --reliability r.svg", "--reliability is of plain"),
+    ],
+)
+def test_mistakes_of_a_cohort(hand: Path, capsys: pytest.CaptureFixture[str], words: str, says: str) -> None:
+    assert says in mistake(capsys, "--features", hand, *words.replace("HAND", str(hand)).split())
 
 
 def test_mistakes_with_weights(mini: list[str | Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -291,9 +291,9 @@ def test_the_evaluation_shows_the_mark(sequence, online, tmp_path, capsys):
     score = ("--gt", sequence.parent, "--sequences", "MOT99-01", "--benchmark", "custom")
     run(eval_mot, *score, "--results", tmp_path / "out")
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.endswith("1 sequences, OFFLINE: link, reconnect, interpolate, smooth, remove_short")
+    assert first.endswith("1 sequence, OFFLINE: link, reconnect, interpolate, smooth, remove_short")
     run(eval_mot, *score, "--results", online)
-    assert capsys.readouterr().out.splitlines()[0].endswith("1 sequences")
+    assert capsys.readouterr().out.splitlines()[0].endswith("1 sequence")
     said = fails(capsys, eval_mot, *score, "--results", tmp_path / "out", "--compare", online)
     assert "online false against true" in said
     for results, told in ((tmp_path / "out", False), (online, True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,20 +51,48 @@ def load_features(names: Sequence[str], how: Embedding | None, bar: Bar) -> list
     Raises:
         InputError: whatever the user can get wrong; two results that are not of the same images.
     """
+    return load_with_cohort(names, how, None, bar)[0]
+
+
+def load_with_cohort(
+    names: Sequence[str], how: Embedding | None, cohort: str | None, bar: Bar
+) -> tuple[list[Features], list[Features]]:
+    """As :func:`load_features`, and the cohort's features by each of the names; None: no cohort, no features.
+
+    Args:
+        cohort: a features file (.npz), or a data set that is embedded as ``how`` says, whatever its layout.
+
+    Raises:
+        InputError: as :func:`load_features`.
+    """
     data = None if how is None else read_data(how)
+    strangers = None if cohort is None else _read_cohort(cohort, how)
     # All are opened before one is put to work: a mistake in the second must not cost the first's minutes.
     opened = [_open(name, how) for name in names]
-    found = []
-    for each in opened:
-        if isinstance(each, Features):
-            found.append(each)
-        else:
-            assert data is not None
-            assert how is not None
-            found.append(embed(*each, data, how, bar))
+    found = [_features(each, data, how, bar) for each in opened]
     for other in found[1:]:
         check_same_images(found[0], other)
-    return tell_apart(found)
+    if strangers is None:
+        return tell_apart(found), []
+    if isinstance(strangers, Features):
+        return tell_apart(found), [strangers for _ in opened]
+    return tell_apart(found), [_features(each, strangers, how, bar) for each in opened]
+
+
+def _features(
+    opened: Features | tuple[Path, Embedder], data: ReidSet | None, how: Embedding | None, bar: Bar
+) -> Features:
+    if isinstance(opened, Features):
+        return opened
+    assert data is not None
+    assert how is not None
+    return embed(*opened, data, how, bar)
+
+
+def _read_cohort(cohort: str, how: Embedding | None) -> Features | ReidSet:
+    if how is None or cohort.lower().endswith(".npz"):
+        return read_features(Path(cohort))
+    return read_data(replace(how, data=cohort, layout="auto"))
 
 
 def _open(name: str, how: Embedding | None) -> Features | tuple[Path, Embedder]:

@@ -66,6 +66,17 @@ def add_ranking_extras(p: Any) -> None:
     p.add_argument(
         "--centre", choices=("set", "camera"), help="vectors less the mean of all images, or of each camera's"
     )
+    p.add_argument(
+        "--normalise",
+        choices=("z", "s", "adaptive"),
+        help="distances in units of how far strangers are from the gallery image; from the query, too (s); by the 200 "
+        "nearest of them (adaptive)",
+    )
+    p.add_argument(
+        "--cohort",
+        metavar="DIR|FILE.npz",
+        help="the strangers: a data set or a features file; nobody who is asked for may be in it",
+    )
     p.add_argument("--multi-query", action="store_true", help="one mean query an identity and camera")
     p.add_argument("--intervals", action="store_true", help="95 %% bootstrap intervals by identity")
     p.add_argument("--per-camera", action="store_true", help="a row a pair of cameras")
@@ -86,6 +97,33 @@ def add_ranking_extras(p: Any) -> None:
         "--adapt", action="store_true", help="2 and 5 images of each person teach the last layer (torch)"
     )
     p.add_argument("--audit", action="store_true", help="the score under common protocol mistakes")
+
+
+def check_cohort(values: Mapping[str, Any]) -> None:
+    """Raises InputError for a cohort that cannot do its work, or that has none, before minutes of embedding."""
+    from retrace.configs import InputError
+
+    cohort, compare = values["cohort"], values["compare"]
+    refuse_idle(values, ("normalise",), "--cohort DIR|FILE.npz, the strangers", cohort is not None)
+    refuse_idle(values, ("cohort",), "--normalise z|s|adaptive", values["normalise"] is not None)
+    if cohort is None:
+        return
+    of_file = cohort.lower().endswith(".npz")
+    if values["features"] is not None and not of_file:
+        raise InputError(
+            f"--cohort {cohort}: with --features, give a features file (.npz) by the same network"
+        )
+    if compare is not None and (of_file or compare.lower().endswith(".npz")):
+        raise InputError(
+            "--compare: each network needs its own vectors of the cohort; with --normalise, give weights to --weights "
+            "and --compare, and a data set to --cohort"
+        )
+    if values["shards"] is not None or values["cluster"] is not None:
+        raise InputError("--normalise ranks the gallery here, in one part: leave --shards and --cluster out")
+    if values["reliability"] is not None:
+        raise InputError("--reliability is of plain distances: leave --normalise out")
+    if Path(cohort).resolve() == Path(values["features"] or values["data"]).resolve():
+        raise InputError(f"--cohort {cohort}: is the very set that is scored; expected other people's images")
 
 
 def refuse_empty(values: Mapping[str, Any], names: Iterable[str]) -> None:

@@ -131,7 +131,8 @@ class OpenedJob:
     def results(self) -> list[Path]:
         """Every file that the run leaves when it is whole."""
         counted = ["lines"] * bool(self.regions.lines) + ["zones"] * bool(self.regions.zones)
-        return [self.out / f"{self.name}.txt", *(self.path(kind) for kind in (*self.job.save, *counted))]
+        kept = (self.path(kind) for kind in (*self.job.save, *counted))
+        return [*dict.fromkeys((self.out / f"{self.name}.txt", *kept))]
 
     @property
     def class_names(self) -> dict[int, str]:
