@@ -7,7 +7,8 @@ Every pair of a track and a box is labelled by the ground truth; all terms are f
 each video is also judged, and tracked, by the tables of the others. Writes a preset: retrace track --tracker FILE.
 
 --labels tracks needs no ground truth: tracklets on which a run forwards and one backwards agree label the pairs, and
-breaks are made by hiding their boxes. What such tables are worth only ground truth can say.
+breaks are made by hiding their boxes. Measured (LOG.md), such tables track as well as those of odds, and worse than
+those by ground truth: label where you can. What they are worth at your place only ground truth can say.
 """
 
 from __future__ import annotations

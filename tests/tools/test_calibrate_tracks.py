@@ -18,7 +18,7 @@ from retrace.tools.tuning import tracklets
 from retrace.tools.tuning.calibrating import calibrate
 from retrace.tools.tuning.clips import Clip
 from retrace.tools.tuning.log_odds import tracklet_pairs
-from retrace.tools.tuning.tracklets import Tracklets, find_tracklets, hide
+from retrace.tools.tuning.tracklets import Believed, find_tracklets, hide
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.data import MotTable
 from tests.tools.looking_sequences import write_sequence
@@ -100,7 +100,7 @@ def test_everybody_is_hidden_in_turns() -> None:
     clip = scene(standing(0), standing(200), standing(201), standing(400))
     first, second = 1, 2
     shown = [np.array([first, second, 0, 0])] * 60  # a second box of the second person, and somebody unknown
-    some, left = hide(clip, Tracklets(shown, np.zeros((3, 3), bool), 2), 1.0)
+    some, left = hide(clip, Believed(shown, np.zeros((3, 3), bool), 2), 1.0)
     for k in range(60):
         expected = [first, second, 0, 0]
         if k // 10 in (1, 3, 5):
@@ -109,7 +109,7 @@ def test_everybody_is_hidden_in_turns() -> None:
             expected = [second, 0, 0]
         assert left[k].tolist() == expected
         assert len(some.frames[k]) == len(expected)
-    whole, same = hide(clip, Tracklets(shown, np.zeros((3, 3), bool), 2), 0.0)
+    whole, same = hide(clip, Believed(shown, np.zeros((3, 3), bool), 2), 0.0)
     assert [len(one) for one in whole.frames] == [4] * 60
     assert [one.tolist() for one in same] == [[first, second, 0, 0]] * 60
 

@@ -16,7 +16,7 @@ from retrace.eval.mot.sequences import guess_benchmark
 from retrace.eval.report import as_text
 from retrace.tools.tuning.clips import ClipFiles, find_clips, load_clip, track
 from retrace.tools.tuning.log_odds import GAPS, OddsPairs, fit_log_odds, held_out, odds_pairs, tracklet_pairs
-from retrace.tools.tuning.tracklets import Tracklets, check_strangers, find_tracklets
+from retrace.tools.tuning.tracklets import Believed, check_strangers, find_tracklets
 from retrace.tracker.config import LogOdds, TrackerConfig
 
 LABELS = ("truth", "tracks")  # by which boxes are known: ground truth, or tracklets that are believed
@@ -65,7 +65,7 @@ def calibrate(
     rules = benchmark if benchmark != "auto" else guess_benchmark(one.name for one in scored.values())
     check_benchmark(rules)
     pairs: dict[str, OddsPairs] = {}
-    tracklets: dict[str, Tracklets] = {}
+    tracklets: dict[str, Believed] = {}
     for done, (name, one) in enumerate(files.items(), 1):
         clip = load_clip(one, rules)
         if label_free:
@@ -103,7 +103,7 @@ def _of_tracklets(
     scores: dict[str, tuple[Metrics, Metrics]],
     errors: dict[str, float],
     pairs: dict[str, OddsPairs],
-    tracklets: dict[str, Tracklets],
+    tracklets: dict[str, Believed],
 ) -> list[str]:
     count = sum(len(one) for one in tracklets.values())
     tracks = sum(one.tracks for one in tracklets.values())

@@ -20,7 +20,7 @@ from retrace.configs import InputError
 from retrace.eval.mot.oracle import shown_people
 from retrace.reid.calibration.measures import reliability
 from retrace.tools.tuning.clips import Clip
-from retrace.tools.tuning.tracklets import Tracklets, hide
+from retrace.tools.tuning.tracklets import Believed, hide
 from retrace.tracker import Tracker
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.inputs import CostInputs
@@ -51,9 +51,8 @@ WEIGHT = 60_000.0  # of a sequence, against the penalties: every sequence counts
 SMALL, SMOOTH = 1.0, 30.0  # penalties of a nat's square, and of a table's second differences
 LEAST = 100  # pairs of either kind, of all sequences
 STEPS, STILL = 40, 1e-7
-Noted = tuple[
-    dict[str, np.ndarray], np.ndarray, np.ndarray
-]  # of a frame: values by term, ages, whether the same
+# of a frame: values by term, ages, whether the same
+Noted = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def odds_pairs(clip: Clip, benchmark: str, config: TrackerConfig, seed: int = 0)
     return _drawn(found, np.random.default_rng(seed))
 
 
-def tracklet_pairs(clip: Clip, tracklets: Tracklets, config: TrackerConfig, seed: int = 0) -> OddsPairs:
+def tracklet_pairs(clip: Clip, tracklets: Believed, config: TrackerConfig, seed: int = 0) -> OddsPairs:
     """As :func:`odds_pairs`, without ground truth: of tracklets that are believed, each of which is one person.
 
     ``config`` tracks the sequence as it is, and with boxes of tracklets hidden for each of :data:`HIDDEN`. Of two

@@ -30,7 +30,7 @@ HIDES = 0.3  # IoU with a hidden box from which one of nobody known is taken for
 
 
 @dataclass(frozen=True, slots=True)
-class Tracklets:
+class Believed:
     """The K believed tracklets of a sequence, numbered from 1."""
 
     shown: list[np.ndarray]  # by frame, (N,) int64, the tracklet of each box; 0: none that is believed
@@ -41,7 +41,7 @@ class Tracklets:
         return len(self.strangers) - 1
 
 
-def find_tracklets(clip: Clip) -> Tracklets:
+def find_tracklets(clip: Clip) -> Believed:
     """Those of ``clip``, whose ground truth nobody looks at."""
     length = len(clip.frames)
     forth = _tracked(clip.frames, clip.warps, clip.fps)
@@ -58,8 +58,8 @@ def find_tracklets(clip: Clip) -> Tracklets:
     good = (pair > 0).all(1) & ((last - first) / clip.fps >= SECONDS) & (mean >= SCORE)
     number = np.where(good, np.cumsum(good), 0)
     shown = np.split(number[of], np.cumsum(count)[:-1])
-    tracks = np.count_nonzero(np.unique(both[:, 0]))
-    return Tracklets(shown, _strangers(clip.frames, shown, int(good.sum())), tracks)
+    tracks = int(np.count_nonzero(np.unique(both[:, 0])))
+    return Believed(shown, _strangers(clip.frames, shown, int(good.sum())), tracks)
 
 
 def _tracked(
@@ -94,7 +94,7 @@ def _strangers(frames: Sequence[Detections], shown: Sequence[np.ndarray], count:
     return apart
 
 
-def check_strangers(found: Sequence[Tracklets]) -> None:
+def check_strangers(found: Sequence[Believed]) -> None:
     """Raises InputError where no two tracklets, of all sequences, are surely two people."""
     if not any(one.strangers.any() for one in found):
         count, tracks = sum(map(len, found)), sum(one.tracks for one in found)
@@ -105,7 +105,7 @@ def check_strangers(found: Sequence[Tracklets]) -> None:
         )
 
 
-def hide(clip: Clip, tracklets: Tracklets, seconds: float) -> tuple[Clip, list[np.ndarray]]:
+def hide(clip: Clip, tracklets: Believed, seconds: float) -> tuple[Clip, list[np.ndarray]]:
     """The clip without some boxes, and whom the others show: every tracklet is seen and not seen in turns.
 
     Hidden for ``seconds``, seen for as long, or for :data:`SHOWN`; tracklets of odd numbers half a turn later, so that
