@@ -39,6 +39,7 @@ class ClipFiles:
     fps: float
     detections: Path
     warps: Path | None  # of the camera; None: it is taken to stand
+    labelled: bool = True  # has ground truth
 
     @property
     def name(self) -> str:
@@ -57,7 +58,7 @@ class Clip:
     fps: float
     frames: list[Detections]
     warps: dict[int, np.ndarray] | None  # frame -> (2, 3) from the frame before
-    truth: MotTable
+    truth: MotTable  # no row where the files are not labelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,12 @@ class Score:
 
 
 def find_clips(
-    data: Path, detections: str, camera: str = "auto", split: str = "all", names: Iterable[str] = ()
+    data: Path,
+    detections: str,
+    camera: str = "auto",
+    split: str = "all",
+    names: Iterable[str] = (),
+    labelled: bool = True,
 ) -> list[ClipFiles]:
     """The sequence folders of ``data`` with ground truth, by name.
 
@@ -79,13 +85,15 @@ def find_clips(
         camera: "auto" (gmc.txt in the folder, where there is one), "none", or a file named like detections.
         split: "val-half" keeps the frames after the first floor(N/2) + 1, as `retrace.eval.mot.sequences` has it.
         names: only these; default: all.
+        labelled: False: those with seqinfo.ini, ground truth or none.
 
     Raises:
         InputError: something named is missing.
     """
     if not data.is_dir():
         raise InputError(f"`data` {data}: no such folder of sequences")
-    folders = {f.name: f for f in sorted(data.iterdir()) if (f / "gt" / "gt.txt").is_file()}
+    sign = "gt/gt.txt" if labelled else "seqinfo.ini"
+    folders = {f.name: f for f in sorted(data.iterdir()) if (f / sign).is_file()}
     for name in names:
         if name not in folders:
             raise InputError(f"`data` {data}: no sequence {name!r}; it has: {', '.join(folders) or 'none'}")
@@ -97,11 +105,13 @@ def _clip_files(folder: Path, detections: str, camera: str, split: str) -> ClipF
     boxes, warps = _inside(folder, detections), _inside(folder, "gmc.txt" if camera == "auto" else camera)
     if not boxes.is_file():
         raise InputError(f"`detections` {detections}: no such file for {folder.name} (looked for {boxes})")
+    truth = find_truth(folder, split)
+    fps, labelled = read_sequence_info(folder).fps, truth.gt_path.is_file()
     if camera == "none" or (camera == "auto" and not warps.is_file()):
-        return ClipFiles(find_truth(folder, split), read_sequence_info(folder).fps, boxes, None)
+        return ClipFiles(truth, fps, boxes, None, labelled)
     if not warps.is_file():
         raise InputError(f"`camera` {camera}: no such file for {folder.name} (looked for {warps})")
-    return ClipFiles(find_truth(folder, split), read_sequence_info(folder).fps, boxes, warps)
+    return ClipFiles(truth, fps, boxes, warps, labelled)
 
 
 def _inside(folder: Path, given: str) -> Path:
@@ -128,7 +138,8 @@ def load_clip(files: ClipFiles, benchmark: str) -> Clip:
         if missing:
             raise InputError(f"{files.warps}: no warp for frame {min(missing) + skip}")
         warps = {k - skip: warp for k, warp in given.items() if k >= skip}
-    return Clip(files.fps, frames, warps, read_truth(sequence, benchmark))
+    truth = read_truth(sequence, benchmark) if files.labelled else MotTable.of([])
+    return Clip(files.fps, frames, warps, truth)
 
 
 def _skip(sequence: Sequence, last: int, path: Path) -> int:

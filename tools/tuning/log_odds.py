@@ -1,4 +1,4 @@
-"""The tables of the cost `log_odds`, fitted on sequences with ground truth.
+"""The tables of the cost `log_odds`, fitted on sequences with ground truth, or on tracklets that are believed.
 
 A tracker runs, and of every pair of a track and a box that odds would be asked of it is written down what the terms see
 and whether the box shows whom the track has mostly been: a label by its last box would teach a tracker to keep its
@@ -20,6 +20,7 @@ from retrace.configs import InputError
 from retrace.eval.mot.oracle import shown_people
 from retrace.reid.calibration.measures import reliability
 from retrace.tools.tuning.clips import Clip
+from retrace.tools.tuning.tracklets import Believed, hide
 from retrace.tracker import Tracker
 from retrace.tracker.association.assignment import CandidatePairs
 from retrace.tracker.association.inputs import CostInputs
@@ -31,6 +32,7 @@ from retrace.tracker.pipeline import run_on_boxes
 from retrace.tracker.rows import FrameTime, expected
 
 GAPS = (0.5, 2.0)  # s since seen
+HIDDEN = (0.0, 0.3, 1.0, 3.0)  # s that tracklets are hidden for: a break of each age
 KNOTS = {
     "overlap": (0, 0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1),
     "place": (-3, -1, 0, 1, 2, 3, 4, 5, 6, 8),
@@ -49,6 +51,8 @@ WEIGHT = 60_000.0  # of a sequence, against the penalties: every sequence counts
 SMALL, SMOOTH = 1.0, 30.0  # penalties of a nat's square, and of a table's second differences
 LEAST = 100  # pairs of either kind, of all sequences
 STEPS, STILL = 40, 1e-7
+# of a frame: values by term, ages, whether the same
+Noted = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,16 @@ class OddsPairs:
 class _Notes:
     """The pairs of a tracker that runs, frame by frame: :meth:`look` at them, then :meth:`count` who was joined."""
 
-    def __init__(self, known: Sequence[np.ndarray]) -> None:
+    def __init__(self, known: Sequence[np.ndarray], strangers: np.ndarray | None = None) -> None:
         self._known = known  # by frame, (N,) who each box shows; 0: nobody
+        self._strangers = strangers  # bool, of two tracklets: they are two people; None: who is who is known
+        self._last = np.zeros(0 if strangers is None else len(strangers), np.int64)  # frame of each tracklet
+        for k, who in enumerate(known if strangers is not None else ()):
+            self._last[who] = k
         self._now = FrameTime(-1, 0.0, 0.0)
         self._keys: list[tuple[int, float]] = []  # of the frame's tracks
         self._been: dict[tuple[int, float], Counter[int]] = {}  # track -> how often it was whom
-        self.found: list[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]] = []
+        self.found: list[Noted] = []
 
     def look(self, inputs: CostInputs) -> None:
         """A frame, before anybody is joined."""
@@ -102,7 +110,12 @@ class _Notes:
         self, inputs: CostInputs, pairs: CandidatePairs, mostly: np.ndarray, person: np.ndarray
     ) -> None:
         mine, other = mostly[pairs.row], person[pairs.col]
-        sure = ((mine > 0) & (other > 0)).nonzero()[0]
+        known = (mine > 0) & (other > 0)
+        if self._strangers is not None:
+            # after its last box a tracklet may go on as another one: strangers alone would teach that nobody returns
+            apart = self._strangers[mine, other] & (self._last[mine] >= self._now.number)
+            known &= (mine == other) | apart
+        sure = known.nonzero()[0]
         pairs = pairs.take(sure)
         age = ages(inputs, pairs.row, GAPS)
         self.found.append((quantities(inputs, pairs), age, mine[sure] == other[sure]))
@@ -117,6 +130,32 @@ def odds_pairs(clip: Clip, benchmark: str, config: TrackerConfig, seed: int = 0)
     Raises:
         InputError: the boxes have no vectors, or ``config`` compares looks otherwise.
     """
+    _check(clip, config)
+    found = _watched(clip, config, shown_people(clip.truth, clip.frames, benchmark))
+    return _drawn(found, np.random.default_rng(seed))
+
+
+def tracklet_pairs(clip: Clip, tracklets: Believed, config: TrackerConfig, seed: int = 0) -> OddsPairs:
+    """As :func:`odds_pairs`, without ground truth: of tracklets that are believed, each of which is one person.
+
+    ``config`` tracks the sequence as it is, and with boxes of tracklets hidden for each of :data:`HIDDEN`. Of two
+    tracklets that were never seen together no pair is taken, nor of one and strangers who come after it.
+
+    Args:
+        tracklets: of ``clip``.
+
+    Raises:
+        InputError: as there.
+    """
+    _check(clip, config)
+    found = []
+    for seconds in HIDDEN:
+        some, shown = hide(clip, tracklets, seconds)
+        found += _watched(some, config, shown, tracklets.strangers)
+    return _drawn(found, np.random.default_rng(seed))
+
+
+def _check(clip: Clip, config: TrackerConfig) -> None:
     if not any(one.embedding is not None for one in clip.frames):
         raise InputError(
             "the boxes carry no vectors; track with the preset odds and save detections (.npz), which writes them"
@@ -125,25 +164,28 @@ def odds_pairs(clip: Clip, benchmark: str, config: TrackerConfig, seed: int = 0)
     if memories != {"history"} or config.appearance_scale != 1:
         raise InputError("tables of log-odds are of the preset odds: active_appearance and lost_appearance history, "
                          "appearance_scale 1")  # fmt: skip
-    known = shown_people(clip.truth, clip.frames, benchmark)
-    notes = _Notes(known)
+
+
+def _watched(
+    clip: Clip, config: TrackerConfig, known: Sequence[np.ndarray], strangers: np.ndarray | None = None
+) -> list[Noted]:
+    """What there is to learn from each frame while ``config`` tracks it."""
+    notes = _Notes(known, strangers)
     tracker = Tracker(config, clip.fps, ledger=True, watch=notes.look)
     camera = None if clip.warps is None else FileCamera(clip.warps)
     for _ in run_on_boxes(clip.frames, tracker, camera):
         assert tracker.ledger is not None
         notes.count(tracker.ledger.tracks.col)
-    found = notes.found
-    names = LogOdds.TERMS
+    return notes.found
+
+
+def _drawn(found: Sequence[Noted], rng: np.random.Generator) -> OddsPairs:
     whole = OddsPairs(
-        {n: np.concatenate([np.zeros(0), *(values[n] for values, _, _ in found)]) for n in names},
+        {n: np.concatenate([np.zeros(0), *(values[n] for values, _, _ in found)]) for n in LogOdds.TERMS},
         np.concatenate([np.zeros(0, np.int64), *(age for _, age, _ in found)]),
         np.concatenate([np.zeros(0, bool), *(same for _, _, same in found)]),
         np.zeros(0),
     )
-    return _drawn(whole, np.random.default_rng(seed))
-
-
-def _drawn(whole: OddsPairs, rng: np.random.Generator) -> OddsPairs:
     rows, weight = [np.zeros(0, np.int64)], [np.zeros(0)]
     for kind in (False, True):
         some = (whole.same == kind).nonzero()[0]
