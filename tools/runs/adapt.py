@@ -418,9 +418,7 @@ class HeldOut:
     """How well weights tell people apart that were not trained on."""
 
     figures: dict[str, float]  # as `Adapted.before`
-    each: dict[
-        str, np.ndarray
-    ]  # "auc", "mAP" and, if there are enough pairs, "gap_auc" of each person, (P,) in order
+    each: dict[str, np.ndarray]  # of each person, (P,): "auc", "mAP", of enough pairs "gap_auc"
 
 
 def _sides(data: ReidSet, embedder: Embedder) -> list[tuple[np.ndarray, ReidImages]]:

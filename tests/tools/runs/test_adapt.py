@@ -72,13 +72,12 @@ def test_a_gain_is_sure_where_all_draws_of_people_have_it() -> None:
     assert found["mAP"][1] > 0.15
     assert gained(before, after) == found
     assert gained(before, before) == {"auc": (0, 0), "mAP": (0, 0)}
+    # Of two people the one gains what the other loses.
     later = [
         replace(one, each={**one.each, "gap_auc": np.array(few)})
         for one, few in ((before, [0.5, 0.5]), (after, [0.7, 0.3]))
     ]
-    assert gained(*later)["gap_auc"] == pytest.approx(
-        (-0.2, 0.2)
-    )  # of two people the one gains what the other loses
+    assert gained(*later)["gap_auc"] == pytest.approx((-0.2, 0.2))
     assert gained(*later)["mAP"] == found["mAP"]
     only = [replace(one, each={"auc": one.each["auc"]}) for one in later]
     assert gained(*only) == {"auc": found["auc"]}
@@ -95,9 +94,8 @@ def test_pairs_after_a_gap_are_those_of_does_reid_pay() -> None:
     assert (one.sum(), two.sum()) == (7 * 4, 7 * 4 * 3)
     (found,) = reassociation(vectors, ids, frame, [6])
     assert auc((1 - vectors @ vectors.T)[one], (1 - vectors @ vectors.T)[two]) == pytest.approx(found.auc)
-    halls = [
-        ("door" if k % 2 else "hall", frame) for k, (_, frame) in enumerate(moments)
-    ]  # two people in each
+    # Two people in each video.
+    halls = [("door" if k % 2 else "hall", frame) for k, (_, frame) in enumerate(moments)]
     one, two = after_gap(ids, halls, {"door": 6, "hall": 18})
     assert (one.sum(), two.sum()) == (7 * 2 + 1 * 2, 7 * 2 + 1 * 2)
 
