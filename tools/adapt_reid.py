@@ -32,6 +32,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--cut", type=float, default=0.5, metavar="SHARE", help="of each video, for training (0.5)"
     )
+    p.add_argument(
+        "--gap",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="between two looks, at which they are compared (3)",
+    )
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the training's preset")
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--quiet", action="store_true", help="print errors only")
@@ -53,6 +60,7 @@ def main(argv: list[str]) -> int:
             detections=args.detections,
             truth=args.truth,
             cut=args.cut,
+            gap=args.gap,
             changes=parse_assignments(args.set),
             device=args.device,
             say=(lambda line: None) if args.quiet else say,

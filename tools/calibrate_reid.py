@@ -1,11 +1,14 @@
 """From distances to probabilities: calibrate ReID weights on people whom they were not trained on.
 
     python tools/calibrate_reid.py --weights w.safetensors --data market/ --data cuhk03/ --out calibrated.safetensors
+    python tools/calibrate_reid.py --weights auto --video door.mp4 --results runs/track/door.txt --out here.onnx
 
 Give several sets: measured on sets that were left out, a map of several transfers better than one. The calibration goes
-into the card of the weights (.safetensors); export_reid.py carries it on to every other format, and
-`Embedder.calibration` reads it. Without --out it is only shown. --memory writes what track.py --memory-config takes:
-an identity memory compares visits, means of many pictures, and needs maps of its own.
+into the card of the weights (.safetensors or .onnx); export_reid.py carries it on to every other format, and
+`Embedder.calibration` reads it. Without --out it is only shown. --video needs no labels: what the weights' own
+calibration says is suited to a video that track.py has tracked, by people who were there at once and by tracklets.
+--memory writes what track.py --memory-config takes: an identity memory compares visits, means of many pictures, and
+needs maps of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +25,13 @@ from retrace.tools.terminal.options import check_outputs, refuse_idle
 from retrace.tools.terminal.progress import bar
 
 if TYPE_CHECKING:
-    from retrace.reid.calibration.fit import Calibrated
+    from collections.abc import Callable
+
+    from retrace.reid.calibration import Calibration
+    from retrace.reid.calibration.fit import Advance, Calibrated
+    from retrace.reid.embedder import Embedder
+
+    Answer = tuple[Calibration, Callable[[], None]]  # and what tells of it
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,12 +39,15 @@ def parser() -> argparse.ArgumentParser:
         prog="calibrate_reid.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument(
-        "--weights", required=True, metavar="FILE|NAME", help="any weights; .safetensors with --out"
+        "--weights", required=True, metavar="FILE|NAME", help="any weights; with --out .safetensors or .onnx"
     )
+    p.add_argument("--data", action="append", metavar="DIR", help="a labelled set; give several")
+    p.add_argument("--video", metavar="VIDEO", help="instead of labelled sets: a video that was tracked")
+    p.add_argument("--results", metavar="FILE.txt", help="its tracks, as track.py wrote them")
     p.add_argument(
-        "--data", required=True, action="append", metavar="DIR", help="a labelled set; give several"
+        "--every", type=int, metavar="FRAMES", help="of the video: look at one in so many; default: 1"
     )
-    p.add_argument("--out", metavar="FILE.safetensors", help="the weights with their calibration")
+    p.add_argument("--out", metavar="FILE", help="the weights with their calibration, of the same format")
     p.add_argument("--json", metavar="FILE", help="the calibration alone")
     p.add_argument(
         "--memory", metavar="FILE.yaml", help="an identity memory's config: what its visits' distances say"
@@ -53,38 +66,53 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     check_outputs(vars(args), ("out", "json", "memory"))
     refuse_idle(vars(args), ("memory_config",), "--memory", args.memory is not None)
+    refuse_idle(vars(args), ("memory", "cache"), "--data", args.data is not None)
+    refuse_idle(vars(args), ("results", "every"), "--video", args.video is not None)
     from retrace.configs import InputError
+
+    if (args.data is None) is (args.video is None) or (args.video is None) is not (args.results is None):
+        raise InputError("expected --data (labelled sets), or --video and --results (a tracked video)")
+    with as_flags(p):
+        return run(args)
+
+
+def run(args: argparse.Namespace) -> int:
     from retrace.configs.files import write_json
-    from retrace.reid.calibration.card import KEY
+    from retrace.tools.scoring.calibrated_weights import open_weights, write_calibration
+
+    weights, embedder = open_weights(args.weights, args.out, args.device)
+    with bar("embed", 0, quiet=args.quiet) as advance:
+        found, tell = (by_sets if args.video is None else by_video)(args, embedder, weights.name, advance)
+    if args.out:
+        write_calibration(weights, Path(args.out), found)
+    if args.json:
+        write_json(Path(args.json), found.to_card())
+    if not args.quiet:
+        tell()
+    return OK
+
+
+def by_sets(args: argparse.Namespace, embedder: Embedder, name: str, advance: Advance) -> Answer:
+    """Fitted on labelled sets, and the maps of a memory likewise."""
     from retrace.reid.calibration.fit import calibrate_weights
     from retrace.reid.data.sets import read_reid_set
-    from retrace.reid.embedder import Embedder, find_weights
 
-    with as_flags(p):
-        weights = find_weights(args.weights)
-        if args.out:
-            weights = weights if weights.suffix == ".safetensors" else weights.with_suffix(".safetensors")
-            if not weights.is_file() or Path(args.out).suffix != ".safetensors":
-                raise InputError(
-                    f"--out {args.out}: needs weights as .safetensors, and ends so itself; export afterwards"
-                )
-        sets = [read_reid_set(folder, need=()) for folder in args.data]
-        with bar("embed", 0, quiet=args.quiet) as advance:
-            found = calibrate_weights(Embedder.from_weights(weights, args.device), sets, args.cache, advance)
-        card = found.calibration.to_card()
-        if args.out:
-            from retrace.reid.weights.files import add_to_card
+    sets = [read_reid_set(folder, need=()) for folder in args.data]
+    found = calibrate_weights(embedder, sets, args.cache, advance)
+    if args.memory:
+        from retrace.tracker.memory.fitting import fit_memory
 
-            add_to_card(weights, Path(args.out), KEY, card)
-        if args.json:
-            write_json(Path(args.json), card)
-        if args.memory:
-            from retrace.tracker.memory.fitting import fit_memory
+        fit_memory(Path(args.memory), found.vectors, name, args.memory_config or "default")
+    return found.calibration, partial(report, found)
 
-            fit_memory(Path(args.memory), found.vectors, weights.name, args.memory_config or "default")
-    if not args.quiet:
-        report(found)
-    return OK
+
+def by_video(args: argparse.Namespace, embedder: Embedder, name: str, advance: Advance) -> Answer:
+    """The weights' own, refitted on a tracked video."""
+    from retrace.tools.scoring.calibrated_weights import calibrate_on_video, told
+
+    every = 1 if args.every is None else args.every
+    found = calibrate_on_video(embedder, args.video, args.results, every, advance)
+    return found.calibration, lambda: say(told(found))
 
 
 def report(found: Calibrated) -> None:

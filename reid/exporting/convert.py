@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import install
+from retrace.configs.files import reveal, writing
 from retrace.configs.providers import openvino_core
-from retrace.reid.recipe import KEY, SUM
+from retrace.reid.recipe import KEY, SUM, Recipe
 from retrace.reid.runtime.feed import Feed, normalise
 from retrace.reid.runtime.ir_file import UNSEALED, seal_ir
 from retrace.reid.runtime.onnx_file import digest
@@ -145,6 +149,29 @@ def seal(path: Path) -> None:
     onnx.save(model, path)
     model.metadata_props.add(key=SUM, value=digest(path))
     onnx.save(model, path)
+
+
+def add_to_onnx_card(path: Path, out: Path, key: str, value: object) -> None:
+    """Write an ONNX file of ours again with something more in its card; its network stays as it is.
+
+    Raises:
+        InputError: ``onnx`` is not installed, or the file cannot be written.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise InputError(f"{out}: writing ONNX needs onnx: {install('export')}") from None
+    model = onnx.load(path)
+    ours = next(pair for pair in model.metadata_props if pair.key == KEY)
+    recipe = Recipe.from_json(ours.value, path)
+    ours.value = replace(recipe, card={**recipe.card, key: value}).to_json()
+    with writing(out, what="file"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+            made = Path(folder) / out.name
+            onnx.save(model, made)
+            seal(made)
+            reveal(made, out)
 
 
 @contextmanager

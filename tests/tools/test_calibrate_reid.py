@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -13,7 +14,9 @@ pytest.importorskip("safetensors")
 from retrace.reid import Embedder
 from retrace.tools.calibrate_reid import main
 from retrace.tools.terminal.console import guarded
+from tests.passers_by import passers_by, with_ids
 from tests.reid.mini_market import write_mini_market
+from tests.reid.networks_by_hand import channel_means
 
 
 def test_weights_leave_with_a_calibration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,11 +38,80 @@ def test_weights_leave_with_a_calibration(tmp_path: Path, capsys: pytest.Capture
     assert found.map("camera").same == 2 * 8 * 3 * 16
 
 
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    video, boxes = passers_by(tmp_path_factory.mktemp("door"), "door")
+    return video, with_ids(boxes)
+
+
+@pytest.mark.parametrize("ending", ["onnx", "safetensors"])
+def test_a_tracked_video_refits_without_labels(
+    door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    """The file opens strictly: its checksum, and a calibration that belongs to its network."""
+    pytest.importorskip("onnx")
+    out, told = tmp_path / f"here.{ending}", tmp_path / "here.json"
+    options = ["--video", str(door[0]), "--results", str(door[1]), "--out", str(out), "--json", str(told)]
+    assert main(["--weights", "auto", *options, "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "320 pairs of one person, 130 of two, of 260 boxes" in said
+    before, after = Embedder.from_weights("auto", "cpu"), Embedder.from_weights(out, "cpu")
+    old, new = before.calibration, after.calibration
+    assert old is not None
+    assert new is not None
+    assert (
+        f"two people are {new.strangers:.3f} apart on average; where the calibration was fitted: {old.strangers:.3f}"
+        in said
+    )
+    assert (
+        f"later: even odds at {old.map('later').distance(0):.3f} -> {new.map('later').distance(0):.3f}"
+        in said
+    )
+    assert json.loads(told.read_text()) == new.to_card()
+    assert (new.map("tracklet").source, new.map("tracklet").same) == ("video", 320)
+    assert {key: value for key, value in after.card.items() if key != "calibration"} == {
+        key: value for key, value in before.card.items() if key != "calibration"
+    }
+    crops = np.random.default_rng(0).integers(0, 256, (3, *after.size, 3), np.uint8)
+    assert (before.crops(crops) * after.crops(crops)).sum(1) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_video_that_refits_nothing(
+    door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx")
+    lines = door[1].read_text().splitlines(keepends=True)
+    (tmp_path / "few.txt").write_text("".join(lines[:50]))
+    foreign = channel_means(tmp_path / "foreign.onnx", ["B", 3, 8, 4])
+    video, out = ["--video", str(door[0])], str(tmp_path / "here.onnx")
+    tracked = [*video, "--results", str(door[1])]
+    expected = "expected --data (labelled sets), or --video and --results (a tracked video)"
+    for weights, options, said in (
+        (
+            "auto",
+            [*video, "--results", str(tmp_path / "few.txt"), "--out", out],
+            "at least 100 of each are wanted",
+        ),
+        ("auto", [*tracked, "--every", "0"], "--every 0: expected a number of frames from 1"),
+        ("auto", [*tracked, "--memory", str(tmp_path / "m.yaml")], "--memory does nothing without --data"),
+        ("auto", [*tracked, "--data", str(tmp_path)], expected),
+        ("auto", video, expected),
+        ("auto", [], expected),
+        ("auto", ["--data", "x", "--results", str(door[1])], "--results does nothing without --video"),
+        (str(foreign), [*tracked, "--out", out], "takes no calibration; leave --out away"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            guarded(main, ["--weights", weights, "--quiet", *options])
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+    assert not Path(out).exists()
+
+
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mini_market(tmp_path / "a", ids=2)
     for options, said in (
         (["--data", str(tmp_path / "none")], "no such folder"),
-        (["--data", str(tmp_path / "a"), "--out", "x.onnx"], "needs weights as .safetensors"),
+        (["--data", str(tmp_path / "a"), "--out", "x.pth"], "needs weights as .safetensors or .onnx"),
         (["--data", str(tmp_path / "a"), "--data", str(tmp_path / "a")], "is given twice"),
     ):
         with pytest.raises(SystemExit) as ended:

@@ -108,7 +108,9 @@ def compare(
     total, done = sum(len(trial.boxes) for trial in trials), 0
     for trial in trials:
         known = shown_people(trial.truth, trial.boxes, trial.benchmark)
-        looks, seconds = embedded(trial, embedders, floor, partial(_advance, advance, done, total))
+        looks, seconds = embedded(
+            trial.source, trial.boxes, embedders, floor, partial(_advance, advance, done, total)
+        )
         done += len(trial.boxes)
         for contender in contenders:
             name = contender.name
@@ -142,30 +144,41 @@ def perfect_looks(known: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def embedded(
-    trial: TrialSequence, embedders: Mapping[str, Embedder], floor: float, advance: Callable[[int], object]
+    source: Source,
+    boxes: Sequence[Detections],
+    embedders: Mapping[str, Embedder],
+    floor: float,
+    advance: Callable[[int], object],
 ) -> tuple[dict[str, list[np.ndarray]], dict[str, float]]:
     """Vectors by embedder and frame, and seconds by embedder. Zero rows: boxes of scores below ``floor``, and frames
-    that cannot be read."""
+    that cannot be read.
+
+    Args:
+        boxes: by frame.
+
+    Raises:
+        InputError: a source without pictures.
+    """
     looks = {
-        name: [np.zeros((len(one), each.dim), np.float32) for one in trial.boxes]
+        name: [np.zeros((len(one), each.dim), np.float32) for one in boxes]
         for name, each in embedders.items()
     }
     seconds = dict.fromkeys(embedders, 0.0)
     if not embedders:
         return looks, seconds
-    if not trial.source.has_images:
-        raise InputError(f"{trial.name}: has no images to embed; give a video, or a sequence with img1/")
+    if not source.has_images:
+        raise InputError(f"{source.name}: has no images to embed; give a video, or a sequence with img1/")
     for each in embedders.values():
         each.reset()  # those that go by what they have seen of a video
-    for frame in trial.source.frames():
-        if frame.index >= len(trial.boxes):
+    for frame in source.frames():
+        if frame.index >= len(boxes):
             break
-        boxes = trial.boxes[frame.index]
-        useful = boxes.score >= floor
+        here = boxes[frame.index]
+        useful = here.score >= floor
         if useful.any() and frame.image is not None:
             for name, embed in embedders.items():
                 begin = time.perf_counter()
-                looks[name][frame.index][useful] = embed(frame.image, boxes.xyxy[useful])
+                looks[name][frame.index][useful] = embed(frame.image, here.xyxy[useful])
                 seconds[name] += time.perf_counter() - begin
         advance(frame.index + 1)
     return looks, seconds

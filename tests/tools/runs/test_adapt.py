@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.eval.reassociation import auc, reassociation
 from retrace.reid import Embedder
 from retrace.reid.embedder import find_weights
 from retrace.tools import adapt_reid
@@ -18,6 +19,7 @@ from retrace.tools.runs.adapt import (
     HeldOut,
     TrackletFilter,
     adapt,
+    after_gap,
     confident,
     gained,
     idf1,
@@ -70,6 +72,32 @@ def test_a_gain_is_sure_where_all_draws_of_people_have_it() -> None:
     assert found["mAP"][1] > 0.15
     assert gained(before, after) == found
     assert gained(before, before) == {"auc": (0, 0), "mAP": (0, 0)}
+    # Of two people the one gains what the other loses.
+    later = [
+        replace(one, each={**one.each, "gap_auc": np.array(few)})
+        for one, few in ((before, [0.5, 0.5]), (after, [0.7, 0.3]))
+    ]
+    assert gained(*later)["gap_auc"] == pytest.approx((-0.2, 0.2))
+    assert gained(*later)["mAP"] == found["mAP"]
+    only = [replace(one, each={"auc": one.each["auc"]}) for one in later]
+    assert gained(*only) == {"auc": found["auc"]}
+
+
+def test_pairs_after_a_gap_are_those_of_does_reid_pay() -> None:
+    """Of two videos with gaps of their own; what is asked of whom is there after the gap is asked everywhere alike."""
+    rng = np.random.default_rng(0)
+    ids, frame = np.tile(np.arange(1, 5), 10), np.repeat(np.arange(0, 20, 2), 4)
+    vectors = rng.normal(0, 1, (40, 3)) + np.eye(4, 3)[ids - 1]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    moments = [("door", k) for k in frame.tolist()]
+    one, two = after_gap(ids, moments, {"door": 6})
+    assert (one.sum(), two.sum()) == (7 * 4, 7 * 4 * 3)
+    (found,) = reassociation(vectors, ids, frame, [6])
+    assert auc((1 - vectors @ vectors.T)[one], (1 - vectors @ vectors.T)[two]) == pytest.approx(found.auc)
+    # Two people in each video.
+    halls = [("door" if k % 2 else "hall", frame) for k, (_, frame) in enumerate(moments)]
+    one, two = after_gap(ids, halls, {"door": 6, "hall": 18})
+    assert (one.sum(), two.sum()) == (7 * 2 + 1 * 2, 7 * 2 + 1 * 2)
 
 
 def test_new_tracks_by_the_old_ones() -> None:
@@ -95,7 +123,9 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     few += ["size=[64,32]"]
     options = [part for change in few for part in ("--set", change)]
     with served(video) as address:
-        code = adapt_reid.main([address, "--detections", str(boxes), "--out", str(out), *options])
+        code = adapt_reid.main(
+            [address, "--detections", str(boxes), "--out", str(out), "--gap", "1", *options]
+        )
     assert code == 0
     kept = json.loads((out / "adapted.json").read_text())
     assert kept["videos"][0].startswith("http://127.0.0.1:")
@@ -103,11 +133,15 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     assert kept["tracklets"] >= kept["people"] >= 4
     assert kept["crops"] >= 50
     assert 0.5 < kept["before"]["auc"] <= 1
+    assert (kept["gap"], {*kept["gain"]}) == (1, {"auc", "mAP"})
+    assert 0 < kept["before"]["gap_pairs"] == kept["after"]["gap_pairs"] < runs_adapt.LEAST_PAIRS
     surely = all(low > 0 for low, _ in kept["gain"].values())
     assert surely is (out / "weights.safetensors").is_file() is (kept["looks"] is not None)
     assert kept["better"] is (surely and kept["alike"] < runs_adapt.SAME_TRACKS)
     assert Path(kept["weights"]).is_file()
     last = capsys.readouterr().out.splitlines()[-1]
+    few = f"not judged 1 s apart: only {kept['before']['gap_pairs']:.0f} pairs, people in them: "
+    assert few in last  # most tracklets lose their middle between early and late
     assert last.endswith("weights.safetensors" if surely else "the old weights stay")
     with pytest.raises(InputError, match="is not empty; name another folder"):
         adapt([str(video)], out, detections=str(boxes))
@@ -149,7 +183,9 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
     assert kept["better"] is (
         all(low > 0 for low, _ in kept["gain"].values()) and kept["after"]["IDF1"] > kept["before"]["IDF1"]
     )
-    assert "IDF1 of the later part" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "IDF1 of the later part" in said
+    assert "not judged 3 s apart: only 0 pairs, people in them: 0)" in said  # nobody is there for so long
 
 
 def test_new_weights_have_a_calibration_of_their_own(
@@ -162,13 +198,17 @@ def test_new_weights_have_a_calibration_of_their_own(
     monkeypatch.setattr(runs_adapt, "gained", lambda before, after: {"auc": (1, 1), "mAP": (1, 1)})
     few = {"epochs": 1, "schedule.warmup": 0, "batch.identities": 4, "batch.images": 2}
     every = TrackletFilter(every=0.1)
-    found = adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), wish=every, changes=few)
+    found = adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), wish=every, gap=0.2, changes=few)
     assert (found.better, found.alike, found.weights) == (
         False,
         1,
         find_weights("auto").with_suffix(".safetensors"),
     )
     assert found.looks == tmp_path / "out" / "weights.safetensors"
+    assert (found.gap, found.before["gap_people"]) == (0.2, 9)
+    assert found.before["gap_pairs"] == found.after["gap_pairs"] >= runs_adapt.LEAST_PAIRS
+    assert 0.5 < found.before["gap_auc"] <= 1
+    assert "AUC 0.2 s apart 100.0 -> " in told(found)
     assert told(found).endswith(
         f"tracks are 100.0 % the same: the old weights stay; those that tell people apart better are {found.looks}"
     )
@@ -193,11 +233,35 @@ def test_weights_are_those_that_are_given(tmp_path: Path) -> None:
         adapt(["nothing.mp4"], tmp_path / "out", str(tmp_path / "mine.onnx"))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model.name": "nonsense"}, "nonsense"),
+        ({"model.name": "resnet50"}, "init: "),
+        ({"losses": {"nonsense": {}}}, "nonsense"),
+    ],
+)
+def test_a_training_that_cannot_begin_is_refused_before_tracking(
+    door: tuple[Path, Path], tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(InputError, match=said):
+        adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), changes=changes)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("gap", [0.0, -1.0, float("nan"), 1e300])
+def test_a_gap_is_seconds(tmp_path: Path, gap: float) -> None:
+    with pytest.raises(InputError, match=r"`gap` .*: expected seconds above 0"):
+        adapt(["nothing.mp4"], tmp_path / "out", gap=gap)
+
+
 def test_too_few(tmp_path: Path) -> None:
     video, boxes = passers_by(tmp_path, "door", slots=5)
     lines = boxes.read_text().splitlines(keepends=True)
     (tmp_path / "few.txt").write_text("".join(line for line in lines if int(line.split(",")[0]) <= SLOT))
-    with pytest.raises(InputError, match=r"only 2 people to learn from, at least 4"):
+    stays = r"only 2 people to learn from, at least 4.*; crops/, tracks/ stay in \S+a: remove them, or name another"
+    with pytest.raises(InputError, match=stays):
         adapt([str(video)], tmp_path / "a", detections=str(tmp_path / "few.txt"))
     with pytest.raises(InputError, match=r"only 0 pairs of later people to measure with"):
         adapt([str(video)], tmp_path / "c", detections=str(boxes), cut=0.9)

@@ -1,0 +1,82 @@
+"""A calibration refitted on a tracked video: vectors by hand, so that the pairs and the new maps can be counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+from retrace.reid.calibration import Calibration, Map, fingerprint
+from retrace.tools.scoring.calibrated_weights import calibrate_on_video
+from tests.passers_by import passers_by, with_ids
+
+KNOWN = Calibration({"later": Map((0.2, 0.5), (4.0, -4.0), 100, 100)}, {"later": {0.01: 0.4}}, strangers=0.5)
+
+
+@dataclass
+class ByPlace:
+    """Knows the person above from the one below, as two people of one frame are here."""
+
+    calibration: Calibration | None = KNOWN
+    dim: int = 2
+    size: tuple[int, int] = (8, 4)
+    looked: list[int] = field(default_factory=list)
+
+    def __call__(self, image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+        self.looked.append(len(xyxy))
+        return np.eye(2, dtype=np.float32)[(xyxy[:, 1] > 50).astype(int)]
+
+    def crops(self, crops: np.ndarray) -> np.ndarray:
+        return np.eye(2)[[0, 0, 1, 1]]
+
+    def reset(self) -> None:
+        self.looked.clear()
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Ten pairs of people, each person there for 13 frames of a fifth of a second."""
+    video, boxes = passers_by(tmp_path_factory.mktemp("door"), "door")
+    return str(video), with_ids(boxes)
+
+
+def test_pairs_of_a_video(door: tuple[str, Path]) -> None:
+    """Of 13 frames the first four against the last four are 16 pairs, all a second apart; strangers are 1 apart, twice
+    as far as where the map was fitted, so its knots move by 2 to the power of 3/4."""
+    told: list[tuple[int, int]] = []
+    embedder: Any = ByPlace()
+    found = calibrate_on_video(embedder, *door, advance=lambda done, total: told.append((done, total)))
+    assert found.before is KNOWN
+    assert found.boxes == sum(embedder.looked) == 260
+    own = found.calibration.map("tracklet")
+    assert (own.same, own.different, own.source) == (320, 130, "video")
+    assert found.calibration.strangers == 1
+    assert found.calibration.map("later").knots == pytest.approx((0.2 * 2**0.75, 0.5 * 2**0.75))
+    assert found.calibration.limit("later", 0.1) == 1  # the video's own; too few pairs for one in a hundred
+    assert found.calibration.print == fingerprint(embedder.crops, embedder.size)
+    assert told[-1] == (148, 148)  # nobody is in the last two
+
+
+def test_every_third_frame_and_no_calibration_before(door: tuple[str, Path]) -> None:
+    """Five frames a person are thirds of one: one pair each."""
+    embedder: Any = ByPlace(calibration=None)
+    with pytest.raises(
+        InputError, match="20 pairs of one person and 50 of two: at least 100 of each are wanted"
+    ):
+        calibrate_on_video(embedder, *door, every=3)
+    assert embedder.looked == [2] * 50
+    found = calibrate_on_video(embedder, *door)
+    assert ([*found.calibration.maps], found.before) == (["tracklet"], None)
+
+
+def test_what_does_not_fit(door: tuple[str, Path], tmp_path: Path) -> None:
+    embedder: Any = ByPlace()
+    with pytest.raises(InputError, match="`every` 0: expected a number of frames from 1"):
+        calibrate_on_video(embedder, *door, every=0)
+    (tmp_path / "none.txt").write_text("")
+    with pytest.raises(InputError, match="0 pairs of one person and 0 of two: at least 100"):
+        calibrate_on_video(embedder, door[0], tmp_path / "none.txt")
