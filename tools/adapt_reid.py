@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--detector", default="auto", metavar="auto|WEIGHTS|hog", help="as in track.py")
     p.add_argument("--detections", metavar="FILE", help="boxes instead; {name} in it is the video's name")
     p.add_argument(
-        "--truth", metavar="FILE", help="gt.txt, likewise: the later part must be tracked better, too"
+        "--gt", metavar="FILE", help="ground truth, likewise: the later part must be tracked better, too"
     )
     p.add_argument(
         "--cut", type=float, default=0.5, metavar="SHARE", help="of each video, for training (0.5)"
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     from retrace.configs.loader import parse_assignments
-    from retrace.tools.runs.adapt import adapt, told
+    from retrace.tools.adapting.adapt import adapt, told
 
     with as_flags(p):
         found = adapt(
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
             args.weights,
             detector=args.detector,
             detections=args.detections,
-            truth=args.truth,
+            gt=args.gt,
             cut=args.cut,
             gap=args.gap,
             changes=parse_assignments(args.set),

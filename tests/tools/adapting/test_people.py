@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retrace.reid import Embedder
-from retrace.tools.runs.identities import Identities, to_people
+from retrace.tools.adapting.people import Identities, to_people
 
 GREEN, RED = (40, 160, 40), (40, 40, 200)
 

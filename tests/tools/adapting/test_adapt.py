@@ -14,18 +14,11 @@ from retrace.eval.reassociation import auc, reassociation
 from retrace.reid import Embedder
 from retrace.reid.embedder import find_weights
 from retrace.tools import adapt_reid
-from retrace.tools.runs import adapt as runs_adapt
-from retrace.tools.runs.adapt import (
-    HeldOut,
-    TrackletFilter,
-    adapt,
-    after_gap,
-    confident,
-    gained,
-    idf1,
-    told,
-    write_sequence,
-)
+from retrace.tools.adapting import adapt as the_way
+from retrace.tools.adapting.adapt import adapt, told
+from retrace.tools.adapting.held_out import LEAST_PAIRS, HeldOut, after_gap, gained
+from retrace.tools.adapting.tracking import idf1
+from retrace.tools.adapting.tracklets import TrackletFilter, confident, write_sequence
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
 from tests.passers_by import SLOT, passers_by
@@ -134,10 +127,10 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     assert kept["crops"] >= 50
     assert 0.5 < kept["before"]["auc"] <= 1
     assert (kept["gap"], {*kept["gain"]}) == (1, {"auc", "mAP"})
-    assert 0 < kept["before"]["gap_pairs"] == kept["after"]["gap_pairs"] < runs_adapt.LEAST_PAIRS
+    assert 0 < kept["before"]["gap_pairs"] == kept["after"]["gap_pairs"] < LEAST_PAIRS
     surely = all(low > 0 for low, _ in kept["gain"].values())
     assert surely is (out / "weights.safetensors").is_file() is (kept["looks"] is not None)
-    assert kept["better"] is (surely and kept["alike"] < runs_adapt.SAME_TRACKS)
+    assert kept["better"] is (surely and kept["alike"] < the_way.SAME_TRACKS)
     assert Path(kept["weights"]).is_file()
     last = capsys.readouterr().out.splitlines()[-1]
     few = f"not judged 1 s apart: only {kept['before']['gap_pairs']:.0f} pairs, people in them: "
@@ -168,7 +161,7 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
     options += [
         "--detections",
         str(boxes),
-        "--truth",
+        "--gt",
         str(truth),
         "--weights",
         str(tmp_path / "larger.safetensors"),
@@ -195,7 +188,7 @@ def test_new_weights_have_a_calibration_of_their_own(
     in the unit of how far apart people are here. Passers-by of different colours are tracked the same by any weights,
     so tracking has nothing of the new ones."""
     pytest.importorskip("torch")
-    monkeypatch.setattr(runs_adapt, "gained", lambda before, after: {"auc": (1, 1), "mAP": (1, 1)})
+    monkeypatch.setattr(the_way, "gained", lambda before, after: {"auc": (1, 1), "mAP": (1, 1)})
     few = {"epochs": 1, "schedule.warmup": 0, "batch.identities": 4, "batch.images": 2}
     every = TrackletFilter(every=0.1)
     found = adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), wish=every, gap=0.2, changes=few)
@@ -206,7 +199,7 @@ def test_new_weights_have_a_calibration_of_their_own(
     )
     assert found.looks == tmp_path / "out" / "weights.safetensors"
     assert (found.gap, found.before["gap_people"]) == (0.2, 9)
-    assert found.before["gap_pairs"] == found.after["gap_pairs"] >= runs_adapt.LEAST_PAIRS
+    assert found.before["gap_pairs"] == found.after["gap_pairs"] >= LEAST_PAIRS
     assert 0.5 < found.before["gap_auc"] <= 1
     assert "AUC 0.2 s apart 100.0 -> " in told(found)
     assert told(found).endswith(
