@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
-from retrace.tools.terminal.options import add_benchmark, names_in
+from retrace.tools.terminal.options import add_benchmark, check_outputs, names_in
 from retrace.tools.terminal.progress import bar
 
 
@@ -53,6 +53,7 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
+    check_outputs(vars(args), ("out",))
     names = names_in(args.sequences, "sequences")
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")

@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         write_json(Path(args.json), found.to_card())
     if not args.quiet:
         tell()
+        for path in filter(None, (args.out, args.json)):
+            say(path)
     return OK
 
 

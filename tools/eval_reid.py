@@ -122,7 +122,7 @@ def check_options(args: argparse.Namespace) -> None:
     options.check_ending(vars(args), "save_features", ".npz")
     options.check_ending(vars(args), "reliability", ".svg")
     options.refuse_idle(vars(args), ("reliability",), "--verification", args.verification)
-    if args.centre is not None and args.verification:
+    if args.centre is not None and args.verification and args.normalise is None:
         raise InputError("--centre changes distances, and no calibration fits them: leave --verification out")
     options.check_cohort(vars(args))
 

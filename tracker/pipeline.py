@@ -143,7 +143,7 @@ def run(
 
 
 def run_on_boxes(
-    boxes: Sequence[Detections], tracker: Tracker, camera: Camera | None = None
+    boxes: Iterable[Detections], tracker: Tracker, camera: Camera | None = None
 ) -> Iterator[Step]:
     """As :func:`run`, through boxes that are at hand: one :class:`Detections` a frame, and no pictures.
 
@@ -153,7 +153,7 @@ def run_on_boxes(
         camera: needs no picture (`FileCamera`, say); None: a still camera.
 
     Raises:
-        InputError: as `run`.
+        InputError: something else than Detections, or as `run`.
 
     Example:
         >>> from retrace.tracker.pipeline import run_on_boxes
@@ -161,8 +161,13 @@ def run_on_boxes(
         >>> MotTable.of(run_on_boxes(walk, Tracker.from_config("sort", fps=10))).frame.tolist()
         [0, 1, 2]
     """
-    frames = (Frame(k, k / tracker.fps, None) for k in range(len(boxes)))
-    return run(frames, lambda frame: boxes[frame.index], tracker, camera=camera)
+    expect("tracker", tracker, Tracker, "a Tracker")
+    expect("boxes", boxes, Iterable, "Detections, one a frame")
+    found = list(boxes)
+    for one in found:
+        expect("boxes", one, Detections, "Detections, one a frame")
+    frames = (Frame(k, k / tracker.fps, None) for k in range(len(found)))
+    return run(frames, lambda frame: found[frame.index], tracker, camera=camera)
 
 
 def timed(frames: Iterable[Frame], stopwatch: Stopwatch) -> Iterator[Frame]:

@@ -14,13 +14,14 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import one_of
-from retrace.eval.ranking.features import Features
+from retrace.eval.ranking.features import Features, Side
 from retrace.eval.ranking.pairing import JUNK, block_ends, checked_features, products, unit_rows
 
 NORMALISATIONS = {"z": "z-normalised", "s": "s-normalised", "adaptive": "adaptively s-normalised"}
 Normalisation = Literal["z", "s", "adaptive"]
 NEAREST = 200  # strangers that adaptive normalisation looks at
 LEAST = 2
+SAME = 1e-3  # of a coordinate, by which one image's vectors may differ
 FLAT = 1e-6  # standard deviation below which a cohort says nothing
 ALIKE = ("weights_sha256", "flip")  # what features and their cohort must have in common, where both tell
 
@@ -89,9 +90,11 @@ def normalise(features: Features, cohort: Features, how: Normalisation) -> Norma
     strangers = np.concatenate([s.features[s.ids != JUNK] for s in (cohort.query, cohort.gallery)])
     if len(strangers) < LEAST:
         raise InputError(f"`cohort` {name}: expected {LEAST} or more images, got {len(strangers)}")
-    query = _unit(features.query.features, "query_features")
-    gallery = _unit(features.gallery.features, "gallery_features")
+    query = _unit(_with_cosines(features.query), "query_features")
+    gallery = _unit(_with_cosines(features.gallery), "gallery_features")
     strangers = _unit(strangers, f"`cohort` {name}")
+    known = [x[s.ids != JUNK] for x, s in ((query, features.query), (gallery, features.gallery))]
+    _check_others(np.concatenate(known), strangers, name)
     nearest = NEAREST if how == "adaptive" else len(strangers)
     return Normalised(
         how=how,
@@ -128,6 +131,24 @@ def check_cohort(features: Features, cohort: Features) -> None:
             raise InputError(
                 f"`cohort` {name}: is the very set that is scored; expected other people's images"
             )
+
+
+def _with_cosines(side: Side) -> np.ndarray:
+    """(N, D) vectors of a side; junk, which nothing is counted of, may be zero in the file."""
+    nothing = (side.ids == JUNK) & ~side.features.any(axis=1)
+    return np.where(nothing[:, None], np.float32(1), side.features) if nothing.any() else side.features
+
+
+def _check_others(scored: np.ndarray, strangers: np.ndarray, name: str) -> None:
+    """Raises InputError where unit rows of the cohort (C, D) are among those (N, D) that are scored, to `SAME`."""
+    rows = [np.ascontiguousarray(np.round(x / SAME).astype(np.int32)) for x in (strangers, scored)]
+    mine, theirs = (x.view(np.dtype((np.void, x.shape[1] * x.itemsize)))[:, 0] for x in rows)
+    shared = int(np.isin(mine, theirs).sum())
+    if shared:
+        raise InputError(
+            f"`cohort` {name}: {shared:,} of its {len(mine):,} images are among those that are scored; "
+            "expected other people's images"
+        )
 
 
 def _unit(x: np.ndarray, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest, one_of
+from retrace.configs.errors import expect, nearest, one_of
 from retrace.eval.ranking.audit import audit
 from retrace.eval.ranking.clusters import clustering_scores
 from retrace.eval.ranking.features import Features, centred, multi_query
@@ -158,6 +158,9 @@ def score_features(
     """
     wanted = wanted or Wanted()
     check_wanted(wanted)
+    expect("cohorts", cohorts, (list, tuple), "a list of Features")
+    for each in cohorts:
+        expect("cohorts", each, Features, "a list of Features")
     needed = 0 if wanted.normalise is None else len(features)
     if len(cohorts) != needed:
         raise InputError(

@@ -21,6 +21,7 @@ from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, video_pairs
 
 KEY = "calibration"  # in the card
 FORMAT = 1
+WITHIN = "; within tracklets: "  # in `Calibration.data`, before whose they are
 RATES = (1e-1, 1e-2, 1e-3, 1e-4)  # of false matches
 # How much of the strangers' shift a map follows, chosen on Market-1501 and CUHK03 with three networks (LOG.md): people
 # of one camera are what is seen without labels; between cameras much of the distance is the cameras'.
@@ -244,6 +245,7 @@ def refit(
     *,
     gap: float = 1.0,
     least: int = LEAST,
+    data: str = "this video",
 ) -> Calibration:
     """The calibration on a tracked video without labels.
 
@@ -265,7 +267,7 @@ def refit(
         ('video', 1.0)
     """
     found = video_pairs(features, tracks, seconds, xyxy, scores, gap=gap)
-    return refit_pairs(card, found, "this video", least=least)
+    return refit_pairs(card, found, data, least=least)
 
 
 def refit_pairs(
@@ -302,7 +304,7 @@ def refit_pairs(
         known,
         maps={**known.maps, "tracklet": own},
         thresholds={**known.thresholds, **here},
-        data=f"{card.data}; within tracklets: {data}",
+        data=f"{card.data.partition(WITHIN)[0]}{WITHIN}{data}",
     )
 
 

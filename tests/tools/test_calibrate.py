@@ -53,6 +53,26 @@ def test_the_tables_are_the_logarithm_of_odds() -> None:
     assert told_odds(tables, far)[0] == pytest.approx(-np.log(9), abs=0.1)
 
 
+def test_boxes_looked_at_by_two_networks(data: Path) -> None:
+    with np.load(data / "B" / "det.npz") as kept:
+        arrays = dict(kept)
+    narrow = arrays["embedding"][:, :4]
+    np.savez(
+        data / "B" / "det.npz", **{**arrays, "embedding": narrow / np.linalg.norm(narrow, axis=1)[:, None]}
+    )
+    with pytest.raises(InputError, match=r"B det.npz: vectors of 4, \d+ numbers in one calibration"):
+        calibrate(data, ["det.npz"], data / "x.yaml")
+    with pytest.raises(InputError, match="named twice"):
+        calibrate(data, ["det.npz", "./det.npz"], data / "x.yaml")
+
+
+def test_a_place_that_takes_no_file_is_named_first(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        guarded(main, ["--data", str(data), "--detections", "missing.npz", "--out", str(data)])
+    assert ended.value.code == 2
+    assert "is a folder; expected the name of a file" in capsys.readouterr().err
+
+
 def test_a_pair_counts_as_many_as_it_stands_for() -> None:
     few = flat(0.15, 100, 100)
     weight = np.where(few.same, 9.0, 1.0)

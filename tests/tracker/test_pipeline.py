@@ -10,7 +10,7 @@ from retrace.configs import InputError
 from retrace.tracker import Tracker
 from retrace.tracker.ahead import Ahead
 from retrace.tracker.data import Detections, Frame
-from retrace.tracker.pipeline import Stopwatch, run
+from retrace.tracker.pipeline import Stopwatch, run, run_on_boxes
 
 
 def frames(count: int = 3) -> Iterator[Frame]:
@@ -70,3 +70,18 @@ def test_vectors_of_no_numbers_are_refused() -> None:
     )
     with pytest.raises(InputError, match=r"embed must return an array of \(1, D\)"):
         list(steps)
+
+
+def test_boxes_at_hand_are_tracked_as_those_of_a_detector() -> None:
+    boxes = [one_box(frame) for frame in frames(5)]
+    wanted = [step.tracks.id.tolist() for step in run(frames(5), one_box, Tracker.from_config("sort", 10))]
+    for given in (boxes, tuple(boxes), iter(boxes)):
+        found = [step.tracks.id.tolist() for step in run_on_boxes(given, Tracker.from_config("sort", 10))]
+        assert found == wanted
+    assert not [*run_on_boxes([], Tracker.from_config("sort"))]
+
+
+@pytest.mark.parametrize("given", [None, one_box(Frame(0, 0.0, None)), [None], [[1, 2, 3, 4]]])
+def test_boxes_of_the_wrong_kind(given: Any) -> None:
+    with pytest.raises(InputError, match="`boxes` must be Detections, one a frame, got"):
+        run_on_boxes(given, Tracker.from_config("sort"))

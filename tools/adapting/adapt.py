@@ -110,6 +110,7 @@ def adapt(
     names = _names(videos, {"detections": detections, "gt": gt})
     settings = settings_of(begin, changes)
     check_training(settings)
+    _check_gap(videos, gap)
     true = {} if gt is None else {name: read_ground_truth(gt.replace("{name}", name)) for name in names}
     with _telling_what_stays(out):
         folders = [
@@ -178,6 +179,11 @@ def _names(videos: Sequence[str], files: Mapping[str, str | None]) -> list[str]:
         if given is not None and len(names) > 1 and "{name}" not in given:
             raise InputError(f"`{what}` {given}: one file for {len(names)} videos; expected {{name}} in it")
     return names
+
+
+def _check_gap(videos: Sequence[str], gap: float) -> None:
+    if all(one.length is not None and one.length / one.fps <= gap for one in map(open_source, videos)):
+        raise InputError(f"`gap` {gap:g}: no video is so many seconds long; give a shorter one")
 
 
 def _check_later(true: Mapping[str, MotTable], later: Sequence[int]) -> None:

@@ -99,6 +99,11 @@ def cut_tracklets(
     folders: Sequence[Path], frames: Mapping[str, str], out: Path, wish: TrackletFilter, cut: float, say: Say
 ) -> int:
     """Write the crops; frames between two of one person."""
+    if not any((folder / "gt" / "gt.txt").stat().st_size for folder in folders):
+        raise InputError(
+            f"no confident tracklet in these videos ({wish.seconds:g} s long, scores of {wish.score:g} on the mean): "
+            "give longer videos"
+        )
     fps = min(open_source(video).fps for video in frames.values())
     every = max(1, round(wish.every * fps))
     try:

@@ -67,7 +67,10 @@ def check_training(settings: Mapping[str, object]) -> None:
     from retrace.reid.training.state import start
     from retrace.reid.training.teachers import teacher_dimensions
 
+    few = load_preset(PRESET, TrainConfig, "reid").batch.identities
     config = load_preset(PRESET, TrainConfig, "reid", settings)
+    if config.batch.identities > few:  # whether so many people are there is not known yet
+        config = load_preset(PRESET, TrainConfig, "reid", {**settings, "batch.identities": few})
     people, images = config.batch.identities, config.batch.identities * config.batch.images
     start(config, people, images, "cpu", teacher_dimensions=teacher_dimensions(config.teachers))
 

@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.reading import read_json
 from retrace.reid.calibration import Calibration, fingerprint, refit
 from retrace.reid.calibration.card import KEY
 from retrace.reid.embedder import Embedder, find_weights
 from retrace.reid.recipe import KEY as RECIPE
 from retrace.reid.runtime.onnx_file import read_onnx
 from retrace.tools.scoring.reid_pay import embedded
-from retrace.tracker.data import Detections
+from retrace.tracker.data import Detections, MotTable
 from retrace.tracker.mot_file import read_results
-from retrace.tracker.sources import open_source
+from retrace.tracker.run.manifest import records_of, size_of
+from retrace.tracker.sources import Source, open_source
 
 RATE = 1e-3  # of false matches, whose limit is told
+OUTSIDE = 0.5  # share of boxes beside the picture, from which they are another video's
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def calibrate_on_video(
     source = open_source(video)
     if source.live:
         raise InputError(f"{source.name}: is live; record it, and track the recording")
-    table = read_results(results)
+    table = _tracks_of(source, Path(results))
     table = table.take((table.xyxy[:, 2:] > table.xyxy[:, :2]).all(axis=1) & (table.frame % every == 0))
     frames = int(table.frame.max(initial=-1)) + 1
     edges = np.searchsorted(table.frame, np.arange(frames + 1))
@@ -69,12 +72,57 @@ def calibrate_on_video(
         Detections(table.xyxy[start:stop], table.score[start:stop].clip(0, 1))
         for start, stop in zip(edges[:-1], edges[1:], strict=True)
     ]
-    looks, _ = embedded(source, boxes, {"": embedder}, 0, lambda done: advance(done, frames))
+    read = 0
+
+    def tell(done: int) -> None:
+        nonlocal read
+        read = done
+        advance(done, frames)
+
+    looks, _ = embedded(source, boxes, {"": embedder}, 0, tell)
+    if read < frames:
+        raise InputError(
+            f"{results}: goes on to frame {frames}, but {source.name} ends at {read}: give the results of this video"
+        )
     features = np.concatenate([np.zeros((0, embedder.dim)), *looks[""]])
     before = embedder.calibration
-    found = refit(before, features, table.id, table.frame / source.fps, table.xyxy, table.score)
+    found = refit(
+        before, features, table.id, table.frame / source.fps, table.xyxy, table.score, data=source.name
+    )
     seen = int((features != 0).any(axis=1).sum())
     return VideoCalibration(replace(found, print=fingerprint(embedder.crops, embedder.size)), before, seen)
+
+
+def _tracks_of(source: Source, results: Path) -> MotTable:
+    """The tracks of a video as a tracker saw them.
+
+    Raises:
+        InputError: results of offline passes, of pictures of another size, or with boxes that lie elsewhere.
+    """
+    try:
+        offline = read_json(results.parent / "run.json").get("online") is False
+    except InputError:
+        offline = False
+    if offline and not results.stem.endswith(".online"):
+        online = results.with_name(f"{results.stem}.online.txt").name
+        raise InputError(
+            f"{results}: went through offline passes, which join tracks by looks and add boxes; "
+            f"give what the tracker itself said, {online}"
+        )
+    table = read_results(results)
+    record = records_of(results.parent).get(results.stem.removesuffix(".online"))
+    size = size_of(record) if isinstance(record, dict) else None
+    if source.size is not None and len(table):
+        height, width = source.size
+        x, y = (table.xyxy[:, :2] + table.xyxy[:, 2:]).T / 2
+        outside = float(((x < 0) | (y < 0) | (x > width) | (y > height)).mean())
+        if outside > OUTSIDE or (size is not None and size != source.size):
+            made = "" if size is None else f", its run.json says {size[1]} x {size[0]}"
+            raise InputError(
+                f"{results}: {100 * outside:.0f} % of its boxes lie outside of the pictures of {source.name}, which "
+                f"have {width} x {height} px{made}: give the results of this video"
+            )
+    return table
 
 
 def told(found: VideoCalibration) -> str:
@@ -108,6 +156,8 @@ def open_weights(weights: str, out: str | None, device: str = "auto") -> tuple[P
         InputError: no such weights, or none that a calibration can be written into.
     """
     path, ending = find_weights(weights), Path(out or "").suffix
+    if out and Path(out).resolve() == path.resolve():
+        raise InputError(f"`out` {out}: is the file of the weights; name another, they keep what they say")
     if ending == ".safetensors":
         path = path.with_suffix(ending)
     if out and (ending not in (".safetensors", ".onnx") or path.suffix != ending or not path.is_file()):

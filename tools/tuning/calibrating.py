@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def calibrate(
     """
     if out.suffix != ".yaml":
         raise InputError(f"`out` {out}: expected a name that ends in .yaml")
-    twice = next((each for each in detections if list(detections).count(each) > 1), None)
+    plain = [os.path.normpath(each) for each in detections]
+    twice = next((each for each in plain if plain.count(each) > 1), None)
     if twice is not None:
         raise InputError(f"`detections` {twice}: named twice; give the file of each detector once")
     label_free = one_of("labels", labels, LABELS) == "tracks"
@@ -66,8 +68,13 @@ def calibrate(
     check_benchmark(rules)
     pairs: dict[str, OddsPairs] = {}
     tracklets: dict[str, Believed] = {}
+    widths: set[int] = set()
     for done, (name, one) in enumerate(files.items(), 1):
         clip = load_clip(one, rules)
+        widths |= {found.embedding.shape[1] for found in clip.frames if found.embedding is not None}
+        if len(widths) > 1:
+            raise InputError(f"{name}: vectors of {', '.join(map(str, sorted(widths)))} numbers in one calibration; "
+                             "all boxes must be looked at by one network")  # fmt: skip
         if label_free:
             tracklets[name] = find_tracklets(clip)
             pairs[name] = tracklet_pairs(clip, tracklets[name], config)

@@ -208,7 +208,8 @@ def fit_log_odds(sets: Sequence[OddsPairs]) -> LogOdds:
     counts = sum(int(one.same.sum()) for one in sets), sum(int((~one.same).sum()) for one in sets)
     if min(counts) < LEAST:
         raise InputError(
-            f"{counts[0]:,} pairs of one person and {counts[1]:,} of two: at least {LEAST} of each are wanted"
+            f"{counts[0]:,} pairs of one person and {counts[1]:,} of two: at least {LEAST} of each are wanted; "
+            "give more sequences, longer ones, or of more people"
         )
     matrix = _design(sets)
     same = np.concatenate([one.same for one in sets]).astype(float)

@@ -175,6 +175,44 @@ def test_cohorts_that_do_not_fit(change: Callable[[Features], Features], says: s
         normalise(asked, change(STRANGERS), "z")
 
 
+def test_nobody_who_is_asked_for_is_a_stranger() -> None:
+    """The same images in another order, on the other side, with longer vectors, or all but some of them."""
+    mine, cohort = drawn()
+    query, gallery = mine.query, mine.gallery
+    rows = np.arange(len(gallery.ids))[::-1]
+
+    def side(one: Side, at: np.ndarray, by: float = 1.0) -> Side:
+        return replace(
+            one, features=one.features[at] * by, ids=one.ids[at], cameras=one.cameras[at], paths=None
+        )
+
+    for other in (
+        replace(mine, query=side(query, np.arange(3)), gallery=side(gallery, rows)),
+        replace(mine, query=side(gallery, rows, 3.0), gallery=side(query, np.arange(len(query.ids)))),
+        replace(cohort, query=side(query, np.arange(1))),
+    ):
+        with pytest.raises(InputError, match=r"of its .* images are among those that are scored"):
+            normalise(mine, replace(other, name="others"), "s")
+
+
+def test_junk_may_be_anything() -> None:
+    mine, cohort = drawn()
+    ids, features = mine.gallery.ids.copy(), mine.gallery.features.copy()
+    ids[0], features[0] = -1, 0
+    other = replace(mine, gallery=replace(mine.gallery, ids=ids, features=features))
+    features = features.copy()
+    features[0] = 5
+    again = replace(mine, gallery=replace(mine.gallery, ids=ids, features=features))
+    scores = [score_features([one], Wanted(normalise="s"), cohorts=[cohort]) for one in (other, again)]
+    assert scores[0].networks[0].metrics.mAP == scores[1].networks[0].metrics.mAP
+
+
+def test_cohorts_of_the_wrong_kind() -> None:
+    for given in ("b.npz", STRANGERS, [None], ["b.npz"]):
+        with pytest.raises(InputError, match="`cohorts` must be a list of Features, got"):
+            score_features([ASKED], Wanted(normalise="z"), cohorts=given)  # type: ignore[arg-type]
+
+
 def test_what_does_not_go_together() -> None:
     with pytest.raises(InputError, match="`normalise` t: known: adaptive, s, z"):
         score_features([ASKED], Wanted(normalise="t"), cohorts=[STRANGERS])  # type: ignore[arg-type]

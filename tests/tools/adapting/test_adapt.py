@@ -13,12 +13,14 @@ from retrace.configs import InputError
 from retrace.eval.reassociation import auc, reassociation
 from retrace.reid import Embedder
 from retrace.reid.embedder import find_weights
+from retrace.reid.weights.shipped import as_trained, locate
 from retrace.tools import adapt_reid
 from retrace.tools.adapting import adapt as the_way
 from retrace.tools.adapting.adapt import adapt, told
 from retrace.tools.adapting.held_out import LEAST_PAIRS, HeldOut, after_gap, gained
 from retrace.tools.adapting.tracking import idf1
 from retrace.tools.adapting.tracklets import TrackletFilter, confident, write_sequence
+from retrace.tools.adapting.training import check_training, settings_of
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_file import read_ground_truth, read_sequence_info
 from tests.passers_by import SLOT, passers_by
@@ -249,6 +251,18 @@ def test_a_gap_is_seconds(tmp_path: Path, gap: float) -> None:
         adapt(["nothing.mp4"], tmp_path / "out", gap=gap)
 
 
+def test_a_gap_that_no_video_has(door: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`gap` 1000: no video is so many seconds long"):
+        adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), gap=1000)
+    assert not (tmp_path / "out").exists()
+
+
+def test_how_many_people_a_batch_wants_is_not_tried_before_they_are_known() -> None:
+    """A trial batch of 100,000 people took 40 GB."""
+    pytest.importorskip("torch")
+    check_training({**settings_of(as_trained(locate("auto")), None), "batch.identities": 100_000})
+
+
 def test_too_few(tmp_path: Path) -> None:
     video, boxes = passers_by(tmp_path, "door", slots=5)
     lines = boxes.read_text().splitlines(keepends=True)
@@ -259,5 +273,5 @@ def test_too_few(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"only 0 pairs of later people to measure with"):
         adapt([str(video)], tmp_path / "c", detections=str(boxes), cut=0.9)
     (tmp_path / "none.txt").write_text("1,-1,10,10,28,64,0.1\n")
-    with pytest.raises(InputError, match="no training set in these videos"):
+    with pytest.raises(InputError, match="no confident tracklet in these videos"):
         adapt([str(video)], tmp_path / "b", detections=str(tmp_path / "none.txt"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.reid.calibration import Calibration, Map, fingerprint
-from retrace.tools.scoring.calibrated_weights import calibrate_on_video
+from retrace.reid.embedder import find_weights
+from retrace.tools.scoring.calibrated_weights import calibrate_on_video, open_weights
 from tests.passers_by import passers_by, with_ids
 
 KNOWN = Calibration({"later": Map((0.2, 0.5), (4.0, -4.0), 100, 100)}, {"later": {0.01: 0.4}}, strangers=0.5)
@@ -80,3 +82,45 @@ def test_what_does_not_fit(door: tuple[str, Path], tmp_path: Path) -> None:
     (tmp_path / "none.txt").write_text("")
     with pytest.raises(InputError, match="0 pairs of one person and 0 of two: at least 100"):
         calibrate_on_video(embedder, door[0], tmp_path / "none.txt")
+
+
+def test_results_of_another_video(door: tuple[str, Path], tmp_path: Path) -> None:
+    """Later frames, places beside the picture, another size, or rows that offline passes have added."""
+    embedder: Any = ByPlace()
+    video, rows = door[0], [line.split(",") for line in door[1].read_text().splitlines()]
+    given = tmp_path / "door.txt"
+
+    def refused(frames: int = 0, right: float = 0.0) -> str:
+        given.write_text(
+            "\n".join(
+                ",".join([str(int(row[0]) + frames), row[1], str(float(row[2]) + right), *row[3:]])
+                for row in rows
+            )
+        )
+        with pytest.raises(InputError) as error:
+            calibrate_on_video(embedder, video, given)
+        return str(error.value)
+
+    assert "goes on to frame 158, but door ends at 150" in refused(frames=10)
+    assert "100 % of its boxes lie outside of the pictures of door" in refused(right=1e5)
+    size = (1, 2)
+    (tmp_path / "run.json").write_text(json.dumps({"sequences": {"door": {"size": size}}}))
+    assert "its run.json says 2 x 1: give the results of this video" in refused()
+    (tmp_path / "run.json").write_text(json.dumps({"online": False, "sequences": {}}))
+    assert "give what the tracker itself said, door.online.txt" in refused()
+    given.rename(tmp_path / "door.online.txt")
+    assert calibrate_on_video(embedder, video, tmp_path / "door.online.txt").boxes == 260
+
+
+def test_refitted_again_it_names_the_last_video(door: tuple[str, Path]) -> None:
+    embedder: Any = ByPlace()
+    embedder.calibration = calibrate_on_video(embedder, *door).calibration
+    again = calibrate_on_video(embedder, *door).calibration
+    assert again.data == "; within tracklets: door"
+    assert again.map("later") == embedder.calibration.map("later")  # as far apart as before
+
+
+def test_weights_keep_what_they_say() -> None:
+    path = find_weights("auto")
+    with pytest.raises(InputError, match="is the file of the weights; name another"):
+        open_weights("auto", str(path))
