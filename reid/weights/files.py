@@ -96,11 +96,17 @@ def checksum(tensors: Mapping[str, torch.Tensor], text: str) -> str:
 def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, Recipe]:
     """What :func:`load_network` gave, without the rows of its classifier: all that embedding needs.
 
-    A network of torchreid's zoo becomes one of ours, with neck "own".
+    A network of torchreid's zoo becomes one of ours, with neck "own". A pooled head's network is not built again: the
+    one that was given loses its classifier.
 
     Raises:
         InputError: as :func:`build`.
     """
+    from retrace.reid.networks.build import PooledHead
+
+    if isinstance(network, PooledHead):
+        network.classifier = None
+        return network.eval(), replace(recipe, classes=0)
     tensors = network.state_dict()
     if recipe.model is None:
         tensors = {"body." + key: value for key, value in tensors.items()}

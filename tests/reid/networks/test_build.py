@@ -275,12 +275,13 @@ def test_networks_that_cannot_be_are_refused_in_one_line(config: dict[str, Any],
 def test_instance_norm_is_in_the_stem_and_the_first_stage() -> None:
     """In the stem, what scales a colour all over the image is gone before the first ReLU."""
     plain, normed = (build(name="osnet_x0_25", instance_norm=on).eval() for on in (False, True))
-    gone = {key for key in plain.state_dict() if key not in normed.state_dict()}
-    assert gone == {
+    before, after = ({*network.state_dict()} for network in (plain, normed))
+    assert before - after == {
         f"backbone.whole.conv1.bn.{key}" for key in ("running_mean", "running_var", "num_batches_tracked")
     }
-    new = {key for key in normed.state_dict() if key not in plain.state_dict()}
-    assert new == {f"backbone.whole.conv2.{k}.IN.{key}" for k in (0, 1) for key in ("weight", "bias")}
+    assert after - before == {
+        f"backbone.whole.conv2.{k}.IN.{key}" for k in (0, 1) for key in ("weight", "bias")
+    }
     with torch.no_grad():
         for network, same in ((plain, False), (normed, True)):
             stem = network.backbone.whole.conv1

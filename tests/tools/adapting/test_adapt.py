@@ -12,6 +12,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.eval.reassociation import auc, reassociation
 from retrace.reid import Embedder
+from retrace.reid.calibration.card import KEY, Calibration, fingerprint
 from retrace.reid.embedder import find_weights
 from retrace.reid.weights.shipped import as_trained, locate
 from retrace.tools import adapt_reid
@@ -111,6 +112,23 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return passers_by(tmp_path_factory.mktemp("door"), "door")
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped network and its calibration at a quarter of the pixels: what adapting does with its weights, and
+    which it keeps, is the same at any size. That it begins with the shipped ones, `test_the_whole_way` shows."""
+    pytest.importorskip("torch")
+    from retrace.reid.weights.files import add_to_card, load_network, save_network
+
+    network, recipe = load_network(find_weights("auto").with_suffix(".safetensors"))
+    out, card = tmp_path_factory.mktemp("small") / "small.safetensors", dict(recipe.card)
+    old = Calibration.from_card(card.pop(KEY), "auto")
+    save_network(out, network, replace(recipe, size=(96, 48), card=card))
+    embedder = Embedder.from_weights(out, device="cpu")
+    card = replace(old, print=fingerprint(embedder.crops, embedder.size)).to_card()
+    add_to_card(out, out, KEY, card)
+    return out
+
+
 def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     video, boxes = door
@@ -133,6 +151,8 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
     surely = all(low > 0 for low, _ in kept["gain"].values())
     assert surely is (out / "weights.safetensors").is_file() is (kept["looks"] is not None)
     assert kept["better"] is (surely and kept["alike"] < the_way.SAME_TRACKS)
+    begun = find_weights("auto").with_suffix(".safetensors")
+    assert Path(kept["weights"]) == (out / "weights.safetensors" if kept["better"] else begun)
     assert Path(kept["weights"]).is_file()
     last = capsys.readouterr().out.splitlines()[-1]
     few = f"not judged 1 s apart: only {kept['before']['gap_pairs']:.0f} pairs, people in them: "
@@ -143,16 +163,13 @@ def test_the_whole_way(door: tuple[Path, Path], tmp_path: Path, capsys: pytest.C
 
 
 def test_with_ground_truth_the_later_part_must_be_tracked_better(
-    door: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    door: tuple[Path, Path], small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """IDF1 of the frames after the cut, by both weights; where it is no higher, the old ones stay. The network is that
     of the given weights."""
-    pytest.importorskip("torch")
-    from retrace.reid.weights.files import load_network, save_network
+    from retrace.reid.weights.files import read
 
     video, boxes = door
-    network, recipe = load_network(find_weights("auto").with_suffix(".safetensors"))
-    save_network(tmp_path / "larger.safetensors", network, replace(recipe, size=(96, 48)))
     truth = tmp_path / "gt.txt"
     rows = [line.split(",") for line in boxes.read_text().splitlines()]
     people = {tuple(row[2:6]): k for k, row in enumerate(rows)}  # a person a box: no tracker has that right
@@ -166,10 +183,10 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
         "--gt",
         str(truth),
         "--weights",
-        str(tmp_path / "larger.safetensors"),
+        str(small),
     ]
     assert adapt_reid.main([str(video), *options, "--out", str(tmp_path / "out")]) == 0
-    _, trained = load_network(tmp_path / "out" / "training" / "mean.safetensors")
+    _, trained = read(tmp_path / "out" / "training" / "mean.safetensors")
     assert trained.size == (96, 48)
     kept = json.loads((tmp_path / "out" / "adapted.json").read_text())
     assert 0 < kept["before"]["IDF1"] < 1
@@ -184,21 +201,17 @@ def test_with_ground_truth_the_later_part_must_be_tracked_better(
 
 
 def test_new_weights_have_a_calibration_of_their_own(
-    door: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    door: tuple[Path, Path], small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They gain here whatever they do. Within tracklets the map is of those held out; of returns it is the old one's,
     in the unit of how far apart people are here. Passers-by of different colours are tracked the same by any weights,
     so tracking has nothing of the new ones."""
-    pytest.importorskip("torch")
     monkeypatch.setattr(the_way, "gained", lambda before, after: {"auc": (1, 1), "mAP": (1, 1)})
     few = {"epochs": 1, "schedule.warmup": 0, "batch.identities": 4, "batch.images": 2}
     every = TrackletFilter(every=0.1)
-    found = adapt([str(door[0])], tmp_path / "out", detections=str(door[1]), wish=every, gap=0.2, changes=few)
-    assert (found.better, found.alike, found.weights) == (
-        False,
-        1,
-        find_weights("auto").with_suffix(".safetensors"),
-    )
+    given: dict[str, str] = {"weights": str(small), "detections": str(door[1])}
+    found = adapt([str(door[0])], tmp_path / "out", **given, wish=every, gap=0.2, changes=few)
+    assert (found.better, found.alike, found.weights) == (False, 1, small)
     assert found.looks == tmp_path / "out" / "weights.safetensors"
     assert (found.gap, found.before["gap_people"]) == (0.2, 9)
     assert found.before["gap_pairs"] == found.after["gap_pairs"] >= LEAST_PAIRS
@@ -208,7 +221,7 @@ def test_new_weights_have_a_calibration_of_their_own(
         f"tracks are 100.0 % the same: the old weights stay; those that tell people apart better are {found.looks}"
     )
     card = Embedder.from_weights(found.looks, device="cpu").calibration
-    old = Embedder.from_weights("auto", device="cpu").calibration
+    old = Embedder.from_weights(small, device="cpu").calibration
     assert card is not None
     assert old is not None
     assert card.map("tracklet").source == "video"
@@ -263,15 +276,16 @@ def test_how_many_people_a_batch_wants_is_not_tried_before_they_are_known() -> N
     check_training({**settings_of(as_trained(locate("auto")), None), "batch.identities": 100_000})
 
 
-def test_too_few(tmp_path: Path) -> None:
+def test_too_few(small: Path, tmp_path: Path) -> None:
+    weights = str(small)
     video, boxes = passers_by(tmp_path, "door", slots=5)
     lines = boxes.read_text().splitlines(keepends=True)
     (tmp_path / "few.txt").write_text("".join(line for line in lines if int(line.split(",")[0]) <= SLOT))
     stays = r"only 2 people to learn from, at least 4.*; crops/, tracks/ stay in \S+a: remove them, or name another"
     with pytest.raises(InputError, match=stays):
-        adapt([str(video)], tmp_path / "a", detections=str(tmp_path / "few.txt"))
+        adapt([str(video)], tmp_path / "a", weights, detections=str(tmp_path / "few.txt"))
     with pytest.raises(InputError, match=r"only 0 pairs of later people to measure with"):
-        adapt([str(video)], tmp_path / "c", detections=str(boxes), cut=0.9)
+        adapt([str(video)], tmp_path / "c", weights, detections=str(boxes), cut=0.9)
     (tmp_path / "none.txt").write_text("1,-1,10,10,28,64,0.1\n")
     with pytest.raises(InputError, match="no confident tracklet in these videos"):
-        adapt([str(video)], tmp_path / "b", detections=str(tmp_path / "none.txt"))
+        adapt([str(video)], tmp_path / "b", weights, detections=str(tmp_path / "none.txt"))
