@@ -4,7 +4,9 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import av
@@ -16,6 +18,7 @@ from tests.conftest import ROOT
 from tests.documents import blocks, furnish, typed, without_downloads
 from tests.small_video import LENGTH, squares
 from tests.tools.called import called
+from tests.tools.script import script
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = blocks(ROOT / "README.md")
@@ -31,9 +34,16 @@ def place(tmp_path_factory):
     return furnish(tmp_path_factory.mktemp("readme"))
 
 
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProcessPoolExecutor]:
+    """One process that has imported nothing but what the commands before needed."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        yield pool
+
+
 @pytest.mark.parametrize("line", TOOLS)
-def test_commands_run_in_order(line, place, monkeypatch, capsys):
-    """As it is typed: a tool's first command in a process of its own, further ones in this, where all is imported; of
+def test_commands_run_in_order(line, place, process, monkeypatch, capsys):
+    """As it is typed: a tool's first command in another process, further ones in this, where all is imported; of
     tools for which that takes seconds, the first only says how it is called there."""
     without_downloads(place, monkeypatch)
     words = [re.sub(r"^epochs=\d+$", "epochs=1", word) for word in shlex.split(line, comments=True)]
@@ -47,9 +57,9 @@ def test_commands_run_in_order(line, place, monkeypatch, capsys):
             other.unlink()
     here = Path(words[1]).stem in LEARNING
     if line == FIRST[words[1]]:
-        command = [sys.executable, str(ROOT / words[1]), *(["--help"] if here else words[2:])]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        command = [str(ROOT / words[1]), *(["--help"] if here else words[2:])]
+        code, said = process.submit(script, command, place).result()
+        assert code == 0, said
     if here or line != FIRST[words[1]]:
         monkeypatch.chdir(place)
         answer = called(capsys, Path(words[1]).stem, *words[2:])

@@ -114,6 +114,16 @@ def test_damaged_onnx_files(tmp_path: Path, count: int) -> None:
         answers(lambda: verify(path))
 
 
+def test_damage_that_hides_the_operations_does_not_hide_itself(tmp_path: Path) -> None:
+    """An operation longer than the file: the checksum is not among them, and says so."""
+    whole, path = shipped().read_bytes(), tmp_path / "a.onnx"
+    nodes = whole.index(b"\nn\n")  # the first one: 110 bytes, that begin with an input
+    path.write_bytes(whole[: nodes + 1] + b"\xff\xff\xff\xff\x07" + whole[nodes + 6 :])
+    assert not read_onnx(path).nodes
+    with pytest.raises(InputError, match="is damaged: its weights do not match the checksum"):
+        verify(path)
+
+
 @given(JSON)
 @QUICK
 def test_any_json_as_a_recipe(value: Any) -> None:

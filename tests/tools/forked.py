@@ -18,6 +18,8 @@ import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -31,6 +33,12 @@ def begin_server() -> None:
     CONTEXT.set_forkserver_preload(preload)
     with contextlib.chdir(ROOT):  # where it finds `tests`
         multiprocessing.forkserver.ensure_running()
+
+
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers (tools/runs/workers.py) come from the server, too. Ctrl-C reaches these: not for tests of that."""
+    begin_server()
+    monkeypatch.setattr("retrace.tools.runs.workers.get_context", lambda kind: CONTEXT)
 
 
 class Forked:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from retrace.eval.ranking.ranks import RankingMetrics, evaluate_ranking
 from retrace.eval.ranking.reranking import rerank
 from retrace.eval.ranking.shards import ShardPool
 from tests.eval.ranking.people import people
+from tests.tools.forked import CONTEXT, begin_server
 
 
 @pytest.fixture
@@ -122,7 +122,8 @@ def test_in_processes_at_the_true_size_of_tiles(tmp_path: Path) -> None:
     """What is sent can be pickled; 4,500 images are three tiles, the last one narrow."""
     data = people(6, ids=60, queries=40, gallery=4500)
     whole = rerank(data[0], data[3], gallery_ids=data[4])
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    begin_server()
+    with ProcessPoolExecutor(2, CONTEXT) as pool:
         parts = ShardPool(pool, 2, tmp_path)
         same(evaluate_ranking(*data, shards=parts), evaluate_ranking(*data))
         again = rerank(data[0], data[3], gallery_ids=data[4], shards=parts)

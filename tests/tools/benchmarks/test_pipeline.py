@@ -15,6 +15,7 @@ from retrace.tools.benchmarks.processes import measure_processes
 from retrace.tracker.detection.boxes_file import Detector
 from tests.served import SECRETS, served
 from tests.small_video import make_video, squares
+from tests.tools.forked import forked_workers
 
 
 @pytest.fixture
@@ -76,13 +77,14 @@ def test_a_peer_is_a_row_and_one_that_cannot_be_run_says_why(
     assert all(bad[head] == "" for head in HEADS)
 
 
-def test_processes(tmp_path: Path) -> None:
-    """HOG on a small clip, by real processes."""
+def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOG on a small clip, by processes as fresh as users have them; what fails comes from any."""
     clip = make_video(tmp_path / "clip.mp4", length=4)
     rows = measure_processes(str(clip), "hog", "none", 4, workers=[1, 2], copies=1, planned_ms=50.0)
     assert [row["workers"] for row in rows] == [1, 2]
     assert rows[0]["x first"] == 1.0
     assert all(row["CPU s"] > 0 and row["MB, the largest worker"] > 50 for row in rows)
     assert all(row["x planned"] == pytest.approx(row["CPU ms a frame"] / 50, abs=0.01) for row in rows)
+    forked_workers(monkeypatch)
     with pytest.raises(InputError, match=r"nowhere\.mp4"):
         measure_processes(str(tmp_path / "nowhere.mp4"), "hog", "none", 4, workers=[1], copies=1)

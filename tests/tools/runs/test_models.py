@@ -1,7 +1,6 @@
 """Jobs in other processes: each opens the networks that jobs name once, and the results are the same bytes."""
 
 import math
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from retrace.tracker.memory import Memory
 from retrace.tracker.run import Job, open_job, open_job_source, track_source
 from retrace.tracker.run.opened import BATCH
 from tests.small_video import make_video, squares, write_boxes
+from tests.tools.forked import CONTEXT, begin_server
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def jobs(tmp_path: Path) -> list[Job]:
 
 
 def test_jobs_travel_to_processes(jobs: list[Job], tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn) as pool:
+    begin_server()
+    with ProcessPoolExecutor(1, CONTEXT) as pool:
         told = [pool.submit(Models().track, job).result() for job in jobs]
     assert [one.name for one in told] == ["a", "b"]
     assert all(one.stages["embed"] > 0 for one in told)

@@ -13,6 +13,7 @@ from retrace.tracker.mot_file import read_results
 from retrace.tracker.offline.linking import Links
 from retrace.tracker.offline.reconnect import Looks
 from retrace.tracker.run import Job
+from tests.tools.forked import forked_workers
 from tests.tools.run_track import fails
 from tests.tools.runs.sequences import sequence
 
@@ -118,8 +119,9 @@ def people(folder: Path, length: int = 400) -> Path:
     return folder
 
 
-def test_a_split_run_beside_one_in_one_piece(tmp_path: Path) -> None:
+def test_a_split_run_beside_one_in_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut where nobody is: the same bytes, tables of answers too."""
+    forked_workers(monkeypatch)
     folder = people(tmp_path / "one")
     job = Job(folder, tmp_path / "whole", reid="none", save=("csv", "persons"))
     track_all(open_run([job], quiet=True))

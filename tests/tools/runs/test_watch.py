@@ -34,6 +34,7 @@ from retrace.tracker.mot_file import read_results
 from retrace.tracker.run import Job, track_source
 from tests.rtsp_server import RtspServer, transport_stream
 from tests.small_video import make_video, write_boxes
+from tests.tools.forked import forked_workers
 from tests.tools.runs.sequences import holders
 
 
@@ -292,9 +293,12 @@ def test_the_last_words_of_a_killed_process_are_heard() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-def test_a_killed_process_and_a_lost_stream(minute: bytes, tmp_path: Path) -> None:
+def test_a_killed_process_and_a_lost_stream(
+    minute: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two cameras over RTSP. One's process is killed: it comes back and its person keeps the id. The other's stream
     ends now and then, which its process bridges."""
+    forked_workers(monkeypatch)
     boxes = tmp_path / "boxes.txt"
     boxes.write_text("".join(f"{k + 1},-1,30,20,24,50,0.9\n" for k in range(4000)))
     stop, said = threading.Event(), list[str]()

@@ -18,7 +18,7 @@ import pytest
 from retrace.tools.runs.workers import TRIES, Outcome, track_in_workers, workers_of
 from retrace.tools.terminal.console import INTERRUPTED, OK
 from retrace.tracker.run import Job
-from tests.tools.forked import Forked
+from tests.tools.forked import Forked, forked_workers
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import holders, sequence
 
@@ -149,7 +149,9 @@ def test_a_killed_worker_is_told_of_and_gone_on_from(long_run: LongRun, alone: b
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-def test_ctrl_c_stops_all_and_resume_goes_on_with_all(long_run: LongRun, alone: bytes) -> None:
+def test_ctrl_c_stops_all_and_resume_goes_on_with_all(
+    long_run: LongRun, alone: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for pid in (long_run.process.pid, *long_run.workers):  # as a terminal does
         os.kill(pid, signal.SIGINT)
     long_run.go_on()
@@ -159,6 +161,7 @@ def test_ctrl_c_stops_all_and_resume_goes_on_with_all(long_run: LongRun, alone: 
     assert said.count("stopped: ") == 2
     assert checkpoints(long_run.out) == ["one.checkpoint.npz", "two.checkpoint.npz"]
     assert not any(Path(f"/proc/{pid}").exists() for pid in long_run.workers)
+    forked_workers(monkeypatch)
     assert run(*long_run.what, "--resume") == OK
     same_as_alone(long_run.out, alone)
 
@@ -179,8 +182,11 @@ def checkpoints(out: Path) -> list[str]:
     return sorted(p.name for p in out.glob("*.checkpoint.npz"))
 
 
-def test_a_source_that_kills_its_processes_fails_alone(folders: list[Path], tmp_path: Path) -> None:
+def test_a_source_that_kills_its_processes_fails_alone(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its process is killed whenever it is told of progress; the others are tracked."""
+    forked_workers(monkeypatch)
     jobs = [
         Job(f, tmp_path / "o", name=f.name, reid="none")
         for f in (folders[0], sequence(tmp_path / "x", 4 * LONG))
