@@ -67,12 +67,17 @@ def check_training(settings: Mapping[str, object]) -> None:
     from retrace.reid.training.state import start
     from retrace.reid.training.teachers import teacher_dimensions
 
-    few = load_preset(PRESET, TrainConfig, "reid").batch.identities
+    few = _people_of_a_batch()
     config = load_preset(PRESET, TrainConfig, "reid", settings)
     if config.batch.identities > few:  # whether so many people are there is not known yet
         config = load_preset(PRESET, TrainConfig, "reid", {**settings, "batch.identities": few})
     people, images = config.batch.identities, config.batch.identities * config.batch.images
     start(config, people, images, "cpu", teacher_dimensions=teacher_dimensions(config.teachers))
+
+
+def _people_of_a_batch() -> int:
+    """As the preset has it; fewer where fewer are there."""
+    return load_preset(PRESET, TrainConfig, "reid").batch.identities
 
 
 def train_on(
@@ -91,8 +96,7 @@ def train_on(
             say(f"epoch {now.epoch:.0f}: loss {now.loss:.2f}, {speed}")
 
     assert data.train is not None
-    wanted = load_preset(PRESET, TrainConfig, "reid").batch.identities
-    people = min(wanted, len({*data.train.ids.tolist()}))
+    people = min(_people_of_a_batch(), len({*data.train.ids.tolist()}))
     fitted = fit(
         PRESET,
         data,

@@ -156,10 +156,10 @@ def open_weights(weights: str, out: str | None, device: str = "auto") -> tuple[P
         InputError: no such weights, or none that a calibration can be written into.
     """
     path, ending = find_weights(weights), Path(out or "").suffix
-    if out and Path(out).resolve() == path.resolve():
-        raise InputError(f"`out` {out}: is the file of the weights; name another, they keep what they say")
     if ending == ".safetensors":
         path = path.with_suffix(ending)
+    if out and Path(out).resolve() == path.resolve():
+        raise InputError(f"`out` {out}: is the file of the weights; name another, they keep what they say")
     if out and (ending not in (".safetensors", ".onnx") or path.suffix != ending or not path.is_file()):
         raise InputError(
             f"`out` {out}: needs weights as .safetensors or .onnx, and ends as they do; export afterwards"

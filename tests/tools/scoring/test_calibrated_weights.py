@@ -121,6 +121,7 @@ def test_refitted_again_it_names_the_last_video(door: tuple[str, Path]) -> None:
 
 
 def test_weights_keep_what_they_say() -> None:
-    path = find_weights("auto")
-    with pytest.raises(InputError, match="is the file of the weights; name another"):
-        open_weights("auto", str(path))
+    for ending in (".onnx", ".safetensors"):  # the name means both
+        path = find_weights("auto").with_suffix(ending)
+        with pytest.raises(InputError, match="is the file of the weights; name another"):
+            open_weights("auto", str(path))
