@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import retrace
+from retrace.tracker.pipeline import run_on_boxes
 from tests.documents import furnish, without_downloads
 
 NAMES = [name for name in retrace.__all__ if name != "__version__"]
@@ -44,6 +45,13 @@ def test_the_example_does_what_it_says(name: str, place: Path, monkeypatch: pyte
     text = inspect.getdoc(getattr(retrace, name)) or ""
     assert ">>>" in text, f"{name} has no example"
     run_example(name, text, place, monkeypatch)
+
+
+def test_the_example_of_boxes_at_hand(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other door of the pipeline, which only its file offers."""
+    text = inspect.getdoc(run_on_boxes)
+    assert text is not None
+    run_example("run_on_boxes", text, place, monkeypatch)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -156,6 +156,7 @@ def run_on_boxes(
         InputError: something else than Detections, or as `run`.
 
     Example:
+        >>> from retrace import Detections, MotTable, Tracker
         >>> from retrace.tracker.pipeline import run_on_boxes
         >>> walk = [Detections([[10 + 4 * k, 20, 34 + 4 * k, 70]], [0.9]) for k in range(3)]
         >>> MotTable.of(run_on_boxes(walk, Tracker.from_config("sort", fps=10))).frame.tolist()
