@@ -21,6 +21,14 @@ def shared() -> Path:
     return SHARED / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither does the suite fill the user's cache folder, nor does what lies there (a detector) change a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRACE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
     """Imports and 6,000 tests are there to stay: the garbage collector need not look at them again and again, while
