@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +18,33 @@ from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
 STALE = 86400.0  # s after which the file of a killed run is swept away
+LIMIT = 16 * 2**30  # bytes that the cache keeps; 16 times Market-1501 at 256 x 128
 VERSION = 1  # of what the pixels mean: decoder, resize
 Progress = Callable[[int, int], None]
 
 
 def image_cache_folder() -> Path:
-    """Where decoded images are kept unless told otherwise: ``images`` in the cache folder of all."""
+    """Where decoded images are kept unless told otherwise: ``images`` in the cache folder of all.
+
+    Files in it that no run has used for longest go when more than :data:`LIMIT` bytes would lie there.
+    """
     return files.cache_folder() / "images"
+
+
+def load_cached(path: Path, mapped: bool = False) -> np.ndarray | None:
+    """An array of the cache, which is marked as used; None: there is none, or it is cut off.
+
+    Args:
+        path: of a .npy file.
+        mapped: leave it on disk, read-only, and read what is asked for.
+    """
+    try:
+        array = np.load(path, mmap_mode="r" if mapped else None)
+    except (OSError, ValueError, EOFError):
+        return None
+    with suppress(OSError):  # somebody else's file
+        os.utime(path)
+    return array
 
 
 def open_images(
@@ -121,13 +142,8 @@ def images_key(images: ReidImages, what: str = "") -> str:
 
 def _load(path: Path | None, shape: tuple[int, ...]) -> np.ndarray | None:
     """The finished cache file; None if there is none or it is not whole."""
-    if path is None or not path.is_file():
-        return None
-    try:
-        pixels = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):  # cut off
-        return None
-    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+    pixels = None if path is None else load_cached(path, mapped=True)
+    return pixels if pixels is not None and pixels.shape == shape and pixels.dtype == np.uint8 else None
 
 
 def _known_broken(path: Path | None) -> list[int]:
@@ -155,7 +171,7 @@ def _build(
             done += len(block)
         return pixels, broken
     with writing(path, what="cache folder"):
-        _sweep(path.parent)
+        _sweep(path.parent, LIMIT - int(np.prod(shape)))
         try:
             with atomic_write(path, "wb", shared=True) as file:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -175,11 +191,21 @@ class _BrokenImages(Exception):
     """These pixels get no name."""
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed runs left behind."""
+def _sweep(folder: Path, room: int) -> None:
+    """Remove what killed runs left behind, and of whole files those longest unused, until ``room`` bytes hold them."""
     for file in folder.glob("*.partial"):
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > STALE:
+                file.unlink()
+    whole = []
+    for file in folder.glob("*.npy"):
+        with suppress(OSError):  # another run swept it
+            whole.append((file.stat().st_mtime_ns, file.stat().st_size, file))
+    kept = 0
+    for _, size, file in sorted(whole, reverse=True):
+        kept += size
+        if kept > room:
+            with suppress(OSError):  # Windows keeps a file that is open
                 file.unlink()
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.files import atomic_write, writing
-from retrace.reid.data.image_cache import Progress, images_key, open_images
+from retrace.reid.data.image_cache import Progress, images_key, load_cached, open_images
 from retrace.reid.data.sets import ReidImages
 from retrace.reid.embedder import Embedder, find_weights
 
@@ -75,10 +74,9 @@ def _seen(
     if folder is not None:
         digest = hashlib.sha256(f"{VERSION} {images_key(images)} ".encode() + teacher.read_bytes())
         path = folder / f"teacher-{digest.hexdigest()[:32]}.npy"
-        with suppress(OSError, ValueError, EOFError):  # none yet, or cut off
-            found = np.load(path)
-            if len(found) == len(images):
-                return found
+        found = load_cached(path)
+        if found is not None and len(found) == len(images):
+            return found
     embedder = Embedder.from_weights(str(teacher), flip=True, **options)
     parts = []
     for start in range(0, len(images), CHUNK):

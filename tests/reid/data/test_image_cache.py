@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -192,6 +193,36 @@ def test_broken_images_are_left_out_by_name(tmp_path: Path, images: ReidImages, 
         ):
             with pytest.raises(InputError, match=r"cannot be decoded as an image \(1 of 5 are broken\)"):
                 strictly()
+
+
+def test_keeps_within_its_limit_what_was_used_last(
+    tmp_path: Path, images: ReidImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for nine images. Files of five and four are there and the four were made last, but the five have
+    been used since: so the four go when three more come."""
+    monkeypatch.setattr(image_cache, "LIMIT", 9 * SIZE[0] * SIZE[1] * 3 + 2 * 128)  # each file has a header
+    for age, part in ((200, images), (100, images.take(np.arange(4)))):
+        open_images(part, SIZE, tmp_path)
+        newest = max(tmp_path.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns)
+        os.utime(newest, (time.time() - age,) * 2)
+    assert held(tmp_path) == [4, 5]
+    open_images(images, SIZE, tmp_path)
+    open_images(images.take(np.arange(3)), SIZE, tmp_path)
+    assert held(tmp_path) == [3, 5]
+
+
+def held(folder: Path) -> list[int]:
+    """How many images each file has."""
+    return sorted(len(np.load(file)) for file in folder.glob("*.npy"))
+
+
+def test_more_than_the_limit_at_once_is_kept_alone(
+    tmp_path: Path, images: ReidImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_images(images.take(np.arange(2)), SIZE, tmp_path)
+    monkeypatch.setattr(image_cache, "LIMIT", 1)
+    np.testing.assert_array_equal(open_images(images, SIZE, tmp_path), expected(images))
+    assert held(tmp_path) == [5]
 
 
 def test_broken_images_in_several_chunks(images: ReidImages, monkeypatch: pytest.MonkeyPatch) -> None:
