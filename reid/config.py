@@ -159,6 +159,7 @@ class TrainConfig(Group):
     size: tuple[int, int] = (256, 128)  # px, height and width
     init: str | None = None  # weights to start from (ours or torchreid's)
     init_head: Literal["keep", "drop"] = "keep"  # drop: the classifier of ``init`` starts anew
+    init_wider: bool = False  # ``init`` has fewer channels, which are copied (`reid.weights.wider`)
     teachers: tuple[str, ...] = ()  # weights whose vectors of the training images the teacher terms use
     teacher: TeacherConfig | None = None
     augment: AugmentConfig = AugmentConfig()
@@ -204,6 +205,8 @@ class TrainConfig(Group):
             raise ValueError("give teachers (images as they are) or teacher (as augmented), not both")
         if self.model.frozen and (self.init is None or self.model.neck == "own"):
             raise ValueError("model.frozen keeps parts of a pooled backbone as init has them: give init")
+        if self.init_wider and self.init is None:
+            raise ValueError("init_wider copies the channels of a narrower network: give init")
         if self.model.beside and self.init is None:
             raise ValueError("model.beside keeps whole networks as init has them: give init")
         if self.census.held and self.sampler.kind != "identity":

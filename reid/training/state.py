@@ -219,7 +219,8 @@ def start(
     notes: list[str] = []
     if config.init is not None and not resumed:
         # Weights that the project ships have no classifier.
-        start_from(network, config.init, config.init_head == "drop" or config.init in NAMED, notes)
+        drop_head = config.init_head == "drop" or config.init in NAMED
+        start_from(network, config.init, drop_head, notes, config.seed if config.init_wider else None)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     if config.precision == "bfloat16" and device.type == "cpu":
         quicken_depthwise(network)

@@ -26,6 +26,7 @@ from retrace.reid.recipe import KEY, SUM, Recipe
 from retrace.reid.weights.checkpoints import read_tensors
 from retrace.reid.weights.foreign import Placed, place
 from retrace.reid.weights.shipped import as_trained, locate
+from retrace.reid.weights.wider import widened
 
 HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
 BESIDE = "beside."  # other networks in one file (`reid.join`)
@@ -206,7 +207,11 @@ def build(recipe: Recipe, origin: str | Path) -> nn.Module:
 
 
 def start_from(
-    network: nn.Module, path: str | Path, drop_head: bool, notes: list[str] | None = None
+    network: nn.Module,
+    path: str | Path,
+    drop_head: bool,
+    notes: list[str] | None = None,
+    wider: int | None = None,
 ) -> list[str]:
     """Copy weights into a network that is about to train; returns the keys that stay at their random start.
 
@@ -220,6 +225,7 @@ def start_from(
             stays random, and what stands beside the file's network (`reid.join`) is left out where nothing stands
             beside this one; without it a file with another number of classes is refused.
         notes: gets a line for all that was changed or left out on the way.
+        wider: the file's network has fewer channels, which are copied (`widened`, by this seed); None: as many.
 
     Raises:
         InputError: a key is missing, unexpected or of another shape, named as it is in the file; the message says
@@ -246,6 +252,8 @@ def start_from(
                 some = ", ".join(list(rest)[:3]) + ", ..." * (len(rest) > 3)
                 notes.append(f"{path.name}: {len(rest)} tensors of other parts left out: {some}")
             rest = {}
+        if wider is not None:
+            given = widened(given, network, wider, str(path))
         wanted = {placed.in_file(key): value for key, value in own.items() if key not in fresh}
         found = {placed.in_file(key): value for key, value in given.items()} | rest
         hint = "" if drop_head else "; if only the classifier differs, init_head=drop starts it anew"

@@ -21,40 +21,12 @@ from safetensors.torch import save_file  # noqa: E402
 from retrace.reid.config import ModelConfig  # noqa: E402
 from retrace.reid.networks import build as networks  # noqa: E402
 from retrace.reid.networks import zoo as models  # noqa: E402
-from retrace.reid.recipe import KEY, Recipe  # noqa: E402
+from retrace.reid.recipe import KEY  # noqa: E402
 from retrace.reid.weights import files as weights  # noqa: E402
+from tests.reid.weights.trained import CLASSES, OWN, POOLED, SIZE, answer, fresh, recipe, save  # noqa: E402
 
-CLASSES, SIZE = 3, (64, 32)
-POOLED = ModelConfig(name="osnet_x0_25", embedding=16)
-OWN = ModelConfig(name="osnet_x0_25", neck="own")
 FED = '{"format": 1, "size": [64, 32], "mean": [0, 0, 0], "std": [1, 1, 1]'
 Tensors = dict[str, Any]
-
-
-def fresh(config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -> Any:
-    torch.default_generator.manual_seed(seed)
-    network = networks.build(config, classes, SIZE)
-    for key, value in network.named_buffers():  # as if it had been trained
-        if value.is_floating_point():
-            value.uniform_(0.5, 1.5) if key.endswith("var") else value.normal_()
-    return network.eval()
-
-
-def recipe(config: ModelConfig = POOLED, classes: int = CLASSES) -> Recipe:
-    card = {"data": "mini", "evaluation": {"mAP": 0.5}, "note": "Schrödinger"}
-    return Recipe(
-        config.name, SIZE, (0.5, 0.5, 0.5), (0.2, 0.25, 0.3), classes, config.model_dump(mode="json"), card
-    )
-
-
-def save(path: Path, config: ModelConfig = POOLED, classes: int = CLASSES, seed: int = 0) -> Path:
-    weights.save_network(path, fresh(config, classes, seed), recipe(config, classes))
-    return path
-
-
-def answer(network: Any) -> torch.Tensor:
-    with torch.inference_mode():
-        return network(torch.linspace(-1, 1, 2 * 3 * 64 * 32).reshape(2, 3, 64, 32))
 
 
 @pytest.mark.parametrize("config", [POOLED, OWN], ids=lambda c: c.neck)
