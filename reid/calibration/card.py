@@ -23,9 +23,8 @@ KEY = "calibration"  # in the card
 FORMAT = 1
 WITHIN = "; within tracklets: "  # in `Calibration.data`, before whose they are
 RATES = (1e-1, 1e-2, 1e-3, 1e-4)  # of false matches
-# How much of the strangers' shift a map follows, chosen on Market-1501 and CUHK03 with three networks (LOG.md): people
-# of one camera are what is seen without labels; between cameras much of the distance is the cameras'.
-FOLLOWS = {"tracklet": 0.75, "later": 0.75, "camera": 0.25}
+# Power of the strangers' shift that a map follows: the least bad everywhere, with five networks (LOG.md)
+FOLLOWS = 0.25
 CLOSE = 0.03  # how far cosines of the drawn crops may be off for the same network in another format
 
 
@@ -39,6 +38,7 @@ class Calibration:
         print: cosines between the network's vectors of drawn crops, see :func:`fingerprint`.
         data: what it was fitted on, in words.
         strangers: mean distance of two people in one camera there; None: not known, and it cannot be suited to a video.
+        spread: the standard deviation of these distances; None: not known.
 
     Example:
         >>> from retrace.reid.calibration import Calibration, Map
@@ -53,6 +53,7 @@ class Calibration:
     print: tuple[float, ...] = ()
     data: str = ""
     strangers: float | None = None
+    spread: float | None = None
 
     def map(self, relation: str) -> Map:
         """The map of a relation.
@@ -84,16 +85,20 @@ class Calibration:
             )
         return known[rate]
 
-    def suited(self, strangers: float | np.ndarray) -> Calibration:
+    def suited(self, strangers: float | np.ndarray, spread: float | None = None) -> Calibration:
         """The calibration where strangers are so far apart: what is seen of a place without labels.
 
         Elsewhere a network finds everybody more alike. Distances are counted in units of what two people of one
-        camera are apart: thresholds wholly, maps as far as ``FOLLOWS`` says. Where the distances themselves are
-        given, thresholds of one camera are theirs: at the rates that so many support.
+        camera are apart: thresholds wholly, maps a little. And where strangers are apart now less,
+        now more, a distance says less: log-odds are divided by how much wider they are spread, beside their mean, than
+        where the maps were fitted. Where the distances themselves are given, thresholds of one camera are theirs: at
+        the rates that so many support.
 
         Args:
             strangers: mean cosine distance of people who were in one frame (or one camera, if labels tell); or (N,)
                 their distances.
+            spread: standard deviation of these distances; None: that of the distances given (of ``LEAST`` or more),
+                else not known, and maps are as steep as they were.
 
         Raises:
             InputError: not above 0, or where it was fitted is not known in this respect.
@@ -107,15 +112,24 @@ class Calibration:
         """
         own = _limits(strangers) if isinstance(strangers, np.ndarray) and len(strangers) else {}
         apart = float(np.mean(strangers)) if np.size(strangers) else math.nan
+        if spread is None and np.size(strangers) >= LEAST:
+            spread = float(np.std(strangers)) or None  # all equal: drawn, and no spread to compare
         if not (math.isfinite(apart) and apart > 0):
             raise InputError(f"expected a mean distance of strangers above 0, got {apart!r}")
         if self.strangers is None:
             raise InputError(
                 "the calibration does not say how far apart strangers were where it was fitted: calibrate again"
             )
+        if spread is not None and not (math.isfinite(spread) and spread > 0):
+            raise InputError(f"expected a spread of strangers above 0, got {spread!r}")
         scale = apart / self.strangers
+        wider = 1.0 if spread is None or self.spread is None else spread / self.spread / scale
         maps = {
-            name: replace(found, knots=tuple(knot * scale ** FOLLOWS[name] for knot in found.knots))
+            name: replace(
+                found,
+                knots=tuple(knot * scale**FOLLOWS for knot in found.knots),
+                log_odds=tuple(odds / wider for odds in found.log_odds),
+            )
             for name, found in self.maps.items()
         }
         limits = {
@@ -123,7 +137,10 @@ class Calibration:
             for name, known in self.thresholds.items()
         }
         here = {"later": own} if own and "later" in limits else {}
-        return replace(self, maps=maps, thresholds={**limits, **here}, strangers=apart)
+        known = (
+            self.spread and self.spread * scale * wider
+        )  # as steep as before: as far spread, beside the mean
+        return replace(self, maps=maps, thresholds={**limits, **here}, strangers=apart, spread=known)
 
     def to_card(self) -> dict[str, Any]:
         """Plain numbers and texts, for JSON."""
@@ -132,6 +149,7 @@ class Calibration:
             "distance": "cosine",
             "data": self.data,
             "strangers": self.strangers,
+            "spread": self.spread,
             "print": [round(value, 4) for value in self.print],
             "relations": {
                 name: {
@@ -164,10 +182,12 @@ class Calibration:
                 maps[name] = _map(told)
                 limits[name] = {float(rate): _number(d) for rate, d in told["thresholds"].items()}
             cosines = tuple(_number(value) for value in card["print"])
-            apart = card.get("strangers")
-            if apart is not None and not (apart := _number(apart)) > 0:
-                raise ValueError("strangers must be above 0")
-            return cls(maps, limits, cosines, str(card.get("data", "")), apart)
+            apart, spread = (
+                None if card.get(name) is None else _number(card[name]) for name in ("strangers", "spread")
+            )
+            if min(value for value in (apart, spread, 1) if value is not None) <= 0:
+                raise ValueError("strangers and spread must be above 0")
+            return cls(maps, limits, cosines, str(card.get("data", "")), apart, spread)
         except (AssertionError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{origin}: its calibration is not readable: {one_line(error)}; calibrate again, or go on without"
@@ -228,11 +248,14 @@ def calibrate(
     if not maps:
         raise InputError(refused or "no pairs of one person: nothing to calibrate on")
     apart = [
-        float(found["later"].distance[~found["later"].same].mean())
+        found["later"].distance[~found["later"].same]
         for found in sets
         if "later" in found and not found["later"].same.all()
     ]
-    return Calibration(maps, limits, tuple(cosines), data, float(np.mean(apart)) if apart else None)
+    if not apart:
+        return Calibration(maps, limits, tuple(cosines), data)
+    mean, spread = (float(np.mean([measure(found) for found in apart])) for measure in (np.mean, np.std))
+    return Calibration(maps, limits, tuple(cosines), data, mean, spread or None)
 
 
 def refit(
@@ -293,10 +316,11 @@ def refit_pairs(
     """
     own = fit_map(found.distance, found.same, least=least, source="video")
     limits = _limits(found.distance[~found.same])
-    apart = float(found.distance[~found.same].mean())
+    strange = found.distance[~found.same]
+    apart, spread = float(strange.mean()), float(strange.std()) or None
     if card is None:
-        return Calibration({"tracklet": own}, {"tracklet": limits}, (), data, apart)
-    known = card if card.strangers is None else card.suited(apart)
+        return Calibration({"tracklet": own}, {"tracklet": limits}, (), data, apart, spread)
+    known = card if card.strangers is None else card.suited(apart, spread)
     here: dict[str, Mapping[float, float]] = {
         name: limits for name in ("tracklet", "later") if name in (*known.thresholds, "tracklet")
     }

@@ -59,7 +59,8 @@ def _suited(pairs: Mapping[str, LabelledPairs], calibration: Calibration) -> Cal
     found = pairs["later"]
     if calibration.strangers is None or found.same.all():
         return None
-    return calibration.suited(float(found.distance[~found.same].mean()))
+    strange = found.distance[~found.same]
+    return calibration.suited(float(strange.mean()), float(strange.std()) or None)
 
 
 def _pairs(features: Features, half: int | None = None) -> dict[str, LabelledPairs]:

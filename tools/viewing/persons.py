@@ -141,9 +141,9 @@ def calibrated(place: Place) -> Callable[[np.ndarray], np.ndarray] | None:
         try:
             with _ONE:
                 card = Embedder.from_weights(weights, device="cpu").calibration
-            apart = place.record.get("strangers_apart")
+            apart, spread = (place.record.get(f"strangers_{what}") for what in ("apart", "spread"))
             if card is not None and card.strangers is not None and isinstance(apart, float) and apart > 0:
-                card = card.suited(apart)
+                card = card.suited(apart, spread if isinstance(spread, float) and spread > 0 else None)
             return None if card is None else card.map(RELATION).odds
         except InputError:
             return None

@@ -81,12 +81,13 @@ class LooksAlike:
         return float(self.other[: limit + 1].sum() / other)
 
     @property
-    def apart(self) -> float | None:
-        """Mean cosine distance of strangers, for `Calibration.suited`; None: too few pairs."""
+    def apart(self) -> tuple[float, float] | None:
+        """Mean cosine distance of strangers and its standard deviation (`Calibration.suited`); None: too few pairs."""
         if self.other.sum() < OTHER:
             return None
         middle = (np.arange(BINS) + 0.5) / (BINS - 1) * 2
-        return float((self.other * middle).sum() / self.other.sum())
+        mean = float(np.average(middle, weights=self.other))
+        return mean, float(np.average((middle - mean) ** 2, weights=self.other)) ** 0.5
 
     @property
     def useless(self) -> bool:

@@ -39,7 +39,8 @@ class SourceReport:
     answers: dict[str, Any] = field(default_factory=dict)  # how many people, crossings, visits
     summary: str = ""  # the same as a sentence
     fps: float | None = None  # frames/s that times are counted by
-    apart: float | None = None  # mean cosine distance of two people of one frame; None: too few pairs
+    # mean cosine distance of two people of one frame, and its standard deviation; None: too few pairs
+    apart: tuple[float, float] | None = None
     alike: float | None = None  # share of strangers who look as alike as one person, see `tracker.run.alike`
     crops: dict[str, int] = field(default_factory=dict)  # embedded and skipped, where not all are
     record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
@@ -96,7 +97,8 @@ def _record(opened: OpenedJob, report: SourceReport) -> dict[str, Any]:
         "unreadable_frames": len(report.unreadable),
         "boxes_of_no_size": report.dropped,
         "strangers_alike": None if report.alike is None else round(report.alike, 4),
-        "strangers_apart": None if report.apart is None else round(report.apart, 4),
+        "strangers_apart": None if report.apart is None else round(report.apart[0], 4),
+        "strangers_spread": None if report.apart is None else round(report.apart[1], 4),
         "crops": report.crops,
         "warnings": report.warnings,
         "seconds": round(report.seconds, 3),

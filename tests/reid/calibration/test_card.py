@@ -12,6 +12,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.reid import Embedder
+from retrace.reid.calibration import Map
 from retrace.reid.calibration.card import KEY, Calibration, calibrate, fingerprint, refit
 from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, labelled_pairs, video_pairs
 
@@ -120,6 +121,7 @@ def test_a_relation_with_too_few_pairs_is_absent_and_says_so() -> None:
         lambda card: card | {"print": [1e999]},
         lambda card: card | {"strangers": -1},
         lambda card: card | {"strangers": "far"},
+        lambda card: card | {"spread": 0},
         lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"thresholds": {"a": 1}}}},
     ],
 )  # fmt: skip
@@ -193,7 +195,7 @@ def test_boxes_that_overlap_score_low_or_were_not_seen_make_no_pair() -> None:
 
 
 def test_where_strangers_are_nearer_distances_count_for_more() -> None:
-    """Twice as near: thresholds are halved, maps follow by 0.5 ** 0.75 = 0.595 and 0.5 ** 0.25 = 0.841."""
+    """Twice as near: thresholds are halved, maps follow by 0.5 ** 0.25 = 0.841."""
     card = fitted()
     slow = [
         1 - float(a @ b)
@@ -204,13 +206,14 @@ def test_where_strangers_are_nearer_distances_count_for_more() -> None:
     ]
     assert card.strangers == pytest.approx(np.mean(slow))  # both sets have as many
     found = card.suited(card.strangers / 2)
-    for name, scale in (("tracklet", 0.5946), ("later", 0.5946), ("camera", 0.8409)):
+    for name in ("tracklet", "later", "camera"):
         assert found.limit(name, 0.01) == pytest.approx(card.limit(name, 0.01) / 2)
         near = np.array([0.3, 0.5, 0.7])
-        np.testing.assert_allclose(found.map(name).odds(near * scale), card.map(name).odds(near), atol=2e-3)
+        np.testing.assert_allclose(found.map(name).odds(near * 0.8409), card.map(name).odds(near), atol=2e-3)
     again = found.suited(card.strangers)
     assert again.limit("later", 0.1) == pytest.approx(card.limit("later", 0.1))
     assert card.suited(card.strangers) == card
+    assert card.spread == pytest.approx(np.std(slow), rel=0.01)  # the mean of both sets' own
     # the mean is the card's; one in ten is nearer than a fifth of it
     apart = np.linspace(0, 2 * card.strangers, 101)
     seen = card.suited(apart)
@@ -226,12 +229,37 @@ def test_where_strangers_are_nearer_distances_count_for_more() -> None:
         replace(card, strangers=None).suited(0.9)
 
 
+def test_where_strangers_are_apart_now_less_now_more_a_distance_says_less() -> None:
+    """Fitted where two people are .9 +- .15 apart. At .6 +- .2 a map follows by (2/3) ** .25; the spread is 1/3 of the
+    mean where it was 1/6, so log-odds are halved. Thresholds are the mean's alone."""
+    card = Calibration(
+        {"later": Map((0.3, 0.9), (4.0, -4.0), 9, 9)}, {"later": {0.1: 0.6}}, strangers=0.9, spread=0.15
+    )
+    found = card.suited(0.6, 0.2)
+    assert found.map("later").knots == pytest.approx((0.3 * (2 / 3) ** 0.25, 0.9 * (2 / 3) ** 0.25))
+    assert found.map("later").log_odds == pytest.approx((2, -2))
+    assert found.limit("later", 0.1) == pytest.approx(0.4)
+    assert (found.strangers, found.spread) == (pytest.approx(0.6), pytest.approx(0.2))
+    # unknown here or there: as steep as it was, and as far spread beside the mean
+    assert card.suited(0.6).map("later").log_odds == (4, -4)
+    assert card.suited(0.6).spread == pytest.approx(0.1)
+    assert replace(card, spread=None).suited(0.6, 0.2).map("later").log_odds == (4, -4)
+    # distances tell it from a hundred on, unless all are equal
+    apart = 0.6 + 0.2 * np.tile([-1.0, 1.0], 50)
+    assert card.suited(apart).map("later").log_odds == pytest.approx((2, -2))
+    assert card.suited(apart[:99]).map("later").log_odds == (4, -4)
+    assert card.suited(np.full(100, 0.6)).map("later").log_odds == (4, -4)
+    with pytest.raises(InputError, match="expected a spread of strangers above 0, got 0"):
+        card.suited(0.6, 0.0)
+
+
 def test_refitting_changes_only_what_the_video_knows() -> None:
     card, old = fitted(), replace(fitted(), strangers=None)
     pairs = video_pairs(**video())
-    apart = float(pairs.distance[~pairs.same].mean())
+    strange = pairs.distance[~pairs.same]
     found = refit(card, **video())
-    assert found.map("camera") == card.suited(apart).map("camera")
+    assert found.map("camera") == card.suited(strange).map("camera")
+    assert found.map("camera").log_odds != card.map("camera").log_odds
     # a card that does not know what to compare with
     assert refit(old, **video()).map("camera") == card.map("camera")
     assert found.map("tracklet").source == "video"

@@ -47,8 +47,8 @@ def test_share() -> None:
     found.same[[10, 20]] = 95, 5
     found.other[[5, 10, 50]] = 100, 200, 700
     assert found.share == pytest.approx(0.3)  # nine of ten are within bin 10
-    # middles of bins
-    assert found.apart == pytest.approx(2 / 199 * (100 * 5.5 + 200 * 10.5 + 700 * 50.5) / 1000)
+    # middles of bins; their mean is 38, and (100 * 32.5 ** 2 + 200 * 27.5 ** 2 + 700 * 12.5 ** 2) / 1000 = 366.25
+    assert found.apart == pytest.approx((2 / 199 * 38, 2 / 199 * 366.25**0.5))
     assert str(found) == "looks alike: 30 % of strangers"
     assert not found.useless
     found.other[5] = 2000
@@ -154,6 +154,7 @@ def test_looking_stops_where_it_misleads(
     assert (sum(crops[25:]) == 0) is stops
     assert report.record["strangers_alike"] == 1.0
     assert report.record["strangers_apart"] == pytest.approx(0, abs=0.01)  # half a bin
+    assert report.record["strangers_spread"] == 0
 
 
 def test_ambiguous_crops_are_counted(tmp_path: Path) -> None:
