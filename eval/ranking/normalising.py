@@ -15,7 +15,7 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import one_of
 from retrace.eval.ranking.features import Features, Side
-from retrace.eval.ranking.pairing import JUNK, block_ends, checked_features, products, unit_rows
+from retrace.eval.ranking.pairing import DISTRACTOR, JUNK, block_ends, checked_features, products, unit_rows
 
 NORMALISATIONS = {"z": "z-normalised", "s": "s-normalised", "adaptive": "adaptively s-normalised"}
 Normalisation = Literal["z", "s", "adaptive"]
@@ -82,7 +82,8 @@ def normalise(features: Features, cohort: Features, how: Normalisation) -> Norma
             the query; "adaptive": "s" by only the `NEAREST` strangers of each image.
 
     Raises:
-        InputError: an unknown ``how``; a cohort by another network, of the images themselves, or of fewer than two.
+        InputError: an unknown ``how``; a cohort by another network, of the images themselves, or of fewer than two
+            people.
     """
     one_of("normalise", how, tuple(NORMALISATIONS))
     name = name_of(cohort)
@@ -90,6 +91,14 @@ def normalise(features: Features, cohort: Features, how: Normalisation) -> Norma
     strangers = np.concatenate([s.features[s.ids != JUNK] for s in (cohort.query, cohort.gallery)])
     if len(strangers) < LEAST:
         raise InputError(f"`cohort` {name}: expected {LEAST} or more images, got {len(strangers)}")
+    ids = np.concatenate((cohort.query.ids, cohort.gallery.ids))
+    people = len(np.unique(ids[ids > DISTRACTOR])) + int(
+        (ids == DISTRACTOR).sum()
+    )  # each distractor may be somebody else
+    if people < LEAST:
+        raise InputError(
+            f"`cohort` {name}: expected {LEAST} or more people, got {len(strangers)} images of one"
+        )
     query = _unit(_with_cosines(features.query), "query_features")
     gallery = _unit(_with_cosines(features.gallery), "gallery_features")
     strangers = _unit(strangers, f"`cohort` {name}")

@@ -57,7 +57,7 @@ class Training:
     held: Held | None = None  # the latest look at images held back, where a term reads one
     teacher: Teacher | None = None
     columns: tuple[str, ...] = ()  # label columns that terms may read
-    notes: list[str] = field(default_factory=list)  # what was done to the weights it started from
+    notes: list[str] = field(default_factory=list)  # of the weights it started from, of its settings
     unchecked: list[torch.Tensor] = field(default_factory=list)
 
     @property
@@ -221,6 +221,11 @@ def start(
         # Weights that the project ships have no classifier.
         drop_head = config.init_head == "drop" or config.init in NAMED
         start_from(network, config.init, drop_head, notes, config.seed if config.init_wider else None)
+    if config.schedule.warmup > config.epochs:
+        notes.append(
+            f"the learning rate rises for {config.schedule.warmup:g} epochs (`schedule.warmup`) and never gets to its "
+            f"height: there are {config.epochs:g}"
+        )
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     if config.precision == "bfloat16" and device.type == "cpu":
         quicken_depthwise(network)

@@ -156,6 +156,10 @@ def test_a_cohort_that_says_nothing_gives_numbers() -> None:
             "vectors of 3 numbers, mine of 2; both must",
         ),
         (lambda c: replace(c, gallery=side([[0, 1]], [-1], 1)), "others: expected 2 or more images, got 1"),
+        (
+            lambda c: replace(c, gallery=side([[0, 1]], [7], 1)),
+            "others: expected 2 or more people, got 2 images of one",
+        ),
         (lambda c: replace(c, gallery=side([[0, 0]], [8], 1)), "`cohort` others: row 1 is all zero"),
         (lambda c: replace(c, gallery=ASKED.gallery), "others: is the very set that is scored"),
         (

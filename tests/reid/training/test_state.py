@@ -53,6 +53,12 @@ def test_the_loss_falls() -> None:
     assert float(last.loss) == pytest.approx(total, rel=1e-6)
 
 
+def test_a_rate_that_never_gets_to_its_height_is_told() -> None:
+    (told,) = begin(epochs=2, schedule={"warmup": 2.5}).notes
+    assert "rises for 2.5 epochs (`schedule.warmup`) and never gets to its height: there are 2" in told
+    assert begin(epochs=2, schedule={"warmup": 2}).notes == []
+
+
 EVERYTHING = {
     "losses": {
         "cross_entropy": {"label_smoothing": 0.1},
