@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,9 @@ CHUNK = 256  # images between two writes and two reports
 STALE = 86400.0  # s after which the file of a killed run is swept away
 LIMIT = 16 * 2**30  # bytes that the cache keeps; 16 times Market-1501 at 256 x 128
 VERSION = 1  # of what the pixels mean: decoder, resize
+OURS = re.compile(
+    r"(teacher-)?[0-9a-f]{32}\.npy(\.[0-9a-f]{16}\.partial)?"
+)  # names in the cache, the only ones swept
 Progress = Callable[[int, int], None]
 
 
@@ -193,12 +197,12 @@ class _BrokenImages(Exception):
 
 def _sweep(folder: Path, room: int) -> None:
     """Remove what killed runs left behind, and of whole files those longest unused, until ``room`` bytes hold them."""
-    for file in folder.glob("*.partial"):
+    for file in _ours(folder, "*.partial"):
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > STALE:
                 file.unlink()
     whole = []
-    for file in folder.glob("*.npy"):
+    for file in _ours(folder, "*.npy"):
         with suppress(OSError):  # another run swept it
             whole.append((file.stat().st_mtime_ns, file.stat().st_size, file))
     kept = 0
@@ -207,6 +211,10 @@ def _sweep(folder: Path, room: int) -> None:
         if kept > room:
             with suppress(OSError):  # Windows keeps a file that is open
                 file.unlink()
+
+
+def _ours(folder: Path, pattern: str) -> list[Path]:
+    return [file for file in folder.glob(pattern) if OURS.fullmatch(file.name)]
 
 
 def _decoded(

@@ -36,6 +36,10 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
+    if path.suffix.lower() in (".onnx", ".xml"):
+        raise InputError(
+            f"{path}: is for running, not for training; expected a .safetensors or a torch checkpoint"
+        )
     try:
         with torch.serialization.safe_globals(_harmless()):
             content = torch.load(path, map_location="cpu", weights_only=True)

@@ -26,7 +26,7 @@ from retrace.reid.recipe import KEY, SUM, Recipe
 from retrace.reid.weights.checkpoints import read_tensors
 from retrace.reid.weights.foreign import Placed, place
 from retrace.reid.weights.shipped import as_trained, locate
-from retrace.reid.weights.wider import widened
+from retrace.reid.weights.wider import check_answers, widened
 
 HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
 BESIDE = "beside."  # other networks in one file (`reid.join`)
@@ -253,7 +253,7 @@ def start_from(
                 notes.append(f"{path.name}: {len(rest)} tensors of other parts left out: {some}")
             rest = {}
         if wider is not None:
-            given = widened(given, network, wider, str(path))
+            given = widened(given, network, wider, (*HEADS, "heads."))
         wanted = {placed.in_file(key): value for key, value in own.items() if key not in fresh}
         found = {placed.in_file(key): value for key, value in given.items()} | rest
         hint = "" if drop_head else "; if only the classifier differs, init_head=drop starts it anew"
@@ -265,7 +265,27 @@ def start_from(
     network.load_state_dict(given, strict=False)  # strict above, but for what is meant to stay fresh
     if notes is not None:
         notes += placed.notes
+    if wider is not None:
+        _check_wider(path, placed.tensors, network, wider, notes)
     return fresh
+
+
+def _check_wider(
+    path: Path, given: Mapping[str, torch.Tensor], network: nn.Module, seed: int, notes: list[str] | None
+) -> None:
+    """Whether a network that began as the narrower one of a file answers as that does."""
+    if path.suffix.lower() != ".safetensors":
+        raise InputError(f"init_wider: {path}: expected weights of ours, a .safetensors")
+    if any(key.startswith(BESIDE) for key in given):
+        raise InputError(f"init_wider: {path}: holds several networks side by side; expected one")
+    own = network.state_dict()
+    grown = sum(value.shape != own[key].shape for key, value in given.items() if key in own)
+    if not grown:
+        raise InputError(f"init_wider: the network to train is as wide as that of {path}; leave it out")
+    narrow, recipe = load_network(path)
+    check_answers(narrow, network, recipe.size, seed)
+    if notes is not None:
+        notes.append(f"{path.name}: {grown} of {len(given)} tensors grew by copied channels")
 
 
 def _holds(path: Path) -> str:

@@ -137,13 +137,16 @@ def test_nothing_is_left_when_it_stops_half_way(
 
 
 def test_sweeps_what_killed_runs_left(tmp_path: Path, images: ReidImages) -> None:
-    old, young = tmp_path / "a.1.partial", tmp_path / "b.2.partial"
-    for file in (old, young):
+    name = f"{'0f' * 16}.npy.{'3a' * 8}.partial"
+    old, young, other = (tmp_path / each for each in (name, name.replace("3", "4"), "film.partial"))
+    for file in (old, young, other):
         file.write_bytes(b"x")
     os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
     open_images(images, SIZE, tmp_path)
     assert not old.exists()
     assert young.exists()  # somebody may be writing it
+    assert other.exists()  # it is not the cache's
 
 
 def test_progress_in_chunks(images: ReidImages, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,16 +216,18 @@ def test_keeps_within_its_limit_what_was_used_last(
 
 def held(folder: Path) -> list[int]:
     """How many images each file has."""
-    return sorted(len(np.load(file)) for file in folder.glob("*.npy"))
+    return sorted(len(np.load(file)) for file in folder.glob("*.npy") if len(file.stem) == 32)
 
 
 def test_more_than_the_limit_at_once_is_kept_alone(
     tmp_path: Path, images: ReidImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_images(images.take(np.arange(2)), SIZE, tmp_path)
+    (tmp_path / "mine.npy").write_bytes(b"x")
     monkeypatch.setattr(image_cache, "LIMIT", 1)
     np.testing.assert_array_equal(open_images(images, SIZE, tmp_path), expected(images))
     assert held(tmp_path) == [5]
+    assert (tmp_path / "mine.npy").exists()  # a folder that was given may hold more
 
 
 def test_broken_images_in_several_chunks(images: ReidImages, monkeypatch: pytest.MonkeyPatch) -> None:

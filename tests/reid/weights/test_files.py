@@ -251,6 +251,14 @@ def test_starting_from_torchreid(tmp_path: Path) -> None:
     assert torch.equal(answer(other), answer(theirs))
 
 
+def test_what_only_runs_is_no_start(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"x")
+    with pytest.raises(
+        InputError, match=r"init: .*a\.onnx: is for running, not for training; expected a \.safet"
+    ):
+        weights.start_from(fresh(), tmp_path / "a.onnx", drop_head=True)
+
+
 def test_another_network_s_weights_are_refused_with_or_without_head(tmp_path: Path) -> None:
     path, _ = torchreid_file(tmp_path, "osnet_x0_5")
     for config in (POOLED, OWN):
