@@ -197,7 +197,7 @@ class Tracker:
             filters.warp(self._model, place, _checked_warp(warp))
         believed = expected(live.seen, self.config.believed_age, FrameTime(number, now, self._now.time))
         due = max(1, round(FRESH * self._fps))  # matches between two looks, each at its own time
-        sure = (live.status == ACTIVE) & (live.views > 0) & (live.hits % due != 0)
+        sure = (live.status == ACTIVE) & (live.views > 0) & (live.hits > due) & (live.hits % due != 0)
         box, rows = self._model.to_xyxy(place[filters.X])[believed], useful.nonzero()[0]
         kind = kinds(live.class_id, self.config)[believed]
         found = kinds(detections.class_id, self.config)[rows]

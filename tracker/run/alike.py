@@ -45,20 +45,29 @@ class LooksAlike:
         order = np.argsort(detections.index)
         row = order[np.searchsorted(detections.index, tracks.det_index[seen], sorter=order)]
         vector, box = detections.embedding[row], detections.xyxy[row]
-        clear = vector.any(axis=1) & (largest_overlap(box) < APART)
-        ids, vector = tracks.id[seen[clear]], vector[clear]
+        apart, looked = largest_overlap(box) < APART, vector.any(axis=1)
+        clear = apart & looked
+        ids, vector, unseen = tracks.id[seen[clear]], vector[clear], tracks.id[seen[apart & ~looked]]
         if not len(ids):
             return
         above = np.triu_indices(len(ids), 1)
         self.other += _counted(1 - (vector @ vector.T)[above])
+        self._forget(step.frame.time, vector.shape[1])
+        # Who is in the frame and was looked at a moment ago is a stranger, too: often the only one where few are.
+        known = self._vector[np.isin(self._id, unseen)]
+        self.other += _counted(1 - (vector @ known.T).ravel())
         self._again(ids, vector, step.frame.time)
+
+    def _forget(self, time: float, dimension: int) -> None:
+        """Whoever was looked at too long ago."""
+        if dimension != self._vector.shape[1]:
+            self._vector = np.zeros((len(self._id), dimension), np.float32)
+        fresh = time - self._time <= KEPT
+        self._id, self._time, self._vector = self._id[fresh], self._time[fresh], self._vector[fresh]
 
     def _again(self, ids: np.ndarray, vector: np.ndarray, time: float) -> None:
         """Compare people with themselves of a second ago; ``ids`` (K,) ascend, as a tracker reports them."""
-        if vector.shape[1] != self._vector.shape[1]:
-            self._vector = np.zeros((len(self._id), vector.shape[1]), np.float32)
-        fresh = time - self._time <= KEPT
-        known, when, before = self._id[fresh], self._time[fresh], self._vector[fresh]
+        known, when, before = self._id, self._time, self._vector
         at = np.minimum(np.searchsorted(known, ids), max(len(known) - 1, 0))
         old = known[at] == ids if len(known) else np.zeros(len(ids), bool)
         due = old.copy()
@@ -101,9 +110,9 @@ class LooksAlike:
             return f"looks alike: {100 * share:.0f} % of strangers"
         if not same + other:
             return ""
-        return (
-            f"looks alike: not known, {same:,} of {SAME} looks at one person, {other:,} of {OTHER:,} at two"
-        )
+        few = [f"{same:,} looks at one person a second later, {SAME:,} wanted"] if same < SAME else []
+        few += [f"{other:,} at two people, {OTHER:,} wanted"] if other < OTHER else []
+        return f"looks alike: not known, {'; '.join(few)}"
 
     def state_dict(self) -> dict[str, np.ndarray]:
         return {

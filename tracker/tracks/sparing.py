@@ -1,7 +1,7 @@
 """Only what is ambiguous is embedded: a box whose place alone says whose it is needs no network.
 
-A box is settled where it and one active track meet each other and nobody else. It is looked at once in a while all the
-same, so that what the track remembers stays fresh.
+A box is settled where it and one active track meet each other and nobody else. A young track is looked at all the same,
+so that it is remembered well, and any track once in a while, so that what is remembered stays fresh.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from retrace.configs import InputError
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import Detections
 
-SURE = 0.5  # IoU with the predicted box from which place settles it (LOG.md: chosen on PETS09-S2L1, TUD, ADL-Rundle-6)
+SURE = 0.55  # IoU with the predicted box from which place settles it (LOG.md: chosen with three networks on 14 sets)
 MEETS = 0.2  # IoU from which another box or track might be meant
-FRESH = 1.0  # s, between two looks at a track that is settled all the time
+FRESH = 2.0  # s that a track is looked at whenever it is seen, and then between two looks while it is settled
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -29,7 +29,7 @@ def settled(
     Args:
         xyxy, class_id: (N, 4) px and (N,), the boxes that looks could be compared of.
         expected: (T, 4) px, predicted boxes that are believed.
-        sure: (T,) bool, tracks that are active and were looked at lately.
+        sure: (T,) bool, tracks that are active, known well and were looked at lately.
         kind: (T,) their classes.
 
     Returns:

@@ -38,8 +38,24 @@ def test_worked_numbers() -> None:
     found.take(step(3, 1.1, [3, 4], np.stack([a, b]), left=[0.0, 10.0]))  # they overlap: crops of both
     assert found.other.sum() == 3
     assert found.share is None  # far too few
-    assert str(found) == "looks alike: not known, 2 of 100 looks at one person, 3 of 1,000 at two"
+    told = "looks alike: not known, {}3 at two people, 1,000 wanted"
+    assert str(found) == told.format("2 looks at one person a second later, 100 wanted; ")
+    found.same[0] = 100
+    assert str(found) == told.format("")
     assert str(LooksAlike(0.5)) == ""
+
+
+def test_who_was_looked_at_a_moment_ago_is_a_stranger_to_whom_is_looked_at_now() -> None:
+    """As where only what is ambiguous is embedded: frame by frame one person. Distances of (1, 0) and (0, 1) are 1."""
+    a, b = np.eye(2, dtype=np.float32)
+    found = LooksAlike(0.5)
+    for k, vectors in enumerate(((a, 0 * a), (0 * a, b), (0 * a, b), (0 * a, 0 * a))):
+        found.take(step(k, 0.1 * k, [1, 2], np.stack(vectors)))
+    assert found.other.nonzero()[0].tolist() == [99]
+    assert found.other.sum() == 2  # of the second and the third frame: nobody was known in the first
+    found.take(step(9, 0.5, [2], np.stack([b])))  # 1 is not in the frame
+    found.take(step(99, 0.2 + 2 * KEPT, [1, 2], np.stack([0 * a, b])))  # and is forgotten
+    assert found.other.sum() == 2
 
 
 def test_share() -> None:
@@ -78,14 +94,18 @@ def slow(steps: list[Step], least: float) -> tuple[np.ndarray, np.ndarray]:
             if column >= 0 and one.tracks.score[k] >= least:
                 rows.append((int(one.tracks.id[k]), where[int(column)]))
         boxes = one.detections.xyxy
-        rows = [
-            (i, n) for i, n in rows
-            if vectors[n].any() and all(overlap(boxes[n], boxes[m]) < APART for _, m in rows if m != n)
-        ]  # fmt: skip
+        alone = [
+            (i, n) for i, n in rows if all(overlap(boxes[n], boxes[m]) < APART for _, m in rows if m != n)
+        ]
+        rows = [(i, n) for i, n in alone if vectors[n].any()]
         for k, (_, n) in enumerate(rows):
             for _, m in rows[k + 1 :]:
                 put(other, vectors[n], vectors[m])
         looks = {i: (t, v) for i, (t, v) in looks.items() if not rows or time - t <= KEPT}
+        for _, n in rows:
+            for i, m in alone:
+                if not vectors[m].any() and i in looks:
+                    put(other, vectors[n], looks[i][1])
         for i, n in rows:
             if i not in looks:
                 looks[i] = time, vectors[n]
@@ -95,10 +115,13 @@ def slow(steps: list[Step], least: float) -> tuple[np.ndarray, np.ndarray]:
     return same, other
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_slow_twin_and_going_on(seed: int) -> None:
-    tracker, steps = Tracker.from_config("default", fps=8), []
+@pytest.mark.parametrize(("seed", "looked"), [(0, 1.0), (1, 1.0), (2, 0.5), (3, 0.2)])
+def test_slow_twin_and_going_on(seed: int, looked: float) -> None:
+    tracker, steps, rng = Tracker.from_config("default", fps=8), [], np.random.default_rng(seed)
     for k, detections in enumerate(walk(seed, people=8, frames=80, dimension=6)):
+        assert detections.embedding is not None
+        some = rng.random(len(detections)) < looked
+        detections = detections.with_embedding(detections.embedding * some[:, None].astype(np.float32))
         steps.append(Step(Frame(k, k / 8, None), detections, tracker.update(detections, k / 8)))
     found = LooksAlike(0.5)
     for one in steps[:40]:
