@@ -12,6 +12,7 @@ from tests.tools import odd
 from tests.tools.called import called, refused
 
 TRACK = "track VIDEO --detections DET --camera none --out OUT "
+EVAL = "eval_reid --weights ONNX --data MARKET "
 PAY = "does_reid_pay VIDEO --detections DET --reid ONNX --gt SEQUENCES/one/gt/gt.txt "
 HEADROOM = "eval_mot --gt SEQUENCES --results RESULTS --headroom --detections "
 SEARCH = "search PEOPLE IMAGE --reid ONNX "
@@ -28,6 +29,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ("call", "said"),
     [
         (TRACK + "--reid none --runtime openvino", "--runtime openvino: no network is used here"),
+        (EVAL + "--runtime tensorflow", "--runtime must be one of auto, torch, onnxruntime"),
+        (EVAL + "--backend torch", "unrecognized arguments: --backend torch"),
         (TRACK + "--reid none --cluster local --workers 3", "leave --workers out"),
         (TRACK + "--reid ONNX --memory m.db --memory-camera ' '", "--memory-camera is empty"),
         (TRACK + "--reid ONNX --memory m.db --memory-start nan", "--memory-start must be a number"),
