@@ -51,6 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (SEARCH + "--cameras ''", "--cameras '': a name is empty"),
         (SEARCH + "--csv same --json same", "--csv and --json name the same file"),
         (SEARCH + "--csv PEOPLE", "MEMORY and --csv name the same file"),
+        ("eval_mot --gt SEQUENCES --results RESULTS --cameras", "unrecognized arguments: --cameras"),
         (HEADROOM + "DET", "is one file for 2 sequences"),
         (HEADROOM + "det/none.txt", "no detections of one"),
         (HEADROOM + "det/det.txt --detections-file x", "--detections-file does nothing where"),
