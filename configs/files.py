@@ -212,6 +212,22 @@ def write_json(path: Path, value: Any) -> None:
         file.write("\n")
 
 
+def path_for(name: str, argument: str, given: str) -> str:
+    """The path that a user gave for several sources, for the one of this name: ``{name}`` in it stands for that.
+
+    Args:
+        name: of a source or a sequence.
+        argument: what the path is called where the user gave it.
+        given: the path.
+
+    Raises:
+        InputError: it says ``{sequence}``, as some tools once had it: it would be looked for as it stands.
+    """
+    if "{sequence}" in given:
+        raise InputError(f"`{argument}` {given}: write {{name}} instead of {{sequence}}")
+    return given.replace("{name}", name)
+
+
 def file_hash(path: str | Path) -> str:
     """sha256 of a file's bytes, as hex digits."""
     with open(path, "rb") as file:

@@ -19,7 +19,7 @@ from retrace.reid.calibration.card import KEY, Calibration, fingerprint
 from retrace.reid.calibration.pairs import strangers
 from retrace.reid.crops import checked_image, image_files, resize, windows_of
 from retrace.reid.runtime.network import Network, Wish
-from retrace.reid.runtime.open import open_network, pick_backend
+from retrace.reid.runtime.open import open_network, pick_runtime
 from retrace.reid.weights.shipped import locate
 from retrace.reid.weights.shipped import shipped_weights as shipped_weights
 
@@ -102,7 +102,7 @@ class Embedder:
         path_or_name: str | Path,
         device: str = "auto",
         *,
-        backend: str = "auto",
+        runtime: str = "auto",
         model: str | None = None,
         batch_size: int = 16,
         threads: int | None = None,
@@ -119,14 +119,14 @@ class Embedder:
                 torchreid checkpoint (.pth, .pt, .pth.tar), the name of weights that the project ships, or
                 "auto", "fast" (smaller crops) or "strong": those that the project ships.
             device: "auto" (a GPU if the runtime can use one), "cpu", "cuda" or "cuda:N".
-            backend: "torch", "onnxruntime", "tensorrt" (ONNX Runtime's provider) or "openvino"; "auto": what the file's
+            runtime: "torch", "onnxruntime", "tensorrt" (ONNX Runtime's provider) or "openvino"; "auto": what the file's
                 ending calls for, for ONNX onnxruntime.
             model: the network's name, for a torchreid checkpoint whose file name does not contain it.
             batch_size: crops at a time, where the file does not fix it; more than 16 is slower on a CPU and
                 holds more memory (OSNet x0.25: 457 crops/s and 127 MB at 16, 409 and 625 at 128).
             threads: CPU threads for one run; None: the runtime's default.
             size: (height, width) px of a crop; None: as the file says, else 256 x 128.
-            precision: "f32"; "bf16" or "f16" compute in that type, with the backends torch and openvino.
+            precision: "f32"; "bf16" or "f16" compute in that type, with the runtimes torch and openvino.
             flip: each vector is the mean of those of the crop and of its mirror image: twice the work.
             norm: what BatchNorm layers normalise by. "stored": the statistics of the training data. "frame":
                 those of the crops of one call (GHOST); calls of fewer than 8 crops are filled up with the
@@ -140,10 +140,10 @@ class Embedder:
 
         Raises:
             InputError: no such weights, a file that is not an image -> vector network or does not fit the
-                network, a size that the file does not take, a device or backend that is not there.
+                network, a size that the file does not take, a device or runtime that is not there.
         """
         path = find_weights(path_or_name, norm)
-        network = open_network(path, backend, Wish(str(device), model, threads, size, precision, input))
+        network = open_network(path, runtime, Wish(str(device), model, threads, size, precision, input))
         if norm == "stored":
             return cls(network, path, batch_size, flip)
         from retrace.reid.runtime.adaptive_norm import adapt
@@ -374,7 +374,7 @@ def find_weights(path_or_name: str | Path, norm: str = "stored") -> Path:
         return path
     if path != Path(path_or_name):  # a name: the same network lies beside it
         path = path.with_suffix(".safetensors")
-    if pick_backend(path) != "torch":
+    if pick_runtime(path) != "torch":
         beside = [path.with_suffix(ending) for ending in (".safetensors", ".pth")]
         found = next(
             (str(file) for file in beside if file.is_file()), "the .safetensors or .pth it was made from"

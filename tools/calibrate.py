@@ -31,7 +31,7 @@ def parser() -> Parser:
         required=True,
         action="append",
         metavar="FILE",
-        help=".npz inside each sequence folder, or a path with {sequence} in it; give one for each detector",
+        help=".npz inside each sequence folder, or a path with {name} in it; give one for each detector",
     )
     p.add_argument(
         "--tracker", default="odds", metavar="NAME|FILE", help="the preset whose tables are fitted"

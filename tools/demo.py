@@ -1,6 +1,6 @@
 """Track people in a real video: get one, do what ``tools/track.py`` does with it, name what came out.
 
-    python tools/demo.py [--out DIR] [--video FILE] [--save KINDS] [--verbose] [arguments of track.py]
+    python tools/demo.py [--out DIR] [--video FILE] [--save LIST] [--verbose] [arguments of track.py]
 
 The video is OpenCV's ``vtest.avi`` (PETS09-S2L1: 795 frames, 768x576), from the first place that has it: the
 cache folder ($RETRACE_CACHE, else ~/.cache/retrace), the data folder beside the checkout ($RETRACE_SHARED,
@@ -29,7 +29,7 @@ def parser() -> Parser:
     )
     p.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo")
     p.add_argument("--video", type=Path, metavar="FILE", help="track this one instead")
-    p.add_argument("--save", default="video,mot,sheet", metavar="KINDS", help="default: video,mot,sheet")
+    p.add_argument("--save", default="video,mot,sheet", metavar="LIST", help="default: video,mot,sheet")
     p.add_argument("--verbose", action="store_true", help="say why a place did not serve")
     return p
 

@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--min-score", type=float, help="headroom only: leave out boxes below; default: a range")
     p.add_argument("--motmetrics", action="store_true", help="py-motmetrics' extended table of our matches")
     several = "they are cameras of one site: also all as one"
-    p.add_argument("--multi-camera", "--cameras", action="store_true", help=several)
+    p.add_argument("--multi-camera", action="store_true", help=several)
     p.add_argument("--homography", metavar="FILE.yaml", help="with it: also by where people stand")
     p.add_argument("--reach", type=float, metavar="D", help="ground's units beyond which nobody is alike (2)")
     p.add_argument("--jobs", type=int, help="processes; default: by cores and size")

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--vectors",
         metavar="FILE",
         help="what people look like: .npz of detections with embedding, as tools/track.py --detections takes them; "
-        "{sequence} stands for the name; each box of a result takes the vector of the detection it overlaps most",
+        "{name} in it is the result's name; each box of a result takes the vector of the detection it overlaps most",
     )
     p.add_argument("--quiet", action="store_true", help="print errors only")
     return p

@@ -40,7 +40,7 @@ def parser() -> Parser:
         "--detections",
         default="det/det.txt",
         metavar="FILE",
-        help="det.txt or .npz inside each sequence folder, or a path with {sequence} in it; default: det/det.txt",
+        help="det.txt or .npz inside each sequence folder, or a path with {name} in it; default: det/det.txt",
     )
     p.add_argument(
         "--camera",

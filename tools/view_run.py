@@ -32,9 +32,7 @@ def parser() -> Parser:
     p.add_argument("--port", type=int, help="default: a free one, which is printed")
     p.add_argument("--host", help="default: this machine; another address lets others in, with a token")
     p.add_argument("--export", metavar="DIR", help="write the page as a folder instead of serving it")
-    p.add_argument(
-        "--save", metavar="KINDS", help="write RUN/corrected: mot,csv,jsonl,coco,cvat,zip,gt,video"
-    )
+    p.add_argument("--save", metavar="LIST", help="write RUN/corrected: mot,csv,jsonl,coco,cvat,zip,gt,video")
     p.add_argument(
         "--import",
         dest="imported",

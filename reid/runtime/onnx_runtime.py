@@ -26,7 +26,7 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
 
     if wish.precision != "f32":
         raise InputError(
-            f"{path}: onnxruntime computes as the file says, not in {wish.precision!r}; use backend 'openvino'"
+            f"{path}: onnxruntime computes as the file says, not in {wish.precision!r}; use runtime 'openvino'"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = wish.threads or 0  # 0: one a core

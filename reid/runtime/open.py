@@ -10,9 +10,9 @@ from retrace.configs.errors import install
 from retrace.reid.recipe import LARGEST
 from retrace.reid.runtime.network import Network, Wish
 
-BACKENDS = ("auto", "torch", "onnxruntime", "openvino", "tensorrt")
+RUNTIMES = ("auto", "torch", "onnxruntime", "openvino", "tensorrt")
 PRECISIONS = ("f32", "bf16", "f16")
-ENDINGS = {  # a file's ending -> the backends that read it, the default first
+ENDINGS = {  # a file's ending -> the runtimes that read it, the default first
     # On one core f32 ONNX Runtime is the faster of the two for OSNet x0.25 (450 to 335 crops/s) and OSNet x1.0
     # (46 to 40), equal for ResNet-50; it is a base dependency, OpenVINO is not.
     r"\.onnx": ("onnxruntime", "openvino", "tensorrt"),
@@ -22,21 +22,21 @@ ENDINGS = {  # a file's ending -> the backends that read it, the default first
 }
 
 
-def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) -> Network:
+def open_network(path: Path, runtime: str = "auto", wish: Wish | None = None) -> Network:
     """Load a file that exists.
 
     Args:
         path: its ending says what it is, see ``ENDINGS``.
-        backend: of ``BACKENDS``; "auto": the default of the ending.
+        runtime: of ``RUNTIMES``; "auto": the default of the ending.
         wish: device, size and so on; None: the defaults.
 
     Raises:
-        InputError: a file, backend, device, size or precision that do not go together, or a file that is no
+        InputError: a file, runtime, device, size or precision that do not go together, or a file that is no
             image -> vector network.
     """
     wish = wish or Wish()
     _check(wish)
-    name = pick_backend(path, backend)
+    name = pick_runtime(path, runtime)
     try:
         if name == "torch":
             from retrace.reid.runtime.torch_runtime import open_torch
@@ -52,26 +52,26 @@ def open_network(path: Path, backend: str = "auto", wish: Wish | None = None) ->
     except ImportError as error:
         extra = {"torch": "train", "openvino": "openvino"}.get(name)
         cure = install(extra) if extra else "pip install onnxruntime"
-        kind = "torch weights need" if name == "torch" else f"backend {name!r} needs"
+        kind = "torch weights need" if name == "torch" else f"runtime {name!r} needs"
         raise InputError(f"{path}: {kind} {error.name}: {cure}, or use ONNX weights") from None
 
 
-def pick_backend(path: Path, backend: str = "auto") -> str:
+def pick_runtime(path: Path, runtime: str = "auto") -> str:
     """Which runtime reads this file: "torch", "onnxruntime" (by TensorRT: "tensorrt") or "openvino".
 
     Raises:
-        InputError: unknown backend or ending, or a backend that does not read such files.
+        InputError: unknown runtime or ending, or a runtime that does not read such files.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"`backend` must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if runtime not in RUNTIMES:
+        raise InputError(f"`runtime` must be one of {', '.join(RUNTIMES)}, got {runtime!r}")
     for ending, readers in ENDINGS.items():
         if re.search(f"({ending})$", path.name, re.IGNORECASE):
-            if backend not in ("auto", *readers):
+            if runtime not in ("auto", *readers):
                 raise InputError(
-                    f"{path}: backend {backend!r} does not read it; use {' or '.join(readers)}, or convert the "
+                    f"{path}: runtime {runtime!r} does not read it; use {' or '.join(readers)}, or convert the "
                     "training weights with `retrace export-reid`"
                 )
-            return readers[0] if backend == "auto" else backend
+            return readers[0] if runtime == "auto" else runtime
     raise InputError(
         f"{path}: expected weights that end in .onnx, .safetensors, .xml, .torchscript, .pth, .pt or .pth.tar"
     )

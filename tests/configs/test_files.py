@@ -20,12 +20,21 @@ from retrace.configs.files import (
     file_hash,
     locked,
     make_folder,
+    path_for,
     reading,
     reveal,
     write_json,
     writing,
 )
 from retrace.configs.reading import read_json, read_npz
+
+
+def test_a_path_for_several_is_that_of_one_by_its_name() -> None:
+    assert path_for("door", "gt", "gt/{name}/{name}.txt") == "gt/door/door.txt"
+    assert path_for("{sequence}", "gt", "gt/{name}.txt") == "gt/{sequence}.txt"  # a folder may be called so
+    assert path_for("door", "gt", "gt.txt") == "gt.txt"
+    with pytest.raises(InputError, match=r"`gt` \{sequence\}\.txt: write \{name\} instead of \{sequence\}"):
+        path_for("door", "gt", "{sequence}.txt")
 
 
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ SECONDS, MEGABYTES = 60.0, 2500
 LONGEST = 540  # characters: 500, and the tool's name
 WORDS = [
     *("", " ", "-", "--", "nan", "inf", "-1", "0", "1", "1e999", "9" * 40, "0x10", "²", "٣", "x" * 300, "y/" * 900),
-    *("a=b", "=", "high=", "high=nan", "stages.²=1", "a.b.c=1", "[[[[", "a,b,,c", "a,a", "{sequence}", "%s", "{}"),
+    *("a=b", "=", "high=", "high=nan", "stages.²=1", "a.b.c=1", "[[[[", "a,b,,c", "a,a", "{name}", "%s", "{}"),
     *("ü\u2028ñ", "\udcff", "*", "~", "..", "http://127.0.0.1:9/x", "rtsp://u:p@[::1", "cuda:9", "none", "auto"),
     *("/dev/null", "/dev/full", "/proc/self/mem", "/proc/1/environ", "EMPTY", "FOLDER", "BYTES", "TEXT", "MISSING"),
     *("IMAGE", "ZIP", "NPZ", "JSON", "YAML", "ONNX", "XML", "VIDEO", "DET", "MARKET", "SEQUENCES", "LOOP"),

@@ -98,7 +98,7 @@ def test_help_imports_nothing_but_the_standard_library() -> None:
     assert not done.stdout.split()
 
 
-def test_the_bench_measures_every_backend_against_eager(
+def test_the_bench_measures_every_runtime_against_eager(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import importlib.util

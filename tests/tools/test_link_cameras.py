@@ -59,7 +59,7 @@ def test_learned_then_given_then_scored(
         assert len(mine) == len(before)
         assert set(mine.id.tolist()) <= set(range(1, 7))
         assert (out / f"{name}.txt").read_bytes() == (tmp_path / "again" / f"{name}.txt").read_bytes()
-    truth = ["--gt", str(tmp_path / "gt"), "--cameras", "--results"]
+    truth = ["--gt", str(tmp_path / "gt"), "--multi-camera", "--results"]
     # before: a third of the boxes, those of one camera
     for folder, idf1 in ((out, "100.00"), (results, "33.33")):
         assert eval_mot.main([*truth, str(folder)]) == OK

@@ -12,7 +12,13 @@ from tests.tools import odd
 from tests.tools.called import called, refused
 
 TRACK = "track VIDEO --detections DET --camera none --out OUT "
+EVAL = "eval_reid --weights ONNX --data MARKET "
 PAY = "does_reid_pay VIDEO --detections DET --reid ONNX --gt SEQUENCES/one/gt/gt.txt "
+PAY_ONE = "does_reid_pay VIDEO --reid ONNX --gt SEQUENCES/one/gt/gt.txt --detections "
+ADAPT_ONE = "adapt_reid VIDEO --out OUT --gap 0.1 --gt "
+TUNE = "tune --data SEQUENCES --tracker sort --trials 1 --jobs 1 --out OUT "
+CALIBRATE = "calibrate --data SEQUENCES --out OUT/a.yaml --detections "
+OFFLINE = "offline --results RESULTS --out OUT --fps 10 --vectors "
 HEADROOM = "eval_mot --gt SEQUENCES --results RESULTS --headroom --detections "
 SEARCH = "search PEOPLE IMAGE --reid ONNX "
 CAPACITY = "capacity --costs COSTS --cameras 3 "
@@ -28,6 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ("call", "said"),
     [
         (TRACK + "--reid none --runtime openvino", "--runtime openvino: no network is used here"),
+        (EVAL + "--runtime tensorflow", "--runtime must be one of auto, torch, onnxruntime"),
+        (EVAL + "--backend torch", "unrecognized arguments: --backend torch"),
         (TRACK + "--reid none --cluster local --workers 3", "leave --workers out"),
         (TRACK + "--reid ONNX --memory m.db --memory-camera ' '", "--memory-camera is empty"),
         (TRACK + "--reid ONNX --memory m.db --memory-start nan", "--memory-start must be a number"),
@@ -43,6 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (SEARCH + "--cameras ''", "--cameras '': a name is empty"),
         (SEARCH + "--csv same --json same", "--csv and --json name the same file"),
         (SEARCH + "--csv PEOPLE", "MEMORY and --csv name the same file"),
+        ("eval_mot --gt SEQUENCES --results RESULTS --cameras", "unrecognized arguments: --cameras"),
         (HEADROOM + "DET", "is one file for 2 sequences"),
         (HEADROOM + "det/none.txt", "no detections of one"),
         (HEADROOM + "det/det.txt --detections-file x", "--detections-file does nothing where"),
@@ -60,6 +69,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("adapt_reid VIDEO SEQUENCES/one --out OUT --detections DET", "one file for 2 videos"),
         ("adapt_reid VIDEO --out OUT --cut nan", "--cut nan: expected a share"),
         ("adapt_reid VIDEO --out OUT --set foo=1", "unknown key 'foo'"),
+        (PAY_ONE + "'{sequence}.txt'", "--detections {sequence}.txt: write {name} instead of {sequence}"),
+        (ADAPT_ONE + "'{sequence}.txt'", "--gt {sequence}.txt: write {name} instead of {sequence}"),
+        (TUNE + "--detections '{sequence}.txt'", "--detections {sequence}.txt: write {name} instead of {sequence}"),
+        (TUNE + "--camera 'x/{sequence}'", "--camera x/{sequence}: write {name} instead of {sequence}"),
+        (CALIBRATE + "'d/{sequence}.npz'", "--detections d/{sequence}.npz: write {name} instead of {sequence}"),
+        (OFFLINE + "'v/{sequence}.npz'", "--vectors v/{sequence}.npz: write {name} instead of {sequence}"),
         ("calibrate_reid --weights ONNX --data MARKET --json FOLDER", "is a folder"),
         ("bench_losses run --hours nan", "--hours must be a number"),
         ("bench_losses run --jobs 0", "--jobs 0"),

@@ -204,7 +204,7 @@ def test_people_are_reconnected_by_looks_at_once_or_later(returning, tmp_path, c
     given = ("--results", tmp_path / "run", "--out", tmp_path / "theirs", "--quiet")
     run(offline, *given)
     assert ids_in(tmp_path / "theirs" / name) == 3
-    run(offline, *given, "--vectors", returning.parent / "{sequence}" / "det.npz")
+    run(offline, *given, "--vectors", returning.parent / "{name}" / "det.npz")
     assert (tmp_path / "theirs" / name).read_bytes() == (tmp_path / "once" / name).read_bytes()
     # and ids that were joined already are not looked up among those of before
     run(track, returning, *SHORT, "--out", tmp_path / "both", "--save", "looks", "--offline", "link")

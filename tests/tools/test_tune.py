@@ -235,7 +235,7 @@ def test_vectors_come_with_npz_detections(tmp_path: Path) -> None:
             score=np.ones(FRAMES),
             embedding=vectors,
         )
-    for one in find_clips(data, "{sequence}/det.npz".replace("{", str(data) + "/{", 1)):
+    for one in find_clips(data, str(data / "{name}" / "det.npz")):
         assert all(f.embedding is not None for f in load_clip(one, "custom").frames)
     assert run(data, tmp_path / "out", "--detections", "det.npz", "--trials", "2")["trials"] == 2
 

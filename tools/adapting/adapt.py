@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from retrace.configs import InputError
-from retrace.configs.files import write_json
+from retrace.configs.files import path_for, write_json
 from retrace.reid.data.sets import read_reid_set
 from retrace.reid.embedder import Embedder
 from retrace.reid.weights.shipped import as_trained, locate
@@ -111,7 +111,7 @@ def adapt(
     settings = settings_of(begin, changes)
     _check_gap(videos, gap)
     check_training(settings)
-    true = {} if gt is None else {name: read_ground_truth(gt.replace("{name}", name)) for name in names}
+    true = {} if gt is None else {name: read_ground_truth(path_for(name, "gt", gt)) for name in names}
     with _telling_what_stays(out):
         folders = [
             track_confident(video, out, str(begin), detector, detections, wish, device, say)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from retrace.configs.files import path_for
 from retrace.eval.mot import combine, evaluate
 from retrace.tools.runs.models import Models
 from retrace.tracker.data import MotTable
@@ -50,4 +51,4 @@ def idf1(found: Sequence[MotTable], truth: Sequence[MotTable]) -> float:
 
 
 def boxes_of(detections: str | None, name: str) -> str | None:
-    return None if detections is None else detections.replace("{name}", name)
+    return None if detections is None else path_for(name, "detections", detections)

@@ -1,7 +1,7 @@
-"""Crops per CPU-second of every backend, beside the same network in plain torch, in one run on one thread.
+"""Crops per CPU-second of every runtime, beside the same network in plain torch, in one run on one thread.
 
 Our side is whole (`Embedder.crops`: bytes in, unit vectors out); torch eager's is the network alone on numbers
-that are ready. Backends take turns within a round; medians over rounds. Quote the ratios.
+that are ready. Runtimes take turns within a round; medians over rounds. Quote the ratios.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def open_ways(
     from retrace.reid.exporting.job import ExportJob, export
 
     embedder = Embedder.from_weights(
-        weights, "cpu", backend="torch", model=model, threads=1, batch_size=batch
+        weights, "cpu", runtime="torch", model=model, threads=1, batch_size=batch
     )
     crops = some_crops(batch, embedder.size, calibration)
     ways = {EAGER: eager(weights, model, crops), "torch": lambda: embedder.crops(crops)}
@@ -97,11 +97,11 @@ def open_ways(
     plans = [("onnxruntime", "f32", kind) for kind in files]
     if importlib.util.find_spec("openvino"):
         plans += [("openvino", "f32", kind) for kind in files] + [("openvino", "bf16", "f32")]
-    for backend, precision, kind in plans:
+    for runtime, precision, kind in plans:
         opened = Embedder.from_weights(
-            files[kind], "cpu", backend=backend, precision=precision, threads=1, batch_size=batch
+            files[kind], "cpu", runtime=runtime, precision=precision, threads=1, batch_size=batch
         )
-        ways[f"{backend} {kind if precision == 'f32' else precision}"] = lambda e=opened: e.crops(crops)  # type: ignore[misc]
+        ways[f"{runtime} {kind if precision == 'f32' else precision}"] = lambda e=opened: e.crops(crops)  # type: ignore[misc]
     return ways
 
 

@@ -122,7 +122,7 @@ CALLED = {"input": "`reid_input`"}  # what the embedder's arguments are called i
 
 def _open_appearance(job: Job, threads: int | None) -> Appearance:
     from retrace.reid.embedder import Embedder, find_weights, shipped_weights
-    from retrace.reid.runtime.open import pick_backend
+    from retrace.reid.runtime.open import pick_runtime
 
     reid, norm = job.reid, job.reid_norm
     if reid == "auto" and shipped_weights() is None:
@@ -130,11 +130,11 @@ def _open_appearance(job: Job, threads: int | None) -> Appearance:
             None, "off: no weights in this installation; `reid` FILE (.onnx or torchreid .pth) turns it on"
         )
     weights = str(find_weights(reid, norm))
-    if pick_backend(Path(weights), job.runtime) not in ("onnxruntime", "tensorrt"):
+    if pick_runtime(Path(weights), job.runtime) not in ("onnxruntime", "tensorrt"):
         threads = job.threads  # several threads may not call it at once: it has all cores instead
     try:
         embedder = Embedder.from_weights(
-            weights, device=job.device, backend=job.runtime, norm=norm, input=job.reid_input, threads=threads
+            weights, device=job.device, runtime=job.runtime, norm=norm, input=job.reid_input, threads=threads
         )
     except InputError as error:
         raise InputError(renamed(str(error), CALLED)) from None

@@ -31,7 +31,7 @@ class Embedding:
     strict: bool = False  # a broken image is an error, not left out
     cache: str | Path | None = None  # of decoded images; None: the usual place
     device: str = "auto"
-    backend: str = "auto"
+    runtime: str = "auto"
     model: str | None = None  # the network, where the file does not say
     batch_size: int = 16
     threads: int | None = None
@@ -104,7 +104,7 @@ def _open(name: str, how: Embedding | None) -> Features | tuple[Path, Embedder]:
     path = find_weights(name)
     options = {
         key: getattr(how, key)
-        for key in ("backend", "model", "batch_size", "threads", "size", "flip", "input")
+        for key in ("runtime", "model", "batch_size", "threads", "size", "flip", "input")
     }
     return path, Embedder.from_weights(path, how.device, **options)
 

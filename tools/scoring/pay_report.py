@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from retrace.configs import InputError
+from retrace.configs.files import path_for
 from retrace.eval.mot.preprocess import check_benchmark, find_fault
 from retrace.eval.mot.sequences import guess_benchmark
 from retrace.eval.report import Cell, Section
@@ -91,7 +92,7 @@ def _trial(
 def _own(source: Source, given: str | None, option: str, inside: str) -> Path:
     if given is None and source.folder is None:
         raise InputError(f"{source.name}: is no sequence folder, so `{option}` FILE is needed")
-    path = Path(given.replace("{name}", source.name)) if given else Path(source.folder or ".") / inside
+    path = Path(path_for(source.name, option, given)) if given else Path(source.folder or ".") / inside
     if not path.is_file():
         raise InputError(f"`{option}` {path}: no such file for {source.name}")
     return path

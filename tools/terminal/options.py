@@ -294,7 +294,7 @@ def add_answers(p: Any, files: bool = True) -> None:
 
 EMBEDDING = (
     *("layout", "split", "strict", "flip", "size", "model", "input"),
-    *("batch_size", "device", "backend", "threads", "cache"),
+    *("batch_size", "device", "runtime", "threads", "cache"),
 )
 
 
@@ -322,7 +322,7 @@ def add_embedding(p: Any) -> None:
     p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
     p.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")
     p.add_argument("--device", metavar="auto|cpu|cuda[:N]")
-    p.add_argument("--backend", metavar="auto|torch|onnxruntime|openvino")
+    p.add_argument("--runtime", metavar="auto|torch|onnxruntime|openvino")
     p.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the runtime's choice")
     p.add_argument("--cache", metavar="DIR", help="of decoded images; default: ~/.cache/retrace/images")
 

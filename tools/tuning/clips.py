@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.files import path_for
 from retrace.eval.mot.clear import Clear
 from retrace.eval.mot.hota import Hota
 from retrace.eval.mot.identity import Identity
@@ -81,7 +82,7 @@ def find_clips(
 
     Args:
         data: folder of MOTChallenge sequence folders.
-        detections: file inside each sequence folder, or a path with ``{sequence}`` in it.
+        detections: file inside each sequence folder, or a path with ``{name}`` in it, which is the sequence's.
         camera: "auto" (gmc.txt in the folder, where there is one), "none", or a file named like detections.
         split: "val-half" keeps the frames after the first floor(N/2) + 1, as `retrace.eval.mot.sequences` has it.
         names: only these; default: all.
@@ -102,7 +103,8 @@ def find_clips(
 
 
 def _clip_files(folder: Path, detections: str, camera: str, split: str) -> ClipFiles:
-    boxes, warps = _inside(folder, detections), _inside(folder, "gmc.txt" if camera == "auto" else camera)
+    boxes = _inside(folder, "detections", detections)
+    warps = _inside(folder, "camera", "gmc.txt" if camera == "auto" else camera)
     if not boxes.is_file():
         raise InputError(f"`detections` {detections}: no such file for {folder.name} (looked for {boxes})")
     truth = find_truth(folder, split)
@@ -114,9 +116,9 @@ def _clip_files(folder: Path, detections: str, camera: str, split: str) -> ClipF
     return ClipFiles(truth, fps, boxes, warps, labelled)
 
 
-def _inside(folder: Path, given: str) -> Path:
-    path = Path(given.replace("{sequence}", folder.name))
-    return path if "{sequence}" in given else folder / path
+def _inside(folder: Path, argument: str, given: str) -> Path:
+    path = Path(path_for(folder.name, argument, given))
+    return path if "{name}" in given else folder / path
 
 
 @cache

@@ -23,7 +23,7 @@ class Settings:
     data: str | Path  # folder of sequence folders with ground truth
     tracker: str = "default"  # the preset to begin from
     overrides: Mapping[str, Any] = field(default_factory=dict)  # values of it that are replaced
-    detections: str = "det/det.txt"  # inside each sequence folder, or a path with {sequence} in it
+    detections: str = "det/det.txt"  # inside each sequence folder, or a path with {name} in it
     camera: str = "auto"  # "auto" (gmc.txt where there is one), "none", or a file named likewise
     split: str = "all"  # or "val-half"
     benchmark: str = "auto"  # whose rules; told from the names

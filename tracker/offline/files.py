@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError, load_preset
-from retrace.configs.files import atomic_write, writing
+from retrace.configs.files import atomic_write, path_for, writing
 from retrace.configs.reading import read_npz
 from retrace.tracker.boxes import iou_matrix
 from retrace.tracker.data import Frame, MotTable, frame_rate
@@ -63,7 +63,7 @@ def improve_folder(
         manifest: what run.json says of the folder; may be empty.
         fps: frames a second of all; None: of each one's ``seqinfo.ini`` in ``sequences``, or of the manifest.
         sequences: folder of MOTChallenge sequence folders.
-        vectors: .npz of detections with embedding; ``{sequence}`` stands for the name. None: SEQUENCE.looks.npz.
+        vectors: .npz of detections with embedding; ``{name}`` in it is the result's. None: SEQUENCE.looks.npz.
 
     Raises:
         InputError: no results, a frame rate or a size that nobody knows, a fault of a file.
@@ -205,6 +205,6 @@ def _find_looks(
             raise InputError("`vectors` is for the pass reconnect, which `passes` leaves out")
         return None
     if vectors is not None:
-        return looks_by_overlap(path, Path(vectors.replace("{sequence}", path.stem)))
+        return looks_by_overlap(path, Path(path_for(path.stem, "vectors", vectors)))
     own = path.with_name(path.stem + LOOKS)
     return read_looks(own) if own.is_file() and manifest.get("online") is not False else None

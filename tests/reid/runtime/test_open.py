@@ -20,7 +20,7 @@ from retrace.reid import Embedder
 from retrace.reid.recipe import Recipe
 from retrace.reid.runtime.feed import Feed, normalise
 from retrace.reid.runtime.network import Wish
-from retrace.reid.runtime.open import open_network, pick_backend
+from retrace.reid.runtime.open import open_network, pick_runtime
 from tests.reid.networks_by_hand import channel_means, little_network, use_network
 
 OURS = {
@@ -51,15 +51,15 @@ def test_normalise_is_rgb_minus_mean_over_std() -> None:
     np.testing.assert_allclose(found[0, :, 0, 0], want, atol=1e-6)
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_recipe_in_the_file_says_how_to_feed_it(tmp_path: Path, backend: str) -> None:
-    if backend == "openvino":
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_recipe_in_the_file_says_how_to_feed_it(tmp_path: Path, runtime: str) -> None:
+    if runtime == "openvino":
         pytest.importorskip("openvino")
     path = channel_means(tmp_path / "ours.onnx", ["B", 3, "H", "W"], json.dumps(OURS))
-    network = open_network(path, backend, Wish("cpu"))
+    network = open_network(path, runtime, Wish("cpu"))
     assert network.size == (16, 8)
     assert network.card == {"data": "made up"}
-    assert network.place == f"{backend} on cpu"
+    assert network.place == f"{runtime} on cpu"
     found = network.run(ORANGE)
     np.testing.assert_allclose(found, [[(1 - 0.5) / 0.5, (127 / 255 - 0.25) / 0.25, 0.0]], atol=1e-5)
 
@@ -123,52 +123,52 @@ def test_a_size_asked_for_wins_over_the_recipe(tmp_path: Path) -> None:
         ("model.pth.tar-60", "torch"),
     ],
 )
-def test_the_ending_picks_the_backend(name: str, auto: str) -> None:
-    assert pick_backend(Path(name)) == auto == pick_backend(Path(name), auto)
+def test_the_ending_picks_the_runtime(name: str, auto: str) -> None:
+    assert pick_runtime(Path(name)) == auto == pick_runtime(Path(name), auto)
 
 
 @pytest.mark.parametrize(
-    ("name", "backend", "message"),
+    ("name", "runtime", "message"),
     [
         ("a.pth", "onnxruntime", "does not read it; use torch, or convert .* `retrace export-reid`"),
         ("a.onnx", "torch", "use onnxruntime or openvino"),
         ("a.xml", "onnxruntime", "use openvino"),
-        ("a.onnx", "tensorflow", "`backend` must be one of auto, torch, .*, got 'tensorflow'"),
+        ("a.onnx", "tensorflow", "`runtime` must be one of auto, torch, .*, got 'tensorflow'"),
         ("a.bin", "auto", r"expected weights that end in \.onnx, \.safetensors"),
     ],
 )
-def test_backends_and_files_that_do_not_go_together(name: str, backend: str, message: str) -> None:
+def test_runtimes_and_files_that_do_not_go_together(name: str, runtime: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        pick_backend(Path(name), backend)
+        pick_runtime(Path(name), runtime)
 
 
 @pytest.mark.parametrize(
-    ("backend", "wish", "message"),
+    ("runtime", "wish", "message"),
     [
         ("auto", Wish("gpu"), "`device` must be auto, cpu, cuda"),
         ("auto", Wish(precision="f8"), "`precision` must be one of f32, bf16, f16, got 'f8'"),
         (
             "auto",
             Wish(precision="bf16"),
-            "onnxruntime computes as the file says, not in 'bf16'; use backend 'openvino'",
+            "onnxruntime computes as the file says, not in 'bf16'; use runtime 'openvino'",
         ),
         ("auto", Wish(size=(0, 8)), "size must be"),
         ("openvino", Wish("cuda:0"), "OpenVINO has no CUDA; use device 'cpu'"),
     ],
 )
-def test_wishes_that_cannot_be_met(tmp_path: Path, backend: str, wish: Wish, message: str) -> None:
-    if backend == "openvino":
+def test_wishes_that_cannot_be_met(tmp_path: Path, runtime: str, wish: Wish, message: str) -> None:
+    if runtime == "openvino":
         pytest.importorskip("openvino")
     path = channel_means(tmp_path / "any.onnx", ["B", 3, 16, 8])
     with pytest.raises(InputError, match=message):
-        open_network(path, backend, wish)
+        open_network(path, runtime, wish)
 
 
 def test_a_runtime_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = channel_means(tmp_path / "any.onnx", ["B", 3, 16, 8])
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(
-        InputError, match=re.escape(f"backend 'openvino' needs openvino: {install('openvino')}")
+        InputError, match=re.escape(f"runtime 'openvino' needs openvino: {install('openvino')}")
     ):
         open_network(path, "openvino")
 
@@ -228,7 +228,7 @@ def test_our_own_weights_file_is_run_as_it_was_trained(tmp_path: Path, crops: np
     np.testing.assert_allclose(found, want / np.linalg.norm(want, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_every_backend_gives_the_vectors_of_the_checkpoint(shared: Path) -> None:
+def test_every_runtime_gives_the_vectors_of_the_checkpoint(shared: Path) -> None:
     """The shared ONNX file and checkpoint are the same network; real crops."""
     needs_torchreid()
     pytest.importorskip("openvino")
@@ -238,13 +238,13 @@ def test_every_backend_gives_the_vectors_of_the_checkpoint(shared: Path) -> None
     people = [cv2.imread(str(path)) for path in sorted(folder.glob("*.jpg"))[:40:10]]
     stem = shared / "weights" / "osnet_x0_25_msmt17"
     found = {
-        backend: Embedder.from_weights(stem.with_suffix(ending), "cpu", backend=backend, threads=1).crops(
+        runtime: Embedder.from_weights(stem.with_suffix(ending), "cpu", runtime=runtime, threads=1).crops(
             people
         )
-        for backend, ending in (("torch", ".pth"), ("onnxruntime", ".onnx"), ("openvino", ".onnx"))
+        for runtime, ending in (("torch", ".pth"), ("onnxruntime", ".onnx"), ("openvino", ".onnx"))
     }
-    for backend in ("onnxruntime", "openvino"):
-        assert 1 - (found[backend] * found["torch"]).sum(1).min() < 1e-5, backend
+    for runtime in ("onnxruntime", "openvino"):
+        assert 1 - (found[runtime] * found["torch"]).sum(1).min() < 1e-5, runtime
 
 
 def test_threads_of_a_session_do_not_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,16 +99,16 @@ FRONTS: dict[str, tuple[list[Step], Feed]] = {
 
 
 @pytest.mark.parametrize("as_nodes", [False, True], ids=["initializers", "constant nodes"])
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("case", FRONTS)
 def test_what_stands_in_front_is_not_done_twice(
-    tmp_path: Path, case: str, backend: str, as_nodes: bool
+    tmp_path: Path, case: str, runtime: str, as_nodes: bool
 ) -> None:
-    if backend == "openvino":
+    if runtime == "openvino":
         pytest.importorskip("openvino")
     steps, want = FRONTS[case]
     shape = ["B", 8, 4, 3] if want.layout == "nhwc" else None
-    network = open_network(with_front(tmp_path / "a.onnx", steps, shape, as_nodes=as_nodes), backend)
+    network = open_network(with_front(tmp_path / "a.onnx", steps, shape, as_nodes=as_nodes), runtime)
     assert network.feed == want
     assert (network.size, network.batch) == ((8, 4), None)
     np.testing.assert_allclose(network.run(ORANGE), [IMAGENET] * 2, atol=1e-4)
