@@ -92,9 +92,8 @@ def normalise(features: Features, cohort: Features, how: Normalisation) -> Norma
     if len(strangers) < LEAST:
         raise InputError(f"`cohort` {name}: expected {LEAST} or more images, got {len(strangers)}")
     ids = np.concatenate((cohort.query.ids, cohort.gallery.ids))
-    people = len(np.unique(ids[ids > DISTRACTOR])) + int(
-        (ids == DISTRACTOR).sum()
-    )  # each distractor may be somebody else
+    # Each distractor may be somebody else.
+    people = len(np.unique(ids[ids > DISTRACTOR])) + int((ids == DISTRACTOR).sum())
     if people < LEAST:
         raise InputError(
             f"`cohort` {name}: expected {LEAST} or more people, got {len(strangers)} images of one"
