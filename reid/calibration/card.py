@@ -137,9 +137,8 @@ class Calibration:
             for name, known in self.thresholds.items()
         }
         here = {"later": own} if own and "later" in limits else {}
-        known = (
-            self.spread and self.spread * scale * wider
-        )  # as steep as before: as far spread, beside the mean
+        # As steep as before: as far spread, beside the mean.
+        known = self.spread and self.spread * scale * wider
         return replace(self, maps=maps, thresholds={**limits, **here}, strangers=apart, spread=known)
 
     def to_card(self) -> dict[str, Any]:
