@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--every", type=int, metavar="FRAMES", help="of the video: look at one in so many; default: 1"
     )
     p.add_argument("--out", metavar="FILE", help="the weights with their calibration, of the same format")
-    p.add_argument("--json", metavar="FILE", help="the calibration alone")
+    p.add_argument("--json", metavar="FILE", help="the calibration alone, to read: tools take --out")
     p.add_argument(
         "--memory", metavar="FILE.yaml", help="an identity memory's config: what its visits' distances say"
     )
