@@ -55,6 +55,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--memory-config", metavar="NAME|FILE", help="whose other numbers --memory takes; default: default"
     )
+    p.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        help="leave out what the weights' card says of distances: calibrates weights again whose card is damaged",
+    )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--cache", metavar="DIR", help="of decoded images; default: ~/.cache/retrace/images")
     p.add_argument("--quiet", action="store_true", help="print errors only")
@@ -80,11 +85,11 @@ def run(args: argparse.Namespace) -> int:
     from retrace.configs.files import write_json
     from retrace.tools.scoring.calibrated_weights import open_weights, write_calibration
 
-    weights, embedder = open_weights(args.weights, args.out, args.device)
+    weights, embedder = open_weights(args.weights, args.out, args.device, args.uncalibrated)
     with bar("embed", 0, quiet=args.quiet) as advance:
         found, tell = (by_sets if args.video is None else by_video)(args, embedder, weights.name, advance)
     if args.out:
-        write_calibration(weights, Path(args.out), found)
+        write_calibration(weights, Path(args.out), found, args.uncalibrated)
     if args.json:
         write_json(Path(args.json), found.to_card())
     if not args.quiet:

@@ -88,7 +88,8 @@ def main(argv: list[str]) -> int:
             write_page(
                 Path(args.html), found, advance, **options.given(vars(args), ("top_k", "html_queries"))
             )
-        if args.verification and args.weights is not None and args.normalise is None:
+        judged = args.normalise is None and not args.uncalibrated
+        if args.verification and args.weights is not None and judged:
             told = options.given(vars(args), ("device", "model", "input"))
             found = with_calibration(found, args.weights, args.reliability, **told)
     first, *others = found.sections

@@ -42,6 +42,11 @@ def add_looks(p: ArgumentParser) -> None:
         "the video so far; the last two need torch",
     )
     p.add_argument(
+        "--reid-uncalibrated",
+        action="store_true",
+        help="leave out what the weights' card says of distances: opens weights whose card is damaged",
+    )
+    p.add_argument(
         "--embed",
         default="all",
         choices=("all", "ambiguous", "always"),
@@ -293,7 +298,7 @@ def add_answers(p: Any, files: bool = True) -> None:
 
 
 EMBEDDING = (
-    *("layout", "split", "strict", "flip", "size", "model", "input"),
+    *("layout", "split", "strict", "flip", "size", "model", "input", "uncalibrated"),
     *("batch_size", "device", "backend", "threads", "cache"),
 )
 
@@ -335,6 +340,12 @@ def write_tables(
     more: Mapping[Path, str] | None = None,
 ) -> None:
     """The files that --json, --csv and --markdown ask for.
+    p.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        default=None,
+        help="leave out what the weights' card says of distances: opens weights whose card is damaged",
+    )
 
     Args:
         values: of these options, by name.
