@@ -74,18 +74,23 @@ class Calibration:
         return self.maps[relation]
 
     def limit(self, relation: str, rate: float) -> float:
-        """The distance with this false-match rate.
+        """The distance with this false-match rate; between two known rates linear in the rate's logarithm.
+
+        There up to a seventh more false matches come than were asked for, where strangers' distances are Gaussian.
 
         Raises:
-            InputError: the rate was not supported by the pairs.
+            InputError: the rate is beyond those that the pairs supported.
         """
         known = self.thresholds.get(relation, {})
-        if rate not in known:
-            rates = ", ".join(f"{r:g}" for r in known) or "none"
+        if rate in known:
+            return known[rate]
+        rates = sorted(known)
+        if not rates or not rates[0] < rate < rates[-1]:
+            told = ", ".join(f"{r:g}" for r in reversed(rates)) or "none"
             raise InputError(
-                f"no threshold for {relation!r} at a false-match rate of {rate:g}; known: {rates}"
+                f"no threshold for {relation!r} at a false-match rate of {rate:g}; known: {told}, and what lies between"
             )
-        return known[rate]
+        return float(np.interp(math.log(rate), np.log(rates), [known[r] for r in rates]))
 
     def suited(self, strangers: float | np.ndarray, spread: float | None = None) -> Calibration:
         """The calibration where strangers are so far apart: what is seen of a place without labels.

@@ -90,6 +90,12 @@ def add_ranking_extras(p: Any) -> None:
         action="store_true",
         help="TPR at FPR 1e-4 to 1e-2, with thresholds; are the weights' probabilities true here?",
     )
+    p.add_argument(
+        "--fpr",
+        type=fractions,
+        metavar="LIST",
+        help="other rates of false matches, such as 1e-3,0.05; with --verification",
+    )
     p.add_argument("--reliability", metavar="FILE.svg", help="their diagram; with --verification")
     p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
     p.add_argument("--nmi", action="store_true", help="of k-means clusters and identities")
@@ -244,6 +250,16 @@ def size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def fractions(text: str) -> tuple[float, ...]:
+    """ "1e-3,0.05" -> (0.001, 0.05): a ``type`` for argparse."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r}: expected fractions separated by commas, such as 1e-3,0.05"
+        ) from None
+
+
 def add_table_outputs(p: Any) -> None:
     """--json, --csv and --markdown, as :func:`write_tables` reads them."""
     p.add_argument("--json", metavar="FILE", help="all figures; - for standard output instead of the tables")
@@ -324,6 +340,12 @@ def add_embedding(p: Any) -> None:
         help="how foreign weights take images: raw (0..255), unit (0..1), imagenet, then e.g. ,colour=bgr; default: as "
         "the file says or shows",
     )
+    p.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        default=None,
+        help="leave out what the weights' card says of distances: opens weights whose card is damaged",
+    )
     p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
     p.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")
     p.add_argument("--device", metavar="auto|cpu|cuda[:N]")
@@ -340,12 +362,6 @@ def write_tables(
     more: Mapping[Path, str] | None = None,
 ) -> None:
     """The files that --json, --csv and --markdown ask for.
-    p.add_argument(
-        "--uncalibrated",
-        action="store_true",
-        default=None,
-        help="leave out what the weights' card says of distances: opens weights whose card is damaged",
-    )
 
     Args:
         values: of these options, by name.

@@ -59,7 +59,7 @@ def test_threshold_is_in_the_metric(metric: Any) -> None:
 
 @pytest.mark.parametrize("fpr", [(), (0.0,), (1e-3, 1.0)])
 def test_bad_fpr(fpr: tuple[float, ...]) -> None:
-    with pytest.raises(InputError, match=r"fpr .*: expected one or more fractions"):
+    with pytest.raises(InputError, match=r"`fpr` .*: expected one or more fractions"):
         evaluate_verification(*people(), fpr=fpr)
 
 
