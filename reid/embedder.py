@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from retrace.reid.runtime.feed import Feed
 
 NORMS = ("stored", "frame", "video")
+UNCALIBRATED = "without its calibration, as asked"
 ALIKE = 0.85  # mean cosine of strangers that no sound network has
 ALIKE_FROM = 30  # pairs from which it is said
 PAIRED = 64  # boxes of a frame at most of which pairs are looked at
@@ -43,7 +44,8 @@ class Embedder:
         description: one line: which weights, on what.
         hashes: sha256 of the file of weights, by its path.
         fed: how somebody else's weights are fed and why, in words; empty where the file is ours.
-        card: the protocol card of the weights (data, recipe, figures); empty where the file has none.
+        card: the protocol card of the weights (data, recipe, figures); empty where the file has none, or one that is
+            damaged and was left out, as asked.
         unseen: how many boxes so far got an all-zero row.
         strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
         skipped: names of the files that the latest :meth:`folder` could not read.
@@ -69,6 +71,7 @@ class Embedder:
         batch_size: int,
         flip: bool = False,
         video: VideoSoFar | None = None,
+        uncalibrated: bool = False,
     ) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"`batch_size` must be at least 1, got {batch_size!r}")
@@ -81,7 +84,7 @@ class Embedder:
         self.callers = network.callers if video is None else 0
         self._video = video  # None: vectors do not depend on what else is shown
         self.size = network.size
-        self.card = network.card
+        self.card = {key: told for key, told in network.card.items() if not (uncalibrated and key == KEY)}
         self.unseen = 0
         self.strangers = (0, 0.0)
         self.skipped: list[str] = []
@@ -95,6 +98,8 @@ class Embedder:
         self.fed = network.fed
         if self.fed:
             self.description += f"; {self.fed}"
+        if uncalibrated:
+            self.description += f"; {UNCALIBRATED}"
 
     @classmethod
     def from_weights(
@@ -111,6 +116,7 @@ class Embedder:
         flip: bool = False,
         norm: str = "stored",
         input: str | Mapping[str, Any] | Feed | None = None,  # noqa: A002  # the word that users know
+        uncalibrated: bool = False,
     ) -> Embedder:
         """Load weights.
 
@@ -137,19 +143,22 @@ class Embedder:
                 (RGB 0..255), with ``colour=bgr``, ``range=255``, ``mean=``, ``std=``, ``layout=nhwc`` after it
                 (see `reid.runtime.feed.settle`). None: as the file says, else guessed from its first operations
                 and metadata; the description tells what was guessed.
+            uncalibrated: leave out what the card says of distances, which may be damaged, not readable or of other
+                weights: ``calibration`` is None then. The network is read as strictly as ever.
 
         Raises:
-            InputError: no such weights, a file that is not an image -> vector network or does not fit the
+            InputError: no such weights, a file that is damaged, not an image -> vector network or does not fit the
                 network, a size that the file does not take, a device or runtime that is not there.
         """
         path = find_weights(path_or_name, norm)
-        network = open_network(path, runtime, Wish(str(device), model, threads, size, precision, input))
+        wish = Wish(str(device), model, threads, size, precision, input, uncalibrated)
+        network = open_network(path, runtime, wish)
         if norm == "stored":
-            return cls(network, path, batch_size, flip)
+            return cls(network, path, batch_size, flip, uncalibrated=uncalibrated)
         from retrace.reid.runtime.adaptive_norm import adapt
 
         network, video = adapt(network, norm)
-        return cls(network, path, batch_size, flip, video)
+        return cls(network, path, batch_size, flip, video, uncalibrated)
 
     @property
     def calibration(self) -> Calibration | None:

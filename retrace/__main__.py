@@ -30,7 +30,7 @@ TOOLS = {
     "adapt-reid": "your cameras' own ReID network, from unlabelled video",
     "mot-crops": "cut people out of sequences: a ReID set of your own video",
     "tune": "tune a tracker preset on your sequences",
-    "calibrate": "fit a tracker's log-odds on your sequences with ground truth",
+    "calibrate": "fit a tracker's log-odds on your sequences, with ground truth or by tracks",
     "scene": "draw a street scene with known identities",
     "bench": "measure speed beside other libraries",
     "capacity": "how many machines a site of cameras needs",

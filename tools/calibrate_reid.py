@@ -48,12 +48,17 @@ def parser() -> argparse.ArgumentParser:
         "--every", type=int, metavar="FRAMES", help="of the video: look at one in so many; default: 1"
     )
     p.add_argument("--out", metavar="FILE", help="the weights with their calibration, of the same format")
-    p.add_argument("--json", metavar="FILE", help="the calibration alone")
+    p.add_argument("--json", metavar="FILE", help="the calibration alone, to read: tools take --out")
     p.add_argument(
         "--memory", metavar="FILE.yaml", help="an identity memory's config: what its visits' distances say"
     )
     p.add_argument(
         "--memory-config", metavar="NAME|FILE", help="whose other numbers --memory takes; default: default"
+    )
+    p.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        help="leave out what the weights' card says of distances: calibrates weights again whose card is damaged",
     )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--cache", metavar="DIR", help="of decoded images; default: ~/.cache/retrace/images")
@@ -80,11 +85,11 @@ def run(args: argparse.Namespace) -> int:
     from retrace.configs.files import write_json
     from retrace.tools.scoring.calibrated_weights import open_weights, write_calibration
 
-    weights, embedder = open_weights(args.weights, args.out, args.device)
+    weights, embedder = open_weights(args.weights, args.out, args.device, args.uncalibrated)
     with bar("embed", 0, quiet=args.quiet) as advance:
         found, tell = (by_sets if args.video is None else by_video)(args, embedder, weights.name, advance)
     if args.out:
-        write_calibration(weights, Path(args.out), found)
+        write_calibration(weights, Path(args.out), found, args.uncalibrated)
     if args.json:
         write_json(Path(args.json), found.to_card())
     if not args.quiet:

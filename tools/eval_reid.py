@@ -88,9 +88,10 @@ def main(argv: list[str]) -> int:
             write_page(
                 Path(args.html), found, advance, **options.given(vars(args), ("top_k", "html_queries"))
             )
-        if args.verification and args.weights is not None and args.normalise is None:
+        judged = args.normalise is None and not args.uncalibrated
+        if args.verification and args.weights is not None and judged:
             told = options.given(vars(args), ("device", "model", "input"))
-            found = with_calibration(found, args.weights, args.reliability, **told)
+            found = with_calibration(found, args.weights, args.reliability, args.fpr, **told)
     first, *others = found.sections
     lines = "".join(f"\n{line}\n" for line in (*found.notes, *found.under))
     options.write_tables(vars(args), found.as_json(), (first.as_csv(), first.as_markdown() + lines), others)
@@ -121,7 +122,9 @@ def check_options(args: argparse.Namespace) -> None:
     options.check_outputs(vars(args), files, folders=("html",), inputs=read)
     options.check_ending(vars(args), "save_features", ".npz")
     options.check_ending(vars(args), "reliability", ".svg")
-    options.refuse_idle(vars(args), ("reliability",), "--verification", args.verification)
+    options.refuse_idle(vars(args), ("reliability", "fpr"), "--verification", args.verification)
+    if args.reliability is not None and args.uncalibrated:
+        raise InputError("--reliability is of the weights' calibration: leave --uncalibrated out")
     if args.centre is not None and args.verification and args.normalise is None:
         raise InputError("--centre changes distances, and no calibration fits them: leave --verification out")
     options.check_cohort(vars(args))

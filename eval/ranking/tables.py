@@ -24,7 +24,7 @@ from retrace.eval.ranking.retrieval import (
     single_gallery_shot,
 )
 from retrace.eval.ranking.shards import ShardPool
-from retrace.eval.ranking.verification import evaluate_verification
+from retrace.eval.ranking.verification import RATES, check_rates, evaluate_verification
 from retrace.eval.report import Cell, Section
 
 RANKS = (1, 5, 10)
@@ -52,6 +52,7 @@ class Wanted:
     intervals: bool = False  # 95 % bootstrap intervals by identity
     per_camera: bool = False  # a row a pair of cameras
     verification: bool = False  # TPR at FPR, with thresholds
+    fpr: tuple[float, ...] = RATES  # of verification
     single_shot: bool = False  # CUHK03's classic single-gallery-shot rank-k
     nmi: bool = False  # of k-means clusters and identities
     audit: bool = False  # the score under common protocol mistakes
@@ -118,6 +119,7 @@ def check_wanted(wanted: Wanted) -> None:
     """Raises InputError for a name that is not known, or for two wishes that do not go together."""
     check_variant(wanted.rerank)
     check_measures(wanted.also)
+    check_rates(wanted.fpr)
     if wanted.normalise is None:
         return
     one_of("normalise", wanted.normalise, tuple(NORMALISATIONS))
@@ -212,7 +214,7 @@ def score_network(
     if wanted.per_camera:
         found.append(cameras_section(features, distances))
     if wanted.verification:
-        found.append(verification_section(features, normalised))
+        found.append(verification_section(features, wanted.fpr, normalised))
     if wanted.audit:
         found.append(audit_section(features, metrics if distances is None else None))
     more = measured(features, wanted.also)
@@ -353,9 +355,11 @@ def single_shot_section(features: Features, distances: Reranked | Normalised | N
     return Section("single_gallery_shot", title, lines), {"draws": 10, "rank": found}
 
 
-def verification_section(features: Features, normalised: Normalised | None = None) -> tuple[Section, Any]:
+def verification_section(
+    features: Features, fpr: Sequence[float] = RATES, normalised: Normalised | None = None
+) -> tuple[Section, Any]:
     """On cosine distances, re-ranked or not: that is what a threshold is used on; or on normalised ones."""
-    found = evaluate_verification(*features.arrays, distances=normalised)
+    found = evaluate_verification(*features.arrays, fpr=fpr, distances=normalised)
     head: list[Cell] = ["wanted FPR", "reached", "TPR", "accept if distance below", "cosine above"]
     lines = [head if normalised is None else head[:-1]]
     for point in found.points:

@@ -15,6 +15,8 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.eval.ranking.pairing import Metric, Pairing, Rows, blocks, distance_rows, pair_up
 
+RATES = (1e-4, 1e-3, 1e-2)  # FPRs that are looked at where nobody says
+
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
@@ -54,7 +56,7 @@ def evaluate_verification(
     gallery_ids: np.ndarray,
     gallery_cameras: np.ndarray,
     *,
-    fpr: Sequence[float] = (1e-4, 1e-3, 1e-2),
+    fpr: Sequence[float] = RATES,
     metric: Metric = "cosine",
     distances: np.ndarray | Rows | None = None,
     camera_filter: bool = True,
@@ -68,9 +70,8 @@ def evaluate_verification(
     Raises:
         InputError: as ``evaluate_ranking``; an FPR outside (0, 1); no right or no wrong pair.
     """
+    check_rates(fpr)
     targets = sorted(fpr)
-    if not targets or targets[0] <= 0 or targets[-1] >= 1:
-        raise InputError(f"fpr {tuple(fpr)}: expected one or more fractions between 0 and 1, such as 1e-3")
     pairing = pair_up(query_ids, query_cameras, gallery_ids, gallery_cameras, camera_filter)
     rows = distance_rows(pairing, query_features, gallery_features, metric, distances, exact=True)
     positives = int((~pairing.left_out).sum())
@@ -90,6 +91,12 @@ def evaluate_verification(
         )
     name = metric if distances is None else str(getattr(distances, "name", "given"))
     return VerificationMetrics(tuple(points), positives, negatives, name)
+
+
+def check_rates(fpr: Sequence[float]) -> None:
+    """Raises InputError for what are no false-positive rates."""
+    if not fpr or not all(0 < rate < 1 for rate in fpr):
+        raise InputError(f"`fpr` {tuple(fpr)}: expected one or more fractions between 0 and 1, such as 1e-3")
 
 
 def _split(rows: Rows, pairing: Pairing, count: int, size: int | None) -> tuple[np.ndarray, np.ndarray]:

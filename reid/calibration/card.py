@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import nearest, one_line
+from retrace.configs.errors import nearest
 from retrace.reid.calibration.maps import LEAST, Map, fit_map
 from retrace.reid.calibration.measures import threshold
 from retrace.reid.calibration.pairs import RELATIONS, LabelledPairs, video_pairs
+from retrace.reid.recipe import need, number, numbers
 
 KEY = "calibration"  # in the card
 FORMAT = 1
+GO_ON = "go on without it (`uncalibrated`)"  # the end of a message
 WITHIN = "; within tracklets: "  # in `Calibration.data`, before whose they are
 RATES = (1e-1, 1e-2, 1e-3, 1e-4)  # of false matches
 # Power of the strangers' shift that a map follows: the least bad everywhere, with five networks (LOG.md)
@@ -72,18 +74,23 @@ class Calibration:
         return self.maps[relation]
 
     def limit(self, relation: str, rate: float) -> float:
-        """The distance with this false-match rate.
+        """The distance with this false-match rate; between two known rates linear in the rate's logarithm.
+
+        There up to a seventh more false matches come than were asked for, where strangers' distances are Gaussian.
 
         Raises:
-            InputError: the rate was not supported by the pairs.
+            InputError: the rate is beyond those that the pairs supported.
         """
         known = self.thresholds.get(relation, {})
-        if rate not in known:
-            rates = ", ".join(f"{r:g}" for r in known) or "none"
+        if rate in known:
+            return known[rate]
+        rates = sorted(known)
+        if not rates or not rates[0] < rate < rates[-1]:
+            told = ", ".join(f"{r:g}" for r in reversed(rates)) or "none"
             raise InputError(
-                f"no threshold for {relation!r} at a false-match rate of {rate:g}; known: {rates}"
+                f"no threshold for {relation!r} at a false-match rate of {rate:g}; known: {told}, and what lies between"
             )
-        return known[rate]
+        return float(np.interp(math.log(rate), np.log(rates), [known[r] for r in rates]))
 
     def suited(self, strangers: float | np.ndarray, spread: float | None = None) -> Calibration:
         """The calibration where strangers are so far apart: what is seen of a place without labels.
@@ -171,25 +178,10 @@ class Calibration:
             InputError: anything else; the message begins with ``origin``.
         """
         try:
-            assert isinstance(card, Mapping)
-            if card["format"] != FORMAT or card["distance"] != "cosine":
-                raise ValueError(f"format is not {FORMAT}")
-            maps, limits = {}, {}
-            for name, told in card["relations"].items():
-                if name not in RELATIONS:
-                    raise ValueError(f"unknown relation {str(name)[:40]!r}")
-                maps[name] = _map(told)
-                limits[name] = {float(rate): _number(d) for rate, d in told["thresholds"].items()}
-            cosines = tuple(_number(value) for value in card["print"])
-            apart, spread = (
-                None if card.get(name) is None else _number(card[name]) for name in ("strangers", "spread")
-            )
-            if min(value for value in (apart, spread, 1) if value is not None) <= 0:
-                raise ValueError("strangers and spread must be above 0")
-            return cls(maps, limits, cosines, str(card.get("data", "")), apart, spread)
-        except (AssertionError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            return cls(**_read(card))
+        except ValueError as error:
             raise InputError(
-                f"{origin}: its calibration is not readable: {one_line(error)}; calibrate again, or go on without"
+                f"{origin}: its calibration is not readable: {error}; calibrate again, or {GO_ON}"
             ) from None
 
     def belongs_to(self, cosines: Sequence[float], origin: object) -> None:
@@ -200,9 +192,7 @@ class Calibration:
         """
         mine = np.asarray(self.print)
         if mine.shape != np.shape(cosines) or np.abs(mine - cosines).max(initial=0) > CLOSE:
-            raise InputError(
-                f"{origin}: the calibration is of other weights; calibrate these, or go on without"
-            )
+            raise InputError(f"{origin}: the calibration is of other weights; calibrate these, or {GO_ON}")
 
 
 def calibrate(
@@ -367,17 +357,56 @@ def _limits(strangers: np.ndarray) -> dict[float, float]:
     return {rate: threshold(strangers, rate).distance for rate in RATES if len(strangers) * rate >= 3}
 
 
-def _map(told: Mapping[str, Any]) -> Map:
-    knots, odds = (tuple(_number(v) for v in told[key]) for key in ("knots", "log_odds"))
+def _read(card: object) -> dict[str, Any]:
+    """The fields of a calibration. Raises ValueError, in words of ours."""
+    told = _object(card, "calibration")
+    known = told.get("format") == FORMAT and told.get("distance") == "cosine"
+    need(known, f"expected format {FORMAT}, of cosine distances")
+    relations = _object(told.get("relations"), "relations")
+    odd = [str(name)[:40] for name in relations if name not in RELATIONS]
+    need(not odd, f"unknown relation {''.join(odd[:1])!r}; known: {', '.join(RELATIONS)}")
+    apart = {
+        key: None if told.get(key) is None else number(told[key], key) for key in ("strangers", "spread")
+    }
+    for key, value in apart.items():
+        need(value is None or value > 0, f"{key}: expected a number above 0")
+    return {
+        "maps": {name: _map(each, name) for name, each in relations.items()},
+        "thresholds": {name: _thresholds(each, name) for name, each in relations.items()},
+        "print": numbers(told.get("print"), "print"),
+        "data": str(told.get("data", "")),
+        **apart,
+    }
+
+
+def _map(card: object, name: str) -> Map:
+    told = _object(card, name)
+    knots, odds = (numbers(told.get(key), f"{name}, {key}") for key in ("knots", "log_odds"))
     rising = all(a < b for a, b in zip(knots, knots[1:], strict=False))
     falling = all(a >= b for a, b in zip(odds, odds[1:], strict=False))
-    if not 2 <= len(knots) == len(odds) <= 1000 or not rising or not falling:
-        raise ValueError("knots must rise and log-odds fall, two of each at least")
-    return Map(knots, odds, int(told["same"]), int(told["different"]), str(told["source"]))
+    good = 2 <= len(knots) == len(odds) <= 1000 and rising and falling
+    need(good, f"{name}: expected knots that rise and log-odds that fall, two of each at least")
+    same, different = (int(number(told.get(key), f"{name}, {key}")) for key in ("same", "different"))
+    need(isinstance(told.get("source"), str), f"{name}, source: expected text")
+    return Map(knots, odds, same, different, told["source"])
 
 
-def _number(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value!r} is no number")
-    return number
+def _thresholds(card: object, name: str) -> dict[float, float]:
+    name = f"{name}, thresholds"
+    told = _object(_object(card, name).get("thresholds"), name)
+    return {_rate(rate, name): number(distance, name) for rate, distance in told.items()}
+
+
+def _rate(text: object, name: str) -> float:
+    """A false-match rate, which JSON has as text."""
+    try:
+        rate = float(str(text))
+    except ValueError:
+        rate = math.nan
+    need(0 < rate < 1, f"{name}: expected false-match rates between 0 and 1")
+    return rate
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
+    need(isinstance(value, Mapping), f"{name}: expected an object")
+    return value  # type: ignore[return-value]

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from retrace.configs import InputError
 from retrace.configs.errors import install
 from retrace.configs.files import reveal, writing
 from retrace.configs.providers import openvino_core
-from retrace.reid.recipe import KEY, SUM, Recipe
+from retrace.reid.recipe import KEY, NETWORK_SUM, SUM, Recipe, network_checksum
 from retrace.reid.runtime.feed import Feed, normalise
 from retrace.reid.runtime.ir_file import UNSEALED, seal_ir
-from retrace.reid.runtime.onnx_file import digest
+from retrace.reid.runtime.onnx_file import digest, verify
 
 OPSET = 17  # old enough for most runtimes, new enough for attention and layer norm
 HALVED_FROM = 64  # numbers in a tensor; smaller ones weigh nothing and stay float32
@@ -138,33 +139,41 @@ def quantise(path: Path, crops: np.ndarray, feed: Feed) -> None:
 
 
 def seal(path: Path) -> None:
-    """Put the checksum of an ONNX file into it; the last thing that is done to one."""
+    """Put the checksums of an ONNX file into it; the last thing that is done to one."""
     import onnx
 
     model = onnx.load(path)
-    kept = [(p.key, p.value) for p in model.metadata_props if p.key != SUM]
+    kept = [(p.key, p.value) for p in model.metadata_props if p.key not in (SUM, NETWORK_SUM)]
     del model.metadata_props[:]
     for key, value in kept:
         model.metadata_props.add(key=key, value=value)
     onnx.save(model, path)
-    model.metadata_props.add(key=SUM, value=digest(path))
+    text, of = dict(kept).get(KEY, ""), partial(digest, path)
+    model.metadata_props.add(key=SUM, value=of(text))
+    if text:
+        model.metadata_props.add(key=NETWORK_SUM, value=network_checksum(text, of))
     onnx.save(model, path)
 
 
-def add_to_onnx_card(path: Path, out: Path, key: str, value: object) -> None:
+def add_to_onnx_card(path: Path, out: Path, key: str, value: object, uncalibrated: bool = False) -> None:
     """Write an ONNX file of ours again with something more in its card; its network stays as it is.
 
+    Args:
+        uncalibrated: leave a card that is damaged out; else it is an error.
+
     Raises:
-        InputError: ``onnx`` is not installed, or the file cannot be written.
+        InputError: ``onnx`` is not installed, the file is damaged, or it cannot be written.
     """
     try:
         import onnx
     except ImportError:
         raise InputError(f"{out}: writing ONNX needs onnx: {install('export')}") from None
+    sound = verify(path, uncalibrated)
     model = onnx.load(path)
     ours = next(pair for pair in model.metadata_props if pair.key == KEY)
     recipe = Recipe.from_json(ours.value, path)
-    ours.value = replace(recipe, card={**recipe.card, key: value}).to_json()
+    card = recipe.card if sound else {}
+    ours.value = replace(recipe, card={**card, key: value}).to_json()
     with writing(out, what="file"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:

@@ -34,6 +34,7 @@ class Wish:
     size: tuple[int, int] | None = None
     precision: str = "f32"
     input: Any = None  # see `reid.runtime.feed.settle`
+    uncalibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,16 @@ import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from retrace.configs import InputError
-from retrace.reid.recipe import KEY, SUM
+from retrace.reid.recipe import check_sums
 
 SMALL = 64  # numbers in a constant that may be a mean, a deviation or an order of colours
+LONGEST = 10_000  # bytes of a text that is looked at for signs
 DEEP = 12  # operations from the input that are looked at
 TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float64}  # TensorProto.DataType
 
@@ -55,39 +56,31 @@ def read_onnx(path: Path) -> OnnxFile:
     return found
 
 
-def digest(path: Path) -> str:
-    """SHA-256 over the graph (weights included) and our recipe: what makes the vectors of a file.
+def digest(path: Path, text: str) -> str:
+    """SHA-256 over the graph (weights included) and a text, our recipe: what makes the vectors of a file.
 
     Raises:
-        OSError, ValueError: the file cannot be read as ONNX.
+        OSError, ValueError, IndexError: the file cannot be read as ONNX.
     """
     data: Any = np.memmap(path, np.uint8, "r")
-    total, recipe = hashlib.sha256(), b""
+    total = hashlib.sha256()
     for number, value in _fields(memoryview(data)):
         if number == 7 and not isinstance(value, int):
             total.update(value)
-        elif number == 14 and not isinstance(value, int):
-            pair = {key: bytes(text) for key, text in _fields(value) if not isinstance(text, int)}
-            recipe = pair.get(2, b"") if pair.get(1) == KEY.encode() else recipe
-    total.update(recipe)
+    total.update(text.encode())
     return total.hexdigest()
 
 
-def verify(path: Path) -> None:
-    """Compare a file of ours with the checksum it was written with.
+def verify(path: Path, uncalibrated: bool = False) -> bool:
+    """Compare a file of ours with the checksums it was written with; see `reid.recipe.check_sums`.
+
+    Returns:
+        Whether its card is as it was written.
 
     Raises:
-        InputError: they differ.
+        InputError: it is damaged.
     """
-    try:
-        told = _texts(path).get(SUM)
-        good = told is None or told == digest(path)
-    except (OSError, ValueError, IndexError):
-        good = False
-    if not good:
-        raise InputError(
-            f"{path}: is damaged: its weights do not match the checksum they were written with; export them again"
-        )
+    return check_sums(path, _texts(path), partial(digest, path), uncalibrated)
 
 
 def _texts(path: Path) -> dict[str, str]:
@@ -101,8 +94,10 @@ def _texts(path: Path) -> dict[str, str]:
 
 
 def _pair(data: memoryview) -> tuple[str, str]:
-    pair = {key: _text(text) for key, text in _fields(data) if not isinstance(text, int)}
-    return pair.get(1, ""), pair.get(2, "")
+    """Whole: a checksum is over all of it."""
+    pair = {key: bytes(text) for key, text in _fields(data) if not isinstance(text, int)}
+    key, value = (pair.get(number, b"").decode("utf-8", "replace") for number in (1, 2))
+    return key, value
 
 
 def _read_model(data: memoryview, found: OnnxFile) -> None:
@@ -115,7 +110,7 @@ def _read_model(data: memoryview, found: OnnxFile) -> None:
             _read_graph(value, found)
         elif number == 14:
             key, text = _pair(value)
-            found.texts[key] = text
+            found.texts[key] = text[:LONGEST]
 
 
 def _read_graph(data: memoryview, found: OnnxFile) -> None:
@@ -229,4 +224,4 @@ def _signed(value: int) -> int:
 
 
 def _text(data: memoryview) -> str:
-    return bytes(data[:10_000]).decode("utf-8", "replace")
+    return bytes(data[:LONGEST]).decode("utf-8", "replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
     options.use_deterministic_compute = True
     # Threads that wait for the next frame must not spin: the detector's runtime works on the same cores then.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    verify(path)  # first: what a runtime does with a damaged file is not ours to know
+    # first: what a runtime does with a damaged file is not ours to know
+    sound = verify(path, wish.uncalibrated)
     chosen = providers(onnxruntime.get_available_providers(), wish.device, tensorrt)
     try:
         session = onnxruntime.InferenceSession(path, options, providers=chosen)
@@ -52,6 +54,7 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
         return session.run([output.name], {inputs[0].name: images})[0]
 
     recipe = Recipe.from_json(text, path)
+    recipe = recipe if sound else replace(recipe, card={})
     shape = list(inputs[0].shape)
     signs = None if text else guess(signs_of_onnx(path, inputs[0].name, shape, kind))
     return fitted(

@@ -73,7 +73,7 @@ def open_torch(path: Path, wish: Wish) -> Network:
     else:
         from retrace.reid.weights.files import load_network
 
-        network, recipe = load_network(path, wish.model)
+        network, recipe = load_network(path, wish.model, uncalibrated=wish.uncalibrated)
         network = network.to(place)
         if place.type == "cpu":
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # OSNet x0.25: 1.4 times the crops/s

@@ -11,6 +11,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pydantic
@@ -22,7 +23,7 @@ from retrace.configs.errors import one_line
 from retrace.configs.files import atomic_write, writing
 from retrace.reid.config import ModelConfig
 from retrace.reid.networks import zoo as models
-from retrace.reid.recipe import KEY, SUM, Recipe
+from retrace.reid.recipe import KEY, NETWORK_SUM, SUM, Recipe, check_sums, network_checksum
 from retrace.reid.weights.checkpoints import read_tensors
 from retrace.reid.weights.foreign import Placed, place
 from retrace.reid.weights.shipped import as_trained, locate
@@ -51,13 +52,16 @@ def save_network(path: str | Path, network: nn.Module, recipe: Recipe, half: boo
     _write(Path(path), tensors, recipe)
 
 
-def add_to_card(path: Path, out: Path, key: str, value: object) -> None:
+def add_to_card(path: Path, out: Path, key: str, value: object, uncalibrated: bool = False) -> None:
     """Write our weights again with something more in their card.
+
+    Args:
+        uncalibrated: leave a card that is damaged out; else it is an error.
 
     Raises:
         InputError: not weights of ours, or the file cannot be written.
     """
-    tensors, recipe = read(path)
+    tensors, recipe = read(path, uncalibrated)
     _write(out, tensors, replace(recipe, card={**recipe.card, key: value}))
 
 
@@ -65,10 +69,11 @@ def _write(path: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe) -> N
     from safetensors.torch import save
 
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    text = recipe.to_json()
+    text, of = recipe.to_json(), partial(checksum, tensors)
+    sums = {SUM: of(text), NETWORK_SUM: network_checksum(text, of)}
     with writing(path, what="file"), atomic_write(path, "wb") as file:
         # not save_file, which makes a file that only its owner may read
-        file.write(_settled(save(tensors, {KEY: text, SUM: checksum(tensors, text)})))
+        file.write(_settled(save(tensors, {KEY: text, **sums})))
 
 
 def _settled(data: bytes) -> bytes:
@@ -85,7 +90,7 @@ def _settled(data: bytes) -> bytes:
 
 
 def checksum(tensors: Mapping[str, torch.Tensor], text: str) -> str:
-    """SHA-256 over names, types, shapes and bytes of all tensors, in order of their names, and over the recipe."""
+    """SHA-256 over names, types, shapes and bytes of all tensors, in order of their names, and over a text."""
     digest = hashlib.sha256(text.encode())
     for key in sorted(tensors):
         tensor = tensors[key].detach().cpu().contiguous()
@@ -139,12 +144,15 @@ def write_mean(first: str | Path, second: str | Path, out: str | Path) -> None:
     save_network(out, network, replace(recipe, card=card))
 
 
-def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module, Recipe]:
+def load_network(
+    path: str | Path, model: str | None = None, *, uncalibrated: bool = False
+) -> tuple[nn.Module, Recipe]:
     """The network of a file in eval mode on the CPU, float32: images (B, 3, H, W) -> (B, D).
 
     Args:
         path: our .safetensors, or a torchreid checkpoint (.pth, .pt, .pth.tar).
         model: the network's name, for a torchreid checkpoint whose file name does not contain it.
+        uncalibrated: leave a card that is damaged out; else it is an error.
 
     Raises:
         InputError: no such file, not such a file, or any key missing, unexpected or of another shape.
@@ -153,27 +161,33 @@ def load_network(path: str | Path, model: str | None = None) -> tuple[nn.Module,
     if path.suffix.lower() != ".safetensors":
         network = models.load(path, model)
         return network, Recipe(models.architecture(path, model), classes=_head_rows(network))
-    tensors, recipe = read(path)
+    tensors, recipe = read(path, uncalibrated)
     network = build(recipe, path)
     models.refuse_misfit(path, repr(recipe.name), network.state_dict(), tensors)
     network.load_state_dict(tensors, strict=True)
     return network.float().eval(), recipe
 
 
-def read(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe]:
+def read(path: str | Path, uncalibrated: bool = False) -> tuple[dict[str, torch.Tensor], Recipe]:
     """Tensors and recipe of our .safetensors.
+
+    Args:
+        uncalibrated: leave a card that is damaged out; else it is an error.
 
     Raises:
         InputError: no such file, damaged, or not ours.
     """
-    tensors, metadata = _read_safetensors(Path(path))
+    tensors, metadata, sound = _read_safetensors(Path(path), uncalibrated)
     if KEY not in metadata:
         raise InputError(f"{path}: no {KEY!r} metadata, so it does not say which network it is")
-    return tensors, Recipe.from_json(metadata[KEY], str(path))
+    recipe = Recipe.from_json(metadata[KEY], str(path))
+    return tensors, recipe if sound else replace(recipe, card={})
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and metadata of any .safetensors."""
+def _read_safetensors(
+    path: Path, uncalibrated: bool = False
+) -> tuple[dict[str, torch.Tensor], dict[str, str], bool]:
+    """Tensors and metadata of any .safetensors, and whether the card among them is as it was written."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -184,9 +198,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise InputError(f"{path}: not readable as safetensors: {one_line(error)}") from None
-    if SUM in metadata and metadata[SUM] != checksum(tensors, metadata.get(KEY, "")):
-        raise InputError(f"{path}: is damaged: its weights do not match the checksum they were written with")
-    return tensors, metadata
+    return tensors, metadata, check_sums(path, metadata, partial(checksum, tensors), uncalibrated)
 
 
 def build(recipe: Recipe, origin: str | Path) -> nn.Module:
@@ -300,7 +312,7 @@ def _placed(path: Path, network: nn.Module) -> Placed:
     """The tensors of a file, under the keys they have in a network of ours."""
     if path.suffix.lower() != ".safetensors":
         return place(path, read_tensors(path), network)
-    tensors, metadata = _read_safetensors(path)
+    tensors, metadata, _ = _read_safetensors(path)
     zoo = all(key.startswith("body.") for key in tensors)  # ours with neck "own": as torchreid's
     if KEY in metadata and not zoo:
         return Placed(tensors, "", "", {}, ())

@@ -44,7 +44,7 @@ def use_network(monkeypatch: Any, build: Callable[[], Any], recipe: Any) -> None
     """Let every weights file load as this network and recipe."""
     from retrace.reid.weights import files as weights
 
-    monkeypatch.setattr(weights, "load_network", lambda path, model=None: (build(), recipe))
+    monkeypatch.setattr(weights, "load_network", lambda path, model=None, **_: (build(), recipe))
 
 
 def little_network() -> Any:

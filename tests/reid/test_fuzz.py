@@ -120,7 +120,7 @@ def test_damage_that_hides_the_operations_does_not_hide_itself(tmp_path: Path) -
     nodes = whole.index(b"\nn\n")  # the first one: 110 bytes, that begin with an input
     path.write_bytes(whole[: nodes + 1] + b"\xff\xff\xff\xff\x07" + whole[nodes + 6 :])
     assert not read_onnx(path).nodes
-    with pytest.raises(InputError, match="is damaged: its weights do not match the checksum"):
+    with pytest.raises(InputError, match=r"is damaged: its weights or .* do not match the checksum"):
         verify(path)
 
 

@@ -17,6 +17,7 @@ from retrace.tools.terminal.console import guarded
 from tests.passers_by import passers_by, with_ids
 from tests.reid.mini_market import write_mini_market
 from tests.reid.networks_by_hand import channel_means
+from tests.reid.resealed import CARD, changed, resealed
 
 
 def test_weights_leave_with_a_calibration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,3 +121,26 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         error = capsys.readouterr().err.strip()
         assert said in error
         assert "\n" not in error
+
+
+@pytest.mark.parametrize("ending", ["onnx", "safetensors"])
+def test_weights_with_a_damaged_card_are_calibrated_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    """When asked: nothing of the old card is in the new one."""
+    pytest.importorskip("onnx")
+    (tmp_path / "whole").mkdir()
+    path = changed(resealed(tmp_path / "whole" / f"w.{ending}"), tmp_path, CARD)
+    write_mini_market(tmp_path / "a")
+    out = tmp_path / f"new.{ending}"
+    data = ["--data", str(tmp_path / "a"), "--cache", str(tmp_path / "cache"), "--device", "cpu", "--quiet"]
+    arguments = ["--weights", str(path), *data, "--out", str(out)]
+    with pytest.raises(SystemExit):
+        guarded(main, arguments)
+    assert "its card does not match" in (said := capsys.readouterr().err)
+    assert "(--uncalibrated)" in said
+    assert not out.exists()
+    assert main([*arguments, "--uncalibrated"]) == 0
+    mended = Embedder.from_weights(out, "cpu")
+    assert mended.calibration is not None
+    assert {*mended.card} == {"calibration"}

@@ -22,6 +22,7 @@ from retrace.tools.scoring import embedding
 from retrace.tools.terminal import options
 from retrace.tools.terminal.console import guarded
 from tests.reid.mini_market import write_mini_market
+from tests.reid.resealed import CARD, changed, resealed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -223,6 +224,36 @@ def test_verification_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]
     assert (point["tpr"], point["fpr"]) == (1.0, 0.0)
     assert point["threshold"] == pytest.approx(1 - np.cos(np.radians(20)), abs=1e-6)
+
+
+def test_verification_at_rates_that_a_user_chooses(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = found(capsys, "--features", hand, "--verification", "--fpr", "0.2,5e-3")
+    assert [*row["verification"]["tpr_at_fpr"]] == ["0.005", "0.2"]
+    for rates, said in (
+        ("0.2,x", "expected fractions separated by commas, such as 1e-3,0.05"),
+        ("0.2,1", "--fpr (0.2, 1.0): expected one or more fractions between 0 and 1"),
+        ("nan", "expected one or more fractions between 0 and 1"),
+    ):
+        assert said in mistake(capsys, "--features", hand, "--verification", "--fpr", rates)
+    assert "--fpr does nothing without --verification" in mistake(capsys, "--features", hand, "--fpr", "0.2")
+
+
+def test_weights_with_a_damaged_card(
+    mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scored when asked, which is said once, and no probabilities are judged."""
+    pytest.importorskip("onnx")
+    (tmp_path / "whole").mkdir()
+    weights = changed(resealed(tmp_path / "whole" / "w.onnx"), tmp_path, CARD)
+    words = ["--weights", weights, *mini[2:], "--verification"]
+    assert "(--uncalibrated)" in mistake(capsys, *words)
+    code, out, err = run(capsys, *words, "--uncalibrated")
+    assert (code, err) == (0, "")
+    assert out.count("w.onnx: without its calibration, as asked") == 1
+    assert "states no probabilities" not in out
+    assert "wanted FPR" in out
+    picture = ["--reliability", tmp_path / "r.svg", "--uncalibrated"]
+    assert "leave --uncalibrated out" in mistake(capsys, *words, *picture)
 
 
 def test_compare_features(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,7 @@ class Models:
         looks = Tracker(job.tracker_config(), 30.0).appearance_from <= 1
         if not looks or job.reid == "none":
             idle = "reid_norm" if job.reid_norm != "stored" else "reid_input" if job.reid_input else None
+            idle = idle or ("reid_uncalibrated" if job.reid_uncalibrated else None)
             idle = idle or ("embed" if job.embed != "all" else None)
             if idle:
                 raise InputError(
@@ -100,7 +101,8 @@ class Models:
             return Appearance(None, f"off: tracker {job.tracker!r} does not use it")
         if job.reid == "none":
             return Appearance(None, "off, as asked")
-        key = (job.reid, job.reid_norm, job.device, job.reid_input, job.runtime, threads, job.threads)
+        how = (job.reid_norm, job.reid_input, job.reid_uncalibrated)
+        key = (job.reid, *how, job.device, job.runtime, threads, job.threads)
         if key not in self._appearances:
             self._appearances[key] = _open_appearance(job, threads)
         return self._appearances[key]
@@ -117,7 +119,8 @@ class Models:
         return track_source(job, source=source, detect=detect, embed=embed, on_step=on_step, stop=stop)
 
 
-CALLED = {"input": "`reid_input`"}  # what the embedder's arguments are called in a job
+# what the embedder's arguments are called in a job
+CALLED = {"input": "`reid_input`", "uncalibrated": "`reid_uncalibrated`"}
 
 
 def _open_appearance(job: Job, threads: int | None) -> Appearance:
@@ -134,7 +137,13 @@ def _open_appearance(job: Job, threads: int | None) -> Appearance:
         threads = job.threads  # several threads may not call it at once: it has all cores instead
     try:
         embedder = Embedder.from_weights(
-            weights, device=job.device, runtime=job.runtime, norm=norm, input=job.reid_input, threads=threads
+            weights,
+            device=job.device,
+            runtime=job.runtime,
+            norm=norm,
+            input=job.reid_input,
+            threads=threads,
+            uncalibrated=job.reid_uncalibrated,
         )
     except InputError as error:
         raise InputError(renamed(str(error), CALLED)) from None

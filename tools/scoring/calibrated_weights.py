@@ -149,8 +149,13 @@ def _limit(card: Calibration | None, relation: str) -> str:
     return f"{known[RATE]:.3f}" if RATE in known else "none"
 
 
-def open_weights(weights: str, out: str | None, device: str = "auto") -> tuple[Path, Embedder]:
+def open_weights(
+    weights: str, out: str | None, device: str = "auto", uncalibrated: bool = False
+) -> tuple[Path, Embedder]:
     """The file, of the format in which it is to be written, and its network.
+
+    Args:
+        uncalibrated: as `Embedder.from_weights` takes it.
 
     Raises:
         InputError: no such weights, or none that a calibration can be written into.
@@ -164,7 +169,7 @@ def open_weights(weights: str, out: str | None, device: str = "auto") -> tuple[P
         raise InputError(
             f"`out` {out}: needs weights as .safetensors or .onnx, and ends as they do; export afterwards"
         )
-    embedder = Embedder.from_weights(path, device)
+    embedder = Embedder.from_weights(path, device, uncalibrated=uncalibrated)
     if out and ending == ".onnx" and RECIPE not in read_onnx(path).texts:
         raise InputError(
             f"{path}: does not say which network it is, so it takes no calibration; leave `out` away"
@@ -172,8 +177,11 @@ def open_weights(weights: str, out: str | None, device: str = "auto") -> tuple[P
     return path, embedder
 
 
-def write_calibration(weights: Path, out: Path, found: Calibration) -> None:
+def write_calibration(weights: Path, out: Path, found: Calibration, uncalibrated: bool = False) -> None:
     """The weights again, with this calibration.
+
+    Args:
+        uncalibrated: leave the rest of a card that is damaged out; else it is an error.
 
     Raises:
         InputError: the file cannot be written.
@@ -182,4 +190,4 @@ def write_calibration(weights: Path, out: Path, found: Calibration) -> None:
         from retrace.reid.exporting.convert import add_to_onnx_card as add
     else:
         from retrace.reid.weights.files import add_to_card as add
-    add(weights, out, KEY, found.to_card())
+    add(weights, out, KEY, found.to_card(), uncalibrated)

@@ -38,6 +38,7 @@ class Embedding:
     size: tuple[int, int] | None = None  # height, width px
     flip: bool = False
     input: str | None = None  # how foreign weights take images; see `Embedder.from_weights`
+    uncalibrated: bool = False  # leave out what the weights' card says of distances
 
 
 def load_features(names: Sequence[str], how: Embedding | None, bar: Bar) -> list[Features]:
@@ -104,7 +105,7 @@ def _open(name: str, how: Embedding | None) -> Features | tuple[Path, Embedder]:
     path = find_weights(name)
     options = {
         key: getattr(how, key)
-        for key in ("runtime", "model", "batch_size", "threads", "size", "flip", "input")
+        for key in ("runtime", "model", "batch_size", "threads", "size", "flip", "input", "uncalibrated")
     }
     return path, Embedder.from_weights(path, how.device, **options)
 
@@ -119,11 +120,14 @@ def read_data(how: Embedding) -> ReidSet:
 def embed(path: Path, embedder: Embedder, data: ReidSet, how: Embedding, bar: Bar) -> Features:
     """Vectors of the data's queries and gallery."""
     from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
+    from retrace.reid.embedder import UNCALIBRATED
 
     folder = Path(how.cache) if how.cache else image_cache_folder()
     notes, sides = list(data.notes), []
     if embedder.fed:
         notes.append(f"{path.name}: {embedder.fed}")
+    if how.uncalibrated:
+        notes.append(f"{path.name}: {UNCALIBRATED}")
     for part in ("query", "gallery"):
         images: ReidImages = getattr(data, part)
         with bar(f"decode {part}", len(images)) as advance:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,18 @@ NAMES = {"tracklet": "same tracklet", "later": "same camera, later", "camera": "
 
 
 def with_calibration(
-    found: RankingScore, weights: str, svg: str | None = None, **options: Any
+    found: RankingScore,
+    weights: str,
+    svg: str | None = None,
+    fpr: Sequence[float] | None = None,
+    **options: Any,
 ) -> RankingScore:
     """The score of one network, and whether the probabilities that its weights state are true on this data.
 
     Args:
         weights: of the first network, as `Embedder.from_weights` takes them; they may state none.
         svg: where the reliability diagram goes; None: nowhere.
+        fpr: rates of false matches to look at; None: those of the card.
         options: for `Embedder.from_weights`.
     """
     path, features = find_weights(weights), found.networks[0].features
@@ -45,7 +50,7 @@ def with_calibration(
     if svg is not None:
         with writing(Path(svg)), atomic_write(svg) as file:
             file.write(as_svg(features, card))
-    return replace(found, sections=[*found.sections, *sections(features, card)])
+    return replace(found, sections=[*found.sections, *sections(features, card, fpr)])
 
 
 def judged(features: Features, calibration: Calibration) -> dict[str, tuple[Reliability, LabelledPairs]]:
@@ -76,24 +81,33 @@ def _pairs(features: Features, half: int | None = None) -> dict[str, LabelledPai
     return labelled_pairs(vectors / np.maximum(norm, 1e-12), ids, cameras)
 
 
-def _rates(found: Mapping[str, LabelledPairs], card: Calibration) -> dict[str, dict[float, float]]:
-    """By relation and asked rate, the share of different people nearer than the card's threshold."""
+def _rates(
+    found: Mapping[str, LabelledPairs], card: Calibration, fpr: Sequence[float] | None
+) -> dict[str, dict[float, float]]:
+    """By relation and asked rate, the share of different people nearer than the card's threshold. Rates that it does
+    not know are not in."""
     apart = {name: pairs.distance[~pairs.same] for name, pairs in found.items()}
     return {
-        name: {rate: float((apart[name] < limit).mean()) for rate, limit in limits.items()}
-        for name, limits in card.thresholds.items()
+        name: {
+            rate: float((apart[name] < card.limit(name, rate)).mean())
+            for rate in (known if fpr is None else fpr)
+            if known and min(known) <= rate <= max(known)
+        }
+        for name, known in card.thresholds.items()
         if len(apart.get(name, ()))
     }
 
 
-def _rates_suited(features: Features, calibration: Calibration) -> dict[str, dict[float, float]]:
+def _rates_suited(
+    features: Features, calibration: Calibration, fpr: Sequence[float] | None
+) -> dict[str, dict[float, float]]:
     """As ``_rates`` of the suited calibration: each half of the people by how far apart the other half's strangers are,
     as a later part of a video by an earlier one; means of both. Rates that a half does not support are not in."""
     halves = [_pairs(features, half) for half in (0, 1)]
     told = []
     for mine, other in (halves, halves[::-1]):
         strangers = other["later"].distance[~other["later"].same]
-        told.append(_rates(mine, calibration.suited(strangers)) if len(strangers) else {})
+        told.append(_rates(mine, calibration.suited(strangers), fpr) if len(strangers) else {})
     first, second = told
     return {
         name: {
@@ -114,7 +128,9 @@ def _judged(
     }
 
 
-def sections(features: Features, calibration: Calibration) -> list[Section]:
+def sections(
+    features: Features, calibration: Calibration, fpr: Sequence[float] | None = None
+) -> list[Section]:
     """Calibration error and false-match rates by relation, and the reliability diagrams as a table."""
     pairs_of = _pairs(features)
     known = _suited(pairs_of, calibration)
@@ -130,9 +146,12 @@ def sections(features: Features, calibration: Calibration) -> list[Section]:
     bins: list[list[Cell]] = [["pairs, bin", "stated", "true", "count"]]
     for card in filter(None, (calibration, known)):
         as_told = "" if card is calibration else "; suited"
-        found = _rates(pairs_of, card) if card is calibration else _rates_suited(features, calibration)
+        if card is calibration:
+            found = _rates(pairs_of, card, fpr)
+        else:
+            found = _rates_suited(features, calibration, fpr)
         for name, (judge, pairs) in _judged(pairs_of, card).items():
-            rates = ", ".join(f"{rate:g}: {share:.2g}" for rate, share in sorted(found.get(name, {}).items()))
+            rates = _told(found.get(name, {}), fpr)
             error = [f"{judge.ece:.3f}", f"{judge.log_loss:.3f}", rates]
             counts = [int(pairs.same.sum()), int((~pairs.same).sum())]
             lines.append([NAMES[name] + as_told, *counts, *error])
@@ -153,6 +172,11 @@ def sections(features: Features, calibration: Calibration) -> list[Section]:
             "reliability", f"reliability of {features.name}: stated probability, share that came true", bins
         ),
     ]
+
+
+def _told(found: Mapping[float, float], fpr: Sequence[float] | None) -> str:
+    asked = sorted(found if fpr is None else fpr)
+    return ", ".join(f"{rate:g}: {found[rate]:.2g}" if rate in found else f"{rate:g}: -" for rate in asked)
 
 
 def as_data(features: Features, calibration: Calibration) -> Mapping[str, Any]:

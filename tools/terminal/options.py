@@ -42,6 +42,11 @@ def add_looks(p: ArgumentParser) -> None:
         "the video so far; the last two need torch",
     )
     p.add_argument(
+        "--reid-uncalibrated",
+        action="store_true",
+        help="leave out what the weights' card says of distances: opens weights whose card is damaged",
+    )
+    p.add_argument(
         "--embed",
         default="all",
         choices=("all", "ambiguous", "always"),
@@ -84,6 +89,12 @@ def add_ranking_extras(p: Any) -> None:
         "--verification",
         action="store_true",
         help="TPR at FPR 1e-4 to 1e-2, with thresholds; are the weights' probabilities true here?",
+    )
+    p.add_argument(
+        "--fpr",
+        type=fractions,
+        metavar="LIST",
+        help="other rates of false matches, such as 1e-3,0.05; with --verification",
     )
     p.add_argument("--reliability", metavar="FILE.svg", help="their diagram; with --verification")
     p.add_argument("--single-shot", action="store_true", help="CUHK03's classic single-gallery-shot rank-k")
@@ -239,6 +250,16 @@ def size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def fractions(text: str) -> tuple[float, ...]:
+    """ "1e-3,0.05" -> (0.001, 0.05): a ``type`` for argparse."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r}: expected fractions separated by commas, such as 1e-3,0.05"
+        ) from None
+
+
 def add_table_outputs(p: Any) -> None:
     """--json, --csv and --markdown, as :func:`write_tables` reads them."""
     p.add_argument("--json", metavar="FILE", help="all figures; - for standard output instead of the tables")
@@ -293,7 +314,7 @@ def add_answers(p: Any, files: bool = True) -> None:
 
 
 EMBEDDING = (
-    *("layout", "split", "strict", "flip", "size", "model", "input"),
+    *("layout", "split", "strict", "flip", "size", "model", "input", "uncalibrated"),
     *("batch_size", "device", "runtime", "threads", "cache"),
 )
 
@@ -318,6 +339,12 @@ def add_embedding(p: Any) -> None:
         metavar="HOW",
         help="how foreign weights take images: raw (0..255), unit (0..1), imagenet, then e.g. ,colour=bgr; default: as "
         "the file says or shows",
+    )
+    p.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        default=None,
+        help="leave out what the weights' card says of distances: opens weights whose card is damaged",
     )
     p.add_argument("--model", metavar="NAME", help="the network, if a .pth's file name does not contain it")
     p.add_argument("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")

@@ -70,6 +70,7 @@ class Job:
     # how foreign weights take images: "raw", "unit,colour=bgr"; None: as their file says
     reid_input: str | None = None
     reid_norm: str = "stored"  # BatchNorm by the weights' own statistics, or those of the "frame" or "video"
+    reid_uncalibrated: bool = False  # leave out what the weights' card says of distances: it may be damaged
     # Boxes that are looked at: "all", "ambiguous" (where place does not say whose they are); both stop where looks
     # rather mislead, "always" does not.
     embed: str = "all"

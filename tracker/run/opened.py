@@ -508,8 +508,13 @@ def _appearance(
 
 def _refuse_undone(job: Job, appearance: Appearance, detector: Detector) -> None:
     """What a job says of looks, and nobody here would do."""
-    for name, asked in (("reid_norm", job.reid_norm != "stored"), ("reid_input", job.reid_input)):
-        if asked:
+    asked = {
+        "reid_norm": job.reid_norm != "stored",
+        "reid_input": job.reid_input,
+        "reid_uncalibrated": job.reid_uncalibrated,
+    }
+    for name in asked:
+        if asked[name]:
             raise InputError(
                 f"`{name}` {getattr(job, name)}: says how weights are opened, which the caller does: leave it out, and "
                 f"open them with `{name.removeprefix('reid_')}`"

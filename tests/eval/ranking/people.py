@@ -90,3 +90,20 @@ def torchreid_module(path: str) -> ModuleType:
         patch.setitem(sys.modules, "torchreid", None)  # its look for the compiled part ends here
         one.loader.exec_module(module)
     return module
+
+
+def slow_verification(d: np.ndarray, q: Any, qc: Any, g: Any, gc: Any, target: float) -> tuple[float, float]:
+    """The best TPR of all thresholds (any distance that occurs, or beyond) whose FPR keeps to the target; its FPR."""
+    right, wrong = [], []
+    for i in range(len(q)):
+        for j in range(len(g)):
+            if g[j] == q[i] and gc[j] != qc[i]:
+                right.append(d[i, j])
+            elif g[j] not in (q[i], -1):
+                wrong.append(d[i, j])
+    best, accepted, false = (-1.0, 1.0), np.array(right), np.array(wrong)
+    for t in np.unique([*right, *wrong, np.inf]):
+        fpr, tpr = np.mean(false < t), np.mean(accepted < t)
+        if fpr <= target and tpr >= best[0]:
+            best = (float(tpr), float(fpr))
+    return best

@@ -18,8 +18,7 @@ from retrace.eval.ranking.ranks import evaluate_ranking
 from retrace.eval.ranking.tables import ALONE, Wanted, score_features
 from retrace.eval.ranking.verification import evaluate_verification
 from retrace.reid.calibration import adaptive_s_norm, s_norm, scores, z_norm
-from tests.eval.ranking import test_verification
-from tests.eval.ranking.people import exact, people, slow
+from tests.eval.ranking.people import exact, people, slow, slow_verification
 
 FEW = 20  # strangers that the adaptive one looks at here
 
@@ -118,7 +117,7 @@ def test_equals_its_slow_twin(how: Any, small_blocks: list[int]) -> None:
     assert (m.mAP, m.mINP, m.map_at_r) == pytest.approx((twin["ap"], twin["inp"], twin["at_r"]))
     assert m.mAP != pytest.approx(evaluate_ranking(*mine.arrays).mAP, abs=1e-3)
     (point,) = evaluate_verification(*mine.arrays, distances=found, fpr=[0.01], block=7).points
-    assert (point.tpr, point.fpr) == pytest.approx(test_verification.slow(d, q, qc, g, gc, 0.01))
+    assert (point.tpr, point.fpr) == pytest.approx(slow_verification(d, q, qc, g, gc, 0.01))
     assert max(small_blocks) == 7  # nothing of all queries, or of the whole gallery, by all others at once
 
 

@@ -9,24 +9,7 @@ import pytest
 
 from retrace.configs import InputError
 from retrace.eval.ranking.verification import evaluate_verification
-from tests.eval.ranking.people import exact, people
-
-
-def slow(d: np.ndarray, q: Any, qc: Any, g: Any, gc: Any, target: float) -> tuple[float, float]:
-    """The best TPR of all thresholds (any distance that occurs, or beyond) whose FPR keeps to the target; its FPR."""
-    right, wrong = [], []
-    for i in range(len(q)):
-        for j in range(len(g)):
-            if g[j] == q[i] and gc[j] != qc[i]:
-                right.append(d[i, j])
-            elif g[j] not in (q[i], -1):
-                wrong.append(d[i, j])
-    best, accepted, false = (-1.0, 1.0), np.array(right), np.array(wrong)
-    for t in np.unique([*right, *wrong, np.inf]):
-        fpr, tpr = np.mean(false < t), np.mean(accepted < t)
-        if fpr <= target and tpr >= best[0]:
-            best = (float(tpr), float(fpr))
-    return best
+from tests.eval.ranking.people import exact, people, slow_verification
 
 
 def test_by_hand() -> None:
@@ -58,7 +41,7 @@ def test_equals_sorting_all_pairs(block: int | None, levels: int) -> None:
     data = (None, q, qc, None, g, gc)
     found = [evaluate_verification(*data, distances=d, fpr=fpr, block=block) for fpr in (few, many)]
     for point, target in zip(found[0].points + found[1].points, few + many, strict=True):
-        assert (point.tpr, point.fpr) == pytest.approx(slow(d, q, qc, g, gc, target)), target
+        assert (point.tpr, point.fpr) == pytest.approx(slow_verification(d, q, qc, g, gc, target)), target
         assert point.fpr <= target
 
 
@@ -76,7 +59,7 @@ def test_threshold_is_in_the_metric(metric: Any) -> None:
 
 @pytest.mark.parametrize("fpr", [(), (0.0,), (1e-3, 1.0)])
 def test_bad_fpr(fpr: tuple[float, ...]) -> None:
-    with pytest.raises(InputError, match=r"fpr .*: expected one or more fractions"):
+    with pytest.raises(InputError, match=r"`fpr` .*: expected one or more fractions"):
         evaluate_verification(*people(), fpr=fpr)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,21 @@ def test_what_is_stored_comes_back() -> None:
         card.limit("camera", 1e-4)
 
 
+@pytest.mark.parametrize("rate", [0.05, 0.03, 4e-3, 2e-3, 5e-4, 1.5e-4])
+def test_a_rate_between_those_that_are_stored(rate: float) -> None:
+    """Against the quantiles of a million drawn distances, of which only those of four rates are stored."""
+    drawn = np.random.default_rng(0).normal(0.8, 0.1, 1_000_000)
+    known = {told: float(np.quantile(drawn, told)) for told in (0.1, 0.01, 0.001, 0.0001)}
+    card = Calibration({}, {"later": known})
+    found = card.limit("later", rate)
+    assert found == pytest.approx(np.quantile(drawn, rate), abs=0.006)
+    assert (drawn < found).mean() == pytest.approx(rate, rel=1 / 7)
+    assert [card.limit("later", told) for told in known] == [*known.values()]
+    for beyond in (0.11, 9e-5, 0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match=r"known: 0\.1, 0\.01, 0\.001, 0\.0001, and what lies between"):
+            card.limit("later", beyond)
+
+
 def test_a_relation_with_too_few_pairs_is_absent_and_says_so() -> None:
     data = people(0)
     card = calibrate([labelled_pairs(data["features"], data["ids"], data["cameras"])])
@@ -122,15 +138,21 @@ def test_a_relation_with_too_few_pairs_is_absent_and_says_so() -> None:
         lambda card: card | {"strangers": -1},
         lambda card: card | {"strangers": "far"},
         lambda card: card | {"spread": 0},
+        lambda card: card | {"relations": {"camera": 3}},
+        lambda card: card | {"relations": {"camera": {}}},
+        lambda card: card | {"print": [10**400]},
+        lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"same": "many"}}},
+        lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"source": 1}}},
+        lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"thresholds": {"7": 1}}}},
         lambda card: {**card, "relations": {"camera": card["relations"]["camera"] | {"thresholds": {"a": 1}}}},
     ],
 )  # fmt: skip
 def test_a_corrupt_card_is_one_line(change: Any) -> None:
-    with pytest.raises(
-        InputError, match=r"w\.onnx: its calibration is not readable: .*or go on without"
-    ) as error:
+    said = r"w\.onnx: its calibration is not readable: .*(expected|unknown) .*or go on without it \(`uncalibrated`\)"
+    with pytest.raises(InputError, match=said) as error:
         Calibration.from_card(change(fitted().to_card()), "w.onnx")
     assert len(str(error.value)) <= 500
+    assert not re.search("Error|object has no|NoneType|float|literal|indices|iterable", str(error.value))
 
 
 def test_a_calibration_of_other_weights_is_refused() -> None:

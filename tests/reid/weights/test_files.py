@@ -87,16 +87,19 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change: Any, messag
     [
         (None, "no 'retrace' metadata, so it does not say which network it is"),
         ({"format": "pt"}, "no 'retrace' metadata"),
-        ({KEY: "{"}, "metadata is not readable"),
-        ({KEY: "[1]"}, "metadata is not readable"),
-        ({KEY: "3"}, "metadata is not readable"),
-        ({KEY: '{"format": 99}'}, "format is not 1"),
-        ({KEY: '{"format": 1, "name": "x"}'}, "metadata is not readable"),
-        ({KEY: FED + ', "classes": "3"}'}, "classes is not what it should be"),
-        ({KEY: FED + ', "classes": -1}'}, "classes is not what it should be"),
-        ({KEY: FED + ', "card": [1]}'}, "card is not what it should be"),
-        ({KEY: FED.replace("[1, 1, 1]", "[1, NaN, 1]") + "}"}, "size, mean or std out of range"),
-        ({KEY: FED.replace("[64, 32]", "[1e999, 32]") + "}"}, "metadata is not readable"),
+        ({KEY: "{"}, "metadata is not readable: expected a JSON object"),
+        ({KEY: "[1]"}, "expected a JSON object"),
+        ({KEY: "3"}, "expected a JSON object"),
+        ({KEY: '{"format": 99}'}, "expected format 1"),
+        ({KEY: '{"format": 1, "name": "x"}'}, "size: expected numbers"),
+        ({KEY: FED + ', "classes": "3"}'}, "classes: expected a whole number"),
+        ({KEY: FED + ', "classes": -1}'}, "classes: expected 0 to"),
+        ({KEY: FED + ', "card": [1]}'}, "card: expected an object"),
+        ({KEY: FED.replace("[1, 1, 1]", "[1, NaN, 1]") + "}"}, "std: expected a number"),
+        ({KEY: FED.replace("[1, 1, 1]", "[1, 0, 1]") + "}"}, "expected 3 numbers each, std above 0"),
+        ({KEY: FED.replace("[64, 32]", "[1e999, 32]") + "}"}, "size: expected a number"),
+        ({KEY: FED.replace("[64, 32]", "7") + "}"}, "size: expected numbers"),
+        ({KEY: FED.replace("[64, 32]", "[1, 2, 3]") + "}"}, "size: expected a height and a width"),
     ],
 )
 def test_metadata_that_says_nothing_is_refused(tmp_path: Path, metadata: Any, message: str) -> None:
@@ -112,7 +115,7 @@ def test_metadata_that_says_nothing_is_refused(tmp_path: Path, metadata: Any, me
         ({"model": None}, "model description is not valid"),
         ({"model": {"name": "osnet_x0_25", "nek": "own"}}, "model description is not valid"),
         ({"model": {"name": "osnet_x9"}}, "unknown network 'osnet_x9'"),
-        ({"more": 1}, "metadata is not readable"),
+        ({"more": 1}, "metadata is not readable: unknown key 'more'"),
     ],
 )
 def test_a_recipe_that_cannot_be_built_is_refused(tmp_path: Path, change: Any, message: str) -> None:
@@ -340,7 +343,7 @@ def test_a_changed_recipe_is_noticed(tmp_path: Path) -> None:
     at = path.read_bytes().index(b"[64, 32]")
     data = path.read_bytes()
     path.write_bytes(data[:at] + b"[32, 64]" + data[at + 8 :])
-    with pytest.raises(InputError, match="is damaged: its weights do not match the checksum"):
+    with pytest.raises(InputError, match="is damaged: its weights or how they are run do not match"):
         weights.load_network(path)
 
 

@@ -17,6 +17,7 @@ from retrace.tracker.detection import Detector
 from retrace.tracker.memory import Memory
 from retrace.tracker.run import Job, open_job, open_job_source, track_source
 from retrace.tracker.run.opened import BATCH
+from tests.reid.resealed import CARD, changed, resealed
 from tests.small_video import make_video, squares, write_boxes
 from tests.tools.forked import CONTEXT, begin_server
 
@@ -87,6 +88,20 @@ def test_weights_that_nobody_would_use() -> None:
         models.appearance(Job("a", "o", tracker="sort", reid="x.onnx"))
     with pytest.raises(InputError, match="`reid_norm` frame: nobody looks at appearance here"):
         models.appearance(Job("a", "o", tracker="sort", reid_norm="frame"))
+    with pytest.raises(InputError, match="`reid_uncalibrated` True: nobody looks at appearance here"):
+        models.appearance(Job("a", "o", reid="none", reid_uncalibrated=True))
+
+
+def test_weights_with_a_damaged_card(tmp_path: Path) -> None:
+    """Refused in the words of a job, and opened when asked."""
+    pytest.importorskip("onnx")
+    (tmp_path / "whole").mkdir()
+    reid = str(changed(resealed(tmp_path / "whole" / "w.onnx"), tmp_path, CARD))
+    models = Models()
+    with pytest.raises(InputError, match=r"its card does not match .*\(`reid_uncalibrated`\)"):
+        models.appearance(Job("a", "o", reid=reid))
+    looks = models.appearance(Job("a", "o", reid=reid, reid_uncalibrated=True))
+    assert looks.description.endswith("; without its calibration, as asked")
 
 
 def test_a_files_frames_are_looked_at_by_several_threads_with_one_each(

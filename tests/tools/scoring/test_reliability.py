@@ -40,6 +40,19 @@ def test_worked_numbers(features: Features) -> None:
     assert sum(line[3] for line in bins.lines[1:]) == 400
 
 
+def test_rates_that_a_user_chooses(features: Features) -> None:
+    """Between the card's own by its threshold there; beyond them none is known."""
+    near, far = 1 - np.cos(np.deg2rad([7, 31]))  # 1 and 3 neighbours' images in the other camera are nearer
+    card = Calibration({"camera": Map((0.0, 2.0), (30.0, -30.0), 10, 10)}, {"camera": {0.01: near, 0.1: far}})
+    table, _ = sections(features, card, [0.1, 0.05, 0.001])
+    limit = card.limit("camera", 0.05)
+    assert near < limit < far
+    shares = [
+        sum(1 - np.cos(np.deg2rad(18 * k + 12)) < d for k in range(-10, 10) if k) / 19 for d in (limit, far)
+    ]
+    assert table.lines[1][-1] == f"0.001: -, 0.05: {shares[0]:.2g}, 0.1: {shares[1]:.2g}"
+
+
 def test_honest_and_boasting_maps(features: Features) -> None:
     """At even priors a map that always says one half is right about nothing and everything."""
     half = Map((0.0, 2.0), (0.0, 0.0), 10, 10)

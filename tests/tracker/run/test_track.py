@@ -260,6 +260,7 @@ def test_an_embedders_alarm_is_heard(video: Path, tmp_path: Path) -> None:
     [
         ({"reid_norm": "frame"}, "`reid_norm` frame: says how weights are opened.* open them with `norm`"),
         ({"reid_input": "raw"}, "`reid_input` raw: says how weights are opened.* open them with `input`"),
+        ({"reid_uncalibrated": True}, "`reid_uncalibrated` True: .* open them with `uncalibrated`"),
         ({"embed": "always", "tracker": "sort"}, "`embed` always: nobody looks at appearance here"),
         ({"memory": "people.db"}, "`memory` needs vectors of known weights, and appearance "),
         ({"memory": "people.db", "tracker": "sort"}, "and appearance off: tracker 'sort' does not use it"),

@@ -1,0 +1,104 @@
+"""A card that is damaged or not readable: refused in one line that says how to go on, and the network runs without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrace.configs import InputError
+
+pytest.importorskip("onnx")
+pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from retrace.reid import Embedder
+from retrace.reid.exporting.convert import add_to_onnx_card
+from retrace.reid.recipe import NETWORK_SUM
+from retrace.reid.weights.shipped import shipped_weights
+from tests.reid.resealed import CARD, changed, resealed
+
+RUNNING = (b"0.485", b"0.585")  # the first mean: vectors would be others
+
+
+@pytest.fixture(scope="module", params=["safetensors", "onnx"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return resealed(tmp_path_factory.mktemp("whole") / f"w.{request.param}")
+
+
+def flipped(whole: Path, folder: Path) -> Path:
+    """One bit in the middle, where the tensors are."""
+    data = bytearray(whole.read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / whole.name).write_bytes(data)
+    return folder / whole.name
+
+
+def looks(path: Path, uncalibrated: bool = False) -> Embedder:
+    return Embedder.from_weights(path, "cpu", threads=1, uncalibrated=uncalibrated)
+
+
+def test_a_damaged_card_is_told_and_left_out_when_asked(whole: Path, tmp_path: Path) -> None:
+    path = changed(whole, tmp_path, CARD)
+    with pytest.raises(
+        InputError, match=r"is damaged: its card does not match .* its weights do; .*`uncalibrated`"
+    ):
+        looks(path)
+    found, before = looks(path, uncalibrated=True), looks(whole)
+    assert found.calibration is None
+    assert found.card == {}  # which of its words are wrong is not known
+    assert found.description.count("; without its calibration, as asked") == 1
+    crops = np.random.default_rng(0).integers(0, 256, (3, *found.size, 3), np.uint8)
+    assert np.array_equal(found.crops(crops), before.crops(crops))
+
+
+@pytest.mark.parametrize("uncalibrated", [False, True])
+def test_all_else_is_read_as_strictly(whole: Path, tmp_path: Path, uncalibrated: bool) -> None:
+    """Weights, and what the network is fed by: those make the vectors, with a damaged card or without."""
+    said = "is damaged: its weights or how they are run do not match the checksum"
+    for path in (
+        changed(whole, tmp_path, RUNNING),
+        changed(whole, tmp_path, RUNNING, CARD),
+        changed(flipped(whole, tmp_path), tmp_path, CARD),
+        flipped(whole, tmp_path),
+    ):
+        with pytest.raises(InputError, match=said):
+            looks(path, uncalibrated)
+
+
+def test_a_recipe_that_is_no_json_is_told_in_words(whole: Path, tmp_path: Path) -> None:
+    path = changed(whole, tmp_path, (b"[0.485", b"x0.485"))
+    with pytest.raises(
+        InputError, match=r"metadata, .* is not readable: expected a JSON object; take the file anew"
+    ):
+        looks(path, uncalibrated=True)
+
+
+def test_files_of_before_do_not_say_which_is_damaged(whole: Path, tmp_path: Path) -> None:
+    """They have one checksum; under another key the second is not there."""
+    other = NETWORK_SUM.replace("network", "notwork").encode()
+    path = changed(whole, tmp_path, (NETWORK_SUM.encode(), other))
+    assert looks(path).calibration is not None
+    changed(path, tmp_path, CARD)
+    for uncalibrated in (False, True):
+        with pytest.raises(InputError, match="is damaged: its weights or its card do not match"):
+            looks(path, uncalibrated)
+
+
+def test_a_sound_card_keeps_its_other_words(whole: Path) -> None:
+    found, before = looks(whole, uncalibrated=True), looks(whole)
+    assert found.calibration is None
+    assert {*before.card} - {*found.card} == {"calibration"}
+
+
+def test_a_calibration_that_is_not_readable_opens_uncalibrated(tmp_path: Path) -> None:
+    """The file is as it was written: only who asks for the calibration is refused."""
+    source = shipped_weights()
+    assert source is not None
+    add_to_onnx_card(source, tmp_path / "w.onnx", "calibration", 3)
+    with pytest.raises(
+        InputError, match=r"expected an object; calibrate again, or go on without it \(`uncal"
+    ):
+        looks(tmp_path / "w.onnx").calibration  # noqa: B018
+    assert looks(tmp_path / "w.onnx", uncalibrated=True).calibration is None
