@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from retrace.configs import InputError
 from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
+from retrace.tools.scoring import reid_pay
 from retrace.tools.scoring.pay_report import advice, as_svg, open_trials, read_gaps, sections
 from retrace.tools.scoring.reid_pay import (
     OFF,
@@ -24,8 +26,10 @@ from retrace.tools.scoring.reid_pay import (
     Gap,
     compare,
     perfect_looks,
+    track,
 )
 from retrace.tracker import Tracker
+from retrace.tracker.data import MotTable
 
 FRAMES, FPS, GONE = 80, 10, range(25, 50)  # longer than a predicted box is believed
 COLOURS = ((0, 0, 255), (255, 0, 0))
@@ -127,6 +131,22 @@ def test_intervals_over_sequences(scene: Path) -> None:
         assert low == pytest.approx(value)
         assert high == pytest.approx(value)
     assert oracle.gained["IDSW"].value == -off.combined.row()["IDSW"]
+
+
+def test_reading_compiled_loops_is_no_time_of_whoever_is_first(
+    scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def slow_at_first(*args: object) -> MotTable:
+        clock[0] = 1.0
+        return track(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reid_pay, "track", slow_at_first)
+    monkeypatch.setattr(reid_pay, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    trials = open_trials([str(scene)], None, None, "none")
+    off, _ = compare(trials, {}, Tracker.from_config("default").config, [])
+    assert off.track_ms == 0
 
 
 def looks(name: str, hota: Gain, identities: Gain) -> Contender:
