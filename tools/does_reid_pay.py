@@ -19,7 +19,7 @@ from retrace.tools.terminal.console import OK, Parser, as_flags, guarded, say
 from retrace.tools.terminal.options import check_ending, check_outputs, write_texts
 from retrace.tools.terminal.progress import bar
 
-GAPS = "0.2,1,3,5,10,30"
+GAPS = "1f,5f,30f,90f,5s,30s"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +35,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--tracker", default="default", metavar="NAME|FILE")
     p.add_argument("--benchmark", default="auto", help="whose rules; default: told from the names")
     p.add_argument("--camera", default="none", metavar="none|auto|FILE", help="warps; auto: SOURCE/gmc.txt")
-    p.add_argument("--gaps", default=GAPS, metavar="S,S,...", help=f"at which looks are compared ({GAPS})")
+    p.add_argument(
+        "--gaps", default=GAPS, metavar="N[s|f],...", help=f"seconds or frames; looks are compared ({GAPS})"
+    )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--markdown", metavar="FILE")
@@ -53,6 +55,7 @@ def main(argv: list[str]) -> int:
     from retrace.configs.files import write_json
     from retrace.tools.scoring import pay_report
     from retrace.tools.scoring.reid_pay import compare
+    from retrace.tools.terminal.tables import show
     from retrace.tracker.config import TrackerConfig
 
     with as_flags(p):
@@ -63,14 +66,17 @@ def main(argv: list[str]) -> int:
         total = sum(len(trial.boxes) for trial in trials)
         with bar("embed", total, quiet=args.quiet) as advance:
             found = compare(trials, embedders, config, gaps, advance)
-    sections = pay_report.sections(found, gaps)
-    text = "\n".join(section.as_markdown() for section in sections) + f"\n{pay_report.advice(found)}\n"
+    sections, advice = pay_report.sections(found), pay_report.advice(found)
     if args.json:
         write_json(Path(args.json), pay_report.as_json(found, sections))
-    texts = {args.markdown: text, args.plot: pay_report.as_svg(found, gaps)}
+    markdown = "\n".join(section.as_markdown() for section in sections) + f"\n{advice}\n"
+    texts = {args.markdown: markdown, args.plot: pay_report.as_svg(found)}
     write_texts({Path(place): told for place, told in texts.items() if place})
     if not args.quiet:
-        say(text)
+        for section in sections:
+            show(section.title, section.texts(), section.notes)
+            say("")
+        say(advice)
     return OK
 
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrace.eval.mot.hota import Hota
-from retrace.eval.mot.score import Metrics, combine
+from retrace.eval.mot.score import Metrics, PersonMetrics, combine
 
 SHOWN = ("HOTA", "DetA", "AssA", "MOTA", "IDF1")
+OF_PEOPLE = ("HOTA", "DetA", "AssA", "IDF1", "IDSW")
 
 
 def intervals(
@@ -51,33 +51,44 @@ def paired_intervals(
 
 
 def people_intervals(
-    mine: Sequence[Hota], other: Sequence[Hota], draws: int = 1000, level: float = 0.95, seed: int = 0
+    mine: Sequence[PersonMetrics],
+    other: Sequence[PersonMetrics],
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Paired intervals of HOTA, DetA and AssA over people, of all sequences: name -> (low, high) of mine minus other.
+    """Paired intervals of HOTA, DetA, AssA, IDF1 and IDSW over people, of all sequences: name -> (low, high) of mine
+    minus other. IDSW is of as many people as there are.
 
     Args:
-        mine, other: of the same people in the same order, see `retrace.eval.mot.hota.hota_by_person`.
+        mine, other: of the same people in the same order, see `retrace.eval.mot.score.score_people`.
     """
     if len(mine) != len(other) or not mine:
         raise ValueError(f"a paired comparison needs the same people, got {len(mine)} and {len(other)}")
     weight = np.random.default_rng(seed).multinomial(len(mine), np.full(len(mine), 1 / len(mine)), draws)
     a, b = _weighted(mine, weight), _weighted(other, weight)
-    return _bounds(a - b, level, ("HOTA", "DetA", "AssA"))
+    return _bounds(a - b, level, OF_PEOPLE)
 
 
-def _weighted(people: Sequence[Hota], weight: np.ndarray) -> np.ndarray:
-    """(draws, P) how often each is taken -> (draws, 3) HOTA, DetA, AssA over all alphas, as `combine_hota` has them."""
+def _weighted(people: Sequence[PersonMetrics], weight: np.ndarray) -> np.ndarray:
+    """(draws, P) how often each is taken -> (draws, 5) `OF_PEOPLE`, as `combine` has them."""
+    each = [p.hota for p in people]
     tp, fn, fp, associated = (
         weight @ np.array(rows)
         for rows in (
-            [p.TP for p in people],
-            [p.FN for p in people],
-            [p.FP for p in people],
-            [p.AssA * p.TP for p in people],
+            [p.TP for p in each],
+            [p.FN for p in each],
+            [p.FP for p in each],
+            [p.AssA * p.TP for p in each],
         )
     )
     detection, association = tp / np.maximum(1, tp + fn + fp), associated / np.maximum(1, tp)
-    return np.stack([np.sqrt(detection * association), detection, association], 1).mean(axis=2)
+    alphas = np.stack([np.sqrt(detection * association), detection, association], 1).mean(axis=2)
+    right, missed, false, switches = (
+        weight @ np.array([(p.identity.IDTP, p.identity.IDFN, p.identity.IDFP, p.IDSW) for p in people])
+    ).T
+    idf1 = right / np.maximum(1, right + 0.5 * missed + 0.5 * false)
+    return np.column_stack((alphas, idf1, switches))
 
 
 def _draw(results: list[Sequence[Metrics]], draws: int, seed: int, names: Sequence[str]) -> list[np.ndarray]:

@@ -93,7 +93,7 @@ def clear(ready: Prepared) -> Clear:
         TP=tp,
         FN=gts - tp,
         FP=results - tp,
-        IDSW=_switches(ready, partner[:-1]),
+        IDSW=int(_switches(ready, partner[:-1]).sum()),
         MT=mostly,
         PT=partly,
         ML=ready.gt_ids - mostly - partly,
@@ -101,6 +101,15 @@ def clear(ready: Prepared) -> Clear:
         frames=ready.frames,
         overlap=float(np.bincount(ready.gt_frame[pairs.gt], pairs.iou).sum()),
     )
+
+
+def switches_by_person(ready: Prepared) -> np.ndarray:
+    """(gt_ids,) int: how often the match of each true identity differs from its last one; their sum is IDSW."""
+    partner = np.full(len(ready.gt_id), NOBODY)
+    if len(ready.gt_id) and len(ready.result_id):
+        pairs, _ = matches(ready)
+        partner[pairs.gt] = ready.result_id[pairs.result]
+    return _switches(ready, partner)
 
 
 def combine_clear(parts: Sequence[Clear]) -> Clear:
@@ -187,9 +196,10 @@ def _dense(pairs: Overlaps, weight: np.ndarray, frames: np.ndarray, ready: Prepa
     return np.concatenate(solved)
 
 
-def _switches(ready: Prepared, partner: np.ndarray) -> int:
-    """How often an identity's match differs from its last one, however long ago."""
+def _switches(ready: Prepared, partner: np.ndarray) -> np.ndarray:
+    """(gt_ids,) how often an identity's match differs from its last one, however long ago."""
     rows = np.flatnonzero(partner != NOBODY)
     rows = rows[_by_id(ready.gt_id[rows])]
     same = ready.gt_id[rows[1:]] == ready.gt_id[rows[:-1]]
-    return int((same & (partner[rows[1:]] != partner[rows[:-1]])).sum())
+    switched = rows[1:][same & (partner[rows[1:]] != partner[rows[:-1]])]
+    return np.bincount(ready.gt_id[switched], minlength=ready.gt_ids)

@@ -98,17 +98,19 @@ def _components(row: np.ndarray, col: np.ndarray, weight: np.ndarray) -> tuple[n
     return np.concatenate([EMPTY, *solved]), np.concatenate([EMPTY, *tied])
 
 
-def best_total(row: np.ndarray, col: np.ndarray, weight: np.ndarray) -> float:
-    """Weight of a maximum-weight matching of (P,) pairs."""
+def best_pairs(row: np.ndarray, col: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(M,) indices of the (P,) pairs of a maximum-weight matching; weights are above 0, each pair is there once."""
     taken, left = _peel(row, col, weight)
-    total = float(weight[taken].sum())
     if not len(left):
-        return total
+        return taken
     rows, row = np.unique(row[left], return_inverse=True)
     cols, col = np.unique(col[left], return_inverse=True)
     table = np.zeros((len(rows), len(cols)))
     table[row, col] = weight[left]
-    return total + float(table[linear_sum_assignment(table, maximize=True)].sum())
+    partner = np.full(len(rows), -1)
+    matched_row, matched_col = linear_sum_assignment(table, maximize=True)
+    partner[matched_row] = matched_col
+    return np.concatenate((taken, left[partner[row] == col]))
 
 
 def _place_in_group(label: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.errors import expect, number
-from retrace.eval.mot.clear import Clear, clear, combine_clear
-from retrace.eval.mot.hota import Hota, combine_hota, hota
-from retrace.eval.mot.identity import Identity, combine_identity, identity
+from retrace.eval.mot.clear import Clear, clear, combine_clear, switches_by_person
+from retrace.eval.mot.hota import Hota, combine_hota, hota, hota_by_person
+from retrace.eval.mot.identity import Identity, combine_identity, identity, identity_by_person
 from retrace.eval.mot.preprocess import Prepared, check_benchmark, check_some_scored, find_fault, prepare
 from retrace.tracker.data import MotTable
 from retrace.tracker.mot_rows import LAST_FRAME
@@ -116,6 +116,21 @@ def score_prepared(ready: Prepared) -> Metrics:
     """All metrics of a prepared sequence."""
     count = Count(len(ready.gt_id), ready.gt_ids, len(ready.result_id), ready.result_ids, ready.frames)
     return Metrics(hota(ready), clear(ready), identity(ready), count)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonMetrics:
+    """What one person adds to a sequence's metrics."""
+
+    hota: Hota
+    identity: Identity
+    IDSW: int
+
+
+def score_people(ready: Prepared) -> list[PersonMetrics]:
+    """Of each true identity, in the order of ``gt_id``; combined they are the sequence's."""
+    each = hota_by_person(ready), identity_by_person(ready), switches_by_person(ready).tolist()
+    return [PersonMetrics(*row) for row in zip(*each, strict=True)]
 
 
 def combine(parts: Sequence[Metrics]) -> Metrics:

@@ -62,7 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (CAPACITY + "--simulate 5 --fail-days 0", "--fail-days must be a number"),
         (CAPACITY + "--simulate 5 --machines 0", "--machines 0: expected a whole number from 1"),
         (CAPACITY + "--memory-gb 1e-300", "--memory-gb must be a positive number"),
-        (PAY + "--gaps 1e300", "--gaps 1e300: expected seconds above 0, up to"),
+        (PAY + "--gaps 1e300", "--gaps 1e300: expected seconds above 0 (5s) or whole frames (30f), up to"),
         (PAY + "--plot p.png", "expected a name that ends in .svg"),
         ("does_reid_pay VIDEO SEQUENCES/one --detections DET", "one file for 2 sources"),
         ("adapt_reid VIDEO VIDEO --out OUT", "two videos are called alike"),

@@ -13,7 +13,7 @@ from retrace.eval.mot.preprocess import check_benchmark, find_fault
 from retrace.eval.mot.sequences import guess_benchmark
 from retrace.eval.report import Cell, Section
 from retrace.reid.embedder import Embedder, find_weights
-from retrace.tools.scoring.reid_pay import FEW, SHOWN, Contender, TrialSequence
+from retrace.tools.scoring.reid_pay import FEW, SHOWN, Contender, Gain, Gap, TrialSequence
 from retrace.tracker.camera.warps import FileCamera
 from retrace.tracker.data import Frame
 from retrace.tracker.detection.boxes_file import open_detections
@@ -22,25 +22,40 @@ from retrace.tracker.run.opened import open_camera
 from retrace.tracker.sources import Source, open_source
 
 NORMS = ("frame", "video")
-LONGEST_GAP = 1e6  # s
+LONGEST_GAP = 1e6  # s, or frames
+IDENTITIES = ("AssA", "IDF1")  # of the measures those that say who is who, and nothing of who is seen
+PAYS = "it pays"
 COLOURS = ("#1f5fbf", "#c2571a", "#2e8b57", "#7a3fb0", "#b8860b", "#444444")
 
 
-def read_gaps(text: str) -> list[float]:
-    """Seconds, separated by commas.
+def read_gaps(text: str) -> list[Gap]:
+    """Seconds (``5s``, or ``5``) and frames (``30f``), separated by commas.
 
     Raises:
         InputError: something else, or none above 0.
+
+    Example:
+        >>> [str(gap) for gap in read_gaps("1f,0.5,30s")]
+        ['1 frame', '0.5 s', '30 s']
     """
     try:
-        found = [float(word) for word in text.split(",")]
+        found = [_gap(word.strip()) for word in text.split(",")]
     except ValueError:
         found = []
-    if not found or not all(0 < gap <= LONGEST_GAP for gap in found):
+    if not found or not all(map(_possible, found)):
         raise InputError(
-            f"`gaps` {text}: expected seconds above 0, up to {LONGEST_GAP:g}, separated by commas"
+            f"`gaps` {text}: expected seconds above 0 (5s) or whole frames (30f), up to {LONGEST_GAP:g}, "
+            "separated by commas"
         )
     return found
+
+
+def _possible(gap: Gap) -> bool:
+    return 0 < gap.amount <= LONGEST_GAP and (gap.unit == "s" or gap.amount.is_integer())
+
+
+def _gap(word: str) -> Gap:
+    return Gap(float(word[:-1]), "f") if word.endswith("f") else Gap(float(word.removesuffix("s")))
 
 
 def open_trials(
@@ -123,38 +138,51 @@ def open_embedders(names: Sequence[str], device: str = "auto") -> dict[str, Embe
     return found
 
 
-def sections(found: Sequence[Contender], gaps: Sequence[float]) -> list[Section]:
+def sections(found: Sequence[Contender]) -> list[Section]:
     """Tracking, and re-association by gap."""
+    return [_tracking(found), _after_gaps(found)]
+
+
+def _tracking(found: Sequence[Contender]) -> Section:
     off = found[0]
-    head: list[Cell] = ["looks", *SHOWN, "IDSW", "HOTA gained", "95 %", "embed ms", "track ms"]
-    lines: list[list[Cell]] = [head]
+    lines: list[list[Cell]] = [["looks", *SHOWN, "embed ms", "track ms"]]
     for each in found:
         row = each.combined.row()
-        value, low, high = each.gain(off)
-        gained = (
-            ["", ""] if each is off else [f"{100 * value:+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}"]
-        )
-        times = [f"{each.embed_ms:.2f}", f"{each.track_ms:.2f}"]
-        lines.append([each.name, *(float(row[name]) for name in SHOWN), int(row["IDSW"]), *gained, *times])
+        lines.append([
+            each.name, *(row[name] for name in SHOWN), f"{each.embed_ms:.2f}", f"{each.track_ms:.2f}"
+        ])  # fmt: skip
+    lines += [
+        [f"{each.name} - {off.name}", *(_told(name, each.gained[name]) for name in SHOWN), "", ""]
+        for each in found[1:]
+    ]
     few = len(off.metrics) < FEW
     how = f"over {len(off.people)} people" if few else f"over {len(off.metrics)} sequences"
-    tracking = Section(
-        "tracking", "Tracking on the same boxes", lines, [f"Intervals: {how}. Times: of this run, a frame."]
-    )
-    table: list[list[Cell]] = [
+    notes = [f"In brackets: 95 % intervals, paired, {how}. Times: of this run, a frame."]
+    return Section("tracking", "Tracking on the same boxes", lines, notes)
+
+
+def _told(name: str, gain: Gain) -> str:
+    """Points of a measure, or how many switches, with their interval."""
+    if name == "IDSW":
+        return f"{gain.value:+.0f} [{gain.low:+.0f}, {gain.high:+.0f}]"
+    value, low, high = (100 * each for each in gain)
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _after_gaps(found: Sequence[Contender]) -> Section:
+    lines: list[list[Cell]] = [
         ["looks, gap", "queries", "rank-1", "chance", "AUC", "crowded", "rank-1 crowded"]
     ]
-    for each in found:
-        for gap in gaps:
-            if (one := each.gaps.get(gap)) and one.queries:
-                told = [_known(v) for v in (one.rank1, one.chance, one.auc)]
-                table.append(
-                    [f"{each.name}, {gap:g} s", one.queries, *told, one.crowded, _known(one.rank1_crowded)]
-                )
     notes = [
         "Boxes of known people against everybody who is there a gap later. Crowded: IoU from 0.3 with another box."
     ]
-    return [tracking, Section("gaps", "Who is who after a gap, by looks alone", table, notes)]
+    for each in found:
+        for gap, one in each.gaps.items():
+            told = [_known(v) for v in (one.rank1, one.chance, one.auc)]
+            lines.append([f"{each.name}, {gap}", one.queries, *told, one.crowded, _known(one.rank1_crowded)])
+    if any(not one.queries for each in found for one in each.gaps.values()):
+        notes.append("0 queries: nobody is there again, beside others, so much later.")
+    return Section("gaps", "Who is who after a gap, by looks alone", lines, notes)
 
 
 def _known(value: float) -> float | None:
@@ -162,19 +190,34 @@ def _known(value: float) -> float | None:
 
 
 def advice(found: Sequence[Contender]) -> str:
-    """One sentence: whether to look, and with what. A gain counts where its whole interval is above 0."""
-    off, *looking, oracle = found
-    room = 100 * oracle.gain(off)[0]
-    head = f"Perfect looks would be worth {room:+.1f} HOTA here"
-    best = max(looking, key=lambda each: each.combined.row()["HOTA"])
-    value, low, high = (100 * v for v in best.gain(off))
-    told = f"{best.name} brings {value:+.1f} [{low:+.1f}, {high:+.1f}] for {best.embed_ms:.1f} ms a frame"
-    verdict = "no difference can be told: leave it off unless people return"
-    if low > 0:
-        verdict = "it pays"
-    elif high < 0:
-        verdict = "it costs: leave it off"
-    return f"{head}; {told}: {verdict}."
+    """One sentence: whether to look, and with what, by HOTA.
+
+    A gain counts where its whole interval is above 0, and pays where identities do not surely fall meanwhile: HOTA
+    rises with the boxes that a tracker reports, too.
+    """
+    _, *looking, oracle = found
+    head = f"Perfect looks would be worth {100 * oracle.gained['HOTA'].value:+.1f} HOTA here"
+    best = max(looking, key=lambda each: (_verdict(each) == PAYS, each.gained["HOTA"].value))
+    told = f"{best.name} brings {_told('HOTA', best.gained['HOTA'])} for {best.embed_ms:.1f} ms a frame"
+    return f"{head}; {told}: {_verdict(best)}."
+
+
+def _verdict(each: Contender) -> str:
+    hota = each.gained["HOTA"]
+    identities = [(f"{name} {_told(name, each.gained[name])}", each.gained[name]) for name in IDENTITIES]
+    fallen = ", ".join(told for told, gain in identities if gain.high < 0)
+    risen = ", ".join(told for told, gain in identities if gain.low > 0)
+    if hota.high < 0:
+        return "it costs: leave it off"
+    if fallen:
+        return f"it costs identities, {fallen}: leave it off"
+    if hota.low > 0:
+        return PAYS
+    if risen:
+        return (
+            f"no difference can be told in HOTA, but identities gain, {risen}: look if they are what you need"
+        )
+    return "no difference can be told: leave it off unless people return"
 
 
 def as_json(found: Sequence[Contender], tables: Sequence[Section]) -> dict[str, Any]:
@@ -184,6 +227,7 @@ def as_json(found: Sequence[Contender], tables: Sequence[Section]) -> dict[str, 
             each.name: {
                 "sequences": {name: one.row() for name, one in each.metrics.items()},
                 "combined": each.combined.row(),
+                "gained": {name: gain._asdict() for name, gain in each.gained.items()},
                 "embed_ms": each.embed_ms,
                 "track_ms": each.track_ms,
             }
@@ -194,13 +238,15 @@ def as_json(found: Sequence[Contender], tables: Sequence[Section]) -> dict[str, 
     }
 
 
-def as_svg(found: Sequence[Contender], gaps: Sequence[float]) -> str:
+def as_svg(found: Sequence[Contender]) -> str:
     """Rank-1 over the gap, its axis logarithmic, as a stand-alone picture; dotted: chance."""
     left, top, width, height = 64, 30, 480, 300
-    low, high = math.log(min(gaps)), math.log(max(gaps))
+    looking = [each for each in found if each.gaps]
+    ticks = sorted((one.gap, str(gap)) for gap, one in looking[0].gaps.items()) if looking else []
+    low, high = (math.log(end) for end in (ticks[0][0], ticks[-1][0])) if ticks else (0.0, 0.0)
 
-    def at(gap: float, value: float) -> str:
-        x = left + width * ((math.log(gap) - low) / (high - low) if high > low else 0.5)
+    def at(frames: int, value: float) -> str:
+        x = left + width * ((math.log(frames) - low) / (high - low) if high > low else 0.5)
         return f"{x:.1f},{top + height * (1 - value):.1f}"
 
     shapes = []
@@ -208,24 +254,31 @@ def as_svg(found: Sequence[Contender], gaps: Sequence[float]) -> str:
         y = top + height * (1 - k / 10)
         shapes.append(f'<path d="M{left} {y:.1f}h{width}" stroke="#ddd"/>')
         shapes.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{10 * k}</text>')
-    for gap in gaps:
-        x = at(gap, 0).split(",")[0]
-        shapes.append(f'<text x="{x}" y="{top + height + 18}" text-anchor="middle">{gap:g}</text>')
-    looking = [each for each in found if each.gaps]
+    end = 0.0  # of the last label in the upper line; what would run into it stands below
+    for frames, label in ticks:
+        x, half = float(at(frames, 0).split(",")[0]), 3.5 * len(label)
+        below = x - half < end
+        end = end if below else x + half
+        y = top + height + (32 if below else 18)
+        shapes.append(f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{label}</text>')
     for k, each in enumerate(looking):
-        points = [(gap, one) for gap, one in each.gaps.items() if one.queries]
+        points = sorted((one.gap, one.rank1, one.chance) for one in each.gaps.values() if one.queries)
         colour = COLOURS[k % len(COLOURS)]
-        line = " ".join(at(gap, one.rank1) for gap, one in points)
+        places = [at(frames, rank1) for frames, rank1, _ in points]
+        line = " ".join(places)
         shapes.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for place in places:
+            across, down = place.split(",")
+            shapes.append(f'<circle cx="{across}" cy="{down}" r="3" fill="{colour}"/>')
         if k == 0:
-            line = " ".join(at(gap, one.chance) for gap, one in points)
+            line = " ".join(at(frames, chance) for frames, _, chance in points)
             shapes.append(f'<polyline points="{line}" fill="none" stroke="#888" stroke-dasharray="2 3"/>')
         name = each.name.replace("&", "&amp;").replace("<", "&lt;")
         shapes.append(f'<text x="{left + width + 10}" y="{top + 14 + 18 * k}" fill="{colour}">{name}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 200}" height="{top + height + 44}" '
         'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>\n'
-        '<text x="20" y="18" font-size="14">rank-1, %, among those who are there so many seconds later</text>\n'
+        '<text x="20" y="18" font-size="14">rank-1, %, among those who are there a gap later; dotted: chance</text>\n'
         + "\n".join(shapes)
-        + f'\n<text x="{left + width / 2}" y="{top + height + 36}" text-anchor="middle">gap, s</text>\n</svg>\n'
+        + "\n</svg>\n"
     )

@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from retrace.configs import InputError
 from retrace.eval.mot.bootstrap import paired_intervals, people_intervals
-from retrace.eval.mot.hota import Hota, hota_by_person
 from retrace.eval.mot.oracle import shown_people
 from retrace.eval.mot.preprocess import prepare
-from retrace.eval.mot.score import Metrics, combine, score_prepared
+from retrace.eval.mot.score import Metrics, PersonMetrics, combine, score_people, score_prepared
 from retrace.eval.reassociation import Reassociation, pooled, reassociation
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.boxes import largest_overlap
@@ -29,9 +28,39 @@ if TYPE_CHECKING:
     from retrace.reid.embedder import Embedder
 
 OFF, ORACLE = "off", "oracle"
-SHOWN = ("HOTA", "AssA", "IDF1")
+SHOWN = ("HOTA", "AssA", "IDF1", "IDSW")
 FEW = 3  # sequences below which intervals are over people
 Advance = Callable[[int, int], object]  # frames done, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How much later looks are compared.
+
+    Example:
+        >>> Gap(5).frames(fps=10), Gap(5, "f").frames(fps=10), str(Gap(5)), str(Gap(5, "f"))
+        (50, 5, '5 s', '5 frames')
+    """
+
+    amount: float
+    unit: Literal["s", "f"] = "s"  # seconds of each sequence's own clock, or frames
+
+    def frames(self, fps: float) -> int:
+        """At least 1."""
+        return max(1, round(self.amount * (fps if self.unit == "s" else 1)))
+
+    def __str__(self) -> str:
+        if self.unit == "s":
+            return f"{self.amount:g} s"
+        return f"{self.amount:g} frame{'s' if self.amount != 1 else ''}"
+
+
+class Gain(NamedTuple):
+    """A measure of one way of looking minus that of appearance off, and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +81,17 @@ class Contender:
 
     Attributes:
         metrics: by sequence.
-        people: HOTA of each person of all sequences.
-        gaps: re-association by seconds; empty for those who do not look.
+        people: of all sequences.
+        gained: over appearance off, by the names in `SHOWN`; empty for off itself.
+        gaps: re-association; empty for those who do not look.
         embed_ms, track_ms: a frame, of this run's clock.
     """
 
     name: str
     metrics: dict[str, Metrics] = field(default_factory=dict)
-    people: list[Hota] = field(default_factory=list)
-    gaps: dict[float, Reassociation] = field(default_factory=dict)
+    people: list[PersonMetrics] = field(default_factory=list)
+    gained: dict[str, Gain] = field(default_factory=dict)
+    gaps: dict[Gap, Reassociation] = field(default_factory=dict)
     embed_ms: float = 0.0
     track_ms: float = 0.0
 
@@ -68,20 +99,22 @@ class Contender:
     def combined(self) -> Metrics:
         return combine([*self.metrics.values()])
 
-    def gain(self, other: Contender) -> tuple[float, float, float]:
-        """HOTA of this minus the other's: value, low and high of 95 %, over sequences, or over people of a few."""
-        value = float(self.combined.row()["HOTA"] - other.combined.row()["HOTA"])
+    def minus(self, other: Contender) -> dict[str, Gain]:
+        """By the names in `SHOWN`. Both on the same draws: of sequences, or of people where sequences are few."""
         if len(self.metrics) < FEW:
-            return value, *people_intervals(self.people, other.people)["HOTA"]
-        mine, theirs = ([*each.metrics.values()] for each in (self, other))
-        return value, *paired_intervals(mine, theirs, names=("HOTA",))["HOTA"]
+            bounds = people_intervals(self.people, other.people)
+        else:
+            mine, theirs = ([*each.metrics.values()] for each in (self, other))
+            bounds = paired_intervals(mine, theirs, names=SHOWN)
+        row, base = self.combined.row(), other.combined.row()
+        return {name: Gain(row[name] - base[name], *bounds[name]) for name in SHOWN}
 
 
 def compare(
     trials: Sequence[TrialSequence],
     embedders: Mapping[str, Embedder],
     config: TrackerConfig,
-    gaps: Sequence[float],
+    gaps: Sequence[Gap],
     advance: Advance = lambda done, total: None,
 ) -> list[Contender]:
     """Blind, each embedder, and perfect looks, on the same boxes.
@@ -92,7 +125,7 @@ def compare(
     Args:
         embedders: by the name that they are told of by.
         config: of the tracker; it must compare appearance.
-        gaps: s, after which looks are compared.
+        gaps: after which looks are compared, each once.
         advance: told of frames embedded, over all sequences.
 
     Raises:
@@ -104,8 +137,12 @@ def compare(
     for name in {OFF, ORACLE} & embedders.keys():
         raise InputError(f"{name}: is the name of a row of its own; call the weights otherwise")
     contenders = [Contender(OFF), *map(Contender, embedders), Contender(ORACLE)]
-    found: dict[tuple[str, float], list[Reassociation]] = {}
+    found: dict[tuple[str, Gap], list[Reassociation]] = {}
+    gaps = [*dict.fromkeys(gaps)]  # one that is given twice would count twice
     total, done = sum(len(trial.boxes) for trial in trials), 0
+    for trial in trials[:1]:
+        # The compiled loops are read with the first frames: no time of whoever comes first.
+        track(trial, config, None)
     for trial in trials:
         known = shown_people(trial.truth, trial.boxes, trial.benchmark)
         looks, seconds = embedded(
@@ -121,7 +158,7 @@ def compare(
             contender.track_ms += 1000 * (time.perf_counter() - begin) / total
             ready = prepare(trial.truth, result, len(trial.boxes), trial.benchmark)
             contender.metrics[trial.name] = score_prepared(ready)
-            contender.people += hota_by_person(ready)
+            contender.people += score_people(ready)
             if name in looks:
                 for gap, one in zip(gaps, _after(trial, known, looks[name], gaps), strict=True):
                     found.setdefault((name, gap), []).append(one)
@@ -129,6 +166,8 @@ def compare(
         contender.gaps = {
             gap: pooled(parts) for (name, gap), parts in found.items() if name == contender.name
         }
+        if contender.name != OFF:
+            contender.gained = contender.minus(contenders[0])
     return contenders
 
 
@@ -194,10 +233,10 @@ def track(trial: TrialSequence, config: TrackerConfig, vectors: Sequence[np.ndar
 
 
 def _after(
-    trial: TrialSequence, known: Sequence[np.ndarray], vectors: Sequence[np.ndarray], gaps: Sequence[float]
+    trial: TrialSequence, known: Sequence[np.ndarray], vectors: Sequence[np.ndarray], gaps: Sequence[Gap]
 ) -> list[Reassociation]:
     ids, count = np.concatenate(known), [len(one) for one in known]
     frames = np.repeat(np.arange(len(count)), count)
     crowd = np.concatenate([largest_overlap(one.xyxy) for one in trial.boxes])
-    steps = [max(1, round(gap * trial.source.fps)) for gap in gaps]
+    steps = [gap.frames(trial.source.fps) for gap in gaps]
     return reassociation(np.concatenate(vectors), ids, frames, steps, crowd)

@@ -7,8 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from retrace.eval.mot.bootstrap import intervals, paired_intervals
-from retrace.eval.mot.score import Metrics, combine, evaluate
+from retrace.eval.mot.bootstrap import OF_PEOPLE, _weighted, intervals, paired_intervals, people_intervals
+from retrace.eval.mot.preprocess import prepare
+from retrace.eval.mot.score import Metrics, PersonMetrics, combine, evaluate, score_people
 from tests.eval.scenes import random_scene, table
 
 
@@ -58,6 +59,51 @@ def test_pairing_takes_out_what_sequences_share() -> None:
     assert paired_intervals(a, b)["MOTA"] == pytest.approx((0.1, 0.1))  # 2 of 20 boxes
     low, high = intervals(a)["MOTA"]
     assert high - low > 0.2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_people_add_up_to_the_sequence(seed: int) -> None:
+    """Each taken once, also as a bootstrap adds them up; two sequences as `combine` has them."""
+    rng = np.random.default_rng(seed)
+    scenes = [random_scene(rng, 20, 12) for _ in range(2)]
+    people = [score_people(prepare(*scene, 20, "custom")) for scene in scenes]
+    whole = [evaluate(*scene, 20) for scene in scenes]
+    assert [sum(p.IDSW for p in each) for each in people] == [one.clear.IDSW for one in whole]
+    assert sum(one.clear.IDSW for one in whole)
+    for name in ("IDTP", "IDFN", "IDFP"):
+        parts = [sum(getattr(p.identity, name) for p in each) for each in people]
+        assert parts == pytest.approx([getattr(one.identity, name) for one in whole]), name
+    both = people[0] + people[1]
+    row = combine(whole).row()
+    assert _weighted(both, np.ones((1, len(both))))[0] == pytest.approx([row[name] for name in OF_PEOPLE])
+
+
+def two_halves(cut: bool) -> list[PersonMetrics]:
+    """Two people of ten frames; one is followed, of the other half the frames are, under two ids if ``cut``."""
+    box = (0, 10, 10)
+    gt = table([(t, who, 100 * who, *box) for t in range(10) for who in (1, 2)])
+    first, last = (
+        [(t, 8 + (cut and t > 2), 200, *box) for t in range(5)],
+        [(t, 7, 100, *box) for t in range(10)],
+    )
+    return score_people(prepare(gt, table(first + last), 10, "custom"))
+
+
+def test_intervals_over_people_by_hand() -> None:
+    """A draw of two is both, or one twice. Cut, 2 of 15 boxes are of nobody: each of the two has one of them. The whole
+    one twice: 20 of 20 boxes right and 2 false, instead of none; the other: 6 right, 14 missed and 2 false, instead of
+    10, 10 and none, and two switches."""
+    found = people_intervals(two_halves(True), two_halves(False))
+    assert [*found] == [*OF_PEOPLE]
+    assert found["IDSW"] == (0, 2)
+    assert found["IDF1"] == pytest.approx((6 / (6 + 7 + 1) - 10 / (10 + 5), 20 / (20 + 1) - 1))
+    assert found["DetA"] == (0, 0)
+    assert found["AssA"][0] < 0
+
+
+def test_unlike_people() -> None:
+    with pytest.raises(ValueError, match="same people, got 2 and 1"):
+        people_intervals(two_halves(True), two_halves(False)[:1])
 
 
 def test_unlike_lengths() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,9 +15,21 @@ import pytest
 from retrace.configs import InputError
 from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
+from retrace.tools.scoring import reid_pay
 from retrace.tools.scoring.pay_report import advice, as_svg, open_trials, read_gaps, sections
-from retrace.tools.scoring.reid_pay import OFF, ORACLE, compare, perfect_looks
+from retrace.tools.scoring.reid_pay import (
+    OFF,
+    ORACLE,
+    SHOWN,
+    Contender,
+    Gain,
+    Gap,
+    compare,
+    perfect_looks,
+    track,
+)
 from retrace.tracker import Tracker
+from retrace.tracker.data import MotTable
 
 FRAMES, FPS, GONE = 80, 10, range(25, 50)  # longer than a predicted box is believed
 COLOURS = ((0, 0, 255), (255, 0, 0))
@@ -65,22 +80,109 @@ def test_looks_tell_who_came_back_where(scene: Path) -> None:
     trials = open_trials([str(scene)], None, None, "none")
     ticks = []
     config = Tracker.from_config("default").config
-    found = compare(trials, {"colours": Colours()}, config, [0.5, 3.0], lambda k, n: ticks.append((k, n)))  # type: ignore[dict-item]
+    gaps = [Gap(5, "f"), Gap(3), Gap(3), Gap(9), Gap(30, "f")]
+    found = compare(trials, {"colours": Colours()}, config, gaps, lambda k, n: ticks.append((k, n)))  # type: ignore[dict-item]
     off, colours, oracle = found
     assert [each.name for each in found] == [OFF, "colours", ORACLE]
     assert off.combined.row()["IDF1"] < 0.8  # places say that nobody moved
     assert colours.combined.row()["IDF1"] == oracle.combined.row()["IDF1"] == 1.0
     assert ticks[-1] == (FRAMES, FRAMES)
-    assert colours.gaps[0.5].rank1 == 1.0
-    assert colours.gaps[0.5].chance == 0.5
+    assert [one.gap for one in colours.gaps.values()] == [5, 3 * FPS, 9 * FPS, 30]
+    soon, later, *_ = colours.gaps.values()
+    assert soon.rank1 == later.rank1 == 1.0
+    assert soon.chance == 0.5
+    assert later.queries == 10  # two people, in their last five frames; a gap counts once
     assert not off.gaps
-    value, low, high = colours.gain(off)
-    assert 0 < low <= value <= high
-    tracking, gaps = sections(found, [0.5, 3.0])
-    assert [line[0] for line in tracking.lines[1:]] == [OFF, "colours", ORACLE]
-    assert gaps.lines[1][:3] == ["colours, 0.5 s", colours.gaps[0.5].queries, 1.0]
+    for name in ("HOTA", "AssA", "IDF1"):
+        gain = colours.gained[name]
+        assert 0 < gain.low <= gain.value <= gain.high, name
+        assert gain.value == colours.combined.row()[name] - off.combined.row()[name]
+    assert not off.gained
+    tracking, after = sections(found)
+    assert [line[0] for line in tracking.lines[1:]] == [
+        OFF,
+        "colours",
+        ORACLE,
+        "colours - off",
+        "oracle - off",
+    ]
+    assert tracking.lines[4][3] == "+48.1 [+48.1, +48.1]"  # IDF1; the two people fare alike
+    assert after.lines[1][:3] == ["colours, 5 frames", soon.queries, 1.0]
+    assert after.lines[3] == ["colours, 9 s", 0, None, None, None, 0, None]
+    assert after.notes[-1].startswith("0 queries: nobody is there again")
     assert advice(found).endswith("it pays.")
-    assert as_svg(found, [0.5, 3.0]).count("<polyline") == 2
+    picture = as_svg(found)
+    assert picture.count("<polyline") == 2
+    assert picture.count("<circle") == 3  # 9 s after there is nobody
+    assert all(f">{gap}</text>" in picture for gap in gaps)
+    same = re.findall(r'<text x="([\d.]+)" y="(\d+)" text-anchor="middle">(?:3 s|30 frames)<', picture)
+    assert len({x for x, _ in same}) == 1
+    assert len({y for _, y in same}) == 2  # so neither hides the other
+
+
+def test_intervals_over_sequences(scene: Path) -> None:
+    """From three on: all alike, so any draw of them is as far apart as they are; a draw of three has three times the
+    switches of one."""
+    (trial,) = open_trials([str(scene)], None, None, "none")
+    trials = [replace(trial, name=name) for name in "abc"]
+    off, oracle = compare(trials, {}, Tracker.from_config("default").config, [])
+    for name in SHOWN:
+        value, low, high = oracle.gained[name]
+        assert low == pytest.approx(value)
+        assert high == pytest.approx(value)
+    assert oracle.gained["IDSW"].value == -off.combined.row()["IDSW"]
+
+
+def test_reading_compiled_loops_is_no_time_of_whoever_is_first(
+    scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def slow_at_first(*args: object) -> MotTable:
+        clock[0] = 1.0
+        return track(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reid_pay, "track", slow_at_first)
+    monkeypatch.setattr(reid_pay, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    trials = open_trials([str(scene)], None, None, "none")
+    off, _ = compare(trials, {}, Tracker.from_config("default").config, [])
+    assert off.track_ms == 0
+
+
+def looks(name: str, hota: Gain, identities: Gain) -> Contender:
+    return Contender(name, gained={**dict.fromkeys(SHOWN, identities), "HOTA": hota})
+
+
+UP, DOWN, OPEN = Gain(0.05, 0.02, 0.08), Gain(-0.05, -0.08, -0.02), Gain(0.01, -0.02, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("hota", "identities", "said"),
+    [
+        (UP, UP, ": it pays."),
+        (UP, OPEN, ": it pays."),
+        (UP, DOWN, "it costs identities, AssA -5.0 [-8.0, -2.0], IDF1 -5.0 [-8.0, -2.0]: leave it off."),
+        (OPEN, DOWN, "it costs identities, AssA -5.0 [-8.0, -2.0], IDF1 -5.0 [-8.0, -2.0]: leave it off."),
+        (DOWN, UP, ": it costs: leave it off."),
+        (OPEN, UP, "identities gain, AssA +5.0 [+2.0, +8.0], IDF1 +5.0 [+2.0, +8.0]: look if they are what you need."),
+        (OPEN, OPEN, "leave it off unless people return."),
+    ],
+)  # fmt: skip
+def test_advice_is_of_hota_and_no_gain_costs_identities(hota: Gain, identities: Gain, said: str) -> None:
+    row = [Contender(OFF), looks("net", hota, identities), looks(ORACLE, UP, UP)]
+    assert advice(row).endswith(said)
+
+
+def test_advice_is_of_what_pays_before_what_has_most() -> None:
+    most = looks("most", Gain(0.09, 0.08, 0.1), DOWN)
+    found = advice([Contender(OFF), most, looks("net", UP, OPEN), looks(ORACLE, UP, UP)])
+    assert "; net brings +5.0 [+2.0, +8.0] for" in found
+
+
+def test_gaps_are_seconds_or_frames() -> None:
+    assert read_gaps("1f, 0.5,30s") == [Gap(1, "f"), Gap(0.5), Gap(30)]
+    assert [str(gap) for gap in read_gaps("1f,30f,0.5")] == ["1 frame", "30 frames", "0.5 s"]
+    assert [gap.frames(25.0) for gap in read_gaps("30f,2s,0.001")] == [30, 50, 1]
 
 
 def test_who_is_shown_and_perfect_looks(scene: Path) -> None:
@@ -95,25 +197,28 @@ def test_who_is_shown_and_perfect_looks(scene: Path) -> None:
 def test_the_tool(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = [tmp_path / name for name in ("pay.json", "pay.md", "pay.svg")]
     code = does_reid_pay.main([
-        str(scene), "--gaps", "1,3", "--json", str(out[0]), "--markdown", str(out[1]), "--plot", str(out[2])
+        str(scene), "--gaps", "1,30f", "--json", str(out[0]), "--markdown", str(out[1]), "--plot", str(out[2])
     ])  # fmt: skip
     assert code == 0
     told = json.loads(out[0].read_text())
     assert [*told["looks"]] == ["off", "auto", "oracle"]
     assert told["looks"]["oracle"]["combined"]["IDF1"] == 1.0
-    assert "Perfect looks would be worth" in capsys.readouterr().out
+    assert [*told["looks"]["auto"]["gained"]["IDSW"]] == ["value", "low", "high"]
+    shown = capsys.readouterr().out
+    assert "Perfect looks would be worth" in shown
+    assert max(map(len, shown.splitlines())) <= 120
     assert out[1].read_text().count("| oracle |") == 1
 
 
 def test_refusals(scene: Path) -> None:
-    for text in ("", "a", "0", "-1,2", "inf"):
+    for text in ("", "a", "0", "-1,2", "inf", "infs", "0f", "1.5f", "f", "5m", "2e6f"):
         with pytest.raises(InputError, match="expected seconds above 0"):
             read_gaps(text)
     trials = open_trials([str(scene)], None, None, "none")
     with pytest.raises(InputError, match="does not compare appearance"):
-        compare(trials, {}, Tracker.from_config("sort").config, [1.0])
+        compare(trials, {}, Tracker.from_config("sort").config, [])
     with pytest.raises(InputError, match="a row of its own"):
-        compare(trials, {"off": Colours()}, Tracker.from_config("default").config, [1.0])  # type: ignore[dict-item]
+        compare(trials, {"off": Colours()}, Tracker.from_config("default").config, [])  # type: ignore[dict-item]
     with pytest.raises(InputError, match="no such file for swap"):
         open_trials([str(scene)], "elsewhere/{name}.txt", None, "none")
     with pytest.raises(InputError, match="two sources are called alike"):
