@@ -85,11 +85,10 @@ def main(argv: list[str]) -> int:
         if args.html is not None:
             from retrace.tools.pages.ranked_page import write_page
 
-            write_page(
-                Path(args.html), found, advance, **options.given(vars(args), ("top_k", "html_queries"))
-            )
-        judged = args.normalise is None and not args.uncalibrated
-        if args.verification and args.weights is not None and judged:
+            wanted_page = options.given(vars(args), ("top_k", "html_queries"))
+            write_page(Path(args.html), found, advance, **wanted_page)
+        judged = args.weights is not None and args.normalise is None and not args.uncalibrated
+        if args.verification and judged:
             told = options.given(vars(args), ("device", "model", "input"))
             found = with_calibration(found, args.weights, args.reliability, args.fpr, **told)
     first, *others = found.sections
@@ -123,8 +122,8 @@ def check_options(args: argparse.Namespace) -> None:
     options.check_ending(vars(args), "save_features", ".npz")
     options.check_ending(vars(args), "reliability", ".svg")
     options.refuse_idle(vars(args), ("reliability", "fpr"), "--verification", args.verification)
-    if args.reliability is not None and args.uncalibrated:
-        raise InputError("--reliability is of the weights' calibration: leave --uncalibrated out")
+    kept = not args.uncalibrated
+    options.refuse_idle(vars(args), ("reliability",), "a calibration: leave --uncalibrated out", kept)
     if args.centre is not None and args.verification and args.normalise is None:
         raise InputError("--centre changes distances, and no calibration fits them: leave --verification out")
     options.check_cohort(vars(args))

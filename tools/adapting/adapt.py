@@ -109,8 +109,8 @@ def adapt(
     begin = _begin_with(weights, out, cut, gap)
     names = _names(videos, {"detections": detections, "gt": gt})
     settings = settings_of(begin, changes)
-    _check_gap(videos, gap)
     check_training(settings)
+    _check_gap(videos, gap)
     true = {} if gt is None else {name: read_ground_truth(path_for(name, "gt", gt)) for name in names}
     with _telling_what_stays(out):
         folders = [
