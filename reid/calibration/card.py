@@ -27,6 +27,7 @@ WITHIN = "; within tracklets: "  # in `Calibration.data`, before whose they are
 RATES = (1e-1, 1e-2, 1e-3, 1e-4)  # of false matches
 # Power of the strangers' shift that a map follows: the least bad everywhere, with five networks (LOG.md)
 FOLLOWS = 0.25
+FLAT = 1e-6  # of the mean: a smaller deviation is rounding
 CLOSE = 0.03  # how far cosines of the drawn crops may be off for the same network in another format
 
 
@@ -120,14 +121,14 @@ class Calibration:
         own = _limits(strangers) if isinstance(strangers, np.ndarray) and len(strangers) else {}
         apart = float(np.mean(strangers)) if np.size(strangers) else math.nan
         if spread is None and np.size(strangers) >= LEAST:
-            spread = float(np.std(strangers)) or None  # all equal: drawn, and no spread to compare
+            spread = spread_of(np.asarray(strangers))
         if not (math.isfinite(apart) and apart > 0):
             raise InputError(f"expected a mean distance of strangers above 0, got {apart!r}")
         if self.strangers is None:
             raise InputError(
                 "the calibration does not say how far apart strangers were where it was fitted: calibrate again"
             )
-        if spread is not None and not (math.isfinite(spread) and spread > 0):
+        if spread is not None and not FLAT * apart < spread < math.inf:
             raise InputError(f"expected a spread of strangers above 0, got {spread!r}")
         scale = apart / self.strangers
         wider = 1.0 if spread is None or self.spread is None else spread / self.spread / scale
@@ -243,8 +244,22 @@ def calibrate(
     ]
     if not apart:
         return Calibration(maps, limits, tuple(cosines), data)
-    mean, spread = (float(np.mean([measure(found) for found in apart])) for measure in (np.mean, np.std))
-    return Calibration(maps, limits, tuple(cosines), data, mean, spread or None)
+    mean = float(np.mean([found.mean() for found in apart]))
+    spreads = [spread for found in apart if (spread := spread_of(found)) is not None]
+    return Calibration(maps, limits, tuple(cosines), data, mean, float(np.mean(spreads)) if spreads else None)
+
+
+def spread_of(strangers: np.ndarray) -> float | None:
+    """The standard deviation of (N,) distances; None: all are the same, and there is nothing to compare.
+
+    Example:
+        >>> import numpy as np
+        >>> from retrace.reid.calibration.card import spread_of
+        >>> spread_of(np.array([0.5, 0.7, 0.9, 0.7])), spread_of(np.full(100, 0.4))
+        (0.1414213562373095, None)
+    """
+    spread = float(np.std(strangers))
+    return spread if spread > FLAT * float(np.mean(strangers)) else None
 
 
 def refit(
@@ -306,7 +321,7 @@ def refit_pairs(
     own = fit_map(found.distance, found.same, least=least, source="video")
     limits = _limits(found.distance[~found.same])
     strange = found.distance[~found.same]
-    apart, spread = float(strange.mean()), float(strange.std()) or None
+    apart, spread = float(strange.mean()), spread_of(strange)
     if card is None:
         return Calibration({"tracklet": own}, {"tracklet": limits}, (), data, apart, spread)
     known = card if card.strangers is None else card.suited(apart, spread)

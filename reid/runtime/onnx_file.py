@@ -80,10 +80,10 @@ def verify(path: Path, uncalibrated: bool = False) -> bool:
     Raises:
         InputError: it is damaged.
     """
-    return check_sums(path, _texts(path), partial(digest, path), uncalibrated)
+    return check_sums(path, texts(path), partial(digest, path), uncalibrated)
 
 
-def _texts(path: Path) -> dict[str, str]:
+def texts(path: Path) -> dict[str, str]:
     """The metadata alone, whatever the operations look like; none where the file cannot be read."""
     try:
         data: Any = np.memmap(path, np.uint8, "r")

@@ -13,7 +13,7 @@ from retrace.configs.errors import one_line
 from retrace.configs.providers import place_of, providers
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.network import Network, OpenedFile, Wish, check_signature, fitted
-from retrace.reid.runtime.onnx_file import verify
+from retrace.reid.runtime.onnx_file import texts, verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx
 
 
@@ -46,8 +46,7 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
     if place == "cpu" and (tensorrt or wish.device.startswith("cuda")):
         raise InputError(f"`device` {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
     inputs, output = session.get_inputs(), session.get_outputs()[0]
-    meta = session.get_modelmeta()
-    text = meta.custom_metadata_map.get(KEY)
+    text = texts(path).get(KEY)  # the runtime's own reader takes no damaged card
     kind = check_signature(path, [(i.type, i.shape) for i in inputs], output.shape)
 
     def run(images: np.ndarray) -> np.ndarray:

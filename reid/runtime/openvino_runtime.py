@@ -14,7 +14,7 @@ from retrace.configs.providers import openvino_core
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.ir_file import verify_ir
 from retrace.reid.runtime.network import Network, OpenedFile, Wish, check_signature, fitted
-from retrace.reid.runtime.onnx_file import verify
+from retrace.reid.runtime.onnx_file import texts, verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx, signs_of_openvino
 
 
@@ -41,7 +41,8 @@ def open_openvino(path: Path, wish: Wish) -> Network:
         request = core.compile_model(model, "CPU", settings).create_infer_request()
     except Exception as error:  # OpenVINO raises RuntimeError for nearly all
         raise InputError(f"{path}: not readable by OpenVINO: {one_line(error)}") from None
-    text = _recipe(model)
+    # OpenVINO's own reader takes no damaged card.
+    text = texts(path).get(KEY) if path.suffix.lower() == ".onnx" else _recipe(model)
     inputs = [(i.element_type.get_type_name(), _shape(i.partial_shape)) for i in model.inputs]
     kind = check_signature(path, inputs, _shape(model.outputs[0].partial_shape))
     shape = inputs[0][1]

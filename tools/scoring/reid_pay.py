@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 OFF, ORACLE = "off", "oracle"
 SHOWN = ("HOTA", "AssA", "IDF1", "IDSW")
+PEOPLE = 2  # of each sequence at least
 FEW = 3  # sequences below which intervals are over people
 Advance = Callable[[int, int], object]  # frames done, of how many
 
@@ -129,8 +130,11 @@ def compare(
         advance: told of frames embedded, over all sequences.
 
     Raises:
-        InputError: a tracker that does not look, a name that is taken, a sequence without pictures.
+        InputError: a tracker that does not look, a name that is taken, a sequence without pictures, or of fewer than
+            two people who count.
     """
+    for trial in trials:
+        _expect_people(trial)
     floor = Tracker(config).appearance_from
     if floor > 1:
         raise InputError("this tracker does not compare appearance; take one that does, such as default")
@@ -169,6 +173,18 @@ def compare(
         if contender.name != OFF:
             contender.gained = contender.minus(contenders[0])
     return contenders
+
+
+def _expect_people(trial: TrialSequence) -> None:
+    """Raises InputError where nobody could be taken for somebody else, and no draw of people differs from another."""
+    nobody = trial.truth.take(slice(0, 0))
+    count = len(score_people(prepare(trial.truth, nobody, len(trial.boxes), trial.benchmark)))
+    if count < PEOPLE:
+        who = "nobody" if not count else "one person"
+        raise InputError(
+            f"{trial.name}: the ground truth has {who} who counts (of the classes that are scored, confidence above "
+            f"0); expected {PEOPLE} or more people"
+        )
 
 
 def _advance(advance: Advance, before: int, total: int, done: int) -> None:

@@ -21,6 +21,7 @@ from retrace.reid.calibration import (
     labelled_pairs,
     reliability,
 )
+from retrace.reid.calibration.card import spread_of
 from retrace.reid.embedder import Embedder, find_weights
 
 NAMES = {"tracklet": "same tracklet", "later": "same camera, later", "camera": "another camera"}
@@ -65,7 +66,7 @@ def _suited(pairs: Mapping[str, LabelledPairs], calibration: Calibration) -> Cal
     if calibration.strangers is None or found.same.all():
         return None
     strange = found.distance[~found.same]
-    return calibration.suited(float(strange.mean()), float(strange.std()) or None)
+    return calibration.suited(float(strange.mean()), spread_of(strange))
 
 
 def _pairs(features: Features, half: int | None = None) -> dict[str, LabelledPairs]:

@@ -270,9 +270,12 @@ def test_where_strangers_are_apart_now_less_now_more_a_distance_says_less() -> N
     apart = 0.6 + 0.2 * np.tile([-1.0, 1.0], 50)
     assert card.suited(apart).map("later").log_odds == pytest.approx((2, -2))
     assert card.suited(apart[:99]).map("later").log_odds == (4, -4)
-    assert card.suited(np.full(100, 0.6)).map("later").log_odds == (4, -4)
+    for all_alike in (0.6, 0.4, 0.7):  # the deviation of a hundred .4 or .7 is 1e-16
+        assert card.suited(np.full(100, all_alike)).map("later").log_odds == (4, -4)
     with pytest.raises(InputError, match="expected a spread of strangers above 0, got 0"):
         card.suited(0.6, 0.0)
+    with pytest.raises(InputError, match="expected a spread of strangers above 0, got 1e-12"):
+        card.suited(0.6, 1e-12)
 
 
 def test_refitting_changes_only_what_the_video_knows() -> None:
@@ -315,7 +318,7 @@ def test_arrays_of_different_lengths_are_refused() -> None:
 def test_a_card_in_a_file_reaches_the_embedder(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     from retrace.reid.recipe import KEY as RECIPE
-    from retrace.reid.recipe import SUM
+    from retrace.reid.recipe import NETWORK_SUM, SUM
     from retrace.reid.weights.shipped import shipped_weights
 
     source = shipped_weights()
@@ -328,7 +331,7 @@ def test_a_card_in_a_file_reaches_the_embedder(tmp_path: Path) -> None:
             told = json.loads(entry.value)
             told["card"][KEY] = card.to_card()
             entry.value = json.dumps(told)
-    kept = [(e.key, e.value) for e in model.metadata_props if e.key != SUM]
+    kept = [(e.key, e.value) for e in model.metadata_props if e.key not in (SUM, NETWORK_SUM)]
     del model.metadata_props[:]
     for key, value in kept:
         model.metadata_props.add(key=key, value=value)

@@ -53,6 +53,31 @@ def test_a_damaged_card_is_told_and_left_out_when_asked(whole: Path, tmp_path: P
     assert np.array_equal(found.crops(crops), before.crops(crops))
 
 
+def test_a_card_that_is_no_text_any_more(tmp_path: Path) -> None:
+    """In an ONNX file, where the runtimes' own readers take UTF-8 only."""
+    path = changed(resealed(tmp_path / "w.onnx"), tmp_path, (b"Roth et al", b"\xd2oth et al"))
+    with pytest.raises(InputError, match="its card does not match"):
+        looks(path)
+    for runtime in ("onnxruntime", "openvino"):
+        if runtime == "openvino":
+            pytest.importorskip("openvino")
+        found = Embedder.from_weights(path, "cpu", runtime=runtime, threads=1, uncalibrated=True)
+        assert found.card == {}
+
+
+def test_a_checksum_that_is_gone_is_damage(whole: Path, tmp_path: Path) -> None:
+    """Else whoever damages its name may damage all else."""
+    gone = (
+        (b'"retrace_sha256"', b'"retrace_shb256"')
+        if whole.suffix == ".safetensors"
+        else (b"retrace_sha256", b"retrace_shb256")
+    )
+    with pytest.raises(InputError, match="is damaged: its card does not match"):
+        looks(changed(whole, tmp_path, gone))
+    with pytest.raises(InputError, match="is damaged: its weights or how they are run do not match"):
+        looks(changed(whole, tmp_path, gone, RUNNING), uncalibrated=True)
+
+
 @pytest.mark.parametrize("uncalibrated", [False, True])
 def test_all_else_is_read_as_strictly(whole: Path, tmp_path: Path, uncalibrated: bool) -> None:
     """Weights, and what the network is fed by: those make the vectors, with a damaged card or without."""

@@ -219,6 +219,13 @@ def test_refusals(scene: Path) -> None:
         compare(trials, {}, Tracker.from_config("sort").config, [])
     with pytest.raises(InputError, match="a row of its own"):
         compare(trials, {"off": Colours()}, Tracker.from_config("default").config, [])  # type: ignore[dict-item]
+    for people, who in ((0, "nobody"), (1, "one person")):
+        truth = trials[0].truth
+        few = [replace(trials[0], truth=truth.take(truth.id <= people))]
+        with pytest.raises(
+            InputError, match=f"swap: the ground truth has {who} who counts .*expected 2 or more"
+        ):
+            compare(few, {}, Tracker.from_config("default").config, [])
     with pytest.raises(InputError, match="no such file for swap"):
         open_trials([str(scene)], "elsewhere/{name}.txt", None, "none")
     with pytest.raises(InputError, match="two sources are called alike"):
