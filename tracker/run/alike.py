@@ -107,7 +107,8 @@ class LooksAlike:
         """One line for people; empty where nobody was looked at twice, or beside another."""
         share, same, other = self.share, int(self.same.sum()), int(self.other.sum())
         if share is not None:
-            return f"looks alike: {100 * share:.0f} % of strangers"
+            percent = "under 1" if share < 0.005 else f"{100 * share:.0f}"
+            return f"looks alike: {percent} % of strangers"
         if not same + other:
             return ""
         few = [f"{same:,} looks at one person a second later, {SAME:,} wanted"] if same < SAME else []

@@ -67,6 +67,9 @@ def test_share() -> None:
     assert found.apart == pytest.approx((2 / 199 * 38, 2 / 199 * 366.25**0.5))
     assert str(found) == "looks alike: 30 % of strangers"
     assert not found.useless
+    found.other[50] = 10**6
+    assert str(found) == "looks alike: under 1 % of strangers"
+    found.other[50] = 700
     found.other[5] = 2000
     assert found.useless
     found.same[:] = 0
