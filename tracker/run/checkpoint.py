@@ -44,11 +44,12 @@ class RunState:
     memory: Any = None  # what goes to an identity memory
     network: Any = None  # an embedder that goes by what it has seen of the video
     detector: Any = None  # one that does
+    sparing: Any = None  # what counts the crops that are left out
 
     def _beside(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"camera_": self.camera, "ledger_": self.tracker.ledger}
         parts |= {"looks_": self.looks, "alike_": self.alike, "memory_": self.memory}
-        parts |= {"network_": self.network, "detector_": self.detector}
+        parts |= {"network_": self.network, "detector_": self.detector, "sparing_": self.sparing}
         return {prefix: part for prefix, part in parts.items() if part}
 
     def state_dict(self) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def track_opened(
 def _track(
     opened: OpenedJob, on_step: OnStep, stop: threading.Event, mirror: Mirror | None = None
 ) -> SourceReport:
-    source, stopwatch, sparing = opened.source, Stopwatch(), opened.sparing()
+    source, stopwatch = opened.source, Stopwatch()
     state, report = _run_state(opened), SourceReport(opened.name)
     checkpoint = _where_it_stands(opened, state, report)
     start = max(opened.job.first, checkpoint.next_frame)
@@ -145,7 +145,8 @@ def _track(
                 frames = redrawn(frames, start, partial_of(sinks.drawn), sinks.redraw)
             begin = time.perf_counter()  # redrawing what a stopped run had done is not this one's speed
             detect, embed, camera = opened.detector, opened.appearance.embed, opened.camera
-            for step in run(frames, detect, opened.tracker, embed, camera, stopwatch, opened.ahead, sparing):
+            ahead, sparing = opened.ahead, state.sparing
+            for step in run(frames, detect, opened.tracker, embed, camera, stopwatch, ahead, sparing):
                 looked |= step.detections.embedding is not None
                 _gather(opened, state, step)  # first: what the memory has decided is written with the frame
                 with stopwatch.stage("write"):
@@ -179,7 +180,7 @@ def _track(
     report.tracks, report.detections = opened.tracker.count, checkpoint.digest
     if opened.appearance.blind and source.has_images and not looked:
         report.notes.append(opened.appearance.blind)
-    _tell_of_looks(opened, report, state.alike, sparing)
+    _tell_of_looks(opened, report, state.alike, state.sparing)
     report.conclude(opened)
     return report
 
@@ -197,6 +198,7 @@ def _run_state(opened: OpenedJob) -> RunState:
         memory=_remembering(opened),
         network=appearance.adaptive,
         detector=opened.detector.memory,
+        sparing=opened.sparing(),
     )
 
 

@@ -64,6 +64,13 @@ class Sparing:
         self.skipped = 0
         self._seconds = 0.0
 
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return {"crops": np.array([self.embedded, self.skipped]), "seconds": np.array(self._seconds)}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        self.embedded, self.skipped = map(int, state["crops"])
+        self._seconds = float(state["seconds"])
+
     def __call__(
         self, embed: Embed, image: np.ndarray, detections: Detections, useful: np.ndarray, place: np.ndarray
     ) -> Detections:

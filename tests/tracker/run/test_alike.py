@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +196,21 @@ def test_ambiguous_crops_are_counted(tmp_path: Path) -> None:
     assert crops["embedded"] > 0
     assert crops["skipped"] > 0
     assert any(note.startswith("embedded ") for note in report.notes)
+
+
+def test_a_run_that_goes_on_counts_the_crops_of_the_whole(tmp_path: Path) -> None:
+    def network(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+        return np.eye(4, dtype=np.float32)[: len(xyxy)]
+
+    video, stop = make_video(tmp_path / "v.mp4", 30), threading.Event()
+    job = Job(str(video), str(tmp_path / "out"), embed="ambiguous")
+    whole = track_source(replace(job, out=str(tmp_path / "whole")), detect=squares, embed=network)
+
+    def halt(step: Step) -> None:
+        if step.frame.index == 14:
+            stop.set()
+
+    assert track_source(job, detect=squares, embed=network, on_step=halt, stop=stop).stopped
+    rest = track_source(replace(job, resume=True), detect=squares, embed=network)
+    assert rest.new == 15
+    assert rest.record["crops"] == whole.record["crops"]
