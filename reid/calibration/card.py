@@ -145,8 +145,9 @@ class Calibration:
             for name, known in self.thresholds.items()
         }
         here = {"later": own} if own and "later" in limits else {}
-        # As steep as before: as far spread, beside the mean.
-        known = self.spread and self.spread * scale * wider
+        known = (
+            self.spread and self.spread * scale * wider
+        )  # where it is not known here: as wide beside the mean
         return replace(self, maps=maps, thresholds={**limits, **here}, strangers=apart, spread=known)
 
     def to_card(self) -> dict[str, Any]:

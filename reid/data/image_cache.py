@@ -19,7 +19,7 @@ from retrace.reid.data.sets import ReidImages
 
 CHUNK = 256  # images between two writes and two reports
 STALE = 86400.0  # s after which the file of a killed run is swept away
-LIMIT = 16 * 2**30  # bytes that the cache keeps; 16 times Market-1501 at 256 x 128
+LIMIT = 16 * 2**30  # bytes that the cache keeps; 13 times Market-1501's training images at 256 x 128
 VERSION = 1  # of what the pixels mean: decoder, resize
 OURS = re.compile(r"(teacher-)?[0-9a-f]{32}\.npy(\.[0-9a-f]{16}\.partial)?")  # the only names swept
 Progress = Callable[[int, int], None]
