@@ -145,9 +145,8 @@ class Calibration:
             for name, known in self.thresholds.items()
         }
         here = {"later": own} if own and "later" in limits else {}
-        known = (
-            self.spread and self.spread * scale * wider
-        )  # where it is not known here: as wide beside the mean
+        # Where the spread is not known here, it is taken to be as wide beside the mean as it was.
+        known = self.spread and self.spread * scale * wider
         return replace(self, maps=maps, thresholds={**limits, **here}, strangers=apart, spread=known)
 
     def to_card(self) -> dict[str, Any]:
