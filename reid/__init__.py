@@ -12,10 +12,10 @@ from retrace.reid.embedder import Embedder, shipped_weights
 
 if TYPE_CHECKING:
     from retrace.reid.exporting.job import Exported, ExportJob, export
-    from retrace.reid.exporting.join import join
+    from retrace.reid.exporting.join import join, part
     from retrace.reid.training.fit import fit
 
-__all__ = ["Embedder", "ExportJob", "Exported", "export", "fit", "join", "shipped_weights"]
+__all__ = ["Embedder", "ExportJob", "Exported", "export", "fit", "join", "part", "shipped_weights"]
 
 _HOMES = {  # what needs torch or a runtime is imported when it is first used
     "ExportJob": "retrace.reid.exporting.job",
@@ -23,6 +23,7 @@ _HOMES = {  # what needs torch or a runtime is imported when it is first used
     "export": "retrace.reid.exporting.job",
     "fit": "retrace.reid.training.fit",
     "join": "retrace.reid.exporting.join",
+    "part": "retrace.reid.exporting.join",
 }
 
 

@@ -5,6 +5,7 @@
     python tools/export_reid.py --weights best.safetensors --int8 --calibration crops/ --out best-int8.onnx
     python tools/export_reid.py --weights best.safetensors --out small.safetensors
     python tools/export_reid.py --weights best.safetensors --beside auto --out both.safetensors
+    python tools/export_reid.py --weights strong --part osnet_x0_5 --out alone.safetensors
 
 The file is written only if its vectors differ from the original's by less than --limit (cosine distance), in
 batches of 1, 3 and 16 crops: drawn ones, and with --calibration crops of people, who may differ more. Names of
@@ -13,6 +14,7 @@ the CPU has bfloat16, OpenVINO's precision "bf16" is the faster choice. --int8 p
 3.5 times as fast as in float32, OSNet x1.0 2.2 times, OSNet x0.25 slower. A .safetensors is the weights without their
 classifier: everything that takes weights takes it, train_reid.py with init_head=drop. --beside joins networks in one
 file, whose vectors stand side by side: better than either where they err in other ways; calibrate_reid.py, then export.
+--part takes one of them out again.
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ def parser() -> Parser:
     store = p.add_mutually_exclusive_group()
     store.add_argument("--half", action="store_true", help="store weights as float16, compute in float32")
     store.add_argument("--int8", action="store_true", help="compute in 8 bits; needs --calibration")
-    p.add_argument(
+    networks = p.add_mutually_exclusive_group()
+    networks.add_argument(
         "--beside", action="append", metavar="FILE|NAME", help="another network beside it; may be given again"
     )
+    networks.add_argument("--part", metavar="NAME", help="of several side by side this one, alone")
     p.add_argument("--calibration", metavar="DIR", help="person crops: for --int8, and to compare on")
     p.add_argument("--limit", type=float, help="largest cosine distance; default: 1e-3, with --int8 0.05")
     p.add_argument("--json", metavar="FILE", help="what was measured")
@@ -58,7 +62,7 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    with as_flags(p):
+    with as_flags(p, name="--part"):
         return run(args)
 
 
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_outputs(vars(args), ("json",))
     batch = _batch(args.batch)
-    if args.beside:
+    if args.beside or args.part is not None:
         return run_join(args)
     from retrace.configs.files import write_json
     from retrace.reid import ExportJob, export
@@ -93,15 +97,19 @@ def run(args: argparse.Namespace) -> int:
 
 def run_join(args: argparse.Namespace) -> int:
     from retrace.configs import InputError
-    from retrace.reid import Embedder, join
+    from retrace.reid import Embedder, join, part
 
     idle = [
         name for name in ("format", "model", "int8", "calibration", "limit", "json") if getattr(args, name)
     ]
     idle += ["batch"] * (args.batch != "dynamic")
     if idle:
-        raise InputError(f"--{idle[0]} does nothing with --beside: export the file that it makes")
-    out = join(args.weights, args.beside, args.out, half=args.half)
+        asked = "beside" if args.beside else "part"
+        raise InputError(f"--{idle[0]} does nothing with --{asked}: export the file that it makes")
+    if args.beside:
+        out = join(args.weights, args.beside, args.out, half=args.half)
+    else:
+        out = part(args.weights, args.part, args.out, half=args.half)
     say(f"{out}  {out.stat().st_size / 1e6:.2f} MB")
     say(Embedder.from_weights(str(out), device="cpu").description)
     say("not calibrated: tools/calibrate_reid.py, then export it")

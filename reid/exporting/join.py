@@ -1,9 +1,9 @@
-"""Two networks or more in one file, whose vectors stand side by side."""
+"""Two networks or more in one file, whose vectors stand side by side; and one of them out of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 from torch import nn
 
 from retrace.configs import InputError
+from retrace.configs.errors import one_of
 from retrace.reid.config import ModelConfig
 from retrace.reid.recipe import Recipe
-from retrace.reid.weights.files import build, load_network, save_network, without_classifier
+from retrace.reid.weights.files import BESIDE, build, load_network, save_network, without_classifier
 from retrace.reid.weights.shipped import as_trained, locate
 
 ENDING = ".safetensors"
@@ -44,20 +45,79 @@ def join(weights: str | Path, beside: Sequence[str | Path], out: str | Path, *, 
         >>> Embedder.from_weights(join("auto", ["auto"], "twice.safetensors"), device="cpu").dim
         1024
     """
-    out = Path(out)
-    if out.suffix != ENDING:
-        raise InputError(f"{out}: networks are joined in a file that ends in {ENDING}; export it afterwards")
     if isinstance(beside, (str, Path)) or not beside:
         raise InputError(f"`beside`: expected a list of weights, at least one, got {beside!r}")
-    sources = [as_trained(locate(one)) for one in (weights, *beside)]
-    for source in sources:
-        if source.suffix.lower() in EXPORTS:
-            raise InputError(f"{source}: is an export; networks are joined as they were trained ({ENDING})")
-        if out.exists() and out.samefile(source):
-            raise InputError(f"{out}: would overwrite the weights it is made from; choose another file")
+    sources = [_source(one, Path(out)) for one in (weights, *beside)]
     bare = [without_classifier(*load_network(source)) for source in sources]
     save_network(out, *_side_by_side(bare, sources), half=half)
-    return out
+    return Path(out)
+
+
+def part(weights: str | Path, name: str, out: str | Path, *, half: bool = False) -> Path:
+    """Write one of the networks that :func:`join` put in one file, alone: to look at, or to train on.
+
+    Args:
+        weights: a .safetensors of ours that holds several networks, or the name of such shipped weights.
+        name: of the network, as the file calls it: of an unknown one, the message lists them.
+        out: ends in .safetensors.
+        half: store kernels as float16.
+
+    Returns:
+        ``out``. Its vectors are that network's share of the joined ones, as unit vectors; it is not calibrated.
+
+    Raises:
+        InputError: a file that cannot be read or written, that holds one network, or none of that name.
+
+    Example:
+        >>> from retrace.reid import Embedder, join, part
+        >>> both = join("auto", ["fast"], "both.safetensors")
+        >>> alone = part(both, "osnet_x0_25_2", "alone.safetensors")  # the second one of an osnet_x0_25
+        >>> Embedder.from_weights(both, device="cpu").dim, Embedder.from_weights(alone, device="cpu").dim
+        (1024, 512)
+        >>> Embedder.from_weights(alone, device="cpu").size  # those of `fast`
+        (128, 64)
+    """
+    source = _source(weights, Path(out))
+    network, recipe = without_classifier(*load_network(source))
+    others = (recipe.model or {}).get("beside", {})
+    if not others:
+        raise InputError(f"{source}: holds one network, so there is none to take out")
+    one_of("name", name, (recipe.name, *others))
+    begins = "" if name == recipe.name else f"{BESIDE}{name}.network."
+    recipe = _recipe_of(name, recipe)
+    alone = build(recipe, source)
+    tensors = network.state_dict()
+    alone.load_state_dict({key: tensors[begins + key] for key in alone.state_dict()}, strict=True)
+    save_network(out, alone.float().eval(), recipe, half=half)
+    return Path(out)
+
+
+def _source(weights: str | Path, out: Path) -> Path:
+    """The file of weights as they were trained, which ``out`` may be written from."""
+    if out.suffix != ENDING:
+        raise InputError(f"{out}: such a file ends in {ENDING}; export it afterwards")
+    source = as_trained(locate(weights))
+    if source.suffix.lower() in EXPORTS:
+        raise InputError(f"{source}: is an export; expected networks as they were trained ({ENDING})")
+    if out.exists() and out.samefile(source):
+        raise InputError(f"{out}: would overwrite the weights it is made from; choose another file")
+    return source
+
+
+def _recipe_of(name: str, joined: Recipe) -> Recipe:
+    """What the file of one network of several says; the first has the file's own name."""
+    model, card = joined.model or {}, _uncalibrated(joined)
+    told = card.pop("beside", {})
+    if name == joined.name:
+        return replace(joined, model={**model, "beside": {}}, card=card)
+    other = model["beside"][name]
+    return replace(
+        joined,
+        name=other["model"]["name"],
+        size=tuple(other["size"]),
+        model=other["model"],
+        card=told.get(name, {}),
+    )
 
 
 def _side_by_side(
@@ -78,7 +138,7 @@ def _side_by_side(
                 f"{source}: takes images of mean {theirs.mean} and deviation {theirs.std}, {sources[0]} of "
                 f"{recipe.mean} and {recipe.std}: one crop cannot be fed to both"
             )
-        name = _free(theirs.name, model["beside"])
+        name = _free(theirs.name, {recipe.name, *model["beside"]})
         model["beside"][name] = {"model": theirs.model, "size": theirs.size}
         card["beside"] = {**card.get("beside", {}), name: _uncalibrated(theirs)}
         tensors |= {f"beside.{name}.network.{key}": value for key, value in other.state_dict().items()}
@@ -92,7 +152,7 @@ def _uncalibrated(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in recipe.card.items() if key != "calibration"}
 
 
-def _free(name: str, taken: dict[str, object]) -> str:
+def _free(name: str, taken: Collection[str]) -> str:
     """A network's name as a module's, with a number where it is taken."""
     name = re.sub(r"\W", "_", name) or "network"
     numbered = (f"{name}_{n}" for n in count(2))

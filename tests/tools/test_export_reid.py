@@ -64,6 +64,13 @@ def test_networks_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     for more in (["--batch", "3"], ["--json", "a.json"], ["--format", "safetensors"], ["--int8"]):
         with pytest.raises(InputError, match=f"{more[0]} does nothing with --beside"):
             export_reid.main([*asked, *more])
+    alone = ["--weights", str(out), "--part", "osnet_x0_25_2", "--out", str(tmp_path / "alone.safetensors")]
+    assert export_reid.main(alone) == 0
+    assert "alone.safetensors, 192x96 -> 512, torch on cpu" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"--part osnet: .*osnet_x0_25_2"):
+        export_reid.main([*alone, "--part", "osnet"])
+    with pytest.raises(InputError, match="--batch does nothing with --part"):
+        export_reid.main([*alone, "--batch", "3"])
 
 
 @pytest.mark.parametrize(

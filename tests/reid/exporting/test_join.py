@@ -16,7 +16,7 @@ if importlib.util.find_spec("timm") is None:  # importing it may need the cure f
 import torch.nn.functional as F  # noqa: E402
 
 from retrace.configs import InputError  # noqa: E402
-from retrace.reid import Embedder, fit, join  # noqa: E402
+from retrace.reid import Embedder, fit, join, part  # noqa: E402
 from retrace.reid.config import ModelConfig  # noqa: E402
 from retrace.reid.exporting.job import ExportJob, export, random_crops  # noqa: E402
 from retrace.reid.networks.beside import resampling  # noqa: E402
@@ -110,6 +110,38 @@ def test_three_and_those_already_joined(both: tuple[Path, Path], joined: Path, t
     told = load_network(tmp_path / "flat.safetensors")[1].model
     assert told is not None
     assert list(told["beside"]) == ["a_b", "c", "c_2"]
+
+
+def test_each_comes_out_as_it_went_in(both: tuple[Path, Path], joined: Path, tmp_path: Path) -> None:
+    out = tmp_path / "alone.safetensors"
+    for given, name in zip(both, ("a.b", "c"), strict=True):
+        original, found = load_network(given), load_network(part(joined, name, out))
+        same, images = original[0].state_dict(), torch.randn(2, 3, *original[1].size)
+        assert all(torch.equal(value, same[key]) for key, value in found[0].state_dict().items())
+        with torch.no_grad():
+            assert torch.equal(found[0](images), original[0](images))
+        assert found[1].card == {"data": name}  # a calibration is of a file's distances: left out by join
+        assert (found[1].size, found[1].model) == (original[1].size, original[1].model)
+    nested = join(both[0], [joined], tmp_path / "nested.safetensors")
+    assert load_network(part(nested, "a_b", out))[1].card == load_network(joined)[1].card
+
+
+def test_a_network_beside_its_like_has_a_name_of_its_own(both: tuple[Path, Path], tmp_path: Path) -> None:
+    twice = join(both[1], [both[1]], tmp_path / "twice.safetensors")
+    assert load_network(part(twice, "c_2", tmp_path / "alone.safetensors"))[1].card == {"data": "c"}
+
+
+def test_what_cannot_be_taken_out(both: tuple[Path, Path], joined: Path, tmp_path: Path) -> None:
+    out = tmp_path / "alone.safetensors"
+    for weights, name, to, said in (
+        (joined, "d", out, r"`name` d: .*a\.b.*c"),
+        (both[0], "a.b", out, "holds one network"),
+        (joined, "c", tmp_path / "alone.onnx", "ends in .safetensors"),
+        (joined, "c", joined, "would overwrite"),
+    ):
+        with pytest.raises(InputError, match=said):
+            part(weights, name, to)
+    assert not out.exists()
 
 
 def test_it_is_exported_like_any_other(joined: Path, tmp_path: Path) -> None:
