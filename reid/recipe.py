@@ -12,6 +12,7 @@ from retrace.configs import InputError
 KEY = "retrace"  # of the recipe in a file's metadata
 SUM = "retrace_sha256"  # of the checksum beside it: of the weights and the recipe
 NETWORK_SUM = "retrace_network_sha256"  # of another: of the weights and the recipe less its card
+AFTER_CARD = '"classes"'  # the next key in a recipe's text
 FORMAT = 1
 SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
 LARGEST = 4096  # px each way of a crop, and numbers in a vector: more is a damaged or hostile file
@@ -70,8 +71,8 @@ class Recipe:
 
 def check_sums(
     origin: object, told: Mapping[str, str], checksum: Callable[[str], str], uncalibrated: bool = False
-) -> bool:
-    """Compare a file of ours with the checksums it was written with; what has none passes.
+) -> str:
+    """The recipe's text in a file of ours, compared with the checksums it was written with; what has none passes.
 
     Args:
         origin: the file.
@@ -80,14 +81,14 @@ def check_sums(
         uncalibrated: a damaged card is no error.
 
     Returns:
-        Whether its card is as it was written.
+        The recipe's text for `Recipe.from_json`, less its card where that is damaged; empty: it has none.
 
     Raises:
         InputError: it is damaged; the message says where.
     """
     text = told.get(KEY, "")
     if not told.keys() & {SUM, NETWORK_SUM} or told.get(SUM) == checksum(text):
-        return True
+        return text
     try:
         network = _without_card(text)
     except ValueError as error:
@@ -105,7 +106,7 @@ def check_sums(
             f"{origin}: is damaged: its card does not match the checksum it was written with, its weights do; take "
             "the file anew, or open it without what the card says of distances (`uncalibrated`)"
         )
-    return False
+    return network
 
 
 def network_checksum(text: str, checksum: Callable[[str], str]) -> str:
@@ -115,7 +116,11 @@ def network_checksum(text: str, checksum: Callable[[str], str]) -> str:
 
 def _without_card(text: str) -> str:
     """A recipe's text less its card, in an order of its own. Raises ValueError: no such text."""
-    return json.dumps({key: value for key, value in _object(text).items() if key != "card"}, sort_keys=True)
+    try:
+        told = _object(text)
+    except ValueError:  # of a card that is no JSON any more: keys are in order, and it is the first
+        told = _object("{" + text[text.rfind(AFTER_CARD) :] if AFTER_CARD in text else text)
+    return json.dumps({key: value for key, value in told.items() if key != "card"}, sort_keys=True)
 
 
 def _object(text: str) -> dict[str, Any]:

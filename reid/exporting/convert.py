@@ -168,12 +168,10 @@ def add_to_onnx_card(path: Path, out: Path, key: str, value: object, uncalibrate
         import onnx
     except ImportError:
         raise InputError(f"{out}: writing ONNX needs onnx: {install('export')}") from None
-    sound = verify(path, uncalibrated)
+    recipe = Recipe.from_json(verify(path, uncalibrated), path)
     model = onnx.load(path)
     ours = next(pair for pair in model.metadata_props if pair.key == KEY)
-    recipe = Recipe.from_json(ours.value, path)
-    card = recipe.card if sound else {}
-    ours.value = replace(recipe, card={**card, key: value}).to_json()
+    ours.value = replace(recipe, card={**recipe.card, key: value}).to_json()
     with writing(out, what="file"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:

@@ -71,11 +71,11 @@ def digest(path: Path, text: str) -> str:
     return total.hexdigest()
 
 
-def verify(path: Path, uncalibrated: bool = False) -> bool:
+def verify(path: Path, uncalibrated: bool = False) -> str:
     """Compare a file of ours with the checksums it was written with; see `reid.recipe.check_sums`.
 
     Returns:
-        Whether its card is as it was written.
+        Its recipe's text, less a damaged card; empty: it has none.
 
     Raises:
         InputError: it is damaged.

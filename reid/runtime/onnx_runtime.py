@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ import numpy as np
 from retrace.configs import InputError
 from retrace.configs.errors import one_line
 from retrace.configs.providers import place_of, providers
-from retrace.reid.recipe import KEY, Recipe
+from retrace.reid.recipe import Recipe
 from retrace.reid.runtime.network import Network, OpenedFile, Wish, check_signature, fitted
-from retrace.reid.runtime.onnx_file import texts, verify
+from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx
 
 
@@ -36,7 +35,7 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
     # Threads that wait for the next frame must not spin: the detector's runtime works on the same cores then.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # first: what a runtime does with a damaged file is not ours to know
-    sound = verify(path, wish.uncalibrated)
+    text = verify(path, wish.uncalibrated)
     chosen = providers(onnxruntime.get_available_providers(), wish.device, tensorrt)
     try:
         session = onnxruntime.InferenceSession(path, options, providers=chosen)
@@ -46,14 +45,12 @@ def open_onnx(path: Path, wish: Wish, tensorrt: bool = False) -> Network:
     if place == "cpu" and (tensorrt or wish.device.startswith("cuda")):
         raise InputError(f"`device` {wish.device!r}: onnxruntime could not start CUDA; use device 'cpu'")
     inputs, output = session.get_inputs(), session.get_outputs()[0]
-    text = texts(path).get(KEY)  # the runtime's own reader takes no damaged card
     kind = check_signature(path, [(i.type, i.shape) for i in inputs], output.shape)
 
     def run(images: np.ndarray) -> np.ndarray:
         return session.run([output.name], {inputs[0].name: images})[0]
 
     recipe = Recipe.from_json(text, path)
-    recipe = recipe if sound else replace(recipe, card={})
     shape = list(inputs[0].shape)
     signs = None if text else guess(signs_of_onnx(path, inputs[0].name, shape, kind))
     return fitted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from retrace.configs.providers import openvino_core
 from retrace.reid.recipe import KEY, Recipe
 from retrace.reid.runtime.ir_file import verify_ir
 from retrace.reid.runtime.network import Network, OpenedFile, Wish, check_signature, fitted
-from retrace.reid.runtime.onnx_file import texts, verify
+from retrace.reid.runtime.onnx_file import verify
 from retrace.reid.runtime.signs import guess, signs_of_onnx, signs_of_openvino
 
 
@@ -31,9 +30,10 @@ def open_openvino(path: Path, wish: Wish) -> Network:
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": wish.precision, "PERFORMANCE_HINT": "LATENCY"}
     if wish.threads:
         settings["INFERENCE_NUM_THREADS"] = wish.threads
-    sound = True  # before a runtime sees it
-    if path.suffix.lower() == ".onnx":
-        sound = verify(path, wish.uncalibrated)
+    onnx = path.suffix.lower() == ".onnx"
+    text: str | None = ""
+    if onnx:  # before a runtime sees it, and read by us: OpenVINO's own reader takes no damaged card
+        text = verify(path, wish.uncalibrated)
     else:
         verify_ir(path)
     try:
@@ -41,8 +41,7 @@ def open_openvino(path: Path, wish: Wish) -> Network:
         request = core.compile_model(model, "CPU", settings).create_infer_request()
     except Exception as error:  # OpenVINO raises RuntimeError for nearly all
         raise InputError(f"{path}: not readable by OpenVINO: {one_line(error)}") from None
-    # OpenVINO's own reader takes no damaged card.
-    text = texts(path).get(KEY) if path.suffix.lower() == ".onnx" else _recipe(model)
+    text = text if onnx else _recipe(model)
     inputs = [(i.element_type.get_type_name(), _shape(i.partial_shape)) for i in model.inputs]
     kind = check_signature(path, inputs, _shape(model.outputs[0].partial_shape))
     shape = inputs[0][1]
@@ -52,12 +51,11 @@ def open_openvino(path: Path, wish: Wish) -> Network:
 
     place = "openvino on cpu" + ("" if wish.precision == "f32" else f" in {wish.precision}")
     signs = None
-    if not text and path.suffix.lower() == ".onnx":
+    if not text and onnx:
         signs = guess(signs_of_onnx(path, model.inputs[0].any_name, shape, kind))
     elif not text:
         signs = guess(signs_of_openvino(model, path.stem, shape, kind))
     recipe = Recipe.from_json(text, path)
-    recipe = recipe if sound else replace(recipe, card={})
     return fitted(path, OpenedFile(run, shape, kind, place, recipe, signs), wish)
 
 

@@ -177,17 +177,14 @@ def read(path: str | Path, uncalibrated: bool = False) -> tuple[dict[str, torch.
     Raises:
         InputError: no such file, damaged, or not ours.
     """
-    tensors, metadata, sound = _read_safetensors(Path(path), uncalibrated)
-    if KEY not in metadata:
+    tensors, text = _read_safetensors(Path(path), uncalibrated)
+    if not text:
         raise InputError(f"{path}: no {KEY!r} metadata, so it does not say which network it is")
-    recipe = Recipe.from_json(metadata[KEY], str(path))
-    return tensors, recipe if sound else replace(recipe, card={})
+    return tensors, Recipe.from_json(text, str(path))
 
 
-def _read_safetensors(
-    path: Path, uncalibrated: bool = False
-) -> tuple[dict[str, torch.Tensor], dict[str, str], bool]:
-    """Tensors and metadata of any .safetensors, and whether the card among them is as it was written."""
+def _read_safetensors(path: Path, uncalibrated: bool = False) -> tuple[dict[str, torch.Tensor], str]:
+    """Tensors of any .safetensors, and its recipe's text, less a damaged card; empty: it has none."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -198,7 +195,7 @@ def _read_safetensors(
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise InputError(f"{path}: not readable as safetensors: {one_line(error)}") from None
-    return tensors, metadata, check_sums(path, metadata, partial(checksum, tensors), uncalibrated)
+    return tensors, check_sums(path, metadata, partial(checksum, tensors), uncalibrated)
 
 
 def build(recipe: Recipe, origin: str | Path) -> nn.Module:
@@ -304,7 +301,7 @@ def _holds(path: Path) -> str:
     """Which network a file of ours says it holds, as the end of a message; empty where it does not say."""
     if path.suffix.lower() != ".safetensors":
         return ""
-    recipe = Recipe.from_json(_read_safetensors(path)[1].get(KEY), str(path))
+    recipe = Recipe.from_json(_read_safetensors(path)[1], str(path))
     return f"; the file holds {recipe.model['name']}" if recipe.model else ""
 
 
@@ -312,9 +309,9 @@ def _placed(path: Path, network: nn.Module) -> Placed:
     """The tensors of a file, under the keys they have in a network of ours."""
     if path.suffix.lower() != ".safetensors":
         return place(path, read_tensors(path), network)
-    tensors, metadata, _ = _read_safetensors(path)
+    tensors, text = _read_safetensors(path)
     zoo = all(key.startswith("body.") for key in tensors)  # ours with neck "own": as torchreid's
-    if KEY in metadata and not zoo:
+    if text and not zoo:
         return Placed(tensors, "", "", {}, ())
     return place(path, tensors, network)
 

@@ -40,7 +40,10 @@ def looks(path: Path, uncalibrated: bool = False) -> Embedder:
 
 
 def test_a_damaged_card_is_told_and_left_out_when_asked(whole: Path, tmp_path: Path) -> None:
-    path = changed(whole, tmp_path, CARD)
+    check_left_out(whole, changed(whole, tmp_path, CARD))
+
+
+def check_left_out(whole: Path, path: Path) -> None:
     with pytest.raises(
         InputError, match=r"is damaged: its card does not match .* its weights do; .*`uncalibrated`"
     ):
@@ -51,6 +54,20 @@ def test_a_damaged_card_is_told_and_left_out_when_asked(whole: Path, tmp_path: P
     assert found.description.count("; without its calibration, as asked") == 1
     crops = np.random.default_rng(0).integers(0, 256, (3, *found.size, 3), np.uint8)
     assert np.array_equal(found.crops(crops), before.crops(crops))
+
+
+@pytest.mark.parametrize(
+    "broken", [(b"calibration", b'calibrat"on'), (b"commit", b"co}mit"), (b"knots", b"kno,s")]
+)
+def test_a_card_that_is_no_json_any_more(whole: Path, tmp_path: Path, broken: tuple[bytes, bytes]) -> None:
+    path = changed(whole, tmp_path, broken)
+    if whole.suffix == ".safetensors" and b'"' in broken[1]:  # whose header is JSON itself, and ends there
+        with pytest.raises(InputError, match="not readable as safetensors"):
+            looks(path, uncalibrated=True)
+        return
+    check_left_out(whole, path)
+    with pytest.raises(InputError, match="is damaged: its weights or how they are run do not match"):
+        looks(changed(path, tmp_path, RUNNING), uncalibrated=True)
 
 
 def test_a_card_that_is_no_text_any_more(tmp_path: Path) -> None:
