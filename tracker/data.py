@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import expect
+from retrace.configs.errors import expect, number
 from retrace.tracker import display, foreign
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 
@@ -274,6 +274,9 @@ class Tracks:
         :meth:`Tracker.update` does it for what its detections have. A track that is only predicted has nothing there:
         NaN among floats, otherwise 0, False, "" or None.
 
+        Raises:
+            IndexError: detections of another frame, which lack a row that a track was matched with.
+
         Example:
             >>> from dataclasses import replace
             >>> from retrace import Detections, Tracker
@@ -437,12 +440,20 @@ class MotTable:
     def by_frame(self, length: int) -> Iterator[MotTable]:
         """``length`` tables, one a frame from 0, empty ones included; what comes after them is left out.
 
+        Raises:
+            InputError: rows that do not ascend by frame, a length that is no whole number from 0.
+
         Example:
             >>> from retrace import read_ground_truth
             >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
             >>> [here.xyxy[:, 0].tolist() for here in truth.by_frame(2)]  # left edges, px: one walks, one hardly
             [[10.0, 60.0], [14.0, 59.0]]
         """
+        number("length", length, 0, whole=True)
+        if (np.diff(self.frame) < 0).any():
+            raise InputError(
+                "rows must ascend by frame; sort them: table.take(np.argsort(table.frame, kind='stable'))"
+            )
         cut = np.searchsorted(self.frame, np.arange(length + 1))
         for start, stop in zip(cut[:-1], cut[1:], strict=True):
             yield self.take(slice(start, stop))

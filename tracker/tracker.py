@@ -210,7 +210,7 @@ class Tracker:
         See `tracker.tracks.sparing`. Arguments as for :meth:`update`, which is to follow; nothing changes here.
 
         Raises:
-            InputError: as :meth:`update`, for a timestamp that is no number or a malformed warp.
+            InputError: as :meth:`update`, for no detections, a timestamp that is no number or a malformed warp.
 
         Example:
             >>> from retrace import Detections, Tracker

@@ -41,6 +41,9 @@ class Sink(ABC):
     def through(self, steps: Iterable[Step]) -> Iterator[Step]:
         """The same steps, each written before it is handed on.
 
+        Raises:
+            InputError: as :meth:`write`.
+
         Example:
             >>> from retrace import Detections, MotTable, Tracker, VideoSink, open_source, run
             >>> frames = [*open_source("video.mp4")][:3]
