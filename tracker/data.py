@@ -275,7 +275,7 @@ class Tracks:
         NaN among floats, otherwise 0, False, "" or None.
 
         Raises:
-            IndexError: detections of another frame, which lack a row that a track was matched with.
+            InputError: detections of another frame, which lack a row that a track was matched with.
 
         Example:
             >>> from dataclasses import replace
@@ -287,7 +287,11 @@ class Tracks:
         """
         order = np.argsort(detections.index, kind="stable")
         seen = self.det_index >= 0
-        rows = order[np.searchsorted(detections.index, self.det_index[seen], sorter=order)]
+        wanted = self.det_index[seen]
+        place = np.searchsorted(detections.index, wanted, sorter=order)
+        rows = order.take(place, mode="clip") if len(order) else order
+        if len(rows) < len(wanted) or (detections.index[rows] != wanted).any():
+            raise InputError("detections of another frame: they lack a row that a track was matched with")
         found = {}
         for name, values in detections.extras.items():
             found[name] = np.zeros((len(self), *values.shape[1:]), values.dtype)
