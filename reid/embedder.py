@@ -62,6 +62,8 @@ class Embedder:
         >>> vectors = embedder(image, np.array([[10, 20, 50, 120], [300, 100, 360, 280]]))  # xyxy, px
         >>> vectors.shape, np.linalg.norm(vectors, axis=1).round(3).tolist()
         ((2, 512), [1.0, 1.0])
+        >>> embedder.calibration.map("later").probability([0.1, 0.9]) > 0.5  # one person, by how far looks are apart?
+        array([ True, False])
     """
 
     def __init__(
@@ -179,6 +181,18 @@ class Embedder:
 
         People of one frame are different people. Vectors of a sound network have mean cosines of about 0 to 0.5
         between them; a network that is fed otherwise than it was trained answers 0.9 to everybody.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace import Embedder
+            >>> embedder = Embedder.from_weights("osnet.onnx", device="cpu")  # one that sees the mean colour only
+            >>> places = np.array([[60 * k, 0, 60 * k + 40, 100] for k in range(10)])  # xyxy, px
+            >>> _ = embedder(np.random.default_rng(0).integers(0, 256, (100, 600, 3), np.uint8), places)
+            >>> embedder.alarm.partition(" (mean")[0]
+            'osnet.onnx: different people of one frame look alike'
+            >>> embedder.reset()  # before another video
+            >>> embedder.alarm is None
+            True
         """
         pairs, total = self.strangers
         if pairs < ALIKE_FROM or total / pairs < ALIKE:
@@ -197,7 +211,8 @@ class Embedder:
             self._video.forget()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """What the vectors of the next call depend on besides the weights, as plain arrays; empty: nothing."""
+        """What the vectors of the next call depend on besides the weights, as plain arrays; empty: nothing. With the
+        norm "video" there is something."""
         return {} if self._video is None else self._video.state_dict()
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
@@ -234,9 +249,27 @@ class Embedder:
         few boxes: by ONNX Runtime on a CPU 16 crops at a time take two thirds of the time of 2 at a time each, and
         give the same bytes.
 
+        Args:
+            images: (H, W, 3) uint8 BGR each, of any sizes.
+            boxes: (N, 4) px of each image.
+
+        Returns:
+            (N, D) float32 unit rows of each image.
+
         Raises:
-            InputError: as a call.
+            InputError: as a call, or not as many boxes as images.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace import Embedder
+            >>> embedder = Embedder.from_weights("osnet.onnx", device="cpu")
+            >>> frames = [np.full((480, 640, 3), shade, np.uint8) for shade in (80, 90)]
+            >>> boxes = [np.array([[10, 20, 50, 120], [300, 100, 360, 280]]), np.zeros((0, 4))]
+            >>> [vectors.shape for vectors in embedder.many(frames, boxes)]  # nobody in the second
+            [(2, 3), (0, 3)]
         """
+        if len(images) != len(boxes):
+            raise InputError(f"expected the boxes of each image: got {len(boxes)} for {len(images)} images")
         # torch and OpenVINO: the bytes may depend on what runs together
         if self.callers <= 1 and len(images) > 1:
             return [self.many([image], [xyxy])[0] for image, xyxy in zip(images, boxes, strict=True)]
@@ -278,7 +311,15 @@ class Embedder:
             (N, D) float32 unit rows.
 
         Raises:
-            InputError: another kind of image, or one without pixels; the message says which.
+            InputError: another kind of image, or one without pixels, the message says which; or a network that answers
+                with NaN or infinity.
+
+        Example:
+            >>> import cv2
+            >>> from retrace import Embedder
+            >>> embedder, photo = Embedder.from_weights("osnet.onnx", device="cpu"), cv2.imread("photo.jpg")
+            >>> embedder.crops([photo, photo[:64, :32]]).shape  # of two sizes
+            (2, 3)
         """
         features = np.zeros((len(crops), self.dim), np.float32)
         ready = (
@@ -298,6 +339,14 @@ class Embedder:
 
         Raises:
             InputError: another kind of image, or a network that answers with NaN or infinity.
+
+        Example:
+            >>> import cv2
+            >>> from retrace import Embedder
+            >>> embedder, photo = Embedder.from_weights("osnet.onnx", device="cpu"), cv2.imread("photo.jpg")
+            >>> looks, mirrored = embedder.image(photo), embedder.image(photo[:, ::-1])
+            >>> looks.shape, round(float(looks @ mirrored), 3)  # cosine
+            ((3,), 1.0)
         """
         return self.crops([image])[0]
 
@@ -312,7 +361,14 @@ class Embedder:
             N file names, sorted, and (N, D) float32 unit rows.
 
         Raises:
-            InputError: no such folder, or no readable image in it.
+            InputError: no such folder, no readable image in it, or, if ``strict``, one that is not.
+
+        Example:
+            >>> from retrace import Embedder
+            >>> embedder = Embedder.from_weights("osnet.onnx", device="cpu")
+            >>> names, vectors = embedder.folder("Market-1501/query")
+            >>> len(names), vectors.shape, embedder.skipped
+            (48, (48, 3), [])
         """
         files = image_files(Path(path))
         names, parts = [], [np.zeros((0, self.dim), np.float32)]

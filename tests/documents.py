@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from retrace.tracker.mot_file import write_results
@@ -18,6 +22,23 @@ from tests.tools.looking_sequences import write_sequence
 from tests.tracker.site.walkers import site
 
 
+class YOLO:
+    """Stands for ultralytics': sees the same person and the same car in every picture."""
+
+    def __init__(self, weights: str) -> None:
+        assert weights.endswith(".pt")
+
+    def __call__(self, image: np.ndarray) -> list[Any]:
+        boxes = SimpleNamespace(
+            xyxy=np.array([[10.0, 20, 34, 70], [100, 20, 150, 60]]),
+            conf=np.array([0.9, 0.8]),
+            cls=np.array([0.0, 2.0]),
+        )
+        masks = SimpleNamespace(data=np.ones((2, *image.shape[:2])))
+        names = {0: "person", 2: "car"}
+        return [SimpleNamespace(boxes=boxes, masks=masks, names=names, orig_shape=image.shape[:2])]
+
+
 def blocks(path: Path) -> list[tuple[str, str]]:
     """(language, code) of every fenced block."""
     return re.findall(r"^ *```(\w+)[^\n]*\n(.*?)^ *```", path.read_text(encoding="utf-8"), re.S | re.M)
@@ -25,10 +46,19 @@ def blocks(path: Path) -> list[tuple[str, str]]:
 
 def typed(code: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     """What the code prints in that folder, where no weights but the shipped ones are to be had."""
-    monkeypatch.chdir(place)
-    without_downloads(place, monkeypatch)
+    ready(code, place, monkeypatch)
     exec(compile(code, "block", "exec"), {"__name__": "block"})
     return capsys.readouterr().out
+
+
+def ready(code: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to that folder, where the code is to be typed."""
+    monkeypatch.chdir(place)
+    without_downloads(place, monkeypatch)
+    if "import YOLO" in code:
+        stand_in = ModuleType("ultralytics")
+        stand_in.YOLO = YOLO  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "ultralytics", stand_in)
 
 
 def without_downloads(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

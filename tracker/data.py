@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrace.configs import InputError
-from retrace.configs.errors import expect
+from retrace.configs.errors import expect, number
 from retrace.tracker import display, foreign
 from retrace.tracker.boxes import tlwh_to_xyxy, xyxy_to_tlwh
 
@@ -112,20 +112,34 @@ class Detections:
         return len(self.xyxy)
 
     def with_embedding(self, embedding: np.ndarray | None) -> Detections:
-        """The same boxes with appearance vectors ``(N, D)``.
+        """The same boxes with appearance vectors ``(N, D)`` float32, unit rows; None: without them.
 
         Raises:
             InputError: vectors that :class:`Detections` refuses.
+
+        Example:
+            >>> from retrace import Detections
+            >>> boxes = Detections([[10, 20, 50, 120], [300, 100, 360, 280]], score=[0.9, 0.8])
+            >>> boxes.with_embedding([[0.6, 0.8], [0, 0]])  # nobody knows how the second one looks
+            Detections: 2 boxes, vectors of 2 numbers
+               x1     y1     x2     y2  score  class_id  index
+             10.0   20.0   50.0  120.0    0.9         0      0
+            300.0  100.0  360.0  280.0    0.8         0      1
         """
         return replace(self, embedding=embedding)
 
     def take(self, rows: np.ndarray | slice) -> Detections:
         """The given rows (indices, mask or slice), in that order; ``index`` still names their place in the input.
 
-        ``detections.take(detections.class_id == 0)`` keeps one class.
-
         Raises:
             IndexError: a row that is not there, as from NumPy.
+
+        Example:
+            >>> from retrace import Detections
+            >>> seen = Detections([[10, 20, 50, 120], [300, 100, 360, 280]], [0.9, 0.8], class_id=[2, 0])
+            >>> people = seen.take(seen.class_id == 0)
+            >>> people.xyxy.tolist(), people.index.tolist()  # px; it was the second row
+            ([[300.0, 100.0, 360.0, 280.0]], [1])
         """
         vectors = None if self.embedding is None else self.embedding[rows]
         extras = {name: values[rows] for name, values in self.extras.items()}
@@ -134,7 +148,13 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
-        """No box at all, which is a normal frame."""
+        """No box at all, which is a normal frame.
+
+        Example:
+            >>> from retrace import Detections, Tracker
+            >>> len(Tracker.from_config("sort").update(Detections.empty()))
+            0
+        """
         return cls(np.zeros((0, 4)), np.zeros(0))
 
     @classmethod
@@ -146,6 +166,14 @@ class Detections:
 
         Raises:
             InputError: no such object, results of several images, a model that finds no boxes.
+
+        Example:
+            >>> from retrace import Detections, open_source
+            >>> from ultralytics import YOLO
+            >>> frame = next(iter(open_source("video.mp4")))
+            >>> seen = Detections.from_ultralytics(YOLO("yolov8n-seg.pt")(frame.image)[0])
+            >>> seen.class_id.tolist(), seen.extras["class_name"].tolist(), seen.extras["mask"].shape
+            ([0, 2], ['person', 'car'], (2, 96, 192))
         """
         return cls(**foreign.of_ultralytics(result))
 
@@ -157,6 +185,16 @@ class Detections:
 
         Raises:
             InputError: no such object, values that :class:`Detections` refuses.
+
+        Example:
+            >>> import numpy as np
+            >>> import supervision
+            >>> from retrace import Detections
+            >>> theirs = supervision.Detections(np.array([[10, 20, 50, 120]]), data={"plate": np.array(["A1"])})
+            >>> Detections.from_supervision(theirs)
+            Detections: 1 box
+              x1    y1    x2     y2  score  class_id  index  plate
+            10.0  20.0  50.0  120.0    1.0         0      0     A1
         """
         return cls(**foreign.of_supervision(detections))
 
@@ -168,11 +206,24 @@ class Detections:
 
         Raises:
             InputError: no such dict, outputs of several images, values that :class:`Detections` refuses.
+
+        Example:
+            >>> from retrace import Detections
+            >>> output = {"boxes": [[10, 20, 50, 120]], "scores": [0.9], "labels": [1]}  # or tensors
+            >>> Detections.from_torchvision(output).class_id.tolist()
+            [1]
         """
         return cls(**foreign.of_torchvision(output))
 
     def columns(self) -> dict[str, np.ndarray]:
-        """x1, y1, x2, y2, score, class_id, index and extras of one number a box: ``pandas.DataFrame(d.columns())``."""
+        """x1, y1, x2, y2 (px), score, class_id, index and extras of one value a box, (N,) each.
+
+        Example:
+            >>> from retrace import Detections
+            >>> seen = Detections([[10, 20, 50, 120]], [0.9], extras={"plate": ["A1"]})
+            >>> list(seen.columns())  # for pandas.DataFrame, polars.DataFrame, csv ...
+            ['x1', 'y1', 'x2', 'y2', 'score', 'class_id', 'index', 'plate']
+        """
         own = _sides(self.xyxy) | {"score": self.score, "class_id": self.class_id, "index": self.index}
         return _with_extras(own, self.extras)
 
@@ -220,11 +271,27 @@ class Tracks:
     def carrying(self, detections: Detections) -> Tracks:
         """The same tracks with the extras of this frame's detections, row by row as ``det_index`` says.
 
-        A track that is only predicted has nothing there: NaN among floats, otherwise 0, False, "" or None.
+        :meth:`Tracker.update` does it for what its detections have. A track that is only predicted has nothing there:
+        NaN among floats, otherwise 0, False, "" or None.
+
+        Raises:
+            InputError: detections of another frame, which lack a row that a track was matched with.
+
+        Example:
+            >>> from dataclasses import replace
+            >>> from retrace import Detections, Tracker
+            >>> seen = Detections([[10, 20, 50, 120]], [0.9])
+            >>> tracks = Tracker.from_config("sort").update(seen)
+            >>> tracks.carrying(replace(seen, extras={"plate": ["A1"]})).extras["plate"]  # read afterwards
+            array(['A1'], dtype='<U2')
         """
         order = np.argsort(detections.index, kind="stable")
         seen = self.det_index >= 0
-        rows = order[np.searchsorted(detections.index, self.det_index[seen], sorter=order)]
+        wanted = self.det_index[seen]
+        place = np.searchsorted(detections.index, wanted, sorter=order)
+        rows = order.take(place, mode="clip") if len(order) else order
+        if len(rows) < len(wanted) or (detections.index[rows] != wanted).any():
+            raise InputError("detections of another frame: they lack a row that a track was matched with")
         found = {}
         for name, values in detections.extras.items():
             found[name] = np.zeros((len(self), *values.shape[1:]), values.dtype)
@@ -244,6 +311,13 @@ class Tracks:
 
         Raises:
             InputError: supervision is not installed.
+
+        Example:
+            >>> from retrace import Detections, Tracker
+            >>> tracks = Tracker.from_config("sort").update(Detections([[10, 20, 50, 120]], [0.9]))
+            >>> theirs = tracks.to_supervision()
+            >>> theirs.tracker_id, theirs.data["det_index"]
+            (array([1]), array([0]))
         """
         data = {**self.extras, "det_index": self.det_index}
         return foreign.as_supervision(self.id, self.xyxy, self.score, self.class_id, data)
@@ -282,6 +356,8 @@ class MotTable:
         frame  id    x1    y1    x2    y2  score  class_id  visibility
             0   1  10.0  20.0  34.0  70.0    1.0         1         1.0
             0   2  60.0  20.0  84.0  70.0    1.0         1         1.0
+        >>> list(truth.columns())  # for pandas.DataFrame, polars.DataFrame, csv ...
+        ['frame', 'id', 'x1', 'y1', 'x2', 'y2', 'score', 'class_id', 'visibility']
     """
 
     frame: np.ndarray  # (R,) int64, 0-based
@@ -311,6 +387,14 @@ class MotTable:
 
         Raises:
             InputError: something else than steps.
+
+        Example:
+            >>> from retrace import Detections, MotTable, Tracker, open_source, run
+            >>> def person(frame):  # a detector
+            ...     return Detections([[10, 20, 50, 90]], [0.9])
+            >>> table = MotTable.of(run(open_source("video.mp4"), person, Tracker.from_config("bytetrack")))
+            >>> len(table), table.frame[:4].tolist(), set(table.id.tolist())
+            (30, [0, 1, 2, 3], {1})
         """
         try:
             pieces = [(step.frame.index, step.tracks) for step in steps]
@@ -334,11 +418,15 @@ class MotTable:
         return len(self.frame)
 
     def take(self, rows: np.ndarray | slice) -> MotTable:
-        """The given rows (indices, mask or slice), in that order."""
+        """The given rows (indices, mask or slice), in that order.
+
+        Raises:
+            IndexError: a row that is not there, as from NumPy.
+        """
         return MotTable(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def columns(self) -> dict[str, np.ndarray]:
-        """frame, id, x1, y1, x2, y2, score, class_id, visibility, (R,) each: ``pandas.DataFrame(table.columns())``."""
+        """frame, id, x1, y1, x2, y2 (px), score, class_id, visibility, (R,) each."""
         boxes = {"frame": self.frame, "id": self.id, **_sides(self.xyxy), "score": self.score}
         return boxes | {"class_id": self.class_id, "visibility": self.visibility}
 
@@ -354,7 +442,22 @@ class MotTable:
         return display.as_html(self._title(), self.columns())
 
     def by_frame(self, length: int) -> Iterator[MotTable]:
-        """``length`` tables, one a frame from 0, empty ones included."""
+        """``length`` tables, one a frame from 0, empty ones included; what comes after them is left out.
+
+        Raises:
+            InputError: rows that do not ascend by frame, a length that is no whole number from 0.
+
+        Example:
+            >>> from retrace import read_ground_truth
+            >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
+            >>> [here.xyxy[:, 0].tolist() for here in truth.by_frame(2)]  # left edges, px: one walks, one hardly
+            [[10.0, 60.0], [14.0, 59.0]]
+        """
+        number("length", length, 0, whole=True)
+        if (np.diff(self.frame) < 0).any():
+            raise InputError(
+                "rows must ascend by frame; sort them: table.take(np.argsort(table.frame, kind='stable'))"
+            )
         cut = np.searchsorted(self.frame, np.arange(length + 1))
         for start, stop in zip(cut[:-1], cut[1:], strict=True):
             yield self.take(slice(start, stop))

@@ -67,6 +67,8 @@ class Tracker:
         ...     tracks = tracker.update(Detections([[10 + 5 * k, 20, 50 + 5 * k, 120]], [0.9]), timestamp=k / 25)
         >>> tracks.id, tracks.det_index
         (array([1]), array([0]))
+        >>> tracker.count, tracker.fps  # identities given so far, frames/s
+        (1, 25.0)
     """
 
     def __init__(
@@ -126,16 +128,33 @@ class Tracker:
 
     @property
     def appearance_from(self) -> float:
-        """The score from which a detection's appearance is used; 2: no stage compares appearance."""
+        """The score from which a detection's appearance is used: boxes below it need no vector. 2: no stage compares
+        appearance.
+
+        Example:
+            >>> from retrace import Tracker
+            >>> Tracker.from_config("deepsort").appearance_from, Tracker.from_config("sort").appearance_from
+            (0.6, 2.0)
+        """
         return 2.0 if self._blindfolded else self._looks_from
 
     @property
     def fps(self) -> float:
-        """The source's nominal frame rate."""
+        """The source's nominal frame rate, frames/s."""
         return self._fps
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first, the next identity is 1."""
+        """Forget everything: the next frame is the first, the next identity is 1.
+
+        Example:
+            >>> from retrace import Detections, Tracker
+            >>> tracker = Tracker.from_config("sort")
+            >>> for video in ("monday.mp4", "tuesday.mp4"):
+            ...     tracker.reset()
+            ...     print(tracker.update(Detections([[10, 20, 50, 120]], [0.9]), timestamp=0.0).id)
+            [1]
+            [1]
+        """
         self._blindfolded = False
         self._live = blank(0, self._depth)
         self.ledger = None if self.ledger is None else Ledger()
@@ -157,7 +176,8 @@ class Tracker:
             the confirmed tracks seen in this frame, by id.
 
         Raises:
-            InputError: time does not advance, a malformed warp, embeddings of another dimension than before.
+            InputError: no detections, time does not advance, a malformed warp, embeddings of another dimension than
+                before.
         """
         _check_detections(detections)
         warp = None if warp is None else _checked_warp(warp)
@@ -171,7 +191,15 @@ class Tracker:
         return tracks.carrying(detections) if detections.extras else tracks
 
     def blindfold(self) -> None:
-        """From now on compare nobody's looks, whatever comes with the boxes; until :meth:`reset`."""
+        """From now on compare nobody's looks, whatever comes with the boxes; until :meth:`reset`.
+
+        Example:
+            >>> from retrace import Tracker
+            >>> tracker = Tracker.from_config("default")
+            >>> tracker.blindfold()  # everybody wears the same: looks mislead here
+            >>> tracker.appearance_from  # no detection has a score of 2
+            2.0
+        """
         self._blindfolded = True
 
     def settled(
@@ -182,7 +210,15 @@ class Tracker:
         See `tracker.tracks.sparing`. Arguments as for :meth:`update`, which is to follow; nothing changes here.
 
         Raises:
-            InputError: as :meth:`update`, for a timestamp that is no number or a malformed warp.
+            InputError: as :meth:`update`, for no detections, a timestamp that is no number or a malformed warp.
+
+        Example:
+            >>> from retrace import Detections, Tracker
+            >>> tracker, somebody = Tracker.from_config("default", fps=10), Detections([[10, 20, 50, 120]], [0.9])
+            >>> for _ in range(25):  # for 2.5 s
+            ...     tracks = tracker.update(somebody.with_embedding([[0.6, 0.8]]))
+            >>> tracker.settled(Detections([[10, 20, 50, 120], [300, 20, 340, 120]], [0.9, 0.9]))
+            array([ True, False])
         """
         _check_detections(detections)
         live, useful = self._live, detections.score >= self.appearance_from
@@ -475,7 +511,19 @@ class Tracker:
     # -- keeping and restoring
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Everything that the next frame depends on, as plain arrays (``np.savez`` holds them without pickle)."""
+        """Everything that the next frame depends on, as plain arrays (``np.savez`` holds them without pickle).
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace import Detections, Tracker
+            >>> before, after = Tracker.from_config("sort"), Tracker.from_config("sort")
+            >>> _ = before.update(Detections([[10, 20, 50, 120]], [0.9]))
+            >>> np.savez("tracker.npz", **before.state_dict())
+            >>> after.load_state_dict(np.load("tracker.npz"))
+            >>> tracks = after.update(Detections([[300, 20, 340, 120], [12, 20, 52, 120]], [0.9, 0.9]))
+            >>> tracks.id, tracks.det_index  # the second box is whom it knew
+            (array([1, 2]), array([1, 0]))
+        """
         now = self._now
         clock = {"frame": now.number, "time": now.time, "last_id": self._last_id, "fps": self._fps}
         return {

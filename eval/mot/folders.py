@@ -60,8 +60,10 @@ class FolderScore:
         >>> truth = read_ground_truth("gt/MOT17-02-FRCNN/gt/gt.txt")
         >>> write_results("runs/half/MOT17-02-FRCNN.txt", truth.take(truth.id == 1))  # one of two people
         >>> score = score_folder("gt", "runs/half")
-        >>> score.benchmark, score.combined.row()["MOTA"], list(score.rows)
-        ('MOT17', 0.5, ['MOT17-02-FRCNN', 'COMBINED'])
+        >>> score.title, score.combined.row()["MOTA"], list(score.rows)
+        ('MOT17, all, 1 sequence', 0.5, ['MOT17-02-FRCNN', 'COMBINED'])
+        >>> score.as_json()["combined"]["MT"], score.as_svg("half of them")[:4]  # mostly tracked; a picture
+        (1, '<svg')
     """
 
     benchmark: str  # whose rules were applied
@@ -90,15 +92,15 @@ class FolderScore:
 
     @property
     def rows(self) -> dict[str, dict[str, float | int]]:
-        """One row a sequence, and the combination last."""
+        """One row a sequence as by :meth:`Metrics.row`, and the combination last."""
         return rows_of(self.metrics)
 
     def as_svg(self, title: str) -> str:
-        """HOTA, DetA, AssA and LocA over alpha."""
+        """HOTA, DetA, AssA and LocA of all sequences over alpha, as the text of an SVG picture."""
         return as_svg(self.combined, title)
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure; fractions in [0, 1]."""
+        """Every figure, by sequence and combined, and each table that was asked for; fractions in [0, 1]."""
         about: dict[str, Any] = {"benchmark": self.benchmark, "split": self.split, "online": self.online}
         if self.notes:
             about["notes"] = self.notes

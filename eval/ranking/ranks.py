@@ -37,6 +37,8 @@ class RankingMetrics:
         >>> found = evaluate_ranking(looks[:2], [1, 3], [1, 1], looks[1:], [2, 1], [2, 2])
         >>> found.valid.tolist(), found.first_rank.tolist(), found.ap.tolist()  # person 3 is not in the gallery
         ([True, False], [1, 0], [1.0, nan])
+        >>> found.rank_at(1), found.row()["mAP"], found.row()["valid_queries"]
+        (1.0, 1.0, 1)
     """
 
     rank: np.ndarray  # (max_rank,): rank[k - 1] is the share of queries with a right answer among the first k
@@ -67,11 +69,12 @@ class RankingMetrics:
     transductive: bool  # re-ranked: the distances know all queries at once
 
     def rank_at(self, k: int) -> float:
-        """Rank-k; beyond the curve's end the curve's last value if the gallery ends there.
+        """Rank-k, a share in [0, 1]; beyond the curve's end the curve's last value if the gallery ends there.
 
         Raises:
-            InputError: k is not on the curve.
+            InputError: k is no whole number, or not on the curve.
         """
+        number("k", k, whole=True)
         if k < 1 or (k > len(self.rank) and self.gallery > len(self.rank)):
             raise InputError(
                 f"rank-{k}: the curve goes from 1 to {len(self.rank)}; ask for a larger max_rank"
@@ -79,7 +82,7 @@ class RankingMetrics:
         return float(self.rank[min(k, len(self.rank)) - 1])
 
     def row(self) -> dict[str, Any]:
-        """What goes to JSON.
+        """What goes to JSON: rank-1, -5 and -10, means over queries, counts, and how they came about.
 
         Raises:
             InputError: the curve ends before rank 10 and the gallery does not.

@@ -95,7 +95,19 @@ class RankingScore:
     difference: dict[str, Any] | None  # of the two
 
     def with_section(self, section: Section, data: Any) -> RankingScore:
-        """One more table of the first network's features, measured elsewhere."""
+        """One more table of the first network's features, measured elsewhere; ``data`` is what JSON says of it.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace.eval.ranking import score_features
+            >>> from retrace.eval.ranking.features import Features, Side
+            >>> from retrace.eval.report import Section
+            >>> query, gallery = (Side(np.eye(2), np.array([1, 2]), np.full(2, k), None) for k in (0, 1))
+            >>> score = score_features([Features("mine", query, gallery, (), {})])
+            >>> speed = Section("speed", "on a laptop", [["", "crops/s"], ["mine", 457]])
+            >>> score.with_section(speed, {"crops_per_second": 457}).as_json()["speed"]
+            {'crops_per_second': 457}
+        """
         first, *others = self.networks
         first = replace(first, data=first.data | {section.key: data})
         return replace(self, networks=[first, *others], sections=[*self.sections, section])

@@ -75,7 +75,7 @@ class Calibration:
         return self.maps[relation]
 
     def limit(self, relation: str, rate: float) -> float:
-        """The distance with this false-match rate; between two known rates linear in the rate's logarithm.
+        """The cosine distance with this false-match rate; between two known rates linear in the rate's logarithm.
 
         There up to a seventh more false matches come than were asked for, where strangers' distances are Gaussian.
 
@@ -150,7 +150,7 @@ class Calibration:
         return replace(self, maps=maps, thresholds={**limits, **here}, strangers=apart, spread=known)
 
     def to_card(self) -> dict[str, Any]:
-        """Plain numbers and texts, for JSON."""
+        """Plain numbers and texts, for JSON; :meth:`from_card` reads them."""
         return {
             "format": FORMAT,
             "distance": "cosine",
@@ -177,6 +177,14 @@ class Calibration:
 
         Raises:
             InputError: anything else; the message begins with ``origin``.
+
+        Example:
+            >>> import json
+            >>> from retrace.reid.calibration import Calibration, Map
+            >>> card = Calibration({"later": Map((0.2, 1.0), (4.0, -4.0), 100, 100)}, {"later": {0.01: 0.5}})
+            >>> text = json.dumps(card.to_card())
+            >>> Calibration.from_card(json.loads(text), "card.json") == card
+            True
         """
         try:
             return cls(**_read(card))
@@ -186,10 +194,19 @@ class Calibration:
             ) from None
 
     def belongs_to(self, cosines: Sequence[float], origin: object) -> None:
-        """Compare with the fingerprint of a network.
+        """Compare with the :func:`fingerprint` of a network.
 
         Raises:
-            InputError: it is of other weights.
+            InputError: it is of other weights; the message begins with ``origin``.
+
+        Example:
+            >>> from retrace.reid.calibration import Calibration
+            >>> card = Calibration({}, print=(0.91, 0.12))
+            >>> card.belongs_to((0.9, 0.13), "mine.onnx")  # the same, in another format
+            >>> card.belongs_to((0.35, 0.6), "other.onnx")
+            Traceback (most recent call last):
+            retrace.configs.errors.InputError: other.onnx: the calibration is of other weights;
+                calibrate these, or go on without it (`uncalibrated`)
         """
         mine = np.asarray(self.print)
         if mine.shape != np.shape(cosines) or np.abs(mine - cosines).max(initial=0) > CLOSE:

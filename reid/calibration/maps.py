@@ -40,6 +40,8 @@ class Map:
         [0.998, 0.5]
         >>> found.probability([0.2, 0.5], prior=0.01).round(3).tolist()  # of 100 candidates one is right
         [0.803, 0.01]
+        >>> found.odds([0.2, 0.8]).tolist(), round(found.distance(0.0), 3)  # even odds are at this distance
+        ([6.0, -6.0], 0.5)
     """
 
     knots: tuple[float, ...]
@@ -49,7 +51,7 @@ class Map:
     source: str = "labels"
 
     def odds(self, distance: np.ndarray, prior: float = 0.5) -> np.ndarray:
-        """Log-odds of distances of any shape.
+        """Log-odds of cosine distances of any shape: natural logarithms, float64 of that shape.
 
         Raises:
             InputError: a prior that is not inside (0, 1).
@@ -57,7 +59,7 @@ class Map:
         return np.interp(np.asarray(distance, np.float64), self.knots, self.log_odds) + logit(prior)
 
     def probability(self, distance: np.ndarray, prior: float = 0.5) -> np.ndarray:
-        """Probability in [0, 1] of being the same person.
+        """Probability in [0, 1] of being the same person, float64 of the shape of the distances.
 
         Raises:
             InputError: a prior that is not inside (0, 1).
@@ -65,7 +67,7 @@ class Map:
         return 1 / (1 + np.exp(-self.odds(distance, prior)))
 
     def distance(self, log_odds: float, prior: float = 0.5) -> float:
-        """The largest distance whose log-odds are at least so much; the smallest knot where none are.
+        """The largest cosine distance whose log-odds are at least so much; the smallest knot where none are.
 
         Raises:
             InputError: a prior that is not inside (0, 1).

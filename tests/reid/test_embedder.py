@@ -498,3 +498,6 @@ def test_several_images_together_and_several_threads_give_the_same_bytes() -> No
         assert one.tobytes() == other.tobytes()
     assert (embedder.unseen, embedder.strangers[0]) == (2 * counted[0], 2 * counted[1])
     assert embedder.many([], []) == []
+    for few in (1, 2):
+        with pytest.raises(InputError, match=f"got 3 for {few} images"):
+            embedder.many(images[:few], boxes[:3])

@@ -110,6 +110,16 @@ def test_table_by_frame():
     frame = np.array([0, 0, 2])
     table = MotTable(frame, np.arange(3), np.zeros((3, 4)), np.ones(3), np.ones(3, int), np.ones(3))
     assert [part.id.tolist() for part in table.by_frame(4)] == [[0, 1], [], [2], []]
+    for wrong in (-1, 1.5, "4", None):
+        with pytest.raises(InputError, match="`length`"):
+            next(table.by_frame(wrong))
+
+
+def test_a_table_that_is_not_sorted_has_no_frames():
+    frame = np.array([2, 0])
+    table = MotTable(frame, np.arange(2), np.zeros((2, 4)), np.ones(2), np.ones(2, int), np.ones(2))
+    with pytest.raises(InputError, match="ascend by frame"):
+        next(table.by_frame(3))
 
 
 def made_steps(*counts: int, first: int = 0) -> list[Step]:

@@ -250,6 +250,14 @@ def test_a_track_that_is_only_predicted_carries_nothing() -> None:
     assert carried["any"].tolist() == [{"a": 1}, None]
 
 
+@pytest.mark.parametrize("rows", [[], [0], [2], [0, 2]])
+def test_detections_of_another_frame_are_no_track_s(rows: list[int]) -> None:
+    tracks = Tracks(np.array([5]), np.array(BOXES[:1]), np.ones(1), np.zeros(1, int), np.array([1]))
+    other = Detections([BOXES[0]] * len(rows), [0.9] * len(rows), index=rows, extras={"a": rows})
+    with pytest.raises(InputError, match="of another frame"):
+        tracks.carrying(other)
+
+
 def test_extras_follow_their_boxes_for_ever() -> None:
     """40 frames in another order each: whoever is called 3 there is called 3 here, as the slow look-up says."""
     rng = np.random.default_rng(0)

@@ -20,13 +20,15 @@ class CountsSoFar:
     Example:
         >>> import numpy as np
         >>> from retrace import Tracks
-        >>> from retrace.tracker.analytics import CountsSoFar, Line, Regions
-        >>> counts = CountsSoFar(Regions(lines=(Line(name="door", points=((96, 0), (96, 96))),)))
+        >>> from retrace.tracker.analytics import CountsSoFar, Line, Regions, Zone
+        >>> door = Line(name="door", points=((96, 0), (96, 96)))
+        >>> hall = Zone(name="hall", points=((0, 0), (96, 0), (96, 96), (0, 96)))
+        >>> counts = CountsSoFar(Regions(lines=(door,), zones=(hall,)))
         >>> one = np.ones(1, np.int64)
         >>> for time, left in ((0.0, 60), (0.1, 90)):  # one person to the right
         ...     counts.take(time, Tracks(one, np.array([[left, 20, left + 24, 70]]), one, one, one))
-        >>> counts.crossed
-        [{'left': 0, 'right': 1}]
+        >>> counts.crossed, counts.present  # nobody is in the hall now, one has been
+        ([{'left': 0, 'right': 1}], [(0, 1)])
     """
 
     def __init__(self, regions: Regions) -> None:
@@ -34,7 +36,7 @@ class CountsSoFar:
         self._zones = [_ZoneSoFar(zone) for zone in regions.zones]
 
     def take(self, time: float, tracks: Tracks) -> None:
-        """Take in one frame at ``time`` s."""
+        """Take in one frame at ``time`` s, which is after the last one's."""
         for line in self._lines:
             line.take(time, tracks)
         for zone in self._zones:

@@ -57,6 +57,8 @@ class Detector:
         >>> detect = Detector("the corner, always", lambda frame: Detections([[0, 0, 20, 50]], [0.9]), {0: "person"})
         >>> detect(Frame(0, 0.0, None)).xyxy.tolist(), detect.labels  # one class needs no label
         ([[0.0, 0.0, 20.0, 50.0]], {})
+        >>> [len(found) for found in detect.many([Frame(0, 0.0, None), Frame(1, 0.1, None)])]
+        [1, 1]
     """
 
     description: str

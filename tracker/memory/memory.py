@@ -133,13 +133,41 @@ class Memory:
         return f"strangers_sum{ending}", f"strangers_pairs{ending}"
 
     def refresh(self) -> None:
-        """Read again what was edited here, or written by another process, since the arrays were made."""
+        """Read again what was edited here, or written by another process, since the arrays were made.
+
+        Raises:
+            InputError: the file is damaged, or cannot be read.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace.tracker.memory import Memory, Tracklet
+            >>> here, there = (Memory("shared.db", "weights", dimension=2) for _ in range(2))  # as two processes
+            >>> _ = there.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, np.array([1, 0], np.float32))])
+            >>> there.close()
+            >>> before = here.people.alive
+            >>> here.refresh()
+            >>> before, here.people.alive  # how many people it knows
+            (0, 1)
+            >>> here.close()
+        """
         if self.stale or self.store.changed():
             self._read()
 
     @property
     def engine(self) -> Engine | None:
-        """Where vectors are searched, in step with the file; None: in these arrays."""
+        """Where vectors are searched, in step with the file; None: in these arrays.
+
+        Raises:
+            InputError: the file is damaged, the engine cannot be brought in step.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace.tracker.memory import Memory, Tracklet
+            >>> with Memory("searched.db", "weights", dimension=2, engine="exact") as memory:
+            ...     _ = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, np.array([1, 0], np.float32))])
+            ...     memory.engine.search(np.array([[0.6, 0.8]], np.float32), most=1)[0]  # ids of tracklets
+            array([[1]])
+        """
         if self._follower is None:
             return None
         self.refresh()
@@ -197,6 +225,23 @@ class Memory:
         """Where cameras look: people who are seen by two of them at one place at one time are one person.
 
         Their tracklets need a ``path``. What was decided before stays.
+
+        Raises:
+            InputError: the file cannot be written.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace.tracker.memory import Memory, Tracklet
+            >>> from retrace.tracker.site import Ground
+            >>> second = np.arange(10.0)
+            >>> walk = np.stack([second, 5 * second, 0 * second + 100, 0 * second + 60], axis=1)  # s, then px
+            >>> looks = np.eye(2, dtype=np.float32)  # of one person from two sides
+            >>> with Memory("places.db", "weights", dimension=2) as memory:
+            ...     memory.set_ground(Ground(("left", "right"), np.stack([np.eye(3), np.eye(3)])))
+            ...     seen = [("left", looks[0]), ("right", looks[1])]
+            ...     stays = [Tracklet(name, name, 1, 0.0, 9.0, 40, vector, path=walk) for name, vector in seen]
+            ...     [decided.person for decided in memory.add(stays)]
+            [1, 1]
         """
         self._standing.set_ground(ground)
 
@@ -215,7 +260,7 @@ class Memory:
 
         Raises:
             InputError: a vector of another size or no unit vector, times that are none, a file that cannot be
-                written.
+                written, a memory that was closed.
         """
         for one in tracklets:
             check(one, self.store.dimension)
@@ -426,6 +471,16 @@ class Memory:
 
         Raises:
             InputError: as for :meth:`add`.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace.tracker.memory import Memory, Tracklet
+            >>> looks = np.eye(2, dtype=np.float32)  # of two people
+            >>> with Memory("asked.db", "weights", dimension=2) as memory:
+            ...     _ = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, looks[0])])
+            ...     both = [Tracklet("door", "tuesday", k + 1, 99.0, 99.5, 5, looks[k]) for k in (0, 1)]
+            ...     [(who.person, who.new) for who in memory.ask(both)], memory.people.size  # still one tracklet
+            ([(1, False), (0, True)], 1)
         """
         for one in tracklets:
             check(one, self.store.dimension)

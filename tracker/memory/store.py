@@ -170,6 +170,15 @@ class Store:
             elif "I/O" in why:
                 why = f"the disk failed ({why}); nothing of this step was kept"
             raise InputError(f"{self.path}: {why}") from None
+        except sqlite3.ProgrammingError as error:
+            known = {
+                "closed database": "is closed; open it again",
+                "same thread": "belongs to the thread that opened it; open it in each",
+            }
+            why = next((ours for theirs, ours in known.items() if theirs in str(error)), "")
+            if not why:  # a mistake of ours
+                raise
+            raise InputError(f"{self.path}: {why}") from None
         except sqlite3.DatabaseError as error:
             raise InputError(
                 f"{self.path}: is damaged or no memory ({error}); restore a copy of it"
@@ -202,10 +211,10 @@ class Store:
     @contextmanager
     def as_it_was(self) -> Iterator[None]:
         """Several readings of one moment, whatever others write meanwhile; a transaction is one already."""
-        if self.db.in_transaction:
-            yield
-            return
         with self._explained():
+            if self.db.in_transaction:
+                yield
+                return
             self.db.execute("BEGIN")
             try:
                 yield

@@ -89,6 +89,8 @@ class VideoSink(Sink):
         >>> with VideoSink("drawn.mp4", source.fps) as video:
         ...     for step in steps:
         ...         video.write(step)
+        >>> open_source("drawn.mp4").length  # frames
+        30
     """
 
     def __init__(

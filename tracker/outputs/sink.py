@@ -39,7 +39,20 @@ class Sink(ABC):
         return 0
 
     def through(self, steps: Iterable[Step]) -> Iterator[Step]:
-        """The same steps, each written before it is handed on."""
+        """The same steps, each written before it is handed on.
+
+        Raises:
+            InputError: as :meth:`write`.
+
+        Example:
+            >>> from retrace import Detections, MotTable, Tracker, VideoSink, open_source, run
+            >>> frames = [*open_source("video.mp4")][:3]
+            >>> steps = run(frames, lambda frame: Detections([[10, 20, 50, 90]], [0.9]), Tracker.from_config("sort"))
+            >>> with VideoSink("start.mp4", fps=10) as video:
+            ...     table = MotTable.of(video.through(steps))
+            >>> table.frame.tolist(), open_source("start.mp4").length  # both have all
+            ([0, 1, 2], 3)
+        """
         for step in steps:
             self.write(step)
             yield step

@@ -52,6 +52,8 @@ class Job:
         >>> job = Job("video.mp4", out="runs/mine", tracker="bytetrack", overrides={"max_age": 2.0}, save=("video",))
         >>> job.save  # MOT text is always written
         ('mot', 'video')
+        >>> job.tracker_config().max_age  # s, of the preset with its overrides
+        2.0
         >>> pickle.loads(pickle.dumps(job)) == job  # so another process can do it
         True
     """
@@ -212,14 +214,26 @@ class Job:
 
     @property
     def shown(self) -> str:
-        """The source as it may be shown and written: a URL without what may be secret."""
+        """The source as it may be shown and written: a URL without what may be secret.
+
+        Example:
+            >>> from retrace import Job
+            >>> Job("rtsp://me:secret@10.0.0.7/door", out="runs/door").shown
+            'rtsp://10.0.0.7/door'
+        """
         return redact(self.source) if is_url(self.source) else self.source
 
     def offline_config(self) -> OfflineConfig | None:
-        """The passes, resolved.
+        """The passes over the whole result at its end, resolved; None: there are none.
 
         Raises:
             InputError: no such file or pass, an unknown key, a value out of range.
+
+        Example:
+            >>> from retrace import Job
+            >>> job = Job("video.mp4", "runs/mine", offline="interpolate", offline_overrides={"interpolate.gap": 2.0})
+            >>> job.offline_config().passes, job.offline_config().interpolate.gap  # s
+            (('interpolate',), 2.0)
         """
         return None if self.offline is None else read_passes(self.offline, self.offline_overrides)
 
@@ -240,7 +254,12 @@ class Job:
         """The output folder, made and seen to be writable.
 
         Raises:
-            InputError: it cannot be.
+            InputError: it cannot be made or written, or its run.json is a folder.
+
+        Example:
+            >>> from retrace import Job
+            >>> Job("video.mp4", out="runs/tuesday").folder().is_dir()
+            True
         """
         folder = Path(self.out)
         with writing(f"`out` {folder}", what="folder"):

@@ -81,7 +81,16 @@ class Appearance:
 
     @property
     def weights(self) -> str:
-        """File name and the first half of its sha256; empty: not known."""
+        """File name and the first half of its sha256, as memories and results call weights; empty: not known.
+
+        Example:
+            >>> from retrace import Embedder
+            >>> from retrace.tracker.run import Appearance
+            >>> embedder = Embedder.from_weights("osnet.onnx", device="cpu")
+            >>> name, sha256 = Appearance(embedder, embedder.description, embedder.hashes).weights.split()
+            >>> name, len(sha256)
+            ('osnet.onnx', 32)
+        """
         return " ".join(name_of_weights(*one) for one in self.hashes.items())
 
 
@@ -101,6 +110,8 @@ class OpenedJob:
         ('MOT17-02-FRCNN.csv', 'none')
         >>> opened.detector.description
         'detections of MOT17-02-FRCNN/det/det.txt: 60 boxes in 30 frames'
+        >>> [path.name for path in opened.results()]
+        ['MOT17-02-FRCNN.txt', 'MOT17-02-FRCNN.csv']
     """
 
     job: Job
@@ -116,7 +127,12 @@ class OpenedJob:
     regions: Regions = field(default_factory=Regions)
 
     def path(self, kind: str) -> Path:
-        """Where a kind of ``SAVES`` goes; with offline passes NAME.txt is made from NAME.online.txt at the end."""
+        """Where a kind of ``SAVES`` goes, lines or zones; with offline passes NAME.txt is made from NAME.online.txt at
+        the end.
+
+        Raises:
+            KeyError: there is no such kind.
+        """
         ending = ".online.txt" if kind == "mot" and self.offline else ENDINGS[kind]
         if kind == "video":
             ending = VIDEO_ENDINGS.get(self.job.codec, ending)
@@ -136,7 +152,13 @@ class OpenedJob:
 
     @property
     def class_names(self) -> dict[int, str]:
-        """class_id -> name, as far as it is known."""
+        """class_id -> name, as far as it is known.
+
+        Example:
+            >>> from retrace.tracker.run import Job, open_job
+            >>> open_job(Job("video.mp4", out="runs/example", detector="hog", reid="none")).class_names
+            {0: 'person'}
+        """
         return {**self.detector.names, **self.detector.labels}
 
     @property

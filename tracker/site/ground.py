@@ -55,7 +55,8 @@ class Ground:
         return Ground(tuple(cameras), self.plane[[self.cameras.index(name) for name in cameras]])
 
     def facing(self, s: Sightings) -> Ground:
-        """Signs such that feet lie before the horizon (third coordinate positive).
+        """The same with signs such that feet lie before the horizon (third coordinate positive), as :meth:`distance`
+        wants them: a homography times -1 is the same one.
 
         Raises:
             InputError: a camera sees the ground mirrored, as nobody sees it from above.
@@ -88,6 +89,16 @@ class Ground:
         Returns:
             (P,) body heights: from either's feet to where the other's fall in his picture, over the height of his box,
             the mean of both pictures; inf behind a horizon.
+
+        Example:
+            >>> import numpy as np
+            >>> from retrace import MotTable
+            >>> from retrace.tracker.site import Ground, Sightings
+            >>> yard, gate = (MotTable([0], [1], [box], [1], [1], [1]) for box in ([0, 0, 40, 100], [20, 0, 60, 50]))
+            >>> seen = Sightings.of({"yard": yard, "gate": gate})  # feet at (20, 100) and (40, 50) px
+            >>> ground = Ground(("yard", "gate"), np.stack([np.diag([2.0, 0.5, 1.0]), -np.eye(3)])).facing(seen)
+            >>> ground.distance(seen, np.array([0]), np.array([1]))  # both stand at one place
+            array([0.])
         """
         foot, height = s.foot, s.height
         ground = (self.plane[s.camera] @ homogeneous(foot)[:, :, None])[:, :, 0]

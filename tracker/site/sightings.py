@@ -23,8 +23,9 @@ class Sightings:
         >>> seen = Sightings.of({name: read_results(f"runs/site/{name}.txt") for name in ("cam1", "cam2")})
         >>> len(seen), seen.cameras, seen.home.tolist()  # boxes, and the camera of each tracklet
         (1440, ('cam1', 'cam2'), [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
-        >>> seen.take(seen.frame == 0).foot.shape  # all twelve are seen at once; px
-        (12, 2)
+        >>> first = seen.take(seen.frame == 0)
+        >>> first.foot.shape, first.height.shape  # all twelve are seen at once; px
+        ((12, 2), (12,))
     """
 
     cameras: tuple[str, ...]
@@ -82,16 +83,20 @@ class Sightings:
 
     @property
     def foot(self) -> np.ndarray:
-        """(R, 2) px, the middle of each box's lower side."""
+        """(R, 2) float64 px, the middle of each box's lower side."""
         return np.stack([(self.xyxy[:, 0] + self.xyxy[:, 2]) / 2, self.xyxy[:, 3]], axis=1)
 
     @property
     def height(self) -> np.ndarray:
-        """(R,) px."""
+        """(R,) float64 px, of each box."""
         return self.xyxy[:, 3] - self.xyxy[:, 1]
 
     def take(self, rows: np.ndarray) -> Sightings:
-        """The given boxes (mask, or indices in rising order); all tracklets stay."""
+        """The given boxes (mask, or indices in rising order); all tracklets stay.
+
+        Raises:
+            IndexError: a box that is not there, as from NumPy.
+        """
         return replace(
             self,
             camera=self.camera[rows],

@@ -29,8 +29,10 @@ class ReadAhead(Iterator[Frame]):
         >>> from retrace import open_source
         >>> from retrace.tracker.sources import ReadAhead
         >>> with ReadAhead(open_source("video.mp4"), depth=2) as frames:
-        ...     print(next(frames).index, next(frames).index)  # the thread stops with the block
-        0 1
+        ...     print(next(frames).index, next(frames).index, frames.seconds > 0)  # s that decoding took
+        0 1 True
+        >>> next(frames, None) is None  # the thread has stopped with the block
+        True
     """
 
     def __init__(
@@ -81,8 +83,8 @@ def read_ahead(frames: Iterable[Frame], depth: int = 4) -> ReadAhead:
     Example:
         >>> from retrace.tracker.sources import open_source, read_ahead
         >>> with read_ahead(open_source("video.mp4")) as frames:
-        ...     print(sum(1 for _ in frames), frames.seconds > 0)  # s that decoding took
-        30 True
+        ...     sum(1 for _ in frames)
+        30
     """
     return frames if isinstance(frames, ReadAhead) else ReadAhead(frames, depth)
 

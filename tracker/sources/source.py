@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrace.configs.errors import shorten
+from retrace.configs.errors import number, shorten
 from retrace.tracker.data import Frame
 
 DEFAULT_FPS = 30.0  # where a container, a folder or a camera does not say
@@ -57,8 +57,9 @@ class Source:
         may change their size on the way. For a sequence without images every ``image`` is None.
 
         Raises:
-            InputError: a live source is to start elsewhere than at 0.
+            InputError: ``start`` is no whole number from 0, or a live source is to start elsewhere than at 0.
         """
+        number("start", start, 0, whole=True)
         self.corrupt.clear()
         self.warnings[:] = self.noticed
         self.dropped = self.reconnects = 0

@@ -189,6 +189,8 @@ def test_rank_beyond_a_short_curve() -> None:
     m = evaluate_ranking(*people(), max_rank=3)
     with pytest.raises(InputError, match=r"rank-10: the curve goes from 1 to 3"):
         m.rank_at(10)
+    with pytest.raises(InputError, match="`k` must be a whole number"):
+        m.rank_at(1.5)  # type: ignore[arg-type]
 
 
 # --- what can be wrong -------------------------------------------------------------------------------------------

@@ -172,6 +172,13 @@ def test_a_scan_that_swaps_near_equals_is_asked_for_more(scan: str) -> None:
     assert np.ptp(cosine) < 1e-4
 
 
+def test_vectors_of_another_length_change_nothing() -> None:
+    engine = Exact(2)
+    with pytest.raises(InputError, match=r"expected vectors of 2 numbers, got shape \(1, 3\)"):
+        engine.add(rows_of(np.array([7]), np.zeros(1), np.zeros(1), np.zeros(1), np.eye(3)[:1]))
+    assert not len(engine.held()[0])
+
+
 # -- the graph
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -492,6 +493,16 @@ def test_a_file_of_before_gets_the_index_and_does_without_it(tmp_path: Path) -> 
         db.execute("DROP INDEX log_assigned")
     with closing(Store(tmp_path / "m.db", readonly=True)) as store:
         assert store.decided(1)[0]["reason"] == "like nobody"
+
+
+def test_a_memory_that_was_closed_or_is_another_thread_s_is_not_called_damaged(tmp_path: Path) -> None:
+    memory = opened(tmp_path)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match="the thread that opened it"):
+        pool.submit(memory.ask, []).result()
+    memory.close()
+    for call in (memory.add, memory.ask, memory.add):
+        with pytest.raises(InputError, match="is closed; open it again"):
+            call([])
 
 
 def test_a_tracklet_twice_in_one_window_is_refused(tmp_path: Path) -> None:

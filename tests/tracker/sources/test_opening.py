@@ -71,6 +71,13 @@ def test_names_that_cannot_be_are_refused_in_a_short_line(spec: str) -> None:
     refusal(spec)
 
 
+@pytest.mark.parametrize("start", [-1, 1.5, "1", None])
+def test_frames_begin_at_a_whole_number(tmp_path: Path, start: int) -> None:
+    (tmp_path / "a.mp4").write_bytes(video_bytes("mp4", count=2))
+    with pytest.raises(InputError, match="`start`"):
+        open_source(tmp_path / "a.mp4").frames(start)
+
+
 def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff.mp4"
     with open(path, "wb") as file:

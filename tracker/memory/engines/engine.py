@@ -32,7 +32,11 @@ class Rows:
     vector: np.ndarray  # (N, D) float32 unit, of float16's precision, as the file has them
 
     def take(self, rows: np.ndarray) -> Rows:
-        """Some of them, by place or by mask."""
+        """Some of them, by place or by mask.
+
+        Raises:
+            IndexError: a place that is not there, as from NumPy.
+        """
         return Rows(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
@@ -73,6 +77,8 @@ class Engine(Protocol):
         >>> engine.remove(np.array([8]))
         >>> engine.held()[0].tolist()
         [7]
+        >>> engine.flush()  # what was added outlives this process, where the engine has a place for it
+        >>> engine.close()
     """
 
     def add(self, rows: Rows) -> None:

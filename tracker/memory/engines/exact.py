@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from retrace.configs import InputError
 from retrace.tracker.memory.engines.engine import EVERYWHERE, SLACK, Rows, Where, ranked
 from retrace.tracker.memory.nearest import nearest
 
@@ -85,7 +86,15 @@ class Exact:
         self._vector = np.zeros((0, dimension), np.float32)
 
     def add(self, rows: Rows) -> None:
-        """Hold these too; none of their ids may be there."""
+        """Hold these too; none of their ids may be there.
+
+        Raises:
+            InputError: vectors of another dimension; nothing has changed then.
+        """
+        if rows.vector.shape[1:] != self._vector.shape[1:]:
+            raise InputError(
+                f"expected vectors of {self._vector.shape[1]} numbers, got shape {rows.vector.shape}"
+            )
         start = self._labels.size
         self._labels.add(rows)
         self._vector = with_room(self._vector, self._labels.size)

@@ -23,6 +23,7 @@ class Follower:
         ...     _ = memory.add([Tracklet("door", "monday", 1, 5.0, 9.0, 40, np.array([1, 0], np.float32))])
         ...     follower.follow(memory.people), follower.follow(memory.people)
         ((1, 0), (0, 0))
+        >>> follower.close()  # the engine, too
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -31,7 +32,11 @@ class Follower:
         self._size = 0  # rows of those people that were told
 
     def follow(self, people: People) -> tuple[int, int]:
-        """Bring the engine in step; returns how many vectors it got and lost."""
+        """Bring the engine in step; returns how many vectors it got and lost.
+
+        Raises:
+            InputError: the engine cannot keep them: a full disk, a server that does not answer.
+        """
         if people is self._people and people.size == self._size:
             return 0, 0
         fresh = people is not self._people
@@ -71,7 +76,11 @@ class Follower:
         return added, lost
 
     def close(self) -> None:
-        """Keep what was told, and let go of the engine."""
+        """Keep what was told, and let go of the engine.
+
+        Raises:
+            InputError: as :meth:`follow`.
+        """
         try:
             self.engine.flush()
         finally:
