@@ -5,7 +5,8 @@
 
 SOURCE is a video or a sequence folder with img1/; `{name}` in --gt and --detections is the source's name, and a
 sequence folder brings its own gt/gt.txt and det/det.txt. `WEIGHTS@frame` and `WEIGHTS@video` look with BatchNorm by the
-frame's or the video's own statistics. Intervals are over sequences, or over people of fewer than three.
+frame's or the video's own statistics. Intervals are over sequences, or over people of fewer than three. On a short
+clip one box more or less decides: --copies 20 says how much is chance.
 Without ground truth: track.py says at its end how well the people of a video can be told apart.
 """
 
@@ -38,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--gaps", default=GAPS, metavar="N[s|f],...", help=f"seconds or frames; looks are compared ({GAPS})"
     )
+    p.add_argument(
+        "--copies", type=int, default=0, metavar="N", help="track N copies of the boxes with noise, too (0)"
+    )
     p.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--markdown", metavar="FILE")
@@ -65,7 +69,7 @@ def main(argv: list[str]) -> int:
         embedders = pay_report.open_embedders(args.reid or ["auto"], args.device)
         total = sum(len(trial.boxes) for trial in trials)
         with bar("embed", total, quiet=args.quiet) as advance:
-            found = compare(trials, embedders, config, gaps, advance)
+            found = compare(trials, embedders, config, gaps, advance, args.copies)
     sections, advice = pay_report.sections(found), pay_report.advice(found)
     if args.json:
         write_json(Path(args.json), pay_report.as_json(found, sections))

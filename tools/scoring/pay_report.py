@@ -7,13 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from retrace.configs import InputError
 from retrace.configs.files import path_for
 from retrace.eval.mot.preprocess import check_benchmark, find_fault
 from retrace.eval.mot.sequences import guess_benchmark
 from retrace.eval.report import Cell, Section
 from retrace.reid.embedder import Embedder, find_weights
-from retrace.tools.scoring.reid_pay import FEW, SHOWN, Contender, Gain, Gap, TrialSequence
+from retrace.tools.scoring.reid_pay import (
+    FEW,
+    LOST,
+    SCORE_OFF,
+    SHAKEN,
+    SHOWN,
+    Contender,
+    Gain,
+    Gap,
+    TrialSequence,
+)
 from retrace.tracker.camera.warps import FileCamera
 from retrace.tracker.data import Frame
 from retrace.tracker.detection.boxes_file import open_detections
@@ -139,8 +151,9 @@ def open_embedders(names: Sequence[str], device: str = "auto") -> dict[str, Embe
 
 
 def sections(found: Sequence[Contender]) -> list[Section]:
-    """Tracking, and re-association by gap."""
-    return [_tracking(found), _after_gaps(found)]
+    """Tracking, on copies of the boxes where there are some, and re-association by gap."""
+    copies = [_on_copies(found)] if found[0].copies else []
+    return [_tracking(found), *copies, _after_gaps(found)]
 
 
 def _tracking(found: Sequence[Contender]) -> Section:
@@ -159,6 +172,26 @@ def _tracking(found: Sequence[Contender]) -> Section:
     how = f"over {len(off.people)} people" if few else f"over {len(off.metrics)} sequences"
     notes = [f"In brackets: 95 % intervals, paired, {how}. Times: of this run, a frame."]
     return Section("tracking", "Tracking on the same boxes", lines, notes)
+
+
+def _on_copies(found: Sequence[Contender]) -> Section:
+    off, count = found[0], len(found[0].copies)
+    lines: list[list[Cell]] = [
+        ["looks", *SHOWN, f"HOTA - {off.name}", "deviation", f"copies above {off.name}"]
+    ]
+    for each in found:
+        means = [float(each.on_copies(name).mean()) for name in SHOWN]
+        lines.append([each.name, *means[:-1], f"{means[-1]:.1f}"])  # IDSW, a mean, too
+        if each is off:
+            lines[-1] += ["", "", ""]
+            continue
+        gained = _gained_on_copies(each, off)
+        lines[-1] += [f"{gained.mean():+.1f}", f"{gained.std():.1f}", f"{(gained > 0).sum()} of {count}"]
+    notes = [
+        f"Means. A copy: {LOST:.0%} of the boxes lost, edges off by {SHAKEN:.0%} of a side, scores by {SCORE_OFF:g}.",
+        "So much is chance on a clip as short as this. Vectors are of the boxes themselves.",
+    ]
+    return Section("copies", f"On {count} copies of the boxes with noise", lines, notes)
 
 
 def _told(name: str, gain: Gain) -> str:
@@ -190,7 +223,7 @@ def _known(value: float) -> float | None:
 
 
 def advice(found: Sequence[Contender]) -> str:
-    """One sentence: whether to look, and with what, by HOTA.
+    """One sentence: whether to look, and with what, by HOTA; and one of what copies with noise say of it.
 
     A gain counts where its whole interval is above 0, and pays where identities do not surely fall meanwhile: HOTA
     rises with the boxes that a tracker reports, too.
@@ -199,7 +232,19 @@ def advice(found: Sequence[Contender]) -> str:
     head = f"Perfect looks would be worth {100 * oracle.gained['HOTA'].value:+.1f} HOTA here"
     best = max(looking, key=lambda each: (_verdict(each) == PAYS, each.gained["HOTA"].value))
     told = f"{best.name} brings {_told('HOTA', best.gained['HOTA'])} for {best.embed_ms:.1f} ms a frame"
-    return f"{head}; {told}: {_verdict(best)}."
+    return f"{head}; {told}: {_verdict(best)}." + (_chance(best, found[0]) if best.copies else "")
+
+
+def _chance(each: Contender, off: Contender) -> str:
+    gained = _gained_on_copies(each, off)
+    return (
+        f"\nOn {len(gained)} copies with noise it brings {gained.mean():+.1f} (deviation {gained.std():.1f})."
+    )
+
+
+def _gained_on_copies(each: Contender, off: Contender) -> np.ndarray:
+    """(copies,) points of HOTA."""
+    return 100 * (each.on_copies("HOTA") - off.on_copies("HOTA"))
 
 
 def _verdict(each: Contender) -> str:

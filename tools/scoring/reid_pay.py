@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from retrace.configs import InputError
+from retrace.configs.errors import number
 from retrace.eval.mot.bootstrap import paired_intervals, people_intervals
 from retrace.eval.mot.oracle import shown_people
 from retrace.eval.mot.preprocess import prepare
@@ -31,6 +32,9 @@ OFF, ORACLE = "off", "oracle"
 SHOWN = ("HOTA", "AssA", "IDF1", "IDSW")
 PEOPLE = 2  # of each sequence at least
 FEW = 3  # sequences below which intervals are over people
+# Copies of boxes with noise: deviation of each edge as a share of the box's side, and of scores; share that is lost.
+SHAKEN, SCORE_OFF, LOST = 0.02, 0.03, 0.04
+LEAST = 0.01  # score of a box in a copy
 Advance = Callable[[int, int], object]  # frames done, of how many
 
 
@@ -85,6 +89,7 @@ class Contender:
         people: of all sequences.
         gained: over appearance off, by the names in `SHOWN`; empty for off itself.
         gaps: re-association; empty for those who do not look.
+        copies: on copies of the boxes with noise: by copy, then by sequence.
         embed_ms, track_ms: a frame, of this run's clock.
     """
 
@@ -93,12 +98,17 @@ class Contender:
     people: list[PersonMetrics] = field(default_factory=list)
     gained: dict[str, Gain] = field(default_factory=dict)
     gaps: dict[Gap, Reassociation] = field(default_factory=dict)
+    copies: list[list[Metrics]] = field(default_factory=list)
     embed_ms: float = 0.0
     track_ms: float = 0.0
 
     @property
     def combined(self) -> Metrics:
         return combine([*self.metrics.values()])
+
+    def on_copies(self, name: str) -> np.ndarray:
+        """(copies,) float64 a measure of `SHOWN` on each copy, over all sequences."""
+        return np.array([combine(one).row()[name] for one in self.copies], float)
 
     def minus(self, other: Contender) -> dict[str, Gain]:
         """By the names in `SHOWN`. Both on the same draws: of sequences, or of people where sequences are few."""
@@ -117,6 +127,7 @@ def compare(
     config: TrackerConfig,
     gaps: Sequence[Gap],
     advance: Advance = lambda done, total: None,
+    copies: int = 0,
 ) -> list[Contender]:
     """Blind, each embedder, and perfect looks, on the same boxes.
 
@@ -128,11 +139,14 @@ def compare(
         config: of the tracker; it must compare appearance.
         gaps: after which looks are compared, each once.
         advance: told of frames embedded, over all sequences.
+        copies: of the boxes, each with noise of its own (:func:`noisy`), that are tracked as well: on a short clip one
+            box more or less decides, and says little about the next clip.
 
     Raises:
-        InputError: a tracker that does not look, a name that is taken, a sequence without pictures, or of fewer than
-            two people who count.
+        InputError: fewer copies than none, a tracker that does not look, a name that is taken, a sequence without
+            pictures, or of fewer than two people who count.
     """
+    number("copies", copies, 0, whole=True)
     for trial in trials:
         _expect_people(trial)
     floor = Tracker(config).appearance_from
@@ -140,29 +154,40 @@ def compare(
         raise InputError("this tracker does not compare appearance; take one that does, such as default")
     for name in {OFF, ORACLE} & embedders.keys():
         raise InputError(f"{name}: is the name of a row of its own; call the weights otherwise")
-    contenders = [Contender(OFF), *map(Contender, embedders), Contender(ORACLE)]
+    contenders = [Contender(name, copies=[[] for _ in range(copies)]) for name in (OFF, *embedders, ORACLE)]
     found: dict[tuple[str, Gap], list[Reassociation]] = {}
     gaps = [*dict.fromkeys(gaps)]  # one that is given twice would count twice
     total, done = sum(len(trial.boxes) for trial in trials), 0
     for trial in trials[:1]:
         # The compiled loops are read with the first frames: no time of whoever comes first.
-        track(trial, config, None)
+        track(trial, config)
     for trial in trials:
         known = shown_people(trial.truth, trial.boxes, trial.benchmark)
         looks, seconds = embedded(
-            trial.source, trial.boxes, embedders, floor, partial(_advance, advance, done, total)
+            trial.source,
+            trial.boxes,
+            embedders,
+            floor - (3 * SCORE_OFF if copies else 0),  # scores of copies may rise above it
+            partial(_advance, advance, done, total),
         )
         done += len(trial.boxes)
         for contender in contenders:
             name = contender.name
             contender.embed_ms += 1000 * seconds.get(name, 0.0) / total
             vectors = perfect_looks(known) if name == ORACLE else looks.get(name)
+            looked = replace(trial, boxes=with_looks(trial.boxes, vectors))
+            least = 0.0 if name == ORACLE else floor
             begin = time.perf_counter()
-            result = track(trial, config, vectors)
+            result = track(looked, config, least)
             contender.track_ms += 1000 * (time.perf_counter() - begin) / total
             ready = prepare(trial.truth, result, len(trial.boxes), trial.benchmark)
             contender.metrics[trial.name] = score_prepared(ready)
             contender.people += score_people(ready)
+            for seed, scores in enumerate(contender.copies):
+                copy = replace(looked, boxes=noisy(looked.boxes, seed))
+                result = track(copy, config, least)
+                ready = prepare(trial.truth, result, len(trial.boxes), trial.benchmark)
+                scores.append(score_prepared(ready))
             if name in looks:
                 for gap, one in zip(gaps, _after(trial, known, looks[name], gaps), strict=True):
                     found.setdefault((name, gap), []).append(one)
@@ -239,11 +264,45 @@ def embedded(
     return looks, seconds
 
 
-def track(trial: TrialSequence, config: TrackerConfig, vectors: Sequence[np.ndarray] | None) -> MotTable:
-    """The result that tools/track.py would write."""
-    boxes = trial.boxes
-    if vectors is not None:
-        boxes = [one.with_embedding(rows) for one, rows in zip(boxes, vectors, strict=True)]
+def with_looks(boxes: list[Detections], vectors: Sequence[np.ndarray] | None) -> list[Detections]:
+    """Boxes by frame that carry vectors, (N, D) by frame; None: as they are."""
+    if vectors is None:
+        return boxes
+    return [one.with_embedding(rows) for one, rows in zip(boxes, vectors, strict=True)]
+
+
+def noisy(boxes: Sequence[Detections], seed: int) -> list[Detections]:
+    """As another detector of the same worth may find them: some boxes are missing, all lie a little elsewhere.
+
+    ``LOST`` of them are gone; each edge moves by a normal deviate of ``SHAKEN`` of the box's width or height, each
+    score by one of ``SCORE_OFF``. Vectors stay as they are.
+
+    Args:
+        boxes: by frame.
+        seed: of this copy.
+    """
+    rng = np.random.default_rng(seed)
+    return [_noisy(one, rng) for one in boxes]
+
+
+def _noisy(boxes: Detections, rng: np.random.Generator) -> Detections:
+    kept = boxes.take(np.flatnonzero(rng.random(len(boxes)) >= LOST))
+    sides = np.tile(kept.xyxy[:, 2:] - kept.xyxy[:, :2], 2)
+    moved = kept.xyxy + rng.normal(0, SHAKEN, kept.xyxy.shape) * sides
+    score = np.clip(kept.score + rng.normal(0, SCORE_OFF, len(kept)), LEAST, 1)
+    return replace(kept, xyxy=moved.astype(np.float32), score=score.astype(np.float32))
+
+
+def track(trial: TrialSequence, config: TrackerConfig, least: float = 0.0) -> MotTable:
+    """The result that tools/track.py would write.
+
+    Args:
+        least: of a box's score; below it, it is not looked at: its vector becomes zero.
+    """
+    boxes = [
+        one if one.embedding is None else one.with_embedding(one.embedding * (one.score >= least)[:, None])
+        for one in trial.boxes
+    ]
     tracker = Tracker(config, trial.source.fps)
     return MotTable.of(run_on_boxes(boxes, tracker, trial.camera), as_file=True)
 

@@ -13,22 +13,27 @@ import numpy as np
 import pytest
 
 from retrace.configs import InputError
+from retrace.eval.mot import evaluate
 from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
 from retrace.tools.scoring import reid_pay
 from retrace.tools.scoring.pay_report import advice, as_svg, open_trials, read_gaps, sections
 from retrace.tools.scoring.reid_pay import (
+    LOST,
     OFF,
     ORACLE,
+    SCORE_OFF,
+    SHAKEN,
     SHOWN,
     Contender,
     Gain,
     Gap,
     compare,
+    noisy,
     perfect_looks,
     track,
 )
-from retrace.tracker import Tracker
+from retrace.tracker import Detections, Tracker
 from retrace.tracker.data import MotTable
 
 FRAMES, FPS, GONE = 80, 10, range(25, 50)  # longer than a predicted box is believed
@@ -149,6 +154,69 @@ def test_reading_compiled_loops_is_no_time_of_whoever_is_first(
     assert off.track_ms == 0
 
 
+def test_a_copy_has_other_boxes_with_their_own_vectors() -> None:
+    """By hand: each box is told by its vector, so what became of it can be measured."""
+    count, sides = 20_000, np.array([40, 100, 40, 100])
+    left = np.arange(count, dtype=np.float32)[:, None] * 50
+    angle = np.arange(count) * np.pi / count
+    boxes = Detections(
+        left + np.array([0, 0, 40, 100], np.float32),
+        np.full(count, 0.5),
+        embedding=np.c_[np.cos(angle), np.sin(angle)],
+    )
+    (one,), (same,), (other,) = (noisy([boxes], seed) for seed in (3, 3, 4))
+    assert np.array_equal(one.xyxy, same.xyxy)
+    assert np.array_equal(one.score, same.score)
+    assert one.embedding is not None
+    assert len(one) != len(other)
+    assert 1 - len(one) / count == pytest.approx(LOST, abs=0.005)
+    rows = np.rint(np.arctan2(*one.embedding.T[::-1]) * count / np.pi).astype(int)
+    off = (one.xyxy - boxes.xyxy[rows]) / sides
+    np.testing.assert_allclose(off.std(0), SHAKEN, rtol=0.03)
+    np.testing.assert_allclose(off.mean(0), 0, atol=0.001)
+    assert (one.score - 0.5).std() == pytest.approx(SCORE_OFF, rel=0.03)
+    assert noisy([boxes.take(np.arange(0))], 0)[0].xyxy.shape == (0, 4)
+
+
+def known_colours(known: list[np.ndarray]) -> list[np.ndarray]:
+    """What `Colours` sees of the two: unit vectors of their colours, a little grey."""
+    seen = np.array([[1, 1, 256], [256, 1, 1]], np.float32)
+    unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    return [unit[one - 1] for one in known]
+
+
+def test_copies_are_tracked_beside_the_boxes(scene: Path) -> None:
+    trials = open_trials([str(scene)], None, None, "none")
+    config = Tracker.from_config("default").config
+    plain = compare(trials, {"net": Colours()}, config, [Gap(1)])  # type: ignore[dict-item]
+    found = compare(trials, {"net": Colours()}, config, [Gap(1)], copies=3)  # type: ignore[dict-item]
+    for before, each in zip(plain, found, strict=True):
+        assert each.combined.row() == before.combined.row()
+        for seed in range(3):
+            boxes = noisy(trials[0].boxes, seed)
+            known = shown_people(trials[0].truth, trials[0].boxes, trials[0].benchmark)
+            vectors = {OFF: None, "net": known_colours(known), ORACLE: perfect_looks(known)}[each.name]
+            if vectors is not None:
+                boxes = noisy(
+                    [one.with_embedding(v) for one, v in zip(trials[0].boxes, vectors, strict=True)], seed
+                )
+            by_hand = evaluate(trials[0].truth, track(replace(trials[0], boxes=boxes), config), FRAMES)
+            assert each.copies[seed][0].row() == by_hand.row()
+        assert each.on_copies("HOTA").shape == (3,)
+    off, net, _ = found
+    section = sections(found)[1]
+    assert section.title == "On 3 copies of the boxes with noise"
+    gained = 100 * (net.on_copies("HOTA") - off.on_copies("HOTA"))
+    assert section.lines[2][-3:] == [f"{gained.mean():+.1f}", f"{gained.std():.1f}", "3 of 3"]
+    assert advice(found).endswith(
+        f"\nOn 3 copies with noise it brings {gained.mean():+.1f} (deviation {gained.std():.1f})."
+    )
+    assert advice(plain) in advice(found).replace(f"{net.embed_ms:.1f} ms", f"{plain[1].embed_ms:.1f} ms")
+    assert [one.key for one in sections(plain)] == ["tracking", "gaps"]
+    with pytest.raises(InputError, match="`copies` must be a whole number from 0, got -1"):
+        compare(trials, {}, config, [], copies=-1)
+
+
 def looks(name: str, hota: Gain, identities: Gain) -> Contender:
     return Contender(name, gained={**dict.fromkeys(SHOWN, identities), "HOTA": hota})
 
@@ -197,7 +265,8 @@ def test_who_is_shown_and_perfect_looks(scene: Path) -> None:
 def test_the_tool(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = [tmp_path / name for name in ("pay.json", "pay.md", "pay.svg")]
     code = does_reid_pay.main([
-        str(scene), "--gaps", "1,30f", "--json", str(out[0]), "--markdown", str(out[1]), "--plot", str(out[2])
+        str(scene), "--gaps", "1,30f", "--copies", "2",
+        "--json", str(out[0]), "--markdown", str(out[1]), "--plot", str(out[2])
     ])  # fmt: skip
     assert code == 0
     told = json.loads(out[0].read_text())
@@ -207,7 +276,9 @@ def test_the_tool(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert "Perfect looks would be worth" in shown
     assert max(map(len, shown.splitlines())) <= 120
-    assert out[1].read_text().count("| oracle |") == 1
+    assert out[1].read_text().count("| oracle |") == 2  # of the boxes and of their copies
+    assert "On 2 copies of the boxes with noise" in shown
+    assert len(told["copies"]["rows"]) == 3
 
 
 def test_refusals(scene: Path) -> None:
