@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from retrace.tracker.data import Detections
 Given = tuple[Detections, float | None, np.ndarray | None]  # detections, timestamp, warp
 
 
+@lru_cache(maxsize=64)
 def crowd(
     seed: int,
     people: int = 6,
@@ -20,8 +22,10 @@ def crowd(
     camera: bool = False,
     clock: bool = False,
     fps: float = 30.0,
-) -> Iterator[Given]:
+) -> tuple[Given, ...]:
     """People who cross, vanish for a while, are seen twice or poorly; some vectors unknown.
+
+    Many tests ask for the same scene, so it is drawn once: nobody may change what is given.
 
     Args:
         camera: it moves and zooms, and the warps say so (without rotation: with it
@@ -33,6 +37,7 @@ def crowd(
     size = rng.uniform(25, 45, (people, 1)) * [1, 2.2]
     kind, look = rng.integers(0, classes, people), rng.normal(size=(people, max(dimension, 1)))
     away, zoom, shift, time = np.zeros(people, int), 1.0, np.zeros(2), 0.0
+    given: list[Given] = []
     for _ in range(frames):
         length = rng.choice([1.0, 1.0, 1.0, 0.7, 2.3]) if clock else 1.0
         time += length / fps
@@ -60,16 +65,14 @@ def crowd(
             vectors = vectors + rng.normal(0, 0.35, vectors.shape)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors[rng.random(len(vectors)) < 0.1] = 0
-        yield (
-            Detections(
-                np.concatenate((box, false)) * zoom + np.tile(shift, 2),
-                score,
-                np.concatenate((kind[who], rng.integers(0, classes, alarms))),
-                vectors,
-            ),
-            time if clock else None,
-            warp,
+        found = Detections(
+            np.concatenate((box, false)) * zoom + np.tile(shift, 2),
+            score,
+            np.concatenate((kind[who], rng.integers(0, classes, alarms))),
+            vectors,
         )
+        given.append((found, time if clock else None, warp))
+    return tuple(given)
 
 
 def nightmare(seed: int, frames: int, dimension: int = 4, fps: float = 30.0) -> Iterator[Given]:

@@ -57,14 +57,15 @@ def slow_normalised(features: Features, cohort: Features, how: str) -> np.ndarra
     c = np.array([x for x, i in every if i != -1])
     d, far_q, far_g = exact(q, g), exact(q, c), exact(g, c)
 
-    def moved(value: float, far: np.ndarray) -> float:
+    def mean_and_deviation(far: np.ndarray) -> tuple[float, float]:
         one = sorted(far.tolist())[: FEW if how == "adaptive" else None]
-        return (value - statistics.fmean(one)) / statistics.pstdev(one)
+        return statistics.fmean(one), statistics.pstdev(one)
 
+    of_query, of_gallery = ([mean_and_deviation(far) for far in every] for every in (far_q, far_g))
     found = np.empty(d.shape)
-    for i in range(len(q)):
-        for j in range(len(g)):
-            z, t = moved(d[i, j], far_g[j]), moved(d[i, j], far_q[i])
+    for i, (mean_q, deviation_q) in enumerate(of_query):
+        for j, (mean_g, deviation_g) in enumerate(of_gallery):
+            z, t = (d[i, j] - mean_g) / deviation_g, (d[i, j] - mean_q) / deviation_q
             found[i, j] = z if how == "z" else (z + t) / 2
     return found
 

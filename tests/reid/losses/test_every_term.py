@@ -259,7 +259,20 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def run_toy(losses: dict[str, Any], steps: int = 100, seed: int = 0) -> tuple[float, float, list[float]]:
+SLOW = {  # those that 50 steps do not teach well beyond the rule
+    *("cross_entropy", "classifier", "arcface", "arcface with sub-centres", "viewpoint", "boosted_slices"),
+    *(
+        "boosted_slices, adversary",
+        "soft_triple",
+        "spectral_clustering",
+        "orthogonal_maps",
+        "self_similarity",
+    ),
+    *("attribute_prototypes", "attribute_tasks"),
+}
+
+
+def run_toy(losses: dict[str, Any], steps: int, seed: int = 0) -> tuple[float, float, list[float]]:
     """Recall@1 on new identities before and after; the losses."""
     from dataclasses import replace
 
@@ -320,7 +333,7 @@ def test_every_term_is_in_the_toy() -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_a_term_teaches_who_is_who_among_new_people(name: str) -> None:
     """One rule for all: half of the way from the untrained network's recall@1 to 1 (so 0.64), and a falling loss."""
-    before, after, values = run_toy(RUNS[name])
+    before, after, values = run_toy(RUNS[name], 100 if name in SLOW else 50)
     assert before < 0.45
     assert after >= (1 + before) / 2, (before, after, values[0], values[-1])
     assert sum(values[-20:]) < sum(values[:20])

@@ -114,10 +114,11 @@ def test_it_stops_when_map_rises_no_more(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_from_python_goes_on_from_python(data: Path, tmp_path: Path) -> None:
-    whole = fit(CONFIG, data, tmp_path / "whole", evaluate=evaluate_ranking, cache=tmp_path, threads=1)
-    fit(CONFIG | {"epochs": 2}, data, tmp_path / "half", evaluate=evaluate_ranking, cache=tmp_path, threads=1)
+    two = CONFIG | {"epochs": 2}
+    whole = fit(two, data, tmp_path / "whole", evaluate=evaluate_ranking, cache=tmp_path, threads=1)
+    fit(CONFIG | {"epochs": 1}, data, tmp_path / "half", evaluate=evaluate_ranking, cache=tmp_path, threads=1)
     about = json.loads((tmp_path / "half" / "run.json").read_text())
-    about["config"]["epochs"] = 4
+    about["config"]["epochs"] = 2
     (tmp_path / "half" / "run.json").write_text(json.dumps(about))
     rest = fit(resume=tmp_path / "half", evaluate=evaluate_ranking, cache=tmp_path)
     assert rest.figures == whole.figures

@@ -46,8 +46,13 @@ RUNS: dict[str, dict[str, Any]] = {
         "losses": {"cross_entropy": {}, "hierarchical_triplet": {}},
         "sampler": {"kind": "neighbour", "anchors": 2},
     },
-    "clusters": {"sampler": {"kind": "cluster", "clusters": 2}, "batch": {"identities": 2, "images": 2}},
+    "clusters": {
+        "sampler": {"kind": "cluster", "clusters": 2},
+        "batch": {"identities": 2, "images": 2},
+        "epochs": 2,
+    },
     "slices by cluster": {
+        "epochs": 2,
         "sampler": {"kind": "cluster", "clusters": 2},
         "batch": {"identities": 2, "images": 2},
         "losses": {"divided_slices": {"lr": 0.01}},
@@ -125,7 +130,8 @@ def continued(state: Any, changes: dict[str, Any]) -> Training:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_that_goes_on_repeats_to_the_last_bit(name: str) -> None:
-    """Nine iterations, stopped at 4 and at 6: within a census and on the edge of one (an epoch is 3, of clusters 6)."""
+    """Nine iterations (of clusters twelve), stopped at 4 and at 6: within a census and on the edge of one, since an
+    epoch is 3 (of clusters 6)."""
     changes = RUNS[name]
     whole = begin(**changes)
     losses, states = [], {}

@@ -111,6 +111,7 @@ TAUGHT = {
         "swap": 0.1,
     },
     "batch": {"identities": 2, "images": 2, "order": "source"},
+    "epochs": 1.5,
     "losses": {
         "cross_entropy": {},
         "teacher_features": {"weight": 2},

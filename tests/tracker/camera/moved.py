@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from tests.tracker.camera.photographs import photograph, scene, similarity
+from tests.tracker.camera.photographs import SIZE, photograph, scene, similarity
 
 STREET = scene(0, (480, 640))  # the camera sees its middle
 
@@ -15,7 +16,8 @@ def shift(x):
 
 def seen_from(x, y=0.0, noise=None):
     """What a camera sees that looks x px further right and y px further down, (240, 320, 3)."""
-    image = photograph(STREET, similarity(-x, -y, size=(480, 640)))[120:360, 160:480]
+    image = photograph(STREET, similarity(-x - 160, -y - 120), SIZE)
     if noise is not None:
-        image = np.clip(image + noise.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(image)
+        grain = 2 * noise.standard_normal(image.shape, np.float32)
+        image = cv2.add(image, grain, dtype=cv2.CV_8U)
+    return image

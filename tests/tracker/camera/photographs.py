@@ -27,13 +27,13 @@ def similarity(x=0.0, y=0.0, angle=0.0, zoom=1.0, size=SIZE):
     return warp
 
 
-def photograph(image, warp):
-    """The picture after the camera moved so; OpenCV's pixel centres are half a pixel off."""
+def photograph(image, warp, size=None):
+    """The picture after the camera moved so, of this (height, width) px or the image's; OpenCV's pixel centres are
+    half a pixel off."""
     centres = warp.copy()
     centres[:, 2] += 0.5 * warp[:, :2].sum(axis=1) - 0.5
-    return cv2.warpAffine(
-        image, centres, image.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
-    )
+    high, wide = size or image.shape[:2]
+    return cv2.warpAffine(image, centres, (wide, high), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
 
 
 def error(warp, truth, size=SIZE):

@@ -658,24 +658,31 @@ def test_yolo_keeps_the_classes_that_are_asked_for(shared: Path, street: list[np
         open_detector(path, classes="peron", device="cpu")
 
 
+@pytest.fixture(scope="module")
+def by_ultralytics(shared: Path, street: list[np.ndarray]) -> list[np.ndarray]:
+    """What Ultralytics finds on one frame of each shape: (N, 6) float32 of x1, y1, x2, y2 px, score, class."""
+    from retrace.tracker.detection.yolo_torch import import_ultralytics
+
+    theirs = import_ultralytics().YOLO(shared / "weights" / "yolov8n_640.onnx", task="detect")
+    results = [theirs.predict(one, imgsz=640, conf=0.1, device="cpu", verbose=False)[0] for one in street[1:]]
+    return [one.boxes.data.numpy() for one in results]
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ultralytics") is None, reason="needs ultralytics")
 @pytest.mark.parametrize("classes", [None, "all"])
 def test_yolov8_as_ultralytics_decodes_it(
-    shared: Path, street: list[np.ndarray], classes: str | None
+    shared: Path, street: list[np.ndarray], by_ultralytics: list[np.ndarray], classes: str | None
 ) -> None:
-    from retrace.tracker.detection.yolo_torch import import_ultralytics
-
-    path = shared / "weights" / "yolov8n_640.onnx"
-    theirs = import_ultralytics().YOLO(path, task="detect")
-    ours = open_detector(str(path), classes=classes, conf=0.1, device="cpu")
-    options: dict[str, Any] = {} if classes else {"classes": [0]}
-    for image in street[1:]:  # one of each shape
+    ours = open_detector(
+        str(shared / "weights" / "yolov8n_640.onnx"), classes=classes, conf=0.1, device="cpu"
+    )
+    for image, every in zip(street[1:], by_ultralytics, strict=True):
         found = ours(Frame(0, 0.0, image))
-        boxes = theirs.predict(image, imgsz=640, conf=0.1, device="cpu", verbose=False, **options)[0].boxes
+        boxes = every if classes else every[every[:, 5] == 0]
         assert len(found) == len(boxes) > 3
-        np.testing.assert_allclose(found.xyxy, boxes.xyxy.numpy(), atol=0.01)
-        np.testing.assert_allclose(found.score, boxes.conf.numpy(), atol=1e-5)
-        assert found.class_id.tolist() == boxes.cls.int().tolist()
+        np.testing.assert_allclose(found.xyxy, boxes[:, :4], atol=0.01)
+        np.testing.assert_allclose(found.score, boxes[:, 4], atol=1e-5)
+        assert found.class_id.tolist() == boxes[:, 5].astype(int).tolist()
 
 
 def test_yolox_as_its_slow_twin(shared: Path, street: list[np.ndarray]) -> None:

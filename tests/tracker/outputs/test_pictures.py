@@ -276,7 +276,7 @@ def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.
 def faintest(codec: str, ending: str, folder: Path) -> float:
     """How much of a thin line is left where the least is, of 1: a box that walks over grainy ground, 30 frames."""
     rng = np.random.default_rng(0)
-    ground = cv2.resize(rng.integers(60, 160, (30, 40), np.uint8), (640, 480)).astype(np.float64)
+    ground = cv2.resize(rng.integers(60, 160, (20, 25), np.uint8), (400, 320)).astype(np.float64)
     images = [
         np.clip(ground + rng.normal(0, 3, ground.shape), 0, 255)[..., None].repeat(3, 2).astype(np.uint8)
         for _ in range(30)
@@ -301,4 +301,4 @@ def faintest(codec: str, ending: str, folder: Path) -> float:
 
 @pytest.mark.parametrize(("codec", "ending"), [("h264", ".mp4"), ("vp9", ".webm"), ("av1", ".mp4")])
 def test_thin_lines_are_seen_in_every_frame(codec: str, ending: str, tmp_path: Path) -> None:
-    assert faintest(codec, ending, tmp_path) > 0.77  # AV1 at crf 35: 0.70
+    assert faintest(codec, ending, tmp_path) > 0.77  # AV1 at crf 35: 0.62
