@@ -41,7 +41,7 @@ def test_weights_leave_with_a_calibration(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    video, boxes = passers_by(tmp_path_factory.mktemp("door"), "door")
+    video, boxes = passers_by(tmp_path_factory.mktemp("door"), "door", slots=8)
     return video, with_ids(boxes)
 
 
@@ -55,7 +55,7 @@ def test_a_tracked_video_refits_without_labels(
     options = ["--video", str(door[0]), "--results", str(door[1]), "--out", str(out), "--json", str(told)]
     assert main(["--weights", "auto", *options, "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert "320 pairs of one person, 130 of two, of 260 boxes" in said
+    assert "256 pairs of one person, 104 of two, of 208 boxes" in said
     before, after = Embedder.from_weights("auto", "cpu"), Embedder.from_weights(out, "cpu")
     old, new = before.calibration, after.calibration
     assert old is not None
@@ -69,7 +69,7 @@ def test_a_tracked_video_refits_without_labels(
         in said
     )
     assert json.loads(told.read_text()) == new.to_card()
-    assert (new.map("tracklet").source, new.map("tracklet").same) == ("video", 320)
+    assert (new.map("tracklet").source, new.map("tracklet").same) == ("video", 256)
     assert {key: value for key, value in after.card.items() if key != "calibration"} == {
         key: value for key, value in before.card.items() if key != "calibration"
     }

@@ -364,8 +364,8 @@ def test_torch_stays_out_when_nothing_needs_it(video, det, tmp_path):
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory):
-    """Five minutes of video with its boxes as arguments, and the result of tracking them to the end."""
-    place, length = tmp_path_factory.mktemp("long"), 3000
+    """Three minutes of video with its boxes as arguments, and the result of tracking them to the end."""
+    place, length = tmp_path_factory.mktemp("long"), 1800
     video, det = make_video(place / "long.mp4", length), write_boxes(place / "det.txt", length)
     what = [str(video), "--detections", str(det), "--reid", "none"]
     assert run(*what, "--out", place / "whole") == OK

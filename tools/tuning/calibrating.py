@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -67,7 +67,7 @@ def calibrate(
     rules = benchmark if benchmark != "auto" else guess_benchmark(one.name for one in scored.values())
     check_benchmark(rules)
     pairs: dict[str, OddsPairs] = {}
-    tracklets: dict[str, Believed] = {}
+    tracklets = _believed(files, rules) if label_free else {}
     widths: set[int] = set()
     for done, (name, one) in enumerate(files.items(), 1):
         clip = load_clip(one, rules)
@@ -76,13 +76,10 @@ def calibrate(
             raise InputError(f"{name}: vectors of {', '.join(map(str, sorted(widths)))} numbers in one calibration; "
                              "all boxes must be looked at by one network")  # fmt: skip
         if label_free:
-            tracklets[name] = find_tracklets(clip)
             pairs[name] = tracklet_pairs(clip, tracklets[name], config)
         else:
             pairs[name] = odds_pairs(clip, rules, config)
         told(done, len(files) + len(scored))
-    if label_free:
-        check_strangers([*tracklets.values()])
     tables, errors = held_out(pairs, lambda name: files[name].video)
     scores: dict[str, tuple[Metrics, Metrics]] = {}
     for done, (name, one) in enumerate(scored.items(), 1):
@@ -92,6 +89,13 @@ def calibrate(
     _write(out, config, fit_log_odds([*pairs.values()]), [*files], label_free)
     told_of = _of_tracklets(scores, errors, pairs, tracklets) if label_free else _of_truth(scores, errors)
     return [*told_of, f"{out}: the tables of all"]
+
+
+def _believed(files: Mapping[str, ClipFiles], benchmark: str) -> dict[str, Believed]:
+    """The tracklets of each sequence; without strangers among them it ends here, before the pairs, which take long."""
+    found = {name: find_tracklets(load_clip(one, benchmark)) for name, one in files.items()}
+    check_strangers([*found.values()])
+    return found
 
 
 def _score(files: ClipFiles, benchmark: str, config: TrackerConfig) -> Metrics:

@@ -58,8 +58,8 @@ def nats(table: Table, age: np.ndarray, value: np.ndarray) -> np.ndarray:
     """(P,) of ``value`` (P,) by the table, linear between knots, constant beyond them; 0 for NaN."""
     at, told = np.array(table.at), np.array(table.nats)
     row = age if len(told) > 1 else np.zeros_like(age)
-    inside = np.clip(np.where(np.isnan(value), at[0], value), at[0], at[-1])
-    left = np.clip(np.searchsorted(at, inside, side="right") - 1, 0, len(at) - 2)
+    inside = np.fmin(np.fmax(value, at[0]), at[-1])  # of NaN the first knot
+    left = np.minimum(at.searchsorted(inside, side="right") - 1, len(at) - 2)
     share = (inside - at[left]) / (at[left + 1] - at[left])
     return np.where(np.isnan(value), 0.0, told[row, left] * (1 - share) + told[row, left + 1] * share)
 

@@ -278,7 +278,7 @@ def test_how_many_people_a_batch_wants_is_not_tried_before_they_are_known() -> N
 
 def test_too_few(small: Path, tmp_path: Path) -> None:
     weights = str(small)
-    video, boxes = passers_by(tmp_path, "door", slots=5)
+    video, boxes = passers_by(tmp_path, "door", slots=3)
     lines = boxes.read_text().splitlines(keepends=True)
     (tmp_path / "few.txt").write_text("".join(line for line in lines if int(line.split(",")[0]) <= SLOT))
     stays = r"only 2 people to learn from, at least 4.*; crops/, tracks/ stay in \S+a: remove them, or name another"

@@ -2,20 +2,22 @@
 
 import json
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from retrace.configs import InputError
 from retrace.tools import bench
-from retrace.tools.benchmarks import pipeline, pipeline_peers
+from retrace.tools.benchmarks import pipeline, pipeline_peers, processes, resident
 from retrace.tools.benchmarks.capacity import read_costs
 from retrace.tools.benchmarks.pipeline import HEADS, PipelineSetup
 from retrace.tools.benchmarks.processes import measure_processes
 from retrace.tracker.detection.boxes_file import Detector
 from tests.served import SECRETS, served
 from tests.small_video import make_video, squares
-from tests.tools.forked import forked_workers
+from tests.tools.forked import CONTEXT, begin_server, forked_workers
 
 
 @pytest.fixture
@@ -26,7 +28,17 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return make_video(tmp_path / "clip.mp4", length=10)
 
 
-def test_the_tool(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def peak_of_a_forked_process(go: Callable[..., object], *given: object) -> float:
+    """`test_resident.py` has fresh processes; here it is enough that another one can do what it is given."""
+    begin_server()
+    with ProcessPoolExecutor(1, CONTEXT) as pool:
+        return pool.submit(resident._go, go, given).result()
+
+
+def test_the_tool(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "peak_of_a_fresh_process", peak_of_a_forked_process)
     out = tmp_path / "costs.json"
     with served(clip) as address:
         what = ["--video", address, "--frames", 10, "--rounds", 1, "--threads", 2, "--json", out]
@@ -78,13 +90,36 @@ def test_a_peer_is_a_row_and_one_that_cannot_be_run_says_why(
 
 
 def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HOG on a small clip, by processes as fresh as users have them; what fails comes from any."""
+    """HOG on a small clip, by two processes as fresh as users have them; what fails comes from any."""
     clip = make_video(tmp_path / "clip.mp4", length=4)
-    rows = measure_processes(str(clip), "hog", "none", 4, workers=[1, 2], copies=1, planned_ms=50.0)
-    assert [row["workers"] for row in rows] == [1, 2]
-    assert rows[0]["x first"] == 1.0
-    assert all(row["CPU s"] > 0 and row["MB, the largest worker"] > 50 for row in rows)
-    assert all(row["x planned"] == pytest.approx(row["CPU ms a frame"] / 50, abs=0.01) for row in rows)
+    (row,) = measure_processes(str(clip), "hog", "none", 4, workers=[2], copies=1)
+    assert (row["workers"], row["x first"]) == (2, 1.0)
+    assert row["CPU s"] > 0
+    assert row["MB, the largest worker"] > 50
     forked_workers(monkeypatch)
     with pytest.raises(InputError, match=r"nowhere\.mp4"):
         measure_processes(str(tmp_path / "nowhere.mp4"), "hog", "none", 4, workers=[1], copies=1)
+
+
+def test_what_is_told_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four copies of five frames: .2 CPU s of a worker's start are no frame's, so 1.6 s are of 4 x 4 frames."""
+
+    def tracked(
+        video: str, detector: str, reid: str, frames: int, workers: int, copies: int
+    ) -> processes._Run:
+        assert copies == 4
+        cpu = 0.2 * workers + (0.0 if frames == 1 else 1.6)
+        return processes._Run(
+            4 / workers, cpu, 3.0, 80.0 + workers, {"same" if video == "v.mp4" else str(workers)}
+        )
+
+    monkeypatch.setattr(processes, "_track", tracked)
+    rows = measure_processes("v.mp4", "hog", "none", 5, workers=[1, 2], planned_ms=50.0)
+    assert [row["workers"] for row in rows] == [1, 2]
+    assert [row["x first"] for row in rows] == [1.0, 2.0]
+    assert [row["frames/s"] for row in rows] == [5.0, 10.0]
+    assert [row["MB, the largest worker"] for row in rows] == [81, 82]
+    assert [(row["CPU ms a frame"], row["x planned"]) for row in rows] == [(100.0, 2.0)] * 2
+    assert "CPU ms a frame" not in measure_processes("v.mp4", "hog", "none", 5, workers=[1])[0]
+    with pytest.raises(InputError, match="other bytes by other workers"):
+        measure_processes("other.mp4", "hog", "none", 5, workers=[1, 2])

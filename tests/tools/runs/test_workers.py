@@ -22,7 +22,7 @@ from tests.tools.forked import Forked, forked_workers
 from tests.tools.run_track import fails, run
 from tests.tools.runs.sequences import holders, sequence
 
-LONG = 10_000  # frames: about a second, in which the test looks
+LONG = 5_000  # frames: about half a second, in which the test looks
 
 
 @pytest.fixture
@@ -38,9 +38,11 @@ def records(out: Path) -> dict[str, object]:
 
 
 def test_the_same_files_as_one_after_the_other(
-    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By two processes and by one, one with pictures and vectors, and one that fails."""
+    """By two processes and by one, one with pictures and vectors, and one that fails. Processes that begin as users'
+    do are in `benchmarks/test_pipeline.py`."""
+    forked_workers(monkeypatch)
     (folders[0] / "img1").mkdir()
     for k in range(30):
         image = np.full((96, 192, 3), 5 * k, np.uint8)
