@@ -324,7 +324,10 @@ def refit_pairs(
     apart, spread = float(strange.mean()), spread_of(strange)
     if card is None:
         return Calibration({"tracklet": own}, {"tracklet": limits}, (), data, apart, spread)
-    known = card if card.strangers is None else card.suited(apart, spread)
+    if card.strangers is None:  # its maps cannot be moved; from now on they count as this place's
+        known = replace(card, strangers=apart, spread=spread)
+    else:
+        known = card.suited(apart, spread)
     here: dict[str, Mapping[float, float]] = {
         name: limits for name in ("tracklet", "later") if name in (*known.thresholds, "tracklet")
     }
