@@ -107,8 +107,8 @@ class LooksAlike:
         """One line for people; empty where nobody was looked at twice, or beside another."""
         share = self.share
         if share is not None:
-            percent = "under 1" if share < 0.005 else f"{100 * share:.0f}"
-            return f"looks alike: {percent} % of strangers"
+            percent = f"{100 * share:.0f}"
+            return f"looks alike: {'under 1' if percent == '0' else percent} % of strangers"
         return self.unknown if self.same.any() or self.other.any() else ""
 
     @property

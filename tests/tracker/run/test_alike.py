@@ -72,6 +72,8 @@ def test_share() -> None:
     assert not found.useless
     found.other[50] = 10**6
     assert str(found) == "looks alike: under 1 % of strangers"
+    found.other[50] = 300 * 199  # a share of .005
+    assert str(found) == "looks alike: under 1 % of strangers"
     found.other[50] = 700
     found.other[5] = 2000
     assert found.useless
