@@ -119,22 +119,28 @@ def _own_camera(source: Source, camera: str) -> FileCamera | None:
     return found if isinstance(found, FileCamera) else None
 
 
-def open_embedders(names: Sequence[str], device: str = "auto") -> dict[str, Embedder]:
+def open_embedders(
+    names: Sequence[str], device: str = "auto", uncalibrated: bool = False
+) -> dict[str, Embedder]:
     """By the name that they are told of by.
 
     Args:
         names: weights, "auto" (the shipped ones) or WEIGHTS@frame, WEIGHTS@video: BatchNorm by these statistics.
+        uncalibrated: as `Embedder.from_weights` takes it.
 
     Raises:
-        InputError: no such weights; two of one name.
+        InputError: no such weights, some that are given twice; two files of one name.
     """
     found: dict[str, Embedder] = {}
     for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"`reid` {name}: is given twice")
         weights, _, norm = name.rpartition("@") if name.rpartition("@")[2] in NORMS else (name, "", "stored")
         short = Path(weights).stem + (f"@{norm}" if norm != "stored" else "")
         if short in found:
             raise InputError(f"two embedders are called {short}; rename a file")
-        found[short] = Embedder.from_weights(find_weights(weights, norm), device=device, norm=norm)
+        path = find_weights(weights, norm)
+        found[short] = Embedder.from_weights(path, device=device, norm=norm, uncalibrated=uncalibrated)
     return found
 
 

@@ -16,7 +16,7 @@ from retrace.configs import InputError
 from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
 from retrace.tools.scoring import reid_pay
-from retrace.tools.scoring.pay_report import advice, as_svg, open_trials, read_gaps, sections
+from retrace.tools.scoring.pay_report import advice, as_svg, open_embedders, open_trials, read_gaps, sections
 from retrace.tools.scoring.reid_pay import (
     OFF,
     ORACLE,
@@ -30,6 +30,7 @@ from retrace.tools.scoring.reid_pay import (
 )
 from retrace.tracker import Tracker
 from retrace.tracker.data import MotTable
+from tests.reid.resealed import CARD, changed, resealed
 
 FRAMES, FPS, GONE = 80, 10, range(25, 50)  # longer than a predicted box is believed
 COLOURS = ((0, 0, 255), (255, 0, 0))
@@ -230,3 +231,14 @@ def test_refusals(scene: Path) -> None:
         open_trials([str(scene)], "elsewhere/{name}.txt", None, "none")
     with pytest.raises(InputError, match="two sources are called alike"):
         open_trials([str(scene), str(scene)], None, None, "none")
+    with pytest.raises(InputError, match="`reid` auto: is given twice"):
+        open_embedders(["auto", "auto"], "cpu")
+
+
+def test_weights_with_a_damaged_card(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing here looks at a calibration."""
+    path = changed(resealed(tmp_path / "whole.onnx"), tmp_path, CARD)
+    words = [str(scene), "--reid", str(path), "--gaps", "1", "--device", "cpu"]
+    with pytest.raises(InputError, match=r"its card does not match .*--uncalibrated"):
+        does_reid_pay.main(words)
+    assert does_reid_pay.main([*words, "--uncalibrated"]) == 0
