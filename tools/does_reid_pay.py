@@ -71,7 +71,8 @@ def main(argv: list[str]) -> int:
         total = sum(len(trial.boxes) for trial in trials)
         with bar("embed", total, quiet=args.quiet) as advance:
             found = compare(trials, embedders, config, gaps, advance)
-    sections, advice = pay_report.sections(found), pay_report.advice(found)
+    sections = pay_report.sections(found, pay_report.early_ends(trials))
+    advice = pay_report.advice(found)
     if args.json:
         write_json(Path(args.json), pay_report.as_json(found, sections))
     markdown = "\n".join(section.as_markdown() for section in sections) + f"\n{advice}\n"

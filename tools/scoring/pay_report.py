@@ -23,6 +23,7 @@ from retrace.tracker.sources import Source, open_source
 
 NORMS = ("frame", "video")
 LONGEST_GAP = 1e6  # s, or frames
+REACHES = 0.8  # share of a video's frames to which ground truth and boxes go on at least, or it is told
 IDENTITIES = ("AssA", "IDF1")  # of the measures those that say who is who, and nothing of who is seen
 PAYS = "it pays"
 COLOURS = ("#1f5fbf", "#c2571a", "#2e8b57", "#7a3fb0", "#b8860b", "#444444")
@@ -144,12 +145,24 @@ def open_embedders(
     return found
 
 
-def sections(found: Sequence[Contender]) -> list[Section]:
-    """Tracking, and re-association by gap."""
-    return [_tracking(found), _after_gaps(found)]
+def early_ends(trials: Sequence[TrialSequence]) -> list[str]:
+    """A line for all ground truth and all boxes that end long before their video does: they may be of another one."""
+    lines = []
+    for trial in trials:
+        last = max((k + 1 for k, one in enumerate(trial.boxes) if len(one)), default=0)
+        known = int(trial.truth.frame.max(initial=-1)) + 1
+        for what, end in (("the ground truth ends", known), ("the boxes end", last)):
+            if end < REACHES * len(trial.boxes):
+                lines.append(f"{trial.name}: {what} at frame {end} of {len(trial.boxes)}")
+    return lines
 
 
-def _tracking(found: Sequence[Contender]) -> Section:
+def sections(found: Sequence[Contender], notes: Sequence[str] = ()) -> list[Section]:
+    """Tracking, with these notes below it, and re-association by gap."""
+    return [_tracking(found, notes), _after_gaps(found)]
+
+
+def _tracking(found: Sequence[Contender], more: Sequence[str]) -> Section:
     off = found[0]
     lines: list[list[Cell]] = [["looks", *SHOWN, "embed ms", "track ms"]]
     for each in found:
@@ -163,7 +176,7 @@ def _tracking(found: Sequence[Contender]) -> Section:
     ]
     few = len(off.metrics) < FEW
     how = f"over {len(off.people)} people" if few else f"over {len(off.metrics)} sequences"
-    notes = [f"In brackets: 95 % intervals, paired, {how}. Times: of this run, a frame."]
+    notes = [f"In brackets: 95 % intervals, paired, {how}. Times: of this run, a frame.", *more]
     return Section("tracking", "Tracking on the same boxes", lines, notes)
 
 

@@ -16,7 +16,15 @@ from retrace.configs import InputError
 from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
 from retrace.tools.scoring import reid_pay
-from retrace.tools.scoring.pay_report import advice, as_svg, open_embedders, open_trials, read_gaps, sections
+from retrace.tools.scoring.pay_report import (
+    advice,
+    as_svg,
+    early_ends,
+    open_embedders,
+    open_trials,
+    read_gaps,
+    sections,
+)
 from retrace.tools.scoring.reid_pay import (
     OFF,
     ORACLE,
@@ -209,6 +217,23 @@ def test_the_tool(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "Perfect looks would be worth" in shown
     assert max(map(len, shown.splitlines())) <= 120
     assert out[1].read_text().count("| oracle |") == 1
+
+
+def test_truth_and_boxes_that_end_long_before_the_video_are_told(scene: Path) -> None:
+    (trial,) = open_trials([str(scene)], None, None, "none")
+    assert early_ends([trial]) == []
+    early = replace(
+        trial,
+        truth=trial.truth.take(trial.truth.frame < 9),
+        boxes=[*trial.boxes[:7], *(one.take(slice(0, 0)) for one in trial.boxes[7:])],
+    )
+    told = [
+        f"swap: the ground truth ends at frame 9 of {FRAMES}",
+        f"swap: the boxes end at frame 7 of {FRAMES}",
+    ]
+    assert early_ends([early]) == told
+    found = compare([early], {}, Tracker.from_config("default").config, [])
+    assert sections(found, told)[0].notes[1:] == told
 
 
 def test_refusals(scene: Path) -> None:
