@@ -125,7 +125,7 @@ def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, R
     return bare.eval(), recipe
 
 
-def write_mean(first: str | Path, second: str | Path, out: str | Path) -> None:
+def write_mean(first: str | Path, second: str | Path, out: str | Path, *, resized: bool = False) -> None:
     """Write the mean of the weights of one network before and after it was trained on.
 
     What it knew is forgotten less than what it learned is lost (Wortsman et al. 2022, "Robust fine-tuning", their
@@ -134,6 +134,7 @@ def write_mean(first: str | Path, second: str | Path, out: str | Path) -> None:
     Args:
         first, second: a .safetensors of ours, a torchreid checkpoint, or the name of shipped weights.
         out: ends in .safetensors.
+        resized: the training went on with crops of another size, which the mean takes, too; else that is an error.
 
     Raises:
         InputError: files that cannot be read or written, of two networks, or of one that takes crops of two sizes.
@@ -146,10 +147,11 @@ def write_mean(first: str | Path, second: str | Path, out: str | Path) -> None:
     )
     before, after = one.state_dict(), network.state_dict()
     models.refuse_misfit(sources[1], f"the network of {sources[0]}", before, after)
-    if old.size != recipe.size:
+    if old.size != recipe.size and not resized:
         sizes = [" x ".join(map(str, size)) for size in (recipe.size, old.size)]
         raise InputError(
-            f"{sources[1]}: takes crops of {sizes[0]} px, {sources[0]} of {sizes[1]} px: expected one size"
+            f"{sources[1]}: takes crops of {sizes[0]} px, {sources[0]} of {sizes[1]} px: expected one size, or "
+            "`resized`"
         )
     mean = {
         key: torch.lerp(before[key], value, 0.5) for key, value in after.items() if value.is_floating_point()

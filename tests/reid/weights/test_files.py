@@ -326,6 +326,8 @@ def test_the_mean_of_a_network_before_and_after(tmp_path: Path) -> None:
     weights.save_network(tmp_path / "small.safetensors", network, replace(told, size=(32, 16)))
     with pytest.raises(InputError, match=r"small\.safetensors: takes crops of 32 x 16 px, .* of 64 x 32 px"):
         weights.write_mean(before, tmp_path / "small.safetensors", tmp_path / "none.safetensors")
+    weights.write_mean(before, tmp_path / "small.safetensors", tmp_path / "mean.safetensors", resized=True)
+    assert weights.read(tmp_path / "mean.safetensors")[1].size == (32, 16)
     with pytest.raises(InputError, match=r"mean\.onnx: expected a name that ends in \.safetensors"):
         weights.write_mean(before, after, tmp_path / "mean.onnx")
     assert not (tmp_path / "none.safetensors").exists()
