@@ -66,7 +66,12 @@ def load_preset(
     raw = read_yaml(path)
     for key, value in (overrides or {}).items():
         _override(raw, key, value, model)
-    return validate(raw, model, str(path))
+    return validate(raw, model, f"{path} with {_some(overrides)}" if overrides else str(path))
+
+
+def _some(keys: Iterable[str]) -> str:
+    first, *more = keys
+    return f"{first} and {len(more)} more" if more else first
 
 
 def preset_path(name_or_path: str | Path, kind: str) -> Path:

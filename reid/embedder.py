@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NORMS = ("stored", "frame", "video")
 UNCALIBRATED = "without its calibration, as asked"
+NEVER_CALIBRATED = "which has no calibration to leave out"
 ALIKE = 0.85  # mean cosine of strangers that no sound network has
 ALIKE_FROM = 30  # pairs from which it is said
 PAIRED = 64  # boxes of a frame at most of which pairs are looked at
@@ -46,6 +47,7 @@ class Embedder:
         fed: how somebody else's weights are fed and why, in words; empty where the file is ours.
         card: the protocol card of the weights (data, recipe, figures); empty where the file has none, or one that is
             damaged and was left out, as asked.
+        without: that the weights' calibration was left out, in words; empty where that was not asked for.
         unseen: how many boxes so far got an all-zero row.
         strangers: cosines of people of one frame so far, boxes that overlap left out: how many pairs, their sum.
         skipped: names of the files that the latest :meth:`folder` could not read.
@@ -87,6 +89,7 @@ class Embedder:
         self._video = video  # None: vectors do not depend on what else is shown
         self.size = network.size
         self.card = {key: told for key, told in network.card.items() if not (uncalibrated and key == KEY)}
+        self.without = ""
         self.unseen = 0
         self.strangers = (0, 0.0)
         self.skipped: list[str] = []
@@ -101,7 +104,8 @@ class Embedder:
         if self.fed:
             self.description += f"; {self.fed}"
         if uncalibrated:
-            self.description += f"; {UNCALIBRATED}"
+            self.without = UNCALIBRATED if KEY in network.card else NEVER_CALIBRATED
+            self.description += f"; {self.without}"
 
     @classmethod
     def from_weights(

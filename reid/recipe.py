@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from retrace.configs import InputError
@@ -17,6 +17,8 @@ FORMAT = 1
 SIZE = (256, 128)  # px, height and width: what person networks are trained on, where the file does not say
 LARGEST = 4096  # px each way of a crop, and numbers in a vector: more is a damaged or hostile file
 MOST_CLASSES = 10_000_000
+# In place of a card that is damaged and left out: it may have said something of distances.
+DAMAGED = {"calibration": None}
 MOST = 1e300  # of a number: less than infinity
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of images in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -54,6 +56,16 @@ class Recipe:
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
 
+    def uncalibrated(self) -> Recipe:
+        """The same without what the card says of distances, or without a damaged card."""
+        card = {key: value for key, value in self.card.items() if key != "calibration"}
+        return replace(self, card=card)
+
+    @property
+    def lost_card(self) -> bool:
+        """Whether it was read from a file whose card is damaged."""
+        return self.card == DAMAGED
+
     @classmethod
     def from_json(cls, text: str | None, origin: object) -> Recipe:
         """What :meth:`to_json` wrote; the defaults where there is no text.
@@ -81,7 +93,7 @@ def check_sums(
         uncalibrated: a damaged card is no error.
 
     Returns:
-        The recipe's text for `Recipe.from_json`, less its card where that is damaged; empty: it has none.
+        The recipe's text for `Recipe.from_json`, with ``DAMAGED`` for its card where that is; empty: it has none.
 
     Raises:
         InputError: it is damaged; the message says where.
@@ -106,7 +118,7 @@ def check_sums(
             f"{origin}: is damaged: its card does not match the checksum it was written with, its weights do; take "
             "the file anew, or open it without what the card says of distances (`uncalibrated`)"
         )
-    return network
+    return json.dumps({**json.loads(network), "card": DAMAGED}, sort_keys=True)
 
 
 def network_checksum(text: str, checksum: Callable[[str], str]) -> str:

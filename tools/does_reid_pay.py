@@ -33,6 +33,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--reid", action="append", metavar="WEIGHTS[@frame|@video]", help="give several; default: auto"
     )
+    p.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        help="leave out what the weights' cards say of distances: opens weights whose card is damaged",
+    )
     p.add_argument("--tracker", default="default", metavar="NAME|FILE")
     p.add_argument("--benchmark", default="auto", help="whose rules; default: told from the names")
     p.add_argument("--camera", default="none", metavar="none|auto|FILE", help="warps; auto: SOURCE/gmc.txt")
@@ -66,11 +71,12 @@ def main(argv: list[str]) -> int:
         gaps = pay_report.read_gaps(args.gaps)
         trials = pay_report.open_trials(args.sources, args.gt, args.detections, args.camera, args.benchmark)
         config = load_preset(args.tracker, TrackerConfig, "tracker")
-        embedders = pay_report.open_embedders(args.reid or ["auto"], args.device)
+        embedders = pay_report.open_embedders(args.reid or ["auto"], args.device, args.uncalibrated)
         total = sum(len(trial.boxes) for trial in trials)
         with bar("embed", total, quiet=args.quiet) as advance:
             found = compare(trials, embedders, config, gaps, advance, args.copies)
-    sections, advice = pay_report.sections(found), pay_report.advice(found)
+    sections = pay_report.sections(found, pay_report.early_ends(trials))
+    advice = pay_report.advice(found)
     if args.json:
         write_json(Path(args.json), pay_report.as_json(found, sections))
     markdown = "\n".join(section.as_markdown() for section in sections) + f"\n{advice}\n"

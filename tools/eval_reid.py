@@ -113,7 +113,7 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError(f"--weights {weights}: is a features file; give it as --features, without --data")
     if features is not None and compare is not None and not compare.lower().endswith(".npz"):
         raise InputError(f"--compare {compare}: with --features, give a features file (.npz) to compare with")
-    options.refuse_idle(vars(args), options.EMBEDDING, "--weights", weights is not None)
+    options.refuse_idle(vars(args), (*options.EMBEDDING, "reliability"), "--weights", weights is not None)
     options.refuse_idle(vars(args), ("top_k", "html_queries"), "--html", args.html is not None)
     options.refuse_below_one(vars(args), ("batch_size", "threads", "top_k", "html_queries"))
     files = ("json", "csv", "markdown", "save_features")

@@ -56,6 +56,7 @@ def parser() -> Parser:
     p.add_argument("--calibration", metavar="DIR", help="person crops: for --int8, and to compare on")
     p.add_argument("--limit", type=float, help="largest cosine distance; default: 1e-3, with --int8 0.05")
     p.add_argument("--json", metavar="FILE", help="what was measured")
+    p.add_argument("--uncalibrated", action="store_true", help="leave calibration and damaged cards out")
     return p
 
 
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     found = export(
         args.weights,
         args.out,
-        ExportJob(chosen, batch, store, args.model),
+        ExportJob(chosen, batch, store, args.model, args.uncalibrated),
         calibration=args.calibration,
         limit=args.limit,
     )
@@ -99,18 +100,18 @@ def run_join(args: argparse.Namespace) -> int:
     from retrace.configs import InputError
     from retrace.reid import Embedder, join, part
 
-    idle = [
-        name for name in ("format", "model", "int8", "calibration", "limit", "json") if getattr(args, name)
-    ]
+    names = ("format", "model", "int8", "calibration", "limit", "json", "uncalibrated")
+    idle, notes = [name for name in names if getattr(args, name)], list[str]()
     idle += ["batch"] * (args.batch != "dynamic")
     if idle:
         asked = "beside" if args.beside else "part"
         raise InputError(f"--{idle[0]} does nothing with --{asked}: export the file that it makes")
     if args.beside:
-        out = join(args.weights, args.beside, args.out, half=args.half)
+        out = join(args.weights, args.beside, args.out, half=args.half, notes=notes)
     else:
-        out = part(args.weights, args.part, args.out, half=args.half)
-    say(f"{out}  {out.stat().st_size / 1e6:.2f} MB")
+        out = part(args.weights, args.part, args.out, half=args.half, notes=notes)
+    for line in (*notes, f"{out}  {out.stat().st_size / 1e6:.2f} MB"):
+        say(line)
     say(Embedder.from_weights(str(out), device="cpu").description)
     say("not calibrated: tools/calibrate_reid.py, then export it")
     return OK

@@ -96,7 +96,8 @@ def evaluate_verification(
 def check_rates(fpr: Sequence[float]) -> None:
     """Raises InputError for what are no false-positive rates."""
     if not fpr or not all(0 < rate < 1 for rate in fpr):
-        raise InputError(f"`fpr` {tuple(fpr)}: expected one or more fractions between 0 and 1, such as 1e-3")
+        given = ", ".join(f"{rate:g}" for rate in fpr) or "of no number"
+        raise InputError(f"`fpr` {given}: expected one or more fractions between 0 and 1, such as 1e-3")
 
 
 def _split(rows: Rows, pairing: Pairing, count: int, size: int | None) -> tuple[np.ndarray, np.ndarray]:

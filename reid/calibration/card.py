@@ -64,8 +64,7 @@ class Calibration:
         Raises:
             InputError: it is absent, or no such relation.
         """
-        if relation not in RELATIONS:
-            raise InputError(f"unknown relation {relation!r}; {nearest(relation, RELATIONS)}")
+        _expect_relation(relation)
         if relation not in self.maps:
             have = ", ".join(self.maps) or "none"
             raise InputError(
@@ -77,23 +76,28 @@ class Calibration:
     def limit(self, relation: str, rate: float) -> float:
         """The cosine distance with this false-match rate; between two known rates linear in the rate's logarithm.
 
-        There up to a seventh more false matches come than were asked for, where strangers' distances are Gaussian.
+        Between rates a decade apart, as :func:`calibrate` stores them, up to a seventh more false matches come than
+        were asked for, where strangers' distances are Gaussian; between rates further apart, more.
 
         Raises:
-            InputError: the rate is beyond those that the pairs supported.
+            InputError: the rate is beyond those that the pairs supported, or no such relation.
         """
+        _expect_relation(relation)
         known = self.thresholds.get(relation, {})
         if rate in known:
             return known[rate]
         rates = sorted(known)
         if not rates or not rates[0] < rate < rates[-1]:
             told = ", ".join(f"{r:g}" for r in reversed(rates)) or "none"
+            between = ", and what lies between" if len(rates) > 1 else ""
             raise InputError(
-                f"no threshold for {relation!r} at a false-match rate of {rate:g}; known: {told}, and what lies between"
+                f"no threshold for {relation!r} at a false-match rate of {rate:g}; known: {told}{between}"
             )
         return float(np.interp(math.log(rate), np.log(rates), [known[r] for r in rates]))
 
-    def suited(self, strangers: float | np.ndarray, spread: float | None = None) -> Calibration:
+    def suited(
+        self, strangers: float | Sequence[float] | np.ndarray, spread: float | None = None
+    ) -> Calibration:
         """The calibration where strangers are so far apart: what is seen of a place without labels.
 
         Elsewhere a network finds everybody more alike. Distances are counted in units of what two people of one
@@ -118,10 +122,11 @@ class Calibration:
             >>> card.suited(0.45).limit("later", 0.01)
             0.25
         """
-        own = _limits(strangers) if isinstance(strangers, np.ndarray) and len(strangers) else {}
-        apart = float(np.mean(strangers)) if np.size(strangers) else math.nan
-        if spread is None and np.size(strangers) >= LEAST:
-            spread = spread_of(np.asarray(strangers))
+        seen = np.asarray(strangers, np.float64)
+        own = _limits(seen) if seen.ndim and len(seen) else {}
+        apart = float(seen.mean()) if seen.size else math.nan
+        if spread is None and seen.size >= LEAST:
+            spread = spread_of(seen)
         if not (math.isfinite(apart) and apart > 0):
             raise InputError(f"expected a mean distance of strangers above 0, got {apart!r}")
         if self.strangers is None:
@@ -211,6 +216,11 @@ class Calibration:
         mine = np.asarray(self.print)
         if mine.shape != np.shape(cosines) or np.abs(mine - cosines).max(initial=0) > CLOSE:
             raise InputError(f"{origin}: the calibration is of other weights; calibrate these, or {GO_ON}")
+
+
+def _expect_relation(name: str) -> None:
+    if name not in RELATIONS:
+        raise InputError(f"unknown relation {name!r}; {nearest(name, RELATIONS)}")
 
 
 def calibrate(
@@ -341,7 +351,10 @@ def refit_pairs(
     apart, spread = float(strange.mean()), spread_of(strange)
     if card is None:
         return Calibration({"tracklet": own}, {"tracklet": limits}, (), data, apart, spread)
-    known = card if card.strangers is None else card.suited(apart, spread)
+    if card.strangers is None:  # its maps cannot be moved; from now on they count as this place's
+        known = replace(card, strangers=apart, spread=spread)
+    else:
+        known = card.suited(apart, spread)
     here: dict[str, Mapping[float, float]] = {
         name: limits for name in ("tracklet", "later") if name in (*known.thresholds, "tracklet")
     }

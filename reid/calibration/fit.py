@@ -53,15 +53,13 @@ def calibrate_weights(
         advance: called as (images done, of how many), set after set.
 
     Raises:
-        InputError: no relation has enough pairs.
+        InputError: no relation has enough pairs, or a set is given twice.
     """
     found: dict[str, dict[str, LabelledPairs]] = {}
     vectors = {}
-    for each in sets:
-        if each.name in found:
-            raise InputError(f"{each.name}: is given twice")
-        vectors[each.name] = _embedded(embedder, _images(each), cache, advance)
-        found[each.name] = labelled_pairs(*vectors[each.name])
+    for name, each in zip(_names(sets), sets, strict=True):
+        vectors[name] = _embedded(embedder, _images(each), cache, advance)
+        found[name] = labelled_pairs(*vectors[name])
     cosines = fingerprint(embedder.crops, embedder.size)
     whole = calibrate([*found.values()], ", ".join(found), cosines)
     errors = {}
@@ -74,6 +72,26 @@ def calibrate_weights(
                 chance = judge.map(relation).probability(told.distance)
                 errors[name, relation] = reliability(chance, told.same).ece
     return Calibrated(whole, errors, len(found) > 1, vectors)
+
+
+def _names(sets: Sequence[ReidSet]) -> list[str]:
+    """Of sets, one each: where several have one name, so much of the ends of their paths as tells them apart.
+
+    Raises:
+        InputError: a set is given twice.
+    """
+    places = [each.place.resolve() for each in sets]
+    for place, each in zip(places, sets, strict=True):
+        if places.count(place) > 1:
+            raise InputError(f"{each.place}: is given twice")
+    names, parts = [each.name for each in sets], 0
+    while alike := {name for name in names if names.count(name) > 1}:
+        parts += 1
+        names = [
+            "/".join(place.parts[-parts:]) if name in alike else name
+            for name, place in zip(names, places, strict=True)
+        ]
+    return names
 
 
 def _images(data: ReidSet) -> list[ReidImages]:

@@ -117,6 +117,7 @@ class ReidSet:
     query: ReidImages | None  # identities only
     gallery: ReidImages | None
     notes: tuple[str, ...]  # a line each, for a tool to print: counts, what was left out, what is unusual
+    place: Path  # its folder or file
 
 
 def read_reid_set(
@@ -185,7 +186,7 @@ def _finish(
     lines += [*notes, *_skipped_lines(found.skipped), *([others] if others else [])]
     lines += _warnings(images, found.one_numbering)
     train, query, gallery = (images.get(part) for part in PARTS)
-    return ReidSet(name, train, query, gallery, tuple(lines))
+    return ReidSet(name, train, query, gallery, tuple(lines), place)
 
 
 def _arrays(rows: list[Row]) -> ReidImages:

@@ -170,8 +170,7 @@ def add_to_onnx_card(path: Path, out: Path, key: str, value: object, uncalibrate
         raise InputError(f"{out}: writing ONNX needs onnx: {install('export')}") from None
     recipe = Recipe.from_json(verify(path, uncalibrated), path)
     model = onnx.load(path)
-    ours = next(pair for pair in model.metadata_props if pair.key == KEY)
-    ours.value = replace(recipe, card={**recipe.card, key: value}).to_json()
+    _tell(model, replace(recipe, card={**recipe.card, key: value}))
     with writing(out, what="file"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
@@ -179,6 +178,22 @@ def add_to_onnx_card(path: Path, out: Path, key: str, value: object, uncalibrate
             onnx.save(model, made)
             seal(made)
             reveal(made, out)
+
+
+def leave_calibration_out(path: Path) -> None:
+    """Write an ONNX file again in its place without what its card says of distances, or without a damaged card."""
+    import onnx
+
+    text = verify(path, uncalibrated=True)
+    if text:
+        model = onnx.load(path)
+        _tell(model, Recipe.from_json(text, path).uncalibrated())
+        onnx.save(model, path)
+
+
+def _tell(model: Any, recipe: Recipe) -> None:
+    """Put another recipe into an ONNX model of ours."""
+    next(pair for pair in model.metadata_props if pair.key == KEY).value = recipe.to_json()
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class ExportJob:
         store: "half" keeps weights as float16 and computes in float32: half the file, the same speed; "int8"
             computes in 8 bits and needs a folder of crops to find its ranges.
         model: the network's name, for a torchreid checkpoint whose file name does not contain it.
+        uncalibrated: leave out what the card says of distances, and a card that is damaged; else that is an error.
 
     Example:
         >>> from retrace.reid import ExportJob, export
@@ -54,6 +55,7 @@ class ExportJob:
     batch: int | None = None
     store: str = "float"
     model: str | None = None
+    uncalibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def export(
     if out.exists() and out.samefile(source):
         raise InputError(f"{out}: would overwrite the weights it is made from; choose another file")
     limit = limit if limit is not None else INT8_LIMIT if job.store == "int8" else LIMIT
-    network = open_network(source, wish=Wish("cpu", job.model, 1))
+    network = open_network(source, wish=Wish("cpu", job.model, 1, uncalibrated=job.uncalibrated))
     original = Embedder(network, source, 16)
     fitting, drawn, people = _crops(original.size, calibration, job.store)
     with writing(out, what="file"):
@@ -203,10 +205,13 @@ def _convert(
     try:
         if source.suffix.lower() == ".onnx":
             onnx_file.write_bytes(source.read_bytes())
+            if job.uncalibrated:
+                convert.leave_calibration_out(onnx_file)
         else:
             from retrace.reid.weights.files import load_network, save_network, without_classifier
 
-            network, recipe = load_network(source, job.model)
+            network, recipe = load_network(source, job.model, uncalibrated=job.uncalibrated)
+            recipe = recipe.uncalibrated() if job.uncalibrated else recipe
             if job.format == "safetensors":
                 save_network(made, *without_classifier(network, recipe), half=job.store == "half")
             elif job.format == "torchscript":

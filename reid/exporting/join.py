@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -15,14 +14,21 @@ from retrace.configs import InputError
 from retrace.configs.errors import one_of
 from retrace.reid.config import ModelConfig
 from retrace.reid.recipe import Recipe
-from retrace.reid.weights.files import BESIDE, build, load_network, save_network, without_classifier
+from retrace.reid.weights.files import BESIDE, LEFT_OUT, build, load_network, save_network, without_classifier
 from retrace.reid.weights.shipped import as_trained, locate
 
 ENDING = ".safetensors"
 EXPORTS = (".onnx", ".xml", ".torchscript")
 
 
-def join(weights: str | Path, beside: Sequence[str | Path], out: str | Path, *, half: bool = False) -> Path:
+def join(
+    weights: str | Path,
+    beside: Sequence[str | Path],
+    out: str | Path,
+    *,
+    half: bool = False,
+    notes: list[str] | None = None,
+) -> Path:
     """Write a file whose vectors are those of several networks side by side, each with its dimensions as its say.
 
     It takes the first network's crops; the others get them made smaller. What a distance means is another matter
@@ -33,6 +39,7 @@ def join(weights: str | Path, beside: Sequence[str | Path], out: str | Path, *, 
         beside: more of them, or torchreid checkpoints.
         out: ends in .safetensors.
         half: store kernels as float16.
+        notes: gets a line for each file whose card is damaged and was left out.
 
     Returns:
         ``out``.
@@ -48,12 +55,19 @@ def join(weights: str | Path, beside: Sequence[str | Path], out: str | Path, *, 
     if isinstance(beside, (str, Path)) or not beside:
         raise InputError(f"`beside`: expected a list of weights, at least one, got {beside!r}")
     sources = [_source(one, Path(out)) for one in (weights, *beside)]
-    bare = [without_classifier(*load_network(source)) for source in sources]
+    bare = [_bare(source, notes) for source in sources]
     save_network(out, *_side_by_side(bare, sources), half=half)
     return Path(out)
 
 
-def part(weights: str | Path, name: str, out: str | Path, *, half: bool = False) -> Path:
+def part(
+    weights: str | Path,
+    name: str,
+    out: str | Path,
+    *,
+    half: bool = False,
+    notes: list[str] | None = None,
+) -> Path:
     """Write one of the networks that :func:`join` put in one file, alone: to look at, or to train on.
 
     Args:
@@ -78,7 +92,7 @@ def part(weights: str | Path, name: str, out: str | Path, *, half: bool = False)
         (128, 64)
     """
     source = _source(weights, Path(out))
-    network, recipe = without_classifier(*load_network(source))
+    network, recipe = _bare(source, notes)
     others = (recipe.model or {}).get("beside", {})
     if not others:
         raise InputError(f"{source}: holds one network, so there is none to take out")
@@ -90,6 +104,14 @@ def part(weights: str | Path, name: str, out: str | Path, *, half: bool = False)
     alone.load_state_dict({key: tensors[begins + key] for key in alone.state_dict()}, strict=True)
     save_network(out, alone.float().eval(), recipe, half=half)
     return Path(out)
+
+
+def _bare(source: Path, notes: list[str] | None) -> tuple[nn.Module, Recipe]:
+    """A network without its classifier; a damaged card says nothing that is wanted here."""
+    network, recipe = load_network(source, uncalibrated=True)
+    if recipe.lost_card and notes is not None:
+        notes.append(f"{source.name}: {LEFT_OUT}")
+    return without_classifier(network, recipe)
 
 
 def _source(weights: str | Path, out: Path) -> Path:
@@ -106,7 +128,7 @@ def _source(weights: str | Path, out: Path) -> Path:
 
 def _recipe_of(name: str, joined: Recipe) -> Recipe:
     """What the file of one network of several says; the first has the file's own name."""
-    model, card = joined.model or {}, _uncalibrated(joined)
+    model, card = joined.model or {}, dict(joined.uncalibrated().card)
     told = card.pop("beside", {})
     if name == joined.name:
         return replace(joined, model={**model, "beside": {}}, card=card)
@@ -131,7 +153,7 @@ def _side_by_side(
         raise InputError(
             f"{sources[0]}: keeps its own head, so nothing can stand beside it; give it as `beside`"
         )
-    card = _uncalibrated(recipe)
+    card = recipe.uncalibrated().card
     for (other, theirs), source in zip(bare[1:], sources[1:], strict=True):
         if (theirs.mean, theirs.std) != (recipe.mean, recipe.std):
             raise InputError(
@@ -140,16 +162,12 @@ def _side_by_side(
             )
         name = _free(theirs.name, {recipe.name, *model["beside"]})
         model["beside"][name] = {"model": theirs.model, "size": theirs.size}
-        card["beside"] = {**card.get("beside", {}), name: _uncalibrated(theirs)}
+        card["beside"] = {**card.get("beside", {}), name: theirs.uncalibrated().card}
         tensors |= {f"beside.{name}.network.{key}": value for key, value in other.state_dict().items()}
     recipe = replace(recipe, model=model, card=card)
     joined = build(recipe, sources[0])
     joined.load_state_dict(tensors, strict=True)
     return joined.float().eval(), recipe
-
-
-def _uncalibrated(recipe: Recipe) -> dict[str, Any]:
-    return {key: value for key, value in recipe.card.items() if key != "calibration"}
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -39,7 +39,7 @@ class Teacher:
                     f"teacher.weights: {config.weights} is an export; give the weights as trained, or name the "
                     "file in teachers, which looks at the images as they are"
                 )
-            network, self.recipe = load_network(config.weights)
+            network, self.recipe = load_network(config.weights, uncalibrated=True)
             self.network = network.to(device).eval().requires_grad_(False)
         with torch.inference_mode():
             training = self.network.training

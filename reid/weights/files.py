@@ -31,6 +31,7 @@ from retrace.reid.weights.wider import check_answers, widened
 
 HEADS = ("classifier.", "body.classifier.", "backbone.whole.classifier.", "backbone.whole.fc.")
 BESIDE = "beside."  # other networks in one file (`reid.join`)
+LEFT_OUT = "its card is damaged and was left out"
 OUR_ENDS = ("embedding.", "neck.", "pool.", "heads.")
 FOREIGN_HEADS = tuple(  # timm's, and DeiT's second one
     f"backbone.{head}." for head in ("fc", "head", "classifier", "body.head", "body.head_dist")
@@ -124,24 +125,39 @@ def without_classifier(network: nn.Module, recipe: Recipe) -> tuple[nn.Module, R
     return bare.eval(), recipe
 
 
-def write_mean(first: str | Path, second: str | Path, out: str | Path) -> None:
+def write_mean(first: str | Path, second: str | Path, out: str | Path, *, resized: bool = False) -> None:
     """Write the mean of the weights of one network before and after it was trained on.
 
     What it knew is forgotten less than what it learned is lost (Wortsman et al. 2022, "Robust fine-tuning", their
     default of one half). The second's card goes along, less its calibration; the classifier stays behind.
 
+    Args:
+        first, second: a .safetensors of ours, a torchreid checkpoint, or the name of shipped weights.
+        out: ends in .safetensors.
+        resized: the training went on with crops of another size, which the mean takes, too; else that is an error.
+
     Raises:
-        InputError: files that cannot be read or written, or of two networks.
+        InputError: files that cannot be read or written, of two networks, or of one that takes crops of two sizes.
     """
-    (one, _), (network, recipe) = (without_classifier(*load_network(path)) for path in (first, second))
+    if Path(out).suffix != ".safetensors":
+        raise InputError(f"{out}: expected a name that ends in .safetensors")
+    sources = [as_trained(locate(path)) for path in (first, second)]
+    (one, old), (network, recipe) = (
+        without_classifier(*load_network(source, uncalibrated=True)) for source in sources
+    )
     before, after = one.state_dict(), network.state_dict()
-    models.refuse_misfit(Path(second), f"the network of {first}", before, after)
+    models.refuse_misfit(sources[1], f"the network of {sources[0]}", before, after)
+    if old.size != recipe.size and not resized:
+        sizes = [" x ".join(map(str, size)) for size in (recipe.size, old.size)]
+        raise InputError(
+            f"{sources[1]}: takes crops of {sizes[0]} px, {sources[0]} of {sizes[1]} px: expected one size, or "
+            "`resized`"
+        )
     mean = {
         key: torch.lerp(before[key], value, 0.5) for key, value in after.items() if value.is_floating_point()
     }
     network.load_state_dict({**after, **mean})
-    card = {key: value for key, value in recipe.card.items() if key != "calibration"}
-    save_network(out, network, replace(recipe, card=card))
+    save_network(out, network, recipe.uncalibrated())
 
 
 def load_network(
@@ -184,7 +200,7 @@ def read(path: str | Path, uncalibrated: bool = False) -> tuple[dict[str, torch.
 
 
 def _read_safetensors(path: Path, uncalibrated: bool = False) -> tuple[dict[str, torch.Tensor], str]:
-    """Tensors of any .safetensors, and its recipe's text, less a damaged card; empty: it has none."""
+    """Tensors of any .safetensors, and its recipe's text (`check_sums`); empty: it has none."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -262,6 +278,7 @@ def start_from(
                 notes.append(f"{path.name}: {len(rest)} tensors of other parts left out: {some}")
             rest = {}
         if wider is not None:
+            _expect_one_of_ours(path, placed.tensors)
             given = widened(given, network, wider, (*HEADS, "heads."))
         wanted = {placed.in_file(key): value for key, value in own.items() if key not in fresh}
         found = {placed.in_file(key): value for key, value in given.items()} | rest
@@ -279,19 +296,25 @@ def start_from(
     return fresh
 
 
+def _expect_one_of_ours(path: Path, given: Mapping[str, torch.Tensor]) -> None:
+    """Raises InputError for a file whose channels cannot be copied: not ours, or of several networks."""
+    if path.suffix.lower() != ".safetensors":
+        raise InputError(f"init_wider: {path}: expected weights of ours, a .safetensors")
+    if any(key.startswith(BESIDE) for key in given):
+        raise InputError(
+            f"init_wider: {path}: holds several networks side by side; expected one (`reid.part` takes one out)"
+        )
+
+
 def _check_wider(
     path: Path, given: Mapping[str, torch.Tensor], network: nn.Module, seed: int, notes: list[str] | None
 ) -> None:
     """Whether a network that began as the narrower one of a file answers as that does."""
-    if path.suffix.lower() != ".safetensors":
-        raise InputError(f"init_wider: {path}: expected weights of ours, a .safetensors")
-    if any(key.startswith(BESIDE) for key in given):
-        raise InputError(f"init_wider: {path}: holds several networks side by side; expected one")
     own = network.state_dict()
     grown = sum(value.shape != own[key].shape for key, value in given.items() if key in own)
     if not grown:
         raise InputError(f"init_wider: the network to train is as wide as that of {path}; leave it out")
-    narrow, recipe = load_network(path)
+    narrow, recipe = load_network(path, uncalibrated=True)
     check_answers(narrow, network, recipe.size, seed)
     if notes is not None:
         notes.append(f"{path.name}: {grown} of {len(given)} tensors grew by copied channels")
@@ -301,7 +324,7 @@ def _holds(path: Path) -> str:
     """Which network a file of ours says it holds, as the end of a message; empty where it does not say."""
     if path.suffix.lower() != ".safetensors":
         return ""
-    recipe = Recipe.from_json(_read_safetensors(path)[1], str(path))
+    recipe = Recipe.from_json(_read_safetensors(path, uncalibrated=True)[1], str(path))
     return f"; the file holds {recipe.model['name']}" if recipe.model else ""
 
 
@@ -309,11 +332,14 @@ def _placed(path: Path, network: nn.Module) -> Placed:
     """The tensors of a file, under the keys they have in a network of ours."""
     if path.suffix.lower() != ".safetensors":
         return place(path, read_tensors(path), network)
-    tensors, text = _read_safetensors(path)
+    tensors, text = _read_safetensors(path, uncalibrated=True)  # what a card says does not begin a training
+    lost = Recipe.from_json(text, str(path)).lost_card
+    notes = (f"{path.name}: {LEFT_OUT}",) if lost else ()
     zoo = all(key.startswith("body.") for key in tensors)  # ours with neck "own": as torchreid's
     if text and not zoo:
-        return Placed(tensors, "", "", {}, ())
-    return place(path, tensors, network)
+        return Placed(tensors, "", "", {}, notes)
+    placed = place(path, tensors, network)
+    return replace(placed, notes=(*notes, *placed.notes))
 
 
 def _head_rows(network: nn.Module) -> int:

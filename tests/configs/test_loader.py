@@ -20,6 +20,14 @@ def test_every_preset_loads_and_names_its_source(path):
     assert len(config.source) > 40
 
 
+def test_a_fault_names_what_was_changed_in_a_preset():
+    """Not the file alone, which is sound."""
+    with pytest.raises(InputError, match=r"bytetrack\.yaml with max_age: max_age: "):
+        load(max_age=-1)
+    with pytest.raises(InputError, match=r"bytetrack\.yaml with max_age and 1 more: max_age: "):
+        load(max_age=-1, high=0.5)
+
+
 def test_durations_in_frames_convert():
     assert load("bytetrack").max_age == 1.0
     assert load("bytetrack", max_age="45 frames at 30 fps").max_age == 1.5

@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from retrace.reid import Embedder
+from retrace.reid.calibration import fit
 from retrace.tools.calibrate_reid import main
 from retrace.tools.terminal.console import guarded
 from tests.passers_by import passers_by, with_ids
@@ -121,6 +122,26 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         error = capsys.readouterr().err.strip()
         assert said in error
         assert "\n" not in error
+
+
+def test_two_folders_of_one_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are two sets, and the card says which; one that is given twice is refused before anything is embedded."""
+    for place, seed in (("a/door/people", 0), ("b/door/people", 1), ("mall", 2)):
+        write_mini_market(tmp_path / place, seed=seed)
+    given = [["--data", str(tmp_path / place)] for place in ("a/door/people", "b/door/people", "mall")]
+    out = ["--out", str(tmp_path / "c.safetensors"), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    assert main(["--weights", "auto", *given[0], *given[1], *given[2], *out]) == 0
+    assert "calibration error on b/door/people, camera:" in capsys.readouterr().out
+    card = Embedder.from_weights(tmp_path / "c.safetensors", "cpu").calibration
+    assert card is not None
+    assert card.data == "a/door/people, b/door/people, mall"
+    monkeypatch.setattr(fit, "_embedded", lambda *_: pytest.fail("embedded all the same"))
+    (tmp_path / "link").symlink_to(tmp_path / "a/door/people")
+    with pytest.raises(SystemExit):
+        guarded(main, ["--weights", "auto", "--quiet", *given[0], "--data", str(tmp_path / "link")])
+    assert "is given twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", ["onnx", "safetensors"])

@@ -231,8 +231,8 @@ def test_verification_at_rates_that_a_user_chooses(hand: Path, capsys: pytest.Ca
     assert [*row["verification"]["tpr_at_fpr"]] == ["0.005", "0.2"]
     for rates, said in (
         ("0.2,x", "expected fractions separated by commas, such as 1e-3,0.05"),
-        ("0.2,1", "--fpr (0.2, 1.0): expected one or more fractions between 0 and 1"),
-        ("nan", "expected one or more fractions between 0 and 1"),
+        ("0.2,1", "--fpr 0.2, 1: expected one or more fractions between 0 and 1"),
+        ("nan", "--fpr nan: expected one or more fractions between 0 and 1"),
     ):
         assert said in mistake(capsys, "--features", hand, "--verification", "--fpr", rates)
     assert "--fpr does nothing without --verification" in mistake(capsys, "--features", hand, "--fpr", "0.2")
@@ -254,6 +254,20 @@ def test_weights_with_a_damaged_card(
     assert "wanted FPR" in out
     picture = ["--reliability", tmp_path / "r.svg", "--uncalibrated"]
     assert "leave --uncalibrated out" in mistake(capsys, *words, *picture)
+
+
+def test_a_picture_of_reliability_that_cannot_be(
+    hand: Path, mini: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Features hold no calibration, and these weights neither."""
+    picture = ["--verification", "--reliability", tmp_path / "r.svg"]
+    assert "--reliability does nothing without --weights" in mistake(capsys, "--features", hand, *picture)
+    normalised = ["--normalise", "z", "--cohort", "c.npz"]
+    assert "--reliability is of plain" in mistake(capsys, *mini, *picture, *normalised)
+    code, out, err = run(capsys, *mini, *picture)
+    assert (code, err) == (0, "")
+    assert f"states no probabilities; calibrate_reid.py fits them; {tmp_path / 'r.svg'} is not written" in out
+    assert not (tmp_path / "r.svg").exists()
 
 
 def test_compare_features(hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -594,7 +608,6 @@ def test_mistakes(hand: Path, capsys: pytest.CaptureFixture[str], argv: list[str
         ("--normalise z --cohort c.npz --shards 2", "in one part"),
         ("--normalise z --cohort c.npz --compare b.npz", "its own vectors of the cohort"),
         ("--normalise z --cohort c.npz --csv c.npz", "--cohort and --csv name the same file"),
-        ("--normalise z --cohort c.npz --verification --reliability r.svg", "--reliability is of plain"),
     ],
 )
 def test_mistakes_of_a_cohort(hand: Path, capsys: pytest.CaptureFixture[str], words: str, says: str) -> None:

@@ -18,6 +18,7 @@ from retrace.reid.recipe import Recipe
 from retrace.tools import bench, export_reid
 from tests.conftest import ROOT
 from tests.reid.networks_by_hand import little_network, use_network
+from tests.reid.resealed import CARD, changed, resealed
 
 
 @pytest.fixture
@@ -69,8 +70,24 @@ def test_networks_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "alone.safetensors, 192x96 -> 512, torch on cpu" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"--part osnet: .*osnet_x0_25_2"):
         export_reid.main([*alone, "--part", "osnet"])
+    with pytest.raises(InputError, match="--uncalibrated does nothing with --part"):
+        export_reid.main([*alone, "--uncalibrated"])
     with pytest.raises(InputError, match="--batch does nothing with --part"):
         export_reid.main([*alone, "--batch", "3"])
+
+
+def test_weights_with_a_damaged_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = changed(resealed(tmp_path / "whole.safetensors"), tmp_path, CARD).rename(
+        tmp_path / "w.safetensors"
+    )
+    plain = ["--weights", str(path), "--out", str(tmp_path / "plain.onnx")]
+    with pytest.raises(InputError, match=r"its card does not match .*--uncalibrated"):
+        export_reid.main(plain)
+    assert export_reid.main([*plain, "--uncalibrated"]) == 0
+    capsys.readouterr()
+    both = ["--weights", "auto", "--beside", str(path), "--out", str(tmp_path / "both.safetensors")]
+    assert export_reid.main(both) == 0
+    assert "w.safetensors: its card is damaged and was left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

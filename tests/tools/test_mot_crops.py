@@ -396,6 +396,26 @@ def test_frames_of_another_video(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not (tmp_path / "out").exists()
 
 
+def test_results_of_another_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The video has 40 frames of 160 x 120 px."""
+    write_sequence(tmp_path / "A", images=False, video=tmp_path / "clip.avi")
+    results, out = tmp_path / "run" / "door.txt", tmp_path / "out"
+    results.parent.mkdir()
+
+    def told(left: int, frames: int) -> str:
+        rows = [f"{k},1,{left},10,30,60,.9,-1,-1,-1" for k in range(1, frames + 1)]
+        results.write_text("\n".join(rows))
+        return refused(capsys, results, "--out", out, "--video", f"door={tmp_path / 'clip.avi'}")
+
+    assert "goes on to frame 60, but clip ends at 40: give the results of this video" in told(10, 60)
+    assert "100 % of its boxes lie outside of the pictures of clip" in told(1000, 20)
+    (results.parent / "run.json").write_text(json.dumps({"sequences": {"door": {"size": [480, 640]}}}))
+    assert "its run.json says 640 x 480 px, unlike the pictures of clip, which have 160 x 120 px" in told(
+        10, 20
+    )
+    assert not out.exists()
+
+
 def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_sequence(tmp_path / "A")
     (tmp_path / "file").write_text("")

@@ -105,7 +105,7 @@ def train_on(
         device=device,
         on_progress=on_progress,
     )
-    write_mean(begin, fitted.weights, out / "mean.safetensors")
+    write_mean(begin, fitted.weights, out / "mean.safetensors", resized=True)
     return out / "mean.safetensors"
 
 

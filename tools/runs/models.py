@@ -90,9 +90,9 @@ class Models:
             idle = idle or ("reid_uncalibrated" if job.reid_uncalibrated else None)
             idle = idle or ("embed" if job.embed != "all" else None)
             if idle:
-                raise InputError(
-                    f"`{idle}` {getattr(job, idle)}: nobody looks at appearance here; leave it out"
-                )
+                value = getattr(job, idle)
+                given = "" if value is True else f" {value}"  # a switch has none that a user wrote
+                raise InputError(f"`{idle}`{given}: nobody looks at appearance here; leave it out")
         if not looks:
             if job.reid not in ("auto", "none"):
                 raise InputError(

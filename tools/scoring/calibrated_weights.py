@@ -10,19 +10,18 @@ import numpy as np
 
 from retrace.configs import InputError
 from retrace.configs.reading import read_json
-from retrace.reid.calibration import Calibration, fingerprint, refit
+from retrace.reid.calibration import Calibration, fingerprint, refit_pairs, video_pairs
 from retrace.reid.calibration.card import KEY
+from retrace.reid.calibration.maps import LEAST
 from retrace.reid.embedder import Embedder, find_weights
 from retrace.reid.recipe import KEY as RECIPE
 from retrace.reid.runtime.onnx_file import read_onnx
 from retrace.tools.scoring.reid_pay import embedded
 from retrace.tracker.data import Detections, MotTable
-from retrace.tracker.mot_file import read_results
-from retrace.tracker.run.manifest import records_of, size_of
+from retrace.tracker.run.manifest import expect_to_reach, results_of
 from retrace.tracker.sources import Source, open_source
 
 RATE = 1e-3  # of false matches, whose limit is told
-OUTSIDE = 0.5  # share of boxes beside the picture, from which they are another video's
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +79,17 @@ def calibrate_on_video(
         advance(done, frames)
 
     looks, _ = embedded(source, boxes, {"": embedder}, 0, tell)
-    if read < frames:
-        raise InputError(
-            f"{results}: goes on to frame {frames}, but {source.name} ends at {read}: give the results of this video"
-        )
+    expect_to_reach(source, read, Path(results), frames)
     features = np.concatenate([np.zeros((0, embedder.dim)), *looks[""]])
     before = embedder.calibration
-    found = refit(
-        before, features, table.id, table.frame / source.fps, table.xyxy, table.score, data=source.name
-    )
+    pairs = video_pairs(features, table.id, table.frame / source.fps, table.xyxy, table.score)
+    same = int(pairs.same.sum())
+    if every > 1 and min(same, len(pairs.same) - same) < LEAST:
+        raise InputError(
+            f"{same:,} pairs of one person and {len(pairs.same) - same:,} of two where one frame in {every} is looked "
+            f"at: at least {LEAST:,} of each are wanted; take a smaller `every`"
+        )
+    found = refit_pairs(before, pairs, source.name)
     seen = int((features != 0).any(axis=1).sum())
     return VideoCalibration(replace(found, print=fingerprint(embedder.crops, embedder.size)), before, seen)
 
@@ -97,7 +98,7 @@ def _tracks_of(source: Source, results: Path) -> MotTable:
     """The tracks of a video as a tracker saw them.
 
     Raises:
-        InputError: results of offline passes, of pictures of another size, or with boxes that lie elsewhere.
+        InputError: results of offline passes, of nobody, or of another video.
     """
     try:
         offline = read_json(results.parent / "run.json").get("online") is False
@@ -109,19 +110,9 @@ def _tracks_of(source: Source, results: Path) -> MotTable:
             f"{results}: went through offline passes, which join tracks by looks and add boxes; "
             f"give what the tracker itself said, {online}"
         )
-    table = read_results(results)
-    record = records_of(results.parent).get(results.stem.removesuffix(".online"))
-    size = size_of(record) if isinstance(record, dict) else None
-    if source.size is not None and len(table):
-        height, width = source.size
-        x, y = (table.xyxy[:, :2] + table.xyxy[:, 2:]).T / 2
-        outside = float(((x < 0) | (y < 0) | (x > width) | (y > height)).mean())
-        if outside > OUTSIDE or (size is not None and size != source.size):
-            made = "" if size is None else f", its run.json says {size[1]} x {size[0]}"
-            raise InputError(
-                f"{results}: {100 * outside:.0f} % of its boxes lie outside of the pictures of {source.name}, which "
-                f"have {width} x {height} px{made}: give the results of this video"
-            )
+    table = results_of(source, results)
+    if not len(table):
+        raise InputError(f"{results}: is empty, nobody was tracked there: nothing to calibrate on")
     return table
 
 
@@ -130,9 +121,14 @@ def told(found: VideoCalibration) -> str:
     here, before = found.calibration, found.before
     own, known = here.map("tracklet"), None if before is None else before.strangers
     there = "not known" if known is None else f"{known:.3f}"
+    apart = (
+        "at a distance that is not known"
+        if here.strangers is None
+        else f"{here.strangers:.3f} apart on average"
+    )
     lines = [
         f"{own.same:,} pairs of one person, {own.different:,} of two, of {found.boxes:,} boxes",
-        f"two people are {here.strangers:.3f} apart on average; where the calibration was fitted: {there}",
+        f"two people are {apart}; where the calibration was fitted: {there}",
     ]
     for name in here.maps:
         lines.append(f"{name}: even odds at {_even(before, name)} -> {_even(here, name)}")

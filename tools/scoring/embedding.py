@@ -120,14 +120,13 @@ def read_data(how: Embedding) -> ReidSet:
 def embed(path: Path, embedder: Embedder, data: ReidSet, how: Embedding, bar: Bar) -> Features:
     """Vectors of the data's queries and gallery."""
     from retrace.reid.data.image_cache import image_cache_folder, open_sound_images
-    from retrace.reid.embedder import UNCALIBRATED
 
     folder = Path(how.cache) if how.cache else image_cache_folder()
     notes, sides = list(data.notes), []
     if embedder.fed:
         notes.append(f"{path.name}: {embedder.fed}")
-    if how.uncalibrated:
-        notes.append(f"{path.name}: {UNCALIBRATED}")
+    if embedder.without:
+        notes.append(f"{path.name}: {embedder.without}")
     for part in ("query", "gallery"):
         images: ReidImages = getattr(data, part)
         with bar(f"decode {part}", len(images)) as advance:

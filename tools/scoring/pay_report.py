@@ -35,6 +35,7 @@ from retrace.tracker.sources import Source, open_source
 
 NORMS = ("frame", "video")
 LONGEST_GAP = 1e6  # s, or frames
+REACHES = 0.8  # share of a video's frames to which ground truth and boxes go on at least, or it is told
 IDENTITIES = ("AssA", "IDF1")  # of the measures those that say who is who, and nothing of who is seen
 PAYS = "it pays"
 COLOURS = ("#1f5fbf", "#c2571a", "#2e8b57", "#7a3fb0", "#b8860b", "#444444")
@@ -131,32 +132,50 @@ def _own_camera(source: Source, camera: str) -> FileCamera | None:
     return found if isinstance(found, FileCamera) else None
 
 
-def open_embedders(names: Sequence[str], device: str = "auto") -> dict[str, Embedder]:
+def open_embedders(
+    names: Sequence[str], device: str = "auto", uncalibrated: bool = False
+) -> dict[str, Embedder]:
     """By the name that they are told of by.
 
     Args:
         names: weights, "auto" (the shipped ones) or WEIGHTS@frame, WEIGHTS@video: BatchNorm by these statistics.
+        uncalibrated: as `Embedder.from_weights` takes it.
 
     Raises:
-        InputError: no such weights; two of one name.
+        InputError: no such weights, some that are given twice; two files of one name.
     """
     found: dict[str, Embedder] = {}
     for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"`reid` {name}: is given twice")
         weights, _, norm = name.rpartition("@") if name.rpartition("@")[2] in NORMS else (name, "", "stored")
         short = Path(weights).stem + (f"@{norm}" if norm != "stored" else "")
         if short in found:
             raise InputError(f"two embedders are called {short}; rename a file")
-        found[short] = Embedder.from_weights(find_weights(weights, norm), device=device, norm=norm)
+        path = find_weights(weights, norm)
+        found[short] = Embedder.from_weights(path, device=device, norm=norm, uncalibrated=uncalibrated)
     return found
 
 
-def sections(found: Sequence[Contender]) -> list[Section]:
-    """Tracking, on copies of the boxes where there are some, and re-association by gap."""
+def early_ends(trials: Sequence[TrialSequence]) -> list[str]:
+    """A line for all ground truth and all boxes that end long before their video does: they may be of another one."""
+    lines = []
+    for trial in trials:
+        last = max((k + 1 for k, one in enumerate(trial.boxes) if len(one)), default=0)
+        known = int(trial.truth.frame.max(initial=-1)) + 1
+        for what, end in (("the ground truth ends", known), ("the boxes end", last)):
+            if end < REACHES * len(trial.boxes):
+                lines.append(f"{trial.name}: {what} at frame {end} of {len(trial.boxes)}")
+    return lines
+
+
+def sections(found: Sequence[Contender], notes: Sequence[str] = ()) -> list[Section]:
+    """Tracking, with these notes below it, on copies of the boxes where there are some, and re-association by gap."""
     copies = [_on_copies(found)] if found[0].copies else []
-    return [_tracking(found), *copies, _after_gaps(found)]
+    return [_tracking(found, notes), *copies, _after_gaps(found)]
 
 
-def _tracking(found: Sequence[Contender]) -> Section:
+def _tracking(found: Sequence[Contender], more: Sequence[str]) -> Section:
     off = found[0]
     lines: list[list[Cell]] = [["looks", *SHOWN, "embed ms", "track ms"]]
     for each in found:
@@ -170,7 +189,7 @@ def _tracking(found: Sequence[Contender]) -> Section:
     ]
     few = len(off.metrics) < FEW
     how = f"over {len(off.people)} people" if few else f"over {len(off.metrics)} sequences"
-    notes = [f"In brackets: 95 % intervals, paired, {how}. Times: of this run, a frame."]
+    notes = [f"In brackets: 95 % intervals, paired, {how}. Times: of this run, a frame.", *more]
     return Section("tracking", "Tracking on the same boxes", lines, notes)
 
 

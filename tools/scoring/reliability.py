@@ -46,6 +46,7 @@ def with_calibration(
     card = Embedder.from_weights(path, **options).calibration
     if card is None:
         note = f"{path.name}: states no probabilities; calibrate_reid.py fits them"
+        note += "" if svg is None else f"; {svg} is not written"
         return replace(found, notes=(*found.notes, note))
     found.networks[0].data["calibration"] = as_data(features, card)
     if svg is not None:

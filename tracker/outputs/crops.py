@@ -21,10 +21,10 @@ from retrace.tracker.mot_file import (
     SequenceInfo,
     as_ground_truth,
     read_ground_truth,
-    read_results,
     read_sequence_info,
 )
 from retrace.tracker.outputs.crop_choice import PARTS, CropFilter, Crops, choose
+from retrace.tracker.run.manifest import expect_to_reach, results_of
 from retrace.tracker.sources import Source, open_source
 
 DETECTOR = re.compile(r"-(DPM|FRCNN|SDP)$")  # MOT17 has every sequence three times
@@ -141,13 +141,14 @@ def cut_sequence(
     """Write the crops of one sequence into ``out``; the rows of images.csv.
 
     Raises:
-        InputError: ground truth or a picture that cannot be read, a crop that cannot be written.
+        InputError: ground truth or a picture that cannot be read, results of another video, a crop that cannot be
+            written.
     """
     table, info = _table(folder, source)
     name = DETECTOR.sub("", _name(folder))
-    crops = choose(table, info, wish)
+    crops, frames = choose(table, info, wish), int(table.frame.max(initial=-1)) + 1
     rows = []
-    for k, image in _images(crops, source, info, name, bar):
+    for k, image in _images(crops, source, info, folder, frames, bar):
         part, person = PARTS[crops.part[k]], int(crops.id[k])
         path = Path(part, name, f"{person:06d}_{crops.frame[k] + 1:06d}.jpg")
         camera = name if part == "train" else f"{name}/{'late' if crops.late[k] else 'early'}"
@@ -174,25 +175,32 @@ def _table(place: Path, source: Source) -> tuple[MotTable, SequenceInfo]:
     """The people of a sequence folder, or of results beside their video."""
     if not place.is_file():
         return read_ground_truth(place / "gt" / "gt.txt"), read_sequence_info(place)
-    table = as_ground_truth(read_results(place))
+    table = as_ground_truth(results_of(source, place))
     height, width = source.size or (0, 0)
     length = max(source.length or 0, int(table.frame.max(initial=-1)) + 1)  # a container's may be an estimate
     return table, SequenceInfo(place.stem, source.fps, length, width, height)
 
 
 def _images(
-    crops: Crops, source: Source, info: SequenceInfo, name: str, bar: Bar
+    crops: Crops, source: Source, info: SequenceInfo, place: Path, frames: int, bar: Bar
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The pixels of each crop whose frame can be read: its number and (h, w, 3) uint8 BGR."""
+    """The pixels of each crop whose frame can be read: its number and (h, w, 3) uint8 BGR.
+
+    Raises:
+        InputError: frames of another size, or, of results, fewer than ``frames``, to which they go on.
+    """
     if not len(crops.frame):
         return
-    cuts = np.searchsorted(crops.frame, np.arange(crops.frame[-1] + 2))
-    total = int(crops.frame[-1]) + 1
+    name, read = DETECTOR.sub("", _name(place)), 0
+    # whether results are of this video is told at its end
+    total = frames if place.is_file() else int(crops.frame[-1]) + 1
+    cuts = np.searchsorted(crops.frame, np.arange(total + 1))
     with bar(name, total) as done:
         for frame in source.frames():
             if frame.index >= len(cuts) - 1:
                 break
-            done(frame.index + 1, total)
+            read = frame.index + 1
+            done(read, total)
             rows = range(cuts[frame.index], cuts[frame.index + 1])
             if not rows or frame.image is None:
                 continue
@@ -205,6 +213,8 @@ def _images(
             for k in rows:
                 x1, y1, x2, y2 = crops.xyxy[k]
                 yield k, frame.image[y1:y2, x1:x2]
+    if place.is_file():  # a sequence whose last pictures are broken is no other sequence
+        expect_to_reach(source, read, place, total)
 
 
 def _write(path: Path, image: np.ndarray) -> None:

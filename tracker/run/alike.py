@@ -105,12 +105,16 @@ class LooksAlike:
 
     def __str__(self) -> str:
         """One line for people; empty where nobody was looked at twice, or beside another."""
-        share, same, other = self.share, int(self.same.sum()), int(self.other.sum())
+        share = self.share
         if share is not None:
-            percent = "under 1" if share < 0.005 else f"{100 * share:.0f}"
-            return f"looks alike: {percent} % of strangers"
-        if not same + other:
-            return ""
+            percent = f"{100 * share:.0f}"
+            return f"looks alike: {'under 1' if percent == '0' else percent} % of strangers"
+        return self.unknown if self.same.any() or self.other.any() else ""
+
+    @property
+    def unknown(self) -> str:
+        """One line for people, of a verdict that is not there: which pairs are too few."""
+        same, other = int(self.same.sum()), int(self.other.sum())
         few = [f"{same:,} looks at one person a second later, {SAME:,} wanted"] if same < SAME else []
         few += [f"{other:,} at two people, {OTHER:,} wanted"] if other < OTHER else []
         return f"looks alike: not known, {'; '.join(few)}"

@@ -12,8 +12,11 @@ from retrace.configs.errors import expect
 from retrace.configs.files import locked, write_json
 from retrace.configs.reading import read_json
 from retrace.configs.versions import commit, versions
+from retrace.tracker.data import MotTable
+from retrace.tracker.mot_file import read_results
 from retrace.tracker.run.opened import OpenedJob
 from retrace.tracker.run.report import SourceReport
+from retrace.tracker.sources import Source
 from retrace.tracker.sources.address import without_secrets
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 # What all sources of one run share; a record of an earlier run keeps what was otherwise then.
 SHARED = ("arguments", "commit", "versions", "tracker", "appearance")
+OUTSIDE = 0.5  # share of boxes beside the picture, from which they are another video's
 KIND = ("online", "post_processing")  # results of two kinds are not kept in one folder
 
 
@@ -208,6 +212,37 @@ def size_of(record: Mapping[str, Any]) -> tuple[int, int] | None:
     if not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):
         return None
     return size[0], size[1]
+
+
+def results_of(source: Source, results: Path) -> MotTable:
+    """A tracker's results, where nothing says that they are of another video.
+
+    Raises:
+        InputError: they cannot be read, are of pictures of another size by the run.json beside them, or most of the
+            boxes lie beside the pictures.
+    """
+    table = read_results(results)
+    record = records_of(results.parent).get(results.stem.removesuffix(".online"))
+    made = size_of(record) if isinstance(record, dict) else None
+    if source.size is None:
+        return table
+    height, width = source.size
+    have = f"the pictures of {source.name}, which have {width} x {height} px: give the results of this video"
+    if made is not None and made != source.size:
+        raise InputError(f"{results}: its run.json says {made[1]} x {made[0]} px, unlike {have}")
+    x, y = (table.xyxy[:, :2] + table.xyxy[:, 2:]).T / 2
+    outside = (x < 0) | (y < 0) | (x > width) | (y > height)
+    if outside.sum() > OUTSIDE * len(table):
+        raise InputError(f"{results}: {100 * outside.mean():.0f} % of its boxes lie outside of {have}")
+    return table
+
+
+def expect_to_reach(source: Source, read: int, results: Path, frames: int) -> None:
+    """Raises InputError where results go on to frame number ``frames`` and their video has ended before."""
+    if read < frames:
+        raise InputError(
+            f"{results}: goes on to frame {frames}, but {source.name} ends at {read}: give the results of this video"
+        )
 
 
 def marked(run: Mapping[str, Any], config: OfflineConfig) -> dict[str, Any]:

@@ -231,12 +231,15 @@ def _tell_of_looks(
     opened: OpenedJob, report: SourceReport, alike: LooksAlike | None, sparing: Sparing | None
 ) -> None:
     """How well people could be told apart, and how many crops that took."""
-    if alike and str(alike):
+    told = "" if alike is None else str(alike)
+    if alike and not told and sparing and sparing.unpaid:
+        told = alike.unknown  # somebody was there to look at
+    if alike and told:
         blind = opened.may_stop_looking and alike.useless
-        report.notes.append(f"{alike}{', so looking stopped: it would mislead' if blind else ''}")
+        report.notes.append(f"{told}{', so looking stopped: it would mislead' if blind else ''}")
         report.alike, report.apart = alike.share, alike.apart
     if sparing:
-        report.notes.append(f"embedded {sparing.embedded:,} crops, skipped {sparing.skipped:,}")
+        report.notes.append(str(sparing))
         report.crops = {"embedded": sparing.embedded, "skipped": sparing.skipped}
 
 

@@ -18,6 +18,7 @@ from retrace.tracker.data import Detections
 SURE = 0.55  # IoU with the predicted box from which place settles it (LOG.md: chosen with three networks on 14 sets)
 MEETS = 0.2  # IoU from which another box or track might be meant
 FRESH = 2.0  # s that a track is looked at whenever it is seen, and then between two looks while it is settled
+GRAIN = 1e-9  # s, and of a crop: less is rounding
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -48,28 +49,40 @@ def settled(
 class Sparing:
     """Embeds what is not settled, at most so long a frame; counts both."""
 
-    def __init__(self, budget: float | None = None) -> None:
+    def __init__(self, budget: float | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         """
         Args:
-            budget: ms a frame, on average so far; None: no bound. What it buys depends on the machine, so results with
-                a budget are not the same twice.
+            budget: ms a frame, on average so far: what one frame leaves, later ones may take, and what one took too
+                much, later ones lack. None: no bound. What it buys depends on the machine, so results with a budget
+                are not the same twice.
+            clock: s.
 
         Raises:
             InputError: a budget that is not above 0.
         """
         if budget is not None and not 0 < budget < float("inf"):
             raise InputError(f"`embed_budget` {budget}: expected milliseconds above 0")
-        self.budget = budget
+        self.budget, self.clock = budget, clock
         self.embedded = 0  # crops
         self.skipped = 0
-        self._seconds = 0.0
+        self.unpaid = 0  # of them, those that only the budget kept from being embedded
+        self._frames = 0
+        self._seconds = 0.0  # of looks at one crop or more
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        return {"crops": np.array([self.embedded, self.skipped]), "seconds": np.array(self._seconds)}
+        counts = [self.embedded, self.skipped, self.unpaid, self._frames]
+        return {"crops": np.array(counts), "seconds": np.array(self._seconds)}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        self.embedded, self.skipped = map(int, state["crops"])
+        self.embedded, self.skipped, self.unpaid, self._frames = map(int, state["crops"])
         self._seconds = float(state["seconds"])
+
+    def __str__(self) -> str:
+        """One line for people."""
+        line = f"embedded {self.embedded:,} crops, skipped {self.skipped:,}"
+        if not self.unpaid:
+            return line
+        return f"{line}, {self.unpaid:,} of them because the {self.budget:g} ms a frame were spent"
 
     def __call__(
         self, embed: Embed, image: np.ndarray, detections: Detections, useful: np.ndarray, place: np.ndarray
@@ -80,16 +93,27 @@ class Sparing:
             useful: (N,) bool, the boxes that looks could be compared of.
             place: (N,) bool, of which place alone says whose they are.
         """
-        wanted = (useful & ~place).nonzero()[0]
-        if self.budget is not None and self.embedded:
-            most = int(self.budget / 1000 * self.embedded / max(self._seconds, 1e-9))
-            best = np.argsort(-detections.score[wanted], kind="stable")[:most]
-            wanted = wanted[np.sort(best)]
-        begin = time.perf_counter()
+        self._frames += 1
+        asked = (useful & ~place).nonzero()[0]
+        best = np.argsort(-detections.score[asked], kind="stable")[: self._most(len(asked))]
+        wanted = asked[np.sort(best)]
+        begin = self.clock()
         vectors = embed(image, detections.xyxy[wanted])
-        self._seconds += time.perf_counter() - begin
+        if len(wanted):
+            self._seconds += self.clock() - begin
         self.embedded += len(wanted)
         self.skipped += int(useful.sum()) - len(wanted)
+        self.unpaid += len(asked) - len(wanted)
         rows = np.zeros((len(detections), vectors.shape[1]), np.float32)
         rows[wanted] = vectors
         return detections.with_embedding(rows)
+
+    def _most(self, asked: int) -> int:
+        """How many crops of those that are asked for the budget allows in this frame."""
+        if self.budget is None:
+            return asked
+        left = self.budget / 1000 * self._frames - self._seconds
+        if left < GRAIN:
+            return 0
+        # One in any case: how long a crop takes is not known before, and a slow first one may have told too much.
+        return max(1, int(left * self.embedded / max(self._seconds, GRAIN) + GRAIN))

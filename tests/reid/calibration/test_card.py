@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,24 @@ def test_a_rate_between_those_that_are_stored(rate: float) -> None:
     for beyond in (0.11, 9e-5, 0.0, -1.0, float("nan")):
         with pytest.raises(InputError, match=r"known: 0\.1, 0\.01, 0\.001, 0\.0001, and what lies between"):
             card.limit("later", beyond)
+
+
+def test_what_limits_cannot_tell() -> None:
+    """One known rate has nothing between, and a word that is no relation has no thresholds to lack."""
+    card = Calibration({}, {"camera": {0.01: 0.4}})
+    with pytest.raises(InputError, match=r"rate of 0\.02; known: 0\.01$"):
+        card.limit("camera", 0.02)
+    for ask in (card.map, partial(card.limit, rate=0.01)):
+        with pytest.raises(InputError, match="unknown relation 'nonsense'"):
+            ask("nonsense")
+
+
+def test_distances_as_a_list_are_distances() -> None:
+    card = Calibration({}, {"later": {0.1: 0.3}}, strangers=0.5, spread=0.1)
+    seen = np.random.default_rng(0).normal(0.6, 0.1, 200)
+    assert card.suited(seen.tolist()) == card.suited(seen)
+    assert card.suited(seen).limit("later", 0.1) == pytest.approx(np.quantile(seen, 0.1), abs=0.01)
+    assert card.suited(np.array(0.6)) == card.suited(0.6)
 
 
 def test_a_relation_with_too_few_pairs_is_absent_and_says_so() -> None:

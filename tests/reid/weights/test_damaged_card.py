@@ -13,10 +13,13 @@ pytest.importorskip("onnx")
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from retrace.reid import Embedder
+from retrace.reid import Embedder, ExportJob, export, join, part
 from retrace.reid.exporting.convert import add_to_onnx_card
+from retrace.reid.exporting.job import FORMATS, OF_TORCH
 from retrace.reid.recipe import NETWORK_SUM
+from retrace.reid.weights import files as weights
 from retrace.reid.weights.shipped import shipped_weights
+from tests.reid.networks_by_hand import channel_means
 from tests.reid.resealed import CARD, changed, resealed
 
 RUNNING = (b"0.485", b"0.585")  # the first mean: vectors would be others
@@ -144,3 +147,49 @@ def test_a_calibration_that_is_not_readable_opens_uncalibrated(tmp_path: Path) -
     ):
         looks(tmp_path / "w.onnx").calibration  # noqa: B018
     assert looks(tmp_path / "w.onnx", uncalibrated=True).calibration is None
+
+
+def test_who_needs_no_card_takes_weights_without(tmp_path: Path) -> None:
+    """A training, networks beside each other, one of them, and a mean: none of them keeps a calibration."""
+    path = changed(resealed(tmp_path / "whole.safetensors"), tmp_path, CARD)
+    path = path.rename(tmp_path / "w.safetensors")
+    network, notes = weights.load_network(path, uncalibrated=True)[0], list[str]()
+    weights.start_from(network, path, drop_head=False, notes=notes)
+    both = join(path, ["auto"], tmp_path / "both.safetensors", notes=notes)
+    assert notes == ["w.safetensors: its card is damaged and was left out"] * 2
+    assert weights.read(both)[1].card.keys() == {"beside"}
+    (tmp_path / "broken").mkdir()
+    broken = changed(both, tmp_path / "broken", (b'\\"beside\\": {\\"osnet', b'\\"beside\\": {\\"osnot'))
+    part(broken, "osnet_x0_25", tmp_path / "alone.safetensors", notes=notes)
+    assert notes[-1] == "both.safetensors: its card is damaged and was left out"
+    weights.write_mean(path, "auto", tmp_path / "mean.safetensors")
+    assert "calibration" not in weights.read(tmp_path / "mean.safetensors")[1].card
+    weights.write_mean("auto", path, tmp_path / "mean.safetensors")
+    assert weights.read(tmp_path / "mean.safetensors")[1].card == {}
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "torchscript", "safetensors"])
+def test_an_export_keeps_a_damaged_card_out_only_when_asked(
+    whole: Path,
+    tmp_path: Path,
+    format: str,  # noqa: A002  # the word that users know
+) -> None:
+    if format == "openvino":
+        pytest.importorskip("openvino")
+    path, out = changed(whole, tmp_path, CARD), tmp_path / f"out{FORMATS[format]}"
+    if path.suffix == ".onnx" and format in OF_TORCH:
+        return  # which needs the weights as trained
+    with pytest.raises(InputError, match="its card does not match"):
+        export(path, out, ExportJob(format))
+    export(path, out, ExportJob(format, uncalibrated=True))
+    assert looks(out).card == {}
+    export(whole, out, ExportJob(format, uncalibrated=True))
+    assert {*looks(whole).card} - {*looks(out).card} == {"calibration"}
+
+
+def test_weights_that_never_had_a_card_are_not_said_to_have_lost_it(tmp_path: Path) -> None:
+    path = channel_means(tmp_path / "foreign.onnx", ["B", 3, 8, 4])
+    found = looks(path, uncalibrated=True)
+    assert "as asked" not in found.description
+    assert found.without == "which has no calibration to leave out"
+    assert looks(path).without == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,15 @@ def test_the_mean_of_a_network_before_and_after(tmp_path: Path) -> None:
         InputError, match=r"c\.safetensors: not the weights of the network of .*another shape"
     ):
         weights.write_mean(before, other, tmp_path / "none.safetensors")
+    network, told = weights.load_network(after)
+    weights.save_network(tmp_path / "small.safetensors", network, replace(told, size=(32, 16)))
+    with pytest.raises(InputError, match=r"small\.safetensors: takes crops of 32 x 16 px, .* of 64 x 32 px"):
+        weights.write_mean(before, tmp_path / "small.safetensors", tmp_path / "none.safetensors")
+    weights.write_mean(before, tmp_path / "small.safetensors", tmp_path / "mean.safetensors", resized=True)
+    assert weights.read(tmp_path / "mean.safetensors")[1].size == (32, 16)
+    with pytest.raises(InputError, match=r"mean\.onnx: expected a name that ends in \.safetensors"):
+        weights.write_mean(before, after, tmp_path / "mean.onnx")
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 def flipped(path: Path, at: int) -> Path:

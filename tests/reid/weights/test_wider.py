@@ -94,6 +94,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
             drop_head=True,
             wider=1,
         )
+    wide = fresh(ModelConfig(name="osnet_x0_5", embedding=16))
+    with pytest.raises(InputError, match=r"holds several networks side by side; expected one \(`reid\.part`"):
+        start_from(wide, "strong", drop_head=True, wider=1)
     with pytest.raises(ValueError, match="init_wider copies the channels of a narrower network: give init"):
         TrainConfig(
             model=ModelConfig(name="osnet_x0_5"), losses={"cross_entropy": {}}, epochs=1, init_wider=True

@@ -88,7 +88,7 @@ def test_weights_that_nobody_would_use() -> None:
         models.appearance(Job("a", "o", tracker="sort", reid="x.onnx"))
     with pytest.raises(InputError, match="`reid_norm` frame: nobody looks at appearance here"):
         models.appearance(Job("a", "o", tracker="sort", reid_norm="frame"))
-    with pytest.raises(InputError, match="`reid_uncalibrated` True: nobody looks at appearance here"):
+    with pytest.raises(InputError, match="`reid_uncalibrated`: nobody looks at appearance here"):
         models.appearance(Job("a", "o", reid="none", reid_uncalibrated=True))
 
 

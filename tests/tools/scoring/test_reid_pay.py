@@ -17,7 +17,15 @@ from retrace.eval.mot import evaluate
 from retrace.eval.mot.oracle import shown_people
 from retrace.tools import does_reid_pay
 from retrace.tools.scoring import reid_pay
-from retrace.tools.scoring.pay_report import advice, as_svg, open_trials, read_gaps, sections
+from retrace.tools.scoring.pay_report import (
+    advice,
+    as_svg,
+    early_ends,
+    open_embedders,
+    open_trials,
+    read_gaps,
+    sections,
+)
 from retrace.tools.scoring.reid_pay import (
     LOST,
     OFF,
@@ -35,6 +43,7 @@ from retrace.tools.scoring.reid_pay import (
 )
 from retrace.tracker import Detections, Tracker
 from retrace.tracker.data import MotTable
+from tests.reid.resealed import CARD, changed, resealed
 
 FRAMES, FPS, GONE = 80, 10, range(25, 50)  # longer than a predicted box is believed
 COLOURS = ((0, 0, 255), (255, 0, 0))
@@ -281,6 +290,23 @@ def test_the_tool(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert len(told["copies"]["rows"]) == 3
 
 
+def test_truth_and_boxes_that_end_long_before_the_video_are_told(scene: Path) -> None:
+    (trial,) = open_trials([str(scene)], None, None, "none")
+    assert early_ends([trial]) == []
+    early = replace(
+        trial,
+        truth=trial.truth.take(trial.truth.frame < 9),
+        boxes=[*trial.boxes[:7], *(one.take(slice(0, 0)) for one in trial.boxes[7:])],
+    )
+    told = [
+        f"swap: the ground truth ends at frame 9 of {FRAMES}",
+        f"swap: the boxes end at frame 7 of {FRAMES}",
+    ]
+    assert early_ends([early]) == told
+    found = compare([early], {}, Tracker.from_config("default").config, [])
+    assert sections(found, told)[0].notes[1:] == told
+
+
 def test_refusals(scene: Path) -> None:
     for text in ("", "a", "0", "-1,2", "inf", "infs", "0f", "1.5f", "f", "5m", "2e6f"):
         with pytest.raises(InputError, match="expected seconds above 0"):
@@ -301,3 +327,14 @@ def test_refusals(scene: Path) -> None:
         open_trials([str(scene)], "elsewhere/{name}.txt", None, "none")
     with pytest.raises(InputError, match="two sources are called alike"):
         open_trials([str(scene), str(scene)], None, None, "none")
+    with pytest.raises(InputError, match="`reid` auto: is given twice"):
+        open_embedders(["auto", "auto"], "cpu")
+
+
+def test_weights_with_a_damaged_card(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing here looks at a calibration."""
+    path = changed(resealed(tmp_path / "whole.onnx"), tmp_path, CARD)
+    words = [str(scene), "--reid", str(path), "--gaps", "1", "--device", "cpu"]
+    with pytest.raises(InputError, match=r"its card does not match .*--uncalibrated"):
+        does_reid_pay.main(words)
+    assert does_reid_pay.main([*words, "--uncalibrated"]) == 0

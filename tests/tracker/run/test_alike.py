@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def test_share() -> None:
     assert str(found) == "looks alike: 30 % of strangers"
     assert not found.useless
     found.other[50] = 10**6
+    assert str(found) == "looks alike: under 1 % of strangers"
+    found.other[50] = 300 * 199  # a share of .005
     assert str(found) == "looks alike: under 1 % of strangers"
     found.other[50] = 700
     found.other[5] = 2000
@@ -214,3 +217,15 @@ def test_a_run_that_goes_on_counts_the_crops_of_the_whole(tmp_path: Path) -> Non
     rest = track_source(replace(job, resume=True), detect=squares, embed=network)
     assert rest.new == 15
     assert rest.record["crops"] == whole.record["crops"]
+
+
+def test_a_budget_that_leaves_nobody_to_look_at_is_named(tmp_path: Path) -> None:
+    def slow(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+        time.sleep(0.05)
+        return np.eye(4, dtype=np.float32)[: len(xyxy)]
+
+    video = make_video(tmp_path / "v.mp4", 10)
+    job = Job(str(video), str(tmp_path / "out"), embed="ambiguous", embed_budget=1e-3)
+    notes = track_source(job, detect=squares, embed=slow).notes
+    assert any("of them because the 0.001 ms a frame were spent" in note for note in notes)
+    assert any(note.startswith("looks alike: not known, 0 looks at one person") for note in notes)

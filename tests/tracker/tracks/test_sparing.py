@@ -97,22 +97,82 @@ def test_the_pipeline_embeds_what_is_asked_for_and_counts() -> None:
     assert last.shape == (3, 4)
 
 
-def test_a_budget_bounds_the_crops_and_takes_the_surest() -> None:
-    seen = []
+class Machine:
+    """An embedder and the clock that it is measured by: a crop takes so long, the first look longer."""
 
-    def embed(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-        seen.append(xyxy[:, 0].tolist())
+    def __init__(self, crop: float = 0.004, first: float = 0.0) -> None:
+        self.now, self.crop, self.late = 0.0, crop, first  # s
+        self.seen: list[list[float]] = []  # left edges, by look
+
+    def clock(self) -> float:
+        return self.now
+
+    def __call__(self, image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+        self.seen.append(xyxy[:, 0].tolist())
+        self.now += self.late + self.crop * len(xyxy)
+        self.late = 0.0
         return np.eye(4, dtype=np.float32)[: len(xyxy)]
 
-    sparing = Sparing(budget=1.0)
+
+def look(sparing: Sparing, machine: Machine, frames: int) -> list[int]:
+    """Three people who all need a look, frame by frame; how many of them get one."""
     detections = Detections(np.array([box(0), box(50), box(100)]), np.array([0.7, 0.9, 0.8]))
-    sparing.embedded, sparing._seconds = 10, 0.005  # 2 crops a ms
-    nobody = np.zeros(3, bool)
-    found = sparing(embed, np.zeros((90, 200, 3), np.uint8), detections, ~nobody, nobody)
-    assert seen == [[50.0, 100.0]]
-    assert found.embedding is not None
-    assert found.embedding.any(axis=1).tolist() == [False, True, True]
-    assert (sparing.embedded, sparing.skipped) == (12, 1)
+    nobody, picture, counts = np.zeros(3, bool), np.zeros((90, 200, 3), np.uint8), []
+    for _ in range(frames):
+        found = sparing(machine, picture, detections, ~nobody, nobody)
+        assert found.embedding is not None
+        counts.append(int(found.embedding.any(axis=1).sum()))
+    return counts
+
+
+def test_a_budget_bounds_the_crops_and_takes_the_surest() -> None:
+    machine = Machine()
+    sparing = Sparing(8.0, machine.clock)
+    # a crop's time is not known at first; then 12 and 8 ms are left
+    assert look(sparing, machine, 3) == [1, 3, 2]
+    assert machine.seen == [[50.0], [0.0, 50.0, 100.0], [50.0, 100.0]]
+    assert (sparing.embedded, sparing.skipped, sparing.unpaid) == (6, 3, 3)
+    assert str(sparing) == "embedded 6 crops, skipped 3, 3 of them because the 8 ms a frame were spent"
+    assert str(Sparing()) == "embedded 0 crops, skipped 0"
+
+
+def test_a_budget_below_one_crop_buys_one_now_and_then() -> None:
+    machine = Machine(crop=0.010)
+    assert look(Sparing(5.0, machine.clock), machine, 8) == [1, 0, 1, 0, 1, 0, 1, 0]
+    machine = Machine(crop=0.010)
+    assert sum(look(Sparing(0.1, machine.clock), machine, 1000)) == 10
+
+
+def test_a_slow_first_look_is_paid_back() -> None:
+    machine = Machine(first=1.0)
+    counts = look(Sparing(20.0, machine.clock), machine, 400)
+    assert counts[0] == 1
+    assert sum(counts[1:50]) == 0  # 1.004 s are 51 frames' budget
+    assert counts[51] > 0
+    assert set(counts[200:]) == {3}  # 12 ms of 20
+    assert machine.now <= 400 * 0.020
+
+
+def test_looks_at_nobody_cost_no_budget() -> None:
+    """As where people are rare: an empty call takes its time, too."""
+    machine, sparing = Machine(), Sparing(1.0)
+    sparing.clock = machine.clock
+    nobody, picture = np.zeros(0, bool), np.zeros((90, 200, 3), np.uint8)
+    for _ in range(100):
+        machine.late = 0.002
+        sparing(machine, picture, Detections(np.zeros((0, 4)), np.zeros(0)), nobody, nobody)
+    assert look(sparing, machine, 3) == [1, 3, 3]
+
+
+def test_a_budget_goes_on_where_it_stood() -> None:
+    machine = Machine(first=0.05)
+    whole = look(Sparing(6.0, machine.clock), machine, 60)
+    machine = Machine(first=0.05)
+    begun, rest = (Sparing(6.0, machine.clock) for _ in range(2))
+    half = look(begun, machine, 25)
+    rest.load_state_dict(begun.state_dict())
+    assert half + look(rest, machine, 35) == whole
+    assert rest.unpaid == 180 - sum(whole)
 
 
 @pytest.mark.parametrize("budget", [0, -1.0, float("nan"), float("inf")])
