@@ -18,6 +18,7 @@ from retrace.tracker.data import Detections
 SURE = 0.55  # IoU with the predicted box from which place settles it (LOG.md: chosen with three networks on 14 sets)
 MEETS = 0.2  # IoU from which another box or track might be meant
 FRESH = 2.0  # s that a track is looked at whenever it is seen, and then between two looks while it is settled
+SAVED = 25  # frames whose budget may be saved: after a quiet hour one crowded frame must not take minutes
 GRAIN = 1e-9  # s, and of a crop: less is rounding
 Embed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -52,7 +53,7 @@ class Sparing:
     def __init__(self, budget: float | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         """
         Args:
-            budget: ms a frame, on average so far: what one frame leaves, later ones may take, and what one took too
+            budget: ms a frame, on average: what one frame leaves, the ``SAVED`` next may take, and what one took too
                 much, later ones lack. None: no bound. What it buys depends on the machine, so results with a budget
                 are not the same twice.
             clock: s.
@@ -66,16 +67,16 @@ class Sparing:
         self.embedded = 0  # crops
         self.skipped = 0
         self.unpaid = 0  # of them, those that only the budget kept from being embedded
-        self._frames = 0
+        self._left = 0.0  # s of the budget; below 0: overdrawn
         self._seconds = 0.0  # of looks at one crop or more
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        counts = [self.embedded, self.skipped, self.unpaid, self._frames]
-        return {"crops": np.array(counts), "seconds": np.array(self._seconds)}
+        counts = [self.embedded, self.skipped, self.unpaid]
+        return {"crops": np.array(counts), "seconds": np.array([self._seconds, self._left])}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        self.embedded, self.skipped, self.unpaid, self._frames = map(int, state["crops"])
-        self._seconds = float(state["seconds"])
+        self.embedded, self.skipped, self.unpaid = map(int, state["crops"])
+        self._seconds, self._left = map(float, state["seconds"])
 
     def __str__(self) -> str:
         """One line for people."""
@@ -93,14 +94,17 @@ class Sparing:
             useful: (N,) bool, the boxes that looks could be compared of.
             place: (N,) bool, of which place alone says whose they are.
         """
-        self._frames += 1
+        a_frame = (self.budget or 0.0) / 1000
+        self._left = min(self._left + a_frame, SAVED * a_frame)
         asked = (useful & ~place).nonzero()[0]
         best = np.argsort(-detections.score[asked], kind="stable")[: self._most(len(asked))]
         wanted = asked[np.sort(best)]
         begin = self.clock()
         vectors = embed(image, detections.xyxy[wanted])
         if len(wanted):
-            self._seconds += self.clock() - begin
+            spent = self.clock() - begin
+            self._seconds += spent
+            self._left -= spent
         self.embedded += len(wanted)
         self.skipped += int(useful.sum()) - len(wanted)
         self.unpaid += len(asked) - len(wanted)
@@ -112,8 +116,7 @@ class Sparing:
         """How many crops of those that are asked for the budget allows in this frame."""
         if self.budget is None:
             return asked
-        left = self.budget / 1000 * self._frames - self._seconds
-        if left < GRAIN:
+        if self._left < GRAIN:
             return 0
         # One in any case: how long a crop takes is not known before, and a slow first one may have told too much.
-        return max(1, int(left * self.embedded / max(self._seconds, GRAIN) + GRAIN))
+        return max(1, int(self._left * self.embedded / max(self._seconds, GRAIN) + GRAIN))

@@ -153,6 +153,17 @@ def test_a_slow_first_look_is_paid_back() -> None:
     assert machine.now <= 400 * 0.020
 
 
+def test_a_quiet_hour_saves_the_budget_of_a_second() -> None:
+    """4 ms a crop: a frame's budget buys one, and what 25 frames may save buys as many, not 1,000."""
+    machine, sparing = Machine(), Sparing(4.0)
+    sparing.clock = machine.clock
+    nobody, picture = np.zeros(0, bool), np.zeros((90, 200, 3), np.uint8)
+    assert look(sparing, machine, 1) == [1]
+    for _ in range(1000):
+        sparing(machine, picture, Detections(np.zeros((0, 4)), np.zeros(0)), nobody, nobody)
+    assert sum(look(sparing, machine, 40)) == 25 + 39
+
+
 def test_looks_at_nobody_cost_no_budget() -> None:
     """As where people are rare: an empty call takes its time, too."""
     machine, sparing = Machine(), Sparing(1.0)
@@ -161,7 +172,8 @@ def test_looks_at_nobody_cost_no_budget() -> None:
     for _ in range(100):
         machine.late = 0.002
         sparing(machine, picture, Detections(np.zeros((0, 4)), np.zeros(0)), nobody, nobody)
-    assert look(sparing, machine, 3) == [1, 3, 3]
+    # 25 ms are saved; of 4 ms a crop 21 + 1 and then 10 + 1 are left
+    assert look(sparing, machine, 3) == [1, 3, 2]
 
 
 def test_a_budget_goes_on_where_it_stood() -> None:
