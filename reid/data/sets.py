@@ -260,7 +260,7 @@ def _warnings(images: dict[str, ReidImages], one_numbering: bool) -> list[str]:
             lines.append("no query has a match by another camera: rank-k and mAP are undefined")
         elif lost:
             lines.append(f"{lost:,} of {len(query):,} queries have no match by another camera: not scored")
-    lines += [line for part, found in images.items() if (line := _hardly_cameras(part, found))]
+    lines += _hardly_cameras(images)
     if train is not None and one_numbering:
         tested = [part.ids for part in (query, gallery) if part is not None]
         both = _shared(train.ids, tested)
@@ -269,17 +269,28 @@ def _warnings(images: dict[str, ReidImages], one_numbering: bool) -> list[str]:
     return lines
 
 
-def _hardly_cameras(part: str, images: ReidImages) -> str | None:
-    """Says where nobody was seen twice by one camera and everybody by three or more: frames, not cameras."""
+def _hardly_cameras(images: dict[str, ReidImages]) -> list[str]:
+    """A line where nobody was seen twice by one camera and everybody by three or more: frames, not cameras.
+
+    Queries alone may be one of each camera, as Market-1501's are: what other parts have twice is a camera.
+    """
+    seen = {part: _images_a_person(found) for part, found in images.items()}
+    many = {part: count for part, (count, _) in seen.items() if count >= 3}
+    if not many or any(twice for _, twice in seen.values()):
+        return []
+    told = ", ".join(f"{part} {count:g}" for part, count in many.items())
+    return [
+        f"as many cameras as images a person ({told}): what the names give as the camera is hardly one (a frame or an "
+        "image number?), and then scores across cameras mean nothing"
+    ]
+
+
+def _images_a_person(images: ReidImages) -> tuple[float, bool]:
+    """The median of how many there are, 0 of nobody; and whether a camera has anybody twice."""
     people = images.ids > 0
     views = np.unique(np.stack([images.ids[people], images.cameras[people]], 1), axis=0)
     _, seen = np.unique(images.ids[people], return_counts=True)
-    if len(views) < people.sum() or not len(seen) or np.median(seen) < 3:
-        return None
-    return (
-        f"{part}: as many cameras as images a person ({np.median(seen):g}): what the names give as the camera is "
-        "hardly one (a frame or an image number?), and then scores across cameras mean nothing"
-    )
+    return float(np.median(seen)) if len(seen) else 0.0, len(views) < people.sum()
 
 
 def _shared(ids: np.ndarray, others: Iterable[np.ndarray]) -> int:

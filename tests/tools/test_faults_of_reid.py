@@ -217,7 +217,7 @@ def test_onnx_normalises_itself(faults: Path, score: Score) -> None:
 def test_second_number_is_a_frame(faults: Path, score: Score) -> None:
     done = score(faults / "second-number-is-a-frame/set")
     assert done.code == 0
-    assert "as many cameras as images a person (3)" in done.out + done.err
+    assert "as many cameras as images a person (" in done.out + done.err
     assert "is hardly one" in done.out + done.err
 
 

@@ -395,6 +395,17 @@ def test_warnings(tmp_path: Path, names: list[str], note: str) -> None:
     assert [line for line in notes if line.startswith(note)], notes
 
 
+def test_queries_of_one_a_camera_are_no_frames(tmp_path: Path) -> None:
+    """As Market-1501's: three cameras, one query of each; the gallery has them twice."""
+    cameras = [f"{{}}/{person}_{camera}_{{}}.jpg" for person in (1, 2) for camera in (1, 2, 3)]
+    names = [name.format("query", "a") for name in cameras]
+    names += [name.format("gallery", k) for name in cameras for k in "bc"]
+    assert not any("hardly" in note for note in read_reid_set(touch(tmp_path / "a", *names)).notes)
+    once = [name for name in names if not name.endswith("c.jpg")]
+    (note,) = (note for note in read_reid_set(touch(tmp_path / "b", *once)).notes if "hardly" in note)
+    assert note.startswith("as many cameras as images a person (query 3, gallery 3): ")
+
+
 def test_a_good_set_has_no_warnings(tmp_path: Path) -> None:
     names = [
         f"{part}_{c}_{k}.jpg"
