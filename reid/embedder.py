@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NORMS = ("stored", "frame", "video")
 UNCALIBRATED = "without its calibration, as asked"
-NEVER_CALIBRATED = "which has no calibration to leave out"
+NEVER_CALIBRATED = "no calibration to leave out"
 ALIKE = 0.85  # mean cosine of strangers that no sound network has
 ALIKE_FROM = 30  # pairs from which it is said
 PAIRED = 64  # boxes of a frame at most of which pairs are looked at

@@ -52,7 +52,9 @@ def parser() -> Parser:
     networks.add_argument(
         "--beside", action="append", metavar="FILE|NAME", help="another network beside it; may be given again"
     )
-    networks.add_argument("--part", metavar="NAME", help="of several side by side this one, alone")
+    networks.add_argument(
+        "--part", metavar="NAME", help="write only this network of a file that holds several"
+    )
     p.add_argument("--calibration", metavar="DIR", help="person crops: for --int8, and to compare on")
     p.add_argument("--limit", type=float, help="largest cosine distance; default: 1e-3, with --int8 0.05")
     p.add_argument("--json", metavar="FILE", help="what was measured")

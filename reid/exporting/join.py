@@ -97,7 +97,7 @@ def part(
     if not others:
         raise InputError(f"{source}: holds one network, so there is none to take out")
     one_of("name", name, (recipe.name, *others))
-    begins = "" if name == recipe.name else f"{BESIDE}{name}.network."
+    begins = "" if name == recipe.name else _begins(name)
     recipe = _recipe_of(name, recipe)
     alone = build(recipe, source)
     tensors = network.state_dict()
@@ -163,11 +163,16 @@ def _side_by_side(
         name = _free(theirs.name, {recipe.name, *model["beside"]})
         model["beside"][name] = {"model": theirs.model, "size": theirs.size}
         card["beside"] = {**card.get("beside", {}), name: theirs.uncalibrated().card}
-        tensors |= {f"beside.{name}.network.{key}": value for key, value in other.state_dict().items()}
+        tensors |= {_begins(name) + key: value for key, value in other.state_dict().items()}
     recipe = replace(recipe, model=model, card=card)
     joined = build(recipe, sources[0])
     joined.load_state_dict(tensors, strict=True)
     return joined.float().eval(), recipe
+
+
+def _begins(name: str) -> str:
+    """What the tensors of a network beside the first begin with."""
+    return f"{BESIDE}{name}.network."
 
 
 def _free(name: str, taken: Collection[str]) -> str:

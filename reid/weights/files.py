@@ -142,6 +142,8 @@ def write_mean(first: str | Path, second: str | Path, out: str | Path, *, resize
     if Path(out).suffix != ".safetensors":
         raise InputError(f"{out}: expected a name that ends in .safetensors")
     sources = [as_trained(locate(path)) for path in (first, second)]
+    if Path(out).exists() and any(Path(out).samefile(source) for source in sources):
+        raise InputError(f"{out}: would overwrite the weights it is made from; choose another file")
     (one, old), (network, recipe) = (
         without_classifier(*load_network(source, uncalibrated=True)) for source in sources
     )

@@ -71,6 +71,9 @@ def crowd(
             np.concatenate((kind[who], rng.integers(0, classes, alarms))),
             vectors,
         )
+        for array in (found.xyxy, found.score, found.class_id, found.embedding, warp):
+            if array is not None:
+                array.setflags(write=False)
         given.append((found, time if clock else None, warp))
     return tuple(given)
 

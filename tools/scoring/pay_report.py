@@ -205,12 +205,18 @@ def _on_copies(found: Sequence[Contender]) -> Section:
             lines[-1] += ["", "", ""]
             continue
         gained = _gained_on_copies(each, off)
-        lines[-1] += [f"{gained.mean():+.1f}", f"{gained.std():.1f}", f"{(gained > 0).sum()} of {count}"]
+        lines[-1] += [f"{gained.mean():+.1f}", _deviation(gained), f"{(gained > 0).sum()} of {count}"]
     notes = [
         f"Means. A copy: {LOST:.0%} of the boxes lost, edges off by {SHAKEN:.0%} of a side, scores by {SCORE_OFF:g}.",
-        "So much is chance on a clip as short as this. Vectors are of the boxes themselves.",
+        "The deviation is what chance does to a clip as short as this. Vectors are of the boxes themselves.",
     ]
-    return Section("copies", f"On {count} copies of the boxes with noise", lines, notes)
+    copies = "1 copy" if count == 1 else f"{count} copies"
+    return Section("copies", f"On {copies} of the boxes with noise", lines, notes)
+
+
+def _deviation(gained: np.ndarray) -> str:
+    """Of one copy it is not known."""
+    return f"{gained.std(ddof=1):.1f}" if len(gained) > 1 else "n/a"
 
 
 def _told(name: str, gain: Gain) -> str:
@@ -256,9 +262,7 @@ def advice(found: Sequence[Contender]) -> str:
 
 def _chance(each: Contender, off: Contender) -> str:
     gained = _gained_on_copies(each, off)
-    return (
-        f"\nOn {len(gained)} copies with noise it brings {gained.mean():+.1f} (deviation {gained.std():.1f})."
-    )
+    return f"\nOn copies with noise, {len(gained)}, it brings {gained.mean():+.1f} (deviation {_deviation(gained)})."
 
 
 def _gained_on_copies(each: Contender, off: Contender) -> np.ndarray:

@@ -34,6 +34,7 @@ PEOPLE = 2  # of each sequence at least
 FEW = 3  # sequences below which intervals are over people
 # Copies of boxes with noise: deviation of each edge as a share of the box's side, and of scores; share that is lost.
 SHAKEN, SCORE_OFF, LOST = 0.02, 0.03, 0.04
+MOST_COPIES = 10_000
 LEAST = 0.01  # score of a box in a copy
 Advance = Callable[[int, int], object]  # frames done, of how many
 
@@ -146,7 +147,7 @@ def compare(
         InputError: fewer copies than none, a tracker that does not look, a name that is taken, a sequence without
             pictures, or of fewer than two people who count.
     """
-    number("copies", copies, 0, whole=True)
+    number("copies", copies, 0, MOST_COPIES, whole=True)
     for trial in trials:
         _expect_people(trial)
     floor = Tracker(config).appearance_from
@@ -167,7 +168,7 @@ def compare(
             trial.source,
             trial.boxes,
             embedders,
-            floor - (3 * SCORE_OFF if copies else 0),  # scores of copies may rise above it
+            floor,
             partial(_advance, advance, done, total),
         )
         done += len(trial.boxes)
@@ -275,7 +276,7 @@ def noisy(boxes: Sequence[Detections], seed: int) -> list[Detections]:
     """As another detector of the same worth may find them: some boxes are missing, all lie a little elsewhere.
 
     ``LOST`` of them are gone; each edge moves by a normal deviate of ``SHAKEN`` of the box's width or height, each
-    score by one of ``SCORE_OFF``. Vectors stay as they are.
+    score by one of ``SCORE_OFF``. Vectors stay as they are; a box that was too unsure to be looked at has none.
 
     Args:
         boxes: by frame.

@@ -243,7 +243,9 @@ class Store:
         return str(self.read(query)[0][0])
 
     def close(self) -> None:
-        self.db.close()
+        """Raises InputError: another thread opened it."""
+        with self._explained():
+            self.db.close()
 
     # -- writing; inside `writing`
 
