@@ -6,7 +6,7 @@
 SOURCE is a video or a sequence folder with img1/; `{name}` in --gt and --detections is the source's name, and a
 sequence folder brings its own gt/gt.txt and det/det.txt. `WEIGHTS@frame` and `WEIGHTS@video` look with BatchNorm by the
 frame's or the video's own statistics. Intervals are over sequences, or over people of fewer than three. On a short
-clip one box more or less decides: --copies 20 says how much is chance.
+clip one box more or less decides: --copies 200 says how much is chance.
 Without ground truth: track.py says at its end how well the people of a video can be told apart.
 """
 
