@@ -38,11 +38,9 @@ def records(out: Path) -> dict[str, object]:
 
 
 def test_the_same_files_as_one_after_the_other(
-    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By two processes and by one, one with pictures and vectors, and one that fails. Processes that begin as users'
-    do are in `benchmarks/test_pipeline.py`."""
-    forked_workers(monkeypatch)
+    """By two processes, as fresh as users have them, and by one, one with pictures and vectors, and one that fails."""
     (folders[0] / "img1").mkdir()
     for k in range(30):
         image = np.full((96, 192, 3), 5 * k, np.uint8)
