@@ -14,7 +14,7 @@ from retrace.configs import InputError
 from retrace.configs.errors import number
 from retrace.eval.mot.bootstrap import paired_intervals, people_intervals
 from retrace.eval.mot.oracle import shown_people
-from retrace.eval.mot.preprocess import prepare
+from retrace.eval.mot.preprocess import Prepared, prepare
 from retrace.eval.mot.score import Metrics, PersonMetrics, combine, score_people, score_prepared
 from retrace.eval.reassociation import Reassociation, pooled, reassociation
 from retrace.tracker import Detections, Tracker
@@ -165,11 +165,7 @@ def compare(
     for trial in trials:
         known = shown_people(trial.truth, trial.boxes, trial.benchmark)
         looks, seconds = embedded(
-            trial.source,
-            trial.boxes,
-            embedders,
-            floor,
-            partial(_advance, advance, done, total),
+            trial.source, trial.boxes, embedders, floor, partial(_advance, advance, done, total)
         )
         done += len(trial.boxes)
         for contender in contenders:
@@ -181,14 +177,12 @@ def compare(
             begin = time.perf_counter()
             result = track(looked, config, least)
             contender.track_ms += 1000 * (time.perf_counter() - begin) / total
-            ready = prepare(trial.truth, result, len(trial.boxes), trial.benchmark)
+            ready = _prepared(trial, result)
             contender.metrics[trial.name] = score_prepared(ready)
             contender.people += score_people(ready)
             for seed, scores in enumerate(contender.copies):
                 copy = replace(looked, boxes=noisy(looked.boxes, seed))
-                result = track(copy, config, least)
-                ready = prepare(trial.truth, result, len(trial.boxes), trial.benchmark)
-                scores.append(score_prepared(ready))
+                scores.append(score_prepared(_prepared(trial, track(copy, config, least))))
             if name in looks:
                 for gap, one in zip(gaps, _after(trial, known, looks[name], gaps), strict=True):
                     found.setdefault((name, gap), []).append(one)
@@ -203,14 +197,17 @@ def compare(
 
 def _expect_people(trial: TrialSequence) -> None:
     """Raises InputError where nobody could be taken for somebody else, and no draw of people differs from another."""
-    nobody = trial.truth.take(slice(0, 0))
-    count = len(score_people(prepare(trial.truth, nobody, len(trial.boxes), trial.benchmark)))
+    count = len(score_people(_prepared(trial, trial.truth.take(slice(0, 0)))))
     if count < PEOPLE:
         who = "nobody" if not count else "one person"
         raise InputError(
             f"{trial.name}: the ground truth has {who} who counts (of the classes that are scored, confidence above "
             f"0); expected {PEOPLE} or more people"
         )
+
+
+def _prepared(trial: TrialSequence, result: MotTable) -> Prepared:
+    return prepare(trial.truth, result, len(trial.boxes), trial.benchmark)
 
 
 def _advance(advance: Advance, before: int, total: int, done: int) -> None:
